@@ -1,0 +1,126 @@
+//! Writing a block: prefix compression, restarts, and deflation for logs.
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use crate::error::{Error, Result};
+use crate::format::{BLOCK_HEADER_LEN, BlockKind, MAX_RESTARTS};
+use crate::record::{Context, Record, encode_key};
+use crate::varint::be24;
+
+/// Whether a record went in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Added {
+    Yes,
+    /// The block is as it was before.
+    Full,
+}
+
+/// Collects the records of one block. Reused for all blocks of a table.
+#[derive(Debug)]
+pub(crate) struct BlockWriter {
+    kind: BlockKind,
+    /// The block so far, from the start of the file header where there is one.
+    buf: Vec<u8>,
+    header_off: usize,
+    block_size: usize,
+    restart_interval: usize,
+    restarts: Vec<u32>,
+    last_key: Vec<u8>,
+    entries: usize,
+    deflated: Vec<u8>,
+}
+
+impl BlockWriter {
+    pub(crate) fn new(block_size: u32, restart_interval: u16) -> Self {
+        BlockWriter {
+            kind: BlockKind::Ref,
+            buf: Vec::new(),
+            header_off: 0,
+            block_size: block_size as usize,
+            restart_interval: usize::from(restart_interval.max(1)),
+            restarts: Vec::new(),
+            last_key: Vec::new(),
+            entries: 0,
+            deflated: Vec::new(),
+        }
+    }
+
+    /// Starts a block of `kind`, leaving room for the file header if it is to hold one.
+    pub(crate) fn start(&mut self, kind: BlockKind, file_header: &[u8]) {
+        self.kind = kind;
+        self.buf.clear();
+        self.buf.extend_from_slice(file_header);
+        self.header_off = file_header.len();
+        self.buf.push(kind.letter());
+        self.buf.extend_from_slice(&[0; 3]);
+        self.restarts.clear();
+        self.last_key.clear();
+        self.entries = 0;
+    }
+
+    pub(crate) fn kind(&self) -> BlockKind {
+        self.kind
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    pub(crate) fn last_key(&self) -> &[u8] {
+        &self.last_key
+    }
+
+    /// Adds a record whose key is `key`, if the block stays within its size.
+    pub(crate) fn add<R: Record>(&mut self, key: &[u8], view: &R::View<'_>, cx: &Context) -> Result<Added> {
+        let start = self.buf.len();
+        let before: &[u8] = if self.entries % self.restart_interval == 0 { &[] } else { &self.last_key };
+        let unshared = encode_key(&mut self.buf, before, key, R::value_type(view));
+        if let Err(error) = R::encode(view, cx, &mut self.buf) {
+            self.buf.truncate(start);
+            return Err(error);
+        }
+        let is_restart = unshared && self.restarts.len() < MAX_RESTARTS;
+        let restarts = self.restarts.len() + usize::from(is_restart);
+        if self.buf.len() + 3 * restarts + 2 > self.block_size {
+            self.buf.truncate(start);
+            return Ok(Added::Full);
+        }
+        if is_restart {
+            self.restarts.push(start as u32);
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        self.entries += 1;
+        Ok(Added::Yes)
+    }
+
+    /// Ends the block and returns its bytes as they go into the file, unpadded.
+    pub(crate) fn finish(&mut self) -> Result<&[u8]> {
+        for restart in &self.restarts {
+            self.buf.extend_from_slice(&be24(*restart));
+        }
+        self.buf.extend_from_slice(&(self.restarts.len() as u16).to_be_bytes());
+        let len = be24(self.buf.len() as u32);
+        if let Some(field) = self.buf.get_mut(self.header_off + 1..self.header_off + BLOCK_HEADER_LEN) {
+            field.copy_from_slice(&len);
+        }
+        match self.kind {
+            BlockKind::Log => self.deflate(),
+            _ => Ok(&self.buf),
+        }
+    }
+
+    /// Everything behind the block header goes through deflate at level 9, as git does.
+    fn deflate(&mut self) -> Result<&[u8]> {
+        let (head, body) = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN).unwrap_or_default();
+        self.deflated.clear();
+        self.deflated.extend_from_slice(head);
+        // Stored blocks bound the growth: 5 bytes for each 16 KiB, and the frame.
+        self.deflated.reserve(body.len() + body.len() / 1024 + 64);
+        let mut stream = Compress::new(Compression::best(), true);
+        match stream.compress_vec(body, &mut self.deflated, FlushCompress::Finish) {
+            Ok(Status::StreamEnd) => Ok(&self.deflated),
+            _ => Err(Error::invalid("a log block could not be deflated")),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Compaction: many tables become one, while others read and commit.
+
+mod clean;
+mod merge;
+mod plan;
+
+use std::io::BufWriter;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::list::LIST_LOCK;
+use crate::lock::{Lock, acquire};
+use crate::snapshot::Snapshot;
+use crate::stack::{AutoCompact, Durability, Edit, Scratch, Stack};
+use crate::table::{Table, TableStats, TableWriter};
+
+/// How much longer than a commit a compaction waits for the list lock when its work is done.
+const PATIENCE: u32 = 10;
+
+/// What to compact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compact {
+    /// What the rule of [`crate::Options::auto_compact`] asks for; git's rule when that is off.
+    Auto,
+    /// Everything into one table, leaving out what `expiry` says. A single table is rewritten only for expiry.
+    All {
+        /// Log entries to leave out.
+        expiry: Expiry,
+    },
+}
+
+impl Compact {
+    /// Everything into one table, losing nothing.
+    #[must_use]
+    pub fn all() -> Compact {
+        Compact::All { expiry: Expiry::default() }
+    }
+}
+
+/// Which log entries a compaction leaves out. The default leaves out none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expiry {
+    /// Those from before this time, in seconds since 1970.
+    pub before_time: Option<u64>,
+    /// Those with an update index below this.
+    pub before_update_index: Option<u64>,
+}
+
+impl Expiry {
+    fn is_set(&self) -> bool {
+        self.before_time.is_some() || self.before_update_index.is_some()
+    }
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compaction {
+    /// The tables that were merged, oldest first.
+    pub merged: Vec<String>,
+    /// The table that took their place; `None` when nothing was left of them.
+    pub table: Option<String>,
+    /// Bytes of the merged tables.
+    pub bytes_before: u64,
+    /// What was written.
+    pub written: TableStats,
+    /// Files that could not be removed afterwards, with the reason. The next compaction tries again.
+    pub leftovers: Vec<String>,
+}
+
+/// Tables that are locked for compaction, by a snapshot that has them and their place in it.
+struct Claim {
+    snapshot: Snapshot,
+    range: Range<usize>,
+    /// Newest first.
+    _locks: Vec<Box<dyn Lock>>,
+}
+
+impl Claim {
+    fn tables(&self) -> &[Arc<Table>] {
+        self.snapshot.tables().get(self.range.clone()).unwrap_or_default()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.tables().iter().map(|table| table.name())
+    }
+}
+
+impl Stack {
+    /// Merges tables. `None` when there was nothing to do.
+    ///
+    /// Readers and commits go on meanwhile: the table list is locked at the beginning and at the end only.
+    ///
+    /// # Errors
+    /// `Locked` when another process has the list lock, or compacts the same tables; `Corrupt`; `TooLarge` beyond
+    /// the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing has changed then.
+    pub fn compact(&self, what: Compact) -> Result<Option<Compaction>> {
+        match what {
+            Compact::Auto => {
+                let factor = match self.shared.options.auto_compact {
+                    AutoCompact::Geometric(factor) => factor,
+                    AutoCompact::Off => 2,
+                };
+                self.compact_range(|snapshot| self.plan(snapshot, factor), &Expiry::default(), true)
+            }
+            Compact::All { expiry } => {
+                let least = if expiry.is_set() { 1 } else { 2 };
+                let all = |snapshot: &Snapshot| {
+                    let count = snapshot.tables().len();
+                    (count >= least).then_some(0..count)
+                };
+                self.compact_range(all, &expiry, false)
+            }
+        }
+    }
+
+    /// What follows a commit: `None` if nothing was due, or somebody else is at it already.
+    pub(crate) fn compact_after_commit(&self, factor: u8) -> Option<Result<Compaction>> {
+        let plan = |snapshot: &Snapshot| self.plan(snapshot, factor);
+        match self.compact_range(plan, &Expiry::default(), true) {
+            Ok(done) => done.map(Ok),
+            Err(error) if error.kind() == ErrorKind::Locked => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn plan(&self, snapshot: &Snapshot, factor: u8) -> Option<Range<usize>> {
+        let sizes: Vec<u64> = snapshot.tables().iter().map(|table| table.weight()).collect();
+        plan::geometric(&sizes, u64::from(factor), self.shared.options.write.largest_table())
+    }
+
+    fn compact_range(
+        &self,
+        choose: impl Fn(&Snapshot) -> Option<Range<usize>>,
+        expiry: &Expiry,
+        best_effort: bool,
+    ) -> Result<Option<Compaction>> {
+        if choose(&self.snapshot()?).is_none() {
+            return Ok(None);
+        }
+        let Some(claim) = self.claim(choose, best_effort)? else { return Ok(None) };
+        let output = Scratch::temporary_locked(&self.shared.dir)?;
+        let (output, written) = self.merge_into(output, &claim, expiry)?;
+        self.replace(&claim, output, written).map(Some)
+    }
+
+    /// Locks the tables to be merged, newest first, so that a process that wants to merge the tables it has just
+    /// added is not kept from it by an older one that is busy with the tables below. With `best_effort` the range
+    /// ends above the first table that is taken.
+    fn claim(&self, choose: impl Fn(&Snapshot) -> Option<Range<usize>>, best_effort: bool) -> Result<Option<Claim>> {
+        let shared = &self.shared;
+        let (list_lock, snapshot) = shared.lock_list()?;
+        let Some(mut range) = choose(&snapshot) else { return Ok(None) };
+        let mut locks = Vec::with_capacity(range.len());
+        for index in range.clone().rev() {
+            let Some(table) = snapshot.tables().get(index) else { continue };
+            let name = format!("{}.lock", table.name());
+            match acquire(&*shared.locker, &shared.dir, &name, Some(Duration::ZERO)) {
+                Ok(lock) => locks.push(lock),
+                Err(error) if error.kind() == ErrorKind::Locked && best_effort && locks.len() >= 2 => {
+                    range.start = index + 1;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        drop(list_lock);
+        Ok(Some(Claim { snapshot, range, _locks: locks }))
+    }
+
+    fn merge_into(&self, output: Scratch, claim: &Claim, expiry: &Expiry) -> Result<(Scratch, TableStats)> {
+        let tables = claim.tables();
+        let (Some(oldest), Some(newest)) = (tables.first(), tables.last()) else {
+            return Err(Error::invalid("there are no tables to compact"));
+        };
+        let range = oldest.header().min_update_index..=newest.header().max_update_index;
+        let out = BufWriter::with_capacity(Stack::WRITE_CHUNK, output);
+        let mut writer = TableWriter::new(out, oldest.hash(), range, &self.shared.options.write)?;
+        // Nothing lies below the oldest table that a tombstone could hide.
+        let at_bottom = claim.range.start == 0;
+        merge::merge(tables, at_bottom, expiry, &mut writer)?;
+        let (out, written) = writer.finish()?;
+        let output = out
+            .into_inner()
+            .map_err(|failed| Error::io("cannot write the merged table", self.path(), failed.into_error()))?;
+        if self.shared.options.durability != Durability::Off {
+            output.sync()?;
+        }
+        Ok((output, written))
+    }
+
+    /// Puts the merged table in the place of its inputs, wherever they are in the list by now.
+    ///
+    /// The output gets a table's name only now, under the lock: git removes tables that no list names.
+    fn replace(&self, claim: &Claim, output: Scratch, written: TableStats) -> Result<Compaction> {
+        let shared = &self.shared;
+        let timeout = shared.options.lock_timeout.map(|timeout| (timeout * PATIENCE).max(Duration::from_secs(1)));
+        let lock = acquire(&*shared.locker, &shared.dir, LIST_LOCK, timeout)?;
+        let base = shared.snapshot_under_lock()?;
+        let Some(start) = position_of(claim, &base) else {
+            let message = "the tables were replaced while they were being compacted, in spite of their locks";
+            return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
+        };
+        let replace = start..start + claim.range.len();
+        // Before the output gets a table's name: it is not listed yet, and would look like one of the dead.
+        let stale = self.clean_under_lock(&base)?;
+        // At the top of the list an empty table keeps the largest update index, so that none is used twice.
+        let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
+        let mut with = None;
+        if let (true, Some(oldest), Some(newest)) = (keeps, claim.tables().first(), claim.tables().last()) {
+            let name = shared.table_name(oldest.header().min_update_index, newest.header().max_update_index);
+            with = Some(output.renamed(&name)?);
+        }
+        let table = with.as_ref().map(|table| table.name().to_owned());
+        shared.publish(lock, &base, Edit { replace, with })?;
+        // The directory is synced: no crash can bring back a list that names what we remove now.
+        let inputs = claim.names().map(str::to_owned).chain(stale);
+        Ok(Compaction {
+            merged: claim.names().map(str::to_owned).collect(),
+            table,
+            bytes_before: claim.tables().iter().map(|table| table.file_size()).sum(),
+            written,
+            leftovers: self.remove_all(inputs),
+        })
+    }
+}
+
+/// Where the claimed tables start in `base`, if they still are there in one piece.
+fn position_of(claim: &Claim, base: &Snapshot) -> Option<usize> {
+    let first = claim.names().next()?;
+    let start = base.tables().iter().position(|table| table.name() == first)?;
+    let there = base.tables().get(start..)?.iter().take(claim.range.len()).map(|table| table.name());
+    there.eq(claim.names()).then_some(start)
+}

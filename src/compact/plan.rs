@@ -1,0 +1,70 @@
+//! Which tables to merge: pure arithmetic on sizes.
+
+use std::ops::Range;
+
+/// git's rule: the tables to merge so that afterwards each is at least `factor` times as large as the next.
+///
+/// `sizes` are those of the tables, oldest first. From the newest table backwards, the first pair that breaks the
+/// sequence gives the end of the range. Its start is the oldest table that is smaller than `factor` times all
+/// that would be merged above it. Tables that together exceed `limit` bytes are left alone, the oldest first.
+pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<usize>> {
+    let breaks = |pair: &[u64]| matches!(pair, [older, newer] if *older < newer.saturating_mul(factor));
+    let last_break = sizes.windows(2).rposition(breaks)?;
+    let end = last_break + 2;
+    let mut merged = sizes.get(last_break + 1).copied()?;
+    let mut start = end;
+    for (index, size) in sizes.iter().enumerate().take(last_break + 1).rev() {
+        if *size < merged.saturating_mul(factor) {
+            start = index;
+        }
+        merged = merged.saturating_add(*size);
+    }
+    within(sizes, start..end, limit)
+}
+
+/// Drops the oldest tables from the range until the rest fits into `limit`.
+fn within(sizes: &[u64], mut range: Range<usize>, limit: u64) -> Option<Range<usize>> {
+    while range.len() >= 2 {
+        let total = sizes.get(range.clone())?.iter().fold(0u64, |sum, size| sum.saturating_add(*size));
+        if total <= limit {
+            return Some(range);
+        }
+        range.start += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(sizes: &[u64]) -> Option<Range<usize>> {
+        geometric(sizes, 2, u64::MAX)
+    }
+
+    #[test]
+    fn a_geometric_sequence_is_left_alone() {
+        assert_eq!(plan(&[]), None);
+        assert_eq!(plan(&[5]), None);
+        assert_eq!(plan(&[64, 32, 16, 8, 4, 2, 1]), None);
+    }
+
+    #[test]
+    fn the_newest_break_ends_the_range() {
+        assert_eq!(plan(&[64, 32, 16, 8, 4, 3, 1]), Some(0..6));
+        assert_eq!(plan(&[1, 1]), Some(0..2));
+        assert_eq!(plan(&[100, 1, 1]), Some(1..3));
+    }
+
+    #[test]
+    fn the_range_grows_over_all_that_the_result_would_outweigh() {
+        assert_eq!(plan(&[128, 32, 16, 8, 4, 3, 1]), Some(1..6));
+        assert_eq!(plan(&[512, 64, 17, 16, 9, 9, 9, 16, 2, 16]), Some(1..10));
+    }
+
+    #[test]
+    fn the_limit_keeps_old_tables_out() {
+        assert_eq!(geometric(&[100, 100, 100], 2, 200), Some(1..3));
+        assert_eq!(geometric(&[100, 100], 2, 199), None);
+    }
+}

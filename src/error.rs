@@ -1,0 +1,198 @@
+//! The one error type: what went wrong, where, and the way out.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::transaction::Conflict;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure an [`Error`] is. Match on this; read the message for the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused or failed. [`std::error::Error::source`] has its answer.
+    Io,
+    /// Bytes on disk break the format. [`Error::path`] and [`Error::offset`] say where.
+    Corrupt,
+    /// Well-formed, but of a version, hash or size that this build does not handle.
+    Unsupported,
+    /// A file that the table list names, or the list itself, was not there until the deadline.
+    Missing,
+    /// Another process held the lock until the time-out.
+    Locked,
+    /// An expectation of a transaction did not hold. [`Error::conflicts`] lists every mismatch.
+    Conflict,
+    /// An argument breaks a rule (reference names, ranges, order of records).
+    Invalid,
+    /// A name or a message does not fit into a block, or a table into its limit.
+    TooLarge,
+    /// The commit was published, but the last sync failed: it is visible now and may be lost if power fails.
+    Indeterminate,
+}
+
+/// Why an operation failed. One pointer wide.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    path: Option<PathBuf>,
+    offset: Option<u64>,
+    way_out: Option<&'static str>,
+    conflicts: Vec<Conflict>,
+    source: Option<io::Error>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            path: None,
+            offset: None,
+            way_out: None,
+            conflicts: Vec::new(),
+            source: None,
+        }))
+    }
+
+    #[cold]
+    pub(crate) fn corrupt(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Corrupt, message)
+    }
+
+    #[cold]
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    #[cold]
+    pub(crate) fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, what).in_file(path);
+        error.0.source = Some(source);
+        error
+    }
+
+    pub(crate) fn conflict(conflicts: Vec<Conflict>) -> Self {
+        let mut error = Self::new(ErrorKind::Conflict, "the transaction does not fit the current references");
+        error.0.conflicts = conflicts;
+        error
+    }
+
+    /// Names the file, unless an inner layer already did.
+    pub(crate) fn in_file(mut self, path: &Path) -> Self {
+        self.0.path.get_or_insert_with(|| path.to_owned());
+        self
+    }
+
+    /// Names the place in the file, unless an inner layer already did.
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        self.0.offset.get_or_insert(offset);
+        self
+    }
+
+    /// Turns an offset within a block into one within its file.
+    pub(crate) fn shifted(mut self, base: u64) -> Self {
+        let inner = self.0.offset.unwrap_or(0);
+        self.0.offset = Some(base.saturating_add(inner));
+        self
+    }
+
+    /// For positions that have no counterpart in the file, such as those in inflated data.
+    pub(crate) fn inflated_at(mut self, block: u64) -> Self {
+        if let Some(inner) = self.0.offset {
+            self.0.message = format!("{} (at byte {inner} of the inflated block)", self.0.message).into();
+        }
+        self.0.offset = Some(block);
+        self
+    }
+
+    pub(crate) fn way_out(mut self, way_out: &'static str) -> Self {
+        self.0.way_out.get_or_insert(way_out);
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The kind to match on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The file that the failure is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The byte in [`Self::path`] where the failure was noticed.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.0.offset
+    }
+
+    /// Every expectation that did not hold; empty unless the kind is [`ErrorKind::Conflict`].
+    #[must_use]
+    pub fn conflicts(&self) -> &[Conflict] {
+        &self.0.conflicts
+    }
+
+    /// The sentence about what happened, without place, cause and way out.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything: somebody else had the lock.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind() == ErrorKind::Locked
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if let Some(path) = &inner.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        f.write_str(&inner.message)?;
+        if let Some(offset) = inner.offset {
+            write!(f, " at offset {offset}")?;
+        }
+        if let Some(source) = &inner.source {
+            write!(f, ": {source}")?;
+        }
+        for conflict in &inner.conflicts {
+            write!(f, "; {conflict}")?;
+        }
+        if let Some(way_out) = inner.way_out {
+            write!(f, "; {way_out}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}

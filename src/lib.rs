@@ -1,0 +1,109 @@
+//! A transactional store for git references that many processes share.
+//!
+//! The files and the protocol in the directory are those of git's *reftable* format, so git and other
+//! implementations work on the same store at the same time. On top of that this crate promises more than they
+//! do: a commit that returned `Ok` survives a loss of power, and readers never wait and never see half of a
+//! transaction.
+//!
+//! # A tour
+//!
+//! Open a [`Stack`] on the `reftable` directory of a repository, and read from a [`Snapshot`]:
+//!
+//! ```
+//! use reftable::{Expect, ObjectId, Options, Stack, Target};
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! let stack = Stack::open(path, Options::default())?;
+//! let id: ObjectId = "2e6f9b0d5885b6010f9167787445617f553a735f".parse()?;
+//!
+//! // All changes of a transaction happen together, or none does.
+//! let mut tx = stack.transaction();
+//! tx.set("refs/heads/main", Expect::Absent, id);
+//! tx.set("HEAD", Expect::Any, Target::symbolic("refs/heads/main"));
+//! tx.commit()?;
+//!
+//! // A snapshot never changes, whatever others do meanwhile.
+//! let snapshot = stack.snapshot()?;
+//! let main = snapshot.get("refs/heads/main")?.expect("we have just set it");
+//! assert_eq!(main.target, Target::Id(id));
+//!
+//! // Walks lend their items; nothing is allocated for each.
+//! let mut refs = snapshot.prefix("refs/")?;
+//! while let Some(found) = refs.next()? {
+//!     println!("{}", String::from_utf8_lossy(found.name));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A transaction says what it expects, and a refusal says everything that was not so:
+//!
+//! ```
+//! # use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
+//! # let dir = tempfile::tempdir()?;
+//! # let stack = Stack::open(dir.path(), Options::default())?;
+//! # let id: ObjectId = "2e6f9b0d5885b6010f9167787445617f553a735f".parse()?;
+//! let mut tx = stack.transaction();
+//! tx.set("refs/heads/main", Expect::Exists, id).verify("refs/heads/next", Expect::Is(id.into()));
+//! let error = tx.commit().expect_err("neither exists");
+//! assert_eq!(error.kind(), ErrorKind::Conflict);
+//! assert_eq!(error.conflicts().len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Two phases, for those who must do something else in between. The lock is held by the [`Prepared`] value, and
+//! dropping it rolls back:
+//!
+//! ```
+//! # use reftable::{Expect, ObjectId, Options, Stack};
+//! # let dir = tempfile::tempdir()?;
+//! # let stack = Stack::open(dir.path(), Options::default())?;
+//! # let id: ObjectId = "2e6f9b0d5885b6010f9167787445617f553a735f".parse()?;
+//! let mut tx = stack.transaction();
+//! tx.set("refs/heads/main", Expect::Any, id);
+//! let prepared = tx.prepare()?;
+//! // ... move objects into place, ask a hook ...
+//! prepared.commit()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Layers
+//!
+//! Data flows one way: bytes, record, block, [`table`], [`merged`], [`Snapshot`], [`Stack`], [`Transaction`]. The
+//! first ones know no directory and can be used alone. `docs/design.md` has the map, `docs/format.md` the
+//! bytes, `docs/protocol.md` what happens in the directory, and why.
+
+mod block;
+mod bytes;
+mod compact;
+mod dir;
+mod error;
+mod format;
+mod list;
+mod lock;
+pub mod merged;
+mod name;
+mod oid;
+mod record;
+mod snapshot;
+mod stack;
+mod sync;
+pub mod table;
+mod transaction;
+mod value;
+mod varint;
+mod verify;
+
+pub use bytes::Bytes;
+pub use compact::{Compact, Compaction, Expiry};
+pub use dir::{Dir, DirFile, OsDir, Stamp};
+pub use error::{Error, ErrorKind, Result};
+pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
+pub use lock::{ExclusiveFile, Lock, Locker};
+pub use name::check as check_name;
+pub use oid::{HashKind, ObjectId};
+pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
+pub use snapshot::{LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
+pub use stack::{AutoCompact, Durability, Options, Stack};
+pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};
+pub use value::{Ident, Log, LogEntry, Ref, Target};
+pub use verify::{Finding, Report, verify_dir};

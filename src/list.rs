@@ -1,0 +1,136 @@
+//! `tables.list`, the root of a stack, and the names of tables.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The file that names the tables of the stack, oldest first.
+pub(crate) const LIST: &str = "tables.list";
+/// What whoever replaces the list must hold.
+pub(crate) const LIST_LOCK: &str = "tables.list.lock";
+
+/// Reads the names in a table list: one a line, each line ended by a newline.
+///
+/// # Errors
+/// `Corrupt`, with the offset, for a list without its last newline and for names that are no file names or
+/// appear twice.
+pub(crate) fn parse(contents: &[u8]) -> Result<Vec<String>> {
+    if contents.last().is_some_and(|last| *last != b'\n') {
+        let message = "the table list does not end with a newline: it is cut off";
+        return Err(Error::corrupt(message).at(contents.len() as u64));
+    }
+    let mut names = Vec::new();
+    let mut seen = HashSet::new();
+    let mut offset = 0;
+    for line in contents.split_inclusive(|&byte| byte == b'\n') {
+        let name = line.strip_suffix(b"\n").unwrap_or(line);
+        let name = plain_file_name(name).map_err(|error| error.at(offset))?;
+        if !seen.insert(name) {
+            return Err(Error::corrupt(format!("the table list names {name} twice")).at(offset));
+        }
+        names.push(name.to_owned());
+        offset += line.len() as u64;
+    }
+    Ok(names)
+}
+
+/// The list that names these tables.
+pub(crate) fn print<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for name in names {
+        list.extend_from_slice(name.as_bytes());
+        list.push(b'\n');
+    }
+    list
+}
+
+fn plain_file_name(name: &[u8]) -> Result<&str> {
+    let text = std::str::from_utf8(name).ok().filter(|text| {
+        let characters = text.chars().all(|c| !c.is_control() && c != '/' && c != '\\');
+        !text.is_empty() && characters && *text != "." && *text != ".." && text.len() <= 255
+    });
+    text.ok_or_else(|| {
+        let shown = String::from_utf8_lossy(name.get(..name.len().min(80)).unwrap_or_default());
+        Error::corrupt(format!("the table list has '{}', which is not a file name", shown.escape_debug()))
+    })
+}
+
+/// The name of a table, which states its update indexes. Tables of the same range differ in the random part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableName {
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+    pub(crate) random: u32,
+}
+
+impl TableName {
+    /// The exact form that git writes; `None` for anything else.
+    pub(crate) fn parse(name: &str) -> Option<TableName> {
+        let mut parts = name.strip_suffix(".ref")?.split('-');
+        let min = index(parts.next()?)?;
+        let max = index(parts.next()?)?;
+        let is_random = |part: &&str| part.len() == 8 && part.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let random = parts.next().filter(is_random)?;
+        let random = u32::from_str_radix(random, 16).ok()?;
+        parts.next().is_none().then_some(TableName { min, max, random })
+    }
+}
+
+fn index(part: &str) -> Option<u64> {
+    let digits = part.strip_prefix("0x")?;
+    let hex = (12..=16).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    hex.then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:012x}-0x{:012x}-{:08x}.ref", self.min, self.max, self.random)
+    }
+}
+
+/// The name of one of our temporary files. Nobody's clean-up rules but ours know it.
+pub(crate) fn temporary_name(random: u64) -> String {
+    format!("reftable-{random:016x}.tmp")
+}
+
+/// Whether a file was named by [`temporary_name`].
+pub(crate) fn is_temporary_name(name: &str) -> bool {
+    let random = name.strip_prefix("reftable-").and_then(|rest| rest.strip_suffix(".tmp"));
+    random.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_survives_a_round_trip() {
+        let names = ["a.ref", "b.ref"];
+        assert_eq!(parse(&print(names)).unwrap(), names);
+        assert!(parse(b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn lists_that_git_refuses_are_refused() {
+        for bad in ["a.ref", "a.ref\nb.ref", "\n", "a\n\nb\n", "../a\n", "a/b\n", "a\0\n", "a\na\n", "..\n"] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_exact_table_names_are_recognised() {
+        let name = TableName { min: 1, max: 0xabc, random: 0x12 };
+        assert_eq!(name.to_string(), "0x000000000001-0x000000000abc-00000012.ref");
+        assert_eq!(TableName::parse(&name.to_string()), Some(name));
+        for other in [
+            "0x1-0x2-00000012.ref",
+            "0x000000000001-0x000000000abc-00000012.ref.lock",
+            "0x000000000001-0x000000000abc-00000012_123.ref",
+            "0x00000000000+-0x000000000abc-00000012.ref",
+            "0x000000000001-0x000000000abc-+0000012.ref",
+        ] {
+            assert_eq!(TableName::parse(other), None, "{other}");
+        }
+    }
+}

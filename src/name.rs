@@ -1,0 +1,80 @@
+//! Reference names: git's rules, prefixes, and conflicts between a name and the directories of another.
+
+use crate::error::{Error, Result};
+
+/// Checks `name` against the rules of `git check-ref-format --allow-onelevel`.
+///
+/// # Errors
+/// `Invalid`, saying which rule is broken.
+pub fn check(name: &[u8]) -> Result<()> {
+    match broken_rule(name) {
+        None => Ok(()),
+        Some(rule) => {
+            let shown = String::from_utf8_lossy(name.get(..name.len().min(200)).unwrap_or_default());
+            Err(Error::invalid(format!("'{shown}' is not a valid reference name: {rule}")))
+        }
+    }
+}
+
+fn broken_rule(name: &[u8]) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("it is empty");
+    }
+    if name == b"@" {
+        return Some("it is '@'");
+    }
+    if name.ends_with(b".") {
+        return Some("it ends with '.'");
+    }
+    if name.windows(2).any(|pair| pair == b"..") {
+        return Some("it contains '..'");
+    }
+    if name.windows(2).any(|pair| pair == b"@{") {
+        return Some("it contains '@{'");
+    }
+    if name.iter().any(|byte| *byte < 0x20 || *byte == 0x7f || b" ~^:?*[\\".contains(byte)) {
+        return Some("it contains a space, a control character or one of ~^:?*[\\");
+    }
+    name.split(|&byte| byte == b'/').find_map(|part| match part {
+        [] => Some("it begins or ends with '/' or contains '//'"),
+        [b'.', ..] => Some("a part of it begins with '.'"),
+        [.., b'.', b'l', b'o', b'c', b'k'] => Some("a part of it ends with '.lock'"),
+        _ => None,
+    })
+}
+
+/// The names that must not exist beside `name`, because it would need them as directories: `a/b/c` gives `a/b`
+/// and `a`.
+pub(crate) fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').filter_map(|(slash, _)| name.get(..slash))
+}
+
+/// Whether `name` needs `directory` as a directory.
+pub(crate) fn is_below(name: &[u8], directory: &[u8]) -> bool {
+    name.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_those_of_git() {
+        for good in ["HEAD", "refs/heads/main", "refs/heads/a.b", "refs/heads/a@b", "refs/heads/ä", "refs/x{y}"] {
+            assert!(check(good.as_bytes()).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "@", "a..b", "a/", "/a", "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "a b", "a~", "a^", "a:",
+            "a?", "a*", "a[", "a\\", "a\x7f", "a\n", "a@{b", "a\0b",
+        ] {
+            assert!(check(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ancestors_are_the_directories_of_a_name() {
+        assert_eq!(ancestors(b"a/b/c").collect::<Vec<_>>(), [b"a/b".as_slice(), b"a"]);
+        assert!(is_below(b"a/b", b"a"));
+        assert!(!is_below(b"ab", b"a") && !is_below(b"a", b"a"));
+    }
+}

@@ -1,0 +1,142 @@
+//! Log records: who moved a reference when, from where, to where, and why.
+
+use super::{Context, Part, Record, put_id, unknown_type};
+use crate::error::{Error, Result};
+use crate::format::BlockKind;
+use crate::oid::ObjectId;
+use crate::varint::{Reader, put_string, put_varint};
+
+/// Bytes after the name in a log key: a zero and the inverted update index.
+const KEY_TAIL: usize = 9;
+
+/// One reflog entry, borrowed from a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEntryView<'a> {
+    /// Where the reference pointed before; null when it was created.
+    pub old: ObjectId,
+    /// Where it pointed after; null when it was deleted.
+    pub new: ObjectId,
+    /// The committer's name.
+    pub name: &'a [u8],
+    /// The committer's e-mail address, without angle brackets.
+    pub email: &'a [u8],
+    /// Seconds since 1970.
+    pub time: u64,
+    /// The time zone as git writes it: +0130 is 130.
+    pub time_zone: i16,
+    /// The message. git ends it with one newline.
+    pub message: &'a [u8],
+}
+
+/// A log record as tables hold it, tombstones included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRecordView<'a> {
+    /// The reference's full name.
+    pub refname: &'a [u8],
+    /// The number of the transaction that wrote the entry.
+    pub update_index: u64,
+    /// The entry; `None` is a tombstone, which hides the entry of this name and update index in older tables.
+    pub entry: Option<LogEntryView<'a>>,
+}
+
+/// The kind of record in `g` blocks.
+#[derive(Debug)]
+pub(crate) enum LogRecord {}
+
+const DELETION: u8 = 0;
+const UPDATE: u8 = 1;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LogSpan {
+    is_update: bool,
+    old: Part,
+    new: Part,
+    name: Part,
+    email: Part,
+    time: u64,
+    time_zone: i16,
+    message: Part,
+}
+
+/// Puts the key of an entry into `key`: entries of a name sort newest first, because the index is inverted.
+pub(crate) fn log_key(key: &mut Vec<u8>, refname: &[u8], update_index: u64) {
+    key.clear();
+    key.extend_from_slice(refname);
+    key.push(0);
+    key.extend_from_slice(&(!update_index).to_be_bytes());
+}
+
+/// The name and update index in a log key.
+fn split_key(key: &[u8]) -> Option<(&[u8], u64)> {
+    let (name, tail) = key.split_at_checked(key.len().checked_sub(KEY_TAIL)?)?;
+    let (zero, inverted) = tail.split_first()?;
+    let inverted: [u8; 8] = inverted.try_into().ok()?;
+    (*zero == 0 && !name.is_empty()).then_some((name, !u64::from_be_bytes(inverted)))
+}
+
+impl Record for LogRecord {
+    const KIND: BlockKind = BlockKind::Log;
+    type Span = LogSpan;
+    type View<'a> = LogRecordView<'a>;
+
+    fn decode(r: &mut Reader<'_>, key: &[u8], value_type: u8, cx: &Context) -> Result<LogSpan> {
+        if split_key(key).is_none() {
+            let message = "a log key is not a name, a zero and an update index";
+            return Err(Error::corrupt(message).at(r.pos() as u64));
+        }
+        match value_type {
+            DELETION => return Ok(LogSpan::default()),
+            UPDATE => {}
+            other => return Err(unknown_type("log", other, r)),
+        }
+        let len = cx.hash.len();
+        Ok(LogSpan {
+            is_update: true,
+            old: Part::read(r, len)?,
+            new: Part::read(r, len)?,
+            name: Part::read_string(r)?,
+            email: Part::read_string(r)?,
+            time: r.varint()?,
+            time_zone: i16::from_be_bytes(r.be16()?.to_be_bytes()),
+            message: Part::read_string(r)?,
+        })
+    }
+
+    fn view<'a>(key: &'a [u8], block: &'a [u8], span: &LogSpan, cx: &Context) -> LogRecordView<'a> {
+        let (refname, update_index) = split_key(key).unwrap_or((key, 0));
+        let entry = span.is_update.then(|| LogEntryView {
+            old: span.old.id(block, cx),
+            new: span.new.id(block, cx),
+            name: span.name.of(block),
+            email: span.email.of(block),
+            time: span.time,
+            time_zone: span.time_zone,
+            message: span.message.of(block),
+        });
+        LogRecordView { refname, update_index, entry }
+    }
+
+    fn is_tombstone(span: &LogSpan) -> bool {
+        !span.is_update
+    }
+
+    fn key(view: &LogRecordView<'_>, key: &mut Vec<u8>) {
+        log_key(key, view.refname, view.update_index);
+    }
+
+    fn value_type(view: &LogRecordView<'_>) -> u8 {
+        if view.entry.is_some() { UPDATE } else { DELETION }
+    }
+
+    fn encode(view: &LogRecordView<'_>, cx: &Context, out: &mut Vec<u8>) -> Result<()> {
+        let Some(entry) = &view.entry else { return Ok(()) };
+        put_id(out, &entry.old, cx)?;
+        put_id(out, &entry.new, cx)?;
+        put_string(out, entry.name);
+        put_string(out, entry.email);
+        put_varint(out, entry.time);
+        out.extend_from_slice(&entry.time_zone.to_be_bytes());
+        put_string(out, entry.message);
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! Reference records: a name and where it points, or a tombstone.
+
+use super::{Context, Part, Record, put_id, unknown_type};
+use crate::error::{Error, Result};
+use crate::format::BlockKind;
+use crate::oid::ObjectId;
+use crate::varint::{Reader, put_string, put_varint};
+
+/// Where a reference points, borrowed from a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetView<'a> {
+    /// At an object.
+    Id(ObjectId),
+    /// At an annotated tag, with the object that the tag leads to in the end.
+    Tag {
+        /// The tag object.
+        id: ObjectId,
+        /// What it leads to after all tags are followed.
+        peeled: ObjectId,
+    },
+    /// At another reference, by name.
+    Symbolic(&'a [u8]),
+}
+
+impl TargetView<'_> {
+    /// The object id, unless symbolic.
+    #[must_use]
+    pub fn id(&self) -> Option<ObjectId> {
+        match *self {
+            TargetView::Id(id) | TargetView::Tag { id, .. } => Some(id),
+            TargetView::Symbolic(_) => None,
+        }
+    }
+
+    /// The peeled id, where one is stored.
+    #[must_use]
+    pub fn peeled(&self) -> Option<ObjectId> {
+        match *self {
+            TargetView::Tag { peeled, .. } => Some(peeled),
+            _ => None,
+        }
+    }
+
+    /// Whether `id` is the id or the peeled id.
+    #[must_use]
+    pub fn points_at(&self, id: &ObjectId) -> bool {
+        self.id().as_ref() == Some(id) || self.peeled().as_ref() == Some(id)
+    }
+}
+
+/// A reference record as tables hold it, tombstones included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefRecordView<'a> {
+    /// The full name, such as `refs/heads/main`.
+    pub name: &'a [u8],
+    /// The number of the transaction that wrote it.
+    pub update_index: u64,
+    /// Where it points; `None` is a tombstone, which hides the name in older tables.
+    pub target: Option<TargetView<'a>>,
+}
+
+/// The kind of record in `r` blocks.
+#[derive(Debug)]
+pub(crate) enum RefRecord {}
+
+const DELETION: u8 = 0;
+const ID: u8 = 1;
+const TAG: u8 = 2;
+const SYMBOLIC: u8 = 3;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RefSpan {
+    update_index: u64,
+    value_type: u8,
+    value: Part,
+    peeled: Part,
+}
+
+impl Record for RefRecord {
+    const KIND: BlockKind = BlockKind::Ref;
+    type Span = RefSpan;
+    type View<'a> = RefRecordView<'a>;
+
+    #[inline]
+    fn decode(r: &mut Reader<'_>, _key: &[u8], value_type: u8, cx: &Context) -> Result<RefSpan> {
+        let start = r.pos();
+        let Some(update_index) = r.varint()?.checked_add(cx.min_update_index) else {
+            return Err(Error::corrupt("an update index exceeds 64 bits").at(start as u64));
+        };
+        let len = cx.hash.len();
+        let (value, peeled) = match value_type {
+            DELETION => (Part::default(), Part::default()),
+            ID => (Part::read(r, len)?, Part::default()),
+            TAG => (Part::read(r, len)?, Part::read(r, len)?),
+            SYMBOLIC => (Part::read_string(r)?, Part::default()),
+            other => return Err(unknown_type("reference", other, r)),
+        };
+        Ok(RefSpan { update_index, value_type, value, peeled })
+    }
+
+    #[inline]
+    fn view<'a>(key: &'a [u8], block: &'a [u8], span: &RefSpan, cx: &Context) -> RefRecordView<'a> {
+        let target = match span.value_type {
+            DELETION => None,
+            ID => Some(TargetView::Id(span.value.id(block, cx))),
+            TAG => Some(TargetView::Tag { id: span.value.id(block, cx), peeled: span.peeled.id(block, cx) }),
+            _ => Some(TargetView::Symbolic(span.value.of(block))),
+        };
+        RefRecordView { name: key, update_index: span.update_index, target }
+    }
+
+    fn is_tombstone(span: &RefSpan) -> bool {
+        span.value_type == DELETION
+    }
+
+    fn key(view: &RefRecordView<'_>, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(view.name);
+    }
+
+    fn value_type(view: &RefRecordView<'_>) -> u8 {
+        match view.target {
+            None => DELETION,
+            Some(TargetView::Id(_)) => ID,
+            Some(TargetView::Tag { .. }) => TAG,
+            Some(TargetView::Symbolic(_)) => SYMBOLIC,
+        }
+    }
+
+    fn encode(view: &RefRecordView<'_>, cx: &Context, out: &mut Vec<u8>) -> Result<()> {
+        let Some(delta) = view.update_index.checked_sub(cx.min_update_index) else {
+            return Err(Error::invalid("an update index lies below the table's range"));
+        };
+        put_varint(out, delta);
+        match view.target {
+            None => {}
+            Some(TargetView::Id(id)) => put_id(out, &id, cx)?,
+            Some(TargetView::Tag { id, peeled }) => {
+                put_id(out, &id, cx)?;
+                put_id(out, &peeled, cx)?;
+            }
+            Some(TargetView::Symbolic(target)) => put_string(out, target),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,347 @@
+//! Snapshots: one state of a stack, and all ways to read it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::format::BlockKind;
+use crate::merged::{Merge, Tombstones};
+use crate::oid::{HashKind, ObjectId};
+use crate::record::{LogEntryView, LogRecord, RefRecord, TargetView, log_key};
+use crate::table::{Cursor, Table, names_pointing_at};
+use crate::value::{Log, LogEntry, Ref};
+
+/// A state of the store that never changes.
+///
+/// It owns its tables: commits, compactions and deletions by anyone leave it as it is. Cloning costs a
+/// counter. It holds no file descriptors.
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Oldest first.
+    tables: Vec<Arc<Table>>,
+    hash: Option<HashKind>,
+}
+
+impl Snapshot {
+    /// The state that `tables`, oldest first, make up. `hash` counts when there are none.
+    pub(crate) fn new(tables: Vec<Arc<Table>>, hash: Option<HashKind>) -> Self {
+        let hash = tables.last().map(|table| table.hash()).or(hash);
+        Snapshot { inner: Arc::new(Inner { tables, hash }) }
+    }
+
+    /// The tables, oldest first.
+    #[must_use]
+    pub fn tables(&self) -> &[Arc<Table>] {
+        &self.inner.tables
+    }
+
+    /// The hash function; `None` while a new store has neither tables nor an option that says.
+    #[must_use]
+    pub fn hash(&self) -> Option<HashKind> {
+        self.inner.hash
+    }
+
+    /// The largest update index so far; 0 when there is no table. It grows with every commit.
+    #[must_use]
+    pub fn update_index(&self) -> u64 {
+        self.inner.tables.last().map_or(0, |table| table.header().max_update_index)
+    }
+
+    /// Looks up one reference, without following symbolic ones.
+    ///
+    /// Asks the newest table first and stops at the first that knows the name. Cost: a descent through the
+    /// index of each table asked.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Result<Option<Ref>> {
+        let name = name.as_ref();
+        for table in self.inner.tables.iter().rev() {
+            let mut cursor = Cursor::<RefRecord>::new(Arc::clone(table));
+            cursor.seek(name)?;
+            if cursor.next()? && cursor.key() == name {
+                let record = cursor.view();
+                return Ok(record.target.map(|target| Ref {
+                    name: name.to_vec(),
+                    update_index: record.update_index,
+                    target: target.to_target(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All references, by name.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn refs(&self) -> Result<Refs> {
+        self.prefix("")
+    }
+
+    /// The references whose names start with `prefix`, by name. Ends by itself behind them.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Refs> {
+        let prefix = prefix.as_ref();
+        let mut merge = Merge::new(&self.inner.tables, Tombstones::Hide);
+        merge.seek(prefix)?;
+        Ok(Refs { source: Source::Merge(merge), prefix: prefix.to_vec() })
+    }
+
+    /// The references that point at `id`, directly or, for annotated tags, peeled; by name.
+    ///
+    /// Uses the object sections of tables that have one and scans the others. Cost: with object sections, one
+    /// block for each table and block that mentions the id, and a lookup for each candidate.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn pointing_at(&self, id: &ObjectId) -> Result<Refs> {
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        for table in &self.inner.tables {
+            names_pointing_at(table, id, &mut |name| names.push(name.to_vec()))?;
+        }
+        names.sort_unstable();
+        names.dedup();
+        let pointing = Pointing { snapshot: self.clone(), id: *id, names: names.into_iter(), current: None };
+        Ok(Refs { source: Source::Pointing(pointing), prefix: Vec::new() })
+    }
+
+    /// The reflog of one reference, newest entry first.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn log(&self, name: impl AsRef<[u8]>) -> Result<Logs> {
+        let name = name.as_ref();
+        let mut logs = Logs { merge: self.merge_logs(), only: Some(name.to_vec()) };
+        let mut key = Vec::new();
+        log_key(&mut key, name, u64::MAX);
+        logs.merge.seek(&key)?;
+        Ok(logs)
+    }
+
+    /// All reflogs: by name, then newest first.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn logs(&self) -> Result<Logs> {
+        let mut logs = Logs { merge: self.merge_logs(), only: None };
+        logs.merge.seek(b"")?;
+        Ok(logs)
+    }
+
+    fn merge_logs(&self) -> Merge<LogRecord> {
+        let with_logs: Vec<_> =
+            self.inner.tables.iter().filter(|table| table.section(BlockKind::Log).is_some()).cloned().collect();
+        Merge::new(&with_logs, Tombstones::Hide)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.inner.tables.iter().map(|table| table.name());
+        f.debug_list().entries(names).finish()
+    }
+}
+
+/// A reference, borrowed until the next step of its cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefView<'a> {
+    /// The full name.
+    pub name: &'a [u8],
+    /// The number of the transaction that wrote it.
+    pub update_index: u64,
+    /// Where it points.
+    pub target: TargetView<'a>,
+}
+
+impl RefView<'_> {
+    /// The same, owned.
+    #[must_use]
+    pub fn to_ref(&self) -> Ref {
+        Ref { name: self.name.to_vec(), update_index: self.update_index, target: self.target.to_target() }
+    }
+}
+
+/// A walk over references, by name. Owns its snapshot's tables.
+///
+/// [`Refs::next`] lends each reference without allocating; as an [`IntoIterator`] it gives owned ones.
+#[derive(Debug)]
+pub struct Refs {
+    source: Source,
+    prefix: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Merge(Merge<RefRecord>),
+    Pointing(Pointing),
+}
+
+/// Candidates for "points at", each to be checked against the newest table that knows its name.
+#[derive(Debug)]
+struct Pointing {
+    snapshot: Snapshot,
+    id: ObjectId,
+    names: std::vec::IntoIter<Vec<u8>>,
+    current: Option<Ref>,
+}
+
+impl Pointing {
+    fn next(&mut self) -> Result<Option<RefView<'_>>> {
+        self.current = None;
+        for name in self.names.by_ref() {
+            let found = self.snapshot.get(&name)?;
+            self.current = found.filter(|found| found.target.as_view().points_at(&self.id));
+            if self.current.is_some() {
+                break;
+            }
+        }
+        Ok(self.current.as_ref().map(|found| RefView {
+            name: &found.name,
+            update_index: found.update_index,
+            target: found.target.as_view(),
+        }))
+    }
+}
+
+impl Refs {
+    /// The next reference; `None` at the end, and ever after.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset; nothing follows it.
+    #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
+    pub fn next(&mut self) -> Result<Option<RefView<'_>>> {
+        let merge = match &mut self.source {
+            Source::Merge(merge) => merge,
+            Source::Pointing(pointing) => return pointing.next(),
+        };
+        if !merge.next()? || !merge.key().starts_with(&self.prefix) {
+            return Ok(None);
+        }
+        let record = merge.view();
+        Ok(record.target.map(|target| RefView { name: record.name, update_index: record.update_index, target }))
+    }
+
+    /// Moves before the first reference whose name is not below `name`; backwards, too, within the prefix.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn seek(&mut self, name: impl AsRef<[u8]>) -> Result<()> {
+        let name = name.as_ref().max(&self.prefix);
+        match &mut self.source {
+            Source::Merge(merge) => merge.seek(name),
+            Source::Pointing(pointing) => {
+                let again = pointing.snapshot.pointing_at(&pointing.id)?;
+                if let Source::Pointing(mut all) = again.source {
+                    let rest: Vec<_> = all.names.by_ref().filter(|candidate| candidate.as_slice() >= name).collect();
+                    pointing.names = rest.into_iter();
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl IntoIterator for Refs {
+    type Item = Result<Ref>;
+    type IntoIter = OwnedRefs;
+
+    fn into_iter(self) -> OwnedRefs {
+        OwnedRefs(self)
+    }
+}
+
+/// The owned items of [`Refs`].
+#[derive(Debug)]
+pub struct OwnedRefs(Refs);
+
+impl Iterator for OwnedRefs {
+    type Item = Result<Ref>;
+
+    fn next(&mut self) -> Option<Result<Ref>> {
+        self.0.next().map(|found| found.map(|found| found.to_ref())).transpose()
+    }
+}
+
+/// A reflog entry, borrowed until the next step of its cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogView<'a> {
+    /// The reference's full name.
+    pub refname: &'a [u8],
+    /// The number of the transaction that wrote the entry.
+    pub update_index: u64,
+    /// What happened.
+    pub entry: LogEntryView<'a>,
+}
+
+impl LogView<'_> {
+    /// The same, owned.
+    #[must_use]
+    pub fn to_log(&self) -> Log {
+        let entry: LogEntry = self.entry.to_entry();
+        Log { refname: self.refname.to_vec(), update_index: self.update_index, entry }
+    }
+}
+
+/// A walk over reflog entries: by name, then newest first. Owns its snapshot's tables.
+#[derive(Debug)]
+pub struct Logs {
+    merge: Merge<LogRecord>,
+    only: Option<Vec<u8>>,
+}
+
+impl Logs {
+    /// The next entry; `None` at the end, and ever after.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset; nothing follows it.
+    #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
+    pub fn next(&mut self) -> Result<Option<LogView<'_>>> {
+        if !self.merge.next()? {
+            return Ok(None);
+        }
+        let record = self.merge.view();
+        if self.only.as_deref().is_some_and(|only| only != record.refname) {
+            return Ok(None);
+        }
+        let (refname, update_index) = (record.refname, record.update_index);
+        Ok(record.entry.map(|entry| LogView { refname, update_index, entry }))
+    }
+
+    /// Moves before the first entry of `name` whose update index is at most `at_most`.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn seek(&mut self, name: impl AsRef<[u8]>, at_most: u64) -> Result<()> {
+        let mut key = Vec::new();
+        log_key(&mut key, name.as_ref(), at_most);
+        self.merge.seek(&key)
+    }
+}
+
+impl IntoIterator for Logs {
+    type Item = Result<Log>;
+    type IntoIter = OwnedLogs;
+
+    fn into_iter(self) -> OwnedLogs {
+        OwnedLogs(self)
+    }
+}
+
+/// The owned items of [`Logs`].
+#[derive(Debug)]
+pub struct OwnedLogs(Logs);
+
+impl Iterator for OwnedLogs {
+    type Item = Result<Log>;
+
+    fn next(&mut self) -> Option<Result<Log>> {
+        self.0.next().map(|found| found.map(|found| found.to_log())).transpose()
+    }
+}

@@ -1,0 +1,116 @@
+//! What a stack can be told when it is opened.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::oid::HashKind;
+use crate::table::WriteOptions;
+
+/// What survives a loss of power once a commit has returned `Ok`. A kill or a crash of the process costs nothing
+/// in any mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The commit survives, whatever the file system does with what nobody synced. Syncs the table, the list
+    /// and the directory, and tables below that nobody is known to have synced.
+    #[default]
+    Full,
+    /// The table and the list are synced, the directory is not: on file systems that keep metadata in order the
+    /// store stays whole, and the last commits may be lost. What git does with `core.fsync=reference`.
+    Ordered,
+    /// Nothing is synced. What git does by default.
+    Off,
+}
+
+/// When commits compact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AutoCompact {
+    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor: git's rule.
+    /// At least 2.
+    Geometric(u8),
+    /// Never; call [`crate::Stack::compact`].
+    Off,
+}
+
+/// Settings of a [`crate::Stack`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(crate) hash: Option<HashKind>,
+    pub(crate) write: WriteOptions,
+    pub(crate) durability: Durability,
+    pub(crate) auto_compact: AutoCompact,
+    pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) reload_deadline: Duration,
+    pub(crate) permissions: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            hash: None,
+            write: WriteOptions::default(),
+            durability: Durability::Full,
+            auto_compact: AutoCompact::Geometric(2),
+            lock_timeout: Some(Duration::from_millis(100)),
+            reload_deadline: Duration::from_secs(3),
+            permissions: None,
+        }
+    }
+}
+
+impl Options {
+    /// The hash function. Default: that of the existing tables; in an empty store, that of the first id that is
+    /// written. Mirrors `extensions.objectFormat`.
+    pub fn hash(mut self, hash: HashKind) -> Self {
+        self.hash = Some(hash);
+        self
+    }
+
+    /// How tables are written.
+    pub fn write(mut self, write: WriteOptions) -> Self {
+        self.write = write;
+        self
+    }
+
+    /// What survives a loss of power. Default [`Durability::Full`]. Mirrors `core.fsync`.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// When commits compact. Default: geometric with factor 2. Mirrors `reftable.geometricFactor`.
+    pub fn auto_compact(mut self, auto_compact: AutoCompact) -> Self {
+        self.auto_compact = auto_compact;
+        self
+    }
+
+    /// How long to wait for the lock on the table list: zero fails at once, `None` waits for ever. Default 100 ms.
+    /// Mirrors `reftable.lockTimeout`.
+    pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// How long a reader goes on looking for tables that the list names and that are not there. Default 3 s.
+    pub fn reload_deadline(mut self, deadline: Duration) -> Self {
+        self.reload_deadline = deadline;
+        self
+    }
+
+    /// The mode bits of new files, such as `0o664`. Default: left to the process's umask. Mirrors
+    /// `core.sharedRepository`. Not used on Windows.
+    pub fn permissions(mut self, mode: Option<u32>) -> Self {
+        self.permissions = mode;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        self.write.check()?;
+        match self.auto_compact {
+            AutoCompact::Geometric(0 | 1) => Err(Error::invalid("the geometric factor must be at least 2")),
+            _ => Ok(()),
+        }
+    }
+}

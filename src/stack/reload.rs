@@ -1,0 +1,192 @@
+//! Reading the list and opening its tables, while others replace both.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use crate::dir::{DirFile, Stamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::list::{self, LIST};
+use crate::snapshot::Snapshot;
+use crate::table::Table;
+
+/// The newest state that was read.
+pub(super) struct Cached {
+    pub(super) snapshot: Snapshot,
+    pub(super) stamp: Stamp,
+    /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp means the same list.
+    pub(super) _list: Box<dyn DirFile>,
+}
+
+impl Shared {
+    /// The newest state, from the cache if the list is still the same.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        match self.cached()? {
+            Some(snapshot) => Ok(snapshot),
+            None => self.reload(self.options.reload_deadline),
+        }
+    }
+
+    /// The newest state while we hold the list lock: nobody will complete what is missing, so do not wait for it.
+    pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
+        match self.cached()? {
+            Some(snapshot) => Ok(snapshot),
+            None => self.reload(Duration::ZERO),
+        }
+    }
+
+    fn cached(&self) -> Result<Option<Snapshot>> {
+        match self.dir.stamp(LIST) {
+            Ok(stamp) => {
+                let cache = self.cache.lock();
+                let current = cache.as_ref().filter(|cached| cached.stamp == stamp);
+                Ok(current.map(|cached| cached.snapshot.clone()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.io("cannot examine the table list", LIST, error)),
+        }
+    }
+
+    /// Reads the list and opens its tables, again and again until all are there.
+    ///
+    /// 1. We read a list that names table A.
+    /// 2. A compaction replaces the list by one that names B and removes A.
+    /// 3. We cannot open A, and start over with the new list.
+    ///
+    /// Each turn that fails for this reason means that somebody else got further, so the loop ends. If the same
+    /// table stays missing, it ends at the deadline, with an error that names it.
+    fn reload(&self, deadline: Duration) -> Result<Snapshot> {
+        let start = self.dir.now();
+        let mut pause = Duration::from_micros(100);
+        loop {
+            let missing = match self.try_load()? {
+                Loaded::Complete(snapshot) => return Ok(snapshot),
+                Loaded::Missing(error) => error,
+            };
+            let left = deadline.saturating_sub(self.dir.now().saturating_sub(start));
+            if left.is_zero() {
+                return Err(missing);
+            }
+            let jitter = Duration::from_nanos(self.dir.random() % 1_000_000).min(pause);
+            self.dir.sleep((pause + jitter).min(left));
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+
+    fn try_load(&self) -> Result<Loaded> {
+        let file = match self.dir.open(LIST) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.without_list(),
+            Err(error) => return Err(self.io("cannot open the table list", LIST, error)),
+        };
+        let failed = |error| self.io("cannot read the table list", LIST, error);
+        let stamp = file.stamp().map_err(failed)?;
+        let contents = file.contents().map_err(failed)?;
+        let names = list::parse(&contents).map_err(|error| error.in_file(&self.dir.path().join(LIST)))?;
+        let mut known = self.known_tables();
+        let mut tables = Vec::with_capacity(names.len());
+        for name in &names {
+            let table = match known.remove(name.as_str()) {
+                Some(table) => table,
+                None => match self.open_table(name)? {
+                    Some(table) => table,
+                    None => return Ok(Loaded::Missing(self.missing_table(name))),
+                },
+            };
+            self.check_neighbours(tables.last(), &table)?;
+            tables.push(table);
+        }
+        let snapshot = Snapshot::new(tables, self.options.hash);
+        self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: file });
+        Ok(Loaded::Complete(snapshot))
+    }
+
+    pub(super) fn remember(&self, cached: Cached) {
+        let replaced = self.cache.lock().replace(cached);
+        // Closes files: outside of the lock.
+        drop(replaced);
+    }
+
+    /// The tables of the cached state, by name: a name is used for one table only, so they need not be opened again.
+    fn known_tables(&self) -> HashMap<String, Arc<Table>> {
+        let cache = self.cache.lock();
+        let tables = cache.iter().flat_map(|cached| cached.snapshot.tables());
+        tables.map(|table| (table.name().to_owned(), Arc::clone(table))).collect()
+    }
+
+    /// Opens a table; `None` if it is not there.
+    fn open_table(&self, name: &str) -> Result<Option<Arc<Table>>> {
+        let file = match self.dir.open(name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.io("cannot open the table", name, error)),
+        };
+        let bytes = file.contents().map_err(|error| self.io("cannot read the table", name, error))?;
+        Table::open(self.dir.path().join(name), bytes).map(Arc::new).map(Some)
+    }
+
+    /// A merge needs strictly increasing update indexes and one hash.
+    fn check_neighbours(&self, below: Option<&Arc<Table>>, table: &Arc<Table>) -> Result<()> {
+        let expected = below.map(|below| below.hash()).or(self.options.hash);
+        if let Some(expected) = expected.filter(|expected| *expected != table.hash()) {
+            let message = format!("the table holds {} ids, the store {expected} ids", table.hash());
+            return Err(Error::corrupt(message).in_file(table.path()));
+        }
+        if let Some(below) = below {
+            let (last, first) = (below.header().max_update_index, table.header().min_update_index);
+            if first <= last {
+                let message = format!(
+                    "the table begins with update index {first}, {} below it in the list ends with {last}",
+                    below.name()
+                );
+                return Err(Error::corrupt(message).in_file(table.path()));
+            }
+        }
+        Ok(())
+    }
+
+    /// No list: an empty store, unless there are tables. Those would be lost to the next commit.
+    ///
+    /// git creates a store in the order table, list, so for a moment this may be what we see.
+    fn without_list(&self) -> Result<Loaded> {
+        let names = match self.dir.names() {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let missing = Error::new(ErrorKind::Missing, "there is no such directory");
+                return Err(missing.in_file(self.dir.path()).way_out("create it first"));
+            }
+            Err(error) => return Err(Error::io("cannot read the directory", self.dir.path(), error)),
+        };
+        let table = names.iter().find(|name| name.ends_with(".ref"));
+        if names.iter().any(|name| name == LIST) {
+            return Ok(Loaded::Missing(self.missing_list("the table list came and went")));
+        }
+        match table {
+            Some(table) => {
+                let message = format!("the table list is missing, but there are tables, such as {table}");
+                Ok(Loaded::Missing(self.missing_list(message)))
+            }
+            None => Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.options.hash))),
+        }
+    }
+
+    fn missing_list(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+        Error::new(ErrorKind::Missing, message)
+            .in_file(&self.dir.path().join(LIST))
+            .way_out("restore the list, or remove the tables if the store is to be empty")
+    }
+
+    fn missing_table(&self, name: &str) -> Error {
+        Error::new(ErrorKind::Missing, "the table list names this table, and it is not there")
+            .in_file(&self.dir.path().join(name))
+            .way_out("restore it from a copy of the repository")
+    }
+}
+
+enum Loaded {
+    Complete(Snapshot),
+    /// Something that is named is not there, or not there yet.
+    Missing(Error),
+}

@@ -1,0 +1,175 @@
+//! Walking a table block by block, as tools that show or check the format do.
+
+use std::collections::HashSet;
+
+use super::{Block, Table};
+use crate::error::{Error, Result};
+use crate::format::BlockKind;
+use crate::record::{IndexRecord, LogRecord, LogRecordView, ObjectRecord, Record, RefRecord, RefRecordView};
+
+/// All blocks of a table in file order.
+#[derive(Debug)]
+pub struct Blocks<'a> {
+    table: &'a Table,
+    next: u64,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(table: &'a Table) -> Self {
+        Blocks { table, next: 0 }
+    }
+
+    /// The next block; `None` behind the last. After an error nothing follows.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the offset.
+    #[expect(clippy::should_implement_trait, reason = "fallible and driven by hand, as all cursors here")]
+    pub fn next(&mut self) -> Result<Option<BlockDump<'a>>> {
+        let offset = self.next;
+        self.next = self.table.end();
+        if self.table.kind_at(offset)?.is_none() {
+            return Ok(None);
+        }
+        let mut inflated = Vec::new();
+        let block = self.table.read_block(offset, &mut inflated)?;
+        self.next = offset + block.stride;
+        Ok(Some(BlockDump { table: self.table, block, inflated }))
+    }
+}
+
+/// One block: its outline and its records.
+#[derive(Debug)]
+pub struct BlockDump<'a> {
+    table: &'a Table,
+    block: Block,
+    inflated: Vec<u8>,
+}
+
+impl BlockDump<'_> {
+    /// What it holds.
+    #[must_use]
+    pub fn kind(&self) -> BlockKind {
+        self.block.shape.kind
+    }
+
+    /// Where it starts in the file. The first block starts at 0, with the file header.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.block.offset
+    }
+
+    /// The length that it states: without padding and, for logs, inflated.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.block.shape.len as u64
+    }
+
+    /// Whether it holds no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.block.shape.first == self.block.shape.restart_table
+    }
+
+    /// The bytes it takes in the file, padding included, cut at the footer.
+    #[must_use]
+    pub fn file_len(&self) -> u64 {
+        self.block.stride.min(self.table.end() - self.block.offset)
+    }
+
+    /// The zero bytes behind it.
+    #[must_use]
+    pub fn padding(&self) -> u64 {
+        match self.kind() {
+            BlockKind::Log => 0,
+            _ => self.file_len().saturating_sub(self.len()),
+        }
+    }
+
+    /// Whether the padding has bytes other than zero.
+    pub(crate) fn has_dirty_padding(&self) -> bool {
+        let behind = self.table.from(self.block.offset + self.len());
+        let padding = behind.get(..self.padding() as usize).unwrap_or_default();
+        self.padding() > 0 && padding.iter().any(|byte| *byte != 0)
+    }
+
+    /// Checks that every restart is the start of a record with an uncompressed key.
+    pub(crate) fn check_restarts(&self) -> Result<()> {
+        let data = self.table.data_of(&self.block, &self.inflated);
+        let mut starts = HashSet::new();
+        self.records(|pos, _| {
+            starts.insert(pos);
+        })?;
+        self.block
+            .shape
+            .check_restarts(data, |pos| starts.contains(&pos))
+            .map_err(|error| self.table.locate(error, &self.block))
+    }
+
+    /// The number of restarts.
+    #[must_use]
+    pub fn restarts(&self) -> usize {
+        self.block.shape.restarts
+    }
+
+    /// Calls `each` with every record and its position in the (inflated) block.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the offset; the records before it have been handed out.
+    pub fn records(&self, mut each: impl FnMut(u64, RecordView<'_>)) -> Result<()> {
+        match self.kind() {
+            BlockKind::Ref => self.walk::<RefRecord>(|pos, record| each(pos, RecordView::Ref(record))),
+            BlockKind::Log => self.walk::<LogRecord>(|pos, record| each(pos, RecordView::Log(record))),
+            BlockKind::Index => self.walk::<IndexRecord>(|pos, record| {
+                each(pos, RecordView::Index { last_key: record.last_key, block: record.block });
+            }),
+            BlockKind::Obj => {
+                let mut failed = None;
+                self.walk::<ObjectRecord>(|pos, record| match record.blocks.to_vec() {
+                    Ok(blocks) => each(pos, RecordView::Object { prefix: record.prefix, blocks }),
+                    Err(error) => failed = Some(error),
+                })?;
+                failed.map_or(Ok(()), |error: Error| Err(self.table.locate(error, &self.block)))
+            }
+        }
+    }
+
+    fn walk<R: Record>(&self, mut each: impl FnMut(u64, R::View<'_>)) -> Result<()> {
+        let data = self.table.data_of(&self.block, &self.inflated);
+        let cx = self.table.context();
+        let shape = &self.block.shape;
+        let mut key = Vec::new();
+        let mut pos = shape.first;
+        loop {
+            let start = pos as u64;
+            match shape.next::<R>(data, &mut pos, &mut key, &cx) {
+                Ok(None) => return Ok(()),
+                Ok(Some(span)) => each(start, R::view(&key, data, &span, &cx)),
+                Err(error) => return Err(self.table.locate(error, &self.block)),
+            }
+        }
+    }
+}
+
+/// Any record.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RecordView<'a> {
+    /// In a `r` block.
+    Ref(RefRecordView<'a>),
+    /// In a `g` block.
+    Log(LogRecordView<'a>),
+    /// In an `o` block.
+    Object {
+        /// The first bytes of an object id.
+        prefix: &'a [u8],
+        /// Offsets of the reference blocks it appears in; none means "anywhere".
+        blocks: Vec<u64>,
+    },
+    /// In an `i` block.
+    Index {
+        /// The last key in the block.
+        last_key: &'a [u8],
+        /// The offset of the block.
+        block: u64,
+    },
+}

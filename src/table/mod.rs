@@ -1,0 +1,233 @@
+//! Tables: one immutable file of sorted records, with indexes over them.
+//!
+//! This layer knows bytes and [`std::io::Write`], no directory. A [`Table`] is opened from bytes, read with
+//! [`crate::merged::Merged`] (which works for a single table, too) or block by block with [`Blocks`], and
+//! written with a [`TableWriter`].
+
+mod blocks;
+mod cursor;
+mod objects;
+mod writer;
+
+pub use blocks::{BlockDump, Blocks, RecordView};
+pub(crate) use cursor::Cursor;
+pub(crate) use objects::names_pointing_at;
+pub use writer::{TableStats, TableWriter, WriteOptions};
+
+use std::path::{Path, PathBuf};
+
+use crate::block::{Shape, inflate};
+use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::format::{BlockKind, Footer, Header, footer_len, header_len};
+use crate::oid::HashKind;
+use crate::record::Context;
+use crate::varint::Reader;
+
+/// An open table. Immutable, cheap to share, and independent of the file it came from.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    bytes: Bytes,
+    header: Header,
+    footer: Footer,
+    /// Where blocks end and the footer begins.
+    end: u64,
+}
+
+/// Where a section starts and where the root of its index is (0: no index).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Section {
+    pub(crate) offset: u64,
+    pub(crate) index: u64,
+}
+
+/// A block that was found, validated, and, for logs, inflated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block {
+    pub(crate) offset: u64,
+    pub(crate) shape: Shape,
+    /// Bytes from this block to the next, padding included.
+    pub(crate) stride: u64,
+}
+
+impl Table {
+    /// Opens a table from its bytes. `path` is for messages only.
+    ///
+    /// Reads header and footer; blocks are validated when they are read. Cost: a checksum over 68 bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are too few, or header, footer or checksum are wrong; `Unsupported` for
+    /// versions and hashes that are not known.
+    pub fn open(path: impl Into<PathBuf>, bytes: impl Into<Bytes>) -> Result<Table> {
+        let path = path.into();
+        let bytes = bytes.into();
+        match Self::parse(&bytes) {
+            Ok((header, footer, end)) => Ok(Table { path, bytes, header, footer, end }),
+            Err(error) => Err(error.in_file(&path)),
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Result<(Header, Footer, u64)> {
+        if bytes.is_empty() {
+            return Err(Error::corrupt("the table is empty").at(0));
+        }
+        let header = Header::decode(&mut Reader::new(bytes, 0))?;
+        let end = bytes
+            .len()
+            .checked_sub(footer_len(header.version))
+            .filter(|&end| end >= header_len(header.version))
+            .ok_or_else(|| Error::corrupt("the table is cut off").at(bytes.len() as u64))?;
+        let footer = bytes.get(end..).unwrap_or_default();
+        let footer = Footer::decode(footer, &header).map_err(|error| error.shifted(end as u64))?;
+        let end = end as u64;
+        for offset in [footer.ref_index, footer.obj, footer.obj_index, footer.log, footer.log_index] {
+            if offset >= end {
+                let message = format!("the footer names offset {offset}, behind the last block");
+                return Err(Error::corrupt(message).at(end));
+            }
+        }
+        if footer.obj > 0 && footer.obj_id_len == 0 {
+            return Err(Error::corrupt("the footer has an object section without ids").at(end));
+        }
+        Ok((header, footer, end))
+    }
+
+    /// The path given to [`Self::open`].
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its file name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// The start of the file, decoded.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The end of the file, decoded.
+    #[must_use]
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The hash function of its ids.
+    #[must_use]
+    pub fn hash(&self) -> HashKind {
+        self.header.hash
+    }
+
+    /// The size of the file in bytes.
+    #[must_use]
+    pub fn file_size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The size that git's compaction rule goes by: blocks and one byte, without header and footer.
+    pub(crate) fn weight(&self) -> u64 {
+        self.end - (header_len(self.header.version) as u64 - 1)
+    }
+
+    /// All blocks in file order, for tools that show or check the format.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks::new(self)
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Where the records of `kind` are, if the table has any.
+    pub(crate) fn section(&self, kind: BlockKind) -> Option<Section> {
+        let footer = &self.footer;
+        let starts_with = || {
+            let first = header_len(self.header.version);
+            (first as u64) < self.end && self.bytes.get(first) == Some(&kind.letter())
+        };
+        match kind {
+            BlockKind::Ref => starts_with().then_some(Section { offset: 0, index: footer.ref_index }),
+            BlockKind::Log => {
+                (footer.log > 0 || starts_with()).then_some(Section { offset: footer.log, index: footer.log_index })
+            }
+            BlockKind::Obj => (footer.obj > 0).then_some(Section { offset: footer.obj, index: footer.obj_index }),
+            BlockKind::Index => None,
+        }
+    }
+
+    /// Bytes of the file header that belong to the block at `offset`.
+    fn header_off(&self, offset: u64) -> usize {
+        if offset == 0 { header_len(self.header.version) } else { 0 }
+    }
+
+    /// Everything from `offset` to the footer.
+    fn from(&self, offset: u64) -> &[u8] {
+        let range = usize::try_from(offset).ok().zip(usize::try_from(self.end).ok());
+        range.and_then(|(start, end)| self.bytes.get(start..end)).unwrap_or_default()
+    }
+
+    /// The kind of the block at `offset`; `None` behind the last block.
+    pub(crate) fn kind_at(&self, offset: u64) -> Result<Option<BlockKind>> {
+        if offset >= self.end {
+            return Ok(None);
+        }
+        match self.from(offset).get(self.header_off(offset)) {
+            None => Ok(None),
+            Some(&letter) => BlockKind::from_letter(letter).map(Some).ok_or_else(|| {
+                let message = format!("a block has the unknown type {letter:#04x}");
+                Error::corrupt(message).at(offset).in_file(&self.path)
+            }),
+        }
+    }
+
+    /// Finds and validates the block at `offset`. A log block is inflated into `inflated`.
+    pub(crate) fn read_block(&self, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
+        self.read_block_inner(offset, inflated).map_err(|error| error.shifted(offset).in_file(&self.path))
+    }
+
+    fn read_block_inner(&self, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
+        let data = self.from(offset);
+        let header_off = self.header_off(offset);
+        if data.get(header_off) == Some(&BlockKind::Log.letter()) {
+            let stride = inflate(data, header_off, inflated)? as u64;
+            let shape = Shape::parse(inflated, header_off).map_err(|error| error.inflated_at(0))?;
+            return Ok(Block { offset, shape, stride });
+        }
+        let shape = Shape::parse(data, header_off)?;
+        // Padding is recognised by the zero behind the block, as git does: unpadded neighbours start with a letter.
+        let padded = self.header.block_size as usize;
+        let unpadded = shape.len >= padded || data.get(shape.len).is_some_and(|&byte| byte != 0);
+        let stride = if unpadded { shape.len } else { padded } as u64;
+        Ok(Block { offset, shape, stride })
+    }
+
+    /// What the positions in `block.shape` count in.
+    #[inline]
+    pub(crate) fn data_of<'a>(&'a self, block: &Block, inflated: &'a [u8]) -> &'a [u8] {
+        if block.shape.kind == BlockKind::Log {
+            return inflated;
+        }
+        let start = block.offset as usize;
+        self.bytes.get(start..start + block.shape.len).unwrap_or_default()
+    }
+
+    /// Adds file and place to an error that happened while decoding records of `block`.
+    #[cold]
+    pub(crate) fn locate(&self, error: Error, block: &Block) -> Error {
+        match block.shape.kind {
+            BlockKind::Log => error.inflated_at(block.offset),
+            _ => error.shifted(block.offset),
+        }
+        .in_file(&self.path)
+    }
+}

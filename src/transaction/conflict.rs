@@ -1,0 +1,85 @@
+//! What a transaction expects, and what it met instead.
+
+use std::fmt;
+
+use crate::value::Target;
+
+/// What must be true of a reference at the moment of the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expect {
+    /// Nothing.
+    Any,
+    /// It does not exist.
+    Absent,
+    /// It exists, wherever it points.
+    Exists,
+    /// It points here. For object ids a stored peeled id does not matter.
+    Is(Target),
+}
+
+impl Expect {
+    pub(crate) fn holds(&self, actual: Option<&Target>) -> bool {
+        match (self, actual) {
+            (Expect::Any, _) | (Expect::Absent, None) | (Expect::Exists, Some(_)) => true,
+            (Expect::Is(Target::Symbolic(expected)), Some(Target::Symbolic(actual))) => expected == actual,
+            (Expect::Is(expected), Some(actual)) => expected.id().is_some() && expected.id() == actual.id(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expect::Any => f.write_str("anything"),
+            Expect::Absent => f.write_str("absent"),
+            Expect::Exists => f.write_str("present"),
+            Expect::Is(target) => write!(f, "{target}"),
+        }
+    }
+}
+
+/// One reason why a transaction was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The reference that the transaction wanted to change or verify.
+    pub name: Vec<u8>,
+    /// What is in the way.
+    pub kind: ConflictKind,
+}
+
+/// What is in the way of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConflictKind {
+    /// The reference is not as expected.
+    Mismatch {
+        /// What the transaction asked for.
+        expected: Expect,
+        /// What there is.
+        actual: Option<Target>,
+    },
+    /// One of the two names would have to be a directory of the other.
+    Name {
+        /// The name that is there already, or that the same transaction creates.
+        other: Vec<u8>,
+    },
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = String::from_utf8_lossy(&self.name);
+        match &self.kind {
+            ConflictKind::Mismatch { expected, actual: Some(actual) } => {
+                write!(f, "'{name}' is at {actual}, expected {expected}")
+            }
+            ConflictKind::Mismatch { expected, actual: None } => {
+                write!(f, "'{name}' does not exist, expected {expected}")
+            }
+            ConflictKind::Name { other } => {
+                write!(f, "'{name}' cannot exist beside '{}'", String::from_utf8_lossy(other))
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Indexes against the blocks they describe.
+
+use std::collections::{HashMap, HashSet};
+
+use super::table::Seen;
+use super::{Finding, Report};
+use crate::format::BlockKind;
+use crate::table::Table;
+
+/// Checks that sections stand in order, that each index covers every block of its section exactly once and
+/// states its last key, and that no index block is left over.
+pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Report) {
+    check_section_order(name, table, seen, report);
+    let by_offset: HashMap<u64, &Seen> = seen.iter().map(|block| (block.offset, block)).collect();
+    let footer = table.footer();
+    let sections =
+        [(BlockKind::Ref, footer.ref_index), (BlockKind::Obj, footer.obj_index), (BlockKind::Log, footer.log_index)];
+    let mut used_index_blocks = 0;
+    for (kind, root) in sections {
+        if root == 0 {
+            continue;
+        }
+        let mut walk =
+            Walk { name, kind, by_offset: &by_offset, covered: HashSet::new(), index_blocks: HashSet::new(), report };
+        walk.level(root, seen);
+        let (covered, index_blocks) = (walk.covered, walk.index_blocks.len());
+        used_index_blocks += index_blocks;
+        for block in seen.iter().filter(|block| block.kind == kind && !covered.contains(&block.offset)) {
+            let message = format!("a {} block that its index does not lead to", kind.name());
+            report.findings.push(Finding::new(name, block.offset, message));
+        }
+    }
+    let index_blocks = seen.iter().filter(|block| block.kind == BlockKind::Index).count();
+    if index_blocks > used_index_blocks {
+        let message = format!("{} index blocks that nothing leads to", index_blocks - used_index_blocks);
+        report.findings.push(Finding::new(name, None, message));
+    }
+}
+
+/// References, their index, objects, their index, logs, their index.
+fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Report) {
+    let rank = |kind| match kind {
+        BlockKind::Ref => 0,
+        BlockKind::Obj => 1,
+        _ => 2,
+    };
+    let mut last = 0;
+    for block in seen.iter().filter(|block| block.kind != BlockKind::Index) {
+        if rank(block.kind) < last {
+            let message = format!("a {} block behind a later section", block.kind.name());
+            report.findings.push(Finding::new(name, block.offset, message));
+        }
+        last = last.max(rank(block.kind));
+    }
+    let footer = table.footer();
+    for (kind, stated) in [(BlockKind::Obj, footer.obj), (BlockKind::Log, footer.log)] {
+        let first = seen.iter().find(|block| block.kind == kind).map_or(0, |block| block.offset);
+        if first != stated {
+            let message = format!("the footer has the {} section at {stated}, it is at {first}", kind.name());
+            report.findings.push(Finding::new(name, table.end(), message));
+        }
+    }
+}
+
+struct Walk<'a> {
+    name: &'a str,
+    kind: BlockKind,
+    by_offset: &'a HashMap<u64, &'a Seen>,
+    covered: HashSet<u64>,
+    index_blocks: HashSet<u64>,
+    report: &'a mut Report,
+}
+
+impl Walk<'_> {
+    /// The topmost level may have several blocks, side by side.
+    fn level(&mut self, root: u64, seen: &[Seen]) {
+        let siblings =
+            seen.iter().skip_while(|block| block.offset < root).take_while(|block| block.kind == BlockKind::Index);
+        let roots: Vec<u64> = siblings.map(|block| block.offset).collect();
+        if roots.first() != Some(&root) {
+            self.find(root, "the footer's index offset does not lead to an index block".to_owned());
+        }
+        for root in roots {
+            self.block(root);
+        }
+    }
+
+    fn block(&mut self, offset: u64) {
+        if !self.index_blocks.insert(offset) {
+            self.find(offset, "an index block that is reached twice".to_owned());
+            return;
+        }
+        let Some(block) = self.by_offset.get(&offset).copied() else { return };
+        for (key, child) in &block.entries {
+            match self.by_offset.get(child).copied() {
+                Some(below) if below.kind == self.kind || below.kind == BlockKind::Index => {
+                    if below.last_key != *key {
+                        let shown = String::from_utf8_lossy(key).escape_debug().to_string();
+                        self.find(
+                            offset,
+                            format!("the index says that the block at {child} ends with '{shown}', it does not"),
+                        );
+                    }
+                    if below.kind == BlockKind::Index {
+                        self.block(*child);
+                    } else if !self.covered.insert(*child) {
+                        self.find(offset, format!("the block at {child} is indexed twice"));
+                    }
+                }
+                _ => self
+                    .find(offset, format!("an index entry leads to {child}, where no {} block is", self.kind.name())),
+            }
+        }
+    }
+
+    fn find(&mut self, offset: u64, message: String) {
+        self.report.findings.push(Finding::new(self.name, offset, message));
+    }
+}

@@ -1,0 +1,117 @@
+//! Walking one table: block order, record order, ranges, padding.
+
+use std::sync::Arc;
+
+use super::{Finding, Report, index, objects};
+use crate::format::BlockKind;
+use crate::record::log_key;
+use crate::table::{BlockDump, RecordView, Table};
+
+/// A block as far as indexes care.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) offset: u64,
+    pub(super) kind: BlockKind,
+    pub(super) last_key: Vec<u8>,
+    /// Of index blocks: key and child of each entry.
+    pub(super) entries: Vec<(Vec<u8>, u64)>,
+}
+
+/// Checks everything inside one table.
+pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
+    let mut seen: Vec<Seen> = Vec::new();
+    let mut blocks = table.blocks();
+    let before = report.findings.len();
+    loop {
+        match blocks.next() {
+            Ok(None) => break,
+            Ok(Some(block)) => {
+                report.blocks += 1;
+                let previous = seen.last();
+                let last_key =
+                    previous.filter(|previous| previous.kind == block.kind()).map(|seen| seen.last_key.clone());
+                check_block_frame(name, table, &block, report);
+                seen.push(check_records(name, table, &block, last_key, report));
+            }
+            Err(error) => {
+                report.findings.push(Finding::of(name, &error));
+                break;
+            }
+        }
+    }
+    if report.findings.len() > before {
+        // Indexes over damaged blocks would only repeat the news.
+        return;
+    }
+    index::check(name, table, &seen, report);
+    objects::check(name, table, report);
+}
+
+fn check_block_frame(name: &str, table: &Table, block: &BlockDump<'_>, report: &mut Report) {
+    let offset = block.offset();
+    let mut find = |message: String| report.findings.push(Finding::new(name, offset, message));
+    if block.is_empty() {
+        find(format!("a {} block without records", block.kind().name()));
+    }
+    let limit = u64::from(table.header().block_size);
+    if limit > 0 && block.len() > limit && !matches!(block.kind(), BlockKind::Index | BlockKind::Log) {
+        find(format!("a block of {} bytes, the table's blocks have {limit}", block.len()));
+    }
+    if block.has_dirty_padding() {
+        find("the padding behind a block is not zero".to_owned());
+    }
+    if let Err(error) = block.check_restarts() {
+        report.findings.push(Finding::of(name, &error));
+    }
+}
+
+fn check_records(
+    name: &str,
+    table: &Table,
+    block: &BlockDump<'_>,
+    mut last_key: Option<Vec<u8>>,
+    report: &mut Report,
+) -> Seen {
+    let (kind, offset) = (block.kind(), block.offset());
+    let range = table.header().min_update_index..=table.header().max_update_index;
+    let mut entries = Vec::new();
+    let mut findings = Vec::new();
+    let (mut refs, mut logs) = (0, 0);
+    let mut key = Vec::new();
+    let walked = block.records(|_, record| {
+        match &record {
+            RecordView::Ref(record) => {
+                refs += 1;
+                record.name.clone_into(&mut key);
+                if !range.contains(&record.update_index) {
+                    let message = format!("update index {} lies outside of the header's range", record.update_index);
+                    findings.push(Finding::new(name, offset, message));
+                }
+            }
+            RecordView::Log(record) => {
+                logs += 1;
+                log_key(&mut key, record.refname, record.update_index);
+            }
+            RecordView::Object { prefix, .. } => (*prefix).clone_into(&mut key),
+            RecordView::Index { last_key, block } => {
+                (*last_key).clone_into(&mut key);
+                entries.push((key.clone(), *block));
+            }
+        }
+        // Index levels follow one another and start over with the first key.
+        let in_order = last_key.as_ref().is_none_or(|last| key > *last);
+        let starts_level = kind == BlockKind::Index && entries.len() == 1;
+        if !in_order && !starts_level {
+            let shown = String::from_utf8_lossy(&key).escape_debug().to_string();
+            findings.push(Finding::new(name, offset, format!("the record '{shown}' is not above the one before it")));
+        }
+        last_key = Some(std::mem::take(&mut key));
+    });
+    if let Err(error) = walked {
+        findings.push(Finding::of(name, &error));
+    }
+    report.refs += refs;
+    report.logs += logs;
+    report.findings.append(&mut findings);
+    Seen { offset, kind, last_key: last_key.unwrap_or_default(), entries }
+}
