@@ -17,8 +17,8 @@ const ID_SHA256: u32 = u32::from_be_bytes(*b"s256");
 pub const MAX_BLOCK_SIZE: u32 = (1 << 24) - 1;
 /// The number of restarts is a 16-bit number.
 pub(crate) const MAX_RESTARTS: usize = 0xffff;
-/// The length of abbreviated ids in the object section is a 5-bit number.
-pub(crate) const MAX_OBJECT_ID_LEN: usize = 31;
+/// Abbreviated ids in the object section have at least this many bytes; the length is a 5-bit number.
+pub(crate) const MIN_OBJECT_ID_LEN: usize = 2;
 /// Type byte and length.
 pub(crate) const BLOCK_HEADER_LEN: usize = 4;
 
@@ -187,10 +187,13 @@ impl Footer {
 
     /// Reads the footer that is all of `footer`; offsets in errors count from its start.
     pub(crate) fn decode(footer: &[u8], header: &Header) -> Result<Footer> {
-        let mut r = Reader::new(footer, 0);
-        if Header::decode(&mut r)? != *header {
-            return Err(Error::corrupt("header and footer contradict each other").at(0));
+        let mut repeated = Vec::new();
+        header.encode(&mut repeated);
+        if !footer.starts_with(&repeated) {
+            let message = "the file does not end with a footer that repeats its header: it is cut off or damaged";
+            return Err(Error::corrupt(message).at(0));
         }
+        let mut r = Reader::new(footer, repeated.len());
         let ref_index = r.be64()?;
         let obj = r.be64()?;
         let obj_index = r.be64()?;

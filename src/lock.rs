@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dir::{Dir, DirFile};
+use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a lock is taken. A host that brings its own lock files supplies another one.
@@ -70,8 +70,9 @@ impl Locker for ExclusiveFile {
         let failed = |error| Error::io("cannot create the lock file", &dir.path().join(name), error);
         match dir.create(name) {
             Ok(file) => {
+                let stamp = file.stamp();
                 // From here on dropping `held` removes the file.
-                let held = Held { dir: Arc::clone(dir), name: name.to_owned(), file };
+                let held = Held { dir: Arc::clone(dir), name: name.to_owned(), stamp: stamp.ok(), file };
                 held.file.try_lock().map_err(failed)?;
                 Ok(Some(Box::new(held)))
             }
@@ -85,17 +86,18 @@ impl Locker for ExclusiveFile {
 struct Held {
     dir: Arc<dyn Dir>,
     name: String,
+    /// Identity of the file, which is never written to; `None` if the system did not tell.
+    stamp: Option<Stamp>,
+    /// Keeps the kernel's lock.
     file: Box<dyn DirFile>,
 }
 
 impl Lock for Held {
     fn is_ours(&self) -> Result<bool> {
-        let failed = |error| Error::io("cannot examine the lock file", &self.dir.path().join(&self.name), error);
-        let ours = self.file.stamp().map_err(failed)?;
         match self.dir.stamp(&self.name) {
-            Ok(there) => Ok(there == ours),
+            Ok(there) => Ok(self.stamp.is_none_or(|ours| ours == there)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(Error::io("cannot examine the lock file", &self.dir.path().join(&self.name), error)),
         }
     }
 }
@@ -103,7 +105,7 @@ impl Lock for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         // If somebody removed our file and another has taken the lock since, theirs must stay.
-        if self.is_ours().unwrap_or(false) {
+        if self.is_ours().unwrap_or(true) {
             // A failure leaves the lock behind; the next one who meets it is told its name.
             let _ = self.dir.remove(&self.name);
         }

@@ -182,7 +182,9 @@ impl<R: Record> Merge<R> {
         if !more {
             self.heap.swap_remove(0);
         }
-        self.sift_down(0);
+        if self.heap.len() > 1 {
+            self.sift_down(0);
+        }
         Ok(())
     }
 

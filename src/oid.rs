@@ -19,6 +19,7 @@ pub enum HashKind {
 impl HashKind {
     /// Bytes in an id of this kind: 20 or 32.
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "no id is empty")]
     pub const fn len(self) -> usize {
         match self {
             HashKind::Sha1 => 20,
@@ -52,6 +53,7 @@ pub struct ObjectId {
 impl ObjectId {
     /// The id with these bytes; `None` unless there are 20 or 32 of them.
     #[must_use]
+    #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let kind = match bytes.len() {
             20 => HashKind::Sha1,

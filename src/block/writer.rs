@@ -73,7 +73,7 @@ impl BlockWriter {
     /// Adds a record whose key is `key`, if the block stays within its size.
     pub(crate) fn add<R: Record>(&mut self, key: &[u8], view: &R::View<'_>, cx: &Context) -> Result<Added> {
         let start = self.buf.len();
-        let before: &[u8] = if self.entries % self.restart_interval == 0 { &[] } else { &self.last_key };
+        let before: &[u8] = if self.entries.is_multiple_of(self.restart_interval) { &[] } else { &self.last_key };
         let unshared = encode_key(&mut self.buf, before, key, R::value_type(view));
         if let Err(error) = R::encode(view, cx, &mut self.buf) {
             self.buf.truncate(start);

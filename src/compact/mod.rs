@@ -14,7 +14,7 @@ use crate::list::LIST_LOCK;
 use crate::lock::{Lock, acquire};
 use crate::snapshot::Snapshot;
 use crate::stack::{AutoCompact, Durability, Edit, Scratch, Stack};
-use crate::table::{Table, TableStats, TableWriter};
+use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 
 /// How much longer than a commit a compaction waits for the list lock when its work is done.
 const PATIENCE: u32 = 10;
@@ -142,8 +142,7 @@ impl Stack {
             return Ok(None);
         }
         let Some(claim) = self.claim(choose, best_effort)? else { return Ok(None) };
-        let output = Scratch::temporary_locked(&self.shared.dir)?;
-        let (output, written) = self.merge_into(output, &claim, expiry)?;
+        let (output, written) = self.merge_claimed(&claim, expiry)?;
         self.replace(&claim, output, written).map(Some)
     }
 
@@ -171,14 +170,38 @@ impl Stack {
         Ok(Some(Claim { snapshot, range, _locks: locks }))
     }
 
-    fn merge_into(&self, output: Scratch, claim: &Claim, expiry: &Expiry) -> Result<(Scratch, TableStats)> {
+    /// Merges the claimed tables into a temporary file.
+    ///
+    /// A record that filled a block of its own table may not fit into one of the merged table: its update index takes
+    /// more bytes there, the first block has the header in it, and others may write larger blocks than we do. So if
+    /// something is too large, try once more with blocks that hold whatever the inputs held.
+    fn merge_claimed(&self, claim: &Claim, expiry: &Expiry) -> Result<(Scratch, TableStats)> {
+        let options = &self.shared.options.write;
+        let merged = self.merge_into(Scratch::temporary_locked(&self.shared.dir)?, claim, expiry, options);
+        match merged {
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
+                let options = options.clone().with_room_for(largest);
+                self.merge_into(Scratch::temporary_locked(&self.shared.dir)?, claim, expiry, &options)
+            }
+            merged => merged,
+        }
+    }
+
+    fn merge_into(
+        &self,
+        output: Scratch,
+        claim: &Claim,
+        expiry: &Expiry,
+        options: &WriteOptions,
+    ) -> Result<(Scratch, TableStats)> {
         let tables = claim.tables();
         let (Some(oldest), Some(newest)) = (tables.first(), tables.last()) else {
             return Err(Error::invalid("there are no tables to compact"));
         };
         let range = oldest.header().min_update_index..=newest.header().max_update_index;
         let out = BufWriter::with_capacity(Stack::WRITE_CHUNK, output);
-        let mut writer = TableWriter::new(out, oldest.hash(), range, &self.shared.options.write)?;
+        let mut writer = TableWriter::new(out, oldest.hash(), range, options)?;
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = claim.range.start == 0;
         merge::merge(tables, at_bottom, expiry, &mut writer)?;

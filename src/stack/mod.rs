@@ -77,7 +77,6 @@ impl Stack {
     }
 
     /// A new transaction. No I/O and no lock before [`Transaction::prepare`] or [`Transaction::commit`].
-    #[must_use]
     pub fn transaction(&self) -> Transaction {
         Transaction::new(self.clone())
     }

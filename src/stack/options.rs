@@ -62,7 +62,7 @@ impl Default for Options {
 
 impl Options {
     /// The hash function. Default: that of the existing tables; in an empty store, that of the first id that is
-    /// written. Mirrors `extensions.objectFormat`.
+    /// written, and SHA-1 if the first transaction has none. Mirrors `extensions.objectFormat`.
     pub fn hash(mut self, hash: HashKind) -> Self {
         self.hash = Some(hash);
         self

@@ -85,6 +85,12 @@ impl BlockDump<'_> {
         }
     }
 
+    /// Its bytes as far as it states: from the start of the file header where it has one, inflated, without padding.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.table.data_of(&self.block, &self.inflated)
+    }
+
     /// Whether the padding has bytes other than zero.
     pub(crate) fn has_dirty_padding(&self) -> bool {
         let behind = self.table.from(self.block.offset + self.len());

@@ -47,6 +47,7 @@ impl<R: Record> Cursor<R> {
     }
 
     /// The record at hand.
+    #[inline]
     pub(crate) fn view(&self) -> R::View<'_> {
         let data = match &self.block {
             Some(block) => self.table.data_of(block, &self.inflated),
@@ -56,22 +57,22 @@ impl<R: Record> Cursor<R> {
     }
 
     /// Steps to the next record. `false` at the end of the section.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<bool> {
         if self.held {
             self.held = false;
             return Ok(true);
         }
         loop {
-            let Some(block) = self.block else { return Ok(false) };
-            let data = self.table.data_of(&block, &self.inflated);
-            let cx = self.table.context();
-            match block.shape.next::<R>(data, &mut self.pos, &mut self.key, &cx) {
-                Ok(Some(span)) => {
-                    self.span = span;
+            let Cursor { table, block: Some(block), inflated, pos, key, span, .. } = self else { return Ok(false) };
+            let data = table.data_of(block, inflated);
+            match block.shape.next::<R>(data, pos, key, &table.context()) {
+                Ok(Some(next)) => {
+                    *span = next;
                     return Ok(true);
                 }
-                Ok(None) => self.load_following(&block)?,
-                Err(error) => return Err(self.fail(error, &block)),
+                Ok(None) => self.load_following()?,
+                Err(error) => return Err(self.fail(error)),
             }
         }
     }
@@ -89,17 +90,16 @@ impl<R: Record> Cursor<R> {
         if let Some(start) = start {
             self.load(start)?;
         }
-        while let Some(block) = self.block {
-            let data = self.table.data_of(&block, &self.inflated);
-            let cx = self.table.context();
-            match block.shape.seek::<R>(data, key, &mut self.pos, &mut self.key, &cx) {
-                Ok(Some(span)) => {
-                    self.span = span;
+        while let Cursor { table, block: Some(block), inflated, pos, key: found, span, .. } = self {
+            let data = table.data_of(block, inflated);
+            match block.shape.seek::<R>(data, key, pos, found, &table.context()) {
+                Ok(Some(next)) => {
+                    *span = next;
                     self.held = true;
                     return Ok(());
                 }
-                Ok(None) => self.load_following(&block)?,
-                Err(error) => return Err(self.fail(error, &block)),
+                Ok(None) => self.load_following()?,
+                Err(error) => return Err(self.fail(error)),
             }
         }
         Ok(())
@@ -117,9 +117,12 @@ impl<R: Record> Cursor<R> {
     }
 
     /// A record could not be decoded: nothing follows it.
-    fn fail(&mut self, error: Error, block: &Block) -> Error {
-        self.block = None;
-        self.table.locate(error, block)
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        match self.block.take() {
+            Some(block) => self.table.locate(error, &block),
+            None => error,
+        }
     }
 
     fn load(&mut self, offset: u64) -> Result<()> {
@@ -132,9 +135,9 @@ impl<R: Record> Cursor<R> {
         Ok(())
     }
 
-    /// Loads the block behind `block`, unless the section ends there.
-    fn load_following(&mut self, block: &Block) -> Result<()> {
-        self.block = None;
+    /// Loads the block behind the one at hand, unless the section ends there.
+    fn load_following(&mut self) -> Result<()> {
+        let Some(block) = self.block.take() else { return Ok(()) };
         let next = block.offset + block.stride;
         match self.table.kind_at(next)? {
             Some(kind) if kind == R::KIND => self.load(next),

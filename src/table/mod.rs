@@ -140,6 +140,7 @@ impl Table {
         Blocks::new(self)
     }
 
+    #[inline]
     pub(crate) fn context(&self) -> Context {
         Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
     }
@@ -185,7 +186,7 @@ impl Table {
             None => Ok(None),
             Some(&letter) => BlockKind::from_letter(letter).map(Some).ok_or_else(|| {
                 let message = format!("a block has the unknown type {letter:#04x}");
-                Error::corrupt(message).at(offset).in_file(&self.path)
+                Error::corrupt(message).at(offset + self.header_off(offset) as u64).in_file(&self.path)
             }),
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE, MAX_OBJECT_ID_LEN, header_len, version_for};
+use crate::format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE, MIN_OBJECT_ID_LEN, header_len, version_for};
 use crate::oid::{HashKind, ObjectId};
 use crate::record::{
     Context, IndexRecord, IndexView, LogRecord, LogRecordView, ObjectRecord, ObjectView, Offsets, Record, RefRecord,
@@ -77,6 +77,12 @@ impl WriteOptions {
     /// lies beyond.
     pub fn max_table_size(mut self, bytes: u64) -> Self {
         self.max_table_size = bytes;
+        self
+    }
+
+    /// The same with blocks twice as large as these, and as blocks of `block_size`.
+    pub(crate) fn with_room_for(mut self, block_size: u32) -> Self {
+        self.block_size = self.block_size.max(block_size).saturating_mul(2).min(MAX_BLOCK_SIZE);
         self
     }
 
@@ -204,6 +210,9 @@ impl<W: Write> TableWriter<W> {
     /// # Errors
     /// As for [`Self::add_ref`], but for ranges.
     pub fn add_log(&mut self, record: &LogRecordView<'_>) -> Result<()> {
+        if record.refname.is_empty() || record.refname.contains(&0) {
+            return Err(Error::invalid("the name of a log must not be empty or have zero bytes"));
+        }
         if self.section != Some(BlockKind::Log) {
             self.finish_refs()?;
             // Logs follow the last block directly.
@@ -420,7 +429,7 @@ impl<W: Write> TableWriter<W> {
             })
             .max()
             .unwrap_or(0);
-        let len = (shared + 1).min(MAX_OBJECT_ID_LEN).min(OBJECT_KEY_LEN);
+        let len = (shared + 1).clamp(MIN_OBJECT_ID_LEN, OBJECT_KEY_LEN);
         if objects.is_empty() {
             return Ok(());
         }

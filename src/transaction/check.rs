@@ -67,15 +67,19 @@ fn name_conflicts(
             let kind = ConflictKind::Name { other: other.to_vec() };
             conflicts.push(Conflict { name: update.name.clone(), kind });
         };
+        let mut clashed = false;
         for directory in name::ancestors(&update.name) {
-            if !free.insert(directory) {
-                // What holds for a directory holds for those above it.
+            if free.contains(directory) {
                 break;
             }
             if set.contains(directory) || (!deleted.contains(directory) && snapshot.get(directory)?.is_some()) {
-                free.remove(directory);
+                clashed = true;
                 clash(directory);
             }
+        }
+        if !clashed {
+            // What holds for a directory holds for those above it.
+            free.extend(name::ancestors(&update.name));
         }
         let mut directory = update.name.clone();
         directory.push(b'/');

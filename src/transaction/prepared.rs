@@ -12,7 +12,7 @@ use crate::record::{LogRecordView, RefRecordView};
 use crate::snapshot::Snapshot;
 use crate::stack::{AutoCompact, Durability, Edit, Scratch, Stack};
 use crate::table::TableWriter;
-use crate::value::{LogEntry, Target};
+use crate::value::{Ident, LogEntry, Target};
 
 /// A transaction that will succeed unless the disk fails. Holds the lock: dropping it rolls back.
 #[derive(Debug)]
@@ -100,13 +100,17 @@ impl Prepared {
             return Ok(Commit { update_index: self.snapshot.update_index(), compaction: None });
         }
         let shared = &self.stack.shared;
-        if self.snapshot.tables().is_empty() {
-            shared.create_list()?;
-        }
         let name = shared.table_name(self.update_index, self.last_update_index);
-        let table = self.write_table(Scratch::create(&shared.dir, name)?)?;
+        let is_first = self.snapshot.tables().is_empty();
+        let file = if is_first { Scratch::temporary(&shared.dir) } else { Scratch::create(&shared.dir, name.clone()) };
+        let mut table = self.write_table(file?)?;
         if shared.options.durability != Durability::Off {
             table.sync()?;
+        }
+        if is_first {
+            // There never is a table without a list, and never a list without need.
+            shared.create_list()?;
+            table = table.renamed(&name)?;
         }
         let end = self.snapshot.tables().len();
         shared.publish(self.lock, &self.snapshot, Edit { replace: end..end, with: Some(table) })?;
@@ -177,9 +181,11 @@ impl Rows {
         match change {
             LogChange::Append { refname, entry } => self.append(refname, entry)?,
             LogChange::DeleteEntry { refname, update_index } => {
+                check_log_name(&refname)?;
                 self.rows.push(LogRow { refname, update_index, entry: None });
             }
             LogChange::DeleteAll { refname } => {
+                check_log_name(&refname)?;
                 let mut existing = snapshot.log(&refname)?;
                 while let Some(log) = existing.next()? {
                     let row = LogRow { refname: refname.clone(), update_index: log.update_index, entry: None };
@@ -193,6 +199,7 @@ impl Rows {
     fn append(&mut self, refname: Vec<u8>, mut entry: LogEntry) -> Result<()> {
         crate::name::check(&refname)?;
         entry.message = one_line(entry.message)?;
+        check_committer(&entry.committer)?;
         let next = self.next.entry(refname.clone()).or_insert(self.update_index);
         let update_index = *next;
         *next = next.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
@@ -201,9 +208,14 @@ impl Rows {
         Ok(())
     }
 
-    /// The records as a table wants them: by name, newest first, each key once.
+    /// The records as a table wants them: by name, newest first, each key once. An entry that is appended stays,
+    /// whatever was deleted under its update index before.
     fn finish(mut self) -> (Vec<LogRow>, u64) {
-        self.rows.sort_by(|a, b| a.refname.cmp(&b.refname).then(b.update_index.cmp(&a.update_index)));
+        let order = |a: &LogRow, b: &LogRow| {
+            let by_key = a.refname.cmp(&b.refname).then(b.update_index.cmp(&a.update_index));
+            by_key.then(b.entry.is_some().cmp(&a.entry.is_some()))
+        };
+        self.rows.sort_by(order);
         self.rows.dedup_by(|a, b| a.refname == b.refname && a.update_index == b.update_index);
         (self.rows, self.last)
     }
@@ -214,9 +226,26 @@ fn one_line(mut message: Vec<u8>) -> Result<Vec<u8>> {
     while message.last() == Some(&b'\n') {
         message.pop();
     }
-    if message.contains(&b'\n') {
-        return Err(Error::invalid("a reflog message must be one line"));
+    if message.contains(&b'\n') || message.contains(&0) {
+        return Err(Error::invalid("a reflog message must be one line, without zero bytes"));
     }
     message.push(b'\n');
     Ok(message)
+}
+
+/// Names of logs that are to be deleted need not be valid, only possible: odd ones must go somehow.
+fn check_log_name(name: &[u8]) -> Result<()> {
+    if name.is_empty() || name.contains(&0) {
+        return Err(Error::invalid("the name of a reflog must not be empty or have zero bytes"));
+    }
+    Ok(())
+}
+
+/// git prints and parses identities as `NAME <EMAIL>` on one line.
+fn check_committer(committer: &Ident) -> Result<()> {
+    let is_odd = |byte: &u8| matches!(byte, 0 | b'\n' | b'<' | b'>');
+    if committer.name.iter().chain(&committer.email).any(is_odd) {
+        return Err(Error::invalid("a committer's name and e-mail must not have '<', '>', newlines or zero bytes"));
+    }
+    Ok(())
 }

@@ -52,6 +52,13 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
         }
         last = last.max(rank(block.kind));
     }
+    match seen.first() {
+        Some(first) if matches!(first.kind, BlockKind::Obj | BlockKind::Index) => {
+            let message = format!("the table begins with an {} block", first.kind.name());
+            report.findings.push(Finding::new(name, first.offset, message));
+        }
+        _ => {}
+    }
     let footer = table.footer();
     for (kind, stated) in [(BlockKind::Obj, footer.obj), (BlockKind::Log, footer.log)] {
         let first = seen.iter().find(|block| block.kind == kind).map_or(0, |block| block.offset);
@@ -80,16 +87,19 @@ impl Walk<'_> {
         if roots.first() != Some(&root) {
             self.find(root, "the footer's index offset does not lead to an index block".to_owned());
         }
-        for root in roots {
-            self.block(root);
+        // A list instead of recursion: a crafted file may have as many levels as blocks.
+        let mut open = roots;
+        while let Some(offset) = open.pop() {
+            if self.index_blocks.insert(offset) {
+                self.block(offset, &mut open);
+            } else {
+                self.find(offset, "an index block that is reached twice".to_owned());
+            }
         }
     }
 
-    fn block(&mut self, offset: u64) {
-        if !self.index_blocks.insert(offset) {
-            self.find(offset, "an index block that is reached twice".to_owned());
-            return;
-        }
+    /// Checks the entries of one index block; index blocks that they lead to are added to `open`.
+    fn block(&mut self, offset: u64, open: &mut Vec<u64>) {
         let Some(block) = self.by_offset.get(&offset).copied() else { return };
         for (key, child) in &block.entries {
             match self.by_offset.get(child).copied() {
@@ -102,7 +112,7 @@ impl Walk<'_> {
                         );
                     }
                     if below.kind == BlockKind::Index {
-                        self.block(*child);
+                        open.push(*child);
                     } else if !self.covered.insert(*child) {
                         self.find(offset, format!("the block at {child} is indexed twice"));
                     }

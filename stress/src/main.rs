@@ -1,2 +1,50 @@
-//! x
-fn main() {}
+//! Hammers one reference store from many processes, real git among them, and checks what came of it.
+//!
+//! The parent makes a repository, starts itself again as workers, and waits. Each worker writes a history of what
+//! it intended and what it was told. Afterwards the parent replays all histories against the store.
+
+mod args;
+mod checker;
+mod git;
+mod history;
+mod names;
+mod object;
+mod pack;
+mod progress;
+mod repo;
+mod report;
+mod roles;
+mod run;
+mod violations;
+mod worker;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The workers and the checks went through, and all is well.
+const CLEAN: u8 = 0;
+/// Something that must never happen did.
+const VIOLATED: u8 = 1;
+/// The arguments make no sense.
+const USAGE: u8 = 2;
+/// The run could not be carried out.
+const FAILED: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let result = match &args.command {
+        Some(args::Command::Worker(worker)) => worker::main(worker),
+        None => run::main(&args.run),
+    };
+    ExitCode::from(match result {
+        Ok(true) => CLEAN,
+        Ok(false) => VIOLATED,
+        Err(error) => {
+            // Nothing is left to be done about a standard error that cannot be written to.
+            let _ = writeln!(io::stderr().lock(), "reftable-stress: {error:#}");
+            if error.is::<args::Usage>() { USAGE } else { FAILED }
+        }
+    })
+}

@@ -1,0 +1,108 @@
+//! Workload g: reflogs, and their share of f.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::BufWriter;
+use std::path::Path;
+
+use reftable::table::{TableWriter, WriteOptions};
+use reftable::{Compact, Expiry, HashKind, LogEntryView, LogRecordView, Stack};
+
+use crate::data::{oid, splitmix};
+use crate::measure::{Bench, remove, timed};
+use crate::reads::options;
+
+const REFS: u64 = 20_000;
+const ENTRIES: u64 = 10;
+const ALL: usize = (REFS * ENTRIES) as usize;
+
+pub(crate) fn run(bench: &Bench) {
+    if !["logs", "compact/log"].iter().any(|workload| bench.wants(workload)) {
+        return;
+    }
+    let (log1, log10) = (bench.dir(), bench.dir());
+    bench.each("logs/write", ALL, "ns/record", || make(&log1, &[1..=ENTRIES]));
+    make(&log1, &[1..=ENTRIES]);
+    let one_each: Vec<_> = (1..=ENTRIES).map(|e| e..=e).collect();
+    make(&log10, &one_each);
+    for (dir, workload) in [(&log1, "logs/scan/log1"), (&log10, "logs/scan/log10")] {
+        let snapshot = Stack::open(dir, options()).unwrap().snapshot().unwrap();
+        bench.each(workload, ALL, "ns/record", || {
+            let mut logs = snapshot.logs().unwrap();
+            let mut count = 0;
+            while let Some(found) = logs.next().unwrap() {
+                black_box(&found);
+                count += 1;
+            }
+            assert_eq!(count, ALL);
+        });
+    }
+    latest(bench, &log1);
+    compact(bench, "compact/log10", &one_each, &Compact::all());
+    let rewrite = Compact::All { expiry: Expiry { before_time: Some(1), before_update_index: None } };
+    compact(bench, "compact/log1", &[1..=ENTRIES], &rewrite);
+    remove(&log1);
+    remove(&log10);
+}
+
+fn latest(bench: &Bench, dir: &Path) {
+    const LOOKS: u64 = 10_000;
+    let snapshot = Stack::open(dir, options()).unwrap().snapshot().unwrap();
+    bench.each("logs/latest", LOOKS as usize, "ns", || {
+        for j in 0..LOOKS {
+            let name = format!("refs/heads/branch-{:08}", splitmix(0x1000 + j) % REFS);
+            assert!(snapshot.log(name).unwrap().next().unwrap().is_some());
+        }
+    });
+}
+
+fn compact(bench: &Bench, workload: &str, tables: &[std::ops::RangeInclusive<u64>], what: &Compact) {
+    if !bench.wants(workload) {
+        return;
+    }
+    let time = bench.median(|| {
+        let dir = bench.dir();
+        make(&dir, tables);
+        let stack = Stack::open(&dir, options()).unwrap();
+        let time = timed(|| {
+            stack.compact(what.clone()).unwrap().unwrap();
+        });
+        remove(&dir);
+        time
+    });
+    bench.report(workload, time.as_secs_f64(), "s");
+}
+
+/// Writes one table for each range of update indexes, and the list.
+fn make(dir: &Path, tables: &[std::ops::RangeInclusive<u64>]) {
+    let mut list = String::new();
+    for (k, range) in tables.iter().enumerate() {
+        let name = format!("0x{:012x}-0x{:012x}-{k:08x}.ref", range.start(), range.end());
+        let out = BufWriter::with_capacity(1 << 18, File::create(dir.join(&name)).unwrap());
+        let mut writer = TableWriter::new(out, HashKind::Sha1, range.clone(), &WriteOptions::default()).unwrap();
+        for r in 0..REFS {
+            for e in range.clone().rev() {
+                add(&mut writer, r, e);
+            }
+        }
+        writer.finish().unwrap().0.into_inner().unwrap();
+        list += &format!("{name}\n");
+    }
+    std::fs::write(dir.join("tables.list"), list).unwrap();
+}
+
+fn add(writer: &mut TableWriter<BufWriter<File>>, r: u64, e: u64) {
+    let (name, number) = (format!("refs/heads/branch-{r:08}"), 10 * r + e);
+    let message = format!("commit: change number {number}\n");
+    let entry = LogEntryView {
+        old: oid(number.wrapping_sub(1)),
+        new: oid(number),
+        name: b"Jane Doe",
+        email: b"jane.doe@example.com",
+        time: 1_700_000_000 + number,
+        time_zone: 120,
+        message: message.as_bytes(),
+    };
+    let record = LogRecordView { refname: name.as_bytes(), update_index: e, entry: Some(entry) };
+    writer.add_log(&record).unwrap();
+}

@@ -1,0 +1,121 @@
+//! The arguments.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use reftable::{Durability, ObjectId, Options};
+
+use crate::commands::{compact, delete, dump, get, list, log, stats, symbolic_ref, update, verify};
+use crate::failure::Failure;
+
+/// Look into, change, compact and check git's reftable stores, beside git.
+#[derive(Debug, Parser)]
+#[command(name = "reftable", version, propagate_version = true, after_help = HELP)]
+pub(crate) struct Cli {
+    /// Start here instead of in the current directory
+    ///
+    /// A work tree or anything in it (linked worktrees, too), a git directory, or a 'reftable' directory. In a
+    /// linked worktree, HEAD and other root references, refs/bisect/, refs/worktree/ and refs/rewritten/ are those of
+    /// that worktree. GIT_DIR is not looked at.
+    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".")]
+    pub(crate) dir: PathBuf,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const HELP: &str = "\
+Names are full names, such as refs/heads/main; ids are given in full.
+
+Exit codes: 0 done; 1 not found, a conflict, or locked by others; 2 wrong usage; 3 corrupt or unreadable.
+
+Examples:
+  reftable list --prefix refs/tags/
+  reftable -C /srv/repo.git get HEAD
+  reftable compact --expire-logs 90d
+  reftable verify";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(list::List),
+    Get(get::Get),
+    Log(log::Log),
+    Update(update::Update),
+    Delete(delete::Delete),
+    SymbolicRef(symbolic_ref::SymbolicRef),
+    Compact(compact::Compact),
+    Verify(verify::Verify),
+    Dump(dump::Dump),
+    Stats(stats::Stats),
+}
+
+/// For commands that print data.
+#[derive(Debug, Args)]
+pub(crate) struct Format {
+    /// Print one JSON object a line; text that is not UTF-8 comes with a second field NAME_hex
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// For commands that write.
+#[derive(Debug, Args)]
+pub(crate) struct Writing {
+    /// How long to wait for a lock, in milliseconds; -1 waits for ever, 0 not at all
+    #[arg(long, value_name = "MS", default_value_t = 100, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i64).range(-1..), help_heading = "Writing")]
+    timeout: i64,
+
+    /// What survives a loss of power
+    #[arg(long, value_enum, default_value_t = Keep::Full, help_heading = "Writing")]
+    durability: Keep,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Keep {
+    /// The change survives once the command has returned
+    Full,
+    /// The store stays whole, the last changes may be lost; as git with core.fsync=reference
+    Ordered,
+    /// Nothing is synced; as git does by default
+    Off,
+}
+
+impl Writing {
+    pub(crate) fn options(&self) -> Options {
+        let durability = match self.durability {
+            Keep::Full => Durability::Full,
+            Keep::Ordered => Durability::Ordered,
+            Keep::Off => Durability::Off,
+        };
+        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
+        Options::default().durability(durability).lock_timeout(timeout)
+    }
+}
+
+/// A reference name from the command line.
+pub(crate) fn ref_name(name: &OsString) -> Result<&[u8], Failure> {
+    let name = name.as_encoded_bytes();
+    check_ref_name(name)?;
+    Ok(name)
+}
+
+/// Refuses names that no reference can have, and those by which git reaches into other worktrees.
+pub(crate) fn check_ref_name(name: &[u8]) -> Result<(), Failure> {
+    reftable::check_name(name)?;
+    if name.starts_with(b"main-worktree/") || name.starts_with(b"worktrees/") {
+        let name = String::from_utf8_lossy(name);
+        return Err(Failure::usage(format!("'{name}' is in another worktree: go there with -C")));
+    }
+    Ok(())
+}
+
+/// An old value: an id, or `None` for "must not exist", which is written as zeroes or as nothing.
+pub(crate) fn old_value(text: &str) -> Result<Option<ObjectId>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let id: ObjectId = text.parse()?;
+    Ok((!id.is_null()).then_some(id))
+}

@@ -1,0 +1,101 @@
+//! `reftable compact`
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::Args;
+use jiff::Timestamp;
+use reftable::{Compaction, Expiry};
+
+use crate::cli::{Format, Writing};
+use crate::failure::{Code, Failure};
+use crate::json::Object;
+use crate::output::{Out, complain};
+use crate::repo::Repo;
+use crate::time;
+
+/// Merge tables
+///
+/// Without --all, as git does after a commit: as few tables as it takes to make each at least twice as large as the
+/// next. Readers and writers go on meanwhile. In a linked worktree both of its stores are compacted.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+TIME is a number of seconds since 1970, a date with or without a time and an offset (2025-01-31, 2025-01-31T12:00:00Z),
+'now' for every entry there is, or a span (90d, 2w, '3 months'), which means: older than that.
+Entries of all reflogs expire alike, also those of refs/stash, which are the stashes.
+
+Examples:
+  reftable compact
+  reftable compact --all
+  reftable compact --expire-logs 90d --timeout 5000")]
+pub(crate) struct Compact {
+    /// Everything into one table
+    #[arg(long)]
+    all: bool,
+
+    /// Leave out reflog entries from before this time; implies --all
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse(text, Timestamp::now()))]
+    expire_logs: Option<u64>,
+
+    #[command(flatten)]
+    format: Format,
+
+    #[command(flatten)]
+    writing: Writing,
+}
+
+impl Compact {
+    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+        let stores = repo.open(&self.writing.options())?;
+        for stack in stores.all() {
+            let done = stack.compact(self.what())?;
+            for leftover in done.iter().flat_map(|done| &done.leftovers) {
+                complain(&format!("warning: {leftover}"));
+            }
+            match self.format.json {
+                true => print_json(stack.path(), done.as_ref(), out)?,
+                false => print_text(stack.path(), done.as_ref(), out)?,
+            }
+        }
+        Ok(Code::Done)
+    }
+
+    fn what(&self) -> reftable::Compact {
+        match (self.expire_logs, self.all) {
+            (None, false) => reftable::Compact::Auto,
+            (before_time, _) => reftable::Compact::All { expiry: Expiry { before_time, ..Expiry::default() } },
+        }
+    }
+}
+
+fn print_text(store: &Path, done: Option<&Compaction>, out: &mut Out) -> io::Result<()> {
+    let store = store.display();
+    let Some(done) = done else { return writeln!(out, "{store}: nothing to do") };
+    writeln!(out, "{store}: merged {} tables of {} bytes", done.merged.len(), done.bytes_before)?;
+    for table in &done.merged {
+        writeln!(out, "  {table}")?;
+    }
+    match &done.table {
+        Some(table) => {
+            let written = &done.written;
+            writeln!(out, "into {table}")?;
+            writeln!(out, "  {} bytes, {} refs, {} log entries", written.bytes, written.refs, written.logs)
+        }
+        None => writeln!(out, "nothing was left of them"),
+    }
+}
+
+fn print_json(store: &Path, done: Option<&Compaction>, out: &mut Out) -> io::Result<()> {
+    let object = Object::default().put_text("store", store.as_os_str().as_encoded_bytes());
+    let object = match done {
+        None => object.put("merged", Vec::<String>::new()),
+        Some(done) => object
+            .put("merged", done.merged.clone())
+            .put_some("table", done.table.clone())
+            .put("bytes_before", done.bytes_before)
+            .put("bytes_after", done.table.as_ref().map_or(0, |_| done.written.bytes))
+            .put("refs", done.written.refs)
+            .put("logs", done.written.logs),
+    };
+    out.json(&object.build())
+}

@@ -1,0 +1,48 @@
+//! `reftable delete`
+
+use std::ffi::OsString;
+
+use clap::Args;
+use reftable::{Expect, Target};
+
+use crate::batch::{Action, Batch, Change};
+use crate::cli::{Writing, old_value, ref_name};
+use crate::failure::{Code, Failure};
+use crate::repo::Repo;
+
+/// Delete a reference and its reflog
+///
+/// Like 'git update-ref -d': a symbolic reference stands for the one it leads to, and it is no failure if there was
+/// nothing to delete, unless OLD says that there should be.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reftable delete refs/heads/topic
+  reftable delete refs/heads/topic 2e6f9b0d5885b6010f9167787445617f553a735f
+  reftable delete --no-deref refs/remotes/origin/HEAD")]
+pub(crate) struct Delete {
+    /// The full name
+    name: OsString,
+
+    /// The id that it must have now; all zeroes or nothing ('') count as not given, as in git
+    old: Option<String>,
+
+    /// Delete a symbolic reference instead of following it
+    #[arg(long)]
+    no_deref: bool,
+
+    #[command(flatten)]
+    writing: Writing,
+}
+
+impl Delete {
+    pub(crate) fn run(&self, repo: &Repo) -> Result<Code, Failure> {
+        let name = ref_name(&self.name)?.to_vec();
+        let old = self.old.as_deref().map(old_value).transpose()?.flatten();
+        let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
+        let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };
+        let stores = repo.open(&self.writing.options())?;
+        Batch { changes: vec![change], reason: None }.commit(&stores)?;
+        Ok(Code::Done)
+    }
+}

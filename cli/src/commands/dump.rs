@@ -1,0 +1,107 @@
+//! `reftable dump`
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use reftable::table::{BlockDump, RecordView, Table};
+use reftable::{Bytes, Options, Stack};
+
+use super::dump_json::JsonDump;
+use super::dump_text::TextDump;
+use crate::cli::Format;
+use crate::failure::{Code, Failure};
+use crate::output::{Out, complain};
+use crate::repo::Repo;
+
+/// Show tables byte by byte: header, blocks, records, footer
+///
+/// For a directory, every table in its list, oldest first; tables that cannot be read are skipped, and the exit code
+/// is 3. Relative paths count from -C.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reftable dump .git/reftable
+  reftable dump .git/reftable/0x000000000001-0x000000000001-5aa1a0b2.ref
+  reftable dump --json . | jq 'select(.type == \"block\") | .kind'")]
+pub(crate) struct Dump {
+    /// A table, a 'reftable' directory, or a repository
+    #[arg(value_name = "FILE|DIR")]
+    path: PathBuf,
+
+    #[command(flatten)]
+    format: Format,
+}
+
+/// One way to show a table.
+pub(super) trait Show {
+    fn header(&mut self, table: &Table, out: &mut Out) -> io::Result<()>;
+    fn block(&mut self, block: &BlockDump<'_>, out: &mut Out) -> io::Result<()>;
+    /// A record and its position in its block.
+    fn record(&mut self, pos: u64, record: &RecordView<'_>, out: &mut Out) -> io::Result<()>;
+    fn footer(&mut self, table: &Table, out: &mut Out) -> io::Result<()>;
+}
+
+impl Dump {
+    pub(crate) fn run(&self, dir: &Path, out: &mut Out) -> Result<Code, Failure> {
+        let path = dir.join(&self.path);
+        let mut show: Box<dyn Show> = if self.format.json { Box::new(JsonDump::default()) } else { Box::new(TextDump) };
+        if !path.is_dir() {
+            dump(&open(&path)?, &mut *show, out)?;
+            return Ok(Code::Done);
+        }
+        let mut code = Code::Done;
+        for store in Repo::find(&path)?.directories() {
+            for table in tables(store)? {
+                match table.and_then(|table| dump(&table, &mut *show, out)) {
+                    Ok(()) => {}
+                    Err(failure @ Failure::Output(_)) => return Err(failure),
+                    Err(failure) => {
+                        complain(&failure.message().unwrap_or_default());
+                        code = Code::Broken;
+                    }
+                }
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// The tables of a store: as a snapshot has them or, when they make up none, one by one.
+fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
+    let error = match Stack::open(store, Options::default()).and_then(|stack| stack.snapshot()) {
+        Ok(snapshot) => return Ok(snapshot.tables().iter().cloned().map(Ok).collect()),
+        Err(error) => error,
+    };
+    complain(&format!("{error}; showing what can be read"));
+    let list = store.join("tables.list");
+    let names = fs::read_to_string(&list).map_err(|error| Failure::file(&list, error))?;
+    let mut tables: Vec<_> = names.lines().map(|name| open(&store.join(name)).map(Arc::new)).collect();
+    // What is wrong may be how they fit together; the exit code says so in any case.
+    tables.push(Err(Failure::broken("the store is damaged: see 'reftable verify'")));
+    Ok(tables)
+}
+
+fn open(path: &Path) -> Result<Table, Failure> {
+    let bytes = File::open(path).and_then(|file| Bytes::of_file(&file));
+    let bytes = bytes.map_err(|error| Failure::file(path, error))?;
+    Ok(Table::open(path, bytes)?)
+}
+
+fn dump(table: &Table, show: &mut dyn Show, out: &mut Out) -> Result<(), Failure> {
+    show.header(table, out)?;
+    let mut blocks = table.blocks();
+    while let Some(block) = blocks.next()? {
+        show.block(&block, out)?;
+        let mut written = Ok(());
+        block.records(|pos, record| {
+            if written.is_ok() {
+                written = show.record(pos, &record, out);
+            }
+        })?;
+        written?;
+    }
+    Ok(show.footer(table, out)?)
+}

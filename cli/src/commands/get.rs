@@ -1,0 +1,82 @@
+//! `reftable get`
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Args;
+use reftable::{Ref, Target};
+
+use crate::cli::{Format, ref_name};
+use crate::failure::{Code, Failure};
+use crate::json::Object;
+use crate::output::Out;
+use crate::repo::Repo;
+use crate::view::View;
+
+/// Print where a reference points
+///
+/// Symbolic references are followed, so that the answer is an id. Exits with 1 if the reference, or the one that it
+/// leads to, does not exist.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --json, 'id' and 'peeled' are those at the end, 'symref' and 'update_index' those of NAME itself.
+
+Examples:
+  reftable get refs/heads/main
+  reftable get HEAD
+  reftable get --no-deref HEAD      # ref: refs/heads/main")]
+pub(crate) struct Get {
+    /// The full name
+    name: OsString,
+
+    /// Print what is stored, without following symbolic references
+    #[arg(long)]
+    no_deref: bool,
+
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Get {
+    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+        let name = ref_name(&self.name)?;
+        let view = repo.view()?;
+        let Some(found) = view.get(name)? else { return Err(missing(name, &view)?) };
+        let target = if self.no_deref { found.target.clone() } else { resolve(&found, &view)? };
+        if self.format.json {
+            let object = Object::default().put_text("name", name).put_target(&target);
+            let object = match &found.target {
+                Target::Symbolic(next) if !self.no_deref => object.put_text("symref", next),
+                _ => object,
+            };
+            out.json(&object.put("update_index", found.update_index).build())?;
+        } else if let Target::Symbolic(next) = &target {
+            out.write_all(b"ref: ")?;
+            out.write_all(next)?;
+            out.write_all(b"\n")?;
+        } else {
+            writeln!(out, "{target}")?;
+        }
+        Ok(Code::Done)
+    }
+}
+
+fn resolve(found: &Ref, view: &View) -> Result<Target, Failure> {
+    let chain = view.follow(&found.name)?;
+    chain.target.ok_or_else(|| {
+        let end = String::from_utf8_lossy(&chain.name).into_owned();
+        Failure::not_found(format!("'{}' leads to '{end}', which does not exist", found.name_lossy()))
+    })
+}
+
+fn missing(name: &[u8], view: &View) -> Result<Failure, Failure> {
+    let mut message = format!("'{}' does not exist", String::from_utf8_lossy(name));
+    for place in ["refs/heads/", "refs/tags/", "refs/remotes/", "refs/"] {
+        let full = [place.as_bytes(), name].concat();
+        if view.get(&full)?.is_some() {
+            message.push_str(&format!("; '{}' does", String::from_utf8_lossy(&full)));
+            break;
+        }
+    }
+    Ok(Failure::not_found(message))
+}

@@ -1,0 +1,75 @@
+//! `reftable list`
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Args;
+use reftable::ObjectId;
+
+use crate::cli::Format;
+use crate::failure::{Code, Failure};
+use crate::json;
+use crate::output::Out;
+use crate::repo::Repo;
+use crate::view::View;
+
+/// List references, by name
+///
+/// Prints 'ID NAME' for each reference, and 'ref: TARGET NAME' for symbolic ones, as they are stored. All that the
+/// store has is listed, HEAD and other root references among it: '--prefix refs/' leaves those out. Finding nothing
+/// is no failure.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reftable list
+  reftable list --prefix refs/heads/
+  reftable list --points-at 2e6f9b0d5885b6010f9167787445617f553a735f
+  reftable list --json | jq -r 'select(.peeled).name'")]
+pub(crate) struct List {
+    /// Only names that start with this
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<OsString>,
+
+    /// Only references to this object, directly or through an annotated tag whose peeled id is stored; symbolic ones
+    /// are not followed
+    #[arg(long, value_name = "ID")]
+    points_at: Option<String>,
+
+    #[command(flatten)]
+    format: Format,
+}
+
+impl List {
+    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+        let view = repo.view()?;
+        let prefix = self.prefix.as_ref().map(|prefix| prefix.as_encoded_bytes()).unwrap_or_default();
+        let listing = match &self.points_at {
+            Some(id) => view.pointing_at(&points_at(id, &view)?)?,
+            None => view.refs(prefix)?,
+        };
+        for found in listing {
+            let found = found?;
+            if !found.name.starts_with(prefix) {
+                continue;
+            }
+            if self.format.json {
+                out.json(&json::reference(&found))?;
+            } else {
+                write!(out, "{} ", found.target)?;
+                out.write_all(&found.name)?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Ok(Code::Done)
+    }
+}
+
+fn points_at(text: &str, view: &View) -> Result<ObjectId, Failure> {
+    let id: ObjectId = text.parse()?;
+    match view.hash() {
+        Some(hash) if hash != id.kind() => {
+            Err(Failure::usage(format!("{id} is a {} id, the store has {hash} ids", id.kind())))
+        }
+        _ => Ok(id),
+    }
+}

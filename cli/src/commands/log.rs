@@ -1,0 +1,100 @@
+//! `reftable log`
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use clap::Args;
+use reftable::{LogEntryView, LogView};
+
+use crate::cli::{Format, ref_name};
+use crate::failure::{Code, Failure};
+use crate::ident::zone_text;
+use crate::json::Object;
+use crate::output::Out;
+use crate::repo::Repo;
+
+/// Print the reflog of a reference, newest entry first
+///
+/// Prints git's raw form: 'OLD NEW NAME <EMAIL> TIME TZ', a tab, and the message. Exits with 1 if the reference has no
+/// reflog. Symbolic references have reflogs of their own and are not followed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reftable log HEAD
+  reftable log refs/heads/main -n 1
+  reftable log HEAD --json | jq -r .message")]
+pub(crate) struct Log {
+    /// The full name
+    name: OsString,
+
+    /// Stop after this many entries
+    #[arg(short = 'n', value_name = "N")]
+    limit: Option<u64>,
+
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Log {
+    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+        let name = ref_name(&self.name)?;
+        let mut logs = repo.view()?.log(name)?;
+        let mut exists = false;
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        while let Some(log) = logs.next()? {
+            exists = true;
+            if left == 0 {
+                break;
+            }
+            // git notes with such an entry that an empty reflog exists.
+            if log.entry.old.is_null() && log.entry.new.is_null() {
+                continue;
+            }
+            left -= 1;
+            match self.format.json {
+                true => print_json(&log, out)?,
+                false => print_text(&log.entry, out)?,
+            }
+        }
+        if exists {
+            return Ok(Code::Done);
+        }
+        Err(Failure::not_found(format!("'{}' has no reflog", String::from_utf8_lossy(name))))
+    }
+}
+
+/// The message without the newline that it is stored with.
+pub(super) fn message<'a>(entry: &LogEntryView<'a>) -> &'a [u8] {
+    entry.message.strip_suffix(b"\n").unwrap_or(entry.message)
+}
+
+/// The entry as it would be in a file under `logs/`.
+pub(super) fn print_text(entry: &LogEntryView<'_>, out: &mut impl Write) -> io::Result<()> {
+    write!(out, "{} {} ", entry.old, entry.new)?;
+    out.write_all(entry.name)?;
+    out.write_all(b" <")?;
+    out.write_all(entry.email)?;
+    write!(out, "> {} {}", entry.time, zone_text(entry.time_zone))?;
+    let message = message(entry);
+    if !message.is_empty() {
+        out.write_all(b"\t")?;
+        out.write_all(message)?;
+    }
+    out.write_all(b"\n")
+}
+
+/// The fields of an entry.
+pub(super) fn put_entry(object: Object, entry: &LogEntryView<'_>) -> Object {
+    object
+        .put("old", entry.old.to_string())
+        .put("new", entry.new.to_string())
+        .put_text("name", entry.name)
+        .put_text("email", entry.email)
+        .put("time", entry.time)
+        .put("tz", zone_text(entry.time_zone))
+        .put_text("message", message(entry))
+}
+
+fn print_json(log: &LogView<'_>, out: &mut Out) -> io::Result<()> {
+    out.json(&put_entry(Object::default(), &log.entry).put("update_index", log.update_index).build())
+}

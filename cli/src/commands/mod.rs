@@ -1,0 +1,40 @@
+//! One file for each subcommand: its arguments, its help, what it does.
+
+pub(crate) mod compact;
+pub(crate) mod delete;
+pub(crate) mod dump;
+mod dump_json;
+mod dump_text;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod log;
+pub(crate) mod stats;
+mod stdin;
+pub(crate) mod symbolic_ref;
+pub(crate) mod update;
+pub(crate) mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Code, Failure};
+use crate::output::Out;
+use crate::repo::Repo;
+
+/// Does what the arguments say.
+pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
+    if let Command::Dump(dump) = &cli.command {
+        return dump.run(&cli.dir, out);
+    }
+    let repo = Repo::find(&cli.dir)?;
+    match &cli.command {
+        Command::List(list) => list.run(&repo, out),
+        Command::Get(get) => get.run(&repo, out),
+        Command::Log(log) => log.run(&repo, out),
+        Command::Update(update) => update.run(&repo, out),
+        Command::Delete(delete) => delete.run(&repo),
+        Command::SymbolicRef(symbolic_ref) => symbolic_ref.run(&repo, out),
+        Command::Compact(compact) => compact.run(&repo, out),
+        Command::Verify(verify) => verify.run(&repo, out),
+        Command::Dump(dump) => dump.run(&cli.dir, out),
+        Command::Stats(stats) => stats.run(&repo, out),
+    }
+}

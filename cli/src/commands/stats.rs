@@ -1,0 +1,197 @@
+//! `reftable stats`
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use clap::Args;
+use reftable::table::{RecordView, Table};
+use reftable::{BlockKind, Snapshot, Stack};
+use serde_json::Value;
+
+use crate::cli::Format;
+use crate::failure::{Code, Failure};
+use crate::json::Object;
+use crate::output::Out;
+use crate::repo::Repo;
+
+/// Show what each table holds, and whether a compaction is due
+///
+/// Reads all tables. 'deleted' counts the records that hide a reference or a log entry of an older table.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --json, one object of type 'table' a table, oldest first, and one of type 'store' a store.
+
+Examples:
+  reftable stats
+  reftable stats --json | jq 'select(.type == \"store\").compaction_due'")]
+pub(crate) struct Stats {
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What is in one table.
+#[derive(Debug, Default)]
+struct Counts {
+    refs: u64,
+    deleted_refs: u64,
+    logs: u64,
+    deleted_logs: u64,
+    ref_blocks: u64,
+    log_blocks: u64,
+    obj_blocks: u64,
+    index_blocks: u64,
+}
+
+impl Stats {
+    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+        let stores = repo.open(&reftable::Options::default())?;
+        for stack in stores.all() {
+            let snapshot = stack.snapshot()?;
+            let counts: Vec<Counts> =
+                snapshot.tables().iter().map(|table| Counts::of(table)).collect::<reftable::Result<_>>()?;
+            match self.format.json {
+                true => print_json(stack, &snapshot, &counts, out)?,
+                false => print_text(stack, &snapshot, &counts, out)?,
+            }
+        }
+        Ok(Code::Done)
+    }
+}
+
+impl Counts {
+    fn of(table: &Table) -> reftable::Result<Counts> {
+        let mut counts = Counts::default();
+        let mut blocks = table.blocks();
+        while let Some(block) = blocks.next()? {
+            match block.kind() {
+                BlockKind::Ref => counts.ref_blocks += 1,
+                BlockKind::Log => counts.log_blocks += 1,
+                BlockKind::Obj => counts.obj_blocks += 1,
+                BlockKind::Index => counts.index_blocks += 1,
+                _ => {}
+            }
+            if matches!(block.kind(), BlockKind::Ref | BlockKind::Log) {
+                block.records(|_, record| counts.add(&record))?;
+            }
+        }
+        Ok(counts)
+    }
+
+    fn add(&mut self, record: &RecordView<'_>) {
+        match record {
+            RecordView::Ref(record) if record.target.is_none() => self.deleted_refs += 1,
+            RecordView::Ref(_) => self.refs += 1,
+            RecordView::Log(record) if record.entry.is_none() => self.deleted_logs += 1,
+            RecordView::Log(_) => self.logs += 1,
+            _ => {}
+        }
+    }
+
+    fn fields(&self) -> [u64; 8] {
+        let Counts { refs, deleted_refs, logs, deleted_logs, ref_blocks, log_blocks, obj_blocks, index_blocks } = self;
+        [*refs, *deleted_refs, *logs, *deleted_logs, *ref_blocks, *log_blocks, *obj_blocks, *index_blocks]
+    }
+}
+
+const FIELDS: [&str; 8] =
+    ["refs", "deleted_refs", "logs", "deleted_logs", "ref_blocks", "log_blocks", "obj_blocks", "index_blocks"];
+
+/// The tables that git's rule would merge now.
+fn due(snapshot: &Snapshot) -> Option<Range<usize>> {
+    // The rule leaves out the footer and all but one byte of the header.
+    let frame = |version: u8| if version == 1 { 68 + 23 } else { 72 + 27 };
+    let weight = |table: &Table| table.file_size().saturating_sub(frame(table.header().version));
+    let sizes: Vec<u64> = snapshot.tables().iter().map(|table| weight(table)).collect();
+    geometric(&sizes)
+}
+
+fn geometric(sizes: &[u64]) -> Option<Range<usize>> {
+    let last = sizes.windows(2).rposition(|pair| matches!(pair, [older, newer] if *older < newer.saturating_mul(2)))?;
+    let (mut start, mut merged) = (last, sizes.get(last + 1).copied()?);
+    for (index, size) in sizes.iter().enumerate().take(last + 1).rev() {
+        if *size < merged.saturating_mul(2) {
+            start = index;
+        }
+        merged = merged.saturating_add(*size);
+    }
+    Some(start..last + 2)
+}
+
+fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut Out) -> io::Result<()> {
+    let hash = snapshot.hash().map_or("no ids yet".to_owned(), |hash| hash.to_string());
+    let tables = snapshot.tables();
+    let bytes: u64 = tables.iter().map(|table| table.file_size()).sum();
+    writeln!(out, "{}: {} tables, {bytes} bytes, {hash}", stack.path().display(), tables.len())?;
+    let heads = ["table", "bytes", "first", "last", "refs", "deleted", "logs", "deleted", "ref", "log", "obj", "index"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    for (table, counts) in tables.iter().zip(counts) {
+        let header = table.header();
+        let mut row = vec![table.name().to_owned()];
+        let sizes = [table.file_size(), header.min_update_index, header.max_update_index];
+        row.extend(sizes.into_iter().chain(counts.fields()).map(|number| number.to_string()));
+        rows.push(row);
+    }
+    print_aligned(&rows, out)?;
+    match due(snapshot) {
+        None => writeln!(out, "no compaction is due"),
+        Some(range) => writeln!(out, "a compaction of the tables {} to {} is due", range.start + 1, range.end),
+    }
+}
+
+/// Columns as wide as their widest cell; the first to the left, the others to the right.
+fn print_aligned(rows: &[Vec<String>], out: &mut Out) -> io::Result<()> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            match column {
+                0 => write!(out, "{cell:<width$}")?,
+                _ => write!(out, "  {cell:>width$}")?,
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut Out) -> io::Result<()> {
+    let store = stack.path().as_os_str().as_encoded_bytes();
+    let due = due(snapshot);
+    for (index, (table, counts)) in snapshot.tables().iter().zip(counts).enumerate() {
+        let object = Object::default()
+            .put("type", "table")
+            .put_text("store", store)
+            .put("table", table.name())
+            .put("bytes", table.file_size())
+            .put("min_update_index", table.header().min_update_index)
+            .put("max_update_index", table.header().max_update_index);
+        let object = FIELDS.into_iter().zip(counts.fields()).fold(object, |object, (key, n)| object.put(key, n));
+        let is_due = due.as_ref().is_some_and(|due| due.contains(&index));
+        out.json(&object.put("compaction_due", is_due).build())?;
+    }
+    let tables = snapshot.tables();
+    let object = Object::default()
+        .put("type", "store")
+        .put_text("store", store)
+        .put("tables", tables.len())
+        .put("bytes", tables.iter().map(|table| table.file_size()).sum::<u64>())
+        .put_some("hash", snapshot.hash().map(|hash| Value::from(hash.name())))
+        .put("update_index", snapshot.update_index())
+        .put("compaction_due", due.is_some());
+    out.json(&object.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_that_of_git() {
+        assert_eq!(geometric(&[]), None);
+        assert_eq!(geometric(&[64, 32, 16, 8, 4, 2, 1]), None);
+        assert_eq!(geometric(&[64, 32, 16, 8, 4, 3, 1]), Some(0..6));
+        assert_eq!(geometric(&[100, 1, 1]), Some(1..3));
+        assert_eq!(geometric(&[512, 64, 17, 16, 9, 9, 9, 16, 2, 16]), Some(1..10));
+    }
+}

@@ -1,0 +1,105 @@
+//! Who writes a reflog entry, and when: from the environment, as git takes it.
+
+use std::env;
+use std::fs;
+
+use jiff::{Timestamp, Zoned};
+use reftable::Ident;
+
+use crate::failure::Failure;
+
+/// The committer, from `GIT_COMMITTER_NAME`, `GIT_COMMITTER_EMAIL` and `GIT_COMMITTER_DATE`.
+pub(crate) fn committer() -> Result<Ident, Failure> {
+    let user = || first_of(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| b"unknown".to_vec());
+    let name = first_of(&["GIT_COMMITTER_NAME"]).unwrap_or_else(user);
+    let email = first_of(&["GIT_COMMITTER_EMAIL", "EMAIL"]).unwrap_or_else(|| {
+        let host = host_name();
+        [user().as_slice(), b"@", host.trim().as_bytes()].concat()
+    });
+    let (time, time_zone) = match env::var("GIT_COMMITTER_DATE") {
+        Ok(date) if !date.is_empty() => parse_date(&date)?,
+        _ => now(),
+    };
+    Ok(Ident { name: clean(&name), email: clean(&email), time, time_zone })
+}
+
+/// A reason as git stores it: runs of white space become one space.
+pub(crate) fn one_line(reason: &[u8]) -> Vec<u8> {
+    let words: Vec<&[u8]> = reason.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).collect();
+    words.join(b" ".as_slice())
+}
+
+/// `+0130` for 130.
+pub(crate) fn zone_text(time_zone: i16) -> String {
+    format!("{time_zone:+05}")
+}
+
+fn first_of(names: &[&str]) -> Option<Vec<u8>> {
+    let value = names.iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()))?;
+    Some(value.into_encoded_bytes())
+}
+
+fn host_name() -> String {
+    ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .iter()
+        .find_map(|file| fs::read_to_string(file).ok())
+        .or_else(|| env::var("HOSTNAME").or_else(|_| env::var("COMPUTERNAME")).ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Without the characters that end a name or an address.
+fn clean(text: &[u8]) -> Vec<u8> {
+    let kept: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'<' | b'>' | b'\n' | 0)).collect();
+    kept.trim_ascii().to_vec()
+}
+
+fn now() -> (u64, i16) {
+    let now = Zoned::now();
+    let minutes = now.offset().seconds() / 60;
+    let time_zone = i16::try_from(minutes / 60 * 100 + minutes % 60).unwrap_or(0);
+    (u64::try_from(now.timestamp().as_second()).unwrap_or(0), time_zone)
+}
+
+/// `SECONDS ZONE`, also with an `@` before it, or RFC 3339.
+fn parse_date(text: &str) -> Result<(u64, i16), Failure> {
+    let text = text.trim();
+    let raw = text.strip_prefix('@').unwrap_or(text);
+    let parsed = raw.split_once(' ').and_then(|(seconds, zone)| Some((seconds.parse().ok()?, parse_zone(zone)?)));
+    if let Some(date) = parsed {
+        return Ok(date);
+    }
+    let rfc3339 = text.parse::<Timestamp>().ok().and_then(|time| u64::try_from(time.as_second()).ok());
+    rfc3339.map(|seconds| (seconds, 0)).ok_or_else(|| {
+        Failure::usage(format!("GIT_COMMITTER_DATE is '{text}': only 'SECONDS ZONE' and RFC 3339 are understood here"))
+    })
+}
+
+fn parse_zone(text: &str) -> Option<i16> {
+    let well_formed = text.len() == 5 && text.starts_with(['+', '-']);
+    well_formed.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_as_git_writes_them() {
+        assert_eq!(parse_date("1700000000 +0130").unwrap(), (1_700_000_000, 130));
+        assert_eq!(parse_date("@1700000000 -0800").unwrap(), (1_700_000_000, -800));
+        assert_eq!(parse_date("2023-11-14T22:13:20Z").unwrap(), (1_700_000_000, 0));
+        assert!(parse_date("yesterday").is_err());
+    }
+
+    #[test]
+    fn zones_have_a_sign_and_four_digits() {
+        assert_eq!(zone_text(130), "+0130");
+        assert_eq!(zone_text(-30), "-0030");
+        assert_eq!(zone_text(0), "+0000");
+    }
+
+    #[test]
+    fn reasons_become_one_line() {
+        assert_eq!(one_line(b" a \n b\t\tc\n"), b"a b c");
+    }
+}

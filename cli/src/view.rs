@@ -1,0 +1,121 @@
+//! Reading the stores of a repository as if they were one.
+
+use std::iter::Peekable;
+
+use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, Refs, Result, Snapshot, Target};
+
+use crate::failure::Failure;
+use crate::repo::Place;
+
+/// How many symbolic references in a row are followed, as in git.
+const MAX_DEPTH: usize = 5;
+
+/// A state of all stores. Each is consistent in itself, as git's are.
+#[derive(Debug)]
+pub(crate) struct View {
+    shared: Snapshot,
+    worktree: Option<Snapshot>,
+}
+
+/// Where following symbolic references has led.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The symbolic references on the way, each with its target.
+    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The name that is not symbolic.
+    pub(crate) name: Vec<u8>,
+    /// What it points at; `None` if it does not exist.
+    pub(crate) target: Option<Target>,
+}
+
+impl View {
+    pub(crate) fn new(shared: Snapshot, worktree: Option<Snapshot>) -> View {
+        View { shared, worktree }
+    }
+
+    fn at(&self, name: &[u8]) -> &Snapshot {
+        match (Place::of(name), &self.worktree) {
+            (Place::Worktree, Some(worktree)) => worktree,
+            _ => &self.shared,
+        }
+    }
+
+    /// The hash of all ids, once there is a table.
+    pub(crate) fn hash(&self) -> Option<HashKind> {
+        self.shared.hash().or_else(|| self.worktree.as_ref()?.hash())
+    }
+
+    /// One reference as it is stored.
+    pub(crate) fn get(&self, name: &[u8]) -> Result<Option<Ref>> {
+        self.at(name).get(name)
+    }
+
+    /// The log of one reference, newest entry first.
+    pub(crate) fn log(&self, name: &[u8]) -> Result<Logs> {
+        self.at(name).log(name)
+    }
+
+    /// Follows `name` to the first reference that is not symbolic.
+    pub(crate) fn follow(&self, name: &[u8]) -> std::result::Result<Chain, Failure> {
+        let mut chain = Chain { links: Vec::new(), name: name.to_vec(), target: None };
+        loop {
+            match self.get(&chain.name)?.map(|found| found.target) {
+                Some(Target::Symbolic(next)) => {
+                    let link = std::mem::replace(&mut chain.name, next.clone());
+                    chain.links.push((link, next));
+                }
+                target => {
+                    chain.target = target;
+                    return Ok(chain);
+                }
+            }
+            if chain.links.len() > MAX_DEPTH {
+                let name = String::from_utf8_lossy(name);
+                return Err(Failure::not_found(format!("'{name}' leads through too many symbolic references")));
+            }
+        }
+    }
+
+    /// All references whose names start with `prefix`, by name.
+    pub(crate) fn refs(&self, prefix: &[u8]) -> Result<Listing> {
+        self.listing(|snapshot| snapshot.prefix(prefix))
+    }
+
+    /// All references that store `id` or have it as peeled id, by name.
+    pub(crate) fn pointing_at(&self, id: &ObjectId) -> Result<Listing> {
+        self.listing(|snapshot| snapshot.pointing_at(id))
+    }
+
+    fn listing(&self, open: impl Fn(&Snapshot) -> Result<Refs>) -> Result<Listing> {
+        let cursor = |snapshot| open(snapshot).map(|refs| refs.into_iter().peekable());
+        let worktree = self.worktree.as_ref().map(cursor).transpose()?;
+        Ok(Listing { shared: cursor(&self.shared)?, worktree })
+    }
+}
+
+/// The references of both stores, by name; of each store those that belong there.
+pub(crate) struct Listing {
+    shared: Peekable<OwnedRefs>,
+    worktree: Option<Peekable<OwnedRefs>>,
+}
+
+impl Iterator for Listing {
+    type Item = Result<Ref>;
+
+    fn next(&mut self) -> Option<Result<Ref>> {
+        let Some(worktree) = &mut self.worktree else { return self.shared.next() };
+        skip_foreign(&mut self.shared, Place::Shared);
+        skip_foreign(worktree, Place::Worktree);
+        let own_is_next = match (self.shared.peek(), worktree.peek()) {
+            (Some(Ok(shared)), Some(Ok(own))) => own.name < shared.name,
+            (Some(Err(_)), _) | (_, None) => false,
+            (_, Some(_)) => true,
+        };
+        if own_is_next { worktree.next() } else { self.shared.next() }
+    }
+}
+
+/// The main worktree's `HEAD` is in the shared store, for example; a linked worktree has its own.
+fn skip_foreign(refs: &mut Peekable<OwnedRefs>, place: Place) {
+    while refs.next_if(|item| item.as_ref().is_ok_and(|found| Place::of(&found.name) != place)).is_some() {}
+}

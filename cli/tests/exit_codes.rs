@@ -1,0 +1,81 @@
+//! Exit codes and messages.
+
+mod support;
+
+use std::fs;
+
+use support::for_each_hash;
+
+#[test]
+fn usage_is_2() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let foreign = "a".repeat(if id.len() == 40 { 64 } else { 40 });
+        for args in [
+            vec!["bogus"],
+            vec!["get"],
+            vec!["get", "bad..name"],
+            vec!["update", "refs/heads/x", "abc"],
+            vec!["update", "refs/heads/x", &foreign],
+            vec!["update", "refs/heads/x", &id, &foreign],
+            vec!["update", "refs/heads/x", &id, "--peeled", &foreign],
+            vec!["update", "--timeout", "-2", "refs/heads/x", &id],
+            vec!["delete", "refs/heads/x", "xyz"],
+            vec!["list", "--points-at", &foreign],
+            vec!["compact", "--expire-logs", "soon"],
+            vec!["log", "HEAD", "-n", "-1"],
+        ] {
+            repo.run(args).failed(2);
+        }
+    });
+}
+
+#[test]
+fn a_lock_held_by_others_is_1_and_names_the_file() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let lock = repo.store().join("tables.list.lock");
+        fs::write(&lock, "").unwrap();
+        let error = repo.run(["update", "--timeout", "10", "refs/heads/x", &id]).failed(1);
+        assert!(error.contains("tables.list.lock"), "{error}");
+        fs::remove_file(&lock).unwrap();
+        for durability in ["full", "ordered", "off"] {
+            repo.ours(["update", "--timeout", "-1", "--durability", durability, "refs/heads/x", &id]);
+        }
+    });
+}
+
+#[test]
+fn a_damaged_store_is_3() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let store = repo.store();
+        let list = fs::read_to_string(store.join("tables.list")).unwrap();
+        let table = store.join(list.lines().next().unwrap());
+        let mut bytes = fs::read(&table).unwrap();
+        let end = bytes.len() - 1;
+        bytes[end] ^= 1;
+        fs::write(&table, bytes).unwrap();
+        repo.run(["list"]).failed(3);
+        repo.run(["dump", "."]).failed(3);
+        let verified = repo.run(["verify"]);
+        assert_eq!(verified.code, Some(3));
+        assert!(verified.out.contains("checksum"), "{}", verified.out);
+        assert!(verified.out.ends_with("1 findings\n"), "{}", verified.out);
+        let json = repo.run(["verify", "--json"]);
+        assert_eq!(json.code, Some(3));
+        assert!(json.out.starts_with("{\"type\":\"finding\","), "{}", json.out);
+    });
+}
+
+#[test]
+fn help_of_every_subcommand_has_examples() {
+    for_each_hash(|repo| {
+        for command in ["list", "get", "log", "update", "delete", "symbolic-ref", "compact", "verify", "dump", "stats"]
+        {
+            let help = repo.ours([command, "--help"]);
+            assert!(help.contains("Examples:\n  reftable ") || help.contains("Examples:\n  printf"), "{help}");
+        }
+        assert!(repo.ours(["--version"]).starts_with("reftable "));
+    });
+}

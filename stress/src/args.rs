@@ -1,0 +1,150 @@
+//! The command line, of the parent and of the workers it starts.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use reftable::{HashKind, Options};
+
+use crate::roles::RoleKind;
+
+/// Many processes, some of them git, commit to one repository at once; the result is verified.
+///
+/// Exits 0 when all is well, 1 on any violation, 2 for wrong usage, 3 when the run could not be carried out.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// How the parent is to run.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// What a started process is; absent in the parent.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What only this program calls itself with.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// One of the processes of a run.
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// The settings of a run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Seconds that the processes work
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+    /// Processes of ours
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub(crate) processes: u32,
+    /// Processes that drive `git update-ref --stdin`
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub(crate) git: u32,
+    /// Decides what every process chooses; random (and printed) if not given
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Make the repository here and keep it; must be empty or not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print a last line of JSON with all numbers
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What every process is told.
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+}
+
+/// What parent and workers have in common.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Shared {
+    /// What our commits sync
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub(crate) durability: Durability,
+    /// Make a SHA-256 repository
+    #[arg(long)]
+    pub(crate) sha256: bool,
+    /// A control that must fail: our transfers are two commits instead of one.
+    #[arg(long, hide = true)]
+    pub(crate) break_atomicity: bool,
+    /// A control that must fail: our writers now and then acknowledge what they never committed.
+    #[arg(long, hide = true)]
+    pub(crate) break_acks: bool,
+}
+
+/// `--durability`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// Table, list and directory
+    Full,
+    /// Table and list
+    Ordered,
+    /// Nothing
+    Off,
+}
+
+/// The settings of one process.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct WorkerArgs {
+    /// What it does.
+    #[arg(long, value_enum)]
+    pub(crate) role: RoleKind,
+    /// Its name in histories, references and reflogs.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Where the files of the run are.
+    #[arg(long)]
+    pub(crate) root: PathBuf,
+    /// Its own seed.
+    #[arg(long)]
+    pub(crate) seed: u64,
+    /// How long it works.
+    #[arg(long)]
+    pub(crate) millis: u64,
+    /// What every process is told.
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+}
+
+impl Shared {
+    /// The hash function of the repository.
+    pub(crate) fn hash(&self) -> HashKind {
+        if self.sha256 { HashKind::Sha256 } else { HashKind::Sha1 }
+    }
+
+    /// How our processes open the store.
+    pub(crate) fn options(&self) -> Options {
+        let durability = match self.durability {
+            Durability::Full => reftable::Durability::Full,
+            Durability::Ordered => reftable::Durability::Ordered,
+            Durability::Off => reftable::Durability::Off,
+        };
+        Options::default().hash(self.hash()).durability(durability)
+    }
+
+    /// The same as arguments, for a worker.
+    pub(crate) fn to_args(&self) -> Vec<&'static str> {
+        let durability = match self.durability {
+            Durability::Full => "--durability=full",
+            Durability::Ordered => "--durability=ordered",
+            Durability::Off => "--durability=off",
+        };
+        let flags =
+            [(self.sha256, "--sha256"), (self.break_atomicity, "--break-atomicity"), (self.break_acks, "--break-acks")];
+        let set = flags.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag);
+        std::iter::once(durability).chain(set).collect()
+    }
+}
+
+/// An argument that is well-formed and still makes no sense.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}

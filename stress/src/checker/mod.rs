@@ -1,0 +1,130 @@
+//! What came of a run, against what every process wrote down.
+
+mod accounts;
+mod git;
+mod indexes;
+mod owned;
+mod state;
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use reftable::Stack;
+use serde::Serialize;
+
+use crate::args::Shared;
+use crate::history::{History, Op};
+use crate::repo::Repository;
+use crate::violations::Violations;
+use state::State;
+
+/// Everything there is to judge by.
+pub(crate) struct Evidence<'a> {
+    /// What every process wrote down.
+    pub(crate) histories: &'a [History],
+    /// The repository as it was left.
+    pub(crate) repository: &'a Repository,
+    /// What every process was told.
+    pub(crate) shared: &'a Shared,
+    /// Whether the clock of the day went on evenly, so that moments of different processes can be compared.
+    pub(crate) clock_is_even: bool,
+    /// Whether git is asked, too.
+    pub(crate) with_git: bool,
+}
+
+/// How much was looked at. A check that looked at nothing says nothing.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Checked {
+    /// Acknowledged transactions that were looked for.
+    pub(crate) acknowledged: u64,
+    /// Transfers that were replayed, git's among them.
+    pub(crate) transfers: u64,
+    /// Of these, git's.
+    pub(crate) git_transfers: u64,
+    /// States of all accounts that processes saw while it ran, and that were found in that order.
+    pub(crate) states: u64,
+    /// References that were compared with what their only writer knew.
+    pub(crate) owned_refs: u64,
+    /// Log entries that were compared with what was written.
+    pub(crate) log_entries: u64,
+    /// Acknowledged update indexes, each used once.
+    pub(crate) update_indexes: u64,
+    /// Pairs "acknowledged before begun" that could be compared.
+    pub(crate) real_time: u64,
+    /// Whether git has `refs verify`, and it was asked.
+    pub(crate) refs_verify: bool,
+    /// References that git and we listed alike.
+    pub(crate) git_refs: u64,
+    /// Log entries that git and we listed alike.
+    pub(crate) git_log_entries: u64,
+    /// Tables that `verify` walked.
+    pub(crate) tables: u64,
+}
+
+/// Names one transaction of all histories: the history's number, the transaction's in it.
+type Key = (usize, usize);
+
+/// Checks everything. A store that cannot be opened or read is a violation like any other.
+pub(crate) fn check(evidence: &Evidence<'_>, violations: &mut Violations) -> Checked {
+    let mut checked = Checked::default();
+    for history in evidence.histories {
+        violations.add_all(&history.process, &history.violations);
+        if !history.done {
+            violations.add(format!("{} did not come to its end", history.process));
+        }
+        checked.acknowledged += history.acked().count() as u64;
+    }
+    if let Err(error) = check_store(evidence, violations, &mut checked) {
+        violations.add(format!("the checks came to no end: {error:#}"));
+    }
+    checked
+}
+
+fn check_store(evidence: &Evidence<'_>, violations: &mut Violations, checked: &mut Checked) -> Result<()> {
+    litter(evidence, violations)?;
+    let stack = Stack::open(evidence.repository.layout.store(), evidence.shared.options());
+    let stack = stack.context("cannot open the store after the run")?;
+    verify(&stack, violations, checked)?;
+    let state = State::read(&stack.snapshot()?)?;
+    let transfers = accounts::check(evidence, &state, violations, checked);
+    owned::check(evidence, &state, violations, checked);
+    indexes::check(evidence, &transfers, violations, checked);
+    if evidence.with_git {
+        evidence.repository.add_objects(evidence.shared, &all_objects(evidence))?;
+        git::check(evidence, &state, violations, checked)?;
+    }
+    Ok(())
+}
+
+/// The messages of all commits whose ids were used or meant to be.
+fn all_objects<'a>(evidence: &Evidence<'a>) -> Vec<&'a str> {
+    let minted = all_ops(evidence).flat_map(|(_, _, op)| &op.draft.minted);
+    evidence.repository.opening.iter().chain(minted).map(String::as_str).collect()
+}
+
+fn verify(stack: &Stack, violations: &mut Violations, checked: &mut Checked) -> Result<()> {
+    let report = stack.verify()?;
+    for finding in &report.findings {
+        violations.add(format!("verify: {finding}"));
+    }
+    checked.tables = report.tables.len() as u64;
+    Ok(())
+}
+
+/// All processes have ended: no lock and no temporary file may be left.
+fn litter(evidence: &Evidence<'_>, violations: &mut Violations) -> Result<()> {
+    for entry in fs::read_dir(evidence.repository.layout.store()).context("cannot list the store")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.ends_with(".ref") && name != "tables.list" {
+            violations.add(format!("{name} was left behind"));
+        }
+    }
+    Ok(())
+}
+
+/// All transactions of all histories.
+fn all_ops<'a>(evidence: &Evidence<'a>) -> impl Iterator<Item = (Key, &'a History, &'a Op)> {
+    evidence.histories.iter().enumerate().flat_map(|(number, history)| {
+        history.ops.iter().enumerate().map(move |(position, op)| ((number, position), history, op))
+    })
+}

@@ -1,0 +1,171 @@
+//! The numbers of a run, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::checker::Checked;
+use crate::history::{History, Outcome};
+use crate::violations::Violations;
+
+/// Everything that is told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// What `--seed` reproduces the choices with.
+    pub(crate) seed: u64,
+    /// How long the processes worked.
+    pub(crate) seconds: u64,
+    /// `sha1` or `sha256`.
+    pub(crate) hash: &'static str,
+    /// What our commits synced.
+    pub(crate) durability: String,
+    /// Git's version, if it took part.
+    pub(crate) git_version: Option<String>,
+    /// Our processes.
+    pub(crate) ours: Side,
+    /// Git's.
+    pub(crate) git: Side,
+    /// Whether moments of different processes could be compared; if not, real-time order was not checked.
+    pub(crate) clock_is_even: bool,
+    /// What was looked at afterwards.
+    pub(crate) checked: Checked,
+    /// How often something happened that never must.
+    pub(crate) violations: u64,
+}
+
+/// The processes of one kind.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Side {
+    /// How many there were.
+    pub(crate) processes: usize,
+    /// Acknowledged transactions.
+    pub(crate) commits: u64,
+    /// A second.
+    pub(crate) commits_per_second: f64,
+    /// States that were read and checked.
+    pub(crate) reads: u64,
+    /// A second.
+    pub(crate) reads_per_second: f64,
+    /// Of acknowledged transactions.
+    pub(crate) latency_ms: Latency,
+    /// Compactions.
+    pub(crate) compactions: u64,
+    /// What was refused, by kind.
+    pub(crate) failures: BTreeMap<String, u64>,
+}
+
+/// Milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Latency {
+    /// The median.
+    pub(crate) p50: f64,
+    /// Only one of a hundred takes longer.
+    pub(crate) p99: f64,
+    /// The longest.
+    pub(crate) max: f64,
+}
+
+impl Side {
+    /// Sums up the histories of one kind.
+    pub(crate) fn of<'a>(histories: impl Iterator<Item = &'a History>, seconds: u64) -> Result<Side> {
+        let mut side = Side::default();
+        let mut latencies = Histogram::<u64>::new(3)?;
+        for history in histories {
+            side.processes += 1;
+            side.reads += history.reads;
+            side.compactions += history.compactions;
+            for (kind, count) in &history.failures {
+                *side.failures.entry(kind.clone()).or_default() += count;
+            }
+            for op in &history.ops {
+                if let Outcome::Acked { latency, .. } = op.outcome {
+                    side.commits += 1;
+                    latencies.record(micros(latency))?;
+                }
+            }
+        }
+        side.commits_per_second = rate(side.commits, seconds);
+        side.reads_per_second = rate(side.reads, seconds);
+        let at = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1000.0;
+        side.latency_ms = Latency { p50: at(0.5), p99: at(0.99), max: latencies.max() as f64 / 1000.0 };
+        Ok(side)
+    }
+}
+
+fn micros(latency: Duration) -> u64 {
+    u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// With one digit behind the point.
+fn rate(count: u64, seconds: u64) -> f64 {
+    (count as f64 * 10.0 / seconds.max(1) as f64).round() / 10.0
+}
+
+impl Report {
+    /// Prints everything; the last line is JSON if that is wanted.
+    pub(crate) fn print(&self, violations: &Violations, json: bool) -> Result<()> {
+        let mut out = io::stdout().lock();
+        self.print_sides(&mut out)?;
+        let Checked { acknowledged, transfers, git_transfers, states, owned_refs, log_entries, .. } = &self.checked;
+        writeln!(
+            out,
+            "checked    {acknowledged} acknowledged transactions, one order of {transfers} transfers ({git_transfers} of git's),"
+        )?;
+        writeln!(out, "           {states} states that were read, each in that order and none outdated,")?;
+        writeln!(out, "           {owned_refs} references and {log_entries} log entries of single processes,")?;
+        let Checked { update_indexes, real_time, tables, git_refs, git_log_entries, .. } = &self.checked;
+        writeln!(
+            out,
+            "           {update_indexes} update indexes ({real_time} against real time), {tables} tables verified"
+        )?;
+        if !self.clock_is_even {
+            writeln!(out, "           (not against real time: the clock was set meanwhile)")?;
+        }
+        if self.git_version.is_some() {
+            let verify = if self.checked.refs_verify { ", refs verify" } else { "" };
+            writeln!(out, "with git   fsck{verify}, {git_refs} references and {git_log_entries} log entries compared")?;
+        }
+        for what in violations.shown() {
+            writeln!(out, "VIOLATION  {what}")?;
+        }
+        let untold = violations.count() - violations.shown().len() as u64;
+        if untold > 0 {
+            writeln!(out, "           ... and {untold} more")?;
+        }
+        writeln!(out, "violations {}", self.violations)?;
+        if json {
+            serde_json::to_writer(&mut out, self)?;
+            writeln!(out)?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    fn print_sides(&self, out: &mut impl Write) -> Result<()> {
+        writeln!(
+            out,
+            "{:<10} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8}",
+            "", "processes", "commits", "a second", "reads/s", "p50 ms", "p99 ms", "max ms"
+        )?;
+        for (name, side) in [("ours", &self.ours), ("git", &self.git)] {
+            let Latency { p50, p99, max } = side.latency_ms;
+            let (count, commits, rate) = (side.processes, side.commits, side.commits_per_second);
+            let reads = side.reads_per_second;
+            writeln!(
+                out,
+                "{name:<10} {count:>9} {commits:>9} {rate:>9.1} {reads:>9.1} {p50:>8.2} {p99:>8.2} {max:>8.2}"
+            )?;
+        }
+        for (name, side) in [("ours", &self.ours), ("git", &self.git)] {
+            let kinds: Vec<String> = side.failures.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+            writeln!(out, "failures   {name}: {kinds}")?;
+        }
+        writeln!(out, "compacted  {} times by us", self.ours.compactions)?;
+        Ok(())
+    }
+}

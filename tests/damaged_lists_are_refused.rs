@@ -1,0 +1,223 @@
+//! A table list that cannot be right is an error that says what and where, never an empty store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reftable::table::WriteOptions;
+use reftable::{Error, ErrorKind, Expect, OsDir, Stack, verify_dir};
+use support::{HASHES, Store, dump, quick, table_names, tables};
+
+/// A store of three tables, not compacted.
+fn store(hash: reftable::HashKind) -> Store {
+    let store = Store::with(hash, quick().auto_compact(reftable::AutoCompact::Off));
+    for number in 1..=3 {
+        store.set(&format!("refs/heads/b{number}"), number);
+    }
+    store
+}
+
+fn set_list(dir: &Path, names: &[String]) {
+    let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+    fs::write(dir.join("tables.list"), lines).unwrap();
+}
+
+/// Opening fails, for an open stack reading and committing fail, and nobody touches the files.
+fn refused(store: &Store, kind: ErrorKind) -> Error {
+    let before = dump(store.path());
+    let options = || quick().reload_deadline(Duration::from_millis(30));
+    let error = Stack::open(store.path(), options()).unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(!error.is_retryable());
+    let mut tx = store.stack.transaction();
+    tx.set("refs/heads/new", Expect::Any, store.id(1));
+    let again = tx.commit().unwrap_err();
+    assert_eq!(again.kind(), kind, "{again}");
+    assert_eq!(dump(store.path()), before);
+    let report = verify_dir(&OsDir::new(store.path(), None)).unwrap();
+    assert!(!report.is_clean(), "verify sees it, too");
+    error
+}
+
+#[test]
+fn a_missing_directory_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nothing");
+    let error = Stack::open(&path, quick().reload_deadline(Duration::ZERO)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert_eq!(error.path(), Some(path.as_path()));
+}
+
+#[test]
+fn an_empty_directory_is_an_empty_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = Stack::open(dir.path(), quick()).unwrap();
+    let snapshot = stack.snapshot().unwrap();
+    assert_eq!((snapshot.update_index(), snapshot.hash()), (0, None));
+    assert_eq!(snapshot.refs().unwrap().next().unwrap(), None);
+    assert!(dump(dir.path()).is_empty(), "reading creates nothing");
+    fs::write(dir.path().join("tables.list"), "").unwrap();
+    assert_eq!(stack.snapshot().unwrap().refs().unwrap().next().unwrap(), None);
+}
+
+#[test]
+fn a_missing_list_beside_tables_is_an_error_after_the_deadline() {
+    for hash in HASHES {
+        let store = store(hash);
+        fs::remove_file(store.path().join("tables.list")).unwrap();
+        let start = Instant::now();
+        let deadline = Duration::from_millis(80);
+        let error = Stack::open(store.path(), quick().reload_deadline(deadline)).unwrap_err();
+        assert!(start.elapsed() >= deadline);
+        assert_eq!(error.kind(), ErrorKind::Missing);
+        assert!(error.to_string().contains("tables.list"), "{error}");
+        refused(&store, ErrorKind::Missing);
+    }
+}
+
+#[test]
+fn a_list_that_comes_in_time_is_not_missed() {
+    let store = store(HASHES[0]);
+    let (list, away) = (store.path().join("tables.list"), store.path().join("away"));
+    fs::rename(&list, &away).unwrap();
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| Stack::open(store.path(), quick().reload_deadline(Duration::from_secs(20))));
+        std::thread::sleep(Duration::from_millis(50));
+        fs::rename(&away, &list).unwrap();
+        assert!(opened.join().unwrap().is_ok());
+    });
+}
+
+#[test]
+fn a_list_without_its_last_newline_is_corrupt() {
+    for hash in HASHES {
+        let store = store(hash);
+        let list = store.path().join("tables.list");
+        let whole = fs::read(&list).unwrap();
+        for cut in [1, 2, whole.len() - 1] {
+            fs::write(&list, &whole[..whole.len() - cut]).unwrap();
+            let error = refused(&store, ErrorKind::Corrupt);
+            assert_eq!(error.path(), Some(list.as_path()));
+            assert_eq!(error.offset(), Some((whole.len() - cut) as u64));
+        }
+    }
+}
+
+#[test]
+fn names_that_are_no_file_names_are_corrupt() {
+    let store = store(HASHES[0]);
+    for bad in ["", "..", "a/b", "../reftable/x.ref", "nul\0"] {
+        set_list(store.path(), &[bad.to_owned()]);
+        refused(&store, ErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn a_missing_table_is_named_after_the_deadline() {
+    for hash in HASHES {
+        let store = store(hash);
+        let gone = store.path().join(&store.list()[1]);
+        fs::remove_file(&gone).unwrap();
+        let start = Instant::now();
+        let deadline = Duration::from_millis(80);
+        let error = Stack::open(store.path(), quick().reload_deadline(deadline)).unwrap_err();
+        assert!(start.elapsed() >= deadline);
+        assert_eq!(error.kind(), ErrorKind::Missing);
+        assert_eq!(error.path(), Some(gone.as_path()));
+        // The open stack still has the table in memory: it goes on reading, as its list is the same.
+        assert_eq!(store.get("refs/heads/b2"), Some(store.id(2).into()));
+        assert!(!store.stack.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn a_truncated_table_is_corrupt() {
+    for hash in HASHES {
+        let store = store(hash);
+        let path = store.path().join(&store.list()[1]);
+        let whole = fs::read(&path).unwrap();
+        for len in [0, 1, 23, 24, 28, 68, whole.len() / 2, whole.len() - 68, whole.len() - 1] {
+            fs::write(&path, &whole[..len]).unwrap();
+            let error = Stack::open(store.path(), quick()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert_eq!(error.path(), Some(path.as_path()));
+            assert!(error.offset().is_some());
+            assert!(!store.stack.verify().unwrap().is_clean());
+        }
+    }
+}
+
+#[test]
+fn a_table_of_another_hash_is_corrupt() {
+    for (hash, other) in [(HASHES[0], HASHES[1]), (HASHES[1], HASHES[0])] {
+        let store = store(hash);
+        let row = ("refs/heads/x".to_owned(), 4, Some(support::id(other, 1).into()));
+        let (bytes, _) = tables::write(other, 4..=4, &WriteOptions::default(), &[row], &[]).unwrap();
+        let name = "0x000000000004-0x000000000004-00000000.ref".to_owned();
+        fs::write(store.path().join(&name), bytes).unwrap();
+        let mut names = store.list();
+        names.push(name.clone());
+        set_list(store.path(), &names);
+        let error = refused(&store, ErrorKind::Corrupt);
+        assert_eq!(error.path(), Some(store.path().join(&name).as_path()));
+        // The hash that the options demand counts, too.
+        let right = Store::new(hash);
+        right.set("refs/heads/a", 1);
+        let error = Stack::open(right.path(), quick().hash(other)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[test]
+fn tables_out_of_order_are_corrupt() {
+    for hash in HASHES {
+        let store = store(hash);
+        let mut names = store.list();
+        names.swap(0, 1);
+        set_list(store.path(), &names);
+        let error = refused(&store, ErrorKind::Corrupt);
+        assert_eq!(error.path(), Some(store.path().join(&names[1]).as_path()));
+    }
+}
+
+#[test]
+fn a_table_listed_twice_is_corrupt() {
+    for hash in HASHES {
+        let store = store(hash);
+        let mut names = store.list();
+        names.push(names[2].clone());
+        set_list(store.path(), &names);
+        refused(&store, ErrorKind::Corrupt);
+        // A copy under another name overlaps.
+        let copy = "0x000000000003-0x000000000003-00000000.ref".to_owned();
+        fs::copy(store.path().join(&names[2]), store.path().join(&copy)).unwrap();
+        names[3] = copy;
+        set_list(store.path(), &names);
+        refused(&store, ErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_footer_is_corrupt() {
+    let store = store(HASHES[1]);
+    let path = store.path().join(&table_names(store.path())[0]);
+    let whole = fs::read(&path).unwrap();
+    for from_end in 1..=72 {
+        let mut bytes = whole.clone();
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let error = Stack::open(store.path(), quick()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported), "{error}");
+    }
+}

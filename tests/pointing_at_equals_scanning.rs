@@ -1,0 +1,133 @@
+//! The references that point at an id are those that a scan finds, with object sections and without.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use reftable::table::WriteOptions;
+use reftable::{Compact, Expect, HashKind, ObjectId, Target};
+use support::contents::{self, pointing_at, scan_for};
+use support::tables::anatomy;
+use support::{HASHES, Store, assert_verifies};
+
+const REFS: u64 = 2000;
+
+/// Many references to ids of which some are frequent and some rare.
+fn store(hash: HashKind, write: WriteOptions) -> Store {
+    let store = Store::writing(hash, write);
+    let mut tx = store.stack.transaction();
+    for number in 0..REFS {
+        let target = match number % 7 {
+            0 => Target::symbolic("refs/heads/main"),
+            1 => Target::Tag { id: store.id(number), peeled: store.id(number % 3) },
+            _ => Target::Id(store.id(number % 200)),
+        };
+        tx.set(format!("refs/heads/{number:05}"), Expect::Absent, target);
+    }
+    tx.commit().unwrap();
+    store
+}
+
+fn check(store: &Store) {
+    let snapshot = store.stack.snapshot().unwrap();
+    let all = contents::of(&snapshot);
+    for number in (0..REFS + 10).step_by(3) {
+        let id = store.id(number);
+        assert_eq!(pointing_at(&snapshot, &id), scan_for(&all, &id), "{number}");
+    }
+}
+
+#[test]
+fn with_object_sections_and_without() {
+    for hash in HASHES {
+        for (size, objects) in [(256, true), (512, true), (4096, true), (256, false)] {
+            for padding in [true, false] {
+                let write = WriteOptions::default().block_size(size).object_index(objects).padding(padding);
+                let store = store(hash, write);
+                let table = store.stack.snapshot().unwrap().tables()[0].clone();
+                assert_eq!(table.footer().obj > 0, objects);
+                check(&store);
+                assert_verifies(&store.stack);
+            }
+        }
+    }
+}
+
+#[test]
+fn across_tables_that_moved_and_deleted_references() {
+    for hash in HASHES {
+        let store = store(hash, WriteOptions::default().block_size(256));
+        for number in (0..REFS).step_by(97) {
+            let mut tx = store.stack.transaction();
+            tx.set(format!("refs/heads/{number:05}"), Expect::Exists, store.id(number % 5));
+            tx.delete(format!("refs/heads/{:05}", number + 1), Expect::Exists);
+            tx.commit().unwrap();
+        }
+        assert!(store.stack.snapshot().unwrap().tables().len() > 1);
+        check(&store);
+        store.stack.compact(Compact::all()).unwrap();
+        check(&store);
+    }
+}
+
+#[test]
+fn an_id_in_more_blocks_than_a_record_can_list() {
+    for hash in HASHES {
+        let store = Store::writing(hash, WriteOptions::default().block_size(256));
+        let mut tx = store.stack.transaction();
+        for number in 0..3000u64 {
+            tx.set(
+                format!("refs/heads/{number:05}"),
+                Expect::Absent,
+                store.id(if number % 2 == 0 { 1 } else { number }),
+            );
+        }
+        tx.commit().unwrap();
+        let snapshot = store.stack.snapshot().unwrap();
+        let objects = anatomy(&snapshot.tables()[0]).objects;
+        assert!(objects.iter().any(|(_, blocks)| blocks.is_empty()), "one record says: look everywhere");
+        assert_eq!(pointing_at(&snapshot, &store.id(1)).len(), 1501);
+        assert_verifies(&store.stack);
+    }
+}
+
+#[test]
+fn ids_that_begin_alike() {
+    for hash in HASHES {
+        // The same first bytes, up to more than the index keeps.
+        for shared in [0, 1, 5, 11, 12, 15, 19] {
+            let id = |number: u64| {
+                let mut bytes = vec![7; hash.len()];
+                for byte in &mut bytes[shared..] {
+                    *byte = (number % 251) as u8 + 1;
+                }
+                ObjectId::from_bytes(&bytes).unwrap()
+            };
+            let store = Store::writing(hash, WriteOptions::default().block_size(256));
+            let mut tx = store.stack.transaction();
+            for number in 0..300 {
+                tx.set(format!("refs/heads/{number:05}"), Expect::Absent, id(number));
+            }
+            tx.commit().unwrap();
+            let snapshot = store.stack.snapshot().unwrap();
+            assert!(snapshot.tables()[0].footer().obj_id_len >= 2, "git writes no less than two bytes");
+            let all = contents::of(&snapshot);
+            for number in 0..255 {
+                assert_eq!(pointing_at(&snapshot, &id(number)), scan_for(&all, &id(number)), "{shared} {number}");
+            }
+            assert_verifies(&store.stack);
+        }
+    }
+}
+
+#[test]
+fn an_id_of_the_other_hash_is_nowhere() {
+    let store = store(HASHES[0], WriteOptions::default());
+    assert!(pointing_at(&store.stack.snapshot().unwrap(), &support::id(HASHES[1], 1)).is_empty());
+}

@@ -1,0 +1,159 @@
+//! What the black-box tests share.
+
+#![allow(dead_code, reason = "every test file uses its own part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says on the error output what it skips"
+)]
+
+pub(crate) mod contents;
+pub(crate) mod git;
+pub(crate) mod model;
+pub(crate) mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reftable::table::WriteOptions;
+use reftable::{Durability, HashKind, Ident, LogEntry, ObjectId, Options, Stack, Target};
+use tempfile::TempDir;
+
+pub(crate) const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
+
+/// An id that is spread over the whole range and never null.
+pub(crate) fn id(hash: HashKind, number: u64) -> ObjectId {
+    let mut random = Random(number);
+    let bytes: Vec<u8> = std::iter::repeat_with(|| random.next().to_be_bytes()).take(4).flatten().collect();
+    ObjectId::from_bytes(&bytes[..hash.len()]).unwrap()
+}
+
+pub(crate) fn ident() -> Ident {
+    Ident { time_zone: 130, ..Ident::new("A U Thor", "author@example.com", 1_700_000_000) }
+}
+
+/// A log entry between two numbered ids; number 0 stands for none.
+pub(crate) fn entry(hash: HashKind, old: u64, new: u64, message: impl AsRef<[u8]>) -> LogEntry {
+    let of = |number| if number == 0 { ObjectId::null(hash) } else { id(hash, number) };
+    LogEntry { old: of(old), new: of(new), committer: ident(), message: message.as_ref().to_vec() }
+}
+
+/// Options for tests that are not about the loss of power.
+pub(crate) fn quick() -> Options {
+    Options::default().durability(Durability::Off).lock_timeout(Some(Duration::from_secs(20)))
+}
+
+/// A fresh directory and a stack on it.
+pub(crate) struct Store {
+    pub(crate) dir: TempDir,
+    pub(crate) hash: HashKind,
+    pub(crate) stack: Stack,
+}
+
+impl Store {
+    pub(crate) fn new(hash: HashKind) -> Store {
+        Store::with(hash, quick())
+    }
+
+    pub(crate) fn with(hash: HashKind, options: Options) -> Store {
+        let dir = tempfile::tempdir().unwrap();
+        let stack = Stack::open(dir.path(), options.hash(hash)).unwrap();
+        Store { dir, hash, stack }
+    }
+
+    pub(crate) fn writing(hash: HashKind, write: WriteOptions) -> Store {
+        Store::with(hash, quick().write(write))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn id(&self, number: u64) -> ObjectId {
+        id(self.hash, number)
+    }
+
+    /// Sets one reference to a numbered id, whatever it was.
+    pub(crate) fn set(&self, name: &str, number: u64) -> u64 {
+        let mut tx = self.stack.transaction();
+        tx.set(name, reftable::Expect::Any, self.id(number));
+        tx.commit().unwrap().update_index
+    }
+
+    pub(crate) fn delete(&self, name: &str) {
+        let mut tx = self.stack.transaction();
+        tx.delete(name, reftable::Expect::Any);
+        tx.commit().unwrap();
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Target> {
+        self.stack.snapshot().unwrap().get(name).unwrap().map(|found| found.target)
+    }
+
+    pub(crate) fn list(&self) -> Vec<String> {
+        table_names(self.path())
+    }
+}
+
+/// The lines of `tables.list`.
+pub(crate) fn table_names(dir: &Path) -> Vec<String> {
+    fs::read_to_string(dir.join("tables.list")).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The names in a directory.
+pub(crate) fn listing(dir: &Path) -> BTreeSet<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Names and contents of a directory of files.
+pub(crate) fn dump(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    listing(dir).into_iter().map(|name| (name.clone(), fs::read(dir.join(name)).unwrap())).collect()
+}
+
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
+    for (name, bytes) in dump(from) {
+        fs::write(to.join(name), bytes).unwrap();
+    }
+}
+
+/// The directory holds the list and the listed tables, and nothing else.
+pub(crate) fn assert_no_litter(dir: &Path) {
+    let mut wanted: BTreeSet<String> = table_names(dir).into_iter().collect();
+    wanted.insert("tables.list".to_owned());
+    assert_eq!(listing(dir), wanted, "files in {}", dir.display());
+}
+
+/// No rule of the format is broken.
+pub(crate) fn assert_verifies(stack: &Stack) {
+    let report = stack.verify().unwrap();
+    assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+/// Small, seeded, and good enough: splitmix64.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// Where the workspace's root package is.
+pub(crate) fn source_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
