@@ -121,7 +121,31 @@ impl<R: Record> Merge<R> {
     }
 
     /// Steps to the next key. `false` at the end.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<bool> {
+        if let (true, &[only]) = (self.started, self.heap.as_slice()) {
+            return self.next_of_one(only);
+        }
+        self.next_of_many()
+    }
+
+    /// One table is left: nothing to compare.
+    #[inline]
+    fn next_of_one(&mut self, only: usize) -> Result<bool> {
+        let Some(cursor) = self.cursors.get_mut(only) else { return Ok(false) };
+        loop {
+            match cursor.next() {
+                Ok(true) if self.tombstones == Tombstones::Hide && cursor.is_tombstone() => {}
+                Ok(true) => return Ok(true),
+                ended => {
+                    self.heap.clear();
+                    return ended;
+                }
+            }
+        }
+    }
+
+    fn next_of_many(&mut self) -> Result<bool> {
         loop {
             if self.started {
                 self.leave_key()?;
@@ -136,6 +160,7 @@ impl<R: Record> Merge<R> {
     }
 
     /// The record at hand, after `next` said that there is one.
+    #[inline]
     pub(crate) fn view(&self) -> R::View<'_> {
         match self.root() {
             Some(cursor) => cursor.view(),
@@ -144,19 +169,18 @@ impl<R: Record> Merge<R> {
     }
 
     /// The key of the record at hand.
+    #[inline]
     pub(crate) fn key(&self) -> &[u8] {
         self.root().map(Cursor::key).unwrap_or_default()
     }
 
+    #[inline]
     fn root(&self) -> Option<&Cursor<R>> {
         self.heap.first().and_then(|&index| self.cursors.get(index))
     }
 
     /// Advances every cursor that stands at the key at hand.
     fn leave_key(&mut self) -> Result<()> {
-        if self.heap.len() == 1 {
-            return self.advance_root();
-        }
         self.last_key.clear();
         let (last_key, heap, cursors) = (&mut self.last_key, &self.heap, &self.cursors);
         last_key
@@ -182,9 +206,7 @@ impl<R: Record> Merge<R> {
         if !more {
             self.heap.swap_remove(0);
         }
-        if self.heap.len() > 1 {
-            self.sift_down(0);
-        }
+        self.sift_down(0);
         Ok(())
     }
 

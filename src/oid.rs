@@ -55,14 +55,14 @@ impl ObjectId {
     #[must_use]
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let kind = match bytes.len() {
-            20 => HashKind::Sha1,
-            32 => HashKind::Sha256,
-            _ => return None,
-        };
-        let mut id = ObjectId::null(kind);
-        id.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(id)
+        // Arrays of a known length: the copies are a few instructions, and every reference read makes one.
+        if let Ok(sha1) = <&[u8; 20]>::try_from(bytes) {
+            let mut id = ObjectId::null(HashKind::Sha1);
+            *id.bytes.first_chunk_mut()? = *sha1;
+            return Some(id);
+        }
+        let sha256 = <[u8; 32]>::try_from(bytes).ok()?;
+        Some(ObjectId { bytes: sha256, kind: HashKind::Sha256 })
     }
 
     /// The all-zero id, which stands for "no object" in reflogs.

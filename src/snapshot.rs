@@ -8,7 +8,7 @@ use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
 use crate::record::{LogEntryView, LogRecord, RefRecord, TargetView, log_key};
-use crate::table::{Cursor, Table, names_pointing_at};
+use crate::table::{Cursor, Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
 
 /// A state of the store that never changes.
@@ -60,16 +60,23 @@ impl Snapshot {
     /// `Corrupt`, with file and offset.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Result<Option<Ref>> {
         let name = name.as_ref();
-        for table in self.inner.tables.iter().rev() {
+        let Some(cursor) = self.newest_record(name, 0)? else { return Ok(None) };
+        let record = cursor.view();
+        let found = |target: TargetView<'_>| Ref {
+            name: name.to_vec(),
+            update_index: record.update_index,
+            target: target.to_target(),
+        };
+        Ok(record.target.map(found))
+    }
+
+    /// A cursor at the newest record of `name`, which may be a tombstone; tables below `oldest` are not asked.
+    fn newest_record(&self, name: &[u8], oldest: usize) -> Result<Option<Cursor<RefRecord>>> {
+        for table in self.inner.tables.iter().skip(oldest).rev() {
             let mut cursor = Cursor::<RefRecord>::new(Arc::clone(table));
             cursor.seek(name)?;
             if cursor.next()? && cursor.key() == name {
-                let record = cursor.view();
-                return Ok(record.target.map(|target| Ref {
-                    name: name.to_vec(),
-                    update_index: record.update_index,
-                    target: target.to_target(),
-                }));
+                return Ok(Some(cursor));
             }
         }
         Ok(None)
@@ -102,13 +109,16 @@ impl Snapshot {
     /// # Errors
     /// `Corrupt`, with file and offset.
     pub fn pointing_at(&self, id: &ObjectId) -> Result<Refs> {
-        let mut names: Vec<Vec<u8>> = Vec::new();
-        for table in &self.inner.tables {
-            names_pointing_at(table, id, &mut |name| names.push(name.to_vec()))?;
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (table, file) in self.inner.tables.iter().enumerate() {
+            refs_pointing_at(file, id, &mut |record| {
+                let target = record.target.map(|target| target.to_target());
+                let (name, update_index) = (record.name.to_vec(), record.update_index);
+                candidates.extend(target.map(|target| Candidate { table, found: Ref { name, update_index, target } }));
+            })?;
         }
-        names.sort_unstable();
-        names.dedup();
-        let pointing = Pointing { snapshot: self.clone(), id: *id, names: names.into_iter(), current: None };
+        candidates.sort_by(|a, b| a.found.name.cmp(&b.found.name));
+        let pointing = Pointing { snapshot: self.clone(), id: *id, candidates: candidates.into_iter(), current: None };
         Ok(Refs { source: Source::Pointing(pointing), prefix: Vec::new() })
     }
 
@@ -183,22 +193,29 @@ enum Source {
     Pointing(Pointing),
 }
 
-/// Candidates for "points at", each to be checked against the newest table that knows its name.
+/// References that pointed at an id when their table was written; by name. What counts is the newest table that
+/// knows the name.
 #[derive(Debug)]
 struct Pointing {
     snapshot: Snapshot,
     id: ObjectId,
-    names: std::vec::IntoIter<Vec<u8>>,
+    candidates: std::vec::IntoIter<Candidate>,
     current: Option<Ref>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    /// The position of the table it was found in.
+    table: usize,
+    found: Ref,
 }
 
 impl Pointing {
     fn next(&mut self) -> Result<Option<RefView<'_>>> {
         self.current = None;
-        for name in self.names.by_ref() {
-            let found = self.snapshot.get(&name)?;
-            self.current = found.filter(|found| found.target.as_view().points_at(&self.id));
-            if self.current.is_some() {
+        for Candidate { table, found } in self.candidates.by_ref() {
+            if self.snapshot.newest_record(&found.name, table + 1)?.is_none() {
+                self.current = Some(found);
                 break;
             }
         }
@@ -215,16 +232,20 @@ impl Refs {
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
+    #[inline]
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<RefView<'_>>> {
         let merge = match &mut self.source {
             Source::Merge(merge) => merge,
             Source::Pointing(pointing) => return pointing.next(),
         };
-        if !merge.next()? || !merge.key().starts_with(&self.prefix) {
+        if !merge.next()? {
             return Ok(None);
         }
         let record = merge.view();
+        if !record.name.starts_with(&self.prefix) {
+            return Ok(None);
+        }
         Ok(record.target.map(|target| RefView { name: record.name, update_index: record.update_index, target }))
     }
 
@@ -239,8 +260,9 @@ impl Refs {
             Source::Pointing(pointing) => {
                 let again = pointing.snapshot.pointing_at(&pointing.id)?;
                 if let Source::Pointing(mut all) = again.source {
-                    let rest: Vec<_> = all.names.by_ref().filter(|candidate| candidate.as_slice() >= name).collect();
-                    pointing.names = rest.into_iter();
+                    let below = all.candidates.as_slice().partition_point(|other| other.found.name.as_slice() < name);
+                    all.candidates.by_ref().take(below).for_each(drop);
+                    *pointing = all;
                 }
                 Ok(())
             }

@@ -13,4 +13,4 @@ mod dir;
 mod world;
 
 pub use dir::{Flaw, ModelDir};
-pub use world::{explore, id, stack, start};
+pub use world::{explore, id, process, stack, start};

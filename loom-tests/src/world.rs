@@ -8,6 +8,9 @@ use reftable::{AutoCompact, ExclusiveFile, HashKind, ObjectId, Options, RefRecor
 
 use crate::{Flaw, ModelDir};
 
+/// Machine words of stack for each process.
+const STACK_WORDS: usize = 1 << 15;
+
 /// An id made of one byte.
 #[must_use]
 pub fn id(byte: u8) -> ObjectId {
@@ -44,17 +47,32 @@ pub fn stack(dir: &ModelDir, process: u64, auto_compact: AutoCompact) -> reftabl
     Stack::open_in(Arc::new(dir.for_process(process)), Box::new(ExclusiveFile), options)
 }
 
+/// Runs a process: a thread of the model.
+///
+/// # Panics
+/// When loom has no thread left, which ends the model.
+pub fn process<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> loom::thread::JoinHandle<T> {
+    #[expect(clippy::expect_used, reason = "the model has too many processes: nothing to explore")]
+    loom::thread::Builder::new().stack_size(STACK_WORDS).spawn(run).expect("at most four threads a model")
+}
+
 /// Explores the model with at most `preemptions` involuntary switches and prints how many executions that took.
 pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let executions = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&executions);
+    let model = Arc::new(model);
     let start = std::time::Instant::now();
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 100_000;
     builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
-        model();
+        let model = Arc::clone(&model);
+        // loom gives the first thread too small a stack for the production code.
+        let whole = process(move || model());
+        if let Err(panic) = whole.join() {
+            std::panic::resume_unwind(panic);
+        }
     });
     let (count, seconds) = (executions.load(Ordering::Relaxed), start.elapsed().as_secs_f32());
     #[expect(clippy::print_stdout, reason = "the count is part of the evidence")]

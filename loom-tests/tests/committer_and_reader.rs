@@ -3,8 +3,7 @@
 #![cfg(loom)]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use loom::thread;
-use loom_tests::{Flaw, explore, id, stack, start};
+use loom_tests::{Flaw, explore, id, process, stack, start};
 use reftable::{AutoCompact, Expect, Stack};
 
 const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
@@ -28,7 +27,7 @@ fn model(flaw: Flaw, compact: AutoCompact, in_two: bool) {
     let dir = start(&NAMES, flaw);
     let writer = stack(&dir, 1, compact).expect("sound");
     let reader = stack(&dir, 2, compact).expect("sound");
-    let committer = thread::spawn(move || {
+    let committer = process(move || {
         if in_two {
             commit(&writer, &NAMES[..1]);
             commit(&writer, &NAMES[1..]);

@@ -89,6 +89,7 @@ impl Part {
     }
 
     /// The object id in this part. Parts of ids are read with the length of an id.
+    #[inline]
     fn id(&self, block: &[u8], cx: &Context) -> ObjectId {
         ObjectId::from_bytes(self.of(block)).unwrap_or(ObjectId::null(cx.hash))
     }

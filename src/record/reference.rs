@@ -77,6 +77,14 @@ pub(crate) struct RefSpan {
     peeled: Part,
 }
 
+impl RefSpan {
+    /// Whether the record's id or peeled id is this one.
+    #[inline]
+    pub(crate) fn points_at(&self, block: &[u8], id: &[u8]) -> bool {
+        matches!(self.value_type, ID | TAG) && (self.value.of(block) == id || self.peeled.of(block) == id)
+    }
+}
+
 impl Record for RefRecord {
     const KIND: BlockKind = BlockKind::Ref;
     type Span = RefSpan;
@@ -110,6 +118,7 @@ impl Record for RefRecord {
         RefRecordView { name: key, update_index: span.update_index, target }
     }
 
+    #[inline]
     fn is_tombstone(span: &RefSpan) -> bool {
         span.value_type == DELETION
     }

@@ -6,7 +6,8 @@ use super::{Block, Table};
 use crate::block::Shape;
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
-use crate::record::{IndexRecord, Record};
+use crate::oid::ObjectId;
+use crate::record::{IndexRecord, Record, RefRecord};
 
 /// A position among the records of kind `R`. It owns its table, so it has no lifetime.
 #[derive(Debug)]
@@ -193,5 +194,13 @@ impl<R: Record> Cursor<R> {
                 Err(error) => return Err(self.table.locate(error, &block)),
             }
         }
+    }
+}
+
+impl Cursor<RefRecord> {
+    /// Whether the reference at hand points at `id`, directly or peeled. Cheaper than asking its view.
+    pub(crate) fn points_at(&self, id: &ObjectId) -> bool {
+        let Some(block) = &self.block else { return false };
+        self.span.points_at(self.table.data_of(block, &self.inflated), id.as_bytes())
     }
 }

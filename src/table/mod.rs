@@ -11,7 +11,7 @@ mod writer;
 
 pub use blocks::{BlockDump, Blocks, RecordView};
 pub(crate) use cursor::Cursor;
-pub(crate) use objects::names_pointing_at;
+pub(crate) use objects::refs_pointing_at;
 pub use writer::{TableStats, TableWriter, WriteOptions};
 
 use std::path::{Path, PathBuf};

@@ -6,10 +6,14 @@ use super::{Cursor, Table};
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::oid::ObjectId;
-use crate::record::{ObjectRecord, RefRecord};
+use crate::record::{ObjectRecord, RefRecord, RefRecordView};
 
-/// Calls `found` with the name of each reference in `table` that points at `id`, in order.
-pub(crate) fn names_pointing_at(table: &Arc<Table>, id: &ObjectId, found: &mut dyn FnMut(&[u8])) -> Result<()> {
+/// Calls `found` with each reference in `table` that points at `id`, in order.
+pub(crate) fn refs_pointing_at(
+    table: &Arc<Table>,
+    id: &ObjectId,
+    found: &mut dyn FnMut(&RefRecordView<'_>),
+) -> Result<()> {
     if table.hash() != id.kind() || table.section(BlockKind::Ref).is_none() {
         return Ok(());
     }
@@ -19,25 +23,22 @@ pub(crate) fn names_pointing_at(table: &Arc<Table>, id: &ObjectId, found: &mut d
             for block in blocks {
                 refs.seek_block(block)?;
                 while refs.next()? && refs.block_offset() == Some(block) {
-                    report(&refs, id, found);
+                    if refs.points_at(id) {
+                        found(&refs.view());
+                    }
                 }
             }
         }
         None => {
             refs.seek(b"")?;
             while refs.next()? {
-                report(&refs, id, found);
+                if refs.points_at(id) {
+                    found(&refs.view());
+                }
             }
         }
     }
     Ok(())
-}
-
-fn report(refs: &Cursor<RefRecord>, id: &ObjectId, found: &mut dyn FnMut(&[u8])) {
-    let record = refs.view();
-    if record.target.is_some_and(|target| target.points_at(id)) {
-        found(record.name);
-    }
 }
 
 /// The reference blocks in which `id` may appear; `None` when the table cannot tell.
