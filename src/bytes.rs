@@ -11,10 +11,12 @@ use std::ops::Deref;
 /// the protocol truncates a table, and small tables, the ones that come and go, never are at risk.
 const MAP_ABOVE: u64 = 64 * 1024;
 
-/// The immutable contents of a file.
+/// The immutable contents of a file. [`From<Vec<u8>>`] makes one of bytes in memory.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Bytes {
+pub struct Bytes(Contents);
+
+#[derive(Debug)]
+enum Contents {
     /// A copy on the heap.
     Heap(Box<[u8]>),
     /// A read-only mapping. The file's descriptor is closed already.
@@ -32,9 +34,9 @@ impl Bytes {
             return Self::map(file);
         }
         let mut contents = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-        let mut file: &File = file;
-        file.read_to_end(&mut contents)?;
-        Ok(Bytes::Heap(contents.into_boxed_slice()))
+        // Not more than it had: a device or a file that grows would fill the memory.
+        file.take(len).read_to_end(&mut contents)?;
+        Ok(contents.into())
     }
 
     #[expect(unsafe_code, reason = "mapping a file is unsafe: another process may change it")]
@@ -43,7 +45,7 @@ impl Bytes {
         // unlinking leaves a mapping intact. What a process that breaks this rule can do to us is change bytes
         // between two reads: nothing derived from an earlier read is used to skip the bounds check of a later one.
         let map = unsafe { memmap2::Mmap::map(file)? };
-        Ok(Bytes::Mapped(map))
+        Ok(Bytes(Contents::Mapped(map)))
     }
 }
 
@@ -52,15 +54,15 @@ impl Deref for Bytes {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        match self {
-            Bytes::Heap(heap) => heap,
-            Bytes::Mapped(map) => map,
+        match &self.0 {
+            Contents::Heap(heap) => heap,
+            Contents::Mapped(map) => map,
         }
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Bytes::Heap(bytes.into_boxed_slice())
+        Bytes(Contents::Heap(bytes.into_boxed_slice()))
     }
 }

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use fs4::FileExt;
@@ -42,6 +43,15 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Gives the file `existing` a second name. Fails with `AlreadyExists` if anything has the name `new`.
+    ///
+    /// # Errors
+    /// See above; where hard links do not exist, which is what an implementation need not change, `Unsupported`.
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        let _ = (existing, new);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file.
     ///
     /// # Errors
@@ -68,6 +78,49 @@ pub trait Dir: Debug + Send + Sync {
 
     /// Random bits, different in every process and after every fork.
     fn random(&self) -> u64;
+
+    /// Whether one kernel alone writes to this directory, as far as the file system tells. By default not known.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// What is known about the machine we run on. By default nothing.
+    fn host(&self) -> Host {
+        Host::default()
+    }
+
+    /// Nanoseconds since 1970, by the clock that [`Stamp::modified`] is taken from. By default not known.
+    fn wall_clock(&self) -> Option<u128> {
+        None
+    }
+
+    /// The processes that have the file open. By default not known.
+    fn openers(&self, name: &str) -> Option<Vec<u32>> {
+        let _ = name;
+        None
+    }
+
+    /// Whether there is a process of this number. By default not known.
+    fn process_lives(&self, process: u32) -> Option<bool> {
+        let _ = process;
+        None
+    }
+
+    /// The number of this process; another one after a fork.
+    fn process_id(&self) -> u32 {
+        std::process::id()
+    }
+}
+
+/// What tells this machine, and this run of its kernel, from others. What is `None` is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Host {
+    /// The run of the kernel: no two have the same, on any machine.
+    pub boot: Option<String>,
+    /// The machine; it keeps this over reboots.
+    pub machine: Option<String>,
+    /// When the kernel started, in nanoseconds since 1970.
+    pub booted: Option<u128>,
 }
 
 /// An open file.
@@ -112,8 +165,23 @@ pub struct Stamp {
     pub inode: u64,
     /// Bytes.
     pub size: u64,
-    /// Nanoseconds of the last change of the contents.
+    /// When the contents were changed last, in nanoseconds since 1970.
     pub modified: u128,
+    /// Whether it is a regular file, not a directory, a link, a pipe.
+    pub is_file: bool,
+}
+
+impl Stamp {
+    /// Whether both are of one file, changed or not.
+    pub(crate) fn is_same_file(&self, other: &Stamp) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// Whether an equal stamp means the same file, unchanged. Where files have no numbers it does not: two lists of
+    /// one size may be made within one tick of the clock.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.inode != 0
+    }
 }
 
 /// A directory of the operating system.
@@ -122,6 +190,7 @@ pub struct OsDir {
     path: PathBuf,
     epoch: Instant,
     permissions: Option<u32>,
+    host: OnceLock<Host>,
 }
 
 impl OsDir {
@@ -130,7 +199,7 @@ impl OsDir {
     /// `permissions` are the mode bits of the files it creates; `None` leaves them to the process's umask.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, permissions: Option<u32>) -> Self {
-        OsDir { path: path.into(), epoch: Instant::now(), permissions }
+        OsDir { path: path.into(), epoch: Instant::now(), permissions, host: OnceLock::new() }
     }
 
     #[cfg(unix)]
@@ -159,8 +228,13 @@ impl Dir for OsDir {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.path.join(name))?;
-        self.set_permissions(&file)?;
+        let path = self.path.join(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if let Err(error) = self.set_permissions(&file) {
+            // Nobody above knows that there is a file.
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
         Ok(Box::new(OsFile(file)))
     }
 
@@ -170,6 +244,10 @@ impl Dir for OsDir {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        fs::hard_link(self.path.join(existing), self.path.join(new))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -208,6 +286,83 @@ impl Dir for OsDir {
         getrandom::u64()
             .unwrap_or_else(|_| self.epoch.elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 32)
     }
+
+    fn host(&self) -> Host {
+        self.host.get_or_init(this_host).clone()
+    }
+
+    fn wall_clock(&self) -> Option<u128> {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok().map(|time| time.as_nanos())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn openers(&self, name: &str) -> Option<Vec<u32>> {
+        openers_of(&self.path.join(name))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn process_lives(&self, process: u32) -> Option<bool> {
+        Some(Path::new("/proc").join(process.to_string()).exists())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_local(&self) -> bool {
+        // ext2 to 4, XFS, Btrfs, F2FS, tmpfs, ZFS, bcachefs, overlay; see statfs(2).
+        const LOCAL: [u64; 8] =
+            [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994, 0x2FC1_2FC1, 0xCA45_1A4E, 0x794C_7630];
+        rustix::fs::statfs(&self.path).is_ok_and(|about| LOCAL.contains(&(about.f_type as u64)))
+    }
+}
+
+/// Reads what Linux tells. Elsewhere nothing is known, and locks of dead processes are left to people.
+#[cfg(target_os = "linux")]
+fn this_host() -> Host {
+    let line = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let word = text.trim();
+        (!word.is_empty() && word.len() <= 64 && word.is_ascii()).then(|| word.to_owned())
+    };
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u128>().ok());
+    Host {
+        boot: line("/proc/sys/kernel/random/boot_id"),
+        machine: line("/etc/machine-id"),
+        booted: booted.and_then(|seconds| seconds.checked_mul(1_000_000_000)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn this_host() -> Host {
+    Host::default()
+}
+
+/// Looks through the open files of all processes. Those of another user's process may be hidden: whoever made the file
+/// has its user, so they do not matter. `None` if files of that user's processes are hidden, too.
+#[cfg(target_os = "linux")]
+fn openers_of(path: &Path) -> Option<Vec<u32>> {
+    use std::os::unix::fs::MetadataExt;
+    let path = path.canonicalize().ok()?;
+    let user = fs::metadata(&path).ok()?.uid();
+    let mut openers = Vec::new();
+    for process in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(number) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        match fs::read_dir(process.path().join("fd")) {
+            Ok(files) => {
+                let mut targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+                if targets.any(|target| target == path) {
+                    openers.push(number);
+                }
+            }
+            // It has just ended.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => {
+                if process.metadata().is_ok_and(|metadata| metadata.uid() == user) {
+                    return None;
+                }
+            }
+        }
+    }
+    Some(openers)
 }
 
 #[derive(Debug)]
@@ -243,11 +398,23 @@ impl DirFile for OsFile {
 fn stamp_of(metadata: &fs::Metadata) -> Stamp {
     use std::os::unix::fs::MetadataExt;
     let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Stamp { device: metadata.dev(), inode: metadata.ino(), size: metadata.len(), modified: nanoseconds as u128 }
+    Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.len(),
+        modified: nanoseconds as u128,
+        is_file: metadata.is_file(),
+    }
 }
 
 #[cfg(not(unix))]
 fn stamp_of(metadata: &fs::Metadata) -> Stamp {
     let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    Stamp { device: 0, inode: 0, size: metadata.len(), modified: since_1970.unwrap_or_default().as_nanos() }
+    Stamp {
+        device: 0,
+        inode: 0,
+        size: metadata.len(),
+        modified: since_1970.unwrap_or_default().as_nanos(),
+        is_file: metadata.is_file(),
+    }
 }

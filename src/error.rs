@@ -70,11 +70,17 @@ impl Error {
         Self::new(ErrorKind::Invalid, message)
     }
 
+    /// For layers that do not know which file they work on.
     #[cold]
-    pub(crate) fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
-        let mut error = Self::new(ErrorKind::Io, what).in_file(path);
+    pub(crate) fn io_somewhere(what: impl Into<Cow<'static, str>>, source: io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, what);
         error.0.source = Some(source);
         error
+    }
+
+    #[cold]
+    pub(crate) fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
+        Self::io_somewhere(what, source).in_file(path)
     }
 
     pub(crate) fn conflict(conflicts: Vec<Conflict>) -> Self {

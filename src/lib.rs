@@ -2,8 +2,8 @@
 //!
 //! The files and the protocol in the directory are those of git's *reftable* format, so git and other
 //! implementations work on the same store at the same time. On top of that this crate promises more than they
-//! do: a commit that returned `Ok` survives a loss of power, and readers never wait and never see half of a
-//! transaction.
+//! do: a commit that returned `Ok` survives a loss of power (as far as those who compact the store sync, too), a process
+//! that dies with a lock blocks nobody, and readers never wait for a lock and never see half of a transaction.
 //!
 //! # A tour
 //!
@@ -81,9 +81,15 @@ mod format;
 mod list;
 mod lock;
 pub mod merged;
+#[cfg(reftable_mutants)]
+pub mod mutant;
+#[cfg(not(reftable_mutants))]
+mod mutant;
 mod name;
 mod oid;
 mod record;
+mod repair;
+mod scratch;
 mod snapshot;
 mod stack;
 mod sync;
@@ -95,13 +101,14 @@ mod verify;
 
 pub use bytes::Bytes;
 pub use compact::{Compact, Compaction, Expiry};
-pub use dir::{Dir, DirFile, OsDir, Stamp};
+pub use dir::{Dir, DirFile, Host, OsDir, Stamp};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
-pub use lock::{ExclusiveFile, Lock, Locker};
+pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};
 pub use name::check as check_name;
 pub use oid::{HashKind, ObjectId};
 pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
+pub use repair::{Evidence, Problem, Repair};
 pub use snapshot::{LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
 pub use stack::{AutoCompact, Durability, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};

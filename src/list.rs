@@ -89,15 +89,36 @@ impl fmt::Display for TableName {
     }
 }
 
-/// The name of one of our temporary files. Nobody's clean-up rules but ours know it.
-pub(crate) fn temporary_name(random: u64) -> String {
-    format!("reftable-{random:016x}.tmp")
+/// Files of ours that are locked with the kernel while they are in use, and rubbish when they are not. Nobody's clean-up
+/// rules but ours know their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Temporary {
+    /// A list or a table that is being written.
+    Output,
+    /// The owner of locks: one for each handle that has written.
+    Owner,
 }
 
-/// Whether a file was named by [`temporary_name`].
+impl Temporary {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Temporary::Output => ".tmp",
+            Temporary::Owner => ".owner",
+        }
+    }
+
+    /// A name for such a file.
+    pub(crate) fn name(self, random: u64) -> String {
+        format!("reftable-{random:016x}{}", self.suffix())
+    }
+}
+
+/// Whether a file was named by [`Temporary::name`].
 pub(crate) fn is_temporary_name(name: &str) -> bool {
-    let random = name.strip_prefix("reftable-").and_then(|rest| rest.strip_suffix(".tmp"));
-    random.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    [Temporary::Output, Temporary::Owner].iter().any(|kind| {
+        let random = name.strip_prefix("reftable-").and_then(|rest| rest.strip_suffix(kind.suffix()));
+        random.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    })
 }
 
 #[cfg(test)]

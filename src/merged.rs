@@ -109,9 +109,14 @@ impl<R: Record> Merge<R> {
         self.heap.clear();
         self.started = false;
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
-            cursor.seek(key)?;
-            if cursor.next()? {
-                self.heap.push(index);
+            match cursor.seek(key).and_then(|()| cursor.next()) {
+                Ok(true) => self.heap.push(index),
+                Ok(false) => {}
+                Err(error) => {
+                    // Without this table, what it deletes would be seen.
+                    self.heap.clear();
+                    return Err(error);
+                }
             }
         }
         for root in (0..self.heap.len() / 2).rev() {

@@ -43,6 +43,18 @@ impl fmt::Display for HashKind {
     }
 }
 
+impl FromStr for HashKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "sha1" => Ok(HashKind::Sha1),
+            "sha256" => Ok(HashKind::Sha256),
+            _ => Err(Error::invalid(format!("'{name}' is not a hash function: sha1 and sha256 are"))),
+        }
+    }
+}
+
 /// The id of an object: 20 or 32 bytes, without allocation. Displays and parses as hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
@@ -87,6 +99,12 @@ impl ObjectId {
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.bytes == [0; 32]
+    }
+}
+
+impl AsRef<[u8]> for ObjectId {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 

@@ -343,6 +343,12 @@ impl Logs {
     pub fn seek(&mut self, name: impl AsRef<[u8]>, at_most: u64) -> Result<()> {
         let mut key = Vec::new();
         log_key(&mut key, name.as_ref(), at_most);
+        if let Some(only) = &self.only {
+            // A walk over one log does not leave it.
+            let mut first = Vec::new();
+            log_key(&mut first, only, u64::MAX);
+            key = key.max(first);
+        }
         self.merge.seek(&key)
     }
 }

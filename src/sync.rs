@@ -8,6 +8,23 @@ pub(crate) use parking_lot::Mutex;
 #[cfg(loom)]
 pub(crate) use self::model::Mutex;
 
+/// The thread at hand.
+#[cfg(not(loom))]
+pub(crate) fn this_thread() -> std::thread::ThreadId {
+    std::thread::current().id()
+}
+
+/// The thread at hand: a model runs all of its threads on one of the system's.
+#[cfg(loom)]
+pub(crate) fn this_thread() -> loom::thread::ThreadId {
+    loom::thread::current().id()
+}
+
+#[cfg(not(loom))]
+pub(crate) type ThreadId = std::thread::ThreadId;
+#[cfg(loom)]
+pub(crate) type ThreadId = loom::thread::ThreadId;
+
 #[cfg(loom)]
 mod model {
     /// loom's mutex with `parking_lot`'s face: no poisoning.

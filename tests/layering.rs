@@ -15,10 +15,10 @@ use std::fs;
 use std::path::Path;
 
 /// May be imported from anywhere.
-const EVERYWHERE: [&str; 4] = ["error", "sync", "bytes", "oid"];
+const EVERYWHERE: [&str; 5] = ["error", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "varint",
     "format",
     "record",
@@ -30,11 +30,13 @@ const ORDER: [&str; 17] = [
     "name",
     "dir",
     "list",
+    "scratch",
     "lock",
     "stack",
     "compact",
     "transaction",
     "verify",
+    "repair",
     "lib",
 ];
 

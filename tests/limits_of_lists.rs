@@ -4,8 +4,11 @@
 //! The tests run themselves again in a shell that allows 64 descriptors.
 
 #![cfg(unix)]
+#![allow(dead_code, reason = "the support is shared")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "support/litter.rs"]
+mod litter;
 mod support;
 
 use std::path::Path;
@@ -14,7 +17,7 @@ use std::process::Command;
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Compact, Expect, HashKind, Options, Stack};
 use support::tables::{RefRow, write};
-use support::{assert_no_litter, id, quick, table_names};
+use support::{id, quick, table_names};
 
 const TABLES: u64 = 10_000;
 const DESCRIPTORS: u32 = 64;
@@ -114,7 +117,7 @@ fn a_commit_compacts_them() {
     assert_eq!(compaction.merged.len() as u64, TABLES + 1, "tables of one size are merged into one");
     assert!(compaction.leftovers.is_empty());
     assert_eq!(table_names(dir.path()).len(), 1);
-    assert_no_litter(dir.path());
+    litter::assert_none(dir.path());
     check(&stack);
 }
 
@@ -129,7 +132,7 @@ fn they_are_compacted_on_demand() {
     let compaction = stack.compact(Compact::all()).unwrap().unwrap();
     assert_eq!(compaction.merged.len() as u64, TABLES);
     assert_eq!(table_names(dir.path()).len(), 1);
-    assert_no_litter(dir.path());
+    litter::assert_none(dir.path());
     check(&stack);
     assert!(stack.verify().unwrap().is_clean());
 }

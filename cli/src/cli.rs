@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reftable::{Durability, ObjectId, Options};
 
-use crate::commands::{compact, delete, dump, get, list, log, stats, symbolic_ref, update, verify};
+use crate::commands::{compact, delete, dump, get, list, log, repair, stats, symbolic_ref, update, verify};
 use crate::failure::Failure;
 
 /// Look into, change, compact and check git's reftable stores, beside git.
@@ -47,6 +47,7 @@ pub(crate) enum Command {
     SymbolicRef(symbolic_ref::SymbolicRef),
     Compact(compact::Compact),
     Verify(verify::Verify),
+    Repair(repair::Repair),
     Dump(dump::Dump),
     Stats(stats::Stats),
 }

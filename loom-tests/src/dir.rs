@@ -1,14 +1,19 @@
-//! A directory in memory. Whoever calls it may be interrupted by another process first.
+//! A directory in memory. Whoever calls it may be interrupted by another process first, or die.
+//!
+//! A call is a scheduling point if another process can tell when it happened. Each point takes loom's mutexes for what
+//! it touches (the list, its lock, the locks of tables, the names of one process, the kernel locks on its files), so that
+//! loom need not try both orders of calls that have nothing to do with each other. Writing to a file that no name leads
+//! to yet, and syncing, are no points: no power is lost here.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use loom::sync::Mutex;
-use reftable::{Bytes, Dir, DirFile, Stamp};
+use reftable::{Bytes, Dir, DirFile, Host, Stamp};
+
+use crate::files::{Files, LIST, LIST_LOCK};
 
 /// A deliberate fault of the file system, for controls: a model that passes with it proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,67 +22,172 @@ pub enum Flaw {
     None,
     /// A rename is not atomic: for a moment the target has only the first two thirds of the new contents.
     TornRename,
+    /// A hard link takes the place of what has its name.
+    LinkReplaces,
+    /// The kernel's lock is granted to everybody.
+    LocksForAll,
+    /// The kernel's lock outlives its owner.
+    LocksOutliveTheirOwner,
+    /// The number of an inode is used again while somebody has the file open.
+    InodesReusedWhileOpen,
 }
 
-/// What all processes see.
-#[derive(Debug, Default)]
-struct Files {
-    names: BTreeMap<String, u64>,
-    contents: BTreeMap<u64, Vec<u8>>,
-    locked: BTreeMap<u64, u64>,
-    next_inode: u64,
-}
+/// Processes that a model may have; number 0 made the files that are there at the beginning.
+const PROCESSES: usize = 8;
+const LIST_POINT: usize = 0;
+const LIST_LOCK_POINT: usize = 1;
+const TABLE_LOCKS_POINT: usize = 2;
+const NAMES_POINT: usize = 3;
+const KERNEL_LOCKS_POINT: usize = NAMES_POINT + PROCESSES;
 
-impl Files {
-    fn inode(&self, name: &str) -> io::Result<u64> {
-        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn stamp(&self, inode: u64) -> Stamp {
-        let size = self.contents.get(&inode).map_or(0, Vec::len);
-        Stamp { device: 0, inode, size: size as u64, modified: 0 }
-    }
-}
-
-/// One process's view of the directory.
+/// What all processes share.
 #[derive(Debug)]
-pub struct ModelDir {
-    files: Arc<Mutex<Files>>,
-    process: u64,
-    calls: AtomicU64,
+struct World {
+    files: Mutex<Files>,
+    points: Vec<loom::sync::Mutex<()>>,
     flaw: Flaw,
 }
 
+impl World {
+    /// The files, for something that nobody else can tell the time of.
+    fn files<T>(&self, operation: impl FnOnce(&mut Files) -> T) -> T {
+        operation(&mut self.files.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs one primitive operation. Taking loom's mutexes is what lets others run before it.
+    fn touch<T>(&self, points: &[usize], operation: impl FnOnce(&mut Files) -> T) -> T {
+        let mut points = points.to_vec();
+        points.sort_unstable();
+        points.dedup();
+        let mutexes = points.iter().filter_map(|&point| self.points.get(point));
+        let guards: Vec<_> = mutexes.map(|mutex| mutex.lock()).collect();
+        let result = self.files(operation);
+        drop(guards);
+        result
+    }
+}
+
+/// A process: its number, its clock, and whether it lives.
+#[derive(Debug)]
+struct Process {
+    number: u64,
+    ticks: AtomicU64,
+    calls: AtomicU32,
+    dies_at: AtomicU32,
+    dead: AtomicBool,
+}
+
+/// One process's view of the directory. Clones are the same process's.
+#[derive(Debug, Clone)]
+pub struct ModelDir {
+    world: Arc<World>,
+    process: Arc<Process>,
+}
+
 impl ModelDir {
-    /// A new directory with these files, seen by process 1.
+    /// A new directory with these files, seen by process 0.
     #[must_use]
     pub fn new(initial: &[(String, Vec<u8>)], flaw: Flaw) -> ModelDir {
-        let mut files = Files::default();
-        for (name, contents) in initial {
-            files.next_inode += 1;
-            files.names.insert(name.clone(), files.next_inode);
-            files.contents.insert(files.next_inode, contents.clone());
-        }
-        ModelDir { files: Arc::new(Mutex::new(files)), process: 1, calls: AtomicU64::new(0), flaw }
+        let points = (0..KERNEL_LOCKS_POINT + PROCESSES).map(|_| loom::sync::Mutex::new(())).collect();
+        let files = Files::new(initial, flaw == Flaw::InodesReusedWhileOpen);
+        ModelDir { world: Arc::new(World { files: Mutex::new(files), points, flaw }), process: process(0) }
     }
 
-    /// The same directory, seen by another process.
+    /// The same directory, seen by another process. Call it once for each number.
     #[must_use]
-    pub fn for_process(&self, process: u64) -> ModelDir {
-        ModelDir { files: Arc::clone(&self.files), process, calls: AtomicU64::new(0), flaw: self.flaw }
+    pub fn for_process(&self, number: u64) -> ModelDir {
+        ModelDir { world: Arc::clone(&self.world), process: process(number) }
     }
 
-    /// Runs one primitive operation. Taking loom's mutex is what lets others run before it.
-    fn step<T>(&self, operation: impl FnOnce(&mut Files) -> T) -> T {
-        match self.files.lock() {
-            Ok(mut files) => operation(&mut files),
-            Err(poisoned) => operation(&mut poisoned.into_inner()),
+    /// From now on, the `call`-th call that others could notice kills the process before anything comes of it.
+    pub fn dies_at(&self, call: u32) {
+        self.process.calls.store(0, Ordering::Relaxed);
+        self.process.dies_at.store(call, Ordering::Relaxed);
+    }
+
+    /// Whether this process has died.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.process.dead.load(Ordering::Relaxed)
+    }
+
+    /// Kills the process now.
+    pub fn die(&self) {
+        let number = self.process.number;
+        let locked = self.world.files(|files| files.kernel_locks_of(number));
+        let points: Vec<usize> = locked.into_iter().map(|creator| KERNEL_LOCKS_POINT + creator as usize).collect();
+        let outlive = self.world.flaw == Flaw::LocksOutliveTheirOwner;
+        self.world.touch(&points, |files| {
+            if !outlive {
+                files.free_kernel_locks_of(number);
+            }
+        });
+        self.process.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// The names that are neither the list nor in it.
+    #[must_use]
+    pub fn unlisted(&self) -> Vec<String> {
+        self.world.files(|files| files.unlisted())
+    }
+
+    /// How often a process released a lock that another one had taken.
+    #[must_use]
+    pub fn inherited(&self) -> u32 {
+        self.world.files(|files| files.inherited)
+    }
+
+    /// A call that others can tell the time of.
+    fn point<T>(&self, points: &[usize], operation: impl FnOnce(&mut Files) -> io::Result<T>) -> io::Result<T> {
+        self.process.check()?;
+        if self.process.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.process.dies_at.load(Ordering::Relaxed) {
+            self.die();
+            return Err(died());
+        }
+        self.world.touch(points, operation)
+    }
+
+    fn file(&self, (inode, open): (u64, u64)) -> Box<dyn DirFile> {
+        Box::new(ModelFile { dir: self.clone(), inode, open })
+    }
+}
+
+fn process(number: u64) -> Arc<Process> {
+    let (ticks, calls, dies_at) = (AtomicU64::new(0), AtomicU32::new(0), AtomicU32::new(0));
+    Arc::new(Process { number, ticks, calls, dies_at, dead: AtomicBool::new(false) })
+}
+
+impl Process {
+    fn check(&self) -> io::Result<()> {
+        if self.dead.load(Ordering::Relaxed) { Err(died()) } else { Ok(()) }
+    }
+}
+
+fn died() -> io::Error {
+    io::Error::other("this process has died")
+}
+
+/// What stands for a name: who made it is in its random part.
+fn point_of(name: &str) -> usize {
+    match name {
+        LIST => LIST_POINT,
+        LIST_LOCK => LIST_LOCK_POINT,
+        lock if lock.ends_with(".lock") => TABLE_LOCKS_POINT,
+        other => {
+            let random = other.rsplit('-').next().and_then(|random| random.split('.').next());
+            let random = random.and_then(|random| u64::from_str_radix(random, 16).ok()).unwrap_or(0);
+            NAMES_POINT + (random >> 16) as usize % PROCESSES
         }
     }
+}
 
-    fn file(&self, inode: u64) -> Box<dyn DirFile> {
-        Box::new(ModelFile { files: Arc::clone(&self.files), inode, process: self.process })
-    }
+/// Fails the model, with nothing locked.
+fn sound<T>(result: io::Result<Result<T, String>>) -> io::Result<T> {
+    result.map(|checked| match checked {
+        Ok(value) => value,
+        #[expect(clippy::panic, reason = "a model fails by panicking")]
+        Err(violation) => panic!("{violation}"),
+    })
 }
 
 impl Dir for ModelDir {
@@ -86,56 +196,44 @@ impl Dir for ModelDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        self.step(|files| files.inode(name)).map(|inode| self.file(inode))
+        self.point(&[point_of(name)], |files| files.open(name)).map(|open| self.file(open))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let inode = self.step(|files| {
-            if files.names.contains_key(name) {
-                return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-            }
-            files.next_inode += 1;
-            files.names.insert(name.to_owned(), files.next_inode);
-            files.contents.insert(files.next_inode, Vec::new());
-            Ok(files.next_inode)
-        })?;
-        Ok(self.file(inode))
+        let creator = self.process.number;
+        self.point(&[point_of(name)], |files| files.create(name, creator)).map(|open| self.file(open))
     }
 
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.step(|files| files.inode(name).map(|inode| files.stamp(inode)))
+        self.point(&[point_of(name)], |files| files.inode(name).map(|inode| files.stamp(inode)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        if self.flaw == Flaw::TornRename {
-            self.step(|files| {
-                let inode = files.inode(from)?;
-                let whole = files.contents.get(&inode).cloned().unwrap_or_default();
-                let most = whole.len() * 2 / 3;
-                files.next_inode += 1;
-                files.names.insert(to.to_owned(), files.next_inode);
-                files.contents.insert(files.next_inode, whole.into_iter().take(most).collect());
-                Ok::<(), io::Error>(())
-            })?;
+        let points = [point_of(from), point_of(to)];
+        if self.world.flaw == Flaw::TornRename {
+            self.point(&points, |files| files.tear(from, to))?;
         }
-        self.step(|files| {
-            let inode = files.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-            files.names.insert(to.to_owned(), inode);
-            Ok(())
-        })
+        let number = self.process.number;
+        sound(self.point(&points, |files| files.rename(from, to, number)))
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        let replace = self.world.flaw == Flaw::LinkReplaces;
+        self.point(&[point_of(existing), point_of(new)], |files| files.link(existing, new, replace))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.step(|files| files.names.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into()))
+        let number = self.process.number;
+        sound(self.point(&[point_of(name)], |files| files.remove(name, number)))
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.step(|files| files.names.keys().cloned().collect()))
+        let all: Vec<usize> = (0..KERNEL_LOCKS_POINT).collect();
+        self.point(&all, |files| Ok(files.names()))
     }
 
     fn sync(&self) -> io::Result<()> {
-        // No power is lost here: nobody can tell whether it happened.
-        Ok(())
+        self.process.check()
     }
 
     fn sleep(&self, _time: Duration) {
@@ -144,63 +242,81 @@ impl Dir for ModelDir {
 
     fn now(&self) -> Duration {
         // Time passes only by being asked for: 10 ms a look, so that every wait ends.
-        Duration::from_millis(10 * self.calls.fetch_add(1, Ordering::Relaxed))
+        Duration::from_millis(10 * self.process.ticks.fetch_add(1, Ordering::Relaxed))
     }
 
     fn random(&self) -> u64 {
-        self.process << 16 | self.calls.fetch_add(1, Ordering::Relaxed)
+        self.process.number << 16 | self.process.ticks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn host(&self) -> Host {
+        Host { boot: Some("boot".to_owned()), machine: Some("machine".to_owned()), booted: Some(0) }
+    }
+
+    fn process_id(&self) -> u32 {
+        self.process.number as u32
     }
 }
 
 #[derive(Debug)]
 struct ModelFile {
-    files: Arc<Mutex<Files>>,
+    dir: ModelDir,
     inode: u64,
-    process: u64,
+    open: u64,
 }
 
 impl ModelFile {
-    fn step<T>(&self, operation: impl FnOnce(&mut Files) -> T) -> T {
-        match self.files.lock() {
-            Ok(mut files) => operation(&mut files),
-            Err(poisoned) => operation(&mut poisoned.into_inner()),
-        }
+    fn kernel_lock(&self) -> [usize; 1] {
+        [KERNEL_LOCKS_POINT + self.dir.world.files(|files| files.creator(self.inode)) as usize % PROCESSES]
     }
 }
 
 impl DirFile for ModelFile {
     fn contents(&self) -> io::Result<Bytes> {
-        Ok(self.step(|files| files.contents.get(&self.inode).cloned().unwrap_or_default()).into())
+        // No file changes any more once another process can find it.
+        self.dir.process.check()?;
+        Ok(self.dir.world.files(|files| files.contents(self.inode)).into())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.step(|files| files.contents.entry(self.inode).or_default().extend_from_slice(bytes));
+        self.dir.process.check()?;
+        self.dir.world.files(|files| files.append(self.inode, bytes));
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        Ok(())
+        self.dir.process.check()
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        Ok(self.step(|files| files.stamp(self.inode)))
+        self.dir.process.check()?;
+        Ok(self.dir.world.files(|files| files.stamp(self.inode)))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        Ok(self.step(|files| *files.locked.entry(self.inode).or_insert(self.process) == self.process))
+        let (inode, open, number) = (self.inode, self.open, self.dir.process.number);
+        let for_all = self.dir.world.flaw == Flaw::LocksForAll;
+        self.dir.point(&self.kernel_lock(), |files| Ok(files.try_lock(inode, open, number) || for_all))
     }
 }
 
 impl Drop for ModelFile {
     fn drop(&mut self) {
-        // A model that failed is being torn down: its mutex may not be touched any more.
+        // A model that failed is being torn down: its mutexes may not be touched any more.
         if std::thread::panicking() {
             return;
         }
-        self.step(|files| {
-            if files.locked.get(&self.inode) == Some(&self.process) {
-                files.locked.remove(&self.inode);
-            }
-        });
+        let (inode, open) = (self.inode, self.open);
+        let world = &self.dir.world;
+        // Only letting go of the kernel's lock can be noticed. The dead have let go of theirs already.
+        if world.files(|files| files.is_locked_by(inode, open)) && !self.dir.is_dead() {
+            // Dying here is the same as dropping it.
+            world.touch(&self.kernel_lock(), |files| files.unlock(inode, open));
+        }
+        world.files(|files| files.close(inode));
     }
 }

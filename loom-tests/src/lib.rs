@@ -1,7 +1,8 @@
 //! Models of the directory protocol, explored by [loom](https://docs.rs/loom).
 //!
-//! Processes are threads with a [`reftable::Stack`] each over one `ModelDir`, whose every call is a point where
-//! another process may run. The models are in `tests/`, one a file. Nothing is compiled without `--cfg loom`:
+//! Processes are threads with a [`reftable::Stack`] each over one `ModelDir`, whose every call that others can notice is
+//! a point where another process may run, and where a process may die. The models are in `tests/`, one a file. Nothing
+//! is compiled without `--cfg loom`:
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" cargo test --release -p loom-tests
@@ -10,7 +11,12 @@
 #![cfg(loom)]
 
 mod dir;
+mod files;
 mod world;
 
 pub use dir::{Flaw, ModelDir};
-pub use world::{explore, id, process, stack, start};
+#[cfg(reftable_mutants)]
+pub use world::catches;
+pub use world::{
+    explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start, start_with, values,
+};

@@ -4,10 +4,24 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::list::{TableName, is_temporary_name};
+use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
-use crate::stack::Stack;
+use crate::stack::{Durability, Stack};
 
 impl Stack {
+    /// Cleans without compacting.
+    pub(super) fn clean(&self) -> Result<()> {
+        let (lock, snapshot) = self.shared.lock_list()?;
+        let stale = self.clean_under_lock(&snapshot)?;
+        if self.shared.options.durability == Durability::Full && !stale.is_empty() {
+            let synced = self.shared.dir.sync();
+            synced.map_err(|error| Error::io("cannot sync the directory", self.path(), error))?;
+        }
+        drop(lock);
+        self.remove_all(stale.into_iter());
+        Ok(())
+    }
+
     /// Called with the list lock held. Removes temporary files of dead processes, and returns the names of tables
     /// that nobody can want any more: to be removed once the directory was synced.
     ///
@@ -25,6 +39,8 @@ impl Stack {
             } else if TableName::parse(&name).is_some_and(|table| table.max <= base.update_index()) && !is_listed(&name)
             {
                 stale.push(name);
+            } else if table_of_lock(&name).is_some_and(|table| !is_listed(table)) {
+                self.release_if_dead(&name);
             }
         }
         Ok(stale)
@@ -38,6 +54,13 @@ impl Stack {
         }
     }
 
+    /// Removes the lock of a table that is gone, if its owner is: takes it over and lets it go.
+    fn release_if_dead(&self, name: &str) {
+        if let Ok(Attempt::Taken(lock)) = self.shared.locker.try_lock(&self.shared.dir, name) {
+            drop(lock);
+        }
+    }
+
     /// Removes files; those that are gone already are fine. Returns what is left, with the reason.
     pub(super) fn remove_all(&self, names: impl Iterator<Item = String>) -> Vec<String> {
         names
@@ -47,4 +70,9 @@ impl Stack {
             })
             .collect()
     }
+}
+
+/// The table whose lock has this name.
+fn table_of_lock(name: &str) -> Option<&str> {
+    name.strip_suffix(".lock").filter(|table| TableName::parse(table).is_some())
 }

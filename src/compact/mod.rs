@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::list::LIST_LOCK;
+use crate::list::{LIST_LOCK, Temporary};
 use crate::lock::{Lock, acquire};
+use crate::mutant::{self, Mutant};
+use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
-use crate::stack::{AutoCompact, Durability, Edit, Scratch, Stack};
+use crate::stack::{AutoCompact, Durability, Edit, Stack};
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 
 /// How much longer than a commit a compaction waits for the list lock when its work is done.
@@ -75,6 +77,8 @@ pub struct Compaction {
 struct Claim {
     snapshot: Snapshot,
     range: Range<usize>,
+    /// Where the range would start if no table in it had been locked by others.
+    planned_start: usize,
     /// Newest first.
     _locks: Vec<Box<dyn Lock>>,
 }
@@ -82,6 +86,10 @@ struct Claim {
 impl Claim {
     fn tables(&self) -> &[Arc<Table>] {
         self.snapshot.tables().get(self.range.clone()).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.tables().iter().map(|table| table.file_size()).sum()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -96,40 +104,49 @@ impl Stack {
     ///
     /// # Errors
     /// `Locked` when another process has the list lock, or compacts the same tables; `Corrupt`; `TooLarge` beyond
-    /// the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing has changed then.
+    /// the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing has changed then, except for
+    /// `Indeterminate`: see [`crate::ErrorKind`].
     pub fn compact(&self, what: Compact) -> Result<Option<Compaction>> {
         match what {
-            Compact::Auto => {
-                let factor = match self.shared.options.auto_compact {
-                    AutoCompact::Geometric(factor) => factor,
-                    AutoCompact::Off => 2,
-                };
-                self.compact_range(|snapshot| self.plan(snapshot, factor), &Expiry::default(), true)
-            }
+            Compact::Auto => self.compact_range(|snapshot| self.compaction_due(snapshot), &Expiry::default(), true),
             Compact::All { expiry } => {
                 let least = if expiry.is_set() { 1 } else { 2 };
                 let all = |snapshot: &Snapshot| {
                     let count = snapshot.tables().len();
                     (count >= least).then_some(0..count)
                 };
-                self.compact_range(all, &expiry, false)
+                let done = self.compact_range(all, &expiry, false)?;
+                if done.is_none() {
+                    self.clean()?;
+                }
+                Ok(done)
             }
         }
     }
 
+    /// The tables of `snapshot`, by position, that the rule of [`crate::Options::auto_compact`] would merge; git's
+    /// rule when that is off. Reads nothing.
+    #[must_use]
+    pub fn compaction_due(&self, snapshot: &Snapshot) -> Option<Range<usize>> {
+        let factor = match self.shared.options.auto_compact {
+            AutoCompact::Geometric(factor) => factor,
+            AutoCompact::Off => 2,
+        };
+        let sizes: Vec<u64> = snapshot.tables().iter().map(|table| table.weight()).collect();
+        // A merged table may get indexes that its inputs do without: leave room for them.
+        plan::geometric(&sizes, u64::from(factor), self.shared.options.write.largest_table() / 2)
+    }
+
     /// What follows a commit: `None` if nothing was due, or somebody else is at it already.
-    pub(crate) fn compact_after_commit(&self, factor: u8) -> Option<Result<Compaction>> {
-        let plan = |snapshot: &Snapshot| self.plan(snapshot, factor);
-        match self.compact_range(plan, &Expiry::default(), true) {
+    pub(crate) fn compact_after_commit(&self) -> Option<Result<Compaction>> {
+        if self.shared.options.auto_compact == AutoCompact::Off {
+            return None;
+        }
+        match self.compact(Compact::Auto) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
             Err(error) => Some(Err(error)),
         }
-    }
-
-    fn plan(&self, snapshot: &Snapshot, factor: u8) -> Option<Range<usize>> {
-        let sizes: Vec<u64> = snapshot.tables().iter().map(|table| table.weight()).collect();
-        plan::geometric(&sizes, u64::from(factor), self.shared.options.write.largest_table())
     }
 
     fn compact_range(
@@ -153,6 +170,7 @@ impl Stack {
         let shared = &self.shared;
         let (list_lock, snapshot) = shared.lock_list()?;
         let Some(mut range) = choose(&snapshot) else { return Ok(None) };
+        let planned_start = range.start;
         let mut locks = Vec::with_capacity(range.len());
         for index in range.clone().rev() {
             let Some(table) = snapshot.tables().get(index) else { continue };
@@ -167,7 +185,7 @@ impl Stack {
             }
         }
         drop(list_lock);
-        Ok(Some(Claim { snapshot, range, _locks: locks }))
+        Ok(Some(Claim { snapshot, range, planned_start, _locks: locks }))
     }
 
     /// Merges the claimed tables into a temporary file.
@@ -177,12 +195,18 @@ impl Stack {
     /// something is too large, try once more with blocks that hold whatever the inputs held.
     fn merge_claimed(&self, claim: &Claim, expiry: &Expiry) -> Result<(Scratch, TableStats)> {
         let options = &self.shared.options.write;
-        let merged = self.merge_into(Scratch::temporary_locked(&self.shared.dir)?, claim, expiry, options);
+        let merged =
+            self.merge_into(Scratch::temporary_locked(&self.shared.dir, Temporary::Output)?, claim, expiry, options);
         match merged {
-            Err(error) if error.kind() == ErrorKind::TooLarge => {
+            Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
                 let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
                 let options = options.clone().with_room_for(largest);
-                self.merge_into(Scratch::temporary_locked(&self.shared.dir)?, claim, expiry, &options)
+                self.merge_into(
+                    Scratch::temporary_locked(&self.shared.dir, Temporary::Output)?,
+                    claim,
+                    expiry,
+                    &options,
+                )
             }
             merged => merged,
         }
@@ -200,15 +224,18 @@ impl Stack {
             return Err(Error::invalid("there are no tables to compact"));
         };
         let range = oldest.header().min_update_index..=newest.header().max_update_index;
+        let path = self.path().join(output.name());
         let out = BufWriter::with_capacity(Stack::WRITE_CHUNK, output);
         let mut writer = TableWriter::new(out, oldest.hash(), range, options)?;
         // Nothing lies below the oldest table that a tombstone could hide.
-        let at_bottom = claim.range.start == 0;
-        merge::merge(tables, at_bottom, expiry, &mut writer)?;
-        let (out, written) = writer.finish()?;
-        let output = out
-            .into_inner()
-            .map_err(|failed| Error::io("cannot write the merged table", self.path(), failed.into_error()))?;
+        let at_bottom = match () {
+            () if mutant::is_on(Mutant::DropTombstones) => true,
+            () if mutant::is_on(Mutant::ShrinkKeepsRule) => claim.planned_start == 0,
+            () => claim.range.start == 0,
+        };
+        merge::merge(tables, at_bottom, expiry, &mut writer).map_err(|error| error.in_file(&path))?;
+        let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
+        let output = Scratch::from_buffer(out)?;
         if self.shared.options.durability != Durability::Off {
             output.sync()?;
         }
@@ -220,8 +247,9 @@ impl Stack {
     /// The output gets a table's name only now, under the lock: git removes tables that no list names.
     fn replace(&self, claim: &Claim, output: Scratch, written: TableStats) -> Result<Compaction> {
         let shared = &self.shared;
-        let timeout = shared.options.lock_timeout.map(|timeout| (timeout * PATIENCE).max(Duration::from_secs(1)));
-        let lock = acquire(&*shared.locker, &shared.dir, LIST_LOCK, timeout)?;
+        let timeout = shared.options.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
+        let timeout = timeout.clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let lock = acquire(&*shared.locker, &shared.dir, LIST_LOCK, Some(timeout))?;
         let base = shared.snapshot_under_lock()?;
         let Some(start) = position_of(claim, &base) else {
             let message = "the tables were replaced while they were being compacted, in spite of their locks";
@@ -234,17 +262,24 @@ impl Stack {
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
         let mut with = None;
         if let (true, Some(oldest), Some(newest)) = (keeps, claim.tables().first(), claim.tables().last()) {
-            let name = shared.table_name(oldest.header().min_update_index, newest.header().max_update_index);
+            let (min, max) = (oldest.header().min_update_index, newest.header().max_update_index);
+            let mut name = shared.table_name(min, max);
+            while base.tables().iter().any(|table| table.name() == name) {
+                name = shared.table_name(min, max);
+            }
             with = Some(output.renamed(&name)?);
         }
         let table = with.as_ref().map(|table| table.name().to_owned());
+        if mutant::is_on(Mutant::DeleteInputsEarly) {
+            self.remove_all(claim.names().map(str::to_owned));
+        }
         shared.publish(lock, &base, Edit { replace, with })?;
-        // The directory is synced: no crash can bring back a list that names what we remove now.
+        // In `Full` the directory is synced: no crash can bring back a list that names what we remove now.
         let inputs = claim.names().map(str::to_owned).chain(stale);
         Ok(Compaction {
             merged: claim.names().map(str::to_owned).collect(),
             table,
-            bytes_before: claim.tables().iter().map(|table| table.file_size()).sum(),
+            bytes_before: claim.bytes(),
             written,
             leftovers: self.remove_all(inputs),
         })

@@ -6,8 +6,18 @@ use std::ops::Range;
 ///
 /// `sizes` are those of the tables, oldest first. From the newest table backwards, the first pair that breaks the
 /// sequence gives the end of the range. Its start is the oldest table that is smaller than `factor` times all
-/// that would be merged above it. Tables that together exceed `limit` bytes are left alone, the oldest first.
+/// that would be merged above it. If the merged tables exceed `limit` bytes, the rule is applied to the newer tables
+/// alone, as if the oldest were not there.
 pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<usize>> {
+    (0..sizes.len()).find_map(|skip| {
+        let newer = sizes.get(skip..)?;
+        let range = unlimited(newer, factor)?;
+        let total = newer.get(range.clone())?.iter().fold(0u64, |sum, size| sum.saturating_add(*size));
+        (total <= limit).then(|| range.start + skip..range.end + skip)
+    })
+}
+
+fn unlimited(sizes: &[u64], factor: u64) -> Option<Range<usize>> {
     let breaks = |pair: &[u64]| matches!(pair, [older, newer] if *older < newer.saturating_mul(factor));
     let last_break = sizes.windows(2).rposition(breaks)?;
     let end = last_break + 2;
@@ -19,19 +29,7 @@ pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<
         }
         merged = merged.saturating_add(*size);
     }
-    within(sizes, start..end, limit)
-}
-
-/// Drops the oldest tables from the range until the rest fits into `limit`.
-fn within(sizes: &[u64], mut range: Range<usize>, limit: u64) -> Option<Range<usize>> {
-    while range.len() >= 2 {
-        let total = sizes.get(range.clone())?.iter().fold(0u64, |sum, size| sum.saturating_add(*size));
-        if total <= limit {
-            return Some(range);
-        }
-        range.start += 1;
-    }
-    None
+    Some(start..end)
 }
 
 #[cfg(test)]
@@ -54,6 +52,7 @@ mod tests {
         assert_eq!(plan(&[64, 32, 16, 8, 4, 3, 1]), Some(0..6));
         assert_eq!(plan(&[1, 1]), Some(0..2));
         assert_eq!(plan(&[100, 1, 1]), Some(1..3));
+        assert_eq!(plan(&[2, 1]), None, "exactly twice as large is large enough");
     }
 
     #[test]
@@ -66,5 +65,7 @@ mod tests {
     fn the_limit_keeps_old_tables_out() {
         assert_eq!(geometric(&[100, 100, 100], 2, 200), Some(1..3));
         assert_eq!(geometric(&[100, 100], 2, 199), None);
+        // Not 1..4: the second table need not be merged for the sake of the last two.
+        assert_eq!(geometric(&[3000, 1700, 1, 1], 2, 4294), Some(2..4));
     }
 }

@@ -26,20 +26,19 @@ pub(crate) enum Offsets<'a> {
 }
 
 impl Offsets<'_> {
-    pub(crate) fn to_vec(self) -> Result<Vec<u64>> {
+    pub(crate) fn to_vec(self) -> Vec<u64> {
         let (bytes, count) = match self {
-            Offsets::Plain(offsets) => return Ok(offsets.to_vec()),
+            Offsets::Plain(offsets) => return offsets.to_vec(),
             Offsets::Encoded { bytes, count } => (bytes, count),
         };
         let mut r = Reader::new(bytes, 0);
-        // Every offset takes at least a byte, and `decode` has walked over them all.
-        let mut offsets = Vec::with_capacity(count.min(bytes.len()));
         let mut last = 0u64;
-        for _ in 0..count {
-            last = last.checked_add(r.varint()?).ok_or_else(|| Error::corrupt("an offset exceeds 64 bits"))?;
-            offsets.push(last);
-        }
-        Ok(offsets)
+        // `decode` has walked over them all: none is missing, and none too large.
+        let mut next = || {
+            last = last.wrapping_add(r.varint().ok()?);
+            Some(last)
+        };
+        (0..count).map_while(|_| next()).collect()
     }
 }
 
@@ -66,8 +65,15 @@ impl Record for ObjectRecord {
         };
         let start = r.pos() as u32;
         // Each turn consumes a byte of the block or ends in an error, so a huge count cannot loop for long.
-        for _ in 0..count {
-            r.varint()?;
+        let mut last = 0u64;
+        for turn in 0..count {
+            let at = r.pos() as u64;
+            let step = r.varint()?;
+            if turn > 0 && step == 0 {
+                // It would make readers walk over one block any number of times.
+                return Err(Error::corrupt("an object record names a block twice").at(at));
+            }
+            last = last.checked_add(step).ok_or_else(|| Error::corrupt("an offset exceeds 64 bits").at(at))?;
         }
         Ok(ObjectSpan { start, end: r.pos() as u32, count: count as u32 })
     }
@@ -90,7 +96,7 @@ impl Record for ObjectRecord {
     }
 
     fn encode(view: &ObjectView<'_>, _cx: &Context, out: &mut Vec<u8>) -> Result<()> {
-        let offsets = view.blocks.to_vec()?;
+        let offsets = view.blocks.to_vec();
         if Self::value_type(view) == 0 {
             put_varint(out, offsets.len() as u64);
         }

@@ -5,7 +5,7 @@ mod publish;
 mod reload;
 
 pub use options::{AutoCompact, Durability, Options};
-pub(crate) use publish::{Edit, Scratch};
+pub(crate) use publish::Edit;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +15,8 @@ use std::sync::Arc;
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
-use crate::lock::{ExclusiveFile, Lock, Locker, acquire};
+use crate::lock::{HealingLocks, Lock, Locker, acquire};
+use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::transaction::Transaction;
@@ -47,7 +48,8 @@ impl Stack {
     /// not there (after [`Options::reload_deadline`]); `Corrupt`; `Io`.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Stack> {
         let dir = OsDir::new(dir.as_ref(), options.permissions);
-        Self::open_in(Arc::new(dir), Box::new(ExclusiveFile), options)
+        let locks = HealingLocks::new(options.durability != Durability::Off);
+        Self::open_in(Arc::new(dir), Box::new(locks), options)
     }
 
     /// Opens a store over any [`Dir`] and [`Locker`]: for checkers, and for hosts that bring their own.
@@ -85,8 +87,9 @@ impl Stack {
 impl Shared {
     /// Takes the list lock and returns it with the state that it protects.
     pub(crate) fn lock_list(&self) -> Result<(Box<dyn Lock>, Snapshot)> {
+        let before = if mutant::is_on(Mutant::SkipReread) { Some(self.snapshot()?) } else { None };
         let lock = acquire(&*self.locker, &self.dir, LIST_LOCK, self.options.lock_timeout)?;
-        let snapshot = self.snapshot_under_lock()?;
+        let snapshot = before.map_or_else(|| self.snapshot_under_lock(), Ok)?;
         Ok((lock, snapshot))
     }
 

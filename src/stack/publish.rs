@@ -2,17 +2,14 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::{Durability, Shared, Stack};
-use crate::dir::{Dir, DirFile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::list::{self, LIST, TableName, temporary_name};
+use crate::list::{self, LIST, TableName};
 use crate::lock::Lock;
+use crate::mutant::{self, Mutant};
+use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
-
-/// How often a cleaner may get in the way before we believe that something else is wrong.
-const MAX_ATTEMPTS: usize = 16;
 
 /// A change of the list: the tables in `replace` give way to `with`, which has its final name already. It is
 /// removed again if the change is not published.
@@ -20,93 +17,6 @@ const MAX_ATTEMPTS: usize = 16;
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,
     pub(crate) with: Option<Scratch>,
-}
-
-/// A file that we are writing. Dropping it removes the file, unless it was kept.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    dir: Arc<dyn Dir>,
-    name: String,
-    file: Box<dyn DirFile>,
-    keep: bool,
-}
-
-impl Scratch {
-    /// Creates the file `name`.
-    pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<Scratch> {
-        match dir.create(&name) {
-            Ok(file) => Ok(Scratch { dir: Arc::clone(dir), name, file, keep: false }),
-            Err(error) => Err(Error::io("cannot create the file", &dir.path().join(name), error)),
-        }
-    }
-
-    /// Creates a temporary file for use under the list lock: cleaners hold that lock, so none is about.
-    pub(crate) fn temporary(dir: &Arc<dyn Dir>) -> Result<Scratch> {
-        Self::create(dir, temporary_name(dir.random()))
-    }
-
-    /// Creates a temporary file for use without the list lock. A kernel lock keeps cleaners away while we live.
-    ///
-    /// 1. We create the file.
-    /// 2. A cleaner finds it not locked, locks it, removes it.
-    /// 3. We lock a file that has no name any more. So look again, and start over.
-    pub(crate) fn temporary_locked(dir: &Arc<dyn Dir>) -> Result<Scratch> {
-        for _ in 0..MAX_ATTEMPTS {
-            let mut scratch = Self::temporary(dir)?;
-            let locked = scratch.file.try_lock().map_err(|error| scratch.failed("cannot lock the file", error))?;
-            let ours = scratch.file.stamp().map_err(|error| scratch.failed("cannot examine the file", error))?;
-            if locked && dir.stamp(&scratch.name).is_ok_and(|there| there == ours) {
-                return Ok(scratch);
-            }
-            scratch.keep = true;
-        }
-        let message = "temporary files are removed as fast as they are created";
-        Err(Error::new(ErrorKind::Locked, message).in_file(dir.path()))
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn sync(&self) -> Result<()> {
-        self.file.sync().map_err(|error| self.failed("cannot sync the file", error))
-    }
-
-    fn failed(&self, what: &'static str, error: io::Error) -> Error {
-        Error::io(what, &self.dir.path().join(&self.name), error)
-    }
-
-    /// Gives the file another name.
-    pub(crate) fn renamed(mut self, to: &str) -> Result<Scratch> {
-        self.dir.rename(&self.name, to).map_err(|error| self.failed("cannot rename the file", error))?;
-        to.clone_into(&mut self.name);
-        Ok(self)
-    }
-
-    /// Leaves the file where it is.
-    fn keep(mut self) {
-        self.keep = true;
-    }
-}
-
-impl Write for Scratch {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if !self.keep {
-            // Whoever compacts next removes what is left behind here.
-            let _ = self.dir.remove(&self.name);
-        }
-    }
 }
 
 impl Shared {
@@ -137,23 +47,30 @@ impl Shared {
         if durability != Durability::Off {
             list.sync()?;
         }
-        if durability == Durability::Full {
+        if durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
             self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))?;
         }
-        if !lock.is_ours()? {
-            let message = "the lock file was removed or replaced while we held it";
-            let error = Error::new(ErrorKind::Locked, message).in_file(&self.dir.path().join(list::LIST_LOCK));
-            return Err(error.way_out("nothing was changed; try again, and leave lock files of live processes alone"));
+        self.check_lock(&*lock)?;
+        if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
+            return Ok(());
         }
-        list.renamed(LIST)?.keep();
-        drop(lock);
+        let hidden = edit.with.as_ref().filter(|_| mutant::is_on(Mutant::PublishBeforeTable)).map(Scratch::name);
+        if let Some(name) = hidden {
+            self.dir.rename(name, "hidden").map_err(|error| self.io("cannot hide the table", name, error))?;
+        }
+        self.replace_list(list)?;
+        if let Some(name) = hidden {
+            self.dir.rename("hidden", name).map_err(|error| self.io("cannot show the table", name, error))?;
+        }
+        // From here on the list names the table.
         if let Some(table) = edit.with {
             if durability != Durability::Off {
-                self.synced.lock().insert(table.name.clone());
+                self.synced.lock().insert(table.name().to_owned());
             }
             table.keep();
         }
-        if durability == Durability::Full {
+        drop(lock);
+        if durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncAfter) {
             self.dir.sync().map_err(|error| {
                 Error::io("the change is visible, but the directory could not be synced", self.dir.path(), error)
                     .with_kind(ErrorKind::Indeterminate)
@@ -163,9 +80,35 @@ impl Shared {
         Ok(())
     }
 
+    /// A person may have removed the lock, and somebody else may have it now.
+    fn check_lock(&self, lock: &dyn Lock) -> Result<()> {
+        if lock.is_ours()? {
+            return Ok(());
+        }
+        let message = "the lock file was removed or replaced while we held it";
+        let error = Error::new(ErrorKind::Locked, message).in_file(&self.dir.path().join(list::LIST_LOCK));
+        Err(error.way_out("nothing was changed; try again, and leave lock files of live processes alone"))
+    }
+
+    /// Renames the list into place. A rename may be reported as failed although it happened, by network file systems
+    /// that lose an answer: what counts is what is there.
+    fn replace_list(&self, list: Scratch) -> Result<()> {
+        let ours = list.stamp()?;
+        match list.renamed(LIST) {
+            Ok(list) => {
+                list.keep();
+                Ok(())
+            }
+            Err(error) => match self.dir.stamp(LIST) {
+                Ok(there) if there.is_same_file(&ours) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Creates an empty list if there is none, so that there never is a table without a list: that is what readers
     /// take for damage.
-    pub(crate) fn create_list(&self) -> Result<()> {
+    pub(crate) fn create_list(&self, lock: &dyn Lock) -> Result<()> {
         match self.dir.stamp(LIST) {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -175,7 +118,8 @@ impl Shared {
         if self.options.durability != Durability::Off {
             list.sync()?;
         }
-        list.renamed(LIST)?.keep();
+        self.check_lock(lock)?;
+        self.replace_list(list)?;
         if self.options.durability == Durability::Full {
             self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))?;
         }
@@ -206,11 +150,7 @@ fn edited<'a>(base: &'a Snapshot, edit: &'a Edit) -> Vec<&'a str> {
     let names: Vec<&str> = base.tables().iter().map(|table| table.name()).collect();
     let (head, rest) = names.split_at(edit.replace.start.min(names.len()));
     let tail = rest.get(edit.replace.len()..).unwrap_or_default();
-    head.iter()
-        .copied()
-        .chain(edit.with.as_ref().map(|table| table.name.as_str()))
-        .chain(tail.iter().copied())
-        .collect()
+    head.iter().copied().chain(edit.with.as_ref().map(|table| table.name())).chain(tail.iter().copied()).collect()
 }
 
 impl Stack {

@@ -41,7 +41,7 @@ impl Shared {
         match self.dir.stamp(LIST) {
             Ok(stamp) => {
                 let cache = self.cache.lock();
-                let current = cache.as_ref().filter(|cached| cached.stamp == stamp);
+                let current = cache.as_ref().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
                 Ok(current.map(|cached| cached.snapshot.clone()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -129,10 +129,14 @@ impl Shared {
 
     /// A merge needs strictly increasing update indexes and one hash.
     fn check_neighbours(&self, below: Option<&Arc<Table>>, table: &Arc<Table>) -> Result<()> {
-        let expected = below.map(|below| below.hash()).or(self.options.hash);
-        if let Some(expected) = expected.filter(|expected| *expected != table.hash()) {
-            let message = format!("the table holds {} ids, the store {expected} ids", table.hash());
+        if let Some(expected) = below.map(|below| below.hash()).filter(|expected| *expected != table.hash()) {
+            let message = format!("the table holds {} ids, those below it {expected} ids", table.hash());
             return Err(Error::corrupt(message).in_file(table.path()));
+        }
+        let asked = self.options.hash.filter(|asked| *asked != table.hash());
+        if let Some(asked) = asked {
+            let message = format!("the store was opened for {asked} ids, it holds {} ids", table.hash());
+            return Err(Error::invalid(message).in_file(table.path()));
         }
         if let Some(below) = below {
             let (last, first) = (below.header().max_update_index, table.header().min_update_index);

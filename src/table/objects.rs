@@ -52,7 +52,7 @@ fn blocks_with(table: &Arc<Table>, id: &ObjectId) -> Result<Option<Vec<u64>>> {
     if !objects.next()? || objects.key() != prefix {
         return Ok(Some(Vec::new()));
     }
-    let blocks = objects.view().blocks.to_vec()?;
+    let blocks = objects.view().blocks.to_vec();
     // A record without offsets means that they did not fit into a block.
     Ok((!blocks.is_empty()).then_some(blocks))
 }

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::mem;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
@@ -354,7 +353,7 @@ impl<W: Write> TableWriter<W> {
         self.index.push(IndexEntry { last_key, offset: self.next });
         self.next += (written + self.pending_padding) as u64;
         self.stats.blocks += 1;
-        self.check_size(self.next)
+        self.check_size(self.next - self.pending_padding as u64)
     }
 
     /// Ends the reference section, and writes the object section if there is an index for it to speed up.
@@ -474,5 +473,5 @@ fn write_zeros(out: &mut impl Write, mut count: usize) -> Result<()> {
 }
 
 fn write_failed(source: io::Error) -> Error {
-    Error::io("cannot write the table", Path::new(""), source)
+    Error::io_somewhere("cannot write the table", source)
 }

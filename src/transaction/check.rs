@@ -12,8 +12,8 @@ use crate::value::Target;
 pub(super) fn order(updates: &mut [Update]) -> Result<()> {
     for update in updates.iter() {
         name::check(&update.name)?;
-        if let Action::Set(Target::Symbolic(target)) = &update.action {
-            name::check(target)?;
+        if let Action::Set(target) = &update.action {
+            check_target(&update.name, target)?;
         }
     }
     updates.sort_by(|a, b| a.name.cmp(&b.name));
@@ -26,6 +26,19 @@ pub(super) fn order(updates: &mut [Update]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Symbolic targets are names; the null id stands for "no object" and is no target.
+fn check_target(name: &[u8], target: &Target) -> Result<()> {
+    match target {
+        Target::Symbolic(other) => name::check(other),
+        Target::Id(id) if !id.is_null() => Ok(()),
+        Target::Tag { id, peeled } if !id.is_null() && !peeled.is_null() => Ok(()),
+        _ => {
+            let shown = String::from_utf8_lossy(name);
+            Err(Error::invalid(format!("'{shown}' cannot point at the null id")).way_out("delete it instead"))
+        }
+    }
 }
 
 /// Checks ordered `updates` against `snapshot`. Returns what each name points at now.

@@ -3,6 +3,7 @@
 mod check;
 mod conflict;
 mod prepared;
+mod rows;
 
 pub use conflict::{Conflict, ConflictKind, Expect};
 pub use prepared::{Commit, Prepared};
@@ -109,7 +110,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Locked` after [`crate::Options::lock_timeout`]; `Conflict` with every mismatch; `Invalid` for names, messages
-    /// and ids that cannot be; `Corrupt`; `Io`. Nothing has changed then, and no lock is held.
+    /// and ids that cannot be; `TooLarge` when a name or message does not fit into a block; `Corrupt`; `Io`. Nothing
+    /// has changed then, and no lock is held.
     pub fn prepare(self) -> Result<Prepared> {
         Prepared::new(self)
     }

@@ -1,41 +1,39 @@
-//! The second phase: the lock is held, everything is checked; commit or drop.
+//! The second phase: the lock is held, everything is checked and written; commit or drop.
 
-use std::collections::HashMap;
 use std::io::BufWriter;
 
+use super::rows::{LogRow, Rows};
 use super::{Action, LogChange, Transaction, Update, check};
 use crate::compact::Compaction;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
+use crate::mutant::{self, Mutant};
 use crate::oid::{HashKind, ObjectId};
 use crate::record::{LogRecordView, RefRecordView};
+use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
-use crate::stack::{AutoCompact, Durability, Edit, Scratch, Stack};
+use crate::stack::{Durability, Edit, Stack};
 use crate::table::TableWriter;
-use crate::value::{Ident, LogEntry, Target};
+use crate::value::{LogEntry, Target};
 
-/// A transaction that will succeed unless the disk fails. Holds the lock: dropping it rolls back.
+/// A transaction that will succeed unless the disk fails: checked, and written as far as nobody sees it. Holds the
+/// lock: dropping it rolls back.
 #[derive(Debug)]
 #[must_use = "dropping a prepared transaction rolls it back"]
 pub struct Prepared {
     stack: Stack,
-    lock: Box<dyn Lock>,
     snapshot: Snapshot,
-    updates: Vec<Update>,
-    logs: Vec<LogRow>,
-    hash: HashKind,
-    /// The update index of the references, and of the first log entry of each name.
     update_index: u64,
-    /// The last update index in use: several log entries for one name take more than one.
-    last_update_index: u64,
+    /// What will be published; `None` when nothing changes. Dropped, and so removed, before the lock is.
+    table: Option<Written>,
+    lock: Box<dyn Lock>,
 }
 
-/// A log record to be written.
 #[derive(Debug)]
-struct LogRow {
-    refname: Vec<u8>,
-    update_index: u64,
-    entry: Option<LogEntry>,
+struct Written {
+    file: Scratch,
+    /// The name it is to have.
+    name: String,
 }
 
 /// What a commit did.
@@ -60,7 +58,7 @@ impl Prepared {
             .checked_add(1)
             .ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
 
-        let mut rows = Rows { rows: Vec::new(), next: HashMap::new(), update_index, last: update_index };
+        let mut rows = Rows::new(update_index);
         for change in logs {
             rows.add(change, &snapshot)?;
         }
@@ -74,7 +72,10 @@ impl Prepared {
             }
         }
         let (logs, last_update_index) = rows.finish();
-        Ok(Prepared { stack, lock, snapshot, updates, logs, hash, update_index, last_update_index })
+        updates.retain(|update| !matches!(update.action, Action::Verify));
+        let contents = Contents { hash, update_index, last_update_index, updates, logs };
+        let table = contents.write(&stack, &snapshot)?;
+        Ok(Prepared { stack, snapshot, update_index, table, lock })
     }
 
     /// The state that the transaction was checked against, and that it will follow directly.
@@ -92,45 +93,66 @@ impl Prepared {
     /// Publishes the transaction. A transaction that changes nothing writes nothing.
     ///
     /// # Errors
-    /// `TooLarge` when a name or message does not fit into a block, `Invalid` for ids of a foreign hash, `Io`.
-    /// Nothing was published then. `Indeterminate` is the exception: see [`crate::ErrorKind`].
+    /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then. `Indeterminate` is the
+    /// exception: see [`crate::ErrorKind`].
     pub fn commit(self) -> Result<Commit> {
-        let changes = self.updates.iter().any(|update| !matches!(update.action, Action::Verify));
-        if !changes && self.logs.is_empty() {
-            return Ok(Commit { update_index: self.snapshot.update_index(), compaction: None });
-        }
-        let shared = &self.stack.shared;
-        let name = shared.table_name(self.update_index, self.last_update_index);
-        let is_first = self.snapshot.tables().is_empty();
-        let file = if is_first { Scratch::temporary(&shared.dir) } else { Scratch::create(&shared.dir, name.clone()) };
-        let mut table = self.write_table(file?)?;
-        if shared.options.durability != Durability::Off {
-            table.sync()?;
-        }
-        if is_first {
-            // There never is a table without a list, and never a list without need.
-            shared.create_list()?;
-            table = table.renamed(&name)?;
-        }
-        let end = self.snapshot.tables().len();
-        shared.publish(self.lock, &self.snapshot, Edit { replace: end..end, with: Some(table) })?;
-        let compaction = match shared.options.auto_compact {
-            AutoCompact::Off => None,
-            AutoCompact::Geometric(factor) => self.stack.compact_after_commit(factor),
+        let Prepared { stack, snapshot, update_index, table, lock } = self;
+        let Some(Written { mut file, name }) = table else {
+            return Ok(Commit { update_index: snapshot.update_index(), compaction: None });
         };
-        Ok(Commit { update_index: self.update_index, compaction })
+        let shared = &stack.shared;
+        if shared.options.durability != Durability::Off && !mutant::is_on(Mutant::SkipTableSync) {
+            file.sync()?;
+        }
+        if snapshot.tables().is_empty() {
+            // There never is a table without a list, and never a list without need.
+            shared.create_list(&*lock)?;
+            file = file.renamed(&name)?;
+        }
+        let end = snapshot.tables().len();
+        shared.publish(lock, &snapshot, Edit { replace: end..end, with: Some(file) })?;
+        let compaction = stack.compact_after_commit();
+        Ok(Commit { update_index, compaction })
+    }
+}
+
+/// What goes into the table.
+struct Contents {
+    hash: HashKind,
+    /// The update index of the references, and of the first log entry of each name.
+    update_index: u64,
+    /// The last update index in use: several log entries for one name take more than one.
+    last_update_index: u64,
+    updates: Vec<Update>,
+    logs: Vec<LogRow>,
+}
+
+impl Contents {
+    /// Writes the table: under its final name, which saves a rename, because nobody reads it before it is listed and
+    /// nobody removes it while we hold the lock. In an empty store it must wait for the list.
+    fn write(&self, stack: &Stack, snapshot: &Snapshot) -> Result<Option<Written>> {
+        if self.updates.is_empty() && self.logs.is_empty() {
+            return Ok(None);
+        }
+        let shared = &stack.shared;
+        let name = shared.table_name(self.update_index, self.last_update_index);
+        let file = match snapshot.tables() {
+            [] => Scratch::temporary(&shared.dir)?,
+            _ => Scratch::create(&shared.dir, name.clone())?,
+        };
+        let path = shared.dir.path().join(file.name());
+        let out = BufWriter::with_capacity(Stack::WRITE_CHUNK, file);
+        let file = self.write_records(out, stack).map_err(|error| error.in_file(&path))?;
+        Ok(Some(Written { file, name }))
     }
 
-    fn write_table(&self, file: Scratch) -> Result<Scratch> {
-        let shared = &self.stack.shared;
-        let out = BufWriter::with_capacity(Stack::WRITE_CHUNK, file);
+    fn write_records(&self, out: BufWriter<Scratch>, stack: &Stack) -> Result<Scratch> {
         let range = self.update_index..=self.last_update_index;
-        let mut table = TableWriter::new(out, self.hash, range, &shared.options.write)?;
+        let mut table = TableWriter::new(out, self.hash, range, &stack.shared.options.write)?;
         for update in &self.updates {
             let target = match &update.action {
                 Action::Set(target) => Some(target.as_view()),
-                Action::Delete => None,
-                Action::Verify => continue,
+                Action::Delete | Action::Verify => None,
             };
             table.add_ref(&RefRecordView { name: &update.name, update_index: self.update_index, target })?;
         }
@@ -141,13 +163,7 @@ impl Prepared {
                 entry: row.entry.as_ref().map(LogEntry::as_view),
             })?;
         }
-        let (out, _) = table.finish()?;
-        out.into_inner().map_err(|failed| {
-            let (error, unwritten) = failed.into_parts();
-            // Dropping the unwritten buffer drops the file, which removes it.
-            drop(unwritten);
-            Error::io("cannot write the table", shared.dir.path(), error)
-        })
+        Scratch::from_buffer(table.finish()?.0)
     }
 }
 
@@ -166,86 +182,4 @@ fn hash_of(snapshot: &Snapshot, updates: &[Update], logs: &[LogChange]) -> HashK
         })
     };
     snapshot.hash().or_else(from_updates).or_else(from_logs).unwrap_or_default()
-}
-
-/// Collects log records and gives entries of one name different update indexes.
-struct Rows {
-    rows: Vec<LogRow>,
-    next: HashMap<Vec<u8>, u64>,
-    update_index: u64,
-    last: u64,
-}
-
-impl Rows {
-    fn add(&mut self, change: LogChange, snapshot: &Snapshot) -> Result<()> {
-        match change {
-            LogChange::Append { refname, entry } => self.append(refname, entry)?,
-            LogChange::DeleteEntry { refname, update_index } => {
-                check_log_name(&refname)?;
-                self.rows.push(LogRow { refname, update_index, entry: None });
-            }
-            LogChange::DeleteAll { refname } => {
-                check_log_name(&refname)?;
-                let mut existing = snapshot.log(&refname)?;
-                while let Some(log) = existing.next()? {
-                    let row = LogRow { refname: refname.clone(), update_index: log.update_index, entry: None };
-                    self.rows.push(row);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, refname: Vec<u8>, mut entry: LogEntry) -> Result<()> {
-        crate::name::check(&refname)?;
-        entry.message = one_line(entry.message)?;
-        check_committer(&entry.committer)?;
-        let next = self.next.entry(refname.clone()).or_insert(self.update_index);
-        let update_index = *next;
-        *next = next.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
-        self.last = self.last.max(update_index);
-        self.rows.push(LogRow { refname, update_index, entry: Some(entry) });
-        Ok(())
-    }
-
-    /// The records as a table wants them: by name, newest first, each key once. An entry that is appended stays,
-    /// whatever was deleted under its update index before.
-    fn finish(mut self) -> (Vec<LogRow>, u64) {
-        let order = |a: &LogRow, b: &LogRow| {
-            let by_key = a.refname.cmp(&b.refname).then(b.update_index.cmp(&a.update_index));
-            by_key.then(b.entry.is_some().cmp(&a.entry.is_some()))
-        };
-        self.rows.sort_by(order);
-        self.rows.dedup_by(|a, b| a.refname == b.refname && a.update_index == b.update_index);
-        (self.rows, self.last)
-    }
-}
-
-/// A message as git stores it: one line, ended by one newline.
-fn one_line(mut message: Vec<u8>) -> Result<Vec<u8>> {
-    while message.last() == Some(&b'\n') {
-        message.pop();
-    }
-    if message.contains(&b'\n') || message.contains(&0) {
-        return Err(Error::invalid("a reflog message must be one line, without zero bytes"));
-    }
-    message.push(b'\n');
-    Ok(message)
-}
-
-/// Names of logs that are to be deleted need not be valid, only possible: odd ones must go somehow.
-fn check_log_name(name: &[u8]) -> Result<()> {
-    if name.is_empty() || name.contains(&0) {
-        return Err(Error::invalid("the name of a reflog must not be empty or have zero bytes"));
-    }
-    Ok(())
-}
-
-/// git prints and parses identities as `NAME <EMAIL>` on one line.
-fn check_committer(committer: &Ident) -> Result<()> {
-    let is_odd = |byte: &u8| matches!(byte, 0 | b'\n' | b'<' | b'>');
-    if committer.name.iter().chain(&committer.email).any(is_odd) {
-        return Err(Error::invalid("a committer's name and e-mail must not have '<', '>', newlines or zero bytes"));
-    }
-    Ok(())
 }

@@ -15,7 +15,7 @@ pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Repor
     let footer = table.footer();
     let sections =
         [(BlockKind::Ref, footer.ref_index), (BlockKind::Obj, footer.obj_index), (BlockKind::Log, footer.log_index)];
-    let mut used_index_blocks = 0;
+    let mut reached = HashSet::new();
     for (kind, root) in sections {
         if root == 0 {
             continue;
@@ -23,17 +23,16 @@ pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Repor
         let mut walk =
             Walk { name, kind, by_offset: &by_offset, covered: HashSet::new(), index_blocks: HashSet::new(), report };
         walk.level(root, seen);
-        let (covered, index_blocks) = (walk.covered, walk.index_blocks.len());
-        used_index_blocks += index_blocks;
+        let covered = walk.covered;
+        reached.extend(walk.index_blocks);
         for block in seen.iter().filter(|block| block.kind == kind && !covered.contains(&block.offset)) {
             let message = format!("a {} block that its index does not lead to", kind.name());
             report.findings.push(Finding::new(name, block.offset, message));
         }
     }
-    let index_blocks = seen.iter().filter(|block| block.kind == BlockKind::Index).count();
-    if index_blocks > used_index_blocks {
-        let message = format!("{} index blocks that nothing leads to", index_blocks - used_index_blocks);
-        report.findings.push(Finding::new(name, None, message));
+    let is_lost = |block: &&Seen| block.kind == BlockKind::Index && !reached.contains(&block.offset);
+    for block in seen.iter().filter(is_lost) {
+        report.findings.push(Finding::new(name, block.offset, "an index block that nothing leads to"));
     }
 }
 

@@ -17,30 +17,32 @@ pub(super) struct Seen {
     pub(super) entries: Vec<(Vec<u8>, u64)>,
 }
 
-/// Checks everything inside one table.
+/// Checks everything inside one table: the frame of each block, its records, then the indexes.
 pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
     let mut seen: Vec<Seen> = Vec::new();
     let mut blocks = table.blocks();
-    let before = report.findings.len();
+    let mut is_readable = true;
     loop {
         match blocks.next() {
             Ok(None) => break,
             Ok(Some(block)) => {
                 report.blocks += 1;
-                let previous = seen.last();
-                let last_key =
-                    previous.filter(|previous| previous.kind == block.kind()).map(|seen| seen.last_key.clone());
+                let previous = seen.last().filter(|previous| previous.kind == block.kind());
+                let last_key = previous.map(|seen| seen.last_key.clone());
                 check_block_frame(name, table, &block, report);
-                seen.push(check_records(name, table, &block, last_key, report));
+                let (block, walked) = check_records(name, table, &block, last_key, report);
+                is_readable &= walked;
+                seen.push(block);
             }
             Err(error) => {
                 report.findings.push(Finding::of(name, &error));
+                is_readable = false;
                 break;
             }
         }
     }
-    if report.findings.len() > before {
-        // Indexes over damaged blocks would only repeat the news.
+    if !is_readable {
+        // Indexes over blocks that cannot be read would only repeat the news.
         return;
     }
     index::check(name, table, &seen, report);
@@ -65,13 +67,14 @@ fn check_block_frame(name: &str, table: &Table, block: &BlockDump<'_>, report: &
     }
 }
 
+/// Returns what indexes need to know of the block, and whether all of its records could be read.
 fn check_records(
     name: &str,
     table: &Table,
     block: &BlockDump<'_>,
     mut last_key: Option<Vec<u8>>,
     report: &mut Report,
-) -> Seen {
+) -> (Seen, bool) {
     let (kind, offset) = (block.kind(), block.offset());
     let range = table.header().min_update_index..=table.header().max_update_index;
     let mut entries = Vec::new();
@@ -107,11 +110,10 @@ fn check_records(
         }
         last_key = Some(std::mem::take(&mut key));
     });
-    if let Err(error) = walked {
-        findings.push(Finding::of(name, &error));
-    }
+    let is_readable = walked.is_ok();
+    findings.extend(walked.err().map(|error| Finding::of(name, &error)));
     report.refs += refs;
     report.logs += logs;
     report.findings.append(&mut findings);
-    Seen { offset, kind, last_key: last_key.unwrap_or_default(), entries }
+    (Seen { offset, kind, last_key: last_key.unwrap_or_default(), entries }, is_readable)
 }

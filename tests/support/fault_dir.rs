@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, OsDir, Stamp};
+use reftable::{Bytes, Dir, DirFile, Host, OsDir, Stamp};
 
 /// Counts calls down and fails the one at which the count reaches zero.
 #[derive(Debug)]
@@ -76,6 +76,19 @@ impl Dir for FaultDir {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.fuse.burn("rename")?;
         self.inner.rename(from, to)
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        self.fuse.burn("link")?;
+        self.inner.link(existing, new)
+    }
+
+    fn is_local(&self) -> bool {
+        self.inner.is_local()
+    }
+
+    fn host(&self) -> Host {
+        self.inner.host()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -105,9 +105,10 @@ pub(crate) fn table_names(dir: &Path) -> Vec<String> {
     fs::read_to_string(dir.join("tables.list")).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The names in a directory.
+/// The names in a directory, but for the owner files of handles: those stay as long as a handle that has written.
 pub(crate) fn listing(dir: &Path) -> BTreeSet<String> {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !name.ends_with(".owner")).collect()
 }
 
 /// Names and contents of a directory of files.

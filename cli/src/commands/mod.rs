@@ -8,6 +8,7 @@ mod dump_text;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod log;
+pub(crate) mod repair;
 pub(crate) mod stats;
 mod stdin;
 pub(crate) mod symbolic_ref;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
         Command::Compact(compact) => compact.run(&repo, out),
         Command::Verify(verify) => verify.run(&repo, out),
         Command::Dump(dump) => dump.run(&cli.dir, out),
+        Command::Repair(repair) => repair.run(&repo, out),
         Command::Stats(stats) => stats.run(&repo, out),
     }
 }

@@ -1,7 +1,6 @@
 //! `reftable stats`
 
 use std::io::{self, Write};
-use std::ops::Range;
 
 use clap::Args;
 use reftable::table::{RecordView, Table};
@@ -96,27 +95,6 @@ impl Counts {
 const FIELDS: [&str; 8] =
     ["refs", "deleted_refs", "logs", "deleted_logs", "ref_blocks", "log_blocks", "obj_blocks", "index_blocks"];
 
-/// The tables that git's rule would merge now.
-fn due(snapshot: &Snapshot) -> Option<Range<usize>> {
-    // The rule leaves out the footer and all but one byte of the header.
-    let frame = |version: u8| if version == 1 { 68 + 23 } else { 72 + 27 };
-    let weight = |table: &Table| table.file_size().saturating_sub(frame(table.header().version));
-    let sizes: Vec<u64> = snapshot.tables().iter().map(|table| weight(table)).collect();
-    geometric(&sizes)
-}
-
-fn geometric(sizes: &[u64]) -> Option<Range<usize>> {
-    let last = sizes.windows(2).rposition(|pair| matches!(pair, [older, newer] if *older < newer.saturating_mul(2)))?;
-    let (mut start, mut merged) = (last, sizes.get(last + 1).copied()?);
-    for (index, size) in sizes.iter().enumerate().take(last + 1).rev() {
-        if *size < merged.saturating_mul(2) {
-            start = index;
-        }
-        merged = merged.saturating_add(*size);
-    }
-    Some(start..last + 2)
-}
-
 fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut Out) -> io::Result<()> {
     let hash = snapshot.hash().map_or("no ids yet".to_owned(), |hash| hash.to_string());
     let tables = snapshot.tables();
@@ -132,7 +110,7 @@ fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
         rows.push(row);
     }
     print_aligned(&rows, out)?;
-    match due(snapshot) {
+    match stack.compaction_due(snapshot) {
         None => writeln!(out, "no compaction is due"),
         Some(range) => writeln!(out, "a compaction of the tables {} to {} is due", range.start + 1, range.end),
     }
@@ -157,7 +135,7 @@ fn print_aligned(rows: &[Vec<String>], out: &mut Out) -> io::Result<()> {
 
 fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut Out) -> io::Result<()> {
     let store = stack.path().as_os_str().as_encoded_bytes();
-    let due = due(snapshot);
+    let due = stack.compaction_due(snapshot);
     for (index, (table, counts)) in snapshot.tables().iter().zip(counts).enumerate() {
         let object = Object::default()
             .put("type", "table")
@@ -180,18 +158,4 @@ fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
         .put("update_index", snapshot.update_index())
         .put("compaction_due", due.is_some());
     out.json(&object.build())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rule_is_that_of_git() {
-        assert_eq!(geometric(&[]), None);
-        assert_eq!(geometric(&[64, 32, 16, 8, 4, 2, 1]), None);
-        assert_eq!(geometric(&[64, 32, 16, 8, 4, 3, 1]), Some(0..6));
-        assert_eq!(geometric(&[100, 1, 1]), Some(1..3));
-        assert_eq!(geometric(&[512, 64, 17, 16, 9, 9, 9, 16, 2, 16]), Some(1..10));
-    }
 }

@@ -1,0 +1,64 @@
+//! A process reads while another compacts and removes the inputs, and perhaps dies over it. The reader is never refused,
+//! and sees no change.
+
+#![cfg(loom)]
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use loom_tests::{Flaw, explore, explore_deaths, locks, open, options, process, read, settle, start_with, values};
+use reftable::{AutoCompact, Compact};
+
+const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
+
+/// One compacts, and dies at its `call`-th call if that is not 0; another reads: with a handle that knows the tables and
+/// with a new one.
+fn model(call: u32, patience: Duration) -> bool {
+    let dir = start_with(&[&NAMES[..1], &NAMES[1..]], Flaw::None);
+    let mortal = dir.for_process(1);
+    let compactor = open(&mortal, locks(true), options(AutoCompact::Off));
+    let reader_options = options(AutoCompact::Off).reload_deadline(patience);
+    let reader = open(&dir.for_process(2), locks(true), reader_options.clone());
+    mortal.dies_at(call);
+    let before = reader.snapshot().expect("the store is sound at every moment");
+    let thread = process(move || {
+        let outcome = compactor.compact(Compact::all());
+        drop(compactor);
+        outcome.map(|_| ())
+    });
+    assert_eq!(read(&reader, &NAMES), [1, 1], "compaction changes nothing");
+    let fresh = open(&dir.for_process(3), locks(true), reader_options);
+    assert_eq!(read(&fresh, &NAMES), [1, 1], "compaction changes nothing");
+    let outcome = thread.join().expect("the compactor ends");
+    assert!(outcome.is_ok() || mortal.is_dead(), "the living succeed: {outcome:?}");
+    assert_eq!(values(&before, &NAMES), [1, 1], "a snapshot never changes");
+    assert_eq!(read(&reader, &NAMES), [1, 1], "compaction changes nothing");
+    drop((reader, fresh));
+    settle(&dir, &NAMES);
+    mortal.is_dead()
+}
+
+#[test]
+fn a_reader_is_never_refused() {
+    explore("reader and compactor", 6, || assert!(!model(0, Duration::from_secs(1)), "nobody dies"));
+}
+
+#[test]
+fn a_reader_is_never_refused_though_the_compactor_dies() {
+    explore_deaths("reader and dying compactor", 3, |call| model(call, Duration::from_secs(1)));
+}
+
+#[test]
+#[should_panic(expected = "the store is sound at every moment")]
+fn control_a_reader_without_patience_is_caught() {
+    explore("control: no second look", 3, || assert!(!model(0, Duration::ZERO), "nobody dies"));
+}
+
+#[cfg(reftable_mutants)]
+#[test]
+fn mutants_are_caught() {
+    use reftable::mutant::Mutant;
+    loom_tests::catches(Mutant::DeleteInputsEarly, || {
+        explore_deaths("mutant", 2, |call| model(call, Duration::from_secs(1)));
+    });
+}

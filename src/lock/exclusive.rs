@@ -1,0 +1,63 @@
+//! Plain lock files, for directories in which nothing better works.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{Attempt, Holder, Lock, Locker};
+use crate::dir::{Dir, DirFile, Stamp};
+use crate::error::{Error, Result};
+use crate::list::LIST_LOCK;
+
+/// Lock files as git makes them: an empty file, created with `O_EXCL`. Whoever dies leaves it behind.
+#[derive(Debug, Default)]
+pub struct ExclusiveFile;
+
+impl Locker for ExclusiveFile {
+    fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        match dir.create(name) {
+            Ok(file) => {
+                let stamp = file.stamp().ok();
+                // A compaction locks any number of tables, but there are only so many descriptors.
+                let file = (name == LIST_LOCK).then_some(file);
+                Ok(Attempt::Taken(Box::new(Held { dir: Arc::clone(dir), name: name.to_owned(), stamp, _file: file })))
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Attempt::Busy(Holder::Foreign)),
+            Err(error) => Err(Error::io("cannot create the lock file", &dir.path().join(name), error)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    dir: Arc<dyn Dir>,
+    name: String,
+    /// Identity of the file, which is never written to; `None` if the system did not tell.
+    stamp: Option<Stamp>,
+    /// Keeps the inode from being used again, where it matters most.
+    _file: Option<Box<dyn DirFile>>,
+}
+
+impl Lock for Held {
+    fn is_ours(&self) -> Result<bool> {
+        is_file(&self.dir, &self.name, self.stamp.as_ref())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If somebody removed our file and another has taken the lock since, theirs must stay.
+        if self.is_ours().unwrap_or(true) {
+            // A failure leaves the lock behind; the next one who meets it is told its name.
+            let _ = self.dir.remove(&self.name);
+        }
+    }
+}
+
+/// Whether `name` stands for the file of this stamp; an unknown stamp counts as equal.
+pub(super) fn is_file(dir: &Arc<dyn Dir>, name: &str, stamp: Option<&Stamp>) -> Result<bool> {
+    match dir.stamp(name) {
+        Ok(there) => Ok(stamp.is_none_or(|ours| ours.is_same_file(&there))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("cannot examine the lock file", &dir.path().join(name), error)),
+    }
+}

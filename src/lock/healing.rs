@@ -1,0 +1,337 @@
+//! Locks that heal: each handle has one file that it keeps locked with the kernel, and gives it the names of locks.
+//!
+//! The *owner file* holds a marker ([`super::marker`]) that is synced before the file becomes a lock. Taking a lock is
+//! `link(owner file, lock name)`, which fails if the name exists, whoever made it; releasing it is `unlink`. So a lock
+//! costs no new inode, any number of them one descriptor, and what a lock says about its owner never depends on
+//! unsynced bytes.
+//!
+//! Who meets a lock opens it and tries the kernel lock. Refused: its owner lives. Granted: its owner is dead, and
+//! whoever got the kernel lock is the only one who did, and takes over in place:
+//!
+//! 1. A dies with the lock. The name stays, the kernel lock is gone.
+//! 2. B and C open the name. The kernel gives its lock to B. C is refused: to C the lock is alive.
+//! 3. B looks whether the name still stands for the file it has locked. If so the lock is B's, and was never free.
+//!    If not, A had released it between being opened and being looked at: B tries again.
+//! 4. B removes the name when it is done, before it lets go of the kernel lock. Should D have opened the file
+//!    meanwhile, D finds in step 3 that the name is gone.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Weak};
+
+use super::exclusive::is_file;
+use super::marker::{MAX_LEN, Marker};
+use super::{Attempt, ExclusiveFile, Holder, Lock, Locker};
+use crate::dir::{Dir, DirFile, Stamp};
+use crate::error::{Error, Result};
+use crate::list::Temporary;
+use crate::mutant::{self, Mutant};
+use crate::scratch::Scratch;
+use crate::sync::{Mutex, ThreadId, this_thread};
+
+/// How often the owner file is made again if somebody keeps removing it.
+const MAX_ATTEMPTS: usize = 8;
+
+/// A waiter looks whether the owner lives once in so many polls: about every ten milliseconds.
+const LOOK_EVERY: u32 = 8;
+
+/// The locks of this library. Where hard links or kernel locks do not work, falls back to [`ExclusiveFile`].
+#[derive(Debug)]
+pub struct HealingLocks {
+    state: Mutex<State>,
+    /// Whether the marker is synced before it is used: without that a lock left by a loss of power may look foreign.
+    durable: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    owner: Option<Arc<Owner>>,
+    /// Locks held through this handle. All are the same file, so the file cannot tell them from one another.
+    held: HashMap<String, ThreadId>,
+    /// Files of dead owners whose locks we took over, by device and inode. One owner may have had many locks, and
+    /// the kernel gives us its lock once.
+    heirs: HashMap<(u64, u64), Weak<dyn DirFile>>,
+    /// Locks that were looked at and found alive, so that waiting for them is cheap.
+    alive: HashMap<String, Seen>,
+    /// Hard links or kernel locks do not work here.
+    plain: bool,
+}
+
+/// A lock whose owner was alive when we looked.
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    process: u32,
+    /// How often we have not looked again since.
+    passed: u32,
+}
+
+impl HealingLocks {
+    /// Locks for one handle. With `durable` they heal after a loss of power, too, at the price of one sync in the
+    /// life of the handle.
+    #[must_use]
+    pub fn new(durable: bool) -> Arc<HealingLocks> {
+        Arc::new(HealingLocks { state: Mutex::new(State::default()), durable })
+    }
+
+    /// The owner file, made when it is first needed, and again in a child after a fork: the parent's is the parent's.
+    fn owner(&self, dir: &Arc<dyn Dir>) -> Result<Option<Arc<Owner>>> {
+        let mut state = self.state.lock();
+        if state.plain {
+            return Ok(None);
+        }
+        if let Some(owner) = state.owner.as_ref().filter(|owner| owner.process == dir.process_id()) {
+            return Ok(Some(Arc::clone(owner)));
+        }
+        state.owner = Owner::create(dir, self.durable)?.map(Arc::new);
+        state.plain = state.owner.is_none();
+        Ok(state.owner.clone())
+    }
+
+    fn forget_owner(&self) {
+        let forgotten = self.state.lock().owner.take();
+        drop(forgotten);
+    }
+
+    /// Notes that this thread is about to take a lock, unless one of this handle's has it.
+    fn reserve(&self, name: &str) -> Option<ThreadId> {
+        let mut state = self.state.lock();
+        let holder = state.held.get(name).copied();
+        if holder.is_none() {
+            state.held.insert(name.to_owned(), this_thread());
+        }
+        holder
+    }
+
+    fn release(&self, name: &str) {
+        self.state.lock().held.remove(name);
+    }
+}
+
+impl Locker for Arc<HealingLocks> {
+    fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        if let Some(thread) = self.reserve(name) {
+            let mine = thread == this_thread();
+            return Ok(Attempt::Busy(if mine { Holder::ThisThread } else { Holder::Alive(dir.process_id()) }));
+        }
+        let attempt = self.try_reserved(dir, name);
+        if !matches!(attempt, Ok(Attempt::Taken(_))) {
+            self.release(name);
+        }
+        attempt
+    }
+}
+
+impl HealingLocks {
+    fn try_reserved(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        if let Some(process) = self.is_still_alive(dir, name) {
+            return Ok(Attempt::Busy(Holder::Alive(process)));
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(owner) = self.owner(dir)? else { return self.take_plain(dir, name) };
+            match dir.link(owner.name(), name) {
+                Ok(()) => return Ok(self.taken(dir, name, owner.stamp, Keeper::Own(owner))),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.examine(dir, name),
+                // Somebody has removed the owner file. Its name, that is: make another.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && dir.stamp(owner.name()).is_err() => {
+                    self.forget_owner();
+                }
+                Err(error) if cannot_link(&error) => {
+                    self.state.lock().plain = true;
+                    self.forget_owner();
+                }
+                Err(error) => return Err(Error::io("cannot create the lock", &dir.path().join(name), error)),
+            }
+        }
+        Ok(Attempt::Busy(Holder::Gone))
+    }
+
+    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of six calls a poll. Its owner
+    /// may have died since, so look again now and then.
+    fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<u32> {
+        // Most locks are taken at once; nothing was seen of them.
+        if self.state.lock().alive.is_empty() {
+            return None;
+        }
+        let there = dir.stamp(name).ok();
+        let mut state = self.state.lock();
+        let seen = state.alive.get_mut(name)?;
+        if there.is_some_and(|there| there.is_same_file(&seen.stamp)) && seen.passed < LOOK_EVERY {
+            seen.passed += 1;
+            return Some(seen.process);
+        }
+        state.alive.remove(name);
+        None
+    }
+
+    /// No links here. The lock is the plain one, and not reserved: its file tells it from others.
+    fn take_plain(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        self.release(name);
+        ExclusiveFile.try_lock(dir, name)
+    }
+
+    fn taken(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str, stamp: Stamp, keeper: Keeper) -> Attempt {
+        Attempt::Taken(Box::new(Held {
+            locks: Arc::clone(self),
+            dir: Arc::clone(dir),
+            name: name.to_owned(),
+            stamp,
+            process: dir.process_id(),
+            _keeper: keeper,
+        }))
+    }
+
+    /// Somebody has the lock. Takes over if its owner is dead.
+    fn examine(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        match self.inspect(dir, name) {
+            Ok(attempt) => Ok(attempt),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Attempt::Busy(Holder::Gone)),
+            // What cannot be read cannot be judged.
+            Err(_) => Ok(Attempt::Busy(Holder::Foreign)),
+        }
+    }
+
+    fn inspect(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> io::Result<Attempt> {
+        // Before opening it: opening a pipe would wait for a writer.
+        let there = dir.stamp(name)?;
+        if !there.is_file || there.size == 0 || there.size > MAX_LEN {
+            return Ok(Attempt::Busy(Holder::Foreign));
+        }
+        let file = dir.open(name)?;
+        let stamp = file.stamp()?;
+        if stamp.size > MAX_LEN {
+            return Ok(Attempt::Busy(Holder::Foreign));
+        }
+        let Some(marker) = Marker::parse(&file.contents()?) else { return Ok(Attempt::Busy(Holder::Foreign)) };
+        if !marker.can_be_judged(&dir.host(), dir.is_local(), stamp.modified) {
+            return Ok(Attempt::Busy(Holder::Elsewhere));
+        }
+        let Some(file) = self.inherit(file, &stamp)? else {
+            let seen = Seen { stamp, process: marker.process, passed: 0 };
+            self.state.lock().alive.insert(name.to_owned(), seen);
+            return Ok(Attempt::Busy(Holder::Alive(marker.process)));
+        };
+        let now = dir.stamp(name)?;
+        if !now.is_same_file(&stamp) {
+            return Ok(Attempt::Busy(Holder::Gone));
+        }
+        // The dead need their first name no more.
+        if dir.stamp(&marker.owner).is_ok_and(|owner| owner.is_same_file(&stamp)) {
+            let _ = dir.remove(&marker.owner);
+        }
+        Ok(self.taken(dir, name, stamp, Keeper::Heir(file)))
+    }
+
+    /// The kernel lock of an owner's file, if the owner is dead; `None` if it lives.
+    fn inherit(&self, file: Box<dyn DirFile>, stamp: &Stamp) -> io::Result<Option<Arc<dyn DirFile>>> {
+        let mut state = self.state.lock();
+        state.heirs.retain(|_, heir| heir.strong_count() > 0);
+        let number = (stamp.device, stamp.inode);
+        if let Some(heir) = state.heirs.get(&number).and_then(Weak::upgrade) {
+            return Ok(Some(heir));
+        }
+        if !file.try_lock()? && !mutant::is_on(Mutant::BreakLockUnasked) {
+            return Ok(None);
+        }
+        let heir: Arc<dyn DirFile> = Arc::from(file);
+        state.heirs.insert(number, Arc::downgrade(&heir));
+        Ok(Some(heir))
+    }
+}
+
+/// Whether there is a lock of this name that no process here will ever inherit.
+pub(crate) fn is_foreign(dir: &Arc<dyn Dir>, name: &str) -> bool {
+    let Ok(there) = dir.stamp(name) else { return false };
+    if !there.is_file || there.size == 0 || there.size > MAX_LEN {
+        return true;
+    }
+    let marker = dir.open(name).and_then(|file| file.contents()).ok().and_then(|contents| Marker::parse(&contents));
+    marker.is_none_or(|marker| !marker.can_be_judged(&dir.host(), dir.is_local(), there.modified))
+}
+
+/// Whether the file system has no hard links, or none for us.
+fn cannot_link(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied | io::ErrorKind::TooManyLinks)
+}
+
+/// The file that a handle gives the names of locks to.
+#[derive(Debug)]
+struct Owner {
+    dir: Arc<dyn Dir>,
+    stamp: Stamp,
+    process: u32,
+    /// Locked for as long as the process lives and this is not dropped. Removed with it; if we die, by the next
+    /// cleaner that finds it not locked.
+    file: Option<Scratch>,
+}
+
+impl Owner {
+    /// `None` if the kernel has no locks for files here.
+    fn create(dir: &Arc<dyn Dir>, durable: bool) -> Result<Option<Owner>> {
+        let mut file = Scratch::temporary_locked(dir, Temporary::Owner)?;
+        if !file.is_locked() {
+            return Ok(None);
+        }
+        let marker = Marker::new(&dir.host(), dir.process_id(), file.name()).print();
+        file.write_all(&marker).map_err(|error| file.failed("cannot write the marker of locks", error))?;
+        if durable {
+            file.sync()?;
+        }
+        let (stamp, process) = (file.stamp()?, dir.process_id());
+        Ok(Some(Owner { dir: Arc::clone(dir), stamp, process, file: Some(file) }))
+    }
+
+    fn name(&self) -> &str {
+        self.file.as_ref().map_or("", Scratch::name)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // In a child after a fork: the file is the parent's.
+        let inherited = self.process != self.dir.process_id();
+        if let Some(file) = self.file.take_if(|_| inherited) {
+            file.keep();
+        }
+    }
+}
+
+/// What keeps the kernel lock behind a lock.
+#[derive(Debug)]
+enum Keeper {
+    Own(#[expect(dead_code, reason = "held, not read")] Arc<Owner>),
+    /// The file of a dead owner whose lock we took over.
+    Heir(#[expect(dead_code, reason = "held, not read")] Arc<dyn DirFile>),
+}
+
+#[derive(Debug)]
+struct Held {
+    locks: Arc<HealingLocks>,
+    dir: Arc<dyn Dir>,
+    name: String,
+    stamp: Stamp,
+    process: u32,
+    _keeper: Keeper,
+}
+
+impl Lock for Held {
+    fn is_ours(&self) -> Result<bool> {
+        is_file(&self.dir, &self.name, Some(&self.stamp))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A child that was forked while we held the lock must not release it.
+        if self.process != self.dir.process_id() {
+            return;
+        }
+        // If somebody removed our lock and another has taken it since, theirs must stay.
+        if self.is_ours().unwrap_or(true) {
+            // A failure leaves the lock behind; it heals when this process ends.
+            let _ = self.dir.remove(&self.name);
+        }
+        // Only now may another thread of ours try: the file could not tell its lock from ours.
+        self.locks.release(&self.name);
+    }
+}

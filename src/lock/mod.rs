@@ -1,0 +1,123 @@
+//! Lock files that outlive no one: a name that only one process can create, with a kernel lock behind it.
+
+mod exclusive;
+mod healing;
+mod marker;
+
+pub use exclusive::ExclusiveFile;
+pub use healing::HealingLocks;
+pub(crate) use healing::is_foreign;
+
+use std::fmt;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::dir::Dir;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How a lock is taken. A host that brings its own lock files supplies another one.
+pub trait Locker: Debug + Send + Sync {
+    /// Takes the lock called `name` if it is free.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt>;
+}
+
+/// What came of trying to take a lock.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is ours.
+    Taken(Box<dyn Lock>),
+    /// Somebody has it.
+    Busy(Holder),
+}
+
+/// Who has a lock, as far as can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Holder {
+    /// A process on this machine that uses this library and lives; its number where it ran.
+    Alive(u32),
+    /// This thread itself, through the same handle. Waiting would never end.
+    ThisThread,
+    /// A process on another machine, or of another time, that uses this library. Whether it lives cannot be told.
+    Elsewhere,
+    /// git, or another program, which leaves no sign of life.
+    Foreign,
+    /// It was free again when we looked.
+    Gone,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Alive(process) => write!(f, "process {process}, which is alive, holds the lock"),
+            Holder::ThisThread => f.write_str("this thread holds the lock already, for another transaction"),
+            Holder::Elsewhere => f.write_str("a process of another machine or container holds the lock"),
+            Holder::Foreign => f.write_str("git or another program holds the lock, or has left it behind"),
+            Holder::Gone => f.write_str("others take the lock faster than we do"),
+        }
+    }
+}
+
+impl Holder {
+    fn way_out(self) -> &'static str {
+        match self {
+            Holder::Alive(_) | Holder::Gone => "try again, or wait longer",
+            Holder::ThisThread => "commit or drop the prepared transaction first",
+            Holder::Elsewhere => "try again; if that process is dead for certain, remove the file",
+            Holder::Foreign => "try again; if no such program is running, remove the file",
+        }
+    }
+}
+
+/// A lock that is held. Dropping it releases it.
+#[must_use]
+pub trait Lock: Debug + Send {
+    /// Whether the lock is still there and still ours: a person may have removed it.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn is_ours(&self) -> Result<bool>;
+}
+
+/// Takes the lock called `name`, waiting up to `timeout`; `None` waits for ever, zero not at all.
+///
+/// Waiting is polling every one to two milliseconds, with jitter so that waiters do not march in step. A kernel
+/// queue would be fairer, but it has no time-out, and git does not join it.
+pub(crate) fn acquire(
+    locker: &dyn Locker,
+    dir: &Arc<dyn Dir>,
+    name: &str,
+    timeout: Option<Duration>,
+) -> Result<Box<dyn Lock>> {
+    let start = dir.now();
+    let mut jitter = None;
+    loop {
+        let holder = match locker.try_lock(dir, name)? {
+            Attempt::Taken(lock) => return Ok(lock),
+            Attempt::Busy(holder) => holder,
+        };
+        let waited = dir.now().saturating_sub(start);
+        if holder == Holder::ThisThread || timeout.is_some_and(|timeout| waited >= timeout) {
+            return Err(locked(dir, name, holder, waited));
+        }
+        // One draw of randomness for each wait; a multiplicative step is enough to part those who wait.
+        let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        jitter = Some(drawn);
+        let step = Duration::from_micros(1000 + (drawn >> 33) % 1000);
+        let left = timeout.map_or(step, |timeout| timeout.saturating_sub(waited));
+        dir.sleep(step.min(left));
+    }
+}
+
+#[cold]
+fn locked(dir: &Arc<dyn Dir>, name: &str, holder: Holder, waited: Duration) -> Error {
+    let message = match waited.as_millis() {
+        0 => holder.to_string(),
+        waited => format!("{holder}; gave up after {waited} ms"),
+    };
+    Error::new(ErrorKind::Locked, message).in_file(&dir.path().join(name)).way_out(holder.way_out())
+}

@@ -1,0 +1,128 @@
+//! Files that are being written, and are removed unless they come to something.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use crate::dir::{Dir, DirFile, Stamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::list::Temporary;
+
+/// How often a cleaner may get in the way before we believe that something else is wrong.
+const MAX_ATTEMPTS: usize = 16;
+
+/// A file that we are writing. Dropping it removes the file, unless it was kept.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    dir: Arc<dyn Dir>,
+    name: String,
+    file: Box<dyn DirFile>,
+    keep: bool,
+    /// Whether the kernel's lock is on it.
+    locked: bool,
+}
+
+impl Scratch {
+    /// Creates the file `name`.
+    pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<Scratch> {
+        match dir.create(&name) {
+            Ok(file) => Ok(Scratch { dir: Arc::clone(dir), name, file, keep: false, locked: false }),
+            Err(error) => Err(Error::io("cannot create the file", &dir.path().join(name), error)),
+        }
+    }
+
+    /// Creates a temporary file for use under the list lock: cleaners hold that lock, so none is about.
+    pub(crate) fn temporary(dir: &Arc<dyn Dir>) -> Result<Scratch> {
+        Self::create(dir, Temporary::Output.name(dir.random()))
+    }
+
+    /// Creates a temporary file for use without the list lock. A kernel lock keeps cleaners away while we live.
+    ///
+    /// 1. We create the file.
+    /// 2. A cleaner finds it not locked, locks it, removes it.
+    /// 3. We lock a file that has no name any more. So look again, and start over.
+    pub(crate) fn temporary_locked(dir: &Arc<dyn Dir>, kind: Temporary) -> Result<Scratch> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut scratch = Self::create(dir, kind.name(dir.random()))?;
+            scratch.locked = match scratch.file.try_lock() {
+                // No such locks here. Then cleaners cannot take it either, and leave it alone.
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(scratch),
+                locked => locked.map_err(|error| scratch.failed("cannot lock the file", error))?,
+            };
+            if scratch.locked && dir.stamp(&scratch.name).is_ok_and(|there| scratch.is(&there)) {
+                return Ok(scratch);
+            }
+            scratch.keep = true;
+        }
+        let message = "temporary files are removed as fast as they are created";
+        Err(Error::new(ErrorKind::Locked, message).in_file(dir.path()))
+    }
+
+    /// The file below a buffer, after what is in the buffer was written.
+    pub(crate) fn from_buffer(buffer: BufWriter<Scratch>) -> Result<Scratch> {
+        buffer.into_inner().map_err(|failed| {
+            let (error, buffer) = failed.into_parts();
+            buffer.get_ref().failed("cannot write the file", error)
+        })
+    }
+
+    /// The name it has now.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the kernel's lock is on it, for as long as it is open.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether `there` is this file.
+    pub(crate) fn is(&self, there: &Stamp) -> bool {
+        self.file.stamp().is_ok_and(|ours| ours.is_same_file(there))
+    }
+
+    /// Its identity.
+    pub(crate) fn stamp(&self) -> Result<Stamp> {
+        self.file.stamp().map_err(|error| self.failed("cannot examine the file", error))
+    }
+
+    /// Makes its contents durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync().map_err(|error| self.failed("cannot sync the file", error))
+    }
+
+    pub(crate) fn failed(&self, what: &'static str, error: io::Error) -> Error {
+        Error::io(what, &self.dir.path().join(&self.name), error)
+    }
+
+    /// Gives the file another name.
+    pub(crate) fn renamed(mut self, to: &str) -> Result<Scratch> {
+        self.dir.rename(&self.name, to).map_err(|error| self.failed("cannot rename the file", error))?;
+        to.clone_into(&mut self.name);
+        Ok(self)
+    }
+
+    /// Leaves the file where it is.
+    pub(crate) fn keep(mut self) {
+        self.keep = true;
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Whoever compacts next removes what is left behind here.
+            let _ = self.dir.remove(&self.name);
+        }
+    }
+}

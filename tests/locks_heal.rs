@@ -1,0 +1,147 @@
+//! A process that is killed while it holds locks costs the others milliseconds, and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test fails by panicking")]
+#![cfg(target_os = "linux")]
+
+#[path = "support/victim.rs"]
+mod victim;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reftable::{AutoCompact, Compact, ErrorKind, Expect, ObjectId, Options, Stack};
+use victim::{Victim, say};
+
+fn id(byte: u8) -> ObjectId {
+    ObjectId::from_bytes(&[byte; 20]).unwrap()
+}
+
+fn open(dir: &Path) -> Stack {
+    Stack::open(dir, Options::default()).unwrap()
+}
+
+fn put(stack: &Stack, name: &str) -> reftable::Result<()> {
+    let mut tx = stack.transaction();
+    tx.set(name, Expect::Any, id(7));
+    tx.commit().map(|_| ())
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Says that it holds the lock, and waits for its end.
+#[test]
+fn victim_with_a_prepared_transaction() {
+    let Some(dir) = victim::dir() else { return };
+    let stack = open(&dir);
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/never", Expect::Any, id(1));
+    let _prepared = tx.prepare().unwrap();
+    say("ready");
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+/// Commits as fast as it can, saying what was acknowledged.
+#[test]
+fn victim_that_commits() {
+    let Some(dir) = victim::dir() else { return };
+    let stack = Stack::open(&dir, Options::default().lock_timeout(Some(Duration::from_secs(10)))).unwrap();
+    say("ready");
+    for number in 0..100_000 {
+        let name = format!("refs/heads/{}/{number:06}", std::process::id());
+        put(&stack, &name).unwrap();
+        say(&name);
+    }
+}
+
+#[test]
+fn a_lock_of_the_dead_is_taken_over_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = open(dir.path());
+    put(&stack, "refs/heads/before").unwrap();
+    let mut holder = Victim::start("victim_with_a_prepared_transaction", dir.path());
+    assert_eq!(holder.line().unwrap(), "ready");
+    assert_eq!(put(&stack, "refs/heads/x").unwrap_err().kind(), ErrorKind::Locked);
+    holder.kill();
+    assert!(names(dir.path()).contains(&"tables.list.lock".to_owned()), "the dead leave their lock");
+    let start = Instant::now();
+    put(&stack, "refs/heads/after").unwrap();
+    assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
+    let snapshot = stack.snapshot().unwrap();
+    assert!(snapshot.get("refs/heads/never").unwrap().is_none());
+    assert!(snapshot.get("refs/heads/before").unwrap().is_some());
+    stack.compact(Compact::all()).unwrap();
+    drop(stack);
+    assert_eq!(names(dir.path()).len(), 2, "what the dead left is gone: {:?}", names(dir.path()));
+}
+
+#[test]
+fn a_stopped_process_is_not_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut holder = Victim::start("victim_with_a_prepared_transaction", dir.path());
+    assert_eq!(holder.line().unwrap(), "ready");
+    holder.signal("STOP");
+    let stack = open(dir.path());
+    let error = put(&stack, "refs/heads/x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains("which is alive"), "{error}");
+    assert!(error.path().unwrap().ends_with("tables.list.lock"));
+    holder.signal("CONT");
+    holder.kill();
+    put(&stack, "refs/heads/x").unwrap();
+}
+
+#[test]
+fn kills_at_any_moment_lose_nothing_and_stop_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = open(dir.path());
+    let mut acknowledged = Vec::new();
+    let mut slowest = Duration::ZERO;
+    for round in 0..30u64 {
+        let mut committer = Victim::start("victim_that_commits", dir.path());
+        assert_eq!(committer.line().unwrap(), "ready");
+        std::thread::sleep(Duration::from_micros(1_000 + round * 1_777));
+        acknowledged.extend(committer.kill());
+        let start = Instant::now();
+        put(&stack, &format!("refs/heads/survivor/{round}")).unwrap();
+        slowest = slowest.max(start.elapsed());
+        let snapshot = stack.snapshot().unwrap();
+        for name in &acknowledged {
+            assert!(snapshot.get(name).unwrap().is_some(), "{name} was acknowledged");
+        }
+    }
+    println!(
+        "{} commits acknowledged by 30 killed processes; slowest commit after a kill: {slowest:?}",
+        acknowledged.len()
+    );
+    assert!(acknowledged.len() > 30);
+    stack.compact(Compact::all()).unwrap();
+    assert!(stack.verify().unwrap().is_clean());
+    drop(stack);
+    assert_eq!(names(dir.path()).len(), 2, "{:?}", names(dir.path()));
+}
+
+/// Compacts with very few descriptors.
+#[test]
+fn victim_that_compacts() {
+    let Some(dir) = victim::dir() else { return };
+    let stack = Stack::open(&dir, Options::default().auto_compact(AutoCompact::Off)).unwrap();
+    assert_eq!(stack.compact(Compact::all()).unwrap().unwrap().merged.len(), 200);
+    put(&stack, "refs/heads/more").unwrap();
+}
+
+#[test]
+fn two_hundred_tables_need_no_more_than_sixteen_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::default().auto_compact(AutoCompact::Off);
+    let stack = Stack::open(dir.path(), options).unwrap();
+    for number in 0..200 {
+        put(&stack, &format!("refs/heads/{number}")).unwrap();
+    }
+    Victim::start_limited("victim_that_compacts", dir.path(), 16).finish();
+    assert_eq!(stack.snapshot().unwrap().tables().len(), 2);
+}

@@ -1,0 +1,164 @@
+//! Locks whose owner cannot be judged are left alone: git's, those of other machines, and whatever else has the name.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test fails by panicking")]
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
+
+fn id() -> ObjectId {
+    ObjectId::from_bytes(&[7; 20]).unwrap()
+}
+
+fn put(stack: &Stack) -> reftable::Result<()> {
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/x", Expect::Any, id());
+    tx.commit().map(|_| ())
+}
+
+/// A store, and the path of its lock.
+fn store() -> (tempfile::TempDir, Stack, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = Stack::open(dir.path(), Options::default().lock_timeout(Some(Duration::from_millis(20)))).unwrap();
+    let lock = dir.path().join("tables.list.lock");
+    (dir, stack, lock)
+}
+
+/// The commit must fail, for this reason, and leave the lock as it is.
+fn refused(stack: &Stack, lock: &Path, reason: &str) {
+    let error = put(stack).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    assert!(error.is_retryable());
+    assert_eq!(error.path(), Some(lock));
+    assert!(error.to_string().contains(reason), "{error}");
+    assert!(lock.symlink_metadata().is_ok(), "the lock is still there");
+}
+
+/// A marker as this library writes it.
+fn marker(boot: &str, machine: &str) -> String {
+    let text =
+        format!("reftable lock 1\nboot {boot}\nmachine {machine}\nprocess 1\nowner reftable-0123456789abcdef.owner\n");
+    format!("{text}check {:08x}\n", crc32fast::hash(text.as_bytes()))
+}
+
+fn line_of(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn what_is_not_ours_is_foreign() {
+    let foreign = "git or another program";
+    let contents: [&[u8]; 5] =
+        [b"", b"0x000000000001-0x000000000001-00000000.ref\n", b"garbage", &[0; 100_000], b"reftable lock 1\nboot x"];
+    for contents in contents {
+        let (_dir, stack, lock) = store();
+        fs::write(&lock, contents).unwrap();
+        refused(&stack, &lock, foreign);
+        assert_eq!(fs::read(&lock).unwrap(), contents);
+    }
+}
+
+#[test]
+fn what_is_not_a_file_is_foreign() {
+    let foreign = "git or another program";
+    let (_dir, stack, lock) = store();
+    fs::create_dir(&lock).unwrap();
+    refused(&stack, &lock, foreign);
+    let (_dir, stack, lock) = store();
+    std::os::unix::fs::symlink("nowhere", &lock).unwrap();
+    refused(&stack, &lock, foreign);
+    let (_dir, stack, lock) = store();
+    // Opening a pipe without a writer would wait for ever.
+    assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    refused(&stack, &lock, foreign);
+}
+
+#[test]
+fn another_machine_is_elsewhere() {
+    let (boot, machine) = (line_of("/proc/sys/kernel/random/boot_id"), line_of("/etc/machine-id"));
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let there = "another machine";
+    for (contents, modified) in [
+        (marker("other-boot", "other-machine"), long_ago),
+        (marker("other-boot", &machine), SystemTime::now()),
+        (marker("-", &machine), long_ago),
+        (marker("-", "-"), long_ago),
+    ] {
+        let (_dir, stack, lock) = store();
+        fs::write(&lock, &contents).unwrap();
+        File::options().write(true).open(&lock).unwrap().set_modified(modified).unwrap();
+        refused(&stack, &lock, there);
+    }
+    if !boot.is_empty() {
+        // The same marker with this boot is that of a dead process.
+        let (_dir, stack, lock) = store();
+        fs::write(&lock, marker(&boot, "other-machine")).unwrap();
+        put(&stack).unwrap();
+    }
+}
+
+#[test]
+fn a_lock_from_before_the_reboot_heals() {
+    let machine = line_of("/etc/machine-id");
+    if machine.is_empty() {
+        eprintln!("SKIPPED: this machine has no id");
+        return;
+    }
+    let (dir, stack, lock) = store();
+    fs::write(&lock, marker("an-earlier-boot", &machine)).unwrap();
+    let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    File::options().write(true).open(&lock).unwrap().set_modified(before).unwrap();
+    put(&stack).unwrap();
+    assert!(!lock.exists());
+    drop(stack);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_lock_that_a_person_removed_is_not_ours_any_more() {
+    let (_dir, stack, lock) = store();
+    put(&stack).unwrap();
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/y", Expect::Any, id());
+    let prepared = tx.prepare().unwrap();
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, "somebody else's").unwrap();
+    let error = prepared.commit().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains("removed or replaced"), "{error}");
+    assert_eq!(fs::read(&lock).unwrap(), b"somebody else's");
+    assert!(stack.snapshot().unwrap().get("refs/heads/y").unwrap().is_none());
+}
+
+#[test]
+fn a_removed_lock_is_not_mistaken_for_another_of_the_same_handle() {
+    let (_dir, stack, lock) = store();
+    put(&stack).unwrap();
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/y", Expect::Any, id());
+    let prepared = tx.prepare().unwrap();
+    fs::remove_file(&lock).unwrap();
+    // All locks of a handle are one file: a second one could not be told from the first.
+    let other = stack.clone();
+    let refused = std::thread::spawn(move || put(&other).unwrap_err()).join().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Locked);
+    drop(prepared);
+    put(&stack).unwrap();
+}
+
+#[test]
+fn two_prepared_transactions_of_one_thread_are_an_error_and_no_deadlock() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = Stack::open(dir.path(), Options::default().lock_timeout(None)).unwrap();
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/x", Expect::Any, id());
+    let first = tx.prepare().unwrap();
+    let error = put(&stack).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains("this thread holds the lock already"), "{error}");
+    first.commit().unwrap();
+    put(&stack).unwrap();
+}

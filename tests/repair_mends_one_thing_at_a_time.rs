@@ -1,0 +1,186 @@
+//! Damaged stores are diagnosed without a change, and mended one problem at a time; what is taken out is kept.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Problem, Repair, Stack};
+
+fn options() -> Options {
+    Options::default().auto_compact(AutoCompact::Off).reload_deadline(Duration::from_millis(5))
+}
+
+/// A store of three tables: `a`, `b` and `c`.
+fn store() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = Stack::open(dir.path(), options()).unwrap();
+    for name in ["a", "b", "c"] {
+        let mut tx = stack.transaction();
+        tx.set(format!("refs/heads/{name}"), Expect::Any, ObjectId::from_bytes(&[7; 20]).unwrap());
+        tx.commit().unwrap();
+    }
+    dir
+}
+
+fn list(dir: &Path) -> Vec<String> {
+    fs::read_to_string(dir.join("tables.list")).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let snapshot = Stack::open(dir, options()).unwrap().snapshot().unwrap();
+    snapshot.refs().unwrap().into_iter().map(|found| found.unwrap().name_lossy().into_owned()).collect()
+}
+
+fn only(dir: &Path) -> (Repair, Problem) {
+    let repair = Repair::new(dir);
+    let mut problems = repair.diagnose().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    (repair, problems.remove(0))
+}
+
+fn age(path: &Path, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn a_sound_store_has_no_problem() {
+    let dir = store();
+    assert_eq!(Repair::new(dir.path()).diagnose().unwrap(), []);
+    assert_eq!(Repair::new(dir.path().join("none")).diagnose().unwrap_err().kind(), ErrorKind::Missing);
+}
+
+#[test]
+fn an_abandoned_lock_of_git_is_removed() {
+    let dir = store();
+    let lock = dir.path().join("tables.list.lock");
+    fs::write(&lock, "").unwrap();
+    age(&lock, 60);
+    let (repair, problem) = only(dir.path());
+    assert!(problem.has_remedy() && problem.is_delicate(), "{problem}");
+    assert!(problem.to_string().contains("which no process has open"), "{problem}");
+    repair.remedy(&problem).unwrap();
+    assert!(!lock.exists());
+    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn evidence_that_is_not_enough_keeps_the_lock() {
+    let dir = store();
+    let lock = dir.path().join("tables.list.lock");
+    // Young.
+    fs::write(&lock, "").unwrap();
+    let (repair, problem) = only(dir.path());
+    assert!(!problem.has_remedy(), "{problem}");
+    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    // Old, and open in this process.
+    age(&lock, 60);
+    let open = File::open(&lock).unwrap();
+    let (_, problem) = only(dir.path());
+    assert!(problem.to_string().contains(&format!("open in [{}]", std::process::id())), "{problem}");
+    assert!(!problem.has_remedy());
+    drop(open);
+    // Old and closed, but git says who has it, and that process lives.
+    let pid_file = dir.path().join("tables.list~pid.lock");
+    fs::write(&pid_file, format!("pid {}\n", std::process::id())).unwrap();
+    let (_, problem) = only(dir.path());
+    assert!(problem.to_string().contains("which is alive") && !problem.has_remedy(), "{problem}");
+    fs::write(&pid_file, "pid 4194999\n").unwrap();
+    let (_, problem) = only(dir.path());
+    assert!(problem.to_string().contains("which is dead") && problem.has_remedy(), "{problem}");
+    assert!(lock.exists());
+    // The lock of a table may be held for long by a git that has closed it.
+    fs::rename(&lock, dir.path().join(format!("{}.lock", list(dir.path())[0]))).unwrap();
+    assert!(!only(dir.path()).1.has_remedy());
+}
+
+#[test]
+fn a_git_that_died_in_its_first_commit() {
+    let dir = store();
+    let tables = list(dir.path());
+    for table in &tables[1..] {
+        fs::remove_file(dir.path().join(table)).unwrap();
+    }
+    fs::remove_file(dir.path().join("tables.list")).unwrap();
+    assert_eq!(Stack::open(dir.path(), options()).unwrap_err().kind(), ErrorKind::Missing);
+    let (repair, problem) = only(dir.path());
+    assert!(problem.to_string().contains(&tables[0]), "{problem}");
+    repair.remedy(&problem).unwrap();
+    assert_eq!(list(dir.path()), tables[..1]);
+    assert_eq!(names(dir.path()), ["refs/heads/a"]);
+}
+
+#[test]
+fn a_lost_list_is_made_again_unless_that_is_a_guess() {
+    let dir = store();
+    let tables = list(dir.path());
+    // Cut off, and without its list.
+    File::options().write(true).open(dir.path().join(&tables[2])).unwrap().set_len(30).unwrap();
+    fs::remove_file(dir.path().join("tables.list")).unwrap();
+    let (repair, problem) = only(dir.path());
+    repair.remedy(&problem).unwrap();
+    assert_eq!(list(dir.path()), tables[..2]);
+    assert!(dir.path().join(format!("{}.damaged", tables[2])).exists());
+    assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b"]);
+    // Two tables for one update index: one of them was replaced by the other, but which?
+    let twin = tables[1].replace(".ref", "").rsplit_once('-').unwrap().0.to_owned() + "-00000000.ref";
+    fs::copy(dir.path().join(&tables[1]), dir.path().join(twin)).unwrap();
+    fs::remove_file(dir.path().join("tables.list")).unwrap();
+    let (repair, problem) = only(dir.path());
+    assert!(!problem.has_remedy(), "{problem}");
+    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(!dir.path().join("tables.list").exists());
+}
+
+#[test]
+fn a_newest_table_that_a_loss_of_power_emptied() {
+    for len in [0, 50] {
+        let dir = store();
+        let tables = list(dir.path());
+        let newest = dir.path().join(&tables[2]);
+        File::options().write(true).open(&newest).unwrap().set_len(len).unwrap();
+        assert_eq!(Stack::open(dir.path(), options()).unwrap_err().kind(), ErrorKind::Corrupt);
+        let (repair, problem) = only(dir.path());
+        assert!(problem.is_delicate());
+        assert!(problem.to_string().contains("drop every change after update index 2"), "{problem}");
+        repair.remedy(&problem).unwrap();
+        assert_eq!(list(dir.path()), tables[..2]);
+        assert_eq!(fs::metadata(dir.path().join(format!("{}.damaged", tables[2]))).unwrap().len(), len);
+        assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b"]);
+        assert_eq!(repair.diagnose().unwrap(), []);
+    }
+}
+
+#[test]
+fn damage_further_down_is_not_mended_by_dropping_it() {
+    let dir = store();
+    let tables = list(dir.path());
+    File::options().write(true).open(dir.path().join(&tables[1])).unwrap().set_len(50).unwrap();
+    assert_eq!(Repair::new(dir.path()).diagnose().unwrap(), []);
+    File::options().write(true).open(dir.path().join(&tables[2])).unwrap().set_len(50).unwrap();
+    assert_eq!(Repair::new(dir.path()).diagnose().unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(list(dir.path()), tables);
+}
+
+#[test]
+fn what_the_dead_left_is_removed() {
+    let dir = store();
+    let tables = list(dir.path());
+    let stale = tables[0].rsplit_once('-').unwrap().0.to_owned() + "-00000000.ref";
+    fs::copy(dir.path().join(&tables[0]), dir.path().join(&stale)).unwrap();
+    for litter in ["reftable-0123456789abcdef.tmp", "reftable-0123456789abcdef.owner"] {
+        fs::write(dir.path().join(litter), "").unwrap();
+    }
+    fs::write(dir.path().join("notes"), "a person's").unwrap();
+    let (repair, problem) = only(dir.path());
+    assert!(!problem.is_delicate());
+    let Problem::Litter { files } = &problem else { panic!("{problem}") };
+    assert_eq!(files.len(), 3);
+    repair.remedy(&problem).unwrap();
+    assert_eq!(repair.diagnose().unwrap(), []);
+    assert_eq!(names(dir.path()).len(), 3);
+    assert!(dir.path().join("notes").exists());
+}

@@ -1,0 +1,175 @@
+//! Reopens what a crash left, and checks the claims:
+//!
+//! * A: what was acknowledged is there.
+//! * B: all of a transaction or nothing: the store is one of the states that were published, not beyond the newest.
+//! * C: expected values hold for the next commit.
+//! * D: the next update index is beyond those that were seen.
+//! * E: the next commit and compaction complete without help and without waiting; `verify` finds nothing.
+//! * F: after the compaction nothing unlisted is left, except what live processes hold.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reftable::table::WriteOptions;
+use reftable::{Compact, Error, Expect, HashKind, HealingLocks, Log, Options, Ref, Snapshot, Stack, Target};
+
+use super::world::{Pid, SimDir, Tree, World};
+use crate::support;
+use crate::support::model::{Change, Model};
+
+/// The process that finds the crash state.
+const FINDER: Pid = 90;
+/// A dead process must not cost more.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// All that a reader can see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Seen {
+    refs: Vec<Ref>,
+    logs: Vec<Log>,
+    update_index: u64,
+}
+
+impl Seen {
+    pub(crate) fn of_model(model: &Model) -> Seen {
+        Seen { refs: model.all_refs(), logs: model.all_logs(), update_index: model.update_index }
+    }
+
+    pub(crate) fn of(snapshot: &Snapshot) -> Result<Seen, Error> {
+        let refs = snapshot.refs()?.into_iter().collect::<Result<_, _>>()?;
+        let logs = snapshot.logs()?.into_iter().collect::<Result<_, _>>()?;
+        Ok(Seen { refs, logs, update_index: snapshot.update_index() })
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        let names = self.refs.iter().map(|found| {
+            format!("{}@{}", String::from_utf8_lossy(&found.name).trim_start_matches("refs/heads/"), found.update_index)
+        });
+        format!("{} logs={} index={}", names.collect::<Vec<_>>().join(" "), self.logs.len(), self.update_index)
+    }
+}
+
+/// A published state: what a reader sees, and what it sees after the commit of the check.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) model: Model,
+    pub(crate) seen: Seen,
+    after: Seen,
+    pub(crate) hash: u64,
+}
+
+impl State {
+    pub(crate) fn new(model: Model) -> State {
+        let seen = Seen::of_model(&model);
+        let mut next = model.clone();
+        next.commit(&next_changes(&model), Some(&(support::ident(), b"after the crash".to_vec()))).unwrap();
+        let mut hasher = DefaultHasher::new();
+        seen.hash(&mut hasher);
+        State { seen, after: Seen::of_model(&next), hash: hasher.finish(), model }
+    }
+}
+
+/// What the check commits: something new, under the condition that all the rest is as it was.
+fn next_changes(model: &Model) -> Vec<Change> {
+    let expected = model.refs.iter().map(|(name, (_, target))| {
+        let expect = if target.id().is_some() { Expect::Is(target.clone()) } else { Expect::Exists };
+        Change::Verify(name.clone(), expect)
+    });
+    let new = Target::Id(support::id(HashKind::Sha1, 999));
+    expected.chain([Change::Set(b"refs/heads/recovered".to_vec(), Expect::Absent, new)]).collect()
+}
+
+/// Which claim is broken, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    pub(crate) claim: char,
+    pub(crate) message: String,
+}
+
+pub(crate) fn broken(claim: char, message: impl Into<String>) -> Broken {
+    Broken { claim, message: message.into() }
+}
+
+/// Options of all processes.
+pub(crate) fn options() -> Options {
+    Options::default().write(WriteOptions::default().block_size(512))
+}
+
+/// A handle of its own for a process.
+pub(crate) fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
+    let dir: Arc<SimDir> = Arc::clone(dir);
+    Stack::open_in(dir, Box::new(HealingLocks::new(true)), options)
+}
+
+/// What a new reader sees in a tree.
+pub(crate) fn read(tree: Tree) -> Result<Seen, Error> {
+    let world = World::new(tree, 0);
+    Seen::of(&open(&world.process(FINDER), options())?.snapshot()?)
+}
+
+/// Checks a tree in which any of the states `allowed`, oldest first, may be found.
+pub(crate) fn reopen(tree: &Tree, boot: u64, allowed: &[State]) -> Result<(), Broken> {
+    let world = World::new(tree.clone(), boot);
+    let dir = world.process(FINDER);
+    let stack = open(&dir, options()).map_err(|error| broken('B', format!("the store cannot be opened: {error}")))?;
+    let seen = look(&stack, 'B')?;
+    let state = allowed.iter().rfind(|state| state.seen == seen).ok_or_else(|| {
+        let wanted = allowed.iter().map(|state| format!("[{}]", state.seen.summary())).collect::<Vec<_>>();
+        broken('A', format!("found [{}], not {}", seen.summary(), wanted.join(" or ")))
+    })?;
+    commit(&stack, state)?;
+    let compacted = stack.compact(Compact::all());
+    let compacted = compacted.map_err(|error| broken('E', format!("compact failed: {error}")))?;
+    if let Some(done) = compacted.filter(|done| !done.leftovers.is_empty()) {
+        return Err(broken('F', format!("left over: {:?}", done.leftovers)));
+    }
+    let seen = look(&stack, 'E')?;
+    if seen != state.after {
+        return Err(broken('E', format!("after the next commit: [{}]", seen.summary())));
+    }
+    let report = stack.verify().map_err(|error| broken('E', format!("verify failed: {error}")))?;
+    if let Some(finding) = report.findings.first() {
+        return Err(broken('E', format!("verify: {finding}")));
+    }
+    let waited = world.waited(FINDER);
+    if waited > PATIENCE {
+        return Err(broken('E', format!("had to wait {waited:?}")));
+    }
+    drop(stack);
+    nothing_is_left(&world.tree())
+}
+
+fn look(stack: &Stack, claim: char) -> Result<Seen, Broken> {
+    let failed = |error| broken(claim, format!("the store cannot be read: {error}"));
+    Seen::of(&stack.snapshot().map_err(failed)?).map_err(failed)
+}
+
+fn commit(stack: &Stack, state: &State) -> Result<(), Broken> {
+    let mut tx = stack.transaction();
+    for change in next_changes(&state.model) {
+        match change {
+            Change::Set(name, expect, target) => tx.set(name, expect, target),
+            Change::Verify(name, expect) => tx.verify(name, expect),
+            _ => unreachable!("the check sets and verifies"),
+        };
+    }
+    tx.reflog(support::ident(), "after the crash");
+    let conflict = |error: &Error| if error.kind() == reftable::ErrorKind::Conflict { 'C' } else { 'E' };
+    let done = tx.commit().map_err(|error| broken(conflict(&error), format!("the next commit failed: {error}")))?;
+    if done.update_index <= state.model.update_index {
+        return Err(broken('D', format!("update index {} is used again", done.update_index)));
+    }
+    match done.compaction {
+        Some(Err(error)) => Err(broken('E', format!("the next automatic compaction failed: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The list and the listed tables, nothing else.
+pub(crate) fn nothing_is_left(tree: &Tree) -> Result<(), Broken> {
+    let listed = tree.list();
+    let unlisted = tree.names.keys().filter(|name| &***name != "tables.list" && !listed.iter().any(|l| **l == ***name));
+    let left: Vec<String> = unlisted.map(ToString::to_string).collect();
+    if left.is_empty() { Ok(()) } else { Err(broken('F', format!("left after compact: {}", left.join(" ")))) }
+}

@@ -1,0 +1,214 @@
+//! Crashes recordings everywhere, checks each distinct tree once, counts.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use super::check::{self, Broken, State};
+use super::persist::{Choices, Disk, Model};
+use super::run::{GIT, Recording};
+use super::story::Crash;
+use super::world::{Entry, Pid};
+use crate::support::Random;
+
+/// Up to so many choices of one crash are all tried: twelve bits.
+const EXHAUSTIVE: usize = 1 << 12;
+
+/// How hard to look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// How many choices to draw where there are too many.
+    pub(crate) samples: usize,
+    /// No more distinct states than this; recordings behind it are only checked while they run.
+    pub(crate) most_states: usize,
+    /// Enough violations to know.
+    pub(crate) most_violations: usize,
+}
+
+impl Effort {
+    /// For every run of the tests; or, with `REFTABLE_CRASH_LONG=1`, for a night.
+    pub(crate) fn from_environment() -> Effort {
+        if std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1") {
+            Effort { samples: 20_000, most_states: usize::MAX, most_violations: 10 }
+        } else {
+            Effort { samples: 400, most_states: 30_000, most_violations: 10 }
+        }
+    }
+}
+
+/// A claim that does not hold, and the story of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Violation {
+    pub(crate) claim: char,
+    pub(crate) model: Model,
+    pub(crate) message: String,
+    pub(crate) story: String,
+    /// Shorter stories are better: changes until the crash, then how much the crash destroyed.
+    pub(crate) length: (usize, usize),
+}
+
+/// What was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) recordings: usize,
+    /// Instants with distinct disks, and those among them whose states were drawn, not enumerated.
+    pub(crate) instants: usize,
+    pub(crate) sampled: usize,
+    /// Choices, and distinct trees with what was expected of them.
+    pub(crate) choices: usize,
+    pub(crate) states: usize,
+    pub(crate) time: Duration,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl Tally {
+    pub(crate) fn shortest(&self) -> Option<&Violation> {
+        self.violations.iter().min_by_key(|violation| violation.length)
+    }
+}
+
+/// Looks at the recordings of one scenario under one model.
+pub(crate) struct Engine<'a> {
+    scenario: &'a str,
+    model: Model,
+    effort: Effort,
+    disks: HashSet<u64>,
+    states: HashSet<u64>,
+    random: Random,
+    tally: Tally,
+    start: Instant,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(scenario: &'a str, model: Model, effort: Effort) -> Engine<'a> {
+        let (disks, states, tally) = (HashSet::new(), HashSet::new(), Tally::default());
+        Engine { scenario, model, effort, disks, states, random: Random(1), tally, start: Instant::now() }
+    }
+
+    pub(crate) fn finish(mut self) -> Tally {
+        self.tally.states = self.states.len();
+        self.tally.time = self.start.elapsed();
+        self.tally
+    }
+
+    fn is_done(&self) -> bool {
+        self.tally.violations.len() >= self.effort.most_violations || self.states.len() >= self.effort.most_states
+    }
+
+    /// Crashes a recording at every instant.
+    pub(crate) fn explore(&mut self, recording: &Recording) {
+        self.tally.recordings += 1;
+        if self.model == Model::Kill {
+            self.report_live(recording);
+        }
+        let mut disk = Disk::synced(&recording.base);
+        for instant in 0..=recording.log.len() {
+            if self.is_done() {
+                return;
+            }
+            let (log, rest) = recording.log.split_at(instant);
+            // Nothing can be told of what is lost while nobody relies upon it.
+            let acknowledged = log.last().map_or(0, |last| last.acknowledged);
+            if self.model == Model::Kill || acknowledged >= recording.least_acknowledged {
+                self.crash(&disk, log, &recording.history);
+            }
+            if let Some(entry) = rest.first() {
+                disk.apply(instant, &entry.op);
+            }
+        }
+    }
+
+    /// What broke while the recording was made.
+    fn report_live(&mut self, recording: &Recording) {
+        for (changes, Broken { claim, message }) in &recording.broken {
+            let (log, _) = recording.log.split_at((*changes).min(recording.log.len()));
+            let mut disk = Disk::synced(&recording.base);
+            log.iter().enumerate().for_each(|(number, entry)| disk.apply(number, &entry.op));
+            let choices = disk.choices(Model::Kill);
+            self.report(&choices, &[], log, &Broken { claim: *claim, message: format!("nobody is killed yet: {message}") });
+        }
+    }
+
+    fn crash(&mut self, disk: &Disk, log: &[Entry], history: &[State]) {
+        let (oldest, newest) = log.last().map_or((0, 0), |last| (last.acknowledged, last.published));
+        // Without a loss of power nothing that was published goes away again.
+        let oldest = if self.model == Model::Kill { newest } else { oldest };
+        let allowed = &history[oldest..=newest];
+        let mut hasher = DefaultHasher::new();
+        allowed.iter().for_each(|state| state.hash.hash(&mut hasher));
+        let expectation = hasher.finish();
+        if !self.disks.insert(disk.fingerprint() ^ expectation.rotate_left(1)) {
+            return;
+        }
+        self.tally.instants += 1;
+        let choices = disk.choices(self.model);
+        let radices = choices.radices();
+        let count = radices.iter().try_fold(1usize, |all, radix| all.checked_mul(*radix)).unwrap_or(usize::MAX);
+        let mut visit = |digits: &[usize]| {
+            self.tally.choices += 1;
+            let hash = choices.hash(digits) ^ expectation.rotate_left(1);
+            if self.is_done() || !self.states.insert(hash) {
+                return;
+            }
+            let boot = if self.model == Model::Kill { 1 } else { 2 };
+            if let Err(found) = check::reopen(&choices.tree(digits), boot, allowed) {
+                self.report(&choices, digits, log, &found);
+            }
+        };
+        if count <= EXHAUSTIVE {
+            enumerate(&radices, &mut visit);
+        } else {
+            let mut random = self.random.clone();
+            sample(&radices, self.effort.samples, &mut random, &mut visit);
+            self.random = random;
+            self.tally.sampled += 1;
+        }
+    }
+
+    fn report(&mut self, choices: &Choices<'_>, digits: &[usize], log: &[Entry], found: &Broken) {
+        let lost = digits.iter().zip(choices.radices()).filter(|(digit, radix)| **digit + 1 < *radix).count();
+        let tree = choices.tree(digits);
+        let finding = format!("claim {} is broken: {}", found.claim, found.message);
+        let (scenario, model, finding) = (self.scenario, self.model, finding.as_str());
+        let crash = Crash { scenario, model, log, choices, digits, tree: &tree, finding, names: &name_of };
+        let (claim, message, story) = (found.claim, found.message.clone(), crash.tell());
+        self.tally.violations.push(Violation { claim, model, message, story, length: (log.len(), lost) });
+    }
+}
+
+fn name_of(pid: Pid) -> String {
+    if pid >= GIT { "git".to_owned() } else { format!("P{pid}") }
+}
+
+/// All choices, from everything to nothing.
+fn enumerate(radices: &[usize], visit: &mut dyn FnMut(&[usize])) {
+    let mut digits: Vec<usize> = radices.iter().map(|radix| radix - 1).collect();
+    loop {
+        visit(&digits);
+        let Some(position) = digits.iter().position(|digit| *digit > 0) else { return };
+        digits[position] -= 1;
+        for (digit, radix) in digits.iter_mut().zip(radices).take(position) {
+            *digit = radix - 1;
+        }
+    }
+}
+
+/// The corners (everything, nothing; everything but one thing, nothing but one thing), then choices by chance.
+fn sample(radices: &[usize], samples: usize, random: &mut Random, visit: &mut dyn FnMut(&[usize])) {
+    let all: Vec<usize> = radices.iter().map(|radix| radix - 1).collect();
+    let none = vec![0; radices.len()];
+    for corner in [&all, &none] {
+        visit(corner);
+        for (position, radix) in radices.iter().enumerate() {
+            let mut digits = corner.clone();
+            (0..*radix).for_each(|digit| {
+                digits[position] = digit;
+                visit(&digits);
+            });
+        }
+    }
+    for _ in 0..samples {
+        let digits: Vec<usize> = radices.iter().map(|radix| random.below(*radix as u64) as usize).collect();
+        visit(&digits);
+    }
+}

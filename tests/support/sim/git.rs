@@ -1,0 +1,87 @@
+//! git's own protocol, as far as it matters for a crash: what its commits do to the directory.
+
+use std::sync::Arc;
+
+use reftable::table::{TableWriter, WriteOptions};
+use reftable::{Dir, DirFile, Error, HashKind, LogRecordView, RefRecordView};
+
+use super::run::{Deed, Run};
+use super::world::{Pid, SimDir, World};
+use crate::support::model::{Change, Model};
+
+/// git's setting `core.fsync`, as far as references go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fsync {
+    /// The default: nothing is synced.
+    Default,
+    /// `committed`: the table before its footer, and the list.
+    Committed,
+}
+
+/// Bytes of the footer of a table with SHA-1 ids.
+const FOOTER: usize = 68;
+
+/// A process that commits as git does.
+pub(crate) struct Git {
+    run: Run,
+    pid: Pid,
+    dir: Arc<SimDir>,
+    fsync: Fsync,
+}
+
+impl Git {
+    pub(crate) fn new(run: &Run, pid: Pid, fsync: Fsync) -> Git {
+        Git { run: run.clone(), pid, dir: run.world.process(pid), fsync }
+    }
+
+    pub(crate) fn commit(&self, changes: Vec<Change>) {
+        let model = self.run.model();
+        let deed = Deed::Commit(changes);
+        // Whoever runs git believes that what it has finished is there, if it was told to sync.
+        let is_trusted = self.fsync == Fsync::Committed;
+        self.run.perform(self.pid, &deed, (is_trusted, false), || self.write(&model, &deed).map_err(no_error));
+    }
+
+    fn write(&self, before: &Model, deed: &Deed) -> std::io::Result<()> {
+        let (name, table) = table(before, deed, self.dir.random() as u32);
+        let mut lock = self.dir.create("tables.list.lock")?;
+        let mut listed = World::tree(&self.run.world).list();
+        let temporary = format!("{}.temp", name.trim_end_matches(".ref"));
+        let mut file = self.dir.create(&temporary)?;
+        file.write(&table[..table.len() - FOOTER])?;
+        self.sync(&*file)?;
+        file.write(&table[table.len() - FOOTER..])?;
+        self.dir.rename(&temporary, &name)?;
+        listed.push(name);
+        lock.write((listed.join("\n") + "\n").as_bytes())?;
+        self.sync(&*lock)?;
+        self.dir.rename("tables.list.lock", "tables.list")
+    }
+
+    fn sync(&self, file: &dyn DirFile) -> std::io::Result<()> {
+        if self.fsync == Fsync::Committed { file.sync() } else { Ok(()) }
+    }
+}
+
+fn no_error(error: std::io::Error) -> Error {
+    panic!("git failed in the simulation: {error}")
+}
+
+/// The table that a commit adds: what is in the state after it, under its update index.
+fn table(before: &Model, deed: &Deed, random: u32) -> (String, Vec<u8>) {
+    let Deed::Commit(changes) = deed else { panic!("git only commits here") };
+    let mut after = before.clone();
+    let reflog = (crate::support::ident(), b"reflog".to_vec());
+    let index = after.commit(changes, Some(&reflog)).unwrap();
+    let options = WriteOptions::default();
+    let mut writer = TableWriter::new(Vec::new(), HashKind::Sha1, index..=after.update_index, &options).unwrap();
+    for (name, (_, target)) in after.refs.iter().filter(|(_, (written, _))| *written >= index) {
+        writer.add_ref(&RefRecordView { name, update_index: index, target: Some(target.as_view()) }).unwrap();
+    }
+    for log in after.all_logs().iter().filter(|log| log.update_index >= index) {
+        let entry = Some(log.entry.as_view());
+        writer.add_log(&LogRecordView { refname: &log.refname, update_index: log.update_index, entry }).unwrap();
+    }
+    let name = format!("0x{index:012x}-0x{:012x}-{random:08x}.ref", after.update_index);
+    (name, writer.finish().unwrap().0)
+}

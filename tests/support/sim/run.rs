@@ -1,0 +1,312 @@
+//! Runs what processes do, and checks at every change what readers see: either what they saw before, or that with exactly
+//! one transaction more, one that the changing process is at. So the order of transactions is found, not assumed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use reftable::{Compact, Durability, Error, ErrorKind, Expiry, Options, Snapshot, Stack};
+
+use super::check::{self, Broken, Seen, State, broken};
+use super::world::{Entry, Op, Pid, SimDir, Tree, World};
+use crate::support;
+use crate::support::model::{Change, Model};
+
+/// The process that only reads.
+const READER: Pid = 80;
+/// Simulated git processes have numbers from here on.
+pub(crate) const GIT: Pid = 50;
+
+/// A run, to be crashed anywhere.
+pub(crate) struct Recording {
+    pub(crate) base: Tree,
+    pub(crate) log: Vec<Entry>,
+    /// All states that were published, the first one first.
+    pub(crate) history: Vec<State>,
+    /// What went wrong without any loss of power, and after how many changes.
+    pub(crate) broken: Vec<(usize, Broken)>,
+    /// Power is lost only where at least this state was acknowledged.
+    pub(crate) least_acknowledged: usize,
+}
+
+/// What a process is at.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    Commit(Vec<Change>),
+    Compact(Expiry),
+}
+
+impl Deed {
+    fn applied_to(&self, model: &Model) -> Option<Model> {
+        let mut model = model.clone();
+        match self {
+            Deed::Commit(changes) => drop(model.commit(changes, Some(&reflog())).ok()?),
+            Deed::Compact(expiry) => model.expire(expiry.before_time, expiry.before_update_index),
+        }
+        Some(model)
+    }
+}
+
+fn reflog() -> (reftable::Ident, Vec<u8>) {
+    (support::ident(), b"reflog".to_vec())
+}
+
+#[derive(Default)]
+struct Record {
+    history: Vec<State>,
+    /// The deed of each process, and the state it led to.
+    under_way: BTreeMap<Pid, (Deed, Option<usize>)>,
+    broken: Vec<(usize, Broken)>,
+    kept: Vec<(Snapshot, Seen)>,
+}
+
+/// A run that is going on.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) world: World,
+    base: Arc<Tree>,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Run {
+    /// Starts from a tree that is durable as a whole.
+    pub(crate) fn start(base: &(Tree, Model)) -> Run {
+        let world = World::new(base.0.clone(), 1);
+        let history = vec![State::new(base.1.clone())];
+        let record = Arc::new(Mutex::new(Record { history, ..Record::default() }));
+        let run = Run { world, base: Arc::new(base.0.clone()), record };
+        let reader = check::open(&run.world.process(READER), check::options()).unwrap();
+        let watching = run.clone();
+        run.world.watch(Some(Arc::new(move |pid, op| watching.saw(pid, op, &reader))));
+        mutants::activate();
+        run
+    }
+
+    pub(crate) fn finish(self) -> Recording {
+        mutants::deactivate();
+        self.world.watch(None);
+        let mut record = std::mem::take(&mut *self.record());
+        let log = self.world.log();
+        for (snapshot, seen) in &record.kept {
+            if Seen::of(snapshot).ok().as_ref() != Some(seen) {
+                record.broken.push((log.len(), broken('C', "a snapshot has changed")));
+            }
+        }
+        let Record { history, broken, .. } = record;
+        Recording { base: (*self.base).clone(), log, history, broken, least_acknowledged: 0 }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn report(&self, broken: Broken) {
+        let so_far = self.world.log().len();
+        self.record().broken.push((so_far, broken));
+    }
+
+    /// Checks what readers see after a change, and returns the number of the newest published state.
+    fn saw(&self, pid: Pid, op: &Op, reader: &Stack) -> usize {
+        let counts = |name: &str| name == "tables.list" || name.ends_with(".ref");
+        let matters = match op {
+            Op::Rename { from, to, .. } => counts(from) || counts(to),
+            Op::Remove { name } => counts(name),
+            _ => false,
+        };
+        if matters {
+            if let Err(found) = self.compare(pid, check::read(self.world.tree())) {
+                self.report(found);
+            }
+            self.look_again(reader);
+        }
+        self.record().history.len() - 1
+    }
+
+    fn compare(&self, pid: Pid, seen: Result<Seen, Error>) -> Result<(), Broken> {
+        let seen = seen.map_err(|error| broken('B', format!("a reader fails: {error}")))?;
+        let mut record = self.record();
+        let last = record.history.last().unwrap();
+        if last.seen == seen {
+            return Ok(());
+        }
+        let published = record.history.len();
+        if let Some((deed, done @ None)) = record.under_way.get(&pid).cloned().as_mut()
+            && let Some(next) = deed.applied_to(&last.model)
+            && Seen::of_model(&next) == seen
+        {
+            *done = Some(published);
+            record.under_way.insert(pid, (deed.clone(), Some(published)));
+            record.history.push(State::new(next));
+            return Ok(());
+        }
+        let last = last.seen.summary();
+        Err(broken('B', format!("a reader saw [{last}], and then [{}]", seen.summary())))
+    }
+
+    /// What a reader sees that was there before.
+    fn look_again(&self, reader: &Stack) {
+        let expected = self.record().history.last().unwrap().seen.clone();
+        let snapshot = reader.snapshot();
+        match snapshot.as_ref().map(|snapshot| (snapshot.clone(), Seen::of(snapshot))) {
+            Ok((snapshot, Ok(seen))) if seen == expected => self.record().kept.push((snapshot, seen)),
+            Ok((_, Ok(seen))) => self.report(broken('D', format!("a reader went back to [{}]", seen.summary()))),
+            Ok((_, Err(error))) => self.report(broken('B', format!("an old reader fails: {error}"))),
+            Err(error) => self.report(broken('B', format!("an old reader fails: {error}"))),
+        }
+    }
+
+    pub(crate) fn model(&self) -> Model {
+        self.record().history.last().unwrap().model.clone()
+    }
+
+    /// A process with its own handle.
+    pub(crate) fn actor(&self, pid: Pid, durability: Durability, options: Options) -> Actor {
+        let dir = self.world.process(pid);
+        let stack = check::open(&dir, options.durability(durability)).unwrap();
+        Actor { run: self.clone(), pid, dir, stack, is_durable: durability == Durability::Full, may_be_locked: false }
+    }
+
+    /// Runs a deed of a process, and judges its outcome.
+    pub(crate) fn perform<T>(
+        &self,
+        pid: Pid,
+        deed: &Deed,
+        (is_durable, may_be_locked): (bool, bool),
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Option<T> {
+        self.record().under_way.insert(pid, (deed.clone(), None));
+        let result = work();
+        let (_, state) = self.record().under_way.remove(&pid).unwrap();
+        if self.world.is_dead(pid) {
+            return None;
+        }
+        let published = self.world.log().last().map_or(0, |last| last.published);
+        match result {
+            Ok(value) => {
+                let state = match deed {
+                    Deed::Commit(_) => state,
+                    Deed::Compact(_) => state.or(Some(published)),
+                };
+                if state.is_none() {
+                    self.report(broken('A', "a commit returned Ok, and readers do not see it"));
+                }
+                self.world.acknowledge(pid, name_of(deed), state.filter(|_| is_durable));
+                Some(value)
+            }
+            Err(error) => {
+                self.judge(deed, &error, state.is_some(), may_be_locked);
+                None
+            }
+        }
+    }
+
+    fn judge(&self, deed: &Deed, error: &Error, is_published: bool, may_be_locked: bool) {
+        if is_published {
+            self.report(broken('B', format!("published, and then: {error}")));
+        }
+        let is_refused = || deed.applied_to(&self.model()).is_none();
+        let is_fine = match error.kind() {
+            ErrorKind::Locked => may_be_locked,
+            ErrorKind::Conflict => is_refused(),
+            _ => false,
+        };
+        if !is_fine {
+            let claim = if error.kind() == ErrorKind::Conflict { 'C' } else { 'E' };
+            self.report(broken(claim, format!("an operation failed: {error}")));
+        }
+    }
+}
+
+fn name_of(deed: &Deed) -> &'static str {
+    match deed {
+        Deed::Commit(_) => "commit",
+        Deed::Compact(_) => "compact",
+    }
+}
+
+/// A process of ours.
+pub(crate) struct Actor {
+    run: Run,
+    pub(crate) pid: Pid,
+    dir: Arc<SimDir>,
+    pub(crate) stack: Stack,
+    is_durable: bool,
+    /// Somebody else may hold a lock and not move.
+    may_be_locked: bool,
+}
+
+impl Actor {
+    /// For a process that runs while another stands still.
+    pub(crate) fn beside_others(mut self) -> Actor {
+        self.may_be_locked = true;
+        self
+    }
+
+    pub(crate) fn commit(&self, changes: Vec<Change>) {
+        let mut tx = self.stack.transaction();
+        for change in changes.clone() {
+            match change {
+                Change::Set(name, expect, target) => tx.set(name, expect, target),
+                Change::Delete(name, expect) => tx.delete(name, expect),
+                Change::Verify(name, expect) => tx.verify(name, expect),
+                Change::AppendLog(name, entry) => tx.append_log(name, entry),
+                Change::DeleteLogEntry(name, update_index) => tx.delete_log_entry(name, update_index),
+                Change::DeleteLog(name) => tx.delete_log(name),
+            };
+        }
+        let (ident, message) = reflog();
+        tx.reflog(ident, message);
+        let done = self.perform(&Deed::Commit(changes), || tx.commit());
+        if let Some(Err(error)) = done.and_then(|done| done.compaction)
+            && !self.run.world.is_dead(self.pid)
+        {
+            self.run.report(broken('E', format!("the automatic compaction failed: {error}")));
+        }
+    }
+
+    pub(crate) fn compact(&self, expiry: Expiry) {
+        let done = self.perform(&Deed::Compact(expiry), || self.stack.compact(Compact::All { expiry }));
+        if let Some(done) = done.flatten().filter(|done| !done.leftovers.is_empty()) {
+            self.run.report(broken('F', format!("left over: {:?}", done.leftovers)));
+        }
+    }
+
+    fn perform<T>(&self, deed: &Deed, work: impl FnOnce() -> Result<T, Error>) -> Option<T> {
+        self.run.perform(self.pid, deed, (self.is_durable, self.may_be_locked), work)
+    }
+}
+
+/// The deliberate mistake that runs are made with, but not what builds their base and not what checks them.
+pub(crate) mod mutants {
+    #[cfg(reftable_mutants)]
+    mod planned {
+        use std::cell::Cell;
+
+        use reftable::mutant::Mutant;
+
+        thread_local! {
+            static PLANNED: Cell<Option<Mutant>> = const { Cell::new(None) };
+        }
+
+        /// Makes the runs of this thread with this mistake from now on.
+        pub(crate) fn plan(mutant: Option<Mutant>) {
+            PLANNED.set(mutant);
+        }
+
+        pub(crate) fn activate() {
+            reftable::mutant::activate(PLANNED.get());
+        }
+
+        pub(crate) fn deactivate() {
+            reftable::mutant::activate(None);
+        }
+    }
+
+    #[cfg(not(reftable_mutants))]
+    mod planned {
+        pub(crate) fn activate() {}
+
+        pub(crate) fn deactivate() {}
+    }
+
+    pub(crate) use planned::*;
+}

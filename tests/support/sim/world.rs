@@ -1,0 +1,472 @@
+//! The directory as processes see it: names, hard links, kernel locks, processes that die. Changes are logged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use reftable::{Bytes, Dir, DirFile, Host, Stamp};
+
+use crate::support::Random;
+
+/// Identifies a file within one world and all crash states of it; unlike its inode number it is never used again.
+pub(crate) type FileId = u64;
+/// A process, by number.
+pub(crate) type Pid = u32;
+pub(crate) type Name = Arc<str>;
+
+/// Boots are this far apart, and so is everything in them.
+const BOOT: Duration = Duration::from_secs(100_000);
+
+/// A file: its bytes, and what `stat` says.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) modified: u128,
+    /// The inode number, which is used again once nothing refers to the file.
+    pub(crate) number: u64,
+}
+
+/// Names and files, as they would be found on a disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tree {
+    pub(crate) names: BTreeMap<Name, FileId>,
+    pub(crate) files: BTreeMap<FileId, File>,
+}
+
+impl Tree {
+    pub(crate) fn read(&self, name: &str) -> Option<&[u8]> {
+        self.names.get(name).map(|file| self.files[file].bytes.as_slice())
+    }
+
+    /// The lines of `tables.list`.
+    pub(crate) fn list(&self) -> Vec<String> {
+        let list = self.read("tables.list").unwrap_or_default();
+        String::from_utf8_lossy(list).lines().map(str::to_owned).collect()
+    }
+}
+
+/// One change of the directory, or of what may be relied upon.
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    Create { name: Name, file: FileId },
+    Write { name: Name, file: FileId, bytes: Arc<Vec<u8>>, from: usize },
+    SyncFile { name: Name, file: FileId },
+    Link { existing: Name, new: Name, file: FileId },
+    Rename { from: Name, to: Name, file: FileId },
+    Remove { name: Name },
+    SyncDir,
+    /// An operation returned `Ok`: what it did counts from now on.
+    Acknowledge { what: String },
+    /// The process was killed.
+    Killed,
+}
+
+/// A logged change, with what a reader may see from here on.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) process: Pid,
+    pub(crate) op: Op,
+    /// The number of the newest state that was acknowledged as durable.
+    pub(crate) acknowledged: usize,
+    /// The number of the newest state that was published.
+    pub(crate) published: usize,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+/// Told the tree after each change of a name; answers with the number of the state it shows.
+type Watcher = Arc<dyn Fn(Pid, &Op) -> usize + Send + Sync>;
+
+/// What is to happen to a process.
+#[derive(Default)]
+struct Process {
+    dead: bool,
+    /// Calls so far, and changes among them.
+    calls: u64,
+    changes: u64,
+    /// Dies in the place of this change.
+    dies_at: Option<u64>,
+    /// Before this call others do this.
+    hook: Option<(u64, Work)>,
+    clock: Duration,
+    random: Option<Random>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tree: Tree,
+    next_file: FileId,
+    /// Open descriptions of each file.
+    open: BTreeMap<FileId, usize>,
+    /// Kernel locks: the file, and the description that has it.
+    locks: BTreeMap<FileId, u64>,
+    next_description: u64,
+    processes: BTreeMap<Pid, Process>,
+    /// Nanoseconds; grows with every change.
+    time: u128,
+    boot: u64,
+    log: Vec<Entry>,
+    acknowledged: usize,
+    published: usize,
+    watcher: Option<Watcher>,
+}
+
+/// The machine that all processes run on.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Mutex<Inner>>);
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    /// A machine in its `boot`th run that finds `tree` on its disk.
+    pub(crate) fn new(tree: Tree, boot: u64) -> World {
+        let next_file = tree.files.keys().next_back().map_or(1, |last| last + 1);
+        let time = BOOT.as_nanos() * u128::from(boot) + 1;
+        World(Arc::new(Mutex::new(Inner { tree, next_file, boot, time, next_description: 1, ..Inner::default() })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A process with a view of the directory.
+    pub(crate) fn process(&self, pid: Pid) -> Arc<SimDir> {
+        self.lock().processes.entry(pid).or_default();
+        Arc::new(SimDir { world: self.clone(), pid })
+    }
+
+    pub(crate) fn tree(&self) -> Tree {
+        self.lock().tree.clone()
+    }
+
+    pub(crate) fn boot(&self) -> u64 {
+        self.lock().boot
+    }
+
+    pub(crate) fn log(&self) -> Vec<Entry> {
+        self.lock().log.clone()
+    }
+
+    pub(crate) fn watch(&self, watcher: Option<Watcher>) {
+        let before = std::mem::replace(&mut self.lock().watcher, watcher);
+        drop(before);
+    }
+
+    /// Lets `work` happen before the `call`th call from now of the process.
+    pub(crate) fn before_call(&self, pid: Pid, call: u64, work: impl FnOnce() + Send + 'static) {
+        let mut inner = self.lock();
+        let process = inner.processes.entry(pid).or_default();
+        process.hook = Some((process.calls + call, Box::new(work)));
+    }
+
+    /// Kills the process in the place of its `change`th change from now.
+    pub(crate) fn kill_at(&self, pid: Pid, change: u64) {
+        let mut inner = self.lock();
+        let process = inner.processes.entry(pid).or_default();
+        process.dies_at = Some(process.changes + change);
+    }
+
+    /// Forgets a hook or a death that has not come; says whether one was left.
+    pub(crate) fn forget_plans(&self, pid: Pid) -> bool {
+        let mut inner = self.lock();
+        let process = inner.processes.entry(pid).or_default();
+        let (hook, death) = (process.hook.take(), process.dies_at.take());
+        drop(inner);
+        hook.is_some() || death.is_some()
+    }
+
+    pub(crate) fn is_dead(&self, pid: Pid) -> bool {
+        self.lock().processes.get(&pid).is_some_and(|process| process.dead)
+    }
+
+    /// Simulated time that the process spent waiting.
+    pub(crate) fn waited(&self, pid: Pid) -> Duration {
+        self.lock().processes.get(&pid).map_or(Duration::ZERO, |process| process.clock)
+    }
+
+    /// What a process did has returned: from now on state `state` is relied upon, if it is durable.
+    pub(crate) fn acknowledge(&self, pid: Pid, what: &str, state: Option<usize>) {
+        let mut inner = self.lock();
+        inner.acknowledged = inner.acknowledged.max(state.unwrap_or(0));
+        inner.note(pid, Op::Acknowledge { what: what.to_owned() });
+    }
+
+    /// Runs one call: lets others go first, dies if it is time, and logs what changed.
+    fn call<T>(
+        &self,
+        pid: Pid,
+        change: bool,
+        operation: impl FnOnce(&mut Inner) -> io::Result<(T, Option<Op>)>,
+    ) -> io::Result<T> {
+        self.let_others_work(pid);
+        let mut inner = self.lock();
+        inner.live(pid, change)?;
+        let (result, op) = operation(&mut inner)?;
+        let Some(op) = op else { return Ok(result) };
+        inner.time += 1_000_000;
+        inner.note(pid, op.clone());
+        let watcher = inner.watcher.clone();
+        drop(inner);
+        if let Some(watcher) = watcher {
+            let published = watcher(pid, &op);
+            let mut inner = self.lock();
+            inner.published = published;
+            inner.log.last_mut().unwrap().published = published;
+        }
+        Ok(result)
+    }
+
+    fn let_others_work(&self, pid: Pid) {
+        let mut inner = self.lock();
+        let process = inner.processes.entry(pid).or_default();
+        let calls = process.calls;
+        let hook = process.hook.take_if(|(call, _)| *call == calls);
+        process.calls += 1;
+        drop(inner);
+        if let Some((_, work)) = hook {
+            work();
+        }
+    }
+}
+
+impl Inner {
+    fn note(&mut self, process: Pid, op: Op) {
+        let (acknowledged, published) = (self.acknowledged, self.published);
+        self.log.push(Entry { process, op, acknowledged, published });
+    }
+
+    /// Fails if the process is dead, or dies now.
+    fn live(&mut self, pid: Pid, change: bool) -> io::Result<()> {
+        let process = self.processes.entry(pid).or_default();
+        if !process.dead && change {
+            process.dead = process.dies_at == Some(process.changes);
+            process.changes += 1;
+            if process.dead {
+                self.locks.retain(|_, description| pid_of(*description) != pid);
+                self.note(pid, Op::Killed);
+            }
+        }
+        if self.processes[&pid].dead { Err(io::Error::other("the process is dead")) } else { Ok(()) }
+    }
+
+    fn find(&self, name: &str) -> io::Result<FileId> {
+        self.tree.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn stamp(&self, id: FileId) -> Stamp {
+        let file = &self.tree.files[&id];
+        let (inode, size, modified) = (file.number, file.bytes.len() as u64, file.modified);
+        Stamp { device: 1, inode, size, modified, is_file: true }
+    }
+
+    /// Forgets files that nothing refers to.
+    fn collect(&mut self) {
+        let named: BTreeSet<FileId> = self.tree.names.values().copied().collect();
+        let open = &self.open;
+        self.tree.files.retain(|id, _| named.contains(id) || open.contains_key(id));
+    }
+
+    /// The smallest inode number that is free: as unfriendly as file systems come.
+    fn free_number(&self) -> u64 {
+        let used: BTreeSet<u64> = self.tree.files.values().map(|file| file.number).collect();
+        (1..).find(|number| !used.contains(number)).unwrap()
+    }
+
+    fn describe(&mut self, pid: Pid, file: FileId) -> u64 {
+        *self.open.entry(file).or_default() += 1;
+        self.next_description += 1;
+        self.next_description << 32 | u64::from(pid)
+    }
+}
+
+fn pid_of(description: u64) -> Pid {
+    description as u32
+}
+
+/// One process's view of the directory.
+#[derive(Debug)]
+pub(crate) struct SimDir {
+    world: World,
+    pid: Pid,
+}
+
+impl SimDir {
+    fn file(&self, (file, description): (FileId, u64), name: &str) -> Box<dyn DirFile> {
+        Box::new(SimFile { world: self.world.clone(), file, description, name: name.into() })
+    }
+}
+
+impl Dir for SimDir {
+    fn path(&self) -> &Path {
+        Path::new("sim")
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let opened = self.world.call(self.pid, false, |inner| {
+            let file = inner.find(name)?;
+            Ok(((file, inner.describe(self.pid, file)), None))
+        })?;
+        Ok(self.file(opened, name))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let created = self.world.call(self.pid, true, |inner| {
+            if inner.tree.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let file = inner.next_file;
+            inner.next_file += 1;
+            let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
+            inner.tree.files.insert(file, File { bytes: Arc::default(), modified, number });
+            inner.tree.names.insert(Arc::clone(&name), file);
+            Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file })))
+        })?;
+        Ok(self.file(created, name))
+    }
+
+    fn stamp(&self, name: &str) -> io::Result<Stamp> {
+        self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.find(name)?), None)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            let file = inner.find(from)?;
+            inner.tree.names.remove(from);
+            inner.tree.names.insert(to.into(), file);
+            inner.collect();
+            Ok(((), Some(Op::Rename { from: from.into(), to: to.into(), file })))
+        })
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            let file = inner.find(existing)?;
+            if inner.tree.names.contains_key(new) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            inner.tree.names.insert(new.into(), file);
+            Ok(((), Some(Op::Link { existing: existing.into(), new: new.into(), file })))
+        })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            inner.find(name)?;
+            inner.tree.names.remove(name);
+            inner.collect();
+            Ok(((), Some(Op::Remove { name: name.into() })))
+        })
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.world.call(self.pid, false, |inner| Ok((inner.tree.names.keys().map(ToString::to_string).collect(), None)))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.world.call(self.pid, true, |_| Ok(((), Some(Op::SyncDir))))
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.world.let_others_work(self.pid);
+        let mut inner = self.world.lock();
+        inner.time += time.as_nanos();
+        inner.processes.entry(self.pid).or_default().clock += time;
+    }
+
+    fn now(&self) -> Duration {
+        self.world.waited(self.pid)
+    }
+
+    fn random(&self) -> u64 {
+        let mut inner = self.world.lock();
+        let seed = inner.boot << 32 | u64::from(self.pid);
+        inner.processes.entry(self.pid).or_default().random.get_or_insert(Random(seed)).next()
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn host(&self) -> Host {
+        let boot = self.world.boot();
+        let booted = Some(BOOT.as_nanos() * u128::from(boot));
+        Host { boot: Some(format!("boot-{boot}")), machine: Some("machine".to_owned()), booted }
+    }
+
+    fn process_id(&self) -> u32 {
+        self.pid
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    world: World,
+    file: FileId,
+    description: u64,
+    name: Name,
+}
+
+impl SimFile {
+    fn pid(&self) -> Pid {
+        pid_of(self.description)
+    }
+}
+
+impl DirFile for SimFile {
+    fn contents(&self) -> io::Result<Bytes> {
+        let bytes = self
+            .world
+            .call(self.pid(), false, |inner| Ok((Arc::clone(&inner.tree.files[&self.file].bytes), None)))?;
+        Ok(bytes.to_vec().into())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.world.call(self.pid(), true, |inner| {
+            let time = inner.time;
+            let file = inner.tree.files.get_mut(&self.file).unwrap();
+            let from = file.bytes.len();
+            let whole = Arc::new([file.bytes.as_slice(), bytes].concat());
+            (file.bytes, file.modified) = (Arc::clone(&whole), time);
+            Ok(((), Some(Op::Write { name: Arc::clone(&self.name), file: self.file, bytes: whole, from })))
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let op = Op::SyncFile { name: Arc::clone(&self.name), file: self.file };
+        self.world.call(self.pid(), true, |_| Ok(((), Some(op))))
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.world.call(self.pid(), false, |inner| Ok((inner.stamp(self.file), None)))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.world.call(self.pid(), false, |inner| {
+            let holder = *inner.locks.entry(self.file).or_insert(self.description);
+            Ok((holder == self.description, None))
+        })
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut inner = self.world.lock();
+        if inner.locks.get(&self.file) == Some(&self.description) {
+            inner.locks.remove(&self.file);
+        }
+        let left = inner.open.get_mut(&self.file).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            inner.open.remove(&self.file);
+            inner.collect();
+        }
+    }
+}
