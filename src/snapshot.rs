@@ -243,7 +243,7 @@ impl Refs {
             return Ok(None);
         }
         let record = merge.view();
-        if !record.name.starts_with(&self.prefix) {
+        if !self.prefix.is_empty() && !record.name.starts_with(&self.prefix) {
             return Ok(None);
         }
         Ok(record.target.map(|target| RefView { name: record.name, update_index: record.update_index, target }))

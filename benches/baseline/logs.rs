@@ -70,7 +70,7 @@ fn compact(bench: &Bench, workload: &str, tables: &[std::ops::RangeInclusive<u64
         remove(&dir);
         time
     });
-    bench.report(workload, time.as_secs_f64(), "s");
+    bench.report_time(workload, time, 1.0, "s");
 }
 
 /// Writes one table for each range of update indexes, and the list.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 /// What was asked for on the command line and in the environment.
 pub(crate) struct Bench {
     filters: Vec<String>,
@@ -34,36 +36,68 @@ impl Bench {
         tempfile::Builder::new().prefix("b").tempdir_in(self.root.path()).unwrap().keep()
     }
 
+    fn is_asked(&self, workload: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| workload.starts_with(filter.as_str()))
+    }
+
     /// Prints a result if it was asked for.
     pub(crate) fn report(&self, workload: &str, value: f64, unit: &str) {
-        let asked = self.filters.is_empty() || self.filters.iter().any(|filter| workload.starts_with(filter.as_str()));
-        if asked {
-            let rounded = (value * 1000.0).round() / 1000.0;
-            println!("{}", serde_json::json!({ "workload": workload, "value": rounded, "unit": unit }));
+        if self.is_asked(workload) {
+            println!("{}", json!({ "workload": workload, "value": rounded(value), "unit": unit }));
+        }
+    }
+
+    /// Prints a time if it was asked for, and beside it the processor's, which other work on the machine hardly disturbs.
+    pub(crate) fn report_time(&self, workload: &str, time: Time, scale: f64, unit: &str) {
+        if self.is_asked(workload) {
+            let (value, cpu) = (rounded(time.wall.as_secs_f64() * scale), rounded(time.cpu.as_secs_f64() * scale));
+            println!("{}", json!({ "workload": workload, "value": value, "unit": unit, "cpu": cpu }));
         }
     }
 
     /// Runs `work` [`Self::repetitions`] times and returns the median.
-    pub(crate) fn median(&self, mut work: impl FnMut() -> Duration) -> Duration {
-        let mut times: Vec<Duration> = (0..self.repetitions).map(|_| work()).collect();
-        times.sort_unstable();
-        times[times.len() / 2]
+    pub(crate) fn median(&self, mut work: impl FnMut() -> Time) -> Time {
+        let times: Vec<Time> = (0..self.repetitions).map(|_| work()).collect();
+        let middle = |pick: fn(&Time) -> Duration| {
+            let mut sorted: Vec<Duration> = times.iter().map(pick).collect();
+            sorted.sort_unstable();
+            sorted[sorted.len() / 2]
+        };
+        Time { wall: middle(|time| time.wall), cpu: middle(|time| time.cpu) }
     }
 
     /// Times `work` and reports nanoseconds for each of `count`.
     pub(crate) fn each(&self, workload: &str, count: usize, unit: &str, mut work: impl FnMut()) {
         if self.wants(workload) {
             let time = self.median(|| timed(&mut work));
-            self.report(workload, time.as_nanos() as f64 / count as f64, unit);
+            self.report_time(workload, time, 1e9 / count as f64, unit);
         }
     }
 }
 
 /// How long `work` takes. The function's name is what callgrind is told to look for.
-pub(crate) fn timed(mut work: impl FnMut()) -> Duration {
-    let start = Instant::now();
+pub(crate) fn timed(mut work: impl FnMut()) -> Time {
+    let (start, cpu) = (Instant::now(), cpu_time());
     baseline_measured(&mut work);
-    start.elapsed()
+    Time { wall: start.elapsed(), cpu: cpu_time().saturating_sub(cpu) }
+}
+
+/// How long something took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Time {
+    pub(crate) wall: Duration,
+    /// Of this thread, kernel included.
+    pub(crate) cpu: Duration,
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// The processor's time of this thread, from `/proc`; zero where there is none.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0))
 }
 
 #[inline(never)]

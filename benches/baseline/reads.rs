@@ -97,7 +97,7 @@ fn compact(bench: &Bench, workload: &str, data: &Data, write: &WriteOptions) {
         let dir = bench.dir();
         data.make_st10(&dir, write);
         let stack = Stack::open(&dir, options().write(write.clone())).unwrap();
-        let mut time = std::time::Duration::ZERO;
+        let mut time = crate::measure::Time::default();
         let used = peak_megabytes(|| {
             time = timed(|| {
                 stack.compact(Compact::all()).unwrap().unwrap();
@@ -107,7 +107,7 @@ fn compact(bench: &Bench, workload: &str, data: &Data, write: &WriteOptions) {
         remove(&dir);
         time
     });
-    bench.report(workload, time.as_secs_f64(), "s");
+    bench.report_time(workload, time, 1.0, "s");
     bench.report(&format!("{workload}/peak"), peak, "MB, mapped pages included");
 }
 

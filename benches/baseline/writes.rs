@@ -40,7 +40,7 @@ fn write(bench: &Bench, workload: &str, data: &Data, index: bool) {
     };
     let peak = peak_megabytes(&mut work);
     let time = bench.median(|| timed(&mut work));
-    bench.report(workload, time.as_secs_f64(), "s");
+    bench.report_time(workload, time, 1.0, "s");
     bench.report(&format!("{workload}/peak"), peak, "MB over the input");
     bench.report(&format!("{workload}/bytes"), bytes as f64, "bytes");
     remove(&dir);

@@ -140,6 +140,10 @@ impl ModelDir {
     /// A call that others can tell the time of.
     fn point<T>(&self, points: &[usize], operation: impl FnOnce(&mut Files) -> io::Result<T>) -> io::Result<T> {
         self.process.check()?;
+        // A model that failed is being torn down: nothing may run any more.
+        if std::thread::panicking() {
+            return Err(died());
+        }
         if self.process.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.process.dies_at.load(Ordering::Relaxed) {
             self.die();
             return Err(died());

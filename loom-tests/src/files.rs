@@ -177,9 +177,7 @@ impl Files {
     /// Whether a lock that is this file is held by this process: it made the file, or has the kernel's lock on it.
     fn has(&self, process: u64, inode: u64) -> bool {
         let about = self.inodes.get(&inode);
-        about.is_some_and(|about| {
-            about.creator == process || about.locked.is_some_and(|(holder, _)| holder == process)
-        })
+        about.is_some_and(|about| about.creator == process || about.locked.is_some_and(|(holder, _)| holder == process))
     }
 
     fn listed(&self) -> Vec<String> {

@@ -100,5 +100,7 @@ fn mutants_are_caught() {
     use reftable::mutant::Mutant;
     for mutant in [Mutant::PublishBeforeTable, Mutant::AcknowledgeBeforeRename] {
         loom_tests::catches(mutant, || explore("mutant", 3, || model(Flaw::None, AutoCompact::Off, false)));
+        loom_tests::catches(mutant, || explore("mutant", 3, || model(Flaw::None, AutoCompact::Geometric(2), false)));
+        loom_tests::catches(mutant, || explore("mutant", 3, first));
     }
 }

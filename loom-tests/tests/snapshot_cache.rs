@@ -97,7 +97,7 @@ fn two_threads_commit_through_one_handle() {
 }
 
 #[test]
-#[should_panic(expected = "")]
+#[should_panic(expected = "what was acknowledged is there")]
 fn control_inodes_used_again_while_open_are_caught() {
     explore("control: inodes used again while open", 3, || {
         model(Flaw::InodesReusedWhileOpen, AutoCompact::Geometric(2), 3);

@@ -24,7 +24,10 @@ fn committer_dies(call: u32, flaw: Flaw, healing: bool, compact: AutoCompact) ->
     });
     set(&living, NAMES[1], 1, 3).expect("the dead hold nobody up");
     let first = read(&living, &NAMES);
-    assert!(first == [1, 3] || first == [2, 3], "the commit of one is there, that of the other whole or not: {first:?}");
+    assert!(
+        first == [1, 3] || first == [2, 3],
+        "the commit of one is there, that of the other whole or not: {first:?}"
+    );
     let outcome = committer.join().expect("the committer ends");
     let last = read(&living, &NAMES);
     assert!(last == first || (first == [1, 3] && last == [2, 3]), "{last:?} came after {first:?}");
@@ -77,13 +80,13 @@ fn a_dying_compactor_holds_nobody_up() {
 }
 
 #[test]
-#[should_panic(expected = "the dead hold nobody up")]
+#[should_panic(expected = "goes through without help")]
 fn control_plain_lock_files_are_caught() {
     explore_deaths("control: plain lock files", 1, |call| committer_dies(call, Flaw::None, false, AutoCompact::Off));
 }
 
 #[test]
-#[should_panic(expected = "the dead hold nobody up")]
+#[should_panic(expected = "nothing is left of the dead")]
 fn control_kernel_locks_that_outlive_their_owner_are_caught() {
     explore_deaths("control: kernel locks that outlive their owner", 1, |call| {
         committer_dies(call, Flaw::LocksOutliveTheirOwner, true, AutoCompact::Off)
@@ -99,6 +102,9 @@ fn mutants_are_caught() {
             explore_deaths("mutant", 3, |call| committer_dies(call, Flaw::None, true, AutoCompact::Off));
         });
     }
+    loom_tests::catches(Mutant::BreakLockUnasked, || {
+        explore_deaths("mutant", 2, |call| committer_dies(call, Flaw::None, true, AutoCompact::Geometric(2)));
+    });
     loom_tests::catches(Mutant::DeleteInputsEarly, || {
         explore_deaths("mutant", 2, |call| compactor_dies(call, Flaw::None));
     });

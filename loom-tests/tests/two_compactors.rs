@@ -66,7 +66,7 @@ fn they_compact_above_each_other() {
 }
 
 #[test]
-#[should_panic(expected = "process")]
+#[should_panic(expected = "entity not found")]
 fn control_kernel_locks_for_all_are_caught() {
     explore("control: kernel locks for all", 3, || all(Flaw::LocksForAll));
 }

@@ -28,6 +28,8 @@ pub(crate) struct BlockWriter {
     last_key: Vec<u8>,
     entries: usize,
     deflated: Vec<u8>,
+    /// Made for the first log block, then used again: its tables are large.
+    stream: Option<Compress>,
 }
 
 impl BlockWriter {
@@ -42,6 +44,7 @@ impl BlockWriter {
             last_key: Vec::new(),
             entries: 0,
             deflated: Vec::new(),
+            stream: None,
         }
     }
 
@@ -117,7 +120,8 @@ impl BlockWriter {
         self.deflated.extend_from_slice(head);
         // Stored blocks bound the growth: 5 bytes for each 16 KiB, and the frame.
         self.deflated.reserve(body.len() + body.len() / 1024 + 64);
-        let mut stream = Compress::new(Compression::best(), true);
+        let stream = self.stream.get_or_insert_with(|| Compress::new(Compression::best(), true));
+        stream.reset();
         match stream.compress_vec(body, &mut self.deflated, FlushCompress::Finish) {
             Ok(Status::StreamEnd) => Ok(&self.deflated),
             _ => Err(Error::invalid("a log block could not be deflated")),

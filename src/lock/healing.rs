@@ -18,6 +18,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::exclusive::is_file;
 use super::marker::{MAX_LEN, Marker};
@@ -32,8 +33,9 @@ use crate::sync::{Mutex, ThreadId, this_thread};
 /// How often the owner file is made again if somebody keeps removing it.
 const MAX_ATTEMPTS: usize = 8;
 
-/// A waiter looks whether the owner lives once in so many polls: about every ten milliseconds.
-const LOOK_EVERY: u32 = 8;
+/// A waiter looks whether the owner lives this often, not at every poll. Short, so that it serves one wait and not the
+/// next: an owner may die between two of them.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The locks of this library. Where hard links or kernel locks do not work, falls back to [`ExclusiveFile`].
 #[derive(Debug)]
@@ -62,8 +64,8 @@ struct State {
 struct Seen {
     stamp: Stamp,
     process: u32,
-    /// How often we have not looked again since.
-    passed: u32,
+    /// When that was, by [`Dir::now`].
+    at: Duration,
 }
 
 impl HealingLocks {
@@ -146,18 +148,17 @@ impl HealingLocks {
         Ok(Attempt::Busy(Holder::Gone))
     }
 
-    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of six calls a poll. Its owner
-    /// may have died since, so look again now and then.
+    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of six calls a poll.
     fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<u32> {
         // Most locks are taken at once; nothing was seen of them.
         if self.state.lock().alive.is_empty() {
             return None;
         }
-        let there = dir.stamp(name).ok();
+        let (there, now) = (dir.stamp(name).ok(), dir.now());
         let mut state = self.state.lock();
-        let seen = state.alive.get_mut(name)?;
-        if there.is_some_and(|there| there.is_same_file(&seen.stamp)) && seen.passed < LOOK_EVERY {
-            seen.passed += 1;
+        let seen = state.alive.get(name)?;
+        let is_recent = now.saturating_sub(seen.at) < LOOK_EVERY;
+        if is_recent && there.is_some_and(|there| there.is_same_file(&seen.stamp)) {
             return Some(seen.process);
         }
         state.alive.remove(name);
@@ -207,7 +208,7 @@ impl HealingLocks {
             return Ok(Attempt::Busy(Holder::Elsewhere));
         }
         let Some(file) = self.inherit(file, &stamp)? else {
-            let seen = Seen { stamp, process: marker.process, passed: 0 };
+            let seen = Seen { stamp, process: marker.process, at: dir.now() };
             self.state.lock().alive.insert(name.to_owned(), seen);
             return Ok(Attempt::Busy(Holder::Alive(marker.process)));
         };

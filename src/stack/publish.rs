@@ -108,22 +108,28 @@ impl Shared {
 
     /// Creates an empty list if there is none, so that there never is a table without a list: that is what readers
     /// take for damage.
+    ///
+    /// A list that is there may have been made by somebody who died before the directory was synced. To see it is
+    /// not enough: a loss of power could take it and leave the table. So the directory is synced in any case.
     pub(crate) fn create_list(&self, lock: &dyn Lock) -> Result<()> {
         match self.dir.stamp(LIST) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(lock)?,
             Err(error) => return Err(self.io("cannot examine the table list", LIST, error)),
         }
+        if self.options.durability == Durability::Full {
+            self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))?;
+        }
+        Ok(())
+    }
+
+    fn put_empty_list(&self, lock: &dyn Lock) -> Result<()> {
         let list = Scratch::temporary(&self.dir)?;
         if self.options.durability != Durability::Off {
             list.sync()?;
         }
         self.check_lock(lock)?;
-        self.replace_list(list)?;
-        if self.options.durability == Durability::Full {
-            self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))?;
-        }
-        Ok(())
+        self.replace_list(list)
     }
 
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a commit that is

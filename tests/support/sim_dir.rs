@@ -1,11 +1,11 @@
 //! A directory in memory that can be killed and lose power, and the machine that tries every way in which it may.
 //!
-//! * [`world`]: the directory as processes see it; everything that changes it is logged.
+//! * [`world`] and [`dir`]: the directory as processes see it; everything that changes it is logged.
 //! * [`run`]: runs a scenario, and says after every change what a reader must see.
 //! * [`persist`]: which trees may be found after a crash behind a given change.
 //! * [`check`]: reopens such a tree and checks the claims.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
-//! * [`scenarios`]: what the processes do; [`git`]: git's own protocol, as a control.
+//! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
 
 #![allow(dead_code, reason = "every test file uses its own part of this")]
 #![allow(
@@ -19,6 +19,8 @@
 
 #[path = "sim/check.rs"]
 pub(crate) mod check;
+#[path = "sim/dir.rs"]
+pub(crate) mod dir;
 #[path = "sim/engine.rs"]
 pub(crate) mod engine;
 #[path = "sim/git.rs"]
@@ -29,6 +31,8 @@ pub(crate) mod persist;
 pub(crate) mod run;
 #[path = "sim/scenarios.rs"]
 pub(crate) mod scenarios;
+#[path = "sim/stage.rs"]
+mod stage;
 #[path = "sim/story.rs"]
 pub(crate) mod story;
 #[path = "sim/world.rs"]

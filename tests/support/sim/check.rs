@@ -5,7 +5,8 @@
 //! * C: expected values hold for the next commit.
 //! * D: the next update index is beyond those that were seen.
 //! * E: the next commit and compaction complete without help and without waiting; `verify` finds nothing.
-//! * F: after the compaction nothing unlisted is left, except what live processes hold.
+//! * F: after the compaction nothing unlisted is left, except what live processes hold. Tables with update indexes beyond
+//!   the store's may stay, but only until the store has caught up with them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use std::time::Duration;
 use reftable::table::WriteOptions;
 use reftable::{Compact, Error, Expect, HashKind, HealingLocks, Log, Options, Ref, Snapshot, Stack, Target};
 
-use super::world::{Pid, SimDir, Tree, World};
+use super::dir::SimDir;
+use super::world::{Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 
@@ -109,7 +111,7 @@ pub(crate) fn read(tree: Tree) -> Result<Seen, Error> {
 }
 
 /// Checks a tree in which any of the states `allowed`, oldest first, may be found.
-pub(crate) fn reopen(tree: &Tree, boot: u64, allowed: &[State]) -> Result<(), Broken> {
+pub(crate) fn reopen(tree: &Tree, boot: u64, allowed: &[State]) -> Result<Cleaned, Broken> {
     let world = World::new(tree.clone(), boot);
     let dir = world.process(FINDER);
     let stack = open(&dir, options()).map_err(|error| broken('B', format!("the store cannot be opened: {error}")))?;
@@ -136,8 +138,40 @@ pub(crate) fn reopen(tree: &Tree, boot: u64, allowed: &[State]) -> Result<(), Br
     if waited > PATIENCE {
         return Err(broken('E', format!("had to wait {waited:?}")));
     }
+    let state = catch_up(&world, &stack, state)?;
     drop(stack);
-    nothing_is_left(&world.tree())
+    nothing_is_left(&world.tree())?;
+    Ok(state)
+}
+
+/// Tables beyond the store's update index are left alone: commits until there are none, and compacts once more.
+fn catch_up(world: &World, stack: &Stack, state: &State) -> Result<Cleaned, Broken> {
+    let beyond = |index: u64| world.tree().names.keys().any(|name| max_of(name).is_some_and(|max| max > index));
+    let mut index = state.after.update_index;
+    if !beyond(index) {
+        return Ok(Cleaned::AtOnce);
+    }
+    let failed = |error: Error| broken('E', format!("a later operation failed: {error}"));
+    while beyond(index) && index < state.after.update_index + 64 {
+        let mut tx = stack.transaction();
+        tx.set("refs/heads/later", Expect::Any, support::id(HashKind::Sha1, index));
+        index = tx.commit().map_err(failed)?.update_index;
+    }
+    stack.compact(Compact::all()).map_err(failed)?;
+    Ok(Cleaned::Later)
+}
+
+/// The largest update index of a table, by its name.
+fn max_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".ref")?.split('-').nth(1)?.strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// When the last of what the dead had left was gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cleaned {
+    AtOnce,
+    Later,
 }
 
 fn look(stack: &Stack, claim: char) -> Result<Seen, Broken> {

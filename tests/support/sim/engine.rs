@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use super::check::{self, Broken, State};
+use super::check::{self, Broken, Cleaned, State};
 use super::persist::{Choices, Disk, Model};
 use super::run::{GIT, Recording};
 use super::story::Crash;
@@ -31,7 +31,7 @@ impl Effort {
         if std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1") {
             Effort { samples: 20_000, most_states: usize::MAX, most_violations: 10 }
         } else {
-            Effort { samples: 400, most_states: 30_000, most_violations: 10 }
+            Effort { samples: 400, most_states: 20_000, most_violations: 10 }
         }
     }
 }
@@ -57,6 +57,8 @@ pub(crate) struct Tally {
     /// Choices, and distinct trees with what was expected of them.
     pub(crate) choices: usize,
     pub(crate) states: usize,
+    /// States in which a table was left until the store had caught up with its update index.
+    pub(crate) late: usize,
     pub(crate) time: Duration,
     pub(crate) violations: Vec<Violation>,
 }
@@ -64,6 +66,12 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn shortest(&self) -> Option<&Violation> {
         self.violations.iter().min_by_key(|violation| violation.length)
+    }
+
+    /// The shortest of those that break one of these claims.
+    pub(crate) fn shortest_of(&self, claims: &str) -> Option<&Violation> {
+        let broken = self.violations.iter().filter(|violation| claims.contains(violation.claim));
+        broken.min_by_key(|violation| violation.length)
     }
 }
 
@@ -107,9 +115,8 @@ impl<'a> Engine<'a> {
                 return;
             }
             let (log, rest) = recording.log.split_at(instant);
-            // Nothing can be told of what is lost while nobody relies upon it.
             let acknowledged = log.last().map_or(0, |last| last.acknowledged);
-            if self.model == Model::Kill || acknowledged >= recording.least_acknowledged {
+            if acknowledged >= recording.least_acknowledged {
                 self.crash(&disk, log, &recording.history);
             }
             if let Some(entry) = rest.first() {
@@ -125,7 +132,12 @@ impl<'a> Engine<'a> {
             let mut disk = Disk::synced(&recording.base);
             log.iter().enumerate().for_each(|(number, entry)| disk.apply(number, &entry.op));
             let choices = disk.choices(Model::Kill);
-            self.report(&choices, &[], log, &Broken { claim: *claim, message: format!("nobody is killed yet: {message}") });
+            self.report(
+                &choices,
+                &[],
+                log,
+                &Broken { claim: *claim, message: format!("nobody is killed yet: {message}") },
+            );
         }
     }
 
@@ -144,6 +156,7 @@ impl<'a> Engine<'a> {
         let choices = disk.choices(self.model);
         let radices = choices.radices();
         let count = radices.iter().try_fold(1usize, |all, radix| all.checked_mul(*radix)).unwrap_or(usize::MAX);
+        let (samples, mut random) = (self.effort.samples, self.random.clone());
         let mut visit = |digits: &[usize]| {
             self.tally.choices += 1;
             let hash = choices.hash(digits) ^ expectation.rotate_left(1);
@@ -151,15 +164,16 @@ impl<'a> Engine<'a> {
                 return;
             }
             let boot = if self.model == Model::Kill { 1 } else { 2 };
-            if let Err(found) = check::reopen(&choices.tree(digits), boot, allowed) {
-                self.report(&choices, digits, log, &found);
+            match check::reopen(&choices.tree(digits), boot, allowed) {
+                Ok(Cleaned::AtOnce) => {}
+                Ok(Cleaned::Later) => self.tally.late += 1,
+                Err(found) => self.report(&choices, digits, log, &found),
             }
         };
         if count <= EXHAUSTIVE {
             enumerate(&radices, &mut visit);
         } else {
-            let mut random = self.random.clone();
-            sample(&radices, self.effort.samples, &mut random, &mut visit);
+            sample(&radices, samples, &mut random, &mut visit);
             self.random = random;
             self.tally.sampled += 1;
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use reftable::table::{TableWriter, WriteOptions};
 use reftable::{Dir, DirFile, Error, HashKind, LogRecordView, RefRecordView};
 
+use super::dir::SimDir;
 use super::run::{Deed, Run};
-use super::world::{Pid, SimDir, World};
+use super::world::{Pid, World};
 use crate::support::model::{Change, Model};
 
 /// git's setting `core.fsync`, as far as references go.

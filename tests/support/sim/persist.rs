@@ -76,7 +76,7 @@ impl Disk {
         Disk { names, files, order: Vec::new() }
     }
 
-    /// Follows the log. `live` is the tree as it is written after this change.
+    /// Follows the log.
     pub(crate) fn apply(&mut self, number: usize, op: &Op) {
         match op {
             Op::Create { name, file } => {
@@ -133,7 +133,8 @@ impl Disk {
 
     /// The choices that a crash has under a model.
     pub(crate) fn choices(&self, model: Model) -> Choices<'_> {
-        let mut choices = Choices { disk: self, names: Vec::new(), prefix: None, files: Vec::new(), whole: BTreeMap::new() };
+        let mut choices =
+            Choices { disk: self, names: Vec::new(), prefix: None, files: Vec::new(), whole: BTreeMap::new() };
         match model {
             Model::Kill => {}
             Model::OnlySynced => {

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use reftable::{Compact, Durability, Error, ErrorKind, Expiry, Options, Snapshot, Stack};
 
 use super::check::{self, Broken, Seen, State, broken};
-use super::world::{Entry, Op, Pid, SimDir, Tree, World};
+use super::dir::SimDir;
+use super::world::{Entry, Op, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 
@@ -24,7 +25,7 @@ pub(crate) struct Recording {
     pub(crate) history: Vec<State>,
     /// What went wrong without any loss of power, and after how many changes.
     pub(crate) broken: Vec<(usize, Broken)>,
-    /// Power is lost only where at least this state was acknowledged.
+    /// Crashes come only where at least this state was acknowledged: of what is lost before, nothing can be said.
     pub(crate) least_acknowledged: usize,
 }
 

@@ -24,7 +24,8 @@ impl Crash<'_> {
             let fate = self.fate(number, &entry.op);
             let _ = writeln!(story, "{:>5}. {} {}{fate}", number + 1, (self.names)(entry.process), deed(&entry.op));
         }
-        let _ = writeln!(story, "       {}", if self.model == Model::Kill { "all are killed" } else { "power is lost" });
+        let _ =
+            writeln!(story, "       {}", if self.model == Model::Kill { "all are killed" } else { "power is lost" });
         let _ = writeln!(story, "       left:{}", listing(self.tree));
         let _ = writeln!(story, "    => {}", self.finding);
         story

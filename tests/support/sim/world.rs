@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Host, Stamp};
+use reftable::Stamp;
 
+use super::dir::SimDir;
 use crate::support::Random;
 
 /// Identifies a file within one world and all crash states of it; unlike its inode number it is never used again.
@@ -18,7 +18,7 @@ pub(crate) type Pid = u32;
 pub(crate) type Name = Arc<str>;
 
 /// Boots are this far apart, and so is everything in them.
-const BOOT: Duration = Duration::from_secs(100_000);
+pub(super) const BOOT: Duration = Duration::from_secs(100_000);
 
 /// A file: its bytes, and what `stat` says.
 #[derive(Debug, Clone)]
@@ -51,15 +51,38 @@ impl Tree {
 /// One change of the directory, or of what may be relied upon.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Create { name: Name, file: FileId },
-    Write { name: Name, file: FileId, bytes: Arc<Vec<u8>>, from: usize },
-    SyncFile { name: Name, file: FileId },
-    Link { existing: Name, new: Name, file: FileId },
-    Rename { from: Name, to: Name, file: FileId },
-    Remove { name: Name },
+    Create {
+        name: Name,
+        file: FileId,
+    },
+    Write {
+        name: Name,
+        file: FileId,
+        bytes: Arc<Vec<u8>>,
+        from: usize,
+    },
+    SyncFile {
+        name: Name,
+        file: FileId,
+    },
+    Link {
+        existing: Name,
+        new: Name,
+        file: FileId,
+    },
+    Rename {
+        from: Name,
+        to: Name,
+        file: FileId,
+    },
+    Remove {
+        name: Name,
+    },
     SyncDir,
     /// An operation returned `Ok`: what it did counts from now on.
-    Acknowledge { what: String },
+    Acknowledge {
+        what: String,
+    },
     /// The process was killed.
     Killed,
 }
@@ -81,7 +104,7 @@ type Watcher = Arc<dyn Fn(Pid, &Op) -> usize + Send + Sync>;
 
 /// What is to happen to a process.
 #[derive(Default)]
-struct Process {
+pub(super) struct Process {
     dead: bool,
     /// Calls so far, and changes among them.
     calls: u64,
@@ -90,23 +113,23 @@ struct Process {
     dies_at: Option<u64>,
     /// Before this call others do this.
     hook: Option<(u64, Work)>,
-    clock: Duration,
-    random: Option<Random>,
+    pub(super) clock: Duration,
+    pub(super) random: Option<Random>,
 }
 
 #[derive(Default)]
-struct Inner {
-    tree: Tree,
-    next_file: FileId,
+pub(super) struct Inner {
+    pub(super) tree: Tree,
+    pub(super) next_file: FileId,
     /// Open descriptions of each file.
-    open: BTreeMap<FileId, usize>,
+    pub(super) open: BTreeMap<FileId, usize>,
     /// Kernel locks: the file, and the description that has it.
-    locks: BTreeMap<FileId, u64>,
+    pub(super) locks: BTreeMap<FileId, u64>,
     next_description: u64,
-    processes: BTreeMap<Pid, Process>,
+    pub(super) processes: BTreeMap<Pid, Process>,
     /// Nanoseconds; grows with every change.
-    time: u128,
-    boot: u64,
+    pub(super) time: u128,
+    pub(super) boot: u64,
     log: Vec<Entry>,
     acknowledged: usize,
     published: usize,
@@ -131,14 +154,14 @@ impl World {
         World(Arc::new(Mutex::new(Inner { tree, next_file, boot, time, next_description: 1, ..Inner::default() })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// A process with a view of the directory.
     pub(crate) fn process(&self, pid: Pid) -> Arc<SimDir> {
         self.lock().processes.entry(pid).or_default();
-        Arc::new(SimDir { world: self.clone(), pid })
+        SimDir::new(self, pid)
     }
 
     pub(crate) fn tree(&self) -> Tree {
@@ -198,7 +221,7 @@ impl World {
     }
 
     /// Runs one call: lets others go first, dies if it is time, and logs what changed.
-    fn call<T>(
+    pub(super) fn call<T>(
         &self,
         pid: Pid,
         change: bool,
@@ -222,7 +245,7 @@ impl World {
         Ok(result)
     }
 
-    fn let_others_work(&self, pid: Pid) {
+    pub(super) fn let_others_work(&self, pid: Pid) {
         let mut inner = self.lock();
         let process = inner.processes.entry(pid).or_default();
         let calls = process.calls;
@@ -245,7 +268,7 @@ impl Inner {
     fn live(&mut self, pid: Pid, change: bool) -> io::Result<()> {
         let process = self.processes.entry(pid).or_default();
         if !process.dead && change {
-            process.dead = process.dies_at == Some(process.changes);
+            process.dead = process.dies_at.take_if(|change| *change == process.changes).is_some();
             process.changes += 1;
             if process.dead {
                 self.locks.retain(|_, description| pid_of(*description) != pid);
@@ -255,218 +278,36 @@ impl Inner {
         if self.processes[&pid].dead { Err(io::Error::other("the process is dead")) } else { Ok(()) }
     }
 
-    fn find(&self, name: &str) -> io::Result<FileId> {
+    pub(super) fn find(&self, name: &str) -> io::Result<FileId> {
         self.tree.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn stamp(&self, id: FileId) -> Stamp {
+    pub(super) fn stamp(&self, id: FileId) -> Stamp {
         let file = &self.tree.files[&id];
         let (inode, size, modified) = (file.number, file.bytes.len() as u64, file.modified);
         Stamp { device: 1, inode, size, modified, is_file: true }
     }
 
     /// Forgets files that nothing refers to.
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         let named: BTreeSet<FileId> = self.tree.names.values().copied().collect();
         let open = &self.open;
         self.tree.files.retain(|id, _| named.contains(id) || open.contains_key(id));
     }
 
     /// The smallest inode number that is free: as unfriendly as file systems come.
-    fn free_number(&self) -> u64 {
+    pub(super) fn free_number(&self) -> u64 {
         let used: BTreeSet<u64> = self.tree.files.values().map(|file| file.number).collect();
         (1..).find(|number| !used.contains(number)).unwrap()
     }
 
-    fn describe(&mut self, pid: Pid, file: FileId) -> u64 {
+    pub(super) fn describe(&mut self, pid: Pid, file: FileId) -> u64 {
         *self.open.entry(file).or_default() += 1;
         self.next_description += 1;
         self.next_description << 32 | u64::from(pid)
     }
 }
 
-fn pid_of(description: u64) -> Pid {
+pub(super) fn pid_of(description: u64) -> Pid {
     description as u32
-}
-
-/// One process's view of the directory.
-#[derive(Debug)]
-pub(crate) struct SimDir {
-    world: World,
-    pid: Pid,
-}
-
-impl SimDir {
-    fn file(&self, (file, description): (FileId, u64), name: &str) -> Box<dyn DirFile> {
-        Box::new(SimFile { world: self.world.clone(), file, description, name: name.into() })
-    }
-}
-
-impl Dir for SimDir {
-    fn path(&self) -> &Path {
-        Path::new("sim")
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let opened = self.world.call(self.pid, false, |inner| {
-            let file = inner.find(name)?;
-            Ok(((file, inner.describe(self.pid, file)), None))
-        })?;
-        Ok(self.file(opened, name))
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let created = self.world.call(self.pid, true, |inner| {
-            if inner.tree.names.contains_key(name) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            let file = inner.next_file;
-            inner.next_file += 1;
-            let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
-            inner.tree.files.insert(file, File { bytes: Arc::default(), modified, number });
-            inner.tree.names.insert(Arc::clone(&name), file);
-            Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file })))
-        })?;
-        Ok(self.file(created, name))
-    }
-
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.find(name)?), None)))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.world.call(self.pid, true, |inner| {
-            let file = inner.find(from)?;
-            inner.tree.names.remove(from);
-            inner.tree.names.insert(to.into(), file);
-            inner.collect();
-            Ok(((), Some(Op::Rename { from: from.into(), to: to.into(), file })))
-        })
-    }
-
-    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
-        self.world.call(self.pid, true, |inner| {
-            let file = inner.find(existing)?;
-            if inner.tree.names.contains_key(new) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            inner.tree.names.insert(new.into(), file);
-            Ok(((), Some(Op::Link { existing: existing.into(), new: new.into(), file })))
-        })
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.world.call(self.pid, true, |inner| {
-            inner.find(name)?;
-            inner.tree.names.remove(name);
-            inner.collect();
-            Ok(((), Some(Op::Remove { name: name.into() })))
-        })
-    }
-
-    fn names(&self) -> io::Result<Vec<String>> {
-        self.world.call(self.pid, false, |inner| Ok((inner.tree.names.keys().map(ToString::to_string).collect(), None)))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.world.call(self.pid, true, |_| Ok(((), Some(Op::SyncDir))))
-    }
-
-    fn sleep(&self, time: Duration) {
-        self.world.let_others_work(self.pid);
-        let mut inner = self.world.lock();
-        inner.time += time.as_nanos();
-        inner.processes.entry(self.pid).or_default().clock += time;
-    }
-
-    fn now(&self) -> Duration {
-        self.world.waited(self.pid)
-    }
-
-    fn random(&self) -> u64 {
-        let mut inner = self.world.lock();
-        let seed = inner.boot << 32 | u64::from(self.pid);
-        inner.processes.entry(self.pid).or_default().random.get_or_insert(Random(seed)).next()
-    }
-
-    fn is_local(&self) -> bool {
-        true
-    }
-
-    fn host(&self) -> Host {
-        let boot = self.world.boot();
-        let booted = Some(BOOT.as_nanos() * u128::from(boot));
-        Host { boot: Some(format!("boot-{boot}")), machine: Some("machine".to_owned()), booted }
-    }
-
-    fn process_id(&self) -> u32 {
-        self.pid
-    }
-}
-
-#[derive(Debug)]
-struct SimFile {
-    world: World,
-    file: FileId,
-    description: u64,
-    name: Name,
-}
-
-impl SimFile {
-    fn pid(&self) -> Pid {
-        pid_of(self.description)
-    }
-}
-
-impl DirFile for SimFile {
-    fn contents(&self) -> io::Result<Bytes> {
-        let bytes = self
-            .world
-            .call(self.pid(), false, |inner| Ok((Arc::clone(&inner.tree.files[&self.file].bytes), None)))?;
-        Ok(bytes.to_vec().into())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.world.call(self.pid(), true, |inner| {
-            let time = inner.time;
-            let file = inner.tree.files.get_mut(&self.file).unwrap();
-            let from = file.bytes.len();
-            let whole = Arc::new([file.bytes.as_slice(), bytes].concat());
-            (file.bytes, file.modified) = (Arc::clone(&whole), time);
-            Ok(((), Some(Op::Write { name: Arc::clone(&self.name), file: self.file, bytes: whole, from })))
-        })
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let op = Op::SyncFile { name: Arc::clone(&self.name), file: self.file };
-        self.world.call(self.pid(), true, |_| Ok(((), Some(op))))
-    }
-
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.world.call(self.pid(), false, |inner| Ok((inner.stamp(self.file), None)))
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        self.world.call(self.pid(), false, |inner| {
-            let holder = *inner.locks.entry(self.file).or_insert(self.description);
-            Ok((holder == self.description, None))
-        })
-    }
-}
-
-impl Drop for SimFile {
-    fn drop(&mut self) {
-        let mut inner = self.world.lock();
-        if inner.locks.get(&self.file) == Some(&self.description) {
-            inner.locks.remove(&self.file);
-        }
-        let left = inner.open.get_mut(&self.file).map_or(0, |count| {
-            *count -= 1;
-            *count
-        });
-        if left == 0 {
-            inner.open.remove(&self.file);
-            inner.collect();
-        }
-    }
 }

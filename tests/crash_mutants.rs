@@ -1,0 +1,61 @@
+//! Every deliberate mistake is caught by a crash or an interleaving; without one nothing is.
+
+#![cfg(reftable_mutants)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints what it found"
+)]
+
+mod support;
+
+#[path = "support/sim_dir.rs"]
+mod sim_dir;
+
+use reftable::mutant::{self, Mutant};
+use sim_dir::engine::{Effort, Engine, Violation};
+use sim_dir::run::mutants;
+use sim_dir::scenarios::OURS;
+
+/// The first violation of each scenario and model, until one was found or, for nobody's mistake, to the end.
+fn hunt(mutant: Option<Mutant>, most_states: usize) -> Option<(&'static str, Violation)> {
+    let effort = Effort { samples: 200, most_states, most_violations: 1 };
+    mutants::plan(mutant);
+    for scenario in OURS {
+        for model in scenario.crashes {
+            let mut engine = Engine::new(scenario.name, *model, effort);
+            (scenario.record)(&mut |recording| engine.explore(&recording));
+            if let Some(found) = engine.finish().shortest() {
+                return Some((scenario.name, found.clone()));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn every_mistake_is_caught() {
+    let mut missed = Vec::new();
+    for mutant in mutant::ALL {
+        match hunt(Some(mutant), 3000) {
+            Some((scenario, found)) => {
+                println!("{mutant:?}: {scenario}, {:?}, claim {}: {}", found.model, found.claim, found.message);
+                if std::env::var_os("REFTABLE_CRASH_STORIES").is_some() {
+                    println!("{}", found.story);
+                }
+            }
+            None => missed.push(mutant),
+        }
+    }
+    mutants::plan(None);
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+fn no_mistake_no_violation() {
+    if let Some((scenario, found)) = hunt(None, 3000) {
+        panic!("{scenario}\n{}", found.story);
+    }
+}

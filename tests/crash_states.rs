@@ -1,0 +1,79 @@
+//! Kills and losses of power at every instant leave a store that keeps the claims.
+//!
+//! See `support/sim/persist.rs` for what may survive and `support/sim/check.rs` for the claims. With
+//! `REFTABLE_CRASH_LONG=1` looks harder. `--nocapture` shows the counts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints what it counted"
+)]
+
+mod support;
+
+#[path = "support/sim_dir.rs"]
+mod sim_dir;
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use sim_dir::engine::{Effort, Engine, Tally};
+use sim_dir::persist::Model;
+use sim_dir::scenarios::{OURS, Scenario};
+
+/// What one run of the tests must have seen at least.
+const LEAST: usize = 200_000;
+
+fn explore(scenario: &Scenario, model: Model, effort: Effort) -> Tally {
+    let mut engine = Engine::new(scenario.name, model, effort);
+    (scenario.record)(&mut |recording| engine.explore(&recording));
+    engine.finish()
+}
+
+fn show(scenario: &Scenario, model: Model, tally: &Tally) {
+    println!(
+        "{:32} {:11} {:5} runs {:6} instants ({:4} sampled) {:8} choices {:7} states {:4} late {:3} violations {:6.1?}",
+        scenario.name,
+        format!("{model:?}"),
+        tally.recordings,
+        tally.instants,
+        tally.sampled,
+        tally.choices,
+        tally.states,
+        tally.late,
+        tally.violations.len(),
+        tally.time
+    );
+}
+
+#[test]
+fn every_crash_leaves_a_store_that_keeps_the_claims() {
+    let (start, effort) = (Instant::now(), Effort::from_environment());
+    let only = std::env::var("REFTABLE_CRASH_ONLY").unwrap_or_default();
+    let jobs = OURS.iter().filter(|scenario| scenario.name.contains(&only));
+    let jobs = jobs.flat_map(|scenario| scenario.crashes.iter().map(move |model| (scenario, *model)));
+    let jobs: Mutex<VecDeque<(&Scenario, Model)>> = Mutex::new(jobs.collect());
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let job = jobs.lock().unwrap().pop_front();
+            let Some((scenario, model)) = job else { return };
+            let tally = explore(scenario, model, effort);
+            show(scenario, model, &tally);
+            results.lock().unwrap().push(tally);
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(work)));
+    });
+    let results = results.into_inner().unwrap();
+    let states: usize = results.iter().map(|tally| tally.states).sum();
+    let late: usize = results.iter().map(|tally| tally.late).sum();
+    println!("{states} distinct states in {:.1?}; in {late} of them a table was removed late", start.elapsed());
+    let stories: Vec<&str> = results.iter().filter_map(|tally| Some(tally.shortest()?.story.as_str())).collect();
+    assert!(stories.is_empty(), "{} of the claims are broken\n\n{}", stories.len(), stories.join("\n"));
+    assert!(states >= LEAST || !only.is_empty(), "only {states} states were seen: the scenarios have shrunk");
+}

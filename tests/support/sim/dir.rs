@@ -1,0 +1,196 @@
+//! [`Dir`] and [`DirFile`] over a simulated machine.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reftable::{Bytes, Dir, DirFile, Host, Stamp};
+
+use super::world::{BOOT, File, FileId, Name, Op, Pid, World, pid_of};
+use crate::support::Random;
+
+/// One process's view of the directory.
+#[derive(Debug)]
+pub(crate) struct SimDir {
+    world: World,
+    pid: Pid,
+}
+
+impl SimDir {
+    pub(super) fn new(world: &World, pid: Pid) -> Arc<SimDir> {
+        Arc::new(SimDir { world: world.clone(), pid })
+    }
+
+    fn file(&self, (file, description): (FileId, u64), name: &str) -> Box<dyn DirFile> {
+        Box::new(SimFile { world: self.world.clone(), file, description, name: name.into() })
+    }
+}
+
+impl Dir for SimDir {
+    fn path(&self) -> &Path {
+        Path::new("sim")
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let opened = self.world.call(self.pid, false, |inner| {
+            let file = inner.find(name)?;
+            Ok(((file, inner.describe(self.pid, file)), None))
+        })?;
+        Ok(self.file(opened, name))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let created = self.world.call(self.pid, true, |inner| {
+            if inner.tree.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let file = inner.next_file;
+            inner.next_file += 1;
+            let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
+            inner.tree.files.insert(file, File { bytes: Arc::default(), modified, number });
+            inner.tree.names.insert(Arc::clone(&name), file);
+            Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file })))
+        })?;
+        Ok(self.file(created, name))
+    }
+
+    fn stamp(&self, name: &str) -> io::Result<Stamp> {
+        self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.find(name)?), None)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            let file = inner.find(from)?;
+            inner.tree.names.remove(from);
+            inner.tree.names.insert(to.into(), file);
+            inner.collect();
+            Ok(((), Some(Op::Rename { from: from.into(), to: to.into(), file })))
+        })
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            let file = inner.find(existing)?;
+            if inner.tree.names.contains_key(new) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            inner.tree.names.insert(new.into(), file);
+            Ok(((), Some(Op::Link { existing: existing.into(), new: new.into(), file })))
+        })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            inner.find(name)?;
+            inner.tree.names.remove(name);
+            inner.collect();
+            Ok(((), Some(Op::Remove { name: name.into() })))
+        })
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.world.call(self.pid, false, |inner| Ok((inner.tree.names.keys().map(ToString::to_string).collect(), None)))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.world.call(self.pid, true, |_| Ok(((), Some(Op::SyncDir))))
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.world.let_others_work(self.pid);
+        let mut inner = self.world.lock();
+        inner.time += time.as_nanos();
+        inner.processes.entry(self.pid).or_default().clock += time;
+    }
+
+    fn now(&self) -> Duration {
+        self.world.waited(self.pid)
+    }
+
+    fn random(&self) -> u64 {
+        let mut inner = self.world.lock();
+        let seed = inner.boot << 32 | u64::from(self.pid);
+        inner.processes.entry(self.pid).or_default().random.get_or_insert(Random(seed)).next()
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn host(&self) -> Host {
+        let boot = self.world.boot();
+        let booted = Some(BOOT.as_nanos() * u128::from(boot));
+        Host { boot: Some(format!("boot-{boot}")), machine: Some("machine".to_owned()), booted }
+    }
+
+    fn process_id(&self) -> u32 {
+        self.pid
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    world: World,
+    file: FileId,
+    description: u64,
+    name: Name,
+}
+
+impl SimFile {
+    fn pid(&self) -> Pid {
+        pid_of(self.description)
+    }
+}
+
+impl DirFile for SimFile {
+    fn contents(&self) -> io::Result<Bytes> {
+        let bytes =
+            self.world.call(self.pid(), false, |inner| Ok((Arc::clone(&inner.tree.files[&self.file].bytes), None)))?;
+        Ok(bytes.to_vec().into())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.world.call(self.pid(), true, |inner| {
+            let time = inner.time;
+            let file = inner.tree.files.get_mut(&self.file).unwrap();
+            let from = file.bytes.len();
+            let whole = Arc::new([file.bytes.as_slice(), bytes].concat());
+            (file.bytes, file.modified) = (Arc::clone(&whole), time);
+            Ok(((), Some(Op::Write { name: Arc::clone(&self.name), file: self.file, bytes: whole, from })))
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let op = Op::SyncFile { name: Arc::clone(&self.name), file: self.file };
+        self.world.call(self.pid(), true, |_| Ok(((), Some(op))))
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.world.call(self.pid(), false, |inner| Ok((inner.stamp(self.file), None)))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.world.call(self.pid(), false, |inner| {
+            let holder = *inner.locks.entry(self.file).or_insert(self.description);
+            Ok((holder == self.description, None))
+        })
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut inner = self.world.lock();
+        if inner.locks.get(&self.file) == Some(&self.description) {
+            inner.locks.remove(&self.file);
+        }
+        let left = inner.open.get_mut(&self.file).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            inner.open.remove(&self.file);
+            inner.collect();
+        }
+    }
+}
