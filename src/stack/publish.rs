@@ -161,5 +161,5 @@ fn edited<'a>(base: &'a Snapshot, edit: &'a Edit) -> Vec<&'a str> {
 
 impl Stack {
     /// Buffers this many bytes before they go to the operating system.
-    pub(crate) const WRITE_CHUNK: usize = 256 * 1024;
+    pub(crate) const WRITE_CHUNK: usize = 64 * 1024;
 }
