@@ -19,13 +19,18 @@ pub(crate) struct Scratch {
     keep: bool,
     /// Whether the kernel's lock is on it.
     locked: bool,
+    /// The process that made it: a child that was forked since must not remove it.
+    process: u32,
 }
 
 impl Scratch {
     /// Creates the file `name`.
     pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<Scratch> {
         match dir.create(&name) {
-            Ok(file) => Ok(Scratch { dir: Arc::clone(dir), name, file, keep: false, locked: false }),
+            Ok(file) => {
+                let process = dir.process_id();
+                Ok(Scratch { dir: Arc::clone(dir), name, file, keep: false, locked: false, process })
+            }
             Err(error) => Err(Error::io("cannot create the file", &dir.path().join(name), error)),
         }
     }
@@ -120,7 +125,7 @@ impl Write for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if !self.keep {
+        if !self.keep && self.process == self.dir.process_id() {
             // Whoever compacts next removes what is left behind here.
             let _ = self.dir.remove(&self.name);
         }

@@ -258,12 +258,11 @@ fn cannot_link(error: &io::Error) -> bool {
 /// The file that a handle gives the names of locks to.
 #[derive(Debug)]
 struct Owner {
-    dir: Arc<dyn Dir>,
     stamp: Stamp,
     process: u32,
     /// Locked for as long as the process lives and this is not dropped. Removed with it; if we die, by the next
     /// cleaner that finds it not locked.
-    file: Option<Scratch>,
+    file: Scratch,
 }
 
 impl Owner {
@@ -279,21 +278,11 @@ impl Owner {
             file.sync()?;
         }
         let (stamp, process) = (file.stamp()?, dir.process_id());
-        Ok(Some(Owner { dir: Arc::clone(dir), stamp, process, file: Some(file) }))
+        Ok(Some(Owner { stamp, process, file }))
     }
 
     fn name(&self) -> &str {
-        self.file.as_ref().map_or("", Scratch::name)
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        // In a child after a fork: the file is the parent's.
-        let inherited = self.process != self.dir.process_id();
-        if let Some(file) = self.file.take_if(|_| inherited) {
-            file.keep();
-        }
+        self.file.name()
     }
 }
 
