@@ -14,8 +14,7 @@ impl Stack {
         let (lock, snapshot) = self.shared.lock_list()?;
         let stale = self.clean_under_lock(&snapshot)?;
         if self.shared.options.durability == Durability::Full && !stale.is_empty() {
-            let synced = self.shared.dir.sync();
-            synced.map_err(|error| Error::io("cannot sync the directory", self.path(), error))?;
+            self.shared.sync_dir()?;
         }
         drop(lock);
         self.remove_all(stale.into_iter());

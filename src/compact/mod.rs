@@ -195,30 +195,17 @@ impl Stack {
     /// something is too large, try once more with blocks that hold whatever the inputs held.
     fn merge_claimed(&self, claim: &Claim, expiry: &Expiry) -> Result<(Scratch, TableStats)> {
         let options = &self.shared.options.write;
-        let merged =
-            self.merge_into(Scratch::temporary_locked(&self.shared.dir, Temporary::Output)?, claim, expiry, options);
-        match merged {
+        match self.merge_into_file(claim, expiry, options) {
             Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
                 let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
-                let options = options.clone().with_room_for(largest);
-                self.merge_into(
-                    Scratch::temporary_locked(&self.shared.dir, Temporary::Output)?,
-                    claim,
-                    expiry,
-                    &options,
-                )
+                self.merge_into_file(claim, expiry, &options.clone().with_room_for(largest))
             }
             merged => merged,
         }
     }
 
-    fn merge_into(
-        &self,
-        output: Scratch,
-        claim: &Claim,
-        expiry: &Expiry,
-        options: &WriteOptions,
-    ) -> Result<(Scratch, TableStats)> {
+    fn merge_into_file(&self, claim: &Claim, expiry: &Expiry, options: &WriteOptions) -> Result<(Scratch, TableStats)> {
+        let output = Scratch::temporary_locked(&self.shared.dir, Temporary::Output)?;
         let tables = claim.tables();
         let (Some(oldest), Some(newest)) = (tables.first(), tables.last()) else {
             return Err(Error::invalid("there are no tables to compact"));

@@ -148,21 +148,20 @@ impl HealingLocks {
         Ok(Attempt::Busy(Holder::Gone))
     }
 
-    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of six calls a poll.
+    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of six calls a poll. Costs
+    /// nothing where no lock of this name was met lately.
     fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<u32> {
-        // Most locks are taken at once; nothing was seen of them.
-        if self.state.lock().alive.is_empty() {
-            return None;
-        }
-        let (there, now) = (dir.stamp(name).ok(), dir.now());
-        let mut state = self.state.lock();
-        let seen = state.alive.get(name)?;
-        let is_recent = now.saturating_sub(seen.at) < LOOK_EVERY;
-        if is_recent && there.is_some_and(|there| there.is_same_file(&seen.stamp)) {
-            return Some(seen.process);
-        }
-        state.alive.remove(name);
-        None
+        let (seen, process) = {
+            let mut state = self.state.lock();
+            if state.alive.is_empty() {
+                return None;
+            }
+            // Forgets all that is too old, so that names of tables long gone do not pile up.
+            let now = dir.now();
+            state.alive.retain(|_, seen| now.saturating_sub(seen.at) < LOOK_EVERY);
+            state.alive.get(name).map(|seen| (seen.stamp, seen.process))?
+        };
+        dir.stamp(name).is_ok_and(|there| there.is_same_file(&seen)).then_some(process)
     }
 
     /// No links here. The lock is the plain one, and not reserved: its file tells it from others.

@@ -48,7 +48,7 @@ impl Shared {
             list.sync()?;
         }
         if durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
-            self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))?;
+            self.sync_dir()?;
         }
         self.check_lock(&*lock)?;
         if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
@@ -78,6 +78,11 @@ impl Shared {
             })?;
         }
         Ok(())
+    }
+
+    /// Makes the names in the directory durable.
+    pub(crate) fn sync_dir(&self) -> Result<()> {
+        self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))
     }
 
     /// A person may have removed the lock, and somebody else may have it now.
@@ -118,7 +123,7 @@ impl Shared {
             Err(error) => return Err(self.io("cannot examine the table list", LIST, error)),
         }
         if self.options.durability == Durability::Full {
-            self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))?;
+            self.sync_dir()?;
         }
         Ok(())
     }
