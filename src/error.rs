@@ -127,6 +127,24 @@ impl Error {
         self
     }
 
+    /// The same error for somebody else who is affected.
+    pub(crate) fn duplicate(&self) -> Self {
+        let inner = &*self.0;
+        let source = inner.source.as_ref().map(|source| match source.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(source.kind(), source.to_string()),
+        });
+        Error(Box::new(Inner {
+            kind: inner.kind,
+            message: inner.message.clone(),
+            path: inner.path.clone(),
+            offset: inner.offset,
+            way_out: inner.way_out,
+            conflicts: inner.conflicts.clone(),
+            source,
+        }))
+    }
+
     /// The kind to match on.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

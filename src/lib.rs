@@ -74,6 +74,7 @@
 
 mod block;
 mod bytes;
+mod changes;
 mod compact;
 mod dir;
 mod error;
@@ -87,6 +88,11 @@ pub mod mutant;
 mod mutant;
 mod name;
 mod oid;
+#[cfg(loom)]
+pub mod queue;
+#[cfg(not(loom))]
+#[expect(unreachable_pub, reason = "public for the models only")]
+mod queue;
 mod record;
 mod repair;
 mod scratch;
@@ -100,6 +106,7 @@ mod varint;
 mod verify;
 
 pub use bytes::Bytes;
+pub use changes::{Change, Changes};
 pub use compact::{Compact, Compaction, Expiry};
 pub use dir::{Dir, DirFile, Host, OsDir, Stamp};
 pub use error::{Error, ErrorKind, Result};
@@ -110,7 +117,7 @@ pub use oid::{HashKind, ObjectId};
 pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 pub use repair::{Evidence, Problem, Repair};
 pub use snapshot::{LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
-pub use stack::{AutoCompact, Durability, Options, Stack};
+pub use stack::{AutoCompact, Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, Ref, Target};
 pub use verify::{Finding, Report, verify_dir};

@@ -65,6 +65,22 @@ pub(crate) struct TableName {
 }
 
 impl TableName {
+    /// A name of ours. Of the random part 24 bits are random; the others tell our tables from those of other programs.
+    pub(crate) fn new(min: u64, max: u64, random: u64) -> TableName {
+        let random = random as u32 & !0xff;
+        TableName { min, max, random: random | Self::mark(min, max, random) }
+    }
+
+    /// Whether this library has made the name. Of 256 names that others make, one looks as if.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.random & 0xff == Self::mark(self.min, self.max, self.random & !0xff)
+    }
+
+    fn mark(min: u64, max: u64, random: u32) -> u32 {
+        let mixed = (min ^ max.rotate_left(24) ^ u64::from(random)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 56) as u32
+    }
+
     /// The exact form that git writes; `None` for anything else.
     pub(crate) fn parse(name: &str) -> Option<TableName> {
         let mut parts = name.strip_suffix(".ref")?.split('-');

@@ -26,11 +26,15 @@ pub enum Mutant {
     DropTombstones,
     /// A compaction that had to leave out the oldest tables drops tombstones as planned for all of them.
     ShrinkKeepsRule,
+    /// The leader of a group checks each transaction against the snapshot only, not against those before it.
+    IgnoreEarlierMembers,
+    /// The members of a group are told of their success before the last sync.
+    AcknowledgeBeforeSync,
 }
 
 /// Every mistake there is.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 10] = [
+pub const ALL: [Mutant; 12] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -41,6 +45,8 @@ pub const ALL: [Mutant; 10] = [
     Mutant::PublishBeforeTable,
     Mutant::DropTombstones,
     Mutant::ShrinkKeepsRule,
+    Mutant::IgnoreEarlierMembers,
+    Mutant::AcknowledgeBeforeSync,
 ];
 
 #[cfg(reftable_mutants)]

@@ -1,8 +1,9 @@
 //! Files that are being written, and are removed unless they come to something.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::bytes::Bytes;
 use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::Temporary;
@@ -62,14 +63,6 @@ impl Scratch {
         Err(Error::new(ErrorKind::Locked, message).in_file(dir.path()))
     }
 
-    /// The file below a buffer, after what is in the buffer was written.
-    pub(crate) fn from_buffer(buffer: BufWriter<Scratch>) -> Result<Scratch> {
-        buffer.into_inner().map_err(|failed| {
-            let (error, buffer) = failed.into_parts();
-            buffer.get_ref().failed("cannot write the file", error)
-        })
-    }
-
     /// The name it has now.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -107,8 +100,60 @@ impl Scratch {
     }
 
     /// Leaves the file where it is.
-    pub(crate) fn keep(mut self) {
+    pub(crate) fn keep(self) {
+        drop(self.kept());
+    }
+
+    /// Leaves the file where it is, and open for as long as this lives.
+    pub(crate) fn kept(mut self) -> Scratch {
         self.keep = true;
+        self
+    }
+}
+
+/// A file that is written in large pieces. What is small goes out in one, and need not be read back.
+pub(crate) struct Draft {
+    file: Scratch,
+    buffer: Vec<u8>,
+    /// Whether a part of it is in the file already.
+    is_begun: bool,
+}
+
+impl Draft {
+    /// How much is written at a time.
+    const PIECE: usize = 64 * 1024;
+
+    pub(crate) fn new(file: Scratch) -> Draft {
+        Draft { file, buffer: Vec::new(), is_begun: false }
+    }
+
+    /// The file, all written, and its contents.
+    pub(crate) fn finish(mut self) -> Result<(Scratch, Bytes)> {
+        let written = self.file.write_all(&self.buffer);
+        written.map_err(|error| self.file.failed("cannot write the file", error))?;
+        let contents = if self.is_begun {
+            let contents = self.file.file.contents();
+            contents.map_err(|error| self.file.failed("cannot read the file", error))?
+        } else {
+            self.buffer.into()
+        };
+        Ok((self.file, contents))
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > Self::PIECE {
+            self.file.write_all(&self.buffer)?;
+            self.buffer.clear();
+            self.is_begun = true;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

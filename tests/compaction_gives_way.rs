@@ -23,8 +23,13 @@ use support::{Store, assert_verifies, contents, entry, id, quick, table_names};
 
 const HASH: HashKind = HashKind::Sha1;
 
+/// However small tables are, they are locked one by one.
+fn locking() -> Options {
+    quick().compact_at_once(0)
+}
+
 fn by_hand() -> Options {
-    quick().auto_compact(AutoCompact::Off)
+    locking().auto_compact(AutoCompact::Off)
 }
 
 fn name(number: u64) -> String {
@@ -123,7 +128,7 @@ fn a_second_compaction_of_the_same_tables_is_refused() {
     let store = store(4);
     let path = store.path().to_owned();
     let dir = HookDir::new(store.path(), is_temporary, move || {
-        let stack = Stack::open(&path, quick()).unwrap();
+        let stack = Stack::open(&path, locking()).unwrap();
         for what in [Compact::all(), Compact::Auto] {
             assert_eq!(stack.compact(what).unwrap_err().kind(), ErrorKind::Locked);
         }
@@ -153,7 +158,7 @@ fn best_effort_ends_above_a_locked_table() {
     assert!(error.is_retryable());
     assert_eq!(store.list(), list, "nothing has changed");
 
-    let automatic = Stack::open(store.path(), quick()).unwrap();
+    let automatic = Stack::open(store.path(), locking()).unwrap();
     let mut tx = automatic.transaction();
     tx.set(name(6), Expect::Absent, id(HASH, 6));
     let compaction = tx.commit().unwrap().compaction.unwrap().unwrap();
@@ -186,7 +191,7 @@ fn nothing_is_merged_when_one_table_is_left() {
     assert_eq!(store.stack.compact(Compact::Auto).unwrap_err().kind(), ErrorKind::Locked);
     assert_eq!(dump(store.path()), before, "no lock of ours is left, either");
     let _lock = Foreign::lock(store.path(), &list[2]);
-    let automatic = Stack::open(store.path(), quick()).unwrap();
+    let automatic = Stack::open(store.path(), locking()).unwrap();
     let mut tx = automatic.transaction();
     tx.set(name(4), Expect::Absent, id(HASH, 4));
     assert!(tx.commit().unwrap().compaction.is_none());
@@ -208,7 +213,7 @@ fn a_lock_on_the_newest_table_stops_compaction_and_not_the_commit() {
             std::mem::forget(Foreign::lock(&path, &new));
         },
     );
-    let mut tx = dir.stack(quick()).transaction();
+    let mut tx = dir.stack(locking()).transaction();
     tx.set(name(5), Expect::Absent, id(HASH, 5));
     assert!(tx.commit().unwrap().compaction.is_none());
     assert!(dir.is_done());
@@ -286,7 +291,7 @@ fn a_commit_stands_when_its_compaction_comes_to_nothing() {
             replace(&path, &[], (1, 2), &[row(1), row(2)], &list[2..]);
         },
     );
-    let options = quick().lock_timeout(Some(Duration::from_millis(100)));
+    let options = locking().lock_timeout(Some(Duration::from_millis(100)));
     let mut tx = dir.stack(options).transaction();
     tx.set(name(6), Expect::Absent, id(HASH, 6));
     assert!(tx.commit().unwrap().compaction.is_none());

@@ -18,7 +18,7 @@ use std::path::Path;
 const EVERYWHERE: [&str; 5] = ["error", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 21] = [
     "varint",
     "format",
     "record",
@@ -27,11 +27,13 @@ const ORDER: [&str; 19] = [
     "table",
     "merged",
     "snapshot",
+    "changes",
     "name",
     "dir",
     "list",
     "scratch",
     "lock",
+    "queue",
     "stack",
     "compact",
     "transaction",
@@ -47,7 +49,11 @@ const EXCEPTIONS: [(&str, &str, &str); 2] = [
         "transaction",
         "an error lists the conflicts of a transaction; there is one error type for all layers",
     ),
-    ("stack/mod.rs", "transaction", "Stack::transaction() is where users look for it; it only constructs the value"),
+    (
+        "stack/mod.rs",
+        "transaction",
+        "Stack::transaction() is where users look for it, and threads stand in line with their transactions",
+    ),
 ];
 
 /// Words that may appear in these files only.

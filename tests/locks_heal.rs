@@ -101,10 +101,12 @@ fn kills_at_any_moment_lose_nothing_and_stop_nobody() {
     let stack = open(dir.path());
     let mut acknowledged = Vec::new();
     let mut slowest = Duration::ZERO;
-    for round in 0..30u64 {
+    // On a busy machine many rounds end before the first commit; those count, too, but not alone.
+    let mut round = 0u64;
+    while round < 30 || (acknowledged.len() <= 30 && round < 1_000) {
         let mut committer = Victim::start("victim_that_commits", dir.path());
         assert_eq!(committer.line().unwrap(), "ready");
-        std::thread::sleep(Duration::from_micros(1_000 + round * 1_777));
+        std::thread::sleep(Duration::from_micros(1_000 + round % 30 * 1_777));
         acknowledged.extend(committer.kill());
         let start = Instant::now();
         put(&stack, &format!("refs/heads/survivor/{round}")).unwrap();
@@ -113,9 +115,10 @@ fn kills_at_any_moment_lose_nothing_and_stop_nobody() {
         for name in &acknowledged {
             assert!(snapshot.get(name).unwrap().is_some(), "{name} was acknowledged");
         }
+        round += 1;
     }
     println!(
-        "{} commits acknowledged by 30 killed processes; slowest commit after a kill: {slowest:?}",
+        "{} commits acknowledged by {round} killed processes; slowest commit after a kill: {slowest:?}",
         acknowledged.len()
     );
     assert!(acknowledged.len() > 30);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reftable::{Durability, ErrorKind, Expect, Options, Stack};
+use reftable::{AutoCompact, Durability, ErrorKind, Expect, Options, Stack};
 
 use crate::data::oid;
 use crate::measure::{Bench, remove};
@@ -123,6 +123,12 @@ fn commit(arguments: &[String]) {
     let durability = MODES.iter().find(|(name, _)| *name == arguments[1]).unwrap().1;
     let [process, count, timeout] = [2, 3, 4].map(|at| arguments[at].parse::<u64>().unwrap());
     let options = Options::default().durability(durability).lock_timeout(Some(Duration::from_millis(timeout)));
+    let options = match std::env::var("BCOMPACT").ok().as_deref() {
+        None => options,
+        Some("off") => options.auto_compact(AutoCompact::Off),
+        Some("git") => options.auto_compact(AutoCompact::Geometric(2)),
+        Some(tables) => options.auto_compact(AutoCompact::Lazy(tables.parse().unwrap())),
+    };
     let stack = Stack::open(&arguments[5], options).unwrap();
     println!("ready");
     let mut go = String::new();

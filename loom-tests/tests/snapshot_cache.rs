@@ -111,5 +111,4 @@ fn mutants_are_caught() {
     loom_tests::catches(Mutant::AcknowledgeBeforeRename, || {
         explore("mutant", 2, || model(Flaw::None, AutoCompact::Off, 2));
     });
-    loom_tests::catches(Mutant::SkipReread, || explore("mutant", 3, both_commit));
 }

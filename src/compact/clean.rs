@@ -1,48 +1,66 @@
 //! Removing what the dead left behind.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::list::{TableName, is_temporary_name};
 use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
 use crate::stack::{Durability, Stack};
 
+/// What may have been left behind, by the names that were in the directory while the list lock was held.
+///
+/// A table that is not listed at such a moment never will be: whoever lists a table gives it its name and lists it under
+/// one lock. Nobody writes a list then, so a temporary file is either of the dead, or locked with the kernel: to be
+/// told apart later, without the lock. Tables beyond the largest update index are left to their owner all the same, and so is everything
+/// whose name is not exactly a table's: JGit works on such files without the lock.
+#[derive(Debug, Default)]
+pub(super) struct Litter {
+    temporary: Vec<String>,
+    tables: Vec<String>,
+    /// Locks of tables that are gone.
+    locks: Vec<String>,
+}
+
+impl Litter {
+    /// Sorts `names` (in order, so that models can repeat a run), which were read while the lock was held, by the state that it protects.
+    pub(super) fn among(names: BTreeSet<String>, base: &Snapshot) -> Litter {
+        let is_listed = |name: &str| base.tables().iter().any(|table| table.name() == name);
+        let mut litter = Litter::default();
+        for name in names {
+            if is_temporary_name(&name) {
+                litter.temporary.push(name);
+            } else if TableName::parse(&name).is_some_and(|table| table.max <= base.update_index()) && !is_listed(&name)
+            {
+                litter.tables.push(name);
+            } else if table_of_lock(&name).is_some_and(|table| !is_listed(table)) {
+                litter.locks.push(name);
+            }
+        }
+        litter
+    }
+}
+
 impl Stack {
     /// Cleans without compacting.
     pub(super) fn clean(&self) -> Result<()> {
         let (lock, snapshot) = self.shared.lock_list()?;
-        let stale = self.clean_under_lock(&snapshot)?;
-        if self.shared.options.durability == Durability::Full && !stale.is_empty() {
+        let litter = Litter::among(self.names()?, &snapshot);
+        if self.shared.options.durability == Durability::Full && !litter.tables.is_empty() {
             self.shared.sync_dir()?;
         }
         drop(lock);
-        self.remove_all(stale.into_iter());
+        self.sweep(litter);
         Ok(())
     }
 
-    /// Called with the list lock held. Removes temporary files of dead processes, and returns the names of tables
-    /// that nobody can want any more: to be removed once the directory was synced.
-    ///
-    /// A table that is not listed while we hold the lock never will be: whoever lists a table gives it its name and
-    /// lists it under one lock. Tables beyond our largest update index are left to their owner all the same, and
-    /// so is everything whose name is not exactly a table's: JGit works on such files without the lock.
-    pub(super) fn clean_under_lock(&self, base: &Snapshot) -> Result<Vec<String>> {
-        let names = self.shared.dir.names();
-        let names = names.map_err(|error| Error::io("cannot read the directory", self.path(), error))?;
-        let is_listed = |name: &str| base.tables().iter().any(|table| table.name() == name);
-        let mut stale = Vec::new();
-        for name in names {
-            if is_temporary_name(&name) {
-                self.remove_if_dead(&name);
-            } else if TableName::parse(&name).is_some_and(|table| table.max <= base.update_index()) && !is_listed(&name)
-            {
-                stale.push(name);
-            } else if table_of_lock(&name).is_some_and(|table| !is_listed(table)) {
-                self.release_if_dead(&name);
-            }
-        }
-        Ok(stale)
+    /// Removes litter, unless its owner lives. Called once the directory was synced, without the lock. Returns what could not be
+    /// removed, with the reason.
+    pub(super) fn sweep(&self, litter: Litter) -> Vec<String> {
+        litter.temporary.iter().for_each(|name| self.remove_if_dead(name));
+        litter.locks.iter().for_each(|name| self.release_if_dead(name));
+        self.remove_all(litter.tables.into_iter())
     }
 
     /// Removes a temporary file unless its owner lives. What goes wrong here is for the next one to mend.

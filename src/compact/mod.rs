@@ -4,18 +4,22 @@ mod clean;
 mod merge;
 mod plan;
 
-use std::io::BufWriter;
-use std::ops::Range;
+use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clean::Litter;
+
+use crate::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::list::{LIST_LOCK, Temporary};
+use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
-use crate::scratch::Scratch;
+use crate::oid::HashKind;
+use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{AutoCompact, Durability, Edit, Stack};
+use crate::stack::{AutoCompact, Durability, Edit, ListLock, NewTable, Stack};
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 
 /// How much longer than a commit a compaction waits for the list lock when its work is done.
@@ -95,6 +99,17 @@ impl Claim {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.tables().iter().map(|table| table.name())
     }
+
+    fn update_indexes(&self) -> Result<RangeInclusive<u64>> {
+        match (self.tables().first(), self.tables().last()) {
+            (Some(oldest), Some(newest)) => Ok(oldest.header().min_update_index..=newest.header().max_update_index),
+            _ => Err(Error::invalid("there are no tables to compact")),
+        }
+    }
+
+    fn hash(&self) -> Result<HashKind> {
+        self.snapshot.hash().ok_or_else(|| Error::invalid("there are no tables to compact"))
+    }
 }
 
 impl Stack {
@@ -128,24 +143,28 @@ impl Stack {
     /// rule when that is off. Reads nothing.
     #[must_use]
     pub fn compaction_due(&self, snapshot: &Snapshot) -> Option<Range<usize>> {
-        let factor = match self.shared.options.auto_compact {
-            AutoCompact::Geometric(factor) => factor,
-            AutoCompact::Off => 2,
-        };
         let sizes: Vec<u64> = snapshot.tables().iter().map(|table| table.weight()).collect();
         // A merged table may get indexes that its inputs do without: leave room for them.
-        plan::geometric(&sizes, u64::from(factor), self.shared.options.write.largest_table() / 2)
+        let limit = self.shared.options.write.largest_table() / 2;
+        match self.shared.options.auto_compact {
+            AutoCompact::Lazy(tables) => plan::lazy(&sizes, usize::from(tables), limit),
+            AutoCompact::Geometric(factor) => plan::geometric(&sizes, u64::from(factor), limit),
+            AutoCompact::Off => plan::geometric(&sizes, 2, limit),
+        }
     }
 
-    /// What follows a commit: `None` if nothing was due, or somebody else is at it already.
-    pub(crate) fn compact_after_commit(&self) -> Option<Result<Compaction>> {
-        if self.shared.options.auto_compact == AutoCompact::Off {
+    /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at it already.
+    pub(crate) fn compact_after_commit(&self, after: &Snapshot) -> Option<Result<Compaction>> {
+        if self.shared.options.auto_compact == AutoCompact::Off || self.compaction_due(after).is_none() {
             return None;
         }
-        match self.compact(Compact::Auto) {
+        match self.compact_range(|snapshot| self.compaction_due(snapshot), &Expiry::default(), true) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
-            Err(error) => Some(Err(error)),
+            Err(error) => {
+                self.shared.counters.failed_compactions.add(1);
+                Some(Err(error))
+            }
         }
     }
 
@@ -158,62 +177,126 @@ impl Stack {
         if choose(&self.snapshot()?).is_none() {
             return Ok(None);
         }
-        let Some(claim) = self.claim(choose, best_effort)? else { return Ok(None) };
-        let (output, written) = self.merge_claimed(&claim, expiry)?;
-        self.replace(&claim, output, written).map(Some)
+        let (lock, snapshot) = self.shared.lock_list()?;
+        let Some(range) = choose(&snapshot) else { return Ok(None) };
+        let bytes: u64 = snapshot.tables().get(range.clone()).unwrap_or_default().iter().map(|t| t.file_size()).sum();
+        if bytes > self.shared.options.compact_at_once {
+            let claim = self.claim(snapshot, range, best_effort, |_| true)?;
+            drop(lock);
+            return self.compact_claimed(&claim, expiry).map(Some);
+        }
+        let there = self.names()?;
+        let claim = self.claim(snapshot, range, best_effort, |name| there.contains(name))?;
+        self.compact_at_once(lock, &claim, expiry, there).map(Some)
     }
 
-    /// Locks the tables to be merged, newest first, so that a process that wants to merge the tables it has just
-    /// added is not kept from it by an older one that is busy with the tables below. With `best_effort` the range
-    /// ends above the first table that is taken.
-    fn claim(&self, choose: impl Fn(&Snapshot) -> Option<Range<usize>>, best_effort: bool) -> Result<Option<Claim>> {
+    /// Locks the tables to be merged, as far as `is_locked` asks for it, newest first: so that a process that wants to
+    /// merge the tables it has just added is not kept from it by an older one that is busy with the tables below. With
+    /// `best_effort` the range ends above the first table that is taken.
+    fn claim(
+        &self,
+        snapshot: Snapshot,
+        mut range: Range<usize>,
+        best_effort: bool,
+        is_locked: impl Fn(&String) -> bool,
+    ) -> Result<Claim> {
         let shared = &self.shared;
-        let (list_lock, snapshot) = shared.lock_list()?;
-        let Some(mut range) = choose(&snapshot) else { return Ok(None) };
         let planned_start = range.start;
-        let mut locks = Vec::with_capacity(range.len());
+        let mut locks = Vec::new();
         for index in range.clone().rev() {
             let Some(table) = snapshot.tables().get(index) else { continue };
             let name = format!("{}.lock", table.name());
-            match acquire(&*shared.locker, &shared.dir, &name, Some(Duration::ZERO)) {
+            if !is_locked(&name) {
+                continue;
+            }
+            match acquire(&*shared.locker, &shared.dir, &name, Duration::ZERO, Some(Duration::ZERO)) {
                 Ok(lock) => locks.push(lock),
-                Err(error) if error.kind() == ErrorKind::Locked && best_effort && locks.len() >= 2 => {
+                Err(error) if error.kind() == ErrorKind::Locked && best_effort && range.end - index > 2 => {
                     range.start = index + 1;
                     break;
                 }
                 Err(error) => return Err(error),
             }
         }
-        drop(list_lock);
-        Ok(Some(Claim { snapshot, range, planned_start, _locks: locks }))
+        Ok(Claim { snapshot, range, planned_start, _locks: locks })
     }
 
-    /// Merges the claimed tables into a temporary file.
+    /// Merges small tables in one go, under the list lock.
+    ///
+    /// Who wants to lock a table takes the list lock first, as git does, so nobody can while we hold it. Tables that
+    /// nobody had locked before need no lock then, and their merging no second wait for the list.
+    fn compact_at_once(
+        &self,
+        lock: ListLock,
+        claim: &Claim,
+        expiry: &Expiry,
+        there: BTreeSet<String>,
+    ) -> Result<Compaction> {
+        let shared = &self.shared;
+        let litter = Litter::among(there, &claim.snapshot);
+        let name = self.output_name(claim, &claim.snapshot)?;
+        // Under its final name at once, as in a commit.
+        let (file, contents, written) = self.merge(claim, expiry, || Scratch::create(&shared.dir, name.clone()))?;
+        let output = NewTable { file, contents, is_synced: false };
+        self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), litter)
+    }
+
+    /// Merges tables that are locked, while others commit.
+    fn compact_claimed(&self, claim: &Claim, expiry: &Expiry) -> Result<Compaction> {
+        let shared = &self.shared;
+        let temporary = || Scratch::temporary_locked(&shared.dir, Temporary::Output);
+        let (file, contents, written) = self.merge(claim, expiry, temporary)?;
+        // Here, where nobody waits for it.
+        let is_synced = shared.options.durability != Durability::Off;
+        if is_synced {
+            file.sync()?;
+        }
+        let timeout = shared.options.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
+        let timeout = timeout.clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let (lock, base) = shared.lock_list_within(Some(timeout))?;
+        let Some(start) = position_of(claim, &base) else {
+            let message = "the tables were replaced while they were being compacted, in spite of their locks";
+            return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
+        };
+        // Before the output gets a table's name: it is not listed yet, and would look like one of the dead.
+        let litter = Litter::among(self.names()?, &base);
+        // The output gets a table's name only now, under the lock: git removes tables that no list names.
+        let file = file.renamed(&self.output_name(claim, &base)?)?;
+        let output = NewTable { file, contents, is_synced };
+        self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), litter)
+    }
+
+    /// Merges the claimed tables into a new file.
     ///
     /// A record that filled a block of its own table may not fit into one of the merged table: its update index takes
     /// more bytes there, the first block has the header in it, and others may write larger blocks than we do. So if
     /// something is too large, try once more with blocks that hold whatever the inputs held.
-    fn merge_claimed(&self, claim: &Claim, expiry: &Expiry) -> Result<(Scratch, TableStats)> {
+    fn merge(
+        &self,
+        claim: &Claim,
+        expiry: &Expiry,
+        create: impl Fn() -> Result<Scratch>,
+    ) -> Result<(Scratch, Bytes, TableStats)> {
         let options = &self.shared.options.write;
-        match self.merge_into_file(claim, expiry, options) {
+        match self.merge_into(create()?, claim, expiry, options) {
             Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
                 let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
-                self.merge_into_file(claim, expiry, &options.clone().with_room_for(largest))
+                self.merge_into(create()?, claim, expiry, &options.clone().with_room_for(largest))
             }
             merged => merged,
         }
     }
 
-    fn merge_into_file(&self, claim: &Claim, expiry: &Expiry, options: &WriteOptions) -> Result<(Scratch, TableStats)> {
-        let output = Scratch::temporary_locked(&self.shared.dir, Temporary::Output)?;
+    fn merge_into(
+        &self,
+        file: Scratch,
+        claim: &Claim,
+        expiry: &Expiry,
+        options: &WriteOptions,
+    ) -> Result<(Scratch, Bytes, TableStats)> {
         let tables = claim.tables();
-        let (Some(oldest), Some(newest)) = (tables.first(), tables.last()) else {
-            return Err(Error::invalid("there are no tables to compact"));
-        };
-        let range = oldest.header().min_update_index..=newest.header().max_update_index;
-        let path = self.path().join(output.name());
-        let out = BufWriter::with_capacity(Stack::WRITE_CHUNK, output);
-        let mut writer = TableWriter::new(out, oldest.hash(), range, options)?;
+        let path = self.path().join(file.name());
+        let mut writer = TableWriter::new(Draft::new(file), claim.hash()?, claim.update_indexes()?, options)?;
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = match () {
             () if mutant::is_on(Mutant::DropTombstones) => true,
@@ -222,54 +305,56 @@ impl Stack {
         };
         merge::merge(tables, at_bottom, expiry, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
-        let output = Scratch::from_buffer(out)?;
-        if self.shared.options.durability != Durability::Off {
-            output.sync()?;
-        }
-        Ok((output, written))
+        let (file, contents) = out.finish()?;
+        Ok((file, contents, written))
     }
 
-    /// Puts the merged table in the place of its inputs, wherever they are in the list by now.
-    ///
-    /// The output gets a table's name only now, under the lock: git removes tables that no list names.
-    fn replace(&self, claim: &Claim, output: Scratch, written: TableStats) -> Result<Compaction> {
-        let shared = &self.shared;
-        let timeout = shared.options.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
-        let timeout = timeout.clamp(Duration::from_secs(1), Duration::from_secs(60));
-        let lock = acquire(&*shared.locker, &shared.dir, LIST_LOCK, Some(timeout))?;
-        let base = shared.snapshot_under_lock()?;
-        let Some(start) = position_of(claim, &base) else {
-            let message = "the tables were replaced while they were being compacted, in spite of their locks";
-            return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
-        };
-        let replace = start..start + claim.range.len();
-        // Before the output gets a table's name: it is not listed yet, and would look like one of the dead.
-        let stale = self.clean_under_lock(&base)?;
+    /// A name for the merged table that no table of `base` has.
+    fn output_name(&self, claim: &Claim, base: &Snapshot) -> Result<String> {
+        let (min, max) = claim.update_indexes()?.into_inner();
+        let mut name = self.shared.table_name(min, max);
+        while base.tables().iter().any(|table| table.name() == name) {
+            name = self.shared.table_name(min, max);
+        }
+        Ok(name)
+    }
+
+    /// Puts the merged table in the place of its inputs, which are `replace` in `base`, and removes what is no longer
+    /// needed. Releases the lock.
+    fn put(
+        &self,
+        lock: ListLock,
+        claim: &Claim,
+        base: &Snapshot,
+        replace: Range<usize>,
+        (output, written): (NewTable, TableStats),
+        litter: Litter,
+    ) -> Result<Compaction> {
         // At the top of the list an empty table keeps the largest update index, so that none is used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
-        let mut with = None;
-        if let (true, Some(oldest), Some(newest)) = (keeps, claim.tables().first(), claim.tables().last()) {
-            let (min, max) = (oldest.header().min_update_index, newest.header().max_update_index);
-            let mut name = shared.table_name(min, max);
-            while base.tables().iter().any(|table| table.name() == name) {
-                name = shared.table_name(min, max);
-            }
-            with = Some(output.renamed(&name)?);
-        }
-        let table = with.as_ref().map(|table| table.name().to_owned());
+        let with = keeps.then_some(output);
+        let table = with.as_ref().map(|table| table.file.name().to_owned());
         if mutant::is_on(Mutant::DeleteInputsEarly) {
             self.remove_all(claim.names().map(str::to_owned));
         }
-        shared.publish(lock, &base, Edit { replace, with })?;
+        self.shared.publish(lock, base, Edit { replace, with })?;
+        self.shared.counters.compactions.add(1);
         // In `Full` the directory is synced: no crash can bring back a list that names what we remove now.
-        let inputs = claim.names().map(str::to_owned).chain(stale);
+        let mut leftovers = self.remove_all(claim.names().map(str::to_owned));
+        leftovers.extend(self.sweep(litter));
         Ok(Compaction {
             merged: claim.names().map(str::to_owned).collect(),
             table,
             bytes_before: claim.bytes(),
             written,
-            leftovers: self.remove_all(inputs),
+            leftovers,
         })
+    }
+
+    fn names(&self) -> Result<BTreeSet<String>> {
+        let names = self.shared.dir.names();
+        let names = names.map_err(|error| Error::io("cannot read the directory", self.path(), error))?;
+        Ok(names.into_iter().collect())
     }
 }
 

@@ -17,6 +17,14 @@ pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<
     })
 }
 
+/// [`geometric`], once it would merge at least `tables`.
+///
+/// Each compaction costs about as much as two commits, whatever it merges. So let tables pile up and merge them together. The
+/// pile is below `tables`; what lies under it is a geometric sequence, and grows with the logarithm of the store.
+pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usize>> {
+    geometric(sizes, 2, limit).filter(|range| range.len() >= tables)
+}
+
 fn unlimited(sizes: &[u64], factor: u64) -> Option<Range<usize>> {
     let breaks = |pair: &[u64]| matches!(pair, [older, newer] if *older < newer.saturating_mul(factor));
     let last_break = sizes.windows(2).rposition(breaks)?;
@@ -59,6 +67,29 @@ mod tests {
     fn the_range_grows_over_all_that_the_result_would_outweigh() {
         assert_eq!(plan(&[128, 32, 16, 8, 4, 3, 1]), Some(1..6));
         assert_eq!(plan(&[512, 64, 17, 16, 9, 9, 9, 16, 2, 16]), Some(1..10));
+    }
+
+    #[test]
+    fn a_pile_is_merged_when_it_is_high_enough() {
+        assert_eq!(lazy(&[100, 1, 1, 1], 4, u64::MAX), None);
+        assert_eq!(lazy(&[100, 1, 1, 1, 1], 4, u64::MAX), Some(1..5));
+        assert_eq!(lazy(&[100, 4, 1, 1, 1], 4, u64::MAX), Some(1..5), "with what it would outweigh");
+        assert_eq!(lazy(&[100, 90], 4, u64::MAX), None, "large ones wait, too");
+    }
+
+    #[test]
+    fn piles_keep_the_number_of_tables_small() {
+        let mut sizes = Vec::new();
+        let mut highest = 0;
+        for _ in 0..100_000 {
+            sizes.push(1);
+            if let Some(range) = lazy(&sizes, 16, u64::MAX) {
+                let merged = sizes.get(range.clone()).unwrap().iter().sum();
+                sizes.splice(range, [merged]);
+            }
+            highest = highest.max(sizes.len());
+        }
+        assert!((16..=16 + 13).contains(&highest), "{highest}");
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub trait Lock: Debug + Send {
     fn is_ours(&self) -> Result<bool>;
 }
 
-/// Takes the lock called `name`, waiting up to `timeout`; `None` waits for ever, zero not at all.
+/// Takes the lock called `name`, waiting up to `timeout` since `start`; `None` waits for ever. Tries once at least.
 ///
 /// Waiting is polling every one to two milliseconds, with jitter so that waiters do not march in step. A kernel
 /// queue would be fairer, but it has no time-out, and git does not join it.
@@ -91,13 +91,25 @@ pub(crate) fn acquire(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
     name: &str,
+    start: Duration,
     timeout: Option<Duration>,
 ) -> Result<Box<dyn Lock>> {
-    let start = dir.now();
+    poll(locker, dir, name, start, timeout).map(|(lock, _)| lock)
+}
+
+/// As [`acquire`]; says besides how often the lock was taken.
+pub(crate) fn poll(
+    locker: &dyn Locker,
+    dir: &Arc<dyn Dir>,
+    name: &str,
+    start: Duration,
+    timeout: Option<Duration>,
+) -> Result<(Box<dyn Lock>, u32)> {
     let mut jitter = None;
+    let mut polls = 0u32;
     loop {
         let holder = match locker.try_lock(dir, name)? {
-            Attempt::Taken(lock) => return Ok(lock),
+            Attempt::Taken(lock) => return Ok((lock, polls)),
             Attempt::Busy(holder) => holder,
         };
         let waited = dir.now().saturating_sub(start);
@@ -108,13 +120,14 @@ pub(crate) fn acquire(
         let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         jitter = Some(drawn);
         let step = Duration::from_micros(1000 + (drawn >> 33) % 1000);
+        polls = polls.saturating_add(1);
         let left = timeout.map_or(step, |timeout| timeout.saturating_sub(waited));
         dir.sleep(step.min(left));
     }
 }
 
 #[cold]
-fn locked(dir: &Arc<dyn Dir>, name: &str, holder: Holder, waited: Duration) -> Error {
+pub(crate) fn locked(dir: &Arc<dyn Dir>, name: &str, holder: Holder, waited: Duration) -> Error {
     let message = match waited.as_millis() {
         0 => holder.to_string(),
         waited => format!("{holder}; gave up after {waited} ms"),

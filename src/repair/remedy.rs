@@ -10,7 +10,7 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
         return break_lock(repair, evidence);
     }
-    let _lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, Some(repair.lock_timeout))?;
+    let _lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
     if !diagnose::diagnose(&repair.dir)?.contains(problem) {
         return Err(Error::invalid("the problem is not there any more").in_file(repair.dir.path()));
     }

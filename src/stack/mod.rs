@@ -1,26 +1,37 @@
 //! The stack: many processes' shared view of one directory of tables.
 
+mod courtesy;
+mod metrics;
 mod options;
 mod publish;
 mod reload;
+mod synced;
 
+pub use metrics::Metrics;
 pub use options::{AutoCompact, Durability, Options};
-pub(crate) use publish::Edit;
+pub(crate) use publish::{Edit, NewTable};
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
-use crate::lock::{HealingLocks, Lock, Locker, acquire};
+use crate::lock::{HealingLocks, Holder, Lock, Locker, locked, poll};
 use crate::mutant::{self, Mutant};
+use crate::queue::{Admission, Queue, Turn};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
-use crate::transaction::Transaction;
+use crate::transaction::{Changes, Commit, Transaction};
+use courtesy::Courtesy;
+use metrics::Counters;
 use reload::Cached;
+use synced::Synced;
+
+/// The threads of one handle that want the list lock. Transactions may be committed by whoever is first.
+pub(crate) type Line = Queue<Changes, Result<Commit>>;
 
 /// A handle on a reference store. Cheap to clone, for use by any number of threads.
 #[derive(Clone)]
@@ -33,9 +44,20 @@ pub(crate) struct Shared {
     pub(crate) dir: Arc<dyn Dir>,
     pub(crate) locker: Box<dyn Locker>,
     pub(crate) options: Options,
+    pub(crate) line: Arc<Line>,
     cache: Mutex<Option<Cached>>,
-    /// Tables known to survive a loss of power, because this handle wrote or synced them.
-    synced: Mutex<HashSet<String>>,
+    synced: Synced,
+    courtesy: Courtesy,
+    pub(crate) counters: Counters,
+}
+
+/// The list lock, and the turn of its thread among those of this handle. Dropped in this order.
+#[derive(Debug)]
+pub(crate) struct ListLock {
+    lock: Box<dyn Lock>,
+    /// When it was taken, by [`Dir::now`].
+    since: Duration,
+    pub(crate) turn: Turn<Changes, Result<Commit>>,
 }
 
 impl Stack {
@@ -58,7 +80,16 @@ impl Stack {
     /// As for [`Self::open`].
     pub fn open_in(dir: Arc<dyn Dir>, locker: Box<dyn Locker>, options: Options) -> Result<Stack> {
         options.check()?;
-        let shared = Shared { dir, locker, options, cache: Mutex::new(None), synced: Mutex::new(HashSet::new()) };
+        let shared = Shared {
+            dir,
+            locker,
+            options,
+            line: Queue::new(),
+            cache: Mutex::new(None),
+            synced: Synced::default(),
+            courtesy: Courtesy::default(),
+            counters: Counters::default(),
+        };
         let stack = Stack { shared: Arc::new(shared) };
         stack.snapshot()?;
         Ok(stack)
@@ -85,12 +116,43 @@ impl Stack {
 }
 
 impl Shared {
-    /// Takes the list lock and returns it with the state that it protects.
-    pub(crate) fn lock_list(&self) -> Result<(Box<dyn Lock>, Snapshot)> {
+    /// Takes the list lock and returns it with the state that it protects. Waits as [`Options::lock_timeout`] says.
+    pub(crate) fn lock_list(&self) -> Result<(ListLock, Snapshot)> {
+        self.lock_list_within(self.options.lock_timeout)
+    }
+
+    /// As [`Self::lock_list`], with another time-out.
+    pub(crate) fn lock_list_within(&self, timeout: Option<Duration>) -> Result<(ListLock, Snapshot)> {
+        let start = self.dir.now();
+        match self.line.enter(timeout) {
+            Admission::Turn(turn) => self.lock_list_in_turn(turn, start, timeout),
+            Admission::ThisThread => Err(self.list_is_locked(Holder::ThisThread, start)),
+            Admission::TimedOut => Err(self.list_is_locked(Holder::Alive(self.dir.process_id()), start)),
+        }
+    }
+
+    /// Takes the list lock when it is this thread's turn. The time counts from `start`.
+    pub(crate) fn lock_list_in_turn(
+        &self,
+        turn: Turn<Changes, Result<Commit>>,
+        start: Duration,
+        timeout: Option<Duration>,
+    ) -> Result<(ListLock, Snapshot)> {
         let before = if mutant::is_on(Mutant::SkipReread) { Some(self.snapshot()?) } else { None };
-        let lock = acquire(&*self.locker, &self.dir, LIST_LOCK, self.options.lock_timeout)?;
+        self.give_way(start, timeout)?;
+        let (lock, polls) = poll(&*self.locker, &self.dir, LIST_LOCK, start, timeout)?;
+        let since = self.dir.now();
+        if polls > 0 {
+            self.counters.waited(since.saturating_sub(start));
+        }
+        let lock = ListLock { lock, since, turn };
         let snapshot = before.map_or_else(|| self.snapshot_under_lock(), Ok)?;
         Ok((lock, snapshot))
+    }
+
+    /// The error for a list lock that was not to be had.
+    pub(crate) fn list_is_locked(&self, holder: Holder, start: Duration) -> Error {
+        locked(&self.dir, LIST_LOCK, holder, self.dir.now().saturating_sub(start))
     }
 
     pub(crate) fn io(&self, what: &'static str, name: &str, error: std::io::Error) -> Error {

@@ -26,8 +26,12 @@ pub enum Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AutoCompact {
-    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor: git's rule.
-    /// At least 2.
+    /// When the newest tables have piled up to this many: then so that the sizes of the tables form a geometric sequence of factor
+    /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few commits a
+    /// compaction, and readers a few microseconds for each table.
+    Lazy(u8),
+    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor: git's rule, which compacts
+    /// after two of three commits. At least 2.
     Geometric(u8),
     /// Never; call [`crate::Stack::compact`].
     Off,
@@ -41,6 +45,8 @@ pub struct Options {
     pub(crate) write: WriteOptions,
     pub(crate) durability: Durability,
     pub(crate) auto_compact: AutoCompact,
+    pub(crate) compact_at_once: u64,
+    pub(crate) courtesy: bool,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
     pub(crate) permissions: Option<u32>,
@@ -52,7 +58,9 @@ impl Default for Options {
             hash: None,
             write: WriteOptions::default(),
             durability: Durability::Full,
-            auto_compact: AutoCompact::Geometric(2),
+            auto_compact: AutoCompact::Lazy(16),
+            compact_at_once: 128 * 1024,
+            courtesy: true,
             lock_timeout: Some(Duration::from_millis(100)),
             reload_deadline: Duration::from_secs(3),
             permissions: None,
@@ -80,9 +88,23 @@ impl Options {
         self
     }
 
-    /// When commits compact. Default: geometric with factor 2. Mirrors `reftable.geometricFactor`.
+    /// When commits compact. Default: [`AutoCompact::Lazy`] with 16. git's `reftable.geometricFactor` is the other rule.
     pub fn auto_compact(mut self, auto_compact: AutoCompact) -> Self {
         self.auto_compact = auto_compact;
+        self
+    }
+
+    /// Compactions of up to this many bytes are done under the lock on the table list, in about the time of a sync; larger ones
+    /// lock each table and let others commit meanwhile. Default 128 KiB; 0 means never.
+    pub fn compact_at_once(mut self, bytes: u64) -> Self {
+        self.compact_at_once = bytes;
+        self
+    }
+
+    /// Whether to leave room for other programs that poll for the lock, as git does, when one of them has committed within the
+    /// last second: the lock stays free for as long as we usually hold it. Default true.
+    pub fn courtesy(mut self, courtesy: bool) -> Self {
+        self.courtesy = courtesy;
         self
     }
 
@@ -110,6 +132,7 @@ impl Options {
         self.write.check()?;
         match self.auto_compact {
             AutoCompact::Geometric(0 | 1) => Err(Error::invalid("the geometric factor must be at least 2")),
+            AutoCompact::Lazy(0 | 1) => Err(Error::invalid("a compaction needs at least two tables")),
             _ => Ok(()),
         }
     }

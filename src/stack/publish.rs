@@ -2,82 +2,126 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Durability, Shared, Stack};
+use super::reload::Cached;
+use super::{Durability, ListLock, Shared};
+use crate::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST, TableName};
 use crate::lock::Lock;
 use crate::mutant::{self, Mutant};
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
+use crate::table::Table;
 
-/// A change of the list: the tables in `replace` give way to `with`, which has its final name already. It is
-/// removed again if the change is not published.
+/// A change of the list: the tables in `replace` give way to `with`.
 #[derive(Debug)]
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,
-    pub(crate) with: Option<Scratch>,
+    pub(crate) with: Option<NewTable>,
+}
+
+/// A table that is in place under its final name, and is removed again if it is not published.
+#[derive(Debug)]
+pub(crate) struct NewTable {
+    pub(crate) file: Scratch,
+    pub(crate) contents: Bytes,
+    /// Whether its contents are durable already.
+    pub(crate) is_synced: bool,
 }
 
 impl Shared {
     /// A name for a table that nobody else will choose.
     pub(crate) fn table_name(&self, min: u64, max: u64) -> String {
-        TableName { min, max, random: self.dir.random() as u32 }.to_string()
+        TableName::new(min, max, self.dir.random()).to_string()
     }
 
-    /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the lock.
+    /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the lock. Returns the state
+    /// after.
     ///
-    /// The new table must be in place, and synced if the mode asks for it. `Err` means that nothing was
-    /// published, except for `Indeterminate`.
+    /// `Err` means that nothing was published, except for `Indeterminate`.
     ///
-    /// 1. Write the new list into a temporary file and sync it.
-    /// 2. Sync the directory: the names of the table and of the temporary file are durable now.
-    /// 3. Look once more whether the lock is ours.
-    /// 4. Rename the list into place: here the change becomes visible, whole.
-    /// 5. Release the lock. Others may build upon the change.
-    /// 6. Sync the directory: the rename is durable, the commit can be acknowledged.
-    pub(crate) fn publish(&self, lock: Box<dyn Lock>, base: &Snapshot, edit: Edit) -> Result<()> {
+    /// 1. Write the new list into a temporary file.
+    /// 2. Sync the table and the list, one directly after the other: file systems with a journal write what both need
+    ///    for the first, and find it done for the second.
+    /// 3. Sync the directory: the names of the table and of the temporary file are durable now.
+    /// 4. Look once more whether the lock is ours.
+    /// 5. Rename the list into place: here the change becomes visible, whole.
+    /// 6. Release the lock. Others may build upon the change.
+    /// 7. Sync the directory: the rename is durable, the commit can be acknowledged.
+    pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
         let durability = self.options.durability;
+        let Edit { replace, with } = edit;
         if durability == Durability::Full {
-            self.sync_foreign_tables(base, &edit.replace)?;
+            self.sync_foreign_tables(base, &replace)?;
         }
+        let (table, unsynced) = match with {
+            Some(NewTable { file, contents, is_synced }) => (Some((file, contents)), !is_synced),
+            None => (None, false),
+        };
+        let (after, table) = self.edited(base, replace, table)?;
         let mut list = Scratch::temporary(&self.dir)?;
-        let contents = list::print(edited(base, &edit));
+        let contents = list::print(after.tables().iter().map(|table| table.name()));
         list.write_all(&contents).map_err(|error| list.failed("cannot write the table list", error))?;
         if durability != Durability::Off {
+            if let Some(table) = table.as_ref().filter(|_| unsynced && !mutant::is_on(Mutant::SkipTableSync)) {
+                table.sync()?;
+            }
             list.sync()?;
         }
         if durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
             self.sync_dir()?;
         }
-        self.check_lock(&*lock)?;
+        self.check_lock(&*lock.lock)?;
         if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
-            return Ok(());
+            return Ok(after);
         }
-        let hidden = edit.with.as_ref().filter(|_| mutant::is_on(Mutant::PublishBeforeTable)).map(Scratch::name);
+        let hidden = table.as_ref().filter(|_| mutant::is_on(Mutant::PublishBeforeTable)).map(Scratch::name);
         if let Some(name) = hidden {
             self.dir.rename(name, "hidden").map_err(|error| self.io("cannot hide the table", name, error))?;
         }
-        self.replace_list(list)?;
+        self.replace_list(list, Some(&after))?;
         if let Some(name) = hidden {
             self.dir.rename("hidden", name).map_err(|error| self.io("cannot show the table", name, error))?;
         }
         // From here on the list names the table.
-        if let Some(table) = edit.with {
+        if let Some(table) = table {
             if durability != Durability::Off {
-                self.synced.lock().insert(table.name().to_owned());
+                self.synced.add(table.name());
             }
             table.keep();
         }
+        self.courtesy.held(self.dir.now().saturating_sub(lock.since));
         drop(lock);
-        if durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncAfter) {
+        let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
+        if durability == Durability::Full && !skips {
             self.dir.sync().map_err(|error| {
                 Error::io("the change is visible, but the directory could not be synced", self.dir.path(), error)
                     .with_kind(ErrorKind::Indeterminate)
                     .way_out("it may be lost if power fails now; commit something else to be sure")
             })?;
         }
-        Ok(())
+        Ok(after)
+    }
+
+    /// The state after an edit of `base`. What cannot be opened is never published.
+    fn edited(
+        &self,
+        base: &Snapshot,
+        replace: Range<usize>,
+        with: Option<(Scratch, Bytes)>,
+    ) -> Result<(Snapshot, Option<Scratch>)> {
+        let mut tables = base.tables().to_vec();
+        let end = replace.end.min(tables.len());
+        let replace = replace.start.min(end)..end;
+        let Some((file, contents)) = with else {
+            tables.drain(replace);
+            return Ok((Snapshot::new(tables, self.options.hash), None));
+        };
+        let table = Table::open(self.dir.path().join(file.name()), contents)?;
+        tables.splice(replace, [Arc::new(table)]);
+        Ok((Snapshot::new(tables, self.options.hash), Some(file)))
     }
 
     /// Makes the names in the directory durable.
@@ -95,17 +139,21 @@ impl Shared {
         Err(error.way_out("nothing was changed; try again, and leave lock files of live processes alone"))
     }
 
-    /// Renames the list into place. A rename may be reported as failed although it happened, by network file systems
-    /// that lose an answer: what counts is what is there.
-    fn replace_list(&self, list: Scratch) -> Result<()> {
-        let ours = list.stamp()?;
+    /// Renames the list into place, and remembers what it stands for: then nobody here need read it. A rename may be
+    /// reported as failed although it happened, by network file systems that lose an answer: what counts is what
+    /// is there.
+    fn replace_list(&self, list: Scratch, after: Option<&Snapshot>) -> Result<()> {
+        let stamp = list.stamp()?;
         match list.renamed(LIST) {
             Ok(list) => {
-                list.keep();
+                let list = list.kept();
+                if let Some(snapshot) = after {
+                    self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: Box::new(list) });
+                }
                 Ok(())
             }
             Err(error) => match self.dir.stamp(LIST) {
-                Ok(there) if there.is_same_file(&ours) => Ok(()),
+                Ok(there) if there.is_same_file(&stamp) => Ok(()),
                 _ => Err(error),
             },
         }
@@ -116,10 +164,10 @@ impl Shared {
     ///
     /// A list that is there may have been made by somebody who died before the directory was synced. To see it is
     /// not enough: a loss of power could take it and leave the table. So the directory is synced in any case.
-    pub(crate) fn create_list(&self, lock: &dyn Lock) -> Result<()> {
+    pub(crate) fn create_list(&self, lock: &ListLock) -> Result<()> {
         match self.dir.stamp(LIST) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(lock)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(&*lock.lock)?,
             Err(error) => return Err(self.io("cannot examine the table list", LIST, error)),
         }
         if self.options.durability == Durability::Full {
@@ -134,37 +182,19 @@ impl Shared {
             list.sync()?;
         }
         self.check_lock(lock)?;
-        self.replace_list(list)
+        self.replace_list(list, None)
     }
 
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a commit that is
     /// to survive must not stand on one that does not.
     fn sync_foreign_tables(&self, base: &Snapshot, replaced: &Range<usize>) -> Result<()> {
-        for (position, table) in base.tables().iter().enumerate() {
+        for position in self.synced.missing(base) {
+            let Some(table) = base.tables().get(position).filter(|_| !replaced.contains(&position)) else { continue };
             let name = table.name();
-            if replaced.contains(&position) || self.synced.lock().contains(name) {
-                continue;
-            }
             let file = self.dir.open(name).map_err(|error| self.io("cannot open the table", name, error))?;
             file.sync().map_err(|error| self.io("cannot sync the table", name, error))?;
-            self.synced.lock().insert(name.to_owned());
+            self.synced.add(name);
         }
-        // Forget the tables that are gone.
-        let listed: std::collections::HashSet<&str> = base.tables().iter().map(|table| table.name()).collect();
-        self.synced.lock().retain(|name| listed.contains(name.as_str()));
         Ok(())
     }
-}
-
-/// The names in the list after the edit.
-fn edited<'a>(base: &'a Snapshot, edit: &'a Edit) -> Vec<&'a str> {
-    let names: Vec<&str> = base.tables().iter().map(|table| table.name()).collect();
-    let (head, rest) = names.split_at(edit.replace.start.min(names.len()));
-    let tail = rest.get(edit.replace.len()..).unwrap_or_default();
-    head.iter().copied().chain(edit.with.as_ref().map(|table| table.name())).chain(tail.iter().copied()).collect()
-}
-
-impl Stack {
-    /// Buffers this many bytes before they go to the operating system.
-    pub(crate) const WRITE_CHUNK: usize = 64 * 1024;
 }

@@ -1,12 +1,12 @@
 //! Reading the list and opening its tables, while others replace both.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use crate::dir::{DirFile, Stamp};
+use crate::dir::Stamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST};
 use crate::snapshot::Snapshot;
@@ -17,7 +17,7 @@ pub(super) struct Cached {
     pub(super) snapshot: Snapshot,
     pub(super) stamp: Stamp,
     /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp means the same list.
-    pub(super) _list: Box<dyn DirFile>,
+    pub(super) _list: Box<dyn Send>,
 }
 
 impl Shared {
@@ -86,6 +86,7 @@ impl Shared {
         let contents = file.contents().map_err(failed)?;
         let names = list::parse(&contents).map_err(|error| error.in_file(&self.dir.path().join(LIST)))?;
         let mut known = self.known_tables();
+        let listed_before: HashSet<String> = known.keys().cloned().collect();
         let mut tables = Vec::with_capacity(names.len());
         for name in &names {
             let table = match known.remove(name.as_str()) {
@@ -99,7 +100,9 @@ impl Shared {
             tables.push(table);
         }
         let snapshot = Snapshot::new(tables, self.options.hash);
-        self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: file });
+        self.counters.reloads.add(1);
+        self.notice_neighbours(&snapshot, |name| !listed_before.contains(name), stamp.modified);
+        self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: Box::new(file) });
         Ok(Loaded::Complete(snapshot))
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Action, Conflict, ConflictKind, Update};
+use super::view::View;
+use super::{Action, Conflict, ConflictKind, LogChange, Update};
 use crate::error::{Error, Result};
 use crate::name;
-use crate::snapshot::Snapshot;
+use crate::oid::HashKind;
 use crate::value::Target;
 
 /// Names are valid and appear once. Sorts the updates by name, as the table needs them.
@@ -41,22 +42,22 @@ fn check_target(name: &[u8], target: &Target) -> Result<()> {
     }
 }
 
-/// Checks ordered `updates` against `snapshot`. Returns what each name points at now.
+/// Checks ordered `updates` against `view`. Returns what each name points at now.
 ///
 /// # Errors
 /// `Conflict`, with every mismatch; `Corrupt`.
-pub(super) fn check(updates: &[Update], snapshot: &Snapshot) -> Result<Vec<Option<Target>>> {
+pub(super) fn check(updates: &[Update], view: &View<'_>) -> Result<Vec<Option<Target>>> {
     let mut conflicts = Vec::new();
     let mut current = Vec::with_capacity(updates.len());
     for update in updates {
-        let actual = snapshot.get(&update.name)?.map(|found| found.target);
+        let actual = view.get(&update.name)?;
         if !update.expect.holds(actual.as_ref()) {
             let kind = ConflictKind::Mismatch { expected: update.expect.clone(), actual: actual.clone() };
             conflicts.push(Conflict { name: update.name.clone(), kind });
         }
         current.push(actual);
     }
-    name_conflicts(updates, &current, snapshot, &mut conflicts)?;
+    name_conflicts(updates, &current, view, &mut conflicts)?;
     if conflicts.is_empty() { Ok(current) } else { Err(Error::conflict(conflicts)) }
 }
 
@@ -64,14 +65,14 @@ pub(super) fn check(updates: &[Update], snapshot: &Snapshot) -> Result<Vec<Optio
 fn name_conflicts(
     updates: &[Update],
     current: &[Option<Target>],
-    snapshot: &Snapshot,
+    view: &View<'_>,
     conflicts: &mut Vec<Conflict>,
 ) -> Result<()> {
     let set: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Set(_)));
     let deleted: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Delete));
     // Directories that were found free; whole namespaces share theirs.
     let mut free: HashSet<&[u8]> = HashSet::new();
-    let mut below = snapshot.refs()?;
+    let mut below = None;
     for (update, actual) in updates.iter().zip(current) {
         if actual.is_some() || !matches!(update.action, Action::Set(_)) {
             continue;
@@ -85,7 +86,7 @@ fn name_conflicts(
             if free.contains(directory) {
                 break;
             }
-            if set.contains(directory) || (!deleted.contains(directory) && snapshot.get(directory)?.is_some()) {
+            if set.contains(directory) || (!deleted.contains(directory) && view.get(directory)?.is_some()) {
                 clashed = true;
                 clash(directory);
             }
@@ -94,17 +95,12 @@ fn name_conflicts(
             // What holds for a directory holds for those above it.
             free.extend(name::ancestors(&update.name));
         }
-        let mut directory = update.name.clone();
-        directory.push(b'/');
-        below.seek(&directory)?;
-        while let Some(found) = below.next()? {
-            if !name::is_below(found.name, &update.name) {
-                break;
-            }
-            if !deleted.contains(found.name) {
-                clash(found.name);
-                break;
-            }
+        let search = match &mut below {
+            Some(search) => search,
+            none => none.insert(view.below()?),
+        };
+        if let Some(other) = search.first(&update.name, |name| deleted.contains(name))? {
+            clash(&other);
         }
     }
     Ok(())
@@ -112,4 +108,19 @@ fn name_conflicts(
 
 fn names_with(updates: &[Update], wanted: impl Fn(&Action) -> bool) -> HashSet<&[u8]> {
     updates.iter().filter(|update| wanted(&update.action)).map(|update| update.name.as_slice()).collect()
+}
+
+/// The hash of the first id that is to be written, for a store that has none yet.
+pub(super) fn first_hash(updates: &[Update], logs: &[LogChange]) -> Option<HashKind> {
+    let in_updates = updates.iter().find_map(|update| match &update.action {
+        Action::Set(target) => target.id().map(|id| id.kind()),
+        _ => None,
+    });
+    let in_logs = || {
+        logs.iter().find_map(|change| match change {
+            LogChange::Append { entry, .. } => Some(entry.new.kind()),
+            _ => None,
+        })
+    };
+    in_updates.or_else(in_logs)
 }

@@ -1,9 +1,13 @@
 //! Transactions: all changes or none, checked against what the caller expects.
 
+mod batch;
 mod check;
 mod conflict;
+mod group;
 mod prepared;
 mod rows;
+mod transact;
+mod view;
 
 pub use conflict::{Conflict, ConflictKind, Expect};
 pub use prepared::{Commit, Prepared};
@@ -20,9 +24,34 @@ use crate::value::{Ident, LogEntry, Target};
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction {
     stack: Stack,
+    changes: Changes,
+}
+
+/// What a transaction is to do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Changes {
     updates: Vec<Update>,
     logs: Vec<LogChange>,
+    /// Who and why, for log entries that are written by themselves.
     reflog: Option<(Ident, Vec<u8>)>,
+}
+
+impl Changes {
+    /// How many changes there are.
+    fn len(&self) -> usize {
+        self.updates.len().saturating_add(self.logs.len())
+    }
+
+    /// Checks what can be checked without looking at the store, and puts everything into the order of a table.
+    fn check(&mut self) -> Result<()> {
+        check::order(&mut self.updates)?;
+        self.logs.iter_mut().try_for_each(rows::check)?;
+        if let Some((committer, message)) = &mut self.reflog {
+            rows::check_committer(committer)?;
+            rows::one_line(message)?;
+        }
+        Ok(())
+    }
 }
 
 /// What is to happen to one reference.
@@ -49,7 +78,7 @@ enum LogChange {
 
 impl Transaction {
     pub(crate) fn new(stack: Stack) -> Self {
-        Transaction { stack, updates: Vec::new(), logs: Vec::new(), reflog: None }
+        Transaction { stack, changes: Changes::default() }
     }
 
     /// Points `name` at `target`.
@@ -68,13 +97,13 @@ impl Transaction {
     }
 
     fn update(&mut self, name: impl AsRef<[u8]>, expect: Expect, action: Action) -> &mut Self {
-        self.updates.push(Update { name: name.as_ref().to_vec(), expect, action });
+        self.changes.updates.push(Update { name: name.as_ref().to_vec(), expect, action });
         self
     }
 
     /// Writes a log entry for every [`Self::set`] to an object id, from the id before to the new one.
     pub fn reflog(&mut self, committer: Ident, message: impl AsRef<[u8]>) -> &mut Self {
-        self.reflog = Some((committer, message.as_ref().to_vec()));
+        self.changes.reflog = Some((committer, message.as_ref().to_vec()));
         self
     }
 
@@ -82,26 +111,26 @@ impl Transaction {
     ///
     /// The message must be one line; it is stored with one newline at its end, as git does.
     pub fn append_log(&mut self, name: impl AsRef<[u8]>, entry: LogEntry) -> &mut Self {
-        self.logs.push(LogChange::Append { refname: name.as_ref().to_vec(), entry });
+        self.changes.logs.push(LogChange::Append { refname: name.as_ref().to_vec(), entry });
         self
     }
 
     /// Deletes the log entry of `name` that has this update index.
     pub fn delete_log_entry(&mut self, name: impl AsRef<[u8]>, update_index: u64) -> &mut Self {
-        self.logs.push(LogChange::DeleteEntry { refname: name.as_ref().to_vec(), update_index });
+        self.changes.logs.push(LogChange::DeleteEntry { refname: name.as_ref().to_vec(), update_index });
         self
     }
 
     /// Deletes all log entries of `name` that exist now; not those this transaction appends.
     pub fn delete_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
-        self.logs.push(LogChange::DeleteAll { refname: name.as_ref().to_vec() });
+        self.changes.logs.push(LogChange::DeleteAll { refname: name.as_ref().to_vec() });
         self
     }
 
     /// Whether nothing was asked for yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.updates.is_empty() && self.logs.is_empty()
+        self.changes.updates.is_empty() && self.changes.logs.is_empty()
     }
 
     /// Takes the lock, reads the newest state and checks every expectation against it.
@@ -112,15 +141,42 @@ impl Transaction {
     /// `Locked` after [`crate::Options::lock_timeout`]; `Conflict` with every mismatch; `Invalid` for names, messages
     /// and ids that cannot be; `TooLarge` when a name or message does not fit into a block; `Corrupt`; `Io`. Nothing
     /// has changed then, and no lock is held.
-    pub fn prepare(self) -> Result<Prepared> {
-        Prepared::new(self)
+    pub fn prepare(mut self) -> Result<Prepared> {
+        self.changes.check()?;
+        Prepared::new(self.stack, self.changes)
     }
 
-    /// [`Self::prepare`] and [`Prepared::commit`] in one.
+    /// Commits: checks every expectation against the newest state and publishes all changes at once.
+    ///
+    /// Threads that commit through one [`Stack`] at the same time share the work: one of them takes the lock and
+    /// publishes the transactions of all that wait, in the order in which they came, each checked against those before
+    /// it. Each gets its own result, and a conflict fails its own transaction only.
     ///
     /// # Errors
-    /// Those of both.
-    pub fn commit(self) -> Result<Commit> {
-        self.prepare()?.commit()
+    /// Those of [`Self::prepare`] and [`Prepared::commit`]. `Locked`, too, when this thread holds a [`Prepared`] of
+    /// the same stack.
+    pub fn commit(mut self) -> Result<Commit> {
+        self.changes.check()?;
+        group::commit(&self.stack, self.changes)
+    }
+}
+
+impl Stack {
+    /// Commits transactions in order, as threads that commit at the same time do: one lock, one table, and a result for each.
+    /// Later ones see earlier ones; a conflict fails its own transaction only.
+    ///
+    /// They must be of this stack or its clones; those of others fail with `Invalid`.
+    pub fn commit_all(&self, transactions: impl IntoIterator<Item = Transaction>) -> Vec<Result<Commit>> {
+        group::commit_all(self, transactions.into_iter().map(|transaction| transaction.changes_for(self)).collect())
+    }
+}
+
+impl Transaction {
+    fn changes_for(mut self, stack: &Stack) -> Result<Changes> {
+        if !std::sync::Arc::ptr_eq(&self.stack.shared, &stack.shared) {
+            return Err(crate::Error::invalid("the transaction is of another stack").in_file(self.stack.path()));
+        }
+        self.changes.check()?;
+        Ok(self.changes)
     }
 }

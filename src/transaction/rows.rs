@@ -1,4 +1,4 @@
-//! The log records of a transaction: which entries, under which update indexes.
+//! The log records of transactions: which entries, under which update indexes.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,12 @@ use crate::value::{Ident, LogEntry};
 pub(super) struct LogRow {
     pub(super) refname: Vec<u8>,
     pub(super) update_index: u64,
+    /// `None` deletes the entry.
     pub(super) entry: Option<LogEntry>,
 }
 
-/// Collects log records and gives entries of one name different update indexes.
-pub(super) struct Rows {
+/// Collects the log records of one transaction and gives entries of one name different update indexes.
+pub(super) struct MemberLogs {
     rows: Vec<LogRow>,
     /// The update index of the next entry of each name; `None` when the last one is taken.
     next: HashMap<Vec<u8>, Option<u64>>,
@@ -24,35 +25,38 @@ pub(super) struct Rows {
     last: u64,
 }
 
-impl Rows {
+impl MemberLogs {
     /// No records yet; the first entry of each name will have this update index.
-    pub(super) fn new(update_index: u64) -> Rows {
-        Rows { rows: Vec::new(), next: HashMap::new(), update_index, last: update_index }
+    pub(super) fn new(update_index: u64) -> MemberLogs {
+        MemberLogs { rows: Vec::new(), next: HashMap::new(), update_index, last: update_index }
     }
 
-    pub(super) fn add(&mut self, change: LogChange, snapshot: &Snapshot) -> Result<()> {
+    /// Adds a change. What exists is what `base` has and what `earlier` transactions of the group have written.
+    pub(super) fn add(&mut self, change: LogChange, base: &Snapshot, earlier: &[LogRow]) -> Result<()> {
         match change {
             LogChange::Append { refname, entry } => self.append(refname, entry)?,
             LogChange::DeleteEntry { refname, update_index } => {
-                check_log_name(&refname)?;
                 self.rows.push(LogRow { refname, update_index, entry: None });
             }
             LogChange::DeleteAll { refname } => {
-                check_log_name(&refname)?;
-                let mut existing = snapshot.log(&refname)?;
+                let mut existing = base.log(&refname)?;
                 while let Some(log) = existing.next()? {
                     let row = LogRow { refname: refname.clone(), update_index: log.update_index, entry: None };
                     self.rows.push(row);
                 }
+                let start = earlier.partition_point(|row| row.refname < refname);
+                let written = earlier.get(start..).unwrap_or_default().iter();
+                self.rows.extend(written.take_while(|row| row.refname == refname).map(|row| LogRow {
+                    refname: refname.clone(),
+                    update_index: row.update_index,
+                    entry: None,
+                }));
             }
         }
         Ok(())
     }
 
-    pub(super) fn append(&mut self, refname: Vec<u8>, mut entry: LogEntry) -> Result<()> {
-        crate::name::check(&refname)?;
-        entry.message = one_line(entry.message)?;
-        check_committer(&entry.committer)?;
+    pub(super) fn append(&mut self, refname: Vec<u8>, entry: LogEntry) -> Result<()> {
         let next = self.next.entry(refname.clone()).or_insert(Some(self.update_index));
         let update_index = next.ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         *next = update_index.checked_add(1);
@@ -61,21 +65,51 @@ impl Rows {
         Ok(())
     }
 
-    /// The records as a table wants them, and the last update index: by name, newest first, each key once. An entry that is appended stays,
-    /// whatever was deleted under its update index before.
+    /// The records as a table wants them, and the last update index: by name, newest first, each key once. An entry
+    /// that is appended stays, whatever was deleted under its update index before.
     pub(super) fn finish(mut self) -> (Vec<LogRow>, u64) {
-        let order = |a: &LogRow, b: &LogRow| {
-            let by_key = a.refname.cmp(&b.refname).then(b.update_index.cmp(&a.update_index));
-            by_key.then(b.entry.is_some().cmp(&a.entry.is_some()))
-        };
-        self.rows.sort_by(order);
-        self.rows.dedup_by(|a, b| a.refname == b.refname && a.update_index == b.update_index);
+        self.rows.sort_by(|a, b| by_key(a, b).then(b.entry.is_some().cmp(&a.entry.is_some())));
+        self.rows.dedup_by(|later, kept| by_key(later, kept).is_eq());
         (self.rows, self.last)
     }
 }
 
-/// A message as git stores it: one line, ended by one newline.
-fn one_line(mut message: Vec<u8>) -> Result<Vec<u8>> {
+/// Adds `newer` rows to `rows`, both as tables want them. Of two for one key the newer stays; a deletion of what was never written
+/// before, with an update index above `base`, is not needed.
+pub(super) fn merge_logs(rows: &mut Vec<LogRow>, newer: Vec<LogRow>, base: u64) {
+    if rows.is_empty() {
+        *rows = newer;
+        return;
+    }
+    let older = std::mem::replace(rows, newer);
+    rows.extend(older);
+    // Stable: of two with one key the newer comes first.
+    rows.sort_by(by_key);
+    rows.dedup_by(|later, kept| by_key(later, kept).is_eq());
+    rows.retain(|row| row.entry.is_some() || row.update_index <= base);
+}
+
+fn by_key(a: &LogRow, b: &LogRow) -> std::cmp::Ordering {
+    a.refname.cmp(&b.refname).then(b.update_index.cmp(&a.update_index))
+}
+
+/// Makes a log change fit to be stored.
+///
+/// # Errors
+/// `Invalid` for names, messages and committers that cannot be.
+pub(super) fn check(change: &mut LogChange) -> Result<()> {
+    match change {
+        LogChange::Append { refname, entry } => {
+            crate::name::check(refname)?;
+            check_committer(&entry.committer)?;
+            one_line(&mut entry.message)
+        }
+        LogChange::DeleteEntry { refname, .. } | LogChange::DeleteAll { refname } => check_log_name(refname),
+    }
+}
+
+/// Makes a message what git stores: one line, ended by one newline.
+pub(super) fn one_line(message: &mut Vec<u8>) -> Result<()> {
     while message.last() == Some(&b'\n') {
         message.pop();
     }
@@ -83,7 +117,7 @@ fn one_line(mut message: Vec<u8>) -> Result<Vec<u8>> {
         return Err(Error::invalid("a reflog message must be one line, without zero bytes"));
     }
     message.push(b'\n');
-    Ok(message)
+    Ok(())
 }
 
 /// Names of logs that are to be deleted need not be valid, only possible: odd ones must go somehow.
@@ -95,7 +129,7 @@ fn check_log_name(name: &[u8]) -> Result<()> {
 }
 
 /// git prints and parses identities as `NAME <EMAIL>` on one line.
-fn check_committer(committer: &Ident) -> Result<()> {
+pub(super) fn check_committer(committer: &Ident) -> Result<()> {
     let is_odd = |byte: &u8| matches!(byte, 0 | b'\n' | b'<' | b'>');
     if committer.name.iter().chain(&committer.email).any(is_odd) {
         return Err(Error::invalid("a committer's name and e-mail must not have '<', '>', newlines or zero bytes"));

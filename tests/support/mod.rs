@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reftable::table::WriteOptions;
-use reftable::{Durability, HashKind, Ident, LogEntry, ObjectId, Options, Stack, Target};
+use reftable::{AutoCompact, Durability, HashKind, Ident, LogEntry, ObjectId, Options, Stack, Target};
 use tempfile::TempDir;
 
 pub(crate) const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
@@ -45,7 +45,10 @@ pub(crate) fn entry(hash: HashKind, old: u64, new: u64, message: impl AsRef<[u8]
 
 /// Options for tests that are not about the loss of power.
 pub(crate) fn quick() -> Options {
-    Options::default().durability(Durability::Off).lock_timeout(Some(Duration::from_secs(20)))
+    Options::default()
+        .durability(Durability::Off)
+        .lock_timeout(Some(Duration::from_secs(20)))
+        .auto_compact(AutoCompact::Geometric(2))
 }
 
 /// A fresh directory and a stack on it.

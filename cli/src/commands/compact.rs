@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
-use reftable::{Compaction, Expiry};
+use reftable::{AutoCompact, Compaction, Expiry};
 
 use crate::cli::{Format, Writing};
 use crate::failure::{Code, Failure};
@@ -46,7 +46,9 @@ pub(crate) struct Compact {
 
 impl Compact {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let stores = repo.open(&self.writing.options())?;
+        // A person who asks for a compaction does not mean: if enough tables have piled up.
+        let options = self.writing.options().auto_compact(AutoCompact::Geometric(2));
+        let stores = repo.open(&options)?;
         for stack in stores.all() {
             let done = stack.compact(self.what())?;
             for leftover in done.iter().flat_map(|done| &done.leftovers) {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use reftable::table::{RecordView, Table};
-use reftable::{BlockKind, Snapshot, Stack};
+use reftable::{AutoCompact, BlockKind, Options, Snapshot, Stack};
 use serde_json::Value;
 
 use crate::cli::Format;
@@ -43,7 +43,8 @@ struct Counts {
 
 impl Stats {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let stores = repo.open(&reftable::Options::default())?;
+        // What is due is what `compact` would do.
+        let stores = repo.open(&Options::default().auto_compact(AutoCompact::Geometric(2)))?;
         for stack in stores.all() {
             let snapshot = stack.snapshot()?;
             let counts: Vec<Counts> =

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reftable::table::WriteOptions;
-use reftable::{Compact, Error, Expect, HashKind, HealingLocks, Log, Options, Ref, Snapshot, Stack, Target};
+use reftable::{
+    AutoCompact, Compact, Error, Expect, HashKind, HealingLocks, Log, Options, Ref, Snapshot, Stack, Target,
+};
 
 use super::dir::SimDir;
 use super::world::{Pid, Tree, World};
@@ -95,7 +97,8 @@ pub(crate) fn broken(claim: char, message: impl Into<String>) -> Broken {
 
 /// Options of all processes.
 pub(crate) fn options() -> Options {
-    Options::default().write(WriteOptions::default().block_size(512))
+    let write = WriteOptions::default().block_size(512);
+    Options::default().write(write).auto_compact(AutoCompact::Geometric(2)).compact_at_once(0)
 }
 
 /// A handle of its own for a process.

@@ -1,0 +1,82 @@
+//! What a handle has done so far, in numbers.
+
+use std::time::Duration;
+
+use super::Stack;
+use crate::sync::Counter;
+
+/// What a handle and its clones have done since it was opened. Counting costs a few nanoseconds an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Transactions that were published.
+    pub commits: u64,
+    /// Tables that were published for them: fewer where threads shared one.
+    pub groups: u64,
+    /// The most transactions in one table.
+    pub largest_group: u64,
+    /// How often another process had the list lock when we wanted it.
+    pub lock_waits: u64,
+    /// How long we waited for it then, in all.
+    pub lock_wait: Duration,
+    /// How often we let git go first; see [`crate::Options::courtesy`].
+    pub gaps: u64,
+    /// How often the table list was read.
+    pub reloads: u64,
+    /// Compactions that were published.
+    pub compactions: u64,
+    /// Compactions that failed after a commit.
+    pub failed_compactions: u64,
+    /// How often [`Stack::transact`] started over.
+    pub retries: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) commits: Counter,
+    pub(crate) groups: Counter,
+    pub(crate) largest_group: Counter,
+    pub(crate) lock_waits: Counter,
+    pub(crate) lock_wait_nanoseconds: Counter,
+    pub(crate) gaps: Counter,
+    pub(crate) reloads: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) failed_compactions: Counter,
+    pub(crate) retries: Counter,
+}
+
+impl Counters {
+    /// A table with so many transactions was published.
+    pub(crate) fn published(&self, transactions: usize) {
+        let transactions = u64::try_from(transactions).unwrap_or(u64::MAX);
+        self.commits.add(transactions);
+        self.groups.add(1);
+        self.largest_group.raise(transactions);
+    }
+
+    /// The list lock was not free at once.
+    pub(crate) fn waited(&self, time: Duration) {
+        self.lock_waits.add(1);
+        self.lock_wait_nanoseconds.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+impl Stack {
+    /// What this handle and its clones have done so far.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let counters = &self.shared.counters;
+        Metrics {
+            commits: counters.commits.get(),
+            groups: counters.groups.get(),
+            largest_group: counters.largest_group.get(),
+            lock_waits: counters.lock_waits.get(),
+            lock_wait: Duration::from_nanos(counters.lock_wait_nanoseconds.get()),
+            gaps: counters.gaps.get(),
+            reloads: counters.reloads.get(),
+            compactions: counters.compactions.get(),
+            failed_compactions: counters.failed_compactions.get(),
+            retries: counters.retries.get(),
+        }
+    }
+}

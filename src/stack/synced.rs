@@ -1,0 +1,32 @@
+//! Which tables are known to survive a loss of power.
+
+use std::collections::HashSet;
+
+use crate::snapshot::Snapshot;
+use crate::sync::Mutex;
+
+/// Tables known to survive a loss of power, because this handle wrote or synced them.
+#[derive(Default)]
+pub(super) struct Synced {
+    names: Mutex<HashSet<String>>,
+}
+
+impl Synced {
+    pub(super) fn add(&self, name: &str) {
+        self.names.lock().insert(name.to_owned());
+    }
+
+    /// The positions in `base` of the tables that are not known to be synced. Forgets the tables that are gone.
+    pub(super) fn missing(&self, base: &Snapshot) -> Vec<usize> {
+        let mut names = self.names.lock();
+        let tables = base.tables();
+        let missing: Vec<usize> = (0..tables.len())
+            .filter(|position| tables.get(*position).is_some_and(|table| !names.contains(table.name())))
+            .collect();
+        if names.len() > tables.len() - missing.len() {
+            let listed: HashSet<&str> = tables.iter().map(|table| table.name()).collect();
+            names.retain(|name| listed.contains(name.as_str()));
+        }
+        missing
+    }
+}

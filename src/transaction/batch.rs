@@ -1,0 +1,129 @@
+//! One table for one or several transactions: each checked against those before it, all written together.
+
+use std::io::Write;
+
+use super::rows::{LogRow, MemberLogs, merge_logs};
+use super::view::View;
+use super::{Action, Changes, check};
+use crate::error::{Error, Result};
+use crate::oid::{HashKind, ObjectId};
+use crate::record::{LogRecordView, RefRecordView};
+use crate::snapshot::Snapshot;
+use crate::stack::Options;
+use crate::table::TableWriter;
+use crate::value::{LogEntry, Target};
+
+/// Transactions that follow one state, in order. Those that do not fit are left out and leave no trace.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    base: &'a Snapshot,
+    hash: Option<HashKind>,
+    /// By name, each name once: the last one wins.
+    refs: Vec<RefRow>,
+    /// By name, then newest first, each key once.
+    logs: Vec<LogRow>,
+    /// The last update index in use.
+    last: u64,
+}
+
+/// What becomes of a reference.
+#[derive(Debug)]
+pub(super) struct RefRow {
+    pub(super) name: Vec<u8>,
+    pub(super) update_index: u64,
+    /// `None` deletes it.
+    pub(super) target: Option<Target>,
+}
+
+impl<'a> Batch<'a> {
+    /// No transactions yet, to follow `base`.
+    pub(super) fn new(base: &'a Snapshot) -> Self {
+        Batch { base, hash: base.hash(), refs: Vec::new(), logs: Vec::new(), last: base.update_index() }
+    }
+
+    /// Checks `changes`, which are ordered by [`check::order`], against the state so far and adds them. Returns their
+    /// update index.
+    ///
+    /// # Errors
+    /// `Conflict` with every mismatch; `Invalid`; `Corrupt`. The batch is as before then.
+    pub(super) fn admit(&mut self, changes: Changes) -> Result<u64> {
+        let Changes { updates, logs, reflog } = changes;
+        let update_index =
+            self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
+        let view = View::new(self.base, &self.refs);
+        let current = check::check(&updates, &view)?;
+        let hash = self.hash.or_else(|| check::first_hash(&updates, &logs));
+
+        let mut rows = MemberLogs::new(update_index);
+        for change in logs {
+            rows.add(change, self.base, &self.logs)?;
+        }
+        if let Some((committer, message)) = reflog {
+            for (update, before) in updates.iter().zip(current) {
+                if let Action::Set(Target::Id(new) | Target::Tag { id: new, .. }) = update.action {
+                    let old = before.and_then(|target| target.id()).unwrap_or(ObjectId::null(hash.unwrap_or_default()));
+                    let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
+                    rows.append(update.name.clone(), entry)?;
+                }
+            }
+        }
+        // Nothing fails from here on.
+        let (logs, last) = rows.finish();
+        let refs: Vec<RefRow> = updates
+            .into_iter()
+            .filter_map(|update| match update.action {
+                Action::Set(target) => Some(RefRow { name: update.name, update_index, target: Some(target) }),
+                Action::Delete => Some(RefRow { name: update.name, update_index, target: None }),
+                Action::Verify => None,
+            })
+            .collect();
+        if refs.is_empty() && logs.is_empty() {
+            return Ok(self.last);
+        }
+        self.hash = hash;
+        self.last = last;
+        merge_refs(&mut self.refs, refs);
+        merge_logs(&mut self.logs, logs, self.base.update_index());
+        Ok(update_index)
+    }
+
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last == self.base.update_index()
+    }
+
+    /// The update indexes of all transactions together.
+    pub(super) fn range(&self) -> (u64, u64) {
+        (self.base.update_index().saturating_add(1), self.last)
+    }
+
+    /// Writes the table.
+    pub(super) fn write<W: Write>(&self, out: W, options: &Options) -> Result<W> {
+        let (first, last) = self.range();
+        let mut table = TableWriter::new(out, self.hash.unwrap_or_default(), first..=last, &options.write)?;
+        for row in &self.refs {
+            let target = row.target.as_ref().map(Target::as_view);
+            table.add_ref(&RefRecordView { name: &row.name, update_index: row.update_index, target })?;
+        }
+        for row in &self.logs {
+            table.add_log(&LogRecordView {
+                refname: &row.refname,
+                update_index: row.update_index,
+                entry: row.entry.as_ref().map(LogEntry::as_view),
+            })?;
+        }
+        table.finish().map(|(out, _)| out)
+    }
+}
+
+/// Adds `newer` rows to `rows`, both by name. Of two rows for one name the newer stays.
+fn merge_refs(rows: &mut Vec<RefRow>, newer: Vec<RefRow>) {
+    if rows.is_empty() {
+        *rows = newer;
+        return;
+    }
+    rows.extend(newer);
+    // Stable, and the rows are two sorted runs: this is one merge. The newer one of two comes second.
+    rows.sort_by(|a, b| a.name.cmp(&b.name).then(b.update_index.cmp(&a.update_index)));
+    rows.dedup_by(|later, kept| later.name == kept.name);
+}

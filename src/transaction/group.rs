@@ -1,0 +1,181 @@
+//! Group commit: who has the lock commits for all that wait.
+
+use std::io;
+use std::time::Duration;
+
+use super::Changes;
+use super::batch::Batch;
+use super::prepared::{Commit, Written};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Holder;
+use crate::queue::{Outcome, Turn};
+use crate::snapshot::Snapshot;
+use crate::stack::{ListLock, Stack};
+
+/// How many transactions share a table at most.
+const MAX_MEMBERS: usize = 512;
+
+/// Transactions with more changes than this are written alone, so that nobody waits for their bulk.
+const MAX_CHANGES: usize = 4096;
+
+/// Commits `changes`, which are in order, or lets another thread do it.
+pub(super) fn commit(stack: &Stack, changes: Changes) -> Result<Commit> {
+    let shared = &stack.shared;
+    let (start, timeout) = (shared.dir.now(), shared.options.lock_timeout);
+    match shared.line.submit(changes, timeout) {
+        Outcome::Turn(turn, changes) => lead(stack, turn, start, changes),
+        Outcome::Done(result) => result,
+        Outcome::TimedOut => Err(shared.list_is_locked(Holder::Alive(shared.dir.process_id()), start)),
+        Outcome::ThisThread => Err(shared.list_is_locked(Holder::ThisThread, start)),
+        Outcome::Abandoned => {
+            let message = "the thread that was publishing this transaction with its own has panicked";
+            let error = Error::new(ErrorKind::Indeterminate, message).in_file(stack.path());
+            Err(error.way_out("look whether the change is there"))
+        }
+    }
+}
+
+/// Commits transactions as one group.
+pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changes>>) -> Vec<Result<Commit>> {
+    let mut valid = Vec::new();
+    let mut refused = Vec::new();
+    for changes in all {
+        match changes {
+            Ok(changes) => {
+                valid.push(changes);
+                refused.push(None);
+            }
+            Err(error) => refused.push(Some(error)),
+        }
+    }
+    let (mut results, after) = match stack.shared.lock_list() {
+        Ok((lock, base)) => run(stack, lock, base, valid, || ()),
+        Err(error) => (Members::new(valid).fail(&error), None),
+    };
+    if let Some(Ok(commit)) = results.iter_mut().find(|result| result.is_ok()) {
+        commit.compaction = after.and_then(|after| stack.compact_after_commit(&after));
+    }
+    let mut results = results.into_iter();
+    let each = refused.into_iter().map(|refused| match refused {
+        Some(error) => Some(Err(error)),
+        None => results.next(),
+    });
+    each.flatten().collect()
+}
+
+/// Commits our own transaction, and with it those of all that wait.
+///
+/// 1. We wait for the list lock. Others arrive.
+/// 2. We have it, and take those that wait: as late as possible.
+/// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the last sync.
+/// 4. All is durable: they get their results. What is left to do is ours.
+fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own: Changes) -> Result<Commit> {
+    let shared = &stack.shared;
+    let (lock, base) = shared.lock_list_in_turn(turn, start, shared.options.lock_timeout)?;
+    let mut group = lock.turn.take(MAX_MEMBERS, |changes| own.len() <= MAX_CHANGES && changes.len() <= MAX_CHANGES);
+    let jobs = std::iter::once(own).chain(group.jobs().cloned()).collect();
+    let (results, after) = run(stack, lock, base, jobs, || group.decide());
+    let mut results = results.into_iter();
+    let mine = results.next();
+    group.finish(results);
+    let compaction = after.and_then(|after| stack.compact_after_commit(&after));
+    let mine = mine.unwrap_or_else(|| Err(Error::invalid("there was no transaction")));
+    mine.map(|commit| Commit { compaction, ..commit })
+}
+
+/// Publishes `jobs` as one table, as far as they fit. Returns one result for each, and the state after if anything was
+/// published.
+fn run(
+    stack: &Stack,
+    lock: ListLock,
+    base: Snapshot,
+    jobs: Vec<Changes>,
+    decide: impl FnOnce(),
+) -> (Vec<Result<Commit>>, Option<Snapshot>) {
+    let mut members = Members::new(jobs);
+    let written = loop {
+        let batch = members.admit(&base);
+        match Written::new(&stack.shared, &base, &batch) {
+            Ok(written) => break Ok(written),
+            Err(error) => match error.kind() {
+                // Something is too large, or of another hash: one of them is, the others must not suffer.
+                ErrorKind::TooLarge | ErrorKind::Invalid => members.refuse_offenders(stack, &base, &error),
+                _ => break Err(error),
+            },
+        }
+    };
+    // A panic from here on must not have them published twice.
+    decide();
+    let published = written.and_then(|written| match written {
+        Some(written) => written.publish(&stack.shared, lock, &base).map(Some),
+        None => Ok(None),
+    });
+    match published {
+        Ok(after) => {
+            let results = members.succeed();
+            if after.is_some() {
+                stack.shared.counters.published(results.iter().filter(|result| result.is_ok()).count());
+            }
+            (results, after)
+        }
+        Err(error) => (members.fail(&error), None),
+    }
+}
+
+/// The transactions of a group, and what has become of each.
+struct Members(Vec<Member>);
+
+struct Member {
+    /// `None` once it was moved into the batch, which is only done when it is alone.
+    changes: Option<Changes>,
+    result: Result<u64>,
+}
+
+impl Members {
+    fn new(jobs: Vec<Changes>) -> Members {
+        let member = |changes| Member { changes: Some(changes), result: Ok(0) };
+        Members(jobs.into_iter().map(member).collect())
+    }
+
+    /// Admits all that were not refused yet to a new batch.
+    fn admit<'a>(&mut self, base: &'a Snapshot) -> Batch<'a> {
+        let mut batch = Batch::new(base);
+        let is_alone = self.0.len() == 1;
+        for member in self.0.iter_mut().filter(|member| member.result.is_ok()) {
+            let changes = if is_alone { member.changes.take() } else { member.changes.clone() };
+            if let Some(changes) = changes {
+                member.result = batch.admit(changes);
+            }
+        }
+        batch
+    }
+
+    /// Refuses those that cannot be written even alone; if there is none, the last one. One at least.
+    fn refuse_offenders(&mut self, stack: &Stack, base: &Snapshot, error: &Error) {
+        let mut found = false;
+        for member in self.0.iter_mut().filter(|member| member.result.is_ok()) {
+            let Some(changes) = member.changes.clone() else { continue };
+            let mut batch = Batch::new(base);
+            let alone = batch.admit(changes).and_then(|_| batch.write(io::sink(), &stack.shared.options));
+            if let Err(alone) = alone.map_err(|alone| alone.in_file(stack.path())) {
+                // A conflict here is with those before it, and says nothing.
+                if alone.kind() != ErrorKind::Conflict {
+                    member.result = Err(alone);
+                    found = true;
+                }
+            }
+        }
+        if let Some(last) = self.0.iter_mut().rfind(|member| !found && member.result.is_ok()) {
+            last.result = Err(error.duplicate());
+        }
+    }
+
+    fn succeed(self) -> Vec<Result<Commit>> {
+        let commit = |update_index| Commit { update_index, compaction: None };
+        self.0.into_iter().map(|member| member.result.map(commit)).collect()
+    }
+
+    fn fail(self, error: &Error) -> Vec<Result<Commit>> {
+        self.0.into_iter().map(|member| member.result.and_then(|_| Err(error.duplicate()))).collect()
+    }
+}
