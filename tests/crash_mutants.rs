@@ -21,7 +21,7 @@ use sim_dir::scenarios::OURS;
 
 /// The first violation of each scenario and model, until one was found or, for nobody's mistake, to the end.
 fn hunt(mutant: Option<Mutant>, most_states: usize) -> Option<(&'static str, Violation)> {
-    let effort = Effort { samples: 200, most_states, most_violations: 1 };
+    let effort = Effort { most_states, beyond: 0, most_violations: 1, ..Effort::from_environment() };
     mutants::plan(mutant);
     for scenario in OURS {
         for model in scenario.crashes {

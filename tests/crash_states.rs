@@ -1,7 +1,7 @@
 //! Kills and losses of power at every instant leave a store that keeps the claims.
 //!
 //! See `support/sim/persist.rs` for what may survive and `support/sim/check.rs` for the claims. With
-//! `REFTABLE_CRASH_LONG=1` looks harder. `--nocapture` shows the counts.
+//! `REFTABLE_CRASH_LONG=1` looks harder, `REFTABLE_CRASH_SEED=N` elsewhere. `--nocapture` shows the counts.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,12 +35,13 @@ fn explore(scenario: &Scenario, model: Model, effort: Effort) -> Tally {
 
 fn show(scenario: &Scenario, model: Model, tally: &Tally) {
     println!(
-        "{:32} {:11} {:5} runs {:6} instants ({:4} sampled) {:8} choices {:7} states {:4} late {:3} violations {:6.1?}",
+        "{:32} {:11} {:5} runs {:6} instants ({:4} + {:4} sampled) {:8} choices {:7} states {:4} late {:3} violations {:6.1?}",
         scenario.name,
         format!("{model:?}"),
         tally.recordings,
         tally.instants,
         tally.sampled,
+        tally.beyond,
         tally.choices,
         tally.states,
         tally.late,
@@ -72,7 +73,8 @@ fn every_crash_leaves_a_store_that_keeps_the_claims() {
     let results = results.into_inner().unwrap();
     let states: usize = results.iter().map(|tally| tally.states).sum();
     let late: usize = results.iter().map(|tally| tally.late).sum();
-    println!("{states} distinct states in {:.1?}; in {late} of them a table was removed late", start.elapsed());
+    let (time, seed) = (start.elapsed(), effort.seed);
+    println!("{states} distinct states in {time:.1?}, seed {seed}; in {late} of them a table was removed late");
     let stories: Vec<&str> = results.iter().filter_map(|tally| Some(tally.shortest()?.story.as_str())).collect();
     assert!(stories.is_empty(), "{} of the claims are broken\n\n{}", stories.len(), stories.join("\n"));
     assert!(states >= LEAST || !only.is_empty(), "only {states} states were seen: the scenarios have shrunk");

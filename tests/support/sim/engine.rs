@@ -1,4 +1,7 @@
 //! Crashes recordings everywhere, checks each distinct tree once, counts.
+//!
+//! Every instant of every recording is crashed. Up to a bound of states all choices of an instant are tried, or if there
+//! are too many, many of them; behind the bound a few at each instant. What is drawn is drawn by the seed.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,28 +14,32 @@ use super::story::Crash;
 use super::world::{Entry, Pid};
 use crate::support::Random;
 
-/// Up to so many choices of one crash are all tried: twelve bits.
-const EXHAUSTIVE: usize = 1 << 12;
-
 /// How hard to look.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// How many choices to draw where there are too many.
+    /// Up to so many choices of an instant are all tried.
+    pub(crate) exhaustive: usize,
+    /// How many to draw where there are more.
     pub(crate) samples: usize,
-    /// No more distinct states than this; recordings behind it are only checked while they run.
+    /// From so many distinct states on only `beyond` choices of an instant are drawn, besides everything and nothing.
     pub(crate) most_states: usize,
+    /// Zero ends it there.
+    pub(crate) beyond: usize,
     /// Enough violations to know.
     pub(crate) most_violations: usize,
+    /// What is drawn depends on this alone.
+    pub(crate) seed: u64,
 }
 
 impl Effort {
-    /// For every run of the tests; or, with `REFTABLE_CRASH_LONG=1`, for a night.
+    /// For every run of the tests; or, with `REFTABLE_CRASH_LONG=1`, for a quarter of an hour. `REFTABLE_CRASH_SEED`
+    /// draws others.
     pub(crate) fn from_environment() -> Effort {
-        if std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1") {
-            Effort { samples: 20_000, most_states: usize::MAX, most_violations: 10 }
-        } else {
-            Effort { samples: 400, most_states: 20_000, most_violations: 10 }
-        }
+        let seed = std::env::var("REFTABLE_CRASH_SEED").map_or(1, |seed| seed.parse().expect("the seed is a number"));
+        let is_long = std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1");
+        let (exhaustive, samples, most_states, beyond) =
+            if is_long { (1 << 14, 16_000, usize::MAX, 0) } else { (1 << 12, 400, 20_000, 4) };
+        Effort { exhaustive, samples, most_states, beyond, most_violations: 10, seed }
     }
 }
 
@@ -51,9 +58,11 @@ pub(crate) struct Violation {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) recordings: usize,
-    /// Instants with distinct disks, and those among them whose states were drawn, not enumerated.
+    /// Instants with distinct disks, and those among them whose states were drawn: because there were too many at this
+    /// instant, or in all.
     pub(crate) instants: usize,
     pub(crate) sampled: usize,
+    pub(crate) beyond: usize,
     /// Choices, and distinct trees with what was expected of them.
     pub(crate) choices: usize,
     pub(crate) states: usize,
@@ -90,7 +99,7 @@ pub(crate) struct Engine<'a> {
 impl<'a> Engine<'a> {
     pub(crate) fn new(scenario: &'a str, model: Model, effort: Effort) -> Engine<'a> {
         let (disks, states, tally) = (HashSet::new(), HashSet::new(), Tally::default());
-        Engine { scenario, model, effort, disks, states, random: Random(1), tally, start: Instant::now() }
+        Engine { scenario, model, effort, disks, states, random: Random(effort.seed), tally, start: Instant::now() }
     }
 
     pub(crate) fn finish(mut self) -> Tally {
@@ -100,7 +109,11 @@ impl<'a> Engine<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.tally.violations.len() >= self.effort.most_violations || self.states.len() >= self.effort.most_states
+        self.tally.violations.len() >= self.effort.most_violations || self.is_full() && self.effort.beyond == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.states.len() >= self.effort.most_states
     }
 
     /// Crashes a recording at every instant.
@@ -156,7 +169,8 @@ impl<'a> Engine<'a> {
         let choices = disk.choices(self.model);
         let radices = choices.radices();
         let count = radices.iter().try_fold(1usize, |all, radix| all.checked_mul(*radix)).unwrap_or(usize::MAX);
-        let (samples, mut random) = (self.effort.samples, self.random.clone());
+        let (Effort { exhaustive, samples, beyond, .. }, is_full) = (self.effort, self.is_full());
+        let mut random = self.random.clone();
         let mut visit = |digits: &[usize]| {
             self.tally.choices += 1;
             let hash = choices.hash(digits) ^ expectation.rotate_left(1);
@@ -170,19 +184,27 @@ impl<'a> Engine<'a> {
                 Err(found) => self.report(&choices, digits, log, &found),
             }
         };
-        if count <= EXHAUSTIVE {
+        if count <= if is_full { beyond } else { exhaustive } {
             enumerate(&radices, &mut visit);
+            return;
+        }
+        if is_full {
+            ends(&radices).iter().for_each(|end| visit(end));
+            draw(&radices, beyond, &mut random, &mut visit);
+            self.tally.beyond += 1;
         } else {
-            sample(&radices, samples, &mut random, &mut visit);
-            self.random = random;
+            corners(&radices, &mut visit);
+            draw(&radices, samples, &mut random, &mut visit);
             self.tally.sampled += 1;
         }
+        self.random = random;
     }
 
     fn report(&mut self, choices: &Choices<'_>, digits: &[usize], log: &[Entry], found: &Broken) {
         let lost = digits.iter().zip(choices.radices()).filter(|(digit, radix)| **digit + 1 < *radix).count();
         let tree = choices.tree(digits);
-        let finding = format!("claim {} is broken: {}", found.claim, found.message);
+        let seed = self.effort.seed;
+        let finding = format!("claim {} is broken: {} (seed {seed})", found.claim, found.message);
         let (scenario, model, finding) = (self.scenario, self.model, finding.as_str());
         let crash = Crash { scenario, model, log, choices, digits, tree: &tree, finding, names: &name_of };
         let (claim, message, story) = (found.claim, found.message.clone(), crash.tell());
@@ -207,21 +229,28 @@ fn enumerate(radices: &[usize], visit: &mut dyn FnMut(&[usize])) {
     }
 }
 
-/// The corners (everything, nothing; everything but one thing, nothing but one thing), then choices by chance.
-fn sample(radices: &[usize], samples: usize, random: &mut Random, visit: &mut dyn FnMut(&[usize])) {
-    let all: Vec<usize> = radices.iter().map(|radix| radix - 1).collect();
-    let none = vec![0; radices.len()];
-    for corner in [&all, &none] {
-        visit(corner);
+/// Everything, and nothing.
+fn ends(radices: &[usize]) -> [Vec<usize>; 2] {
+    [radices.iter().map(|radix| radix - 1).collect(), vec![0; radices.len()]]
+}
+
+/// Everything, nothing; everything but one thing, nothing but one thing.
+fn corners(radices: &[usize], visit: &mut dyn FnMut(&[usize])) {
+    for end in ends(radices) {
+        visit(&end);
         for (position, radix) in radices.iter().enumerate() {
-            let mut digits = corner.clone();
+            let mut digits = end.clone();
             (0..*radix).for_each(|digit| {
                 digits[position] = digit;
                 visit(&digits);
             });
         }
     }
-    for _ in 0..samples {
+}
+
+/// Choices by chance.
+fn draw(radices: &[usize], count: usize, random: &mut Random, visit: &mut dyn FnMut(&[usize])) {
+    for _ in 0..count {
         let digits: Vec<usize> = radices.iter().map(|radix| random.below(*radix as u64) as usize).collect();
         visit(&digits);
     }
