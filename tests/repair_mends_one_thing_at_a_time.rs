@@ -155,6 +155,55 @@ fn a_newest_table_that_a_loss_of_power_emptied() {
 }
 
 #[test]
+fn a_newest_table_that_a_loss_of_power_took() {
+    let dir = store();
+    let tables = list(dir.path());
+    fs::remove_file(dir.path().join(&tables[2])).unwrap();
+    let (repair, problem) = only(dir.path());
+    assert!(problem.is_delicate() && !problem.to_string().contains("keep"), "{problem}");
+    assert_eq!(repair.remedy(&problem).unwrap(), "dropped what came after update index 2");
+    assert_eq!(list(dir.path()), tables[..2]);
+    assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b"]);
+    assert_eq!(repair.diagnose().unwrap(), []);
+}
+
+#[test]
+fn what_is_kept_takes_nobodys_place() {
+    let dir = store();
+    let tables = list(dir.path());
+    fs::write(dir.path().join(&tables[2]), "").unwrap();
+    let kept = dir.path().join(format!("{}.damaged", tables[2]));
+    fs::write(&kept, "a person's").unwrap();
+    let (repair, problem) = only(dir.path());
+    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "a person's");
+    assert_eq!(list(dir.path()), tables);
+}
+
+/// To remove what a dead process left, its lock has to be inherited, and with that goes its owner file.
+#[test]
+fn what_taking_the_lock_removes_is_removed() {
+    let dir = store();
+    let other = tempfile::tempdir().unwrap();
+    let stack = Stack::open(other.path(), options()).unwrap();
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/x", Expect::Any, ObjectId::from_bytes(&[7; 20]).unwrap());
+    let held = tx.prepare().unwrap();
+    // A copy has no kernel lock: its owner is dead.
+    let owner = fs::read_dir(other.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let owner = owner.into_iter().find(|name| name.ends_with(".owner")).unwrap();
+    fs::copy(other.path().join(&owner), dir.path().join(&owner)).unwrap();
+    fs::hard_link(dir.path().join(&owner), dir.path().join("tables.list.lock")).unwrap();
+    let litter = "reftable-0123456789abcdef.tmp";
+    fs::write(dir.path().join(litter), "").unwrap();
+    let (repair, problem) = only(dir.path());
+    let done = repair.remedy(&problem).unwrap();
+    assert!(done.contains(&owner) && done.contains(litter), "{done}");
+    assert_eq!(repair.diagnose().unwrap(), []);
+    drop(held);
+}
+
+#[test]
 fn damage_further_down_is_not_mended_by_dropping_it() {
     let dir = store();
     let tables = list(dir.path());

@@ -75,17 +75,22 @@ fn read_all(table: &Table) -> Result<()> {
 /// The newest table, if it cannot be read and all below it can.
 fn newest(dir: &Arc<dyn Dir>, listed: &[String]) -> Result<Option<Problem>> {
     let Some((table, below)) = listed.split_last() else { return Ok(None) };
-    let reason = match open(dir, table) {
+    let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    let (reason, is_there) = match open(dir, table) {
         Ok(_) => return Ok(None),
-        // Gone, or not readable for us: nothing that dropping it would mend for certain.
-        Err(error) if error.kind() == ErrorKind::Io => return Ok(None),
-        Err(error) => error.message().to_owned(),
+        Err(error) if error.kind() != ErrorKind::Io => (error.message().to_owned(), true),
+        // Not missing any more if somebody has replaced the list: then nothing is wrong.
+        Err(_) if dir.stamp(table).is_err_and(missing) && read_list(dir)?.as_deref() == Some(listed) => {
+            ("there is no such file".to_owned(), false)
+        }
+        // Not readable for us: nothing that dropping it would mend for certain.
+        Err(_) => return Ok(None),
     };
     let mut last_sound = 0;
     for name in below {
         last_sound = open(dir, name)?.header().max_update_index;
     }
-    Ok(Some(Problem::NewestDamaged { table: table.clone(), reason, last_sound }))
+    Ok(Some(Problem::NewestDamaged { table: table.clone(), reason, last_sound, is_there }))
 }
 
 /// Tables without a list.

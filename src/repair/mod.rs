@@ -33,7 +33,7 @@ pub enum Problem {
         /// Why no list can be made of them, if so: their update indexes overlap, so it is not known which are current.
         ambiguous: bool,
     },
-    /// The newest table cannot be opened. A loss of power after an unsynced commit leaves this.
+    /// The newest table cannot be opened, or is not there. A loss of power after an unsynced commit leaves this.
     NewestDamaged {
         /// The table.
         table: String,
@@ -41,6 +41,8 @@ pub enum Problem {
         reason: String,
         /// The largest update index of the tables below: what comes after it would be dropped.
         last_sound: u64,
+        /// Whether there is a file, which would be kept under another name.
+        is_there: bool,
     },
     /// Files that nobody needs any more: of dead processes, or not listed.
     Litter {
@@ -82,11 +84,11 @@ impl fmt::Display for Problem {
                 }
                 Ok(())
             }
-            Problem::NewestDamaged { table, reason, last_sound } => write!(
-                f,
-                "the newest table {table} cannot be read: {reason}; the remedy is to drop every change after update \
-                 index {last_sound}, and to keep the table as {table}.damaged"
-            ),
+            Problem::NewestDamaged { table, reason, last_sound, is_there } => {
+                write!(f, "the newest table {table} cannot be read: {reason}; ")?;
+                write!(f, "the remedy is to drop every change after update index {last_sound}")?;
+                if *is_there { write!(f, ", and to keep the table as {table}.damaged") } else { Ok(()) }
+            }
             Problem::Litter { files } => write!(f, "nobody needs {} any more; the remedy removes them", listed(files)),
         }
     }
