@@ -4,6 +4,8 @@
 //! * [`run`]: runs a scenario, and says after every change what a reader must see.
 //! * [`persist`]: which trees may be found after a crash behind a given change.
 //! * [`check`]: reopens such a tree and checks the claims.
+//! * [`mend`]: repairs of damaged stores, to be crashed as well.
+//! * [`links`]: locks that are symbolic links.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
 
@@ -25,6 +27,10 @@ pub(crate) mod dir;
 pub(crate) mod engine;
 #[path = "sim/git.rs"]
 pub(crate) mod git;
+#[path = "sim/links.rs"]
+mod links;
+#[path = "sim/mend.rs"]
+pub(crate) mod mend;
 #[path = "sim/persist.rs"]
 pub(crate) mod persist;
 #[path = "sim/run.rs"]

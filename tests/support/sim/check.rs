@@ -18,6 +18,8 @@ use reftable::{
 };
 
 use super::dir::SimDir;
+use super::links;
+use super::mend::{self, Damage};
 use super::world::{Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
@@ -113,9 +115,24 @@ pub(crate) fn read(tree: Tree) -> Result<Seen, Error> {
     Seen::of(&open(&world.process(FINDER), options())?.snapshot()?)
 }
 
-/// Checks a tree in which any of the states `allowed`, oldest first, may be found.
-pub(crate) fn reopen(tree: &Tree, boot: u64, allowed: &[State]) -> Result<Cleaned, Broken> {
+/// What may be found.
+pub(crate) struct Found<'a> {
+    /// Any of these, oldest first.
+    pub(crate) allowed: &'a [State],
+    /// The store had been damaged.
+    pub(crate) damage: Option<&'a Damage>,
+    /// It was repaired, and that was acknowledged.
+    pub(crate) is_mended: bool,
+}
+
+/// Checks a tree.
+pub(crate) fn reopen(tree: &Tree, boot: u64, found: &Found<'_>) -> Result<Cleaned, Broken> {
+    let allowed = found.allowed;
     let world = World::new(tree.clone(), boot);
+    if found.damage.is_some() && !found.is_mended {
+        mend::help(&world)?;
+    }
+    links::must_be_respected(&world)?;
     let dir = world.process(FINDER);
     let stack = open(&dir, options()).map_err(|error| broken('B', format!("the store cannot be opened: {error}")))?;
     let seen = look(&stack, 'B')?;
@@ -143,7 +160,11 @@ pub(crate) fn reopen(tree: &Tree, boot: u64, allowed: &[State]) -> Result<Cleane
     }
     let state = catch_up(&world, &stack, state)?;
     drop(stack);
-    nothing_is_left(&world.tree())?;
+    let tree = links::without(world.tree(), tree)?;
+    match found.damage {
+        Some(damage) => nothing_is_left(&damage.without_copies(&tree)?)?,
+        None => nothing_is_left(&tree)?,
+    }
     Ok(state)
 }
 

@@ -22,6 +22,21 @@ impl SimDir {
         Arc::new(SimDir { world: world.clone(), pid })
     }
 
+    /// Makes a symbolic link. [`Dir`] has no such call: ours never do this.
+    pub(crate) fn symlink(&self, target: &str, name: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            if inner.tree.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let (file, target) = (inner.next_file, Arc::new(target.as_bytes().to_vec()));
+            inner.next_file += 1;
+            let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
+            inner.tree.files.insert(file, File { bytes: Arc::clone(&target), modified, number, is_link: true });
+            inner.tree.names.insert(Arc::clone(&name), file);
+            Ok(((), Some(Op::Symlink { name, file, target })))
+        })
+    }
+
     fn file(&self, (file, description): (FileId, u64), name: &str) -> Box<dyn DirFile> {
         Box::new(SimFile { world: self.world.clone(), file, description, name: name.into() })
     }
@@ -34,7 +49,7 @@ impl Dir for SimDir {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         let opened = self.world.call(self.pid, false, |inner| {
-            let file = inner.find(name)?;
+            let file = inner.follow(name)?;
             Ok(((file, inner.describe(self.pid, file)), None))
         })?;
         Ok(self.file(opened, name))
@@ -48,7 +63,7 @@ impl Dir for SimDir {
             let file = inner.next_file;
             inner.next_file += 1;
             let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
-            inner.tree.files.insert(file, File { bytes: Arc::default(), modified, number });
+            inner.tree.files.insert(file, File { modified, number, ..File::default() });
             inner.tree.names.insert(Arc::clone(&name), file);
             Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file })))
         })?;
@@ -62,6 +77,10 @@ impl Dir for SimDir {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.world.call(self.pid, true, |inner| {
             let file = inner.find(from)?;
+            // POSIX: two names of one file stay as they are.
+            if inner.find(to).is_ok_and(|there| there == file) {
+                return Ok(((), None));
+            }
             inner.tree.names.remove(from);
             inner.tree.names.insert(to.into(), file);
             inner.collect();
@@ -126,6 +145,17 @@ impl Dir for SimDir {
 
     fn process_id(&self) -> u32 {
         self.pid
+    }
+
+    fn wall_clock(&self) -> Option<u128> {
+        Some(self.world.lock().time)
+    }
+
+    /// Nobody, or somebody whose number cannot be seen.
+    fn openers(&self, name: &str) -> Option<Vec<u32>> {
+        let inner = self.world.lock();
+        let file = inner.find(name).ok()?;
+        (!inner.open.contains_key(&file)).then(Vec::new)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use super::check::{self, Broken, Cleaned, State};
+use super::check::{self, Broken, Cleaned, Found};
 use super::persist::{Choices, Disk, Model};
 use super::run::{GIT, Recording};
 use super::story::Crash;
@@ -130,7 +130,7 @@ impl<'a> Engine<'a> {
             let (log, rest) = recording.log.split_at(instant);
             let acknowledged = log.last().map_or(0, |last| last.acknowledged);
             if acknowledged >= recording.least_acknowledged {
-                self.crash(&disk, log, &recording.history);
+                self.crash(&disk, log, recording);
             }
             if let Some(entry) = rest.first() {
                 disk.apply(instant, &entry.op);
@@ -154,11 +154,13 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn crash(&mut self, disk: &Disk, log: &[Entry], history: &[State]) {
+    fn crash(&mut self, disk: &Disk, log: &[Entry], recording: &Recording) {
         let (oldest, newest) = log.last().map_or((0, 0), |last| (last.acknowledged, last.published));
+        let is_mended = oldest > 0;
         // Without a loss of power nothing that was published goes away again.
         let oldest = if self.model == Model::Kill { newest } else { oldest };
-        let allowed = &history[oldest..=newest];
+        let allowed = &recording.history[oldest..=newest];
+        let found = Found { allowed, damage: recording.damage.as_ref(), is_mended };
         let mut hasher = DefaultHasher::new();
         allowed.iter().for_each(|state| state.hash.hash(&mut hasher));
         let expectation = hasher.finish();
@@ -178,7 +180,7 @@ impl<'a> Engine<'a> {
                 return;
             }
             let boot = if self.model == Model::Kill { 1 } else { 2 };
-            match check::reopen(&choices.tree(digits), boot, allowed) {
+            match check::reopen(&choices.tree(digits), boot, &found) {
                 Ok(Cleaned::AtOnce) => {}
                 Ok(Cleaned::Later) => self.tally.late += 1,
                 Err(found) => self.report(&choices, digits, log, &found),

@@ -1,5 +1,6 @@
 //! git's own protocol, as far as it matters for a crash: what its commits do to the directory.
 
+use std::io;
 use std::sync::Arc;
 
 use reftable::table::{TableWriter, WriteOptions};
@@ -7,7 +8,7 @@ use reftable::{Dir, DirFile, Error, HashKind, LogRecordView, RefRecordView};
 
 use super::dir::SimDir;
 use super::run::{Deed, Run};
-use super::world::{Pid, World};
+use super::world::Pid;
 use crate::support::model::{Change, Model};
 
 /// git's setting `core.fsync`, as far as references go.
@@ -40,31 +41,36 @@ impl Git {
         let deed = Deed::Commit(changes);
         // Whoever runs git believes that what it has finished is there, if it was told to sync.
         let is_trusted = self.fsync == Fsync::Committed;
-        self.run.perform(self.pid, &deed, (is_trusted, false), || self.write(&model, &deed).map_err(no_error));
-    }
-
-    fn write(&self, before: &Model, deed: &Deed) -> std::io::Result<()> {
-        let (name, table) = table(before, deed, self.dir.random() as u32);
-        let mut lock = self.dir.create("tables.list.lock")?;
-        let mut listed = World::tree(&self.run.world).list();
-        let temporary = format!("{}.temp", name.trim_end_matches(".ref"));
-        let mut file = self.dir.create(&temporary)?;
-        file.write(&table[..table.len() - FOOTER])?;
-        self.sync(&*file)?;
-        file.write(&table[table.len() - FOOTER..])?;
-        self.dir.rename(&temporary, &name)?;
-        listed.push(name);
-        lock.write((listed.join("\n") + "\n").as_bytes())?;
-        self.sync(&*lock)?;
-        self.dir.rename("tables.list.lock", "tables.list")
-    }
-
-    fn sync(&self, file: &dyn DirFile) -> std::io::Result<()> {
-        if self.fsync == Fsync::Committed { file.sync() } else { Ok(()) }
+        let listed = self.run.world.tree().list();
+        let work = || write(&self.dir, listed, self.fsync, &model, &deed).map_err(no_error);
+        self.run.perform(self.pid, &deed, (is_trusted, false), work);
     }
 }
 
-fn no_error(error: std::io::Error) -> Error {
+/// A commit as git makes it: what it does to the directory, in its order.
+pub(super) fn write(
+    dir: &SimDir,
+    mut listed: Vec<String>,
+    fsync: Fsync,
+    before: &Model,
+    deed: &Deed,
+) -> io::Result<()> {
+    let sync = |file: &dyn DirFile| if fsync == Fsync::Committed { file.sync() } else { Ok(()) };
+    let (name, table) = table(before, deed, dir.random() as u32);
+    let mut lock = dir.create("tables.list.lock")?;
+    let temporary = format!("{}.temp", name.trim_end_matches(".ref"));
+    let mut file = dir.create(&temporary)?;
+    file.write(&table[..table.len() - FOOTER])?;
+    sync(&*file)?;
+    file.write(&table[table.len() - FOOTER..])?;
+    dir.rename(&temporary, &name)?;
+    listed.push(name);
+    lock.write((listed.join("\n") + "\n").as_bytes())?;
+    sync(&*lock)?;
+    dir.rename("tables.list.lock", "tables.list")
+}
+
+fn no_error(error: io::Error) -> Error {
     panic!("git failed in the simulation: {error}")
 }
 

@@ -15,6 +15,8 @@
 //!   A file's unsynced bytes are there, or missing, or zero; if it was renamed over another file they are there, which
 //!   ext4 calls `auto_da_alloc`.
 //!
+//! A symbolic link leads where it was made to lead, if its name survives.
+//!
 //! The time of a file's last change, and its inode number, are always what they were when it was written.
 
 use std::collections::BTreeMap;
@@ -80,8 +82,14 @@ impl Disk {
     pub(crate) fn apply(&mut self, number: usize, op: &Op) {
         match op {
             Op::Create { name, file } => {
-                let empty = File { bytes: Arc::default(), modified: 0, number: *file };
+                let empty = File { number: *file, ..File::default() };
                 self.files.insert(*file, Data { file: empty, synced: 0, replaced: false });
+                self.set(number, name, Some(*file));
+            }
+            // Whole or not at all: where it leads is written with its name, or before.
+            Op::Symlink { name, file, target } => {
+                let link = File { bytes: Arc::clone(target), number: *file, is_link: true, ..File::default() };
+                self.files.insert(*file, Data { file: link, synced: target.len(), replaced: false });
                 self.set(number, name, Some(*file));
             }
             Op::Write { file, bytes, .. } => self.files.get_mut(file).unwrap().file.bytes = Arc::clone(bytes),
@@ -207,7 +215,7 @@ impl Content {
     fn new(part: Part, data: &Data) -> Content {
         let bytes = data.bytes(part);
         let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
+        (&bytes, data.file.is_link).hash(&mut hasher);
         Content { part, bytes, hash: hasher.finish() }
     }
 }

@@ -8,6 +8,7 @@ use reftable::{Compact, Durability, Error, ErrorKind, Expiry, Options, Snapshot,
 
 use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;
+use super::mend::Damage;
 use super::world::{Entry, Op, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
@@ -27,6 +28,8 @@ pub(crate) struct Recording {
     pub(crate) broken: Vec<(usize, Broken)>,
     /// Crashes come only where at least this state was acknowledged: of what is lost before, nothing can be said.
     pub(crate) least_acknowledged: usize,
+    /// The store is damaged, and until a repair was acknowledged whoever finds it may have to repair it (again).
+    pub(crate) damage: Option<Damage>,
 }
 
 /// What a process is at.
@@ -37,7 +40,7 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    fn applied_to(&self, model: &Model) -> Option<Model> {
+    pub(super) fn applied_to(&self, model: &Model) -> Option<Model> {
         let mut model = model.clone();
         match self {
             Deed::Commit(changes) => drop(model.commit(changes, Some(&reflog())).ok()?),
@@ -93,7 +96,7 @@ impl Run {
             }
         }
         let Record { history, broken, .. } = record;
-        Recording { base: (*self.base).clone(), log, history, broken, least_acknowledged: 0 }
+        Recording { base: (*self.base).clone(), log, history, broken, least_acknowledged: 0, damage: None }
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -107,13 +110,7 @@ impl Run {
 
     /// Checks what readers see after a change, and returns the number of the newest published state.
     fn saw(&self, pid: Pid, op: &Op, reader: &Stack) -> usize {
-        let counts = |name: &str| name == "tables.list" || name.ends_with(".ref");
-        let matters = match op {
-            Op::Rename { from, to, .. } => counts(from) || counts(to),
-            Op::Remove { name } => counts(name),
-            _ => false,
-        };
-        if matters {
+        if op.matters_to_readers() {
             if let Err(found) = self.compare(pid, check::read(self.world.tree())) {
                 self.report(found);
             }

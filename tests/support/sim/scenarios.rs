@@ -4,6 +4,8 @@ use reftable::{Durability, Expect, Expiry};
 
 use super::check;
 use super::git::{Fsync, Git};
+use super::links;
+use super::mend;
 use super::persist::Model as Crashes;
 use super::run::{Actor, GIT, Run};
 use super::stage::{
@@ -39,6 +41,11 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
     Scenario { name: "full above our unsynced commit", crashes: ALL_CRASHES, record: above_off },
+    Scenario { name: "locks that are symbolic links", crashes: ALL_CRASHES, record: links::locks },
+    Scenario { name: "repair after a dead git", crashes: ALL_CRASHES, record: mend::dead_git },
+    Scenario { name: "repair of a missing list", crashes: ALL_CRASHES, record: mend::list_missing },
+    Scenario { name: "repair of a damaged table", crashes: ALL_CRASHES, record: mend::newest_damaged },
+    Scenario { name: "repair of what is left over", crashes: ALL_CRASHES, record: mend::leftovers },
     Scenario { name: "ordered durability", crashes: &[Crashes::Kill, Crashes::Ordered], record: ordered },
     Scenario { name: "durability off", crashes: KILLS, record: off },
 ];

@@ -42,7 +42,7 @@ impl Crash<'_> {
             Op::Write { file, .. } => format!("  [{}]", self.part(*file)),
             Op::Acknowledge { .. } | Op::Killed | Op::SyncDir | Op::SyncFile { .. } => String::new(),
             _ if self.choices.is_durable(number) => "  [durable]".to_owned(),
-            Op::Create { name, .. } | Op::Link { new: name, .. } => named(name),
+            Op::Create { name, .. } | Op::Symlink { name, .. } | Op::Link { new: name, .. } => named(name),
             Op::Remove { name } => format!("  [the removal {}]", word(name)),
             Op::Rename { from, to, .. } => {
                 format!("  [the new name {}, the removal of the old one {}]", word(to), word(from))
@@ -76,6 +76,9 @@ fn deed(op: &Op) -> String {
         Op::Create { name, .. } => format!("creates {name}"),
         Op::Write { name, bytes, from, .. } => format!("writes {} bytes into {name}", bytes.len() - from),
         Op::SyncFile { name, .. } => format!("syncs {name}"),
+        Op::Symlink { name, target, .. } => {
+            format!("makes {name} a symbolic link to {}", String::from_utf8_lossy(target))
+        }
         Op::Link { existing, new, .. } => format!("links {existing} as {new}"),
         Op::Rename { from, to, .. } => format!("renames {from} to {to}"),
         Op::Remove { name } => format!("removes {name}"),

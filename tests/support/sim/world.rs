@@ -1,4 +1,4 @@
-//! The directory as processes see it: names, hard links, kernel locks, processes that die. Changes are logged.
+//! The directory as processes see it: names, hard and symbolic links, kernel locks, processes that die. Changes are logged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,12 +21,14 @@ pub(crate) type Name = Arc<str>;
 pub(super) const BOOT: Duration = Duration::from_secs(100_000);
 
 /// A file: its bytes, and what `stat` says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct File {
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) modified: u128,
     /// The inode number, which is used again once nothing refers to the file.
     pub(crate) number: u64,
+    /// A symbolic link; its bytes are where it leads.
+    pub(crate) is_link: bool,
 }
 
 /// Names and files, as they would be found on a disk.
@@ -65,6 +67,12 @@ pub(crate) enum Op {
         name: Name,
         file: FileId,
     },
+    /// A new symbolic link.
+    Symlink {
+        name: Name,
+        file: FileId,
+        target: Arc<Vec<u8>>,
+    },
     Link {
         existing: Name,
         new: Name,
@@ -85,6 +93,18 @@ pub(crate) enum Op {
     },
     /// The process was killed.
     Killed,
+}
+
+impl Op {
+    /// Whether it gives or takes a name that readers look for.
+    pub(super) fn matters_to_readers(&self) -> bool {
+        let counts = |name: &str| name == "tables.list" || name.ends_with(".ref");
+        match self {
+            Op::Rename { from, to, .. } => counts(from) || counts(to),
+            Op::Remove { name } => counts(name),
+            _ => false,
+        }
+    }
 }
 
 /// A logged change, with what a reader may see from here on.
@@ -217,6 +237,7 @@ impl World {
     pub(crate) fn acknowledge(&self, pid: Pid, what: &str, state: Option<usize>) {
         let mut inner = self.lock();
         inner.acknowledged = inner.acknowledged.max(state.unwrap_or(0));
+        inner.published = inner.published.max(inner.acknowledged);
         inner.note(pid, Op::Acknowledge { what: what.to_owned() });
     }
 
@@ -282,10 +303,22 @@ impl Inner {
         self.tree.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// What is opened under a name: symbolic links are followed.
+    pub(super) fn follow(&self, name: &str) -> io::Result<FileId> {
+        let mut file = self.find(name)?;
+        for _ in 0..8 {
+            if !self.tree.files[&file].is_link {
+                return Ok(file);
+            }
+            file = self.find(&String::from_utf8_lossy(&self.tree.files[&file].bytes))?;
+        }
+        Err(io::Error::other("too many symbolic links"))
+    }
+
     pub(super) fn stamp(&self, id: FileId) -> Stamp {
         let file = &self.tree.files[&id];
         let (inode, size, modified) = (file.number, file.bytes.len() as u64, file.modified);
-        Stamp { device: 1, inode, size, modified, is_file: true }
+        Stamp { device: 1, inode, size, modified, is_file: !self.tree.files[&id].is_link }
     }
 
     /// Forgets files that nothing refers to.

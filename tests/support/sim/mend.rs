@@ -1,0 +1,218 @@
+//! Damaged stores, and a person who agrees to every remedy. The repair is crashed as everything else is; whoever finds
+//! the store after that may repair it again, unless the repair had said that it was done.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reftable::{Dir, Error, HealingLocks, Problem, Repair};
+
+use super::check::{self, Broken, State, broken};
+use super::dir::SimDir;
+use super::git::{self, Fsync};
+use super::run::{Deed, GIT, Recording};
+use super::stage::{Base, Sink, empty, for_each_change, set, stairs, with_litter};
+use super::world::{File, Name, Op, Pid, Tree, World};
+use crate::support::model::Model;
+
+/// The process that repairs after a crash.
+const HELPER: Pid = 91;
+/// After this time no lock of git is in use any more.
+const LONG: Duration = Duration::from_secs(4000);
+
+/// What is wrong with a store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Damage {
+    /// The bytes of a table that a remedy takes out of the store.
+    taken_out: Option<Arc<Vec<u8>>>,
+}
+
+impl Damage {
+    /// The tree without what remedies have put aside, which must be there, and without what only git removes.
+    pub(super) fn without_copies(&self, tree: &Tree) -> Result<Tree, Broken> {
+        let is_kept = |name: &Name| name.ends_with(".damaged");
+        if let Some(bytes) = &self.taken_out {
+            let mut kept = tree.names.iter().filter(|(name, _)| is_kept(name));
+            if !kept.any(|(_, file)| tree.files[file].bytes == *bytes) {
+                return Err(broken('A', "what was taken out of the store is not kept"));
+            }
+        }
+        let mut rest = tree.clone();
+        rest.names.retain(|name, _| !is_kept(name) && !name.ends_with(".temp"));
+        Ok(rest)
+    }
+}
+
+/// Somebody comes back much later and repairs what a crash has left.
+pub(super) fn help(world: &World) -> Result<(), Broken> {
+    let repaired = repair(&world.process(HELPER));
+    repaired.map(drop).map_err(|error| broken('E', format!("the repair after the crash failed: {error}")))
+}
+
+/// Applies every remedy; returns for what.
+fn repair(dir: &Arc<SimDir>) -> Result<Vec<Problem>, Error> {
+    dir.sleep(LONG);
+    let repair = Repair::new_in(Arc::<SimDir>::clone(dir), Box::new(HealingLocks::new(true)));
+    let mut done = Vec::new();
+    for _ in 0..8 {
+        let Some(problem) = repair.diagnose()?.into_iter().find(Problem::has_remedy) else { break };
+        repair.remedy(&problem)?;
+        done.push(problem);
+    }
+    Ok(done)
+}
+
+/// A damaged store.
+struct Case {
+    tree: Tree,
+    /// What was there before the damage, and what may be there after the repair.
+    states: [Model; 2],
+    damage: Damage,
+}
+
+impl Case {
+    /// A store that was `base`, all of it durable, until it became `tree`.
+    fn of(tree: Tree, base: &Base) -> Case {
+        Case { tree, states: [base.1.clone(), base.1.clone()], damage: Damage::default() }
+    }
+
+    /// Lets `before` happen and a repair follow. What has been there before is durable, so a repair that returns is.
+    fn record(self, before: impl FnOnce(&World)) -> Recording {
+        let Case { tree, states, damage } = self;
+        let world = World::new(tree.clone(), 1);
+        let history: Vec<State> = states.map(State::new).into();
+        let seen = Arc::new(Mutex::new(Readers {
+            world: world.clone(),
+            history,
+            newest: 0,
+            is_shown: false,
+            broken: Vec::new(),
+        }));
+        let watching = Arc::clone(&seen);
+        world.watch(Some(Arc::new(move |_, op| watching.lock().unwrap().saw(op))));
+        before(&world);
+        let is_durable = world.log().is_empty();
+        let repaired = repair(&world.process(1));
+        world.watch(None);
+        let mut seen = std::mem::replace(&mut *seen.lock().unwrap(), Readers::none(&world));
+        match repaired {
+            Ok(done) if is_durable || done.iter().any(|problem| !matches!(problem, Problem::ForeignLock(_))) => {
+                seen.must_show_the_newest();
+                world.acknowledge(1, "repair", Some(1));
+            }
+            Ok(_) => {}
+            Err(error) => seen.report(broken('E', format!("the repair failed: {error}"))),
+        }
+        let Readers { history, broken, .. } = seen;
+        Recording { base: tree, log: world.log(), history, broken, least_acknowledged: 0, damage: Some(damage) }
+    }
+}
+
+/// What readers see of a store that is being repaired: an error or what was there before, and then the repaired store.
+struct Readers {
+    world: World,
+    history: Vec<State>,
+    /// The newest state that may be found.
+    newest: usize,
+    /// Whether a reader has seen it.
+    is_shown: bool,
+    broken: Vec<(usize, Broken)>,
+}
+
+impl Readers {
+    fn none(world: &World) -> Readers {
+        Readers { world: world.clone(), history: Vec::new(), newest: 0, is_shown: false, broken: Vec::new() }
+    }
+
+    fn report(&mut self, found: Broken) {
+        self.broken.push((self.world.log().len(), found));
+    }
+
+    fn saw(&mut self, op: &Op) -> usize {
+        if op.matters_to_readers() {
+            match check::read(self.world.tree()) {
+                Ok(seen) if seen == self.history[1].seen => (self.newest, self.is_shown) = (1, true),
+                Ok(seen) if seen == self.history[0].seen && !self.is_shown => {}
+                Ok(seen) => self.report(broken('D', format!("a reader saw [{}]", seen.summary()))),
+                Err(error) if self.is_shown => self.report(broken('B', format!("a reader fails: {error}"))),
+                // What a repair can bring back.
+                Err(_) => self.newest = 1,
+            }
+        }
+        self.newest
+    }
+
+    /// After a repair that was acknowledged.
+    fn must_show_the_newest(&mut self) {
+        match check::read(self.world.tree()) {
+            Ok(seen) if seen == self.history[1].seen => {}
+            Ok(seen) => self.report(broken('A', format!("after the repair: [{}]", seen.summary()))),
+            Err(error) => self.report(broken('E', format!("after the repair a reader fails: {error}"))),
+        }
+    }
+}
+
+/// A git that died in its first commit, or in one above ours, before it gave the list its name: a list of git that a loss
+/// of power damages is beyond repair, because git does not sync it.
+pub(super) fn dead_git(sink: Sink<'_>) {
+    for (base, fsync) in [(empty(), Fsync::Default), (empty(), Fsync::Committed), (stairs(2), Fsync::Default)] {
+        let deed = Deed::Commit(set("git", 1, 60));
+        let after = deed.applied_to(&base.1).unwrap();
+        for_each_change(|change| {
+            let case = Case { states: [base.1.clone(), after.clone()], ..Case::of(base.0.clone(), &base) };
+            let mut died = false;
+            let recording = case.record(|world| {
+                let git = world.process(GIT);
+                world.kill_at(GIT, change);
+                let _dead = git::write(&git, world.tree().list(), fsync, &base.1, &deed);
+                died = !world.forget_plans(GIT);
+            });
+            if died {
+                sink(recording);
+            }
+            died
+        });
+    }
+}
+
+/// Somebody removed the list.
+pub(super) fn list_missing(sink: Sink<'_>) {
+    for count in 1..=3 {
+        let base = stairs(count);
+        let mut tree = base.0.clone();
+        tree.names.remove("tables.list");
+        sink(Case::of(tree, &base).record(|_| {}));
+    }
+}
+
+/// The newest table is not there, or its bytes are not, or not all of them.
+pub(super) fn newest_damaged(sink: Sink<'_>) {
+    for below in [1, 2] {
+        let (base, whole) = (stairs(below), stairs(below + 1).0);
+        let newest = whole.names[whole.list().last().unwrap().as_str()];
+        let bytes = &whole.files[&newest].bytes;
+        let mut without = whole.clone();
+        without.names.retain(|_, file| *file != newest);
+        sink(Case::of(without, &base).record(|_| {}));
+        for damaged in [Vec::new(), bytes[..30].to_vec(), bytes[..bytes.len() - 1].to_vec(), vec![0; bytes.len()]] {
+            let (mut tree, damaged) = (whole.clone(), Arc::new(damaged));
+            let file = File { bytes: Arc::clone(&damaged), ..whole.files[&newest].clone() };
+            tree.files.insert(newest, file);
+            let case = Case { damage: Damage { taken_out: Some(damaged) }, ..Case::of(tree, &base) };
+            sink(case.record(|_| {}));
+        }
+    }
+}
+
+/// What dead processes of ours left, and locks of git.
+pub(super) fn leftovers(sink: Sink<'_>) {
+    let base = stairs(2);
+    sink(Case::of(with_litter(&base).0, &base).record(|_| {}));
+    let table = base.0.list().remove(0);
+    for lock in ["tables.list.lock".to_owned(), format!("{table}.lock")] {
+        let mut tree = base.0.clone();
+        let (file, number) = (tree.files.keys().max().unwrap() + 1, 1 + tree.files.len() as u64);
+        tree.names.insert(Name::from(lock), file);
+        tree.files.insert(file, File { number, ..File::default() });
+        sink(Case::of(tree, &base).record(|_| {}));
+    }
+}
