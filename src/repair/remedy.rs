@@ -120,9 +120,7 @@ fn take_away(repair: &Repair, table: &str, kept: &str) -> Result<()> {
     let path = repair.dir.path().join(table);
     repair.dir.rename(table, kept).map_err(|error| Error::io("cannot rename the table", &path, error))?;
     match repair.dir.remove(table) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Error::io("cannot remove the table", &path, error));
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("cannot remove the table", &path, error)),
         Ok(()) | Err(_) => sync(repair),
     }
 }
