@@ -10,18 +10,35 @@ use std::time::Duration;
 use reftable::{Dir, DirFile, ExclusiveFile, Options, OsDir, Stack, Stamp};
 
 type Work = Box<dyn Fn() + Send + Sync>;
+type Fits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// [`OsDir`], where some work is done once, directly after a file was created whose name fits.
+/// [`OsDir`], where some work is done once, directly after, or before, a file is created whose name fits.
 pub(crate) struct HookDir {
     inner: OsDir,
-    fits: fn(&str) -> bool,
+    fits: Fits,
     work: Work,
+    is_before: bool,
     done: AtomicBool,
 }
 
 impl HookDir {
     pub(crate) fn new(path: &Path, fits: fn(&str) -> bool, work: impl Fn() + Send + Sync + 'static) -> Arc<HookDir> {
-        Arc::new(HookDir { inner: OsDir::new(path, None), fits, work: Box::new(work), done: AtomicBool::new(false) })
+        Arc::new(Self::with(path, Box::new(fits), Box::new(work)))
+    }
+
+    /// The work is done when the merged table is written and synced, but not listed: before the compaction takes the list
+    /// lock again.
+    pub(crate) fn before_listing(path: &Path, work: impl Fn() + Send + Sync + 'static) -> Arc<HookDir> {
+        let is_written = AtomicBool::new(false);
+        let fits = move |name: &str| {
+            is_written.fetch_or(is_temporary(name), Ordering::SeqCst);
+            name == "tables.list.lock" && is_written.load(Ordering::SeqCst)
+        };
+        Arc::new(HookDir { is_before: true, ..Self::with(path, Box::new(fits), Box::new(work)) })
+    }
+
+    fn with(path: &Path, fits: Fits, work: Work) -> HookDir {
+        HookDir { inner: OsDir::new(path, None), fits, work, is_before: false, done: AtomicBool::new(false) }
     }
 
     /// Whether the moment has come.
@@ -56,8 +73,14 @@ impl Dir for HookDir {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        if !(self.fits)(name) || self.done.swap(true, Ordering::SeqCst) {
+            return self.inner.create(name);
+        }
+        if self.is_before {
+            (self.work)();
+        }
         let file = self.inner.create(name)?;
-        if (self.fits)(name) && !self.done.swap(true, Ordering::SeqCst) {
+        if !self.is_before {
             (self.work)();
         }
         Ok(file)
