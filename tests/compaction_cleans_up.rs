@@ -85,6 +85,21 @@ fn tables_beyond_the_newest_stay() {
     assert_eq!(left_of(&store(), &beyond), beyond);
 }
 
+/// A loss of power can leave git's list empty, which reads as an empty store: then these tables are all that is left of it.
+#[test]
+fn an_emptied_list_takes_no_table_with_it() {
+    let store = store();
+    let tables = store.list();
+    fs::write(store.path().join("tables.list"), "").unwrap();
+    for number in 1..LAST {
+        store.set("refs/heads/new", number);
+        store.stack.compact(Compact::all()).unwrap();
+        let left = tables.iter().filter(|name| store.path().join(name).exists()).count() as u64;
+        // What the new store has caught up with goes; what would follow is there still.
+        assert_eq!(left, LAST - number);
+    }
+}
+
 #[test]
 fn files_of_other_names_stay() {
     let others = [
