@@ -112,6 +112,9 @@ impl HealingLocks {
 
 impl Locker for Arc<HealingLocks> {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        if let Some(process) = self.is_still_alive(dir, name) {
+            return Ok(Attempt::Busy(Holder::Alive(process)));
+        }
         if let Some(thread) = self.reserve(name) {
             let mine = thread == this_thread();
             return Ok(Attempt::Busy(if mine { Holder::ThisThread } else { Holder::Alive(dir.process_id()) }));
@@ -126,9 +129,6 @@ impl Locker for Arc<HealingLocks> {
 
 impl HealingLocks {
     fn try_reserved(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
-        if let Some(process) = self.is_still_alive(dir, name) {
-            return Ok(Attempt::Busy(Holder::Alive(process)));
-        }
         for _ in 0..MAX_ATTEMPTS {
             let Some(owner) = self.owner(dir)? else { return self.take_plain(dir, name) };
             match dir.link(owner.name(), name) {
@@ -148,8 +148,8 @@ impl HealingLocks {
         Ok(Attempt::Busy(Holder::Gone))
     }
 
-    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of six calls a poll. Costs
-    /// nothing where no lock of this name was met lately.
+    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of nine calls a poll. Costs
+    /// nothing where no lock was met lately.
     fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<u32> {
         let (seen, process) = {
             let mut state = self.state.lock();
@@ -203,7 +203,7 @@ impl HealingLocks {
             return Ok(Attempt::Busy(Holder::Foreign));
         }
         let Some(marker) = Marker::parse(&file.contents()?) else { return Ok(Attempt::Busy(Holder::Foreign)) };
-        if !marker.can_be_judged(&dir.host(), dir.is_local(), stamp.modified) {
+        if !marker.can_be_judged(&dir.host(), || dir.is_local(), stamp.modified) {
             return Ok(Attempt::Busy(Holder::Elsewhere));
         }
         let Some(file) = self.inherit(file, &stamp)? else {
@@ -227,14 +227,17 @@ impl HealingLocks {
         let mut state = self.state.lock();
         state.heirs.retain(|_, heir| heir.strong_count() > 0);
         let number = (stamp.device, stamp.inode);
-        if let Some(heir) = state.heirs.get(&number).and_then(Weak::upgrade) {
-            return Ok(Some(heir));
-        }
-        if !file.try_lock()? && !mutant::is_on(Mutant::BreakLockUnasked) {
-            return Ok(None);
-        }
-        let heir: Arc<dyn DirFile> = Arc::from(file);
-        state.heirs.insert(number, Arc::downgrade(&heir));
+        let heir = match state.heirs.get(&number).and_then(Weak::upgrade) {
+            Some(heir) => heir,
+            None if !file.try_lock()? && !mutant::is_on(Mutant::BreakLockUnasked) => return Ok(None),
+            None => {
+                let heir: Arc<dyn DirFile> = Arc::from(file);
+                state.heirs.insert(number, Arc::downgrade(&heir));
+                heir
+            }
+        };
+        // From now on it is ours that is alive.
+        state.alive.retain(|_, seen| !seen.stamp.is_same_file(stamp));
         Ok(Some(heir))
     }
 }
@@ -246,7 +249,7 @@ pub(crate) fn is_foreign(dir: &Arc<dyn Dir>, name: &str) -> bool {
         return true;
     }
     let marker = dir.open(name).and_then(|file| file.contents()).ok().and_then(|contents| Marker::parse(&contents));
-    marker.is_none_or(|marker| !marker.can_be_judged(&dir.host(), dir.is_local(), there.modified))
+    marker.is_none_or(|marker| !marker.can_be_judged(&dir.host(), || dir.is_local(), there.modified))
 }
 
 /// Whether the file system has no hard links, or none for us.

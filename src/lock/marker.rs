@@ -56,15 +56,15 @@ impl Marker {
     ///
     /// The same machine with another boot is not enough, because copies of a virtual machine share its id. So an
     /// earlier boot counts only in a directory that no other kernel can write to, and only if the file is older than
-    /// our kernel: a younger one was written by somebody who ran beside it.
-    pub(super) fn can_be_judged(&self, host: &Host, is_local: bool, created: u128) -> bool {
+    /// our kernel: a younger one was written by somebody who ran beside it. `is_local` is asked only where it matters.
+    pub(super) fn can_be_judged(&self, host: &Host, is_local: impl FnOnce() -> bool, created: u128) -> bool {
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         if same(&self.boot, &host.boot) {
             return true;
         }
         let both_known = self.boot.is_some() && host.boot.is_some();
         let is_past = host.booted.is_some_and(|booted| created < booted);
-        is_local && both_known && same(&self.machine, &host.machine) && is_past
+        both_known && same(&self.machine, &host.machine) && is_past && is_local()
     }
 }
 
@@ -96,13 +96,13 @@ mod tests {
     #[test]
     fn only_this_kernel_and_the_past_of_this_machine_can_be_judged() {
         let marker = Marker::new(&host("b", "m", 7), 12, OWNER);
-        let judged = |host: &Host, is_local| marker.can_be_judged(host, is_local, 10);
+        let judged = |host: &Host, is_local| marker.can_be_judged(host, || is_local, 10);
         assert!(judged(&host("b", "other", 5), false), "a container beside ours");
         assert!(judged(&host("later", "m", 20), true), "before the reboot");
         assert!(!judged(&host("later", "m", 20), false), "a copy of this machine, in a folder that both have");
         assert!(!judged(&host("later", "m", 5), true), "a copy of this machine, at the same time");
         assert!(!judged(&host("later", "other", 20), true), "another machine");
         assert!(!judged(&Host::default(), true), "we do not know where we are");
-        assert!(!Marker::new(&Host::default(), 1, OWNER).can_be_judged(&Host::default(), true, 10), "nobody knows");
+        assert!(!Marker::new(&Host::default(), 1, OWNER).can_be_judged(&Host::default(), || true, 10), "nobody knows");
     }
 }

@@ -85,7 +85,7 @@ pub trait Lock: Debug + Send {
 
 /// Takes the lock called `name`, waiting up to `timeout` since `start`; `None` waits for ever. Tries once at least.
 ///
-/// Waiting is polling every one to two milliseconds, with jitter so that waiters do not march in step. A kernel
+/// Waiting is polling every one to three milliseconds, with jitter so that waiters do not march in step. A kernel
 /// queue would be fairer, but it has no time-out, and git does not join it.
 pub(crate) fn acquire(
     locker: &dyn Locker,
@@ -119,7 +119,7 @@ pub(crate) fn poll(
         // One draw of randomness for each wait; a multiplicative step is enough to part those who wait.
         let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         jitter = Some(drawn);
-        let step = Duration::from_micros(1000 + (drawn >> 33) % 1000);
+        let step = Duration::from_micros(1000 + (drawn >> 33) % 2000);
         polls = polls.saturating_add(1);
         let left = timeout.map_or(step, |timeout| timeout.saturating_sub(waited));
         dir.sleep(step.min(left));
