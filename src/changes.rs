@@ -33,8 +33,16 @@ pub struct Changes {
 enum Source {
     /// The tables that only the newer snapshot has: nothing else can have changed anything.
     New(Merge<RefRecord>),
-    /// Both snapshots whole, side by side, each with its next reference.
-    Whole { before: Refs, after: Refs, next: (Option<Ref>, Option<Ref>), is_begun: bool },
+    Whole(Box<Whole>),
+}
+
+/// Both snapshots whole, side by side, each with its next reference.
+#[derive(Debug)]
+struct Whole {
+    before: Refs,
+    after: Refs,
+    next: (Option<Ref>, Option<Ref>),
+    is_begun: bool,
 }
 
 impl Snapshot {
@@ -57,7 +65,8 @@ impl Snapshot {
             merge.seek(b"")?;
             Source::New(merge)
         } else {
-            Source::Whole { before: older.refs()?, after: self.refs()?, next: (None, None), is_begun: false }
+            let whole = Whole { before: older.refs()?, after: self.refs()?, next: (None, None), is_begun: false };
+            Source::Whole(Box::new(whole))
         };
         Ok(Changes { before: older.clone(), after: self.clone(), source })
     }
@@ -68,8 +77,8 @@ impl Changes {
         let known = self.before.update_index();
         match &mut self.source {
             Source::New(merge) => {
-                while merge.next()? {
-                    let record = merge.view();
+                while let Some(cursor) = merge.next()? {
+                    let record = cursor.view();
                     // Merged again, but not changed.
                     if record.update_index <= known {
                         continue;
@@ -82,7 +91,8 @@ impl Changes {
                 }
                 Ok(None)
             }
-            Source::Whole { before, after, next, is_begun } => {
+            Source::Whole(whole) => {
+                let Whole { before, after, next, is_begun } = &mut **whole;
                 if !std::mem::replace(is_begun, true) {
                     *next = (advance(before)?, advance(after)?);
                 }

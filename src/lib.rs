@@ -113,7 +113,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
 pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};
 pub use name::check as check_name;
-pub use oid::{HashKind, ObjectId};
+pub use oid::{HashKind, IdView, ObjectId};
 pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 pub use repair::{Evidence, Problem, Repair};
 pub use snapshot::{LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};

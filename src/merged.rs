@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView};
+use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix};
 use crate::table::{Cursor, Table};
 
 /// Whether a merge hands out the records that say "deleted".
@@ -58,14 +58,15 @@ macro_rules! records {
         pub struct $name(Merge<$record>);
 
         impl $name {
-            /// The next record. Costs no allocation once the name buffers have grown; comparisons grow with
-            /// the logarithm of the number of tables.
+            /// The next record. Costs no allocation once the name buffers have grown; comparisons of numbers grow
+            /// with the number of tables, those of names hardly.
             ///
             /// # Errors
             /// `Corrupt`, with file and offset; nothing follows it.
+            #[inline]
             #[expect(clippy::should_implement_trait, reason = "lends its record, which Iterator cannot")]
             pub fn next(&mut self) -> Result<Option<$view<'_>>> {
-                Ok(if self.0.next()? { Some(self.0.view()) } else { None })
+                Ok(self.0.next()?.map(Cursor::view))
             }
         }
     };
@@ -80,174 +81,173 @@ records! {
     LogRecords, LogRecord, LogRecordView
 }
 
-/// The merge itself: one cursor a table and a binary heap of those that are not at their end.
+/// The merge itself: one cursor a table, in the order of the records they stand at.
+///
+/// What makes it cheap is that every cursor knows how much its key shares with the one before it in that order. A
+/// cursor that has stepped forward knows how much its new key shares with its old one, and so finds its new place by
+/// comparing numbers: of two keys that follow the same one, that which shares more with it comes first. Bytes are
+/// looked at only when both share equally much, and then only those behind.
 #[derive(Debug)]
 pub(crate) struct Merge<R: Record> {
     /// Oldest first.
     cursors: Vec<Cursor<R>>,
-    /// Positions in `cursors`; the root has the smallest key and, among equal keys, the newest table.
-    heap: Vec<usize>,
+    /// The cursors that are not at their end, next record last; among equal keys, the newest table comes first.
+    line: Vec<Standing>,
     tombstones: Tombstones,
-    /// Whether the record at the root has been handed out.
+    /// Whether the next record has been handed out.
     started: bool,
-    last_key: Vec<u8>,
+    /// Empty but while a key is being left.
+    leaving: Vec<usize>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    cursor: usize,
+    /// How many bytes its key shares with the one that precedes it; [`SAME`] if they are equal.
+    shared: usize,
+}
+
+/// More than any number of bytes.
+const SAME: usize = usize::MAX;
 
 impl<R: Record> Merge<R> {
     pub(crate) fn new(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
         Merge {
             cursors: tables.iter().map(|table| Cursor::new(Arc::clone(table))).collect(),
-            heap: Vec::with_capacity(tables.len()),
+            line: Vec::with_capacity(tables.len()),
             tombstones,
             started: false,
-            last_key: Vec::new(),
+            leaving: Vec::new(),
         }
     }
 
     /// Moves before the first record whose key is not below `key`.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.heap.clear();
+        self.line.clear();
         self.started = false;
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
-            match cursor.seek(key).and_then(|()| cursor.next()) {
-                Ok(true) => self.heap.push(index),
+            match cursor.seek(key) {
+                Ok(true) => self.line.push(Standing { cursor: index, shared: 0 }),
                 Ok(false) => {}
                 Err(error) => {
                     // Without this table, what it deletes would be seen.
-                    self.heap.clear();
+                    self.line.clear();
                     return Err(error);
                 }
             }
         }
-        for root in (0..self.heap.len() / 2).rev() {
-            self.sift_down(root);
+        let (line, cursors) = (&mut self.line, &self.cursors);
+        let key = |standing: &Standing| cursors.get(standing.cursor).map(Cursor::key).unwrap_or_default();
+        line.sort_by(|a, b| key(b).cmp(key(a)).then(a.cursor.cmp(&b.cursor)));
+        for at in 1..line.len() {
+            if let Some([next, before]) = line.get_mut(at - 1..=at) {
+                let (a, b) = (key(before), key(next));
+                next.shared = if a == b { SAME } else { common_prefix(a, b) };
+            }
         }
         Ok(())
     }
 
-    /// Steps to the next key. `false` at the end.
-    #[inline]
-    pub(crate) fn next(&mut self) -> Result<bool> {
-        if let (true, &[only]) = (self.started, self.heap.as_slice()) {
-            return self.next_of_one(only);
-        }
-        self.next_of_many()
+    /// Steps to the next key and returns the cursor that stands at it.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Result<Option<&Cursor<R>>> {
+        let index = match (self.started, self.line.as_slice()) {
+            (true, &[Standing { cursor, .. }]) => self.next_of_one(cursor)?,
+            _ => self.next_of_many()?,
+        };
+        Ok(index.and_then(|index| self.cursors.get(index)))
     }
 
     /// One table is left: nothing to compare.
-    #[inline]
-    fn next_of_one(&mut self, only: usize) -> Result<bool> {
-        let Some(cursor) = self.cursors.get_mut(only) else { return Ok(false) };
+    #[inline(always)]
+    fn next_of_one(&mut self, only: usize) -> Result<Option<usize>> {
+        let Some(cursor) = self.cursors.get_mut(only) else { return Ok(None) };
         loop {
             match cursor.next() {
                 Ok(true) if self.tombstones == Tombstones::Hide && cursor.is_tombstone() => {}
-                Ok(true) => return Ok(true),
+                Ok(true) => return Ok(Some(only)),
                 ended => {
-                    self.heap.clear();
-                    return ended;
+                    self.line.clear();
+                    return ended.map(|_| None);
                 }
             }
         }
     }
 
-    fn next_of_many(&mut self) -> Result<bool> {
+    #[inline(never)]
+    fn next_of_many(&mut self) -> Result<Option<usize>> {
         loop {
             if self.started {
                 self.leave_key()?;
             }
             self.started = true;
-            match self.root() {
-                None => return Ok(false),
-                Some(root) if self.tombstones == Tombstones::Hide && root.is_tombstone() => {}
-                Some(_) => return Ok(true),
+            let Some(first) = self.line.last() else { return Ok(None) };
+            let is_hidden = |cursor: &Cursor<R>| self.tombstones == Tombstones::Hide && cursor.is_tombstone();
+            if !self.cursors.get(first.cursor).is_some_and(is_hidden) {
+                return Ok(Some(first.cursor));
             }
         }
     }
 
-    /// The record at hand, after `next` said that there is one.
-    #[inline]
-    pub(crate) fn view(&self) -> R::View<'_> {
-        match self.root() {
-            Some(cursor) => cursor.view(),
-            None => R::view(&[], &[], &R::Span::default(), &NO_CONTEXT),
-        }
-    }
-
-    /// The key of the record at hand.
-    #[inline]
-    pub(crate) fn key(&self) -> &[u8] {
-        self.root().map(Cursor::key).unwrap_or_default()
-    }
-
-    #[inline]
-    fn root(&self) -> Option<&Cursor<R>> {
-        self.heap.first().and_then(|&index| self.cursors.get(index))
-    }
-
-    /// Advances every cursor that stands at the key at hand.
+    /// Steps every cursor that stands at the key at hand.
     fn leave_key(&mut self) -> Result<()> {
-        self.last_key.clear();
-        let (last_key, heap, cursors) = (&mut self.last_key, &self.heap, &self.cursors);
-        last_key
-            .extend_from_slice(heap.first().and_then(|&index| cursors.get(index)).map(Cursor::key).unwrap_or_default());
-        while !self.heap.is_empty() {
-            self.advance_root()?;
-            if self.key() != self.last_key {
+        while let Some(first) = self.line.pop() {
+            self.leaving.push(first.cursor);
+            if self.line.last().is_none_or(|next| next.shared != SAME) {
                 break;
             }
         }
-        Ok(())
-    }
-
-    fn advance_root(&mut self) -> Result<()> {
-        let Some(cursor) = self.heap.first().and_then(|&index| self.cursors.get_mut(index)) else { return Ok(()) };
-        let more = match cursor.next() {
-            Ok(more) => more,
-            Err(error) => {
-                self.heap.clear();
-                return Err(error);
-            }
-        };
-        if !more {
-            self.heap.swap_remove(0);
-        }
-        self.sift_down(0);
-        Ok(())
-    }
-
-    /// Whether the cursor at heap position `a` comes before the one at `b`.
-    fn precedes(&self, a: usize, b: usize) -> bool {
-        let at = |position: usize| {
-            let index = self.heap.get(position)?;
-            self.cursors.get(*index).map(|cursor| (*index, cursor.key()))
-        };
-        match (at(a), at(b)) {
-            (Some((newer, a)), Some((older, b))) => match a.cmp(b) {
-                Ordering::Less => true,
-                Ordering::Equal => newer > older,
-                Ordering::Greater => false,
-            },
-            (there, _) => there.is_some(),
-        }
-    }
-
-    fn sift_down(&mut self, mut root: usize) {
-        loop {
-            let mut first = root;
-            for child in [2 * root + 1, 2 * root + 2] {
-                if child < self.heap.len() && self.precedes(child, first) {
-                    first = child;
+        while let Some(index) = self.leaving.pop() {
+            let Some(cursor) = self.cursors.get_mut(index) else { continue };
+            match cursor.next_shared() {
+                Ok(Some(shared)) => self.line_up(index, shared),
+                Ok(None) => {}
+                Err(error) => {
+                    self.line.clear();
+                    self.leaving.clear();
+                    return Err(error);
                 }
             }
-            if first == root {
-                return;
-            }
-            self.heap.swap(root, first);
-            root = first;
         }
+        Ok(())
+    }
+
+    /// Gives a cursor its place in the line. Its key has `shared` bytes in common with the key that was left.
+    #[inline]
+    fn line_up(&mut self, index: usize, mut shared: usize) {
+        let Merge { cursors, line, .. } = self;
+        let key = |index: usize| cursors.get(index).map(Cursor::key).unwrap_or_default();
+        let mut at = line.len();
+        while let Some(next) = at.checked_sub(1).and_then(|at| line.get_mut(at)) {
+            // Both follow the same key: the one that shares more with it comes first.
+            match shared.cmp(&next.shared) {
+                Ordering::Greater => break,
+                Ordering::Less => {}
+                Ordering::Equal => {
+                    let (common, order) = compare(key(index), key(next.cursor), shared);
+                    if order.then(next.cursor.cmp(&index)) == Ordering::Less {
+                        next.shared = common;
+                        break;
+                    }
+                    shared = common;
+                }
+            }
+            at -= 1;
+        }
+        line.insert(at, Standing { cursor: index, shared });
     }
 }
 
-/// For the view of nothing.
-const NO_CONTEXT: crate::record::Context =
-    crate::record::Context { hash: crate::oid::HashKind::Sha1, min_update_index: 0 };
+/// How two keys compare that have `shared` bytes in common, and how many they really have; [`SAME`] if they are equal.
+#[inline]
+fn compare(a: &[u8], b: &[u8], shared: usize) -> (usize, Ordering) {
+    if shared == SAME {
+        return (SAME, Ordering::Equal);
+    }
+    let (a, b) = (a.get(shared..).unwrap_or_default(), b.get(shared..).unwrap_or_default());
+    let common = common_prefix(a, b);
+    match a.get(common).cmp(&b.get(common)) {
+        Ordering::Equal => (SAME, Ordering::Equal),
+        order => (shared + common, order),
+    }
+}

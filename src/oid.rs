@@ -27,6 +27,18 @@ impl HashKind {
         }
     }
 
+    /// The id that `bytes` start with; the null id if they are too few.
+    #[inline(always)]
+    pub(crate) fn leading_id(self, bytes: &[u8]) -> IdView<'_> {
+        IdView(bytes.get(..self.len()).unwrap_or(self.null_bytes()))
+    }
+
+    #[cold]
+    fn null_bytes(self) -> &'static [u8] {
+        const NULL: [u8; 32] = [0; 32];
+        NULL.split_at(self.len()).0
+    }
+
     /// The name git gives it in `extensions.objectFormat`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -67,7 +79,7 @@ impl ObjectId {
     #[must_use]
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        // Arrays of a known length: the copies are a few instructions, and every reference read makes one.
+        // Arrays of a known length: the copies are a few instructions.
         if let Ok(sha1) = <&[u8; 20]>::try_from(bytes) {
             let mut id = ObjectId::null(HashKind::Sha1);
             *id.bytes.first_chunk_mut()? = *sha1;
@@ -79,6 +91,7 @@ impl ObjectId {
 
     /// The all-zero id, which stands for "no object" in reflogs.
     #[must_use]
+    #[inline]
     pub const fn null(kind: HashKind) -> Self {
         ObjectId { bytes: [0; 32], kind }
     }
@@ -91,8 +104,16 @@ impl ObjectId {
 
     /// Its 20 or 32 bytes.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.split_at(self.kind.len()).0
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    #[inline]
+    pub fn as_view(&self) -> IdView<'_> {
+        IdView(self.as_bytes())
     }
 
     /// Whether it is the all-zero id.
@@ -110,11 +131,71 @@ impl AsRef<[u8]> for ObjectId {
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&self.as_view(), f)
     }
 }
 
 impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An object id, borrowed from a table or an [`ObjectId`]. Displays as hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdView<'a>(&'a [u8]);
+
+impl<'a> IdView<'a> {
+    /// Its 20 or 32 bytes.
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The hash function it belongs to.
+    #[must_use]
+    pub fn kind(self) -> HashKind {
+        if self.0.len() == HashKind::Sha1.len() { HashKind::Sha1 } else { HashKind::Sha256 }
+    }
+
+    /// The same, owned.
+    #[must_use]
+    #[inline]
+    pub fn to_id(self) -> ObjectId {
+        ObjectId::from_bytes(self.0).unwrap_or(ObjectId::null(HashKind::Sha1))
+    }
+
+    /// Puts its hexadecimal digits into `buffer` and returns them. Faster than displaying it.
+    pub fn hex(self, buffer: &mut [u8; 64]) -> &str {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 15)).copied().unwrap_or_default();
+        for (to, byte) in buffer.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *to = [digit(byte >> 4), digit(*byte)];
+        }
+        buffer.get(..2 * self.0.len()).and_then(|hex| std::str::from_utf8(hex).ok()).unwrap_or_default()
+    }
+}
+
+impl<'a> From<&'a ObjectId> for IdView<'a> {
+    fn from(id: &'a ObjectId) -> Self {
+        id.as_view()
+    }
+}
+
+impl PartialEq<ObjectId> for IdView<'_> {
+    fn eq(&self, other: &ObjectId) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl fmt::Display for IdView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.hex(&mut [0; 64]))
+    }
+}
+
+impl fmt::Debug for IdView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

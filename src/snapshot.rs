@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogEntryView, LogRecord, RefRecord, TargetView, log_key};
-use crate::table::{Cursor, Table, refs_pointing_at};
+use crate::record::{LogEntryView, LogRecord, RefRecord, RefRecordView, TargetView, log_key};
+use crate::table::{Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
 
 /// A state of the store that never changes.
@@ -60,23 +60,15 @@ impl Snapshot {
     /// `Corrupt`, with file and offset.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Result<Option<Ref>> {
         let name = name.as_ref();
-        let Some(cursor) = self.newest_record(name, 0)? else { return Ok(None) };
-        let record = cursor.view();
-        let found = |target: TargetView<'_>| Ref {
-            name: name.to_vec(),
-            update_index: record.update_index,
-            target: target.to_target(),
-        };
-        Ok(record.target.map(found))
+        let target = self.newest_record(name, 0)?.and_then(|record| Some((record.update_index, record.target?)));
+        Ok(target.map(|(update_index, target)| Ref { name: name.to_vec(), update_index, target: target.to_target() }))
     }
 
-    /// A cursor at the newest record of `name`, which may be a tombstone; tables below `oldest` are not asked.
-    fn newest_record(&self, name: &[u8], oldest: usize) -> Result<Option<Cursor<RefRecord>>> {
+    /// The newest record of `name`, which may be a tombstone; tables below `oldest` are not asked.
+    fn newest_record<'a>(&'a self, name: &'a [u8], oldest: usize) -> Result<Option<RefRecordView<'a>>> {
         for table in self.inner.tables.iter().skip(oldest).rev() {
-            let mut cursor = Cursor::<RefRecord>::new(Arc::clone(table));
-            cursor.seek(name)?;
-            if cursor.next()? && cursor.key() == name {
-                return Ok(Some(cursor));
+            if let Some(record) = table.reference(name)? {
+                return Ok(Some(record));
             }
         }
         Ok(None)
@@ -232,17 +224,16 @@ impl Refs {
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
-    #[inline]
+    // A view is large: where this is not inlined, writing and reading it takes as long as decoding the record.
+    #[inline(always)]
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<RefView<'_>>> {
         let merge = match &mut self.source {
             Source::Merge(merge) => merge,
             Source::Pointing(pointing) => return pointing.next(),
         };
-        if !merge.next()? {
-            return Ok(None);
-        }
-        let record = merge.view();
+        let Some(cursor) = merge.next()? else { return Ok(None) };
+        let record = cursor.view();
         if !self.prefix.is_empty() && !record.name.starts_with(&self.prefix) {
             return Ok(None);
         }
@@ -325,10 +316,8 @@ impl Logs {
     /// `Corrupt`, with file and offset; nothing follows it.
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<LogView<'_>>> {
-        if !self.merge.next()? {
-            return Ok(None);
-        }
-        let record = self.merge.view();
+        let Some(cursor) = self.merge.next()? else { return Ok(None) };
+        let record = cursor.view();
         if self.only.as_deref().is_some_and(|only| only != record.refname) {
             return Ok(None);
         }

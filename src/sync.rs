@@ -3,13 +3,16 @@
 //! Reference counts stay the standard library's: they order nothing that a model would want to explore. So do
 //! counters that nobody decides by.
 
+// A cell that is filled once and a counter that may be wrong order nothing either.
+pub(crate) use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
+
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use self::model::{Condvar, Guard as MutexGuard, Mutex};
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The thread at hand.
 #[cfg(not(loom))]

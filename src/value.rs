@@ -40,8 +40,8 @@ impl Target {
     #[must_use]
     pub fn as_view(&self) -> TargetView<'_> {
         match self {
-            Target::Id(id) => TargetView::Id(*id),
-            Target::Tag { id, peeled } => TargetView::Tag { id: *id, peeled: *peeled },
+            Target::Id(id) => TargetView::Id(id.as_view()),
+            Target::Tag { id, peeled } => TargetView::Tag { id: id.as_view(), peeled: peeled.as_view() },
             Target::Symbolic(name) => TargetView::Symbolic(name),
         }
     }
@@ -67,8 +67,8 @@ impl TargetView<'_> {
     #[must_use]
     pub fn to_target(&self) -> Target {
         match *self {
-            TargetView::Id(id) => Target::Id(id),
-            TargetView::Tag { id, peeled } => Target::Tag { id, peeled },
+            TargetView::Id(id) => Target::Id(id.to_id()),
+            TargetView::Tag { id, peeled } => Target::Tag { id: id.to_id(), peeled: peeled.to_id() },
             TargetView::Symbolic(name) => Target::Symbolic(name.to_vec()),
         }
     }

@@ -5,45 +5,70 @@ use crate::error::{Error, Result};
 /// Reads integers and byte strings from a slice, front to back. Every read is checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
-    data: &'a [u8],
-    pos: usize,
+    rest: &'a [u8],
+    /// Where `rest` ends.
+    end: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at `pos` and never reads beyond `data`.
+    #[inline(always)]
     pub(crate) fn new(data: &'a [u8], pos: usize) -> Self {
-        Reader { data, pos }
+        Reader { rest: data.get(pos..).unwrap_or_default(), end: data.len().max(pos) }
     }
 
+    /// Reads all of `rest`, whose end counts as the offset `end`.
+    #[inline(always)]
+    pub(crate) fn ending_at(rest: &'a [u8], end: usize) -> Self {
+        Reader { rest, end: end.max(rest.len()) }
+    }
+
+    #[inline(always)]
     pub(crate) fn pos(&self) -> usize {
-        self.pos
+        self.end - self.rest.len()
     }
 
-    #[cold]
-    fn truncated(&self, what: &str) -> Error {
-        Error::corrupt(format!("{what} is cut off")).at(self.pos as u64)
+    #[inline(always)]
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
     }
 
-    #[inline]
+    /// What has not been read.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
-        let end = self.pos.checked_add(len);
-        match end.and_then(|end| self.data.get(self.pos..end)) {
-            Some(bytes) => {
-                self.pos += len;
+        match self.rest.split_at_checked(len) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(bytes)
             }
-            None => Err(self.truncated("a byte string")),
+            None => Err(truncated("a byte string", self.pos())),
+        }
+    }
+
+    /// The next two bytes as numbers, if both are single digits. Takes nothing otherwise.
+    #[inline(always)]
+    pub(crate) fn two_small(&mut self) -> Option<(u8, u8)> {
+        match *self.rest {
+            [first, second, ref rest @ ..] if (first | second) < 0x80 => {
+                self.rest = rest;
+                Some((first, second))
+            }
+            _ => None,
         }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let found = self.data.get(self.pos..).and_then(|rest| rest.first_chunk::<N>());
-        match found {
-            Some(bytes) => {
-                self.pos += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(*bytes)
             }
-            None => Err(self.truncated("an integer")),
+            None => Err(truncated("an integer", self.pos())),
         }
     }
 
@@ -69,44 +94,56 @@ impl<'a> Reader<'a> {
 
     /// A variable-length integer as in pack files: seven bits a byte, most significant first, each
     /// continuation adding one so that every number has exactly one encoding.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64> {
-        let start = self.pos;
-        let Some(&first) = self.data.get(self.pos) else {
-            return Err(self.truncated("a variable-length integer"));
-        };
-        self.pos += 1;
-        if first < 0x80 {
-            return Ok(u64::from(first));
-        }
-        self.varint_rest(u64::from(first & 0x7f), start)
-    }
-
-    fn varint_rest(&mut self, mut value: u64, start: usize) -> Result<u64> {
-        loop {
-            let Some(&byte) = self.data.get(self.pos) else {
-                return Err(self.truncated("a variable-length integer"));
-            };
-            self.pos += 1;
-            value = match value.checked_add(1) {
-                Some(next) if next.leading_zeros() >= 7 => (next << 7) | u64::from(byte & 0x7f),
-                _ => {
-                    return Err(Error::corrupt("a variable-length integer exceeds 64 bits").at(start as u64));
-                }
-            };
-            if byte < 0x80 {
-                return Ok(value);
+        match *self.rest {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first))
+            }
+            _ => {
+                let (value, rest) = long_varint(self.rest, self.end)?;
+                self.rest = rest;
+                Ok(value)
             }
         }
     }
 
     /// A variable-length integer that counts bytes or items in memory.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint_len(&mut self) -> Result<usize> {
-        let start = self.pos;
+        let start = self.pos();
         usize::try_from(self.varint()?)
             .map_err(|_| Error::corrupt("a length exceeds the address space").at(start as u64))
     }
+}
+
+// These take numbers and not the reader, whose fields can stay in registers then.
+
+#[cold]
+fn truncated(what: &str, pos: usize) -> Error {
+    Error::corrupt(format!("{what} is cut off")).at(pos as u64)
+}
+
+/// A variable-length integer of more than one byte, and what follows it; `data` ends at the offset `end`.
+#[inline(never)]
+fn long_varint(data: &[u8], end: usize) -> Result<(u64, &[u8])> {
+    let (mut value, mut rest) = (0u64, data);
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        value |= u64::from(byte & 0x7f);
+        if *byte < 0x80 {
+            return Ok((value, rest));
+        }
+        value = match value.checked_add(1) {
+            Some(next) if next.leading_zeros() >= 7 => next << 7,
+            _ => {
+                let start = (end - data.len()) as u64;
+                return Err(Error::corrupt("a variable-length integer exceeds 64 bits").at(start));
+            }
+        };
+    }
+    Err(truncated("a variable-length integer", end))
 }
 
 /// Appends `value` as [`Reader::varint`] reads it: 1 to 10 bytes.

@@ -54,17 +54,19 @@ fn tail(number: u64) -> String {
 fn generate<W: Write>(out: W, options: &WriteOptions) -> reftable::Result<(W, TableStats)> {
     let zeros = vec![0; TARGET];
     let mut writer = TableWriter::new(out, HASH, 2..=2, options)?;
-    let mut add = |name: String, target| {
+    let mut add = |name: String, target: TargetView<'_>| {
         writer.add_ref(&RefRecordView { name: name.as_bytes(), update_index: 2, target: Some(target) })
     };
     for number in 0..SMALL {
-        add(head(number), TargetView::Id(id(HASH, number)))?;
+        let id = id(HASH, number);
+        add(head(number), TargetView::Id(id.as_view()))?;
     }
     for number in 0..LARGE {
         add(large(number), TargetView::Symbolic(&zeros))?;
     }
     for number in 0..SMALL {
-        add(tail(number), TargetView::Id(id(HASH, 1000 + number)))?;
+        let id = id(HASH, 1000 + number);
+        add(tail(number), TargetView::Id(id.as_view()))?;
     }
     let logged = entry(HASH, 0, 1, "far away\n");
     for name in [head(0), tail(0)] {

@@ -259,7 +259,8 @@ fn footers_that_lead_astray() {
         TableWriter::new(Vec::new(), HashKind::Sha1, 1..=1, &WriteOptions::default().block_size(256)).unwrap();
     let names: Vec<String> = (0..40).map(|number| format!("refs/heads/{number:02}-{}", "n".repeat(20))).collect();
     for (number, name) in names.iter().enumerate() {
-        let target = Some(TargetView::Id(id(HashKind::Sha1, number as u8 * 5)));
+        let id = id(HashKind::Sha1, number as u8 * 5);
+        let target = Some(TargetView::Id(id.as_view()));
         writer.add_ref(&RefRecordView { name: name.as_bytes(), update_index: 1, target }).unwrap();
     }
     for name in &names {
@@ -451,7 +452,8 @@ fn objects_without_offsets_are_in_order() {
     let mut writer = TableWriter::new(Vec::new(), HashKind::Sha1, 1..=1, &options).unwrap();
     for number in 0..2000 {
         let (name, byte) = (format!("refs/heads/{number:04}"), if number == 1000 { 2 } else { 1 });
-        let target = Some(TargetView::Id(id(HashKind::Sha1, byte)));
+        let id = id(HashKind::Sha1, byte);
+        let target = Some(TargetView::Id(id.as_view()));
         writer.add_ref(&RefRecordView { name: name.as_bytes(), update_index: 1, target }).unwrap();
     }
     let (table, _) = writer.finish().unwrap();

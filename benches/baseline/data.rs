@@ -56,16 +56,18 @@ impl Data {
         Data { names, ids }
     }
 
-    pub(crate) fn record(&self, i: usize, update_index: u64) -> RefRecordView<'_> {
+    /// Hands record number `i` to `each`.
+    pub(crate) fn record(&self, i: usize, update_index: u64, each: impl FnOnce(&RefRecordView<'_>)) {
         let name = self.names[i].as_bytes();
         let number = i as u64;
         let id = if self.ids == Ids::Ascending { ascending(number) } else { oid(number) };
-        let target = if name.starts_with(b"refs/tags/") {
-            TargetView::Tag { id, peeled: oid(number + (1 << 32)) }
+        let view = |target| RefRecordView { name, update_index, target: Some(target) };
+        if name.starts_with(b"refs/tags/") {
+            let peeled = oid(number + (1 << 32));
+            each(&view(TargetView::Tag { id: id.as_view(), peeled: peeled.as_view() }));
         } else {
-            TargetView::Id(id)
-        };
-        RefRecordView { name, update_index, target: Some(target) }
+            each(&view(TargetView::Id(id.as_view())));
+        }
     }
 
     /// The position of lookup number `j`.
@@ -98,7 +100,7 @@ impl Data {
             let out = BufWriter::with_capacity(1 << 18, File::create(dir.join(&name)).unwrap());
             let mut writer = TableWriter::new(out, HashKind::Sha1, index..=index, options).unwrap();
             for &i in members {
-                writer.add_ref(&self.record(i, index)).unwrap();
+                self.record(i, index, |record| writer.add_ref(record).unwrap());
             }
             writer.finish().unwrap().0.into_inner().unwrap();
             list += &format!("{name}\n");

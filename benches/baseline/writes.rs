@@ -32,7 +32,7 @@ fn write(bench: &Bench, workload: &str, data: &Data, index: bool) {
         let out = BufWriter::with_capacity(1 << 18, File::create(&path).unwrap());
         let mut writer = TableWriter::new(out, HashKind::Sha1, 1..=1, &options).unwrap();
         for i in 0..data.names.len() {
-            writer.add_ref(&data.record(i, 1)).unwrap();
+            data.record(i, 1, |record| writer.add_ref(record).unwrap());
         }
         let (out, stats) = writer.finish().unwrap();
         out.into_inner().unwrap();

@@ -52,7 +52,8 @@ fn write_table(names: &[&str], update_index: u64) -> reftable::Result<Vec<u8>> {
     let range = update_index..=update_index;
     let mut writer = TableWriter::new(Vec::new(), HashKind::Sha1, range, &WriteOptions::default())?;
     for name in names {
-        let target = Some(TargetView::Id(id(1)));
+        let id = id(1);
+        let target = Some(TargetView::Id(id.as_view()));
         writer.add_ref(&RefRecordView { name: name.as_bytes(), update_index, target })?;
     }
     Ok(writer.finish()?.0)

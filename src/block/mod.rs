@@ -1,7 +1,9 @@
 //! Blocks: sorted records behind a type and a length, with a table of restarts at the end.
 
+mod inflate;
 mod reader;
 mod writer;
 
-pub(crate) use reader::{Shape, inflate};
+pub(crate) use inflate::inflate;
+pub(crate) use reader::{Hit, Shape};
 pub(crate) use writer::{Added, BlockWriter};

@@ -1,16 +1,9 @@
 //! Reading a block: its shape is validated once, then records are searched and walked in place.
 
-use std::cmp::Ordering;
-
-use flate2::{Decompress, FlushDecompress, Status};
-
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_HEADER_LEN, BlockKind};
-use crate::record::{Context, Record, decode_key};
+use crate::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record};
 use crate::varint::Reader;
-
-/// The most that deflate can expand: a block that claims more than this cannot be honest.
-const MAX_INFLATION: usize = 1032;
 
 /// The validated outline of a block. All positions count from the start of the block, which for the first
 /// block of a table is the start of the file: its header belongs to the block.
@@ -18,12 +11,25 @@ const MAX_INFLATION: usize = 1032;
 pub(crate) struct Shape {
     pub(crate) kind: BlockKind,
     /// Where the first record starts.
-    pub(crate) first: usize,
+    first: u8,
+    restarts: u16,
     /// Where the restart table starts, which is where records end.
-    pub(crate) restart_table: usize,
-    pub(crate) restarts: usize,
+    restart_table: u32,
     /// The length that the block states: inflated, without padding.
-    pub(crate) len: usize,
+    len: u32,
+}
+
+/// The first record whose key is not below the one that was sought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hit<Span> {
+    pub(crate) span: Span,
+    /// Its key: this many bytes of the one that was sought, and these.
+    pub(crate) shared: usize,
+    pub(crate) suffix: Part,
+    /// Whether its key is the one that was sought.
+    pub(crate) is_equal: bool,
+    /// Where the record behind it starts.
+    pub(crate) next: usize,
 }
 
 /// Type and stated length of the block at the start of `data`, whose file header takes `header_off` bytes.
@@ -49,138 +55,213 @@ impl Shape {
             let message = format!("a block claims {len} bytes, {} are left", data.len());
             return Err(Error::corrupt(message).at(header_off as u64 + 1));
         }
-        let restarts = usize::from(Reader::new(data, len - 2).be16()?);
-        let restart_table = (len - 2).checked_sub(3 * restarts).filter(|&table| table >= first).ok_or_else(|| {
-            Error::corrupt(format!("{restarts} restarts do not fit into the block")).at(len as u64 - 2)
-        })?;
+        let restarts = Reader::new(data, len - 2).be16()?;
+        let restart_table =
+            (len - 2).checked_sub(3 * usize::from(restarts)).filter(|&table| table >= first).ok_or_else(|| {
+                Error::corrupt(format!("{restarts} restarts do not fit into the block")).at(len as u64 - 2)
+            })?;
         if restarts == 0 && restart_table > first {
             return Err(Error::corrupt("a block with records has no restarts").at(len as u64 - 2));
         }
-        let shape = Shape { kind, first, restart_table, restarts, len };
-        let mut last = None;
-        for index in 0..restarts {
-            let offset = shape.restart(data, index)?;
-            let in_order = last.map_or(offset == first, |last| offset > last);
-            if !in_order || offset >= restart_table {
-                let place = restart_table + 3 * index;
-                return Err(
-                    Error::corrupt(format!("restart {index} points to {offset}, outside its turn")).at(place as u64)
-                );
-            }
-            last = Some(offset);
-        }
+        let shape = Shape { kind, first: first as u8, restarts, restart_table: restart_table as u32, len: len as u32 };
+        shape.check_order(data)?;
         Ok(shape)
     }
 
-    /// Where restart number `index` points.
-    fn restart(&self, data: &[u8], index: usize) -> Result<usize> {
-        Ok(Reader::new(data, self.restart_table + 3 * index).be24()? as usize)
-    }
-
-    /// The records of the block, without the restart table.
-    fn records<'a>(&self, data: &'a [u8]) -> &'a [u8] {
-        data.get(..self.restart_table).unwrap_or_default()
-    }
-
-    /// The whole key at restart number `index`, in place.
-    fn restart_key<'a>(&self, data: &'a [u8], index: usize) -> Result<&'a [u8]> {
-        let start = self.restart(data, index)?;
-        let mut r = Reader::new(self.records(data), start);
-        if r.varint()? != 0 {
-            return Err(Error::corrupt("a restart shares bytes with the record before it").at(start as u64));
-        }
-        let len = usize::try_from(r.varint()? >> 3)
-            .map_err(|_| Error::corrupt("a length exceeds the address space").at(start as u64))?;
-        r.bytes(len)
-    }
-
-    /// Checks that each restart is at a record, as `is_record` knows, and that its key stands alone.
-    pub(crate) fn check_restarts(&self, data: &[u8], is_record: impl Fn(u64) -> bool) -> Result<()> {
-        for index in 0..self.restarts {
-            self.restart_key(data, index)?;
-            let start = self.restart(data, index)? as u64;
-            if !is_record(start) {
-                return Err(Error::corrupt("a restart points into the middle of a record").at(start));
+    /// Restarts ascend from the first record, and none is behind the last.
+    fn check_order(&self, data: &[u8]) -> Result<()> {
+        // One below the only place that the first may have.
+        let (mut last, mut at_most) = (self.first() - 1, self.first());
+        for (index, restart) in self.restart_bytes(data).iter().enumerate() {
+            let offset = be24(restart);
+            if offset <= last || offset > at_most || offset >= self.restart_table() {
+                let place = self.restart_table() + 3 * index;
+                let message = format!("restart {index} points to {offset}, outside its turn");
+                return Err(Error::corrupt(message).at(place as u64));
             }
+            (last, at_most) = (offset, usize::MAX);
         }
         Ok(())
     }
 
-    /// The last restart whose key is below `key`, or the first: scanning from there finds `key`.
-    fn restart_before(&self, data: &[u8], key: &[u8]) -> Result<usize> {
-        let (mut low, mut high) = (0, self.restarts);
+    #[inline(always)]
+    pub(crate) fn first(&self) -> usize {
+        usize::from(self.first)
+    }
+
+    #[inline(always)]
+    pub(crate) fn restarts(&self) -> usize {
+        usize::from(self.restarts)
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Where the records end.
+    #[inline(always)]
+    pub(crate) fn restart_table(&self) -> usize {
+        self.restart_table as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first() == self.restart_table()
+    }
+
+    fn restart_bytes<'a>(&self, data: &'a [u8]) -> &'a [[u8; 3]] {
+        let table = data.get(self.restart_table()..).and_then(|rest| rest.get(..3 * self.restarts()));
+        table.unwrap_or_default().as_chunks().0
+    }
+
+    /// Where restart number `index` points; at the first record if there is none of that number.
+    pub(crate) fn restart(&self, data: &[u8], index: usize) -> usize {
+        self.restart_bytes(data).get(index).map_or(self.first(), be24)
+    }
+
+    /// The records of the block, without the restart table.
+    #[inline(always)]
+    fn records<'a>(&self, data: &'a [u8]) -> &'a [u8] {
+        data.get(..self.restart_table()).unwrap_or_default()
+    }
+
+    /// The whole key of the restart at `start`, in place.
+    pub(crate) fn restart_key<'a>(&self, data: &'a [u8], start: usize) -> Result<&'a [u8]> {
+        let mut r = self.reader(data, start);
+        let head = Head::read(&mut r, 0)?;
+        r.bytes(head.len)
+    }
+
+    /// Checks that each restart is at a record, as `is_record` knows, and that its key stands alone.
+    pub(crate) fn check_restarts(&self, data: &[u8], is_record: impl Fn(u64) -> bool) -> Result<()> {
+        for start in self.restart_bytes(data).iter().map(be24) {
+            if !is_record(start as u64) {
+                return Err(Error::corrupt("a restart points into the middle of a record").at(start as u64));
+            }
+            self.restart_key(data, start)?;
+        }
+        Ok(())
+    }
+
+    /// The last restart whose key is not above `key`, or the first: walking from there finds `key`.
+    pub(crate) fn restart_before(&self, data: &[u8], key: &[u8]) -> Result<usize> {
+        let (mut low, mut high) = (0, self.restarts());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.restart_key(data, middle)?.cmp(key) == Ordering::Less {
+            if self.restart_key(data, self.restart(data, middle))? <= key {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        match low.checked_sub(1) {
-            Some(index) => self.restart(data, index),
-            None => Ok(self.first),
-        }
+        Ok(low.checked_sub(1).map_or(self.first(), |index| self.restart(data, index)))
     }
 
-    /// Decodes the record at `pos`: leaves its key in `key` and `pos` behind it. `None` at the end.
-    #[inline]
-    pub(crate) fn next<R: Record>(
-        &self,
-        data: &[u8],
-        pos: &mut usize,
-        key: &mut Vec<u8>,
-        cx: &Context,
-    ) -> Result<Option<R::Span>> {
-        if *pos >= self.restart_table {
-            return Ok(None);
-        }
-        let mut r = Reader::new(self.records(data), *pos);
-        let value_type = decode_key(&mut r, key)?;
-        let span = R::decode(&mut r, key, value_type, cx)?;
-        *pos = r.pos();
-        Ok(Some(span))
+    /// Reads the records of `data` from `pos` on.
+    pub(crate) fn reader<'a>(&self, data: &'a [u8], pos: usize) -> Reader<'a> {
+        Reader::new(self.records(data), pos)
     }
 
-    /// Decodes the first record whose key is not below `target`. `None` when all are.
-    pub(crate) fn seek<R: Record>(
+    /// Calls `found` with the key and the span of each record that is `wanted`. Keys of others are not put together.
+    pub(crate) fn select<R: Record>(
         &self,
         data: &[u8],
-        target: &[u8],
-        pos: &mut usize,
-        key: &mut Vec<u8>,
         cx: &Context,
-    ) -> Result<Option<R::Span>> {
-        *pos = self.restart_before(data, target)?;
-        key.clear();
-        while let Some(span) = self.next::<R>(data, pos, key, cx)? {
-            if key.as_slice() >= target {
-                return Ok(Some(span));
+        wanted: impl Fn(&R::Span) -> bool,
+        mut found: impl FnMut(&[u8], &R::Span),
+    ) -> Result<()> {
+        let mut r = self.reader(data, self.first());
+        let mut follower = Follower { r: r.clone(), key: KeyBuf::default() };
+        let (mut before, mut restart) = (0, self.first());
+        while !r.is_at_end() {
+            let start = r.pos();
+            let head = Head::read(&mut r, before)?;
+            r.bytes(head.len)?;
+            let span = R::decode(&mut r, head.value_type, cx)?;
+            before = head.shared + head.len;
+            if head.shared == 0 {
+                restart = start;
             }
+            if wanted(&span) {
+                found(follower.key_before::<R>(self, data, restart, r.pos(), cx)?, &span);
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks from the restart at `start` to the first record whose key is not below `target`. `None` when all are.
+    ///
+    /// Keys are not put together on the way: what a key shares with the one before says mostly how the two compare
+    /// to `target`.
+    #[inline]
+    pub(crate) fn walk<R: Record>(
+        &self,
+        data: &[u8],
+        start: usize,
+        target: &[u8],
+        cx: &Context,
+    ) -> Result<Option<Hit<R::Span>>> {
+        let mut r = self.reader(data, start);
+        // Of the key before, which is below `target`: its length, and how many bytes of `target` it begins with.
+        let (mut before, mut matched) = (0, 0);
+        while !r.is_at_end() {
+            let head = Head::read(&mut r, before)?;
+            let suffix = r.bytes(head.len)?;
+            let behind_key = r.pos();
+            let span = R::decode(&mut r, head.value_type, cx)?;
+            before = head.shared + head.len;
+            if head.shared > matched {
+                // Like the key before, it falls behind `target` at the byte that follows those.
+                continue;
+            }
+            let wanted = target.get(head.shared..).unwrap_or_default();
+            let common = common_prefix(suffix, wanted);
+            let (found, wanted_next) = (suffix.get(common), wanted.get(common));
+            if found < wanted_next {
+                matched = head.shared + common;
+                continue;
+            }
+            return Ok(Some(Hit {
+                span,
+                shared: head.shared,
+                suffix: Part::before(behind_key, head.len),
+                is_equal: found.is_none() && wanted_next.is_none(),
+                next: r.pos(),
+            }));
         }
         Ok(None)
     }
 }
 
-/// Inflates the log block at the start of `data` into `out`, laid out as if it had never been deflated.
-/// Returns the bytes that the deflated block takes in the file.
-pub(crate) fn inflate(data: &[u8], header_off: usize, out: &mut Vec<u8>) -> Result<usize> {
-    let (_, len) = kind_and_len(data, header_off)?;
-    let skip = header_off + BLOCK_HEADER_LEN;
-    let (head, deflated) = data.split_at_checked(skip).unwrap_or((data, &[]));
-    if len - skip > deflated.len().saturating_mul(MAX_INFLATION) {
-        let message = format!("a log block claims {len} bytes, more than its {} can hold", deflated.len());
-        return Err(Error::corrupt(message).at(header_off as u64 + 1));
+/// Puts keys together for some of the records of a block, front to back.
+#[derive(Debug)]
+struct Follower<'a> {
+    r: Reader<'a>,
+    key: KeyBuf,
+}
+
+impl<'a> Follower<'a> {
+    /// The key of the record that ends at `end`; the one at `restart` before it shares nothing.
+    fn key_before<R: Record>(
+        &mut self,
+        shape: &Shape,
+        data: &'a [u8],
+        restart: usize,
+        end: usize,
+        cx: &Context,
+    ) -> Result<&[u8]> {
+        // Each record is read at most once here, however many keys are asked for.
+        if self.r.pos() < restart {
+            self.r = shape.reader(data, restart);
+            self.key.clear();
+        }
+        while self.r.pos() < end && next_record::<R>(&mut self.r, &mut self.key, cx)?.is_some() {}
+        Ok(self.key.as_slice())
     }
-    out.clear();
-    out.extend_from_slice(head);
-    out.resize(len, 0);
-    let mut stream = Decompress::new(true);
-    let status = stream.decompress(deflated, out.get_mut(skip..).unwrap_or_default(), FlushDecompress::Finish);
-    if !matches!(status, Ok(Status::StreamEnd)) || stream.total_out() != (len - skip) as u64 {
-        return Err(
-            Error::corrupt(format!("a log block does not inflate to the {len} bytes it claims")).at(skip as u64)
-        );
-    }
-    Ok(skip + stream.total_in() as usize)
+}
+
+#[inline(always)]
+fn be24(bytes: &[u8; 3]) -> usize {
+    let [a, b, c] = *bytes;
+    u32::from_be_bytes([0, a, b, c]) as usize
 }

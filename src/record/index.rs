@@ -22,9 +22,10 @@ impl Record for IndexRecord {
     type Span = u64;
     type View<'a> = IndexView<'a>;
 
-    fn decode(r: &mut Reader<'_>, _key: &[u8], value_type: u8, _cx: &Context) -> Result<u64> {
+    #[inline]
+    fn decode(r: &mut Reader<'_>, value_type: u8, _cx: &Context) -> Result<u64> {
         if value_type != 0 {
-            return Err(unknown_type("index", value_type, r));
+            return Err(unknown_type("index", value_type, r.pos()));
         }
         r.varint()
     }

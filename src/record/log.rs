@@ -79,15 +79,19 @@ impl Record for LogRecord {
     type Span = LogSpan;
     type View<'a> = LogRecordView<'a>;
 
-    fn decode(r: &mut Reader<'_>, key: &[u8], value_type: u8, cx: &Context) -> Result<LogSpan> {
+    fn check_key(key: &[u8], end: usize) -> Result<()> {
         if split_key(key).is_none() {
             let message = "a log key is not a name, a zero and an update index";
-            return Err(Error::corrupt(message).at(r.pos() as u64));
+            return Err(Error::corrupt(message).at(end as u64));
         }
+        Ok(())
+    }
+
+    fn decode(r: &mut Reader<'_>, value_type: u8, cx: &Context) -> Result<LogSpan> {
         match value_type {
             DELETION => return Ok(LogSpan::default()),
             UPDATE => {}
-            other => return Err(unknown_type("log", other, r)),
+            other => return Err(unknown_type("log", other, r.pos())),
         }
         let len = cx.hash.len();
         Ok(LogSpan {
@@ -130,8 +134,8 @@ impl Record for LogRecord {
 
     fn encode(view: &LogRecordView<'_>, cx: &Context, out: &mut Vec<u8>) -> Result<()> {
         let Some(entry) = &view.entry else { return Ok(()) };
-        put_id(out, &entry.old, cx)?;
-        put_id(out, &entry.new, cx)?;
+        put_id(out, entry.old.as_view(), cx)?;
+        put_id(out, entry.new.as_view(), cx)?;
         put_string(out, entry.name);
         put_string(out, entry.email);
         put_varint(out, entry.time);

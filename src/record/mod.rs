@@ -5,11 +5,13 @@
 //! checks it and keeps only where its parts lie ([`Record::Span`]); [`Record::view`] gives the borrowed form.
 
 mod index;
+mod key;
 mod log;
 mod object;
 mod reference;
 
 pub(crate) use index::{IndexRecord, IndexView};
+pub(crate) use key::{Head, KeyBuf, common_prefix, encode_key};
 pub use log::{LogEntryView, LogRecordView};
 pub(crate) use log::{LogRecord, log_key};
 pub(crate) use object::{ObjectRecord, ObjectView, Offsets};
@@ -20,8 +22,8 @@ use std::fmt::Debug;
 
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
-use crate::oid::{HashKind, ObjectId};
-use crate::varint::{Reader, put_varint};
+use crate::oid::{HashKind, IdView, ObjectId};
+use crate::varint::Reader;
 
 /// What decoding a record needs to know about its table.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +42,14 @@ pub(crate) trait Record: 'static {
     /// The borrowed record.
     type View<'a>: Copy + Debug;
 
-    /// Reads the value at `r`, whose key is `key` and whose type is `value_type`.
-    fn decode(r: &mut Reader<'_>, key: &[u8], value_type: u8, cx: &Context) -> Result<Self::Span>;
+    /// Reads the value at `r`, whose type is `value_type`.
+    fn decode(r: &mut Reader<'_>, value_type: u8, cx: &Context) -> Result<Self::Span>;
+
+    /// Checks that `key`, whose record ends at `end`, is one that this kind of record can have.
+    #[inline(always)]
+    fn check_key(_key: &[u8], _end: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// The record of a decoded span; `block` is what `decode` read from.
     fn view<'a>(key: &'a [u8], block: &'a [u8], span: &Self::Span, cx: &Context) -> Self::View<'a>;
@@ -59,6 +67,32 @@ pub(crate) trait Record: 'static {
 
     /// Appends the value of `view`.
     fn encode(view: &Self::View<'_>, cx: &Context, out: &mut Vec<u8>) -> Result<()>;
+}
+
+/// Decodes the record at `r`, whose key is left in `key`. `None` at the end.
+#[inline(always)]
+pub(crate) fn next_record<R: Record>(r: &mut Reader<'_>, key: &mut KeyBuf, cx: &Context) -> Result<Option<R::Span>> {
+    if r.is_at_end() {
+        return Ok(None);
+    }
+    let value_type = key.read(r)?;
+    R::check_key(key.as_slice(), r.pos())?;
+    R::decode(r, value_type, cx).map(Some)
+}
+
+/// As [`next_record`]; says, too, how many bytes the key has in common with the one before.
+#[inline(always)]
+pub(crate) fn next_shared<R: Record>(
+    r: &mut Reader<'_>,
+    key: &mut KeyBuf,
+    cx: &Context,
+) -> Result<Option<(R::Span, usize)>> {
+    if r.is_at_end() {
+        return Ok(None);
+    }
+    let (value_type, shared) = key.read_shared(r)?;
+    R::check_key(key.as_slice(), r.pos())?;
+    Ok(Some((R::decode(r, value_type, cx)?, shared)))
 }
 
 /// A stretch of a block. 32 bits suffice: blocks have 24-bit lengths.
@@ -83,50 +117,27 @@ impl Part {
         Part::read(r, len)
     }
 
+    /// The `len` bytes before `end`.
+    #[inline(always)]
+    pub(crate) fn before(end: usize, len: usize) -> Part {
+        Part { start: end.saturating_sub(len) as u32, end: end as u32 }
+    }
+
     #[inline]
-    fn of<'a>(&self, block: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn of<'a>(&self, block: &'a [u8]) -> &'a [u8] {
         block.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// The object id in this part. Parts of ids are read with the length of an id.
     #[inline]
     fn id(&self, block: &[u8], cx: &Context) -> ObjectId {
-        ObjectId::from_bytes(self.of(block)).unwrap_or(ObjectId::null(cx.hash))
+        cx.hash.leading_id(self.of(block)).to_id()
     }
-}
-
-/// Reads a key at `r` into `key`, which holds the one before, and returns the three type bits.
-#[inline]
-pub(crate) fn decode_key(r: &mut Reader<'_>, key: &mut Vec<u8>) -> Result<u8> {
-    let start = r.pos();
-    let shared = r.varint_len()?;
-    if shared > key.len() {
-        return Err(Error::corrupt("a key shares more bytes than the key before it has").at(start as u64));
-    }
-    let tail = r.varint()?;
-    let len = usize::try_from(tail >> 3)
-        .map_err(|_| Error::corrupt("a length exceeds the address space").at(start as u64))?;
-    let suffix = r.bytes(len)?;
-    key.truncate(shared);
-    key.extend_from_slice(suffix);
-    if key.is_empty() {
-        return Err(Error::corrupt("a record has an empty key").at(start as u64));
-    }
-    Ok((tail & 7) as u8)
-}
-
-/// Appends `key`, compressed against `before`. Returns whether nothing was shared, which makes it a restart.
-pub(crate) fn encode_key(out: &mut Vec<u8>, before: &[u8], key: &[u8], value_type: u8) -> bool {
-    let shared = before.iter().zip(key).take_while(|(a, b)| a == b).count();
-    let suffix = key.get(shared..).unwrap_or_default();
-    put_varint(out, shared as u64);
-    put_varint(out, ((suffix.len() as u64) << 3) | u64::from(value_type & 7));
-    out.extend_from_slice(suffix);
-    shared == 0
 }
 
 /// Appends an id after checking that it belongs to the table's hash.
-fn put_id(out: &mut Vec<u8>, id: &ObjectId, cx: &Context) -> Result<()> {
+#[inline]
+fn put_id(out: &mut Vec<u8>, id: IdView<'_>, cx: &Context) -> Result<()> {
     if id.kind() != cx.hash {
         let message = format!("{id} is a {} id, the table holds {} ids", id.kind(), cx.hash);
         return Err(Error::invalid(message));
@@ -136,6 +147,6 @@ fn put_id(out: &mut Vec<u8>, id: &ObjectId, cx: &Context) -> Result<()> {
 }
 
 #[cold]
-fn unknown_type(what: &str, value_type: u8, r: &Reader<'_>) -> Error {
-    Error::corrupt(format!("a {what} record has the unknown type {value_type}")).at(r.pos() as u64)
+fn unknown_type(what: &str, value_type: u8, pos: usize) -> Error {
+    Error::corrupt(format!("a {what} record has the unknown type {value_type}")).at(pos as u64)
 }

@@ -58,7 +58,7 @@ impl Record for ObjectRecord {
     type Span = ObjectSpan;
     type View<'a> = ObjectView<'a>;
 
-    fn decode(r: &mut Reader<'_>, _key: &[u8], value_type: u8, _cx: &Context) -> Result<ObjectSpan> {
+    fn decode(r: &mut Reader<'_>, value_type: u8, _cx: &Context) -> Result<ObjectSpan> {
         let count = match value_type {
             0 => r.varint()?,
             count => u64::from(count),

@@ -1,9 +1,9 @@
 //! Reference records: a name and where it points, or a tombstone.
 
-use super::{Context, Part, Record, put_id, unknown_type};
+use super::{Context, Record, put_id, unknown_type};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
-use crate::oid::ObjectId;
+use crate::oid::{IdView, ObjectId};
 use crate::varint::{Reader, put_string, put_varint};
 
 /// Where a reference points, borrowed from a table.
@@ -11,13 +11,13 @@ use crate::varint::{Reader, put_string, put_varint};
 #[non_exhaustive]
 pub enum TargetView<'a> {
     /// At an object.
-    Id(ObjectId),
+    Id(IdView<'a>),
     /// At an annotated tag, with the object that the tag leads to in the end.
     Tag {
         /// The tag object.
-        id: ObjectId,
+        id: IdView<'a>,
         /// What it leads to after all tags are followed.
-        peeled: ObjectId,
+        peeled: IdView<'a>,
     },
     /// At another reference, by name.
     Symbolic(&'a [u8]),
@@ -28,7 +28,7 @@ impl TargetView<'_> {
     #[must_use]
     pub fn id(&self) -> Option<ObjectId> {
         match *self {
-            TargetView::Id(id) | TargetView::Tag { id, .. } => Some(id),
+            TargetView::Id(id) | TargetView::Tag { id, .. } => Some(id.to_id()),
             TargetView::Symbolic(_) => None,
         }
     }
@@ -37,7 +37,7 @@ impl TargetView<'_> {
     #[must_use]
     pub fn peeled(&self) -> Option<ObjectId> {
         match *self {
-            TargetView::Tag { peeled, .. } => Some(peeled),
+            TargetView::Tag { peeled, .. } => Some(peeled.to_id()),
             _ => None,
         }
     }
@@ -45,7 +45,11 @@ impl TargetView<'_> {
     /// Whether `id` is the id or the peeled id.
     #[must_use]
     pub fn points_at(&self, id: &ObjectId) -> bool {
-        self.id().as_ref() == Some(id) || self.peeled().as_ref() == Some(id)
+        match *self {
+            TargetView::Id(found) => found == *id,
+            TargetView::Tag { id: tag, peeled } => tag == *id || peeled == *id,
+            TargetView::Symbolic(_) => false,
+        }
     }
 }
 
@@ -72,16 +76,34 @@ const SYMBOLIC: u8 = 3;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RefSpan {
     update_index: u64,
+    /// Where the value starts, and its bytes: one id, two ids, or a name.
+    value: u32,
+    len: u32,
     value_type: u8,
-    value: Part,
-    peeled: Part,
 }
 
 impl RefSpan {
+    #[inline(always)]
+    fn value<'a>(&self, block: &'a [u8]) -> &'a [u8] {
+        self.rest(block).get(..self.len as usize).unwrap_or_default()
+    }
+
+    /// The value and all behind it.
+    #[inline(always)]
+    fn rest<'a>(&self, block: &'a [u8]) -> &'a [u8] {
+        block.get(self.value as usize..).unwrap_or_default()
+    }
+
     /// Whether the record's id or peeled id is this one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn points_at(&self, block: &[u8], id: &[u8]) -> bool {
-        matches!(self.value_type, ID | TAG) && (self.value.of(block) == id || self.peeled.of(block) == id)
+        let value = self.rest(block);
+        match self.value_type {
+            // Most differ in the first byte.
+            ID => value.first() == id.first() && value.starts_with(id),
+            TAG => value.starts_with(id) || value.get(id.len()..).is_some_and(|peeled| peeled.starts_with(id)),
+            _ => false,
+        }
     }
 }
 
@@ -90,30 +112,40 @@ impl Record for RefRecord {
     type Span = RefSpan;
     type View<'a> = RefRecordView<'a>;
 
-    #[inline]
-    fn decode(r: &mut Reader<'_>, _key: &[u8], value_type: u8, cx: &Context) -> Result<RefSpan> {
+    #[inline(always)]
+    fn decode(r: &mut Reader<'_>, value_type: u8, cx: &Context) -> Result<RefSpan> {
         let start = r.pos();
         let Some(update_index) = r.varint()?.checked_add(cx.min_update_index) else {
             return Err(Error::corrupt("an update index exceeds 64 bits").at(start as u64));
         };
-        let len = cx.hash.len();
-        let (value, peeled) = match value_type {
-            DELETION => (Part::default(), Part::default()),
-            ID => (Part::read(r, len)?, Part::default()),
-            TAG => (Part::read(r, len)?, Part::read(r, len)?),
-            SYMBOLIC => (Part::read_string(r)?, Part::default()),
-            other => return Err(unknown_type("reference", other, r)),
+        let len = if value_type == ID {
+            cx.hash.len()
+        } else {
+            match value_type {
+                TAG => 2 * cx.hash.len(),
+                DELETION => 0,
+                SYMBOLIC => r.varint_len()?,
+                other => return Err(unknown_type("reference", other, r.pos())),
+            }
         };
-        Ok(RefSpan { update_index, value_type, value, peeled })
+        let value = r.pos() as u32;
+        r.bytes(len)?;
+        Ok(RefSpan { update_index, value, len: len as u32, value_type })
     }
 
-    #[inline]
+    #[inline(always)]
     fn view<'a>(key: &'a [u8], block: &'a [u8], span: &RefSpan, cx: &Context) -> RefRecordView<'a> {
-        let target = match span.value_type {
-            DELETION => None,
-            ID => Some(TargetView::Id(span.value.id(block, cx))),
-            TAG => Some(TargetView::Tag { id: span.value.id(block, cx), peeled: span.peeled.id(block, cx) }),
-            _ => Some(TargetView::Symbolic(span.value.of(block))),
+        let target = if span.value_type == ID {
+            Some(TargetView::Id(cx.hash.leading_id(span.rest(block))))
+        } else {
+            match span.value_type {
+                TAG => {
+                    let (id, peeled) = span.value(block).split_at_checked(cx.hash.len()).unwrap_or_default();
+                    Some(TargetView::Tag { id: cx.hash.leading_id(id), peeled: cx.hash.leading_id(peeled) })
+                }
+                DELETION => None,
+                _ => Some(TargetView::Symbolic(span.value(block))),
+            }
         };
         RefRecordView { name: key, update_index: span.update_index, target }
     }
@@ -144,10 +176,10 @@ impl Record for RefRecord {
         put_varint(out, delta);
         match view.target {
             None => {}
-            Some(TargetView::Id(id)) => put_id(out, &id, cx)?,
+            Some(TargetView::Id(id)) => put_id(out, id, cx)?,
             Some(TargetView::Tag { id, peeled }) => {
-                put_id(out, &id, cx)?;
-                put_id(out, &peeled, cx)?;
+                put_id(out, id, cx)?;
+                put_id(out, peeled, cx)?;
             }
             Some(TargetView::Symbolic(target)) => put_string(out, target),
         }

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use super::{Block, Table};
 use crate::error::Result;
 use crate::format::BlockKind;
-use crate::record::{IndexRecord, LogRecord, LogRecordView, ObjectRecord, Record, RefRecord, RefRecordView};
+use crate::record::{
+    IndexRecord, KeyBuf, LogRecord, LogRecordView, ObjectRecord, Record, RefRecord, RefRecordView, next_record,
+};
 
 /// All blocks of a table in file order.
 #[derive(Debug)]
@@ -61,13 +63,13 @@ impl BlockDump<'_> {
     /// The length that it states: without padding and, for logs, inflated.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.block.shape.len as u64
+        self.block.shape.len() as u64
     }
 
     /// Whether it holds no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.block.shape.first == self.block.shape.restart_table
+        self.block.shape.is_empty()
     }
 
     /// The bytes it takes in the file, padding included, cut at the footer.
@@ -114,7 +116,7 @@ impl BlockDump<'_> {
     /// The number of restarts.
     #[must_use]
     pub fn restarts(&self) -> usize {
-        self.block.shape.restarts
+        self.block.shape.restarts()
     }
 
     /// Calls `each` with every record and its position in the (inflated) block.
@@ -137,14 +139,13 @@ impl BlockDump<'_> {
     fn walk<R: Record>(&self, mut each: impl FnMut(u64, R::View<'_>)) -> Result<()> {
         let data = self.table.data_of(&self.block, &self.inflated);
         let cx = self.table.context();
-        let shape = &self.block.shape;
-        let mut key = Vec::new();
-        let mut pos = shape.first;
+        let mut key = KeyBuf::default();
+        let mut r = self.block.shape.reader(data, self.block.shape.first());
         loop {
-            let start = pos as u64;
-            match shape.next::<R>(data, &mut pos, &mut key, &cx) {
+            let start = r.pos() as u64;
+            match next_record::<R>(&mut r, &mut key, &cx) {
                 Ok(None) => return Ok(()),
-                Ok(Some(span)) => each(start, R::view(&key, data, &span, &cx)),
+                Ok(Some(span)) => each(start, R::view(key.as_slice(), data, &span, &cx)),
                 Err(error) => return Err(self.table.locate(error, &self.block)),
             }
         }

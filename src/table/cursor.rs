@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use super::{Block, Table};
-use crate::block::Shape;
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
-use crate::oid::ObjectId;
-use crate::record::{IndexRecord, Record, RefRecord};
+use crate::record::{KeyBuf, Record, common_prefix, next_record, next_shared};
 
 /// A position among the records of kind `R`. It owns its table, so it has no lifetime.
 #[derive(Debug)]
@@ -16,10 +13,10 @@ pub(crate) struct Cursor<R: Record> {
     block: Option<Block>,
     inflated: Vec<u8>,
     pos: usize,
-    key: Vec<u8>,
+    key: KeyBuf,
     span: R::Span,
-    /// The record at hand was found by `seek` and has not been handed out by `next`.
-    held: bool,
+    /// The last key of the block before this one, for [`Self::next_shared`].
+    before: Vec<u8>,
 }
 
 impl<R: Record> Cursor<R> {
@@ -30,91 +27,114 @@ impl<R: Record> Cursor<R> {
             block: None,
             inflated: Vec::new(),
             pos: 0,
-            key: Vec::new(),
+            key: KeyBuf::default(),
             span: R::Span::default(),
-            held: false,
+            before: Vec::new(),
         }
     }
 
     /// The key of the record at hand.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+        self.key.as_slice()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_tombstone(&self) -> bool {
         R::is_tombstone(&self.span)
     }
 
     /// The record at hand.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn view(&self) -> R::View<'_> {
         let data = match &self.block {
-            Some(block) => self.table.data_of(block, &self.inflated),
+            Some(block) => self.table.records_of::<R>(block, &self.inflated),
             None => &[],
         };
-        R::view(&self.key, data, &self.span, &self.table.context())
+        R::view(self.key.as_slice(), data, &self.span, &self.table.context())
     }
 
     /// Steps to the next record. `false` at the end of the section.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<bool> {
-        if self.held {
-            self.held = false;
-            return Ok(true);
+        let Cursor { table, block: Some(block), inflated, pos, key, span, .. } = self else { return Ok(false) };
+        let mut r = table.reader::<R>(block, inflated, *pos);
+        match next_record::<R>(&mut r, key, &table.context()) {
+            Ok(Some(next)) => {
+                (*span, *pos) = (next, r.pos());
+                Ok(true)
+            }
+            Ok(None) => self.next_in_following(),
+            Err(error) => Err(self.fail(error)),
         }
+    }
+
+    /// Steps to the first record of the blocks that follow.
+    #[cold]
+    fn next_in_following(&mut self) -> Result<bool> {
+        Ok(self.next_shared_in_following()?.is_some())
+    }
+
+    /// Steps to the next record and says how many bytes its key has in common with the one before.
+    #[inline(always)]
+    pub(crate) fn next_shared(&mut self) -> Result<Option<usize>> {
+        let Cursor { table, block: Some(block), inflated, pos, key, span, .. } = self else { return Ok(None) };
+        let mut r = table.reader::<R>(block, inflated, *pos);
+        match next_shared::<R>(&mut r, key, &table.context()) {
+            Ok(Some((next, shared))) => {
+                (*span, *pos) = (next, r.pos());
+                Ok(Some(shared))
+            }
+            Ok(None) => self.next_shared_in_following(),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    #[cold]
+    fn next_shared_in_following(&mut self) -> Result<Option<usize>> {
+        self.before.clear();
+        self.before.extend_from_slice(self.key.as_slice());
         loop {
-            let Cursor { table, block: Some(block), inflated, pos, key, span, .. } = self else { return Ok(false) };
-            let data = table.data_of(block, inflated);
-            match block.shape.next::<R>(data, pos, key, &table.context()) {
+            self.load_following()?;
+            let Cursor { table, block: Some(block), inflated, pos, key, span, before } = self else { return Ok(None) };
+            let mut r = table.reader::<R>(block, inflated, *pos);
+            match next_record::<R>(&mut r, key, &table.context()) {
                 Ok(Some(next)) => {
-                    *span = next;
-                    return Ok(true);
+                    (*span, *pos) = (next, r.pos());
+                    return Ok(Some(common_prefix(before, key.as_slice())));
                 }
-                Ok(None) => self.load_following()?,
+                Ok(None) => {}
                 Err(error) => return Err(self.fail(error)),
             }
         }
     }
 
-    /// Moves before the first record whose key is not below `key`.
-    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
+    /// Moves to the first record whose key is not below `key`. `false` if there is none.
+    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<bool> {
         self.block = None;
-        self.held = false;
-        let Some(section) = self.table.section(R::KIND) else { return Ok(()) };
-        let start = match section.index {
-            0 => Some(section.offset),
-            _ if key.is_empty() => Some(section.offset),
-            root => self.descend(root, key)?,
-        };
-        if let Some(start) = start {
-            self.load(start)?;
+        if key.is_empty() {
+            let Some(section) = self.table.section(R::KIND) else { return Ok(false) };
+            self.seek_block(section.offset)?;
+            return self.next();
         }
-        while let Cursor { table, block: Some(block), inflated, pos, key: found, span, .. } = self {
-            let data = table.data_of(block, inflated);
-            match block.shape.seek::<R>(data, key, pos, found, &table.context()) {
-                Ok(Some(next)) => {
-                    *span = next;
-                    self.held = true;
-                    return Ok(());
-                }
-                Ok(None) => self.load_following()?,
-                Err(error) => return Err(self.fail(error)),
-            }
+        let Some(found) = self.table.seek::<R>(key, &mut self.inflated)? else { return Ok(false) };
+        let hit = found.hit;
+        let data = self.table.data_of(&found.block, &self.inflated);
+        self.key.set(key.get(..hit.shared).unwrap_or_default());
+        self.key.push(hit.suffix.of(data));
+        if let Err(error) = R::check_key(self.key.as_slice(), hit.next) {
+            return Err(self.table.locate(error, &found.block));
         }
-        Ok(())
+        (self.block, self.pos, self.span) = (Some(found.block), hit.next, hit.span);
+        Ok(true)
     }
 
     /// Moves before the first record of the block at `offset`.
-    pub(crate) fn seek_block(&mut self, offset: u64) -> Result<()> {
-        self.held = false;
-        self.load(offset)
-    }
-
-    /// The offset of the block that the last record came from.
-    pub(crate) fn block_offset(&self) -> Option<u64> {
-        self.block.map(|block| block.offset)
+    fn seek_block(&mut self, offset: u64) -> Result<()> {
+        self.block = None;
+        let block = self.table.data_block(R::KIND, offset, &mut self.inflated)?;
+        self.enter(block);
+        Ok(())
     }
 
     /// A record could not be decoded: nothing follows it.
@@ -126,81 +146,18 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    fn load(&mut self, offset: u64) -> Result<()> {
-        self.block = None;
-        let block = self.table.read_block(offset, &mut self.inflated)?;
-        self.expect_kind(&block.shape, offset, R::KIND)?;
-        self.pos = block.shape.first;
+    fn enter(&mut self, block: Block) {
+        self.pos = block.shape.first();
         self.key.clear();
         self.block = Some(block);
-        Ok(())
     }
 
     /// Loads the block behind the one at hand, unless the section ends there.
     fn load_following(&mut self) -> Result<()> {
         let Some(block) = self.block.take() else { return Ok(()) };
-        let next = block.offset + block.stride;
-        match self.table.kind_at(next)? {
-            Some(kind) if kind == R::KIND => self.load(next),
-            _ => Ok(()),
+        if let Some(next) = self.table.following::<R>(&block, &mut self.inflated)? {
+            self.enter(next);
         }
-    }
-
-    fn expect_kind(&self, shape: &Shape, offset: u64, kind: BlockKind) -> Result<()> {
-        if shape.kind == kind {
-            return Ok(());
-        }
-        let message = format!("found a {} block where a {} block was expected", shape.kind.name(), kind.name());
-        Err(Error::corrupt(message).at(offset).in_file(self.table.path()))
-    }
-
-    /// Goes down the index from `root` to the data block that may hold `key`; `None` when `key` is behind the last.
-    ///
-    /// A child always lies before its parent, because index levels are written bottom up. Insisting on it
-    /// rules out cycles.
-    fn descend(&mut self, root: u64, key: &[u8]) -> Result<Option<u64>> {
-        let mut at = root;
-        let mut at_root = true;
-        loop {
-            let block = self.table.read_block(at, &mut self.inflated)?;
-            if block.shape.kind == R::KIND {
-                return Ok(Some(at));
-            }
-            self.expect_kind(&block.shape, at, BlockKind::Index)?;
-            let data = self.table.data_of(&block, &[]);
-            let cx = self.table.context();
-            let found = block.shape.seek::<IndexRecord>(data, key, &mut self.pos, &mut self.key, &cx);
-            match found {
-                Ok(Some(child)) if child < at => {
-                    at = child;
-                    at_root = false;
-                }
-                Ok(Some(child)) => {
-                    let message = format!("an index entry points forward, to {child}");
-                    return Err(Error::corrupt(message).at(at).in_file(self.table.path()));
-                }
-                // The topmost level may have up to three blocks side by side.
-                Ok(None) if at_root => {
-                    let next = at + block.stride;
-                    match self.table.kind_at(next)? {
-                        Some(BlockKind::Index) => at = next,
-                        _ => return Ok(None),
-                    }
-                }
-                Ok(None) => {
-                    let message = "an index block ends before the key its parent promises";
-                    return Err(Error::corrupt(message).at(at).in_file(self.table.path()));
-                }
-                Err(error) => return Err(self.table.locate(error, &block)),
-            }
-        }
-    }
-}
-
-impl Cursor<RefRecord> {
-    /// Whether the reference at hand points at `id`, directly or peeled. Cheaper than asking its view.
-    pub(crate) fn points_at(&self, id: &ObjectId) -> bool {
-        let Some(block) = &self.block else { return false };
-        self.span.points_at(self.table.data_of(block, &self.inflated), id.as_bytes())
+        Ok(())
     }
 }

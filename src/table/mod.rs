@@ -6,7 +6,10 @@
 
 mod blocks;
 mod cursor;
+mod guide;
+mod keys;
 mod objects;
+mod seek;
 mod writer;
 
 pub use blocks::{BlockDump, Blocks, RecordView};
@@ -21,8 +24,9 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::format::{BlockKind, Footer, Header, footer_len, header_len};
 use crate::oid::HashKind;
-use crate::record::Context;
+use crate::record::{Context, Record};
 use crate::varint::Reader;
+use guide::Guide;
 
 /// An open table. Immutable, cheap to share, and independent of the file it came from.
 #[derive(Debug)]
@@ -33,6 +37,9 @@ pub struct Table {
     footer: Footer,
     /// Where blocks end and the footer begins.
     end: u64,
+    refs: Option<Guide>,
+    objects: Option<Guide>,
+    logs: Option<Guide>,
 }
 
 /// Where a section starts and where the root of its index is (0: no index).
@@ -63,7 +70,12 @@ impl Table {
         let path = path.into();
         let bytes = bytes.into();
         match Self::parse(&bytes) {
-            Ok((header, footer, end)) => Ok(Table { path, bytes, header, footer, end }),
+            Ok((header, footer, end)) => {
+                let guide =
+                    |kind| section(&bytes, &header, &footer, end, kind).map(|section| Guide::new(kind, section));
+                let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(guide);
+                Ok(Table { path, bytes, header, footer, end, refs, objects, logs })
+            }
             Err(error) => Err(error.in_file(&path)),
         }
     }
@@ -151,17 +163,15 @@ impl Table {
 
     /// Where the records of `kind` are, if the table has any.
     pub(crate) fn section(&self, kind: BlockKind) -> Option<Section> {
-        let footer = &self.footer;
-        let starts_with = || {
-            let first = header_len(self.header.version);
-            (first as u64) < self.end && self.bytes.get(first) == Some(&kind.letter())
-        };
+        self.guide(kind).map(|guide| guide.section)
+    }
+
+    #[inline]
+    fn guide(&self, kind: BlockKind) -> Option<&Guide> {
         match kind {
-            BlockKind::Ref => starts_with().then_some(Section { offset: 0, index: footer.ref_index }),
-            BlockKind::Log => {
-                (footer.log > 0 || starts_with()).then_some(Section { offset: footer.log, index: footer.log_index })
-            }
-            BlockKind::Obj => (footer.obj > 0).then_some(Section { offset: footer.obj, index: footer.obj_index }),
+            BlockKind::Ref => self.refs.as_ref(),
+            BlockKind::Obj => self.objects.as_ref(),
+            BlockKind::Log => self.logs.as_ref(),
             BlockKind::Index => None,
         }
     }
@@ -207,8 +217,8 @@ impl Table {
         let shape = Shape::parse(data, header_off)?;
         // Padding is recognised by the zero behind the block, as git does: unpadded neighbours start with a letter.
         let padded = self.header.block_size as usize;
-        let unpadded = shape.len >= padded || data.get(shape.len).is_some_and(|&byte| byte != 0);
-        let stride = if unpadded { shape.len } else { padded } as u64;
+        let unpadded = shape.len() >= padded || data.get(shape.len()).is_some_and(|&byte| byte != 0);
+        let stride = if unpadded { shape.len() } else { padded } as u64;
         Ok(Block { offset, shape, stride })
     }
 
@@ -218,8 +228,32 @@ impl Table {
         if block.shape.kind == BlockKind::Log {
             return inflated;
         }
-        let start = block.offset as usize;
-        self.bytes.get(start..start + block.shape.len).unwrap_or_default()
+        self.bytes_of(block)
+    }
+
+    /// The same for a block of `R` records.
+    #[inline(always)]
+    fn records_of<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8]) -> &'a [u8] {
+        if matches!(R::KIND, BlockKind::Log) { inflated } else { self.bytes_of(block) }
+    }
+
+    /// The records of `block` from `pos` on.
+    #[inline(always)]
+    fn reader<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8], pos: usize) -> Reader<'a> {
+        let end = block.shape.restart_table();
+        let rest = if matches!(R::KIND, BlockKind::Log) {
+            inflated.get(pos..end)
+        } else {
+            let start = block.offset as usize;
+            self.bytes.get(start.saturating_add(pos)..start.saturating_add(end))
+        };
+        Reader::ending_at(rest.unwrap_or_default(), end)
+    }
+
+    /// The same for a block that is no log block.
+    #[inline(always)]
+    fn bytes_of(&self, block: &Block) -> &[u8] {
+        self.bytes.get(block.offset as usize..).and_then(|rest| rest.get(..block.shape.len())).unwrap_or_default()
     }
 
     /// Adds file and place to an error that happened while decoding records of `block`.
@@ -230,5 +264,21 @@ impl Table {
             _ => error.shifted(block.offset),
         }
         .in_file(&self.path)
+    }
+}
+
+/// Where the records of `kind` are, if a table with this header and footer has any.
+fn section(bytes: &[u8], header: &Header, footer: &Footer, end: u64, kind: BlockKind) -> Option<Section> {
+    let starts_with = || {
+        let first = header_len(header.version);
+        (first as u64) < end && bytes.get(first) == Some(&kind.letter())
+    };
+    match kind {
+        BlockKind::Ref => starts_with().then_some(Section { offset: 0, index: footer.ref_index }),
+        BlockKind::Log => {
+            (footer.log > 0 || starts_with()).then_some(Section { offset: footer.log, index: footer.log_index })
+        }
+        BlockKind::Obj => (footer.obj > 0).then_some(Section { offset: footer.obj, index: footer.obj_index }),
+        BlockKind::Index => None,
     }
 }

@@ -1,22 +1,25 @@
 //! Writing a table in one pass: references, their index, objects, their index, logs, their index, footer.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::mem;
 use std::ops::RangeInclusive;
 
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE, MIN_OBJECT_ID_LEN, header_len, version_for};
-use crate::oid::{HashKind, ObjectId};
+use crate::oid::{HashKind, IdView};
 use crate::record::{
     Context, IndexRecord, IndexView, LogRecord, LogRecordView, ObjectRecord, ObjectView, Offsets, Record, RefRecord,
-    RefRecordView,
+    RefRecordView, TargetView,
 };
 
 /// The smallest block that is allowed: header, a record of a few bytes, a restart.
 const MIN_BLOCK_SIZE: u32 = 128;
 /// Bytes of an id that the object index sorts by. Ids that agree in all of them share a record.
 const OBJECT_KEY_LEN: usize = 12;
+
+/// Blocks are handed to the writer below in pieces of at least this many bytes.
+const CHUNK: usize = 128 * 1024;
 
 /// The most that an index entry takes besides its key: three integers, a restart, a share of the block's frame.
 const INDEX_ENTRY_OVERHEAD: usize = 32;
@@ -126,10 +129,13 @@ struct IndexEntry {
 
 /// Writes one table to any [`Write`]. Records are added in order, references before logs.
 ///
-/// Memory: one block, one index entry a block, and with the object index 16 bytes for each id.
+/// Memory: 128 KiB and a block on their way out, one index entry a block, and with the object index 16 bytes for each
+/// id.
 #[derive(Debug)]
 pub struct TableWriter<W: Write> {
     out: W,
+    /// Bytes that are on their way to `out`.
+    unwritten: Vec<u8>,
     options: WriteOptions,
     header: Header,
     footer: Footer,
@@ -164,6 +170,7 @@ impl<W: Write> TableWriter<W> {
         let version = version_for(hash);
         Ok(TableWriter {
             out,
+            unwritten: Vec::new(),
             header: Header { version, block_size: options.block_size, min_update_index, max_update_index, hash },
             footer: Footer::default(),
             next: 0,
@@ -195,8 +202,13 @@ impl<W: Write> TableWriter<W> {
         self.add::<RefRecord>(record)?;
         self.stats.refs += 1;
         if let (true, Some(target)) = (self.options.object_index, record.target) {
-            for id in [target.id(), target.peeled()].into_iter().flatten() {
-                self.note_object(&id);
+            match target {
+                TargetView::Id(id) => self.note_object(id),
+                TargetView::Tag { id, peeled } => {
+                    self.note_object(id);
+                    self.note_object(peeled);
+                }
+                TargetView::Symbolic(_) => {}
             }
         }
         Ok(())
@@ -234,16 +246,22 @@ impl<W: Write> TableWriter<W> {
             Some(BlockKind::Log) => self.footer.log_index = self.finish_section()?,
             _ => {}
         }
-        let mut end = Vec::new();
         self.next -= mem::take(&mut self.pending_padding) as u64;
+        let before = self.unwritten.len();
         if self.next == 0 {
-            self.header.encode(&mut end);
+            self.header.encode(&mut self.unwritten);
         }
-        self.footer.encode(&self.header, &mut end);
-        self.stats.bytes = self.next + end.len() as u64;
+        self.footer.encode(&self.header, &mut self.unwritten);
+        self.stats.bytes = self.next + (self.unwritten.len() - before) as u64;
         self.check_size(self.stats.bytes)?;
-        self.out.write_all(&end).map_err(write_failed)?;
+        self.write_out()?;
         Ok((self.out, self.stats))
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        self.out.write_all(&self.unwritten).map_err(|source| Error::io_somewhere("cannot write the table", source))?;
+        self.unwritten.clear();
+        Ok(())
     }
 
     fn check_update_index(&self, update_index: u64) -> Result<()> {
@@ -323,7 +341,7 @@ impl<W: Write> TableWriter<W> {
     }
 
     /// Remembers that the block at hand has a reference to `id`.
-    fn note_object(&mut self, id: &ObjectId) {
+    fn note_object(&mut self, id: IdView<'_>) {
         if self.ref_blocks.last() != Some(&self.next) {
             self.ref_blocks.push(self.next);
         }
@@ -342,18 +360,18 @@ impl<W: Write> TableWriter<W> {
         }
         let kind = self.block.kind();
         let last_key = self.block.last_key().to_vec();
-        let padding = mem::take(&mut self.pending_padding);
+        self.unwritten.resize(self.unwritten.len() + mem::take(&mut self.pending_padding), 0);
         let bytes = self.block.finish()?;
         let written = bytes.len();
-        write_zeros(&mut self.out, padding)?;
-        self.out.write_all(bytes).map_err(write_failed)?;
+        self.unwritten.extend_from_slice(bytes);
         if self.options.padding && kind != BlockKind::Log {
             self.pending_padding = (self.options.block_size as usize).saturating_sub(written);
         }
         self.index.push(IndexEntry { last_key, offset: self.next });
         self.next += (written + self.pending_padding) as u64;
         self.stats.blocks += 1;
-        self.check_size(self.next - self.pending_padding as u64)
+        self.check_size(self.next - self.pending_padding as u64)?;
+        if self.unwritten.len() >= CHUNK { self.write_out() } else { Ok(()) }
     }
 
     /// Ends the reference section, and writes the object section if there is an index for it to speed up.
@@ -460,18 +478,4 @@ impl<W: Write> TableWriter<W> {
         }
         self.add_ordered::<ObjectRecord>(prefix, &ObjectView { prefix, blocks: Offsets::Plain(&[]) })
     }
-}
-
-fn write_zeros(out: &mut impl Write, mut count: usize) -> Result<()> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    while count > 0 {
-        let chunk = ZEROS.get(..count.min(ZEROS.len())).unwrap_or_default();
-        out.write_all(chunk).map_err(write_failed)?;
-        count -= chunk.len();
-    }
-    Ok(())
-}
-
-fn write_failed(source: io::Error) -> Error {
-    Error::io_somewhere("cannot write the table", source)
 }

@@ -119,9 +119,10 @@ fn table(hash: HashKind, options: &WriteOptions, refs: u8, logs: u8) -> Vec<u8> 
     let names: Vec<String> = (0..refs.max(logs)).map(|number| format!("refs/heads/{number:02}")).collect();
     for (number, name) in names.iter().take(refs.into()).enumerate() {
         let number = number as u8;
+        let (own, shared) = (id(hash, number), id(hash, 200));
         let target = match number % 4 {
-            0 => Some(TargetView::Id(id(hash, number))),
-            1 => Some(TargetView::Tag { id: id(hash, number), peeled: id(hash, 200) }),
+            0 => Some(TargetView::Id(own.as_view())),
+            1 => Some(TargetView::Tag { id: own.as_view(), peeled: shared.as_view() }),
             2 => Some(TargetView::Symbolic(b"refs/heads/00")),
             _ => None,
         };

@@ -1,0 +1,260 @@
+//! What look-ups learn about a section: index blocks decoded, data blocks validated, their keys ready to be searched.
+//!
+//! The first look-ups go down the index in the file. Those that follow keep what they walk over, so that none of
+//! them validates or decodes a block again: of an index block the keys and children, of a data block the start of
+//! each restart's key. It costs memory of about a twentieth of the blocks that were asked for; scans build nothing.
+//!
+//! What cannot be kept (a damaged block, keys out of order) is looked for in the file each time, and reported there.
+
+use super::keys::{SortedKeys, Starts};
+use super::{Block, Section, Table};
+use crate::error::{Error, Result};
+use crate::format::BlockKind;
+use crate::record::{IndexRecord, KeyBuf, next_record};
+use crate::sync::{AtomicU8, OnceLock, Ordering};
+
+/// Look-ups that leave nothing behind: a process that asks once or twice need not decode whole index blocks.
+const PASSING: u8 = 3;
+/// Sections without an index are remembered if they have at most this many blocks; writers leave it out below four.
+const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
+
+/// Where a walk to a key starts: a data block and a position in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) block: Block,
+    pub(super) start: usize,
+}
+
+/// One section of a table and what is known about it.
+#[derive(Debug)]
+pub(super) struct Guide {
+    pub(super) section: Section,
+    kind: BlockKind,
+    lookups: AtomicU8,
+    root: OnceLock<Below>,
+}
+
+/// What is below an entry of an index.
+#[derive(Debug)]
+enum Below {
+    Node(Box<Node>),
+    Leaf(Leaf),
+    /// Nothing that can be kept.
+    Unknown,
+}
+
+/// An index block.
+#[derive(Debug)]
+struct Node {
+    /// The last key of each child.
+    keys: SortedKeys,
+    children: Box<[Child]>,
+}
+
+#[derive(Debug)]
+struct Child {
+    offset: u64,
+    below: OnceLock<Below>,
+}
+
+/// A data block.
+#[derive(Debug)]
+struct Leaf {
+    block: Block,
+    restarts: Starts,
+}
+
+impl Guide {
+    pub(super) fn new(kind: BlockKind, section: Section) -> Guide {
+        Guide { section, kind, lookups: AtomicU8::new(0), root: OnceLock::new() }
+    }
+
+    /// Where to look for `key`; `None` when it is behind the last. A log block is inflated into `inflated`.
+    #[inline]
+    pub(super) fn place(&self, table: &Table, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place>> {
+        let root = match self.root.get() {
+            Some(root) => root,
+            None if self.is_passing() => return self.place_below(table, self.section.start(), key, inflated),
+            None => self.root.get_or_init(|| self.explore_root(table)),
+        };
+        let (mut below, mut offset) = (root, self.section.start());
+        loop {
+            match below {
+                Below::Leaf(leaf) => {
+                    let Leaf { block, restarts } = leaf;
+                    let start = restarts.before(&block.shape, table.bytes_of(block), key);
+                    let start = start.map_err(|error| table.locate(error, block))?;
+                    return Ok(Some(Place { block: *block, start }));
+                }
+                Below::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
+                    Some(child) => {
+                        offset = child.offset;
+                        below = child.below.get_or_init(|| self.explore(table, offset));
+                    }
+                    None if offset == self.section.start() => return Ok(None),
+                    None => return self.place_below(table, offset, key, inflated),
+                },
+                Below::Unknown => return self.place_below(table, offset, key, inflated),
+            }
+        }
+    }
+
+    /// Whether there have been few look-ups yet.
+    #[cold]
+    fn is_passing(&self) -> bool {
+        let lookups = self.lookups.load(Ordering::Relaxed);
+        // Losing count in a race of threads does no harm.
+        self.lookups.store(lookups.saturating_add(1), Ordering::Relaxed);
+        lookups < PASSING
+    }
+
+    /// What a look-up finds that goes down the index in the file, from the block at `offset`.
+    #[cold]
+    fn place_below(&self, table: &Table, offset: u64, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place>> {
+        let is_root = offset == self.section.start();
+        let Some(offset) = table.descend(self.kind, offset, is_root, key)? else { return Ok(None) };
+        let block = table.data_block(self.kind, offset, inflated)?;
+        let data = table.data_of(&block, inflated);
+        let start = block.shape.restart_before(data, key).map_err(|error| table.locate(error, &block))?;
+        Ok(Some(Place { block, start }))
+    }
+
+    #[cold]
+    fn explore_root(&self, table: &Table) -> Below {
+        match self.section.index {
+            0 => self.explore_row(table).unwrap_or(Below::Unknown),
+            root => match self.explore_index(table, root, true) {
+                Some(node) => Below::Node(Box::new(node)),
+                None => self.explore(table, root),
+            },
+        }
+    }
+
+    /// What is known of the block at `offset` from now on.
+    #[cold]
+    fn explore(&self, table: &Table, offset: u64) -> Below {
+        let known = match table.kind_at(offset) {
+            Ok(Some(BlockKind::Index)) => self.explore_index(table, offset, false).map(|node| Below::Node(node.into())),
+            Ok(Some(BlockKind::Log)) => None,
+            Ok(Some(kind)) if kind == self.kind => self.explore_data(table, offset).map(Below::Leaf),
+            _ => None,
+        };
+        known.unwrap_or(Below::Unknown)
+    }
+
+    fn explore_data(&self, table: &Table, offset: u64) -> Option<Leaf> {
+        let block = table.data_block(self.kind, offset, &mut Vec::new()).ok()?;
+        let restarts = Starts::new(&block.shape, table.bytes_of(&block))?;
+        Some(Leaf { block, restarts })
+    }
+
+    /// The index block at `offset`; with its neighbours if it is the root, which may be a row of several.
+    fn explore_index(&self, table: &Table, mut offset: u64, is_root: bool) -> Option<Node> {
+        let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
+        let (cx, mut key) = (table.context(), KeyBuf::default());
+        loop {
+            let block = table.index_block(offset).ok()?;
+            let data = table.bytes_of(&block);
+            let mut r = block.shape.reader(data, block.shape.first());
+            key.clear();
+            while let Some(child) = next_record::<IndexRecord>(&mut r, &mut key, &cx).ok()? {
+                if child >= offset || !keys.push(key.as_slice(), data.len()) {
+                    return None;
+                }
+                children.push(Child { offset: child, below: OnceLock::new() });
+            }
+            offset += block.stride;
+            if !is_root || table.kind_at(offset).ok()? != Some(BlockKind::Index) {
+                return Some(Node { keys: keys.build(), children: children.into() });
+            }
+        }
+    }
+
+    /// A section of few blocks and no index: the first keys of all but the first block stand for last keys of the one
+    /// before. A key that is equal to one of them is found all the same, because walks go on into the next block.
+    fn explore_row(&self, table: &Table) -> Option<Below> {
+        let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
+        let mut offset = self.section.offset;
+        while self.kind != BlockKind::Log && table.kind_at(offset).ok()? == Some(self.kind) {
+            let leaf = self.explore_data(table, offset)?;
+            if !children.is_empty() {
+                let data = table.bytes_of(&leaf.block);
+                let first = leaf.block.shape.restart_key(data, leaf.block.shape.first()).ok()?;
+                if children.len() == MAX_BLOCKS_WITHOUT_INDEX || !keys.push(first, data.len()) {
+                    return None;
+                }
+            }
+            let next = offset + leaf.block.stride;
+            children.push(Child { offset, below: OnceLock::from(Below::Leaf(leaf)) });
+            offset = next;
+        }
+        match children.len() {
+            0 => None,
+            1 => children.pop().and_then(|only| only.below.into_inner()),
+            _ => Some(Below::Node(Box::new(Node { keys: keys.build(), children: children.into() }))),
+        }
+    }
+}
+
+impl Section {
+    /// The block that a look-up starts with.
+    fn start(&self) -> u64 {
+        if self.index == 0 { self.offset } else { self.index }
+    }
+}
+
+impl Table {
+    fn index_block(&self, offset: u64) -> Result<Block> {
+        match self.kind_at(offset)? {
+            Some(BlockKind::Index) => self.read_block(offset, &mut Vec::new()),
+            found => Err(self.unexpected(found, BlockKind::Index, offset)),
+        }
+    }
+
+    /// The block at `offset`, which must hold records of `kind`.
+    pub(super) fn data_block(&self, kind: BlockKind, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
+        match self.kind_at(offset)? {
+            Some(found) if found == kind => self.read_block(offset, inflated),
+            found => Err(self.unexpected(found, kind, offset)),
+        }
+    }
+
+    #[cold]
+    fn unexpected(&self, found: Option<BlockKind>, expected: BlockKind, offset: u64) -> Error {
+        let found = found.map_or("no", BlockKind::name);
+        let message = format!("found a {found} block where a {} block was expected", expected.name());
+        Error::corrupt(message).at(offset).in_file(&self.path)
+    }
+
+    /// Goes down the index from the block at `at` to the data block that may hold `key`; `None` when `key` is behind
+    /// the last.
+    ///
+    /// A child always lies before its parent, because index levels are written bottom up. Insisting on it
+    /// rules out cycles.
+    fn descend(&self, kind: BlockKind, mut at: u64, mut is_root: bool, key: &[u8]) -> Result<Option<u64>> {
+        let cx = self.context();
+        loop {
+            if self.kind_at(at)? == Some(kind) {
+                return Ok(Some(at));
+            }
+            let block = self.index_block(at)?;
+            let data = self.bytes_of(&block);
+            let start = block.shape.restart_before(data, key);
+            let hit = start.and_then(|start| block.shape.walk::<IndexRecord>(data, start, key, &cx));
+            let fail = |message: String| Err(Error::corrupt(message).at(at).in_file(&self.path));
+            match hit.map_err(|error| self.locate(error, &block))?.map(|hit| hit.span) {
+                Some(child) if child < at => (at, is_root) = (child, false),
+                Some(child) => return fail(format!("an index entry points forward, to {child}")),
+                // The topmost level may have up to three blocks side by side.
+                None if is_root => {
+                    let next = at + block.stride;
+                    match self.kind_at(next)? {
+                        Some(BlockKind::Index) => at = next,
+                        _ => return Ok(None),
+                    }
+                }
+                None => return fail("an index block ends before the key its parent promises".to_owned()),
+            }
+        }
+    }
+}
