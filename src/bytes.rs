@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Deref;
+use std::ptr::NonNull;
 
 /// Files up to this many bytes are read, larger ones are mapped.
 ///
@@ -21,6 +22,8 @@ enum Contents {
     Heap(Box<[u8]>),
     /// A read-only mapping. The file's descriptor is closed already.
     Mapped(memmap2::Mmap),
+    /// What somebody else keeps for us.
+    Kept(Kept),
 }
 
 impl Bytes {
@@ -37,6 +40,11 @@ impl Bytes {
         // Not more than it had: a device or a file that grows would fill the memory.
         file.take(len).read_to_end(&mut contents)?;
         Ok(contents.into())
+    }
+
+    /// The bytes of `owner`, which is kept until the last use of them. For hosts that have their own ways to map files.
+    pub fn from_owner<T: AsRef<[u8]> + Send + Sync + 'static>(owner: T) -> Bytes {
+        Bytes(Contents::Kept(Kept::new(owner)))
     }
 
     #[expect(unsafe_code, reason = "mapping a file is unsafe: another process may change it")]
@@ -57,7 +65,50 @@ impl Deref for Bytes {
         match &self.0 {
             Contents::Heap(heap) => heap,
             Contents::Mapped(map) => map,
+            Contents::Kept(kept) => kept,
         }
+    }
+}
+
+/// Bytes of an owner, asked for once: a call for each access would be felt.
+struct Kept {
+    /// Into `_owner`.
+    bytes: NonNull<[u8]>,
+    _owner: Box<dyn Send + Sync>,
+}
+
+impl Kept {
+    fn new<T: AsRef<[u8]> + Send + Sync + 'static>(owner: T) -> Kept {
+        // On the heap first: the bytes may lie within the value itself.
+        let owner = Box::new(owner);
+        let bytes = NonNull::from((*owner).as_ref());
+        Kept { bytes, _owner: owner }
+    }
+}
+
+impl Deref for Kept {
+    type Target = [u8];
+
+    #[inline]
+    #[expect(unsafe_code, reason = "the slice borrows from its neighbour, which the language cannot express")]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the slice was borrowed from the owner, which lives as long as `self`, does not move, and is not used
+        // for anything until it is dropped: nothing can end or change that borrow.
+        unsafe { self.bytes.as_ref() }
+    }
+}
+
+#[expect(unsafe_code, reason = "a pointer is not Send by itself")]
+// SAFETY: the owner is `Send`, and the slice is only read.
+unsafe impl Send for Kept {}
+
+#[expect(unsafe_code, reason = "a pointer is not Sync by itself")]
+// SAFETY: the owner is `Sync`, and the slice is only read.
+unsafe impl Sync for Kept {}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -72,6 +72,7 @@
 //! first ones know no directory and can be used alone. `docs/design.md` has the map, `docs/format.md` the
 //! bytes, `docs/protocol.md` what happens in the directory, and why.
 
+mod addition;
 mod block;
 mod bytes;
 mod changes;
@@ -105,6 +106,7 @@ mod value;
 mod varint;
 mod verify;
 
+pub use addition::{Addition, NewTable};
 pub use bytes::Bytes;
 pub use changes::{Change, Changes};
 pub use compact::{Compact, Compaction, Expiry};

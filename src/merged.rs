@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix};
+use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix, log_key};
 use crate::table::{Cursor, Table};
 
 /// Whether a merge hands out the records that say "deleted".
@@ -79,6 +79,40 @@ records! {
 records! {
     /// A walk over log records. See [`Merged::logs`].
     LogRecords, LogRecord, LogRecordView
+}
+
+impl RefRecords {
+    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and again.
+    #[must_use]
+    pub fn new(merged: &Merged, tombstones: Tombstones) -> Self {
+        RefRecords(Merge::new(&merged.tables, tombstones))
+    }
+
+    /// Moves before the first reference whose name is not below `name`, backwards, too.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset; nothing follows it.
+    pub fn seek(&mut self, name: &[u8]) -> Result<()> {
+        self.0.seek(name)
+    }
+}
+
+impl LogRecords {
+    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and again.
+    #[must_use]
+    pub fn new(merged: &Merged, tombstones: Tombstones) -> Self {
+        LogRecords(Merge::new(&merged.tables, tombstones))
+    }
+
+    /// Moves before the newest log record of `name` whose update index is at most `at_most`, backwards, too.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset; nothing follows it.
+    pub fn seek(&mut self, name: &[u8], at_most: u64) -> Result<()> {
+        let mut key = Vec::new();
+        log_key(&mut key, name, at_most);
+        self.0.seek(&key)
+    }
 }
 
 /// The merge itself: one cursor a table, in the order of the records they stand at.

@@ -112,6 +112,7 @@ impl Scratch {
 }
 
 /// A file that is written in large pieces. What is small goes out in one, and need not be read back.
+#[derive(Debug)]
 pub(crate) struct Draft {
     file: Scratch,
     buffer: Vec<u8>,

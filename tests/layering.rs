@@ -18,7 +18,7 @@ use std::path::Path;
 const EVERYWHERE: [&str; 5] = ["error", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "varint",
     "format",
     "record",
@@ -37,6 +37,7 @@ const ORDER: [&str; 21] = [
     "stack",
     "compact",
     "transaction",
+    "addition",
     "verify",
     "repair",
     "lib",

@@ -43,8 +43,12 @@ impl Litter {
 }
 
 impl Stack {
-    /// Cleans without compacting.
-    pub(super) fn clean(&self) -> Result<()> {
+    /// Removes what the dead left behind: temporary files, and tables that no list names. Takes the list lock.
+    /// [`Stack::compact`] does the same in passing.
+    ///
+    /// # Errors
+    /// `Locked`, `Io`, `Corrupt`. Files that cannot be removed are left for the next one.
+    pub fn clean(&self) -> Result<()> {
         let (lock, snapshot) = self.shared.lock_list()?;
         let litter = Litter::among(self.names()?, &snapshot);
         if self.shared.options.durability == Durability::Full && !litter.tables.is_empty() {

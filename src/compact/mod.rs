@@ -332,8 +332,8 @@ impl Stack {
     ) -> Result<Compaction> {
         // At the top of the list an empty table keeps the largest update index, so that none is used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
-        let with = keeps.then_some(output);
-        let table = with.as_ref().map(|table| table.file.name().to_owned());
+        let with: Vec<NewTable> = keeps.then_some(output).into_iter().collect();
+        let table = with.first().map(|table| table.file.name().to_owned());
         if mutant::is_on(Mutant::DeleteInputsEarly) {
             self.remove_all(claim.names().map(str::to_owned));
         }

@@ -42,10 +42,10 @@ pub struct Stack {
 /// What the clones of a handle share.
 pub(crate) struct Shared {
     pub(crate) dir: Arc<dyn Dir>,
-    pub(crate) locker: Box<dyn Locker>,
+    pub(crate) locker: Arc<dyn Locker>,
     pub(crate) options: Options,
     pub(crate) line: Arc<Line>,
-    cache: Mutex<Option<Cached>>,
+    cache: Arc<Mutex<Option<Cached>>>,
     synced: Synced,
     courtesy: Courtesy,
     pub(crate) counters: Counters,
@@ -82,10 +82,10 @@ impl Stack {
         options.check()?;
         let shared = Shared {
             dir,
-            locker,
+            locker: locker.into(),
             options,
             line: Queue::new(),
-            cache: Mutex::new(None),
+            cache: Arc::default(),
             synced: Synced::default(),
             courtesy: Courtesy::default(),
             counters: Counters::default(),
@@ -93,6 +93,30 @@ impl Stack {
         let stack = Stack { shared: Arc::new(shared) };
         stack.snapshot()?;
         Ok(stack)
+    }
+
+    /// The same store with other settings: for hosts that learn only when they write how to write. Shares the directory,
+    /// the locks and what was read, so nothing is opened again. Transactions of the one handle and of the other
+    /// are not committed together.
+    ///
+    /// The hash stays, and so do the mode bits of new files: those belong to the [`Dir`].
+    ///
+    /// # Errors
+    /// `Invalid` for options out of range.
+    pub fn with_options(&self, options: Options) -> Result<Stack> {
+        options.check()?;
+        let Shared { dir, locker, cache, .. } = &*self.shared;
+        let shared = Shared {
+            dir: Arc::clone(dir),
+            locker: Arc::clone(locker),
+            options: Options { hash: self.shared.options.hash, ..options },
+            line: Queue::new(),
+            cache: Arc::clone(cache),
+            synced: Synced::default(),
+            courtesy: Courtesy::default(),
+            counters: Counters::default(),
+        };
+        Ok(Stack { shared: Arc::new(shared) })
     }
 
     /// The directory.

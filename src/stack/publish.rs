@@ -15,11 +15,11 @@ use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 
-/// A change of the list: the tables in `replace` give way to `with`.
+/// A change of the list: the tables in `replace` give way to those in `with`, oldest first.
 #[derive(Debug)]
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,
-    pub(crate) with: Option<NewTable>,
+    pub(crate) with: Vec<NewTable>,
 }
 
 /// A table that is in place under its final name, and is removed again if it is not published.
@@ -56,17 +56,15 @@ impl Shared {
         if durability == Durability::Full {
             self.sync_foreign_tables(base, &replace)?;
         }
-        let (table, unsynced) = match with {
-            Some(NewTable { file, contents, is_synced }) => (Some((file, contents)), !is_synced),
-            None => (None, false),
-        };
-        let (after, table) = self.edited(base, replace, table)?;
+        let (after, tables) = self.edited(base, replace, with)?;
         let mut list = Scratch::temporary(&self.dir)?;
         let contents = list::print(after.tables().iter().map(|table| table.name()));
         list.write_all(&contents).map_err(|error| list.failed("cannot write the table list", error))?;
         if durability != Durability::Off {
-            if let Some(table) = table.as_ref().filter(|_| unsynced && !mutant::is_on(Mutant::SkipTableSync)) {
-                table.sync()?;
+            for (table, is_synced) in &tables {
+                if !is_synced && !mutant::is_on(Mutant::SkipTableSync) {
+                    table.sync()?;
+                }
             }
             list.sync()?;
         }
@@ -77,7 +75,8 @@ impl Shared {
         if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
             return Ok(after);
         }
-        let hidden = table.as_ref().filter(|_| mutant::is_on(Mutant::PublishBeforeTable)).map(Scratch::name);
+        let first = tables.first().map(|(table, _)| table.name());
+        let hidden = first.filter(|_| mutant::is_on(Mutant::PublishBeforeTable));
         if let Some(name) = hidden {
             self.dir.rename(name, "hidden").map_err(|error| self.io("cannot hide the table", name, error))?;
         }
@@ -85,8 +84,8 @@ impl Shared {
         if let Some(name) = hidden {
             self.dir.rename("hidden", name).map_err(|error| self.io("cannot show the table", name, error))?;
         }
-        // From here on the list names the table.
-        if let Some(table) = table {
+        // From here on the list names the tables.
+        for (table, _) in tables {
             if durability != Durability::Off {
                 self.synced.add(table.name());
             }
@@ -105,23 +104,24 @@ impl Shared {
         Ok(after)
     }
 
-    /// The state after an edit of `base`. What cannot be opened is never published.
+    /// The state after an edit of `base`, and the new files with whether they are synced. What cannot be opened is never
+    /// published.
     fn edited(
         &self,
         base: &Snapshot,
         replace: Range<usize>,
-        with: Option<(Scratch, Bytes)>,
-    ) -> Result<(Snapshot, Option<Scratch>)> {
+        with: Vec<NewTable>,
+    ) -> Result<(Snapshot, Vec<(Scratch, bool)>)> {
         let mut tables = base.tables().to_vec();
         let end = replace.end.min(tables.len());
         let replace = replace.start.min(end)..end;
-        let Some((file, contents)) = with else {
-            tables.drain(replace);
-            return Ok((Snapshot::new(tables, self.options.hash), None));
-        };
-        let table = Table::open(self.dir.path().join(file.name()), contents)?;
-        tables.splice(replace, [Arc::new(table)]);
-        Ok((Snapshot::new(tables, self.options.hash), Some(file)))
+        let (mut opened, mut files) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
+        for NewTable { file, contents, is_synced } in with {
+            opened.push(Arc::new(Table::open(self.dir.path().join(file.name()), contents)?));
+            files.push((file, is_synced));
+        }
+        tables.splice(replace, opened);
+        Ok((Snapshot::new(tables, self.options.hash), files))
     }
 
     /// Makes the names in the directory durable.

@@ -29,13 +29,26 @@ impl<'a> Blocks<'a> {
     pub fn next(&mut self) -> Result<Option<BlockDump<'a>>> {
         let offset = self.next;
         self.next = self.table.end();
-        if self.table.kind_at(offset)?.is_none() {
+        let block = self.table.block_at(offset)?;
+        if let Some(block) = &block {
+            self.next = offset + block.block.stride;
+        }
+        Ok(block)
+    }
+}
+
+impl Table {
+    /// The block at `offset`; `None` behind the last. Offset 0 is that of the first, [`BlockDump::end`] leads on.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the offset.
+    pub fn block_at(&self, offset: u64) -> Result<Option<BlockDump<'_>>> {
+        if self.kind_at(offset)?.is_none() {
             return Ok(None);
         }
         let mut inflated = Vec::new();
-        let block = self.table.read_block(offset, &mut inflated)?;
-        self.next = offset + block.stride;
-        Ok(Some(BlockDump { table: self.table, block, inflated }))
+        let block = self.read_block(offset, &mut inflated)?;
+        Ok(Some(BlockDump { table: self, block, inflated }))
     }
 }
 
@@ -58,6 +71,12 @@ impl BlockDump<'_> {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.block.offset
+    }
+
+    /// Where the next block starts, if there is one.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.block.offset.saturating_add(self.block.stride)
     }
 
     /// The length that it states: without padding and, for logs, inflated.

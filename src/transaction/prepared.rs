@@ -110,6 +110,6 @@ impl Written {
         }
         let end = base.tables().len();
         let table = NewTable { file, contents, is_synced: false };
-        shared.publish(lock, base, Edit { replace: end..end, with: Some(table) })
+        shared.publish(lock, base, Edit { replace: end..end, with: vec![table] })
     }
 }
