@@ -78,8 +78,10 @@ impl Error {
         error
     }
 
+    /// The system's refusal, while somebody did `what` with the file at `path`. For those who implement
+    /// [`crate::Locker`].
     #[cold]
-    pub(crate) fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
+    pub fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
         Self::io_somewhere(what, source).in_file(path)
     }
 

@@ -178,7 +178,7 @@ fn wrong_order_range_and_options_are_refused() {
     let backwards = 2..=1;
     assert_eq!(kind(write(hash, backwards, &default, &[], &[])), ErrorKind::Invalid);
     for wrong in
-        [options(0, 1, true), options(127, 1, true), options(MAX_BLOCK_SIZE + 1, 1, true), options(4096, 0, true)]
+        [options(0, 1, true), options(63, 1, true), options(MAX_BLOCK_SIZE + 1, 1, true), options(4096, 0, true)]
     {
         assert_eq!(kind(write(hash, 1..=1, &wrong, &[], &[])), ErrorKind::Invalid);
         assert_eq!(reftable::Stack::open(".", support::quick().write(wrong)).unwrap_err().kind(), ErrorKind::Invalid);

@@ -115,7 +115,8 @@ impl Options {
         self
     }
 
-    /// How long a reader goes on looking for tables that the list names and that are not there. Default 3 s.
+    /// How long a reader goes on looking for tables that the list names and that are not there, while the list stays the
+    /// same. Default 3 s.
     pub fn reload_deadline(mut self, deadline: Duration) -> Self {
         self.reload_deadline = deadline;
         self

@@ -55,16 +55,19 @@ impl Shared {
     /// 2. A compaction replaces the list by one that names B and removes A.
     /// 3. We cannot open A, and start over with the new list.
     ///
-    /// Each turn that fails for this reason means that somebody else got further, so the loop ends. If the same
-    /// table stays missing, it ends at the deadline, with an error that names it.
+    /// Each turn that fails for this reason means that somebody else got further, so the loop ends. If the list stays the
+    /// same and a table missing, it ends at the deadline, with an error that names the table.
     fn reload(&self, deadline: Duration) -> Result<Snapshot> {
-        let start = self.dir.now();
+        let (mut start, mut seen) = (self.dir.now(), None);
         let mut pause = Duration::from_micros(100);
         loop {
-            let missing = match self.try_load()? {
+            let (missing, list) = match self.try_load()? {
                 Loaded::Complete(snapshot) => return Ok(snapshot),
-                Loaded::Missing(error) => error,
+                Loaded::Missing(error, list) => (error, list),
             };
+            if !deadline.is_zero() && seen.replace(list).is_some_and(|before| before != list) {
+                start = self.dir.now();
+            }
             let left = deadline.saturating_sub(self.dir.now().saturating_sub(start));
             if left.is_zero() {
                 return Err(missing);
@@ -93,7 +96,7 @@ impl Shared {
                 Some(table) => table,
                 None => match self.open_table(name)? {
                     Some(table) => table,
-                    None => return Ok(Loaded::Missing(self.missing_table(name))),
+                    None => return Ok(Loaded::Missing(self.missing_table(name), Some(stamp))),
                 },
             };
             self.check_neighbours(tables.last(), &table)?;
@@ -168,12 +171,12 @@ impl Shared {
         };
         let table = names.iter().find(|name| name.ends_with(".ref"));
         if names.iter().any(|name| name == LIST) {
-            return Ok(Loaded::Missing(self.missing_list("the table list came and went")));
+            return Ok(Loaded::Missing(self.missing_list("the table list came and went"), None));
         }
         match table {
             Some(table) => {
                 let message = format!("the table list is missing, but there are tables, such as {table}");
-                Ok(Loaded::Missing(self.missing_list(message)))
+                Ok(Loaded::Missing(self.missing_list(message), None))
             }
             None => Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.options.hash))),
         }
@@ -194,6 +197,6 @@ impl Shared {
 
 enum Loaded {
     Complete(Snapshot),
-    /// Something that is named is not there, or not there yet.
-    Missing(Error),
+    /// Something that is named is not there, or not there yet; the list that was read, if there was one.
+    Missing(Error, Option<Stamp>),
 }

@@ -13,8 +13,8 @@ use crate::record::{
     RefRecordView, TargetView,
 };
 
-/// The smallest block that is allowed: header, a record of a few bytes, a restart.
-const MIN_BLOCK_SIZE: u32 = 128;
+/// The smallest block that is allowed: header, `HEAD` and its id, a restart.
+const MIN_BLOCK_SIZE: u32 = 64;
 /// Bytes of an id that the object index sorts by. Ids that agree in all of them share a record.
 const OBJECT_KEY_LEN: usize = 12;
 
@@ -48,7 +48,7 @@ impl Default for WriteOptions {
 }
 
 impl WriteOptions {
-    /// Bytes a block, 128 to 16777215. Default 4096. Mirrors `reftable.blockSize`.
+    /// Bytes a block, 64 to 16777215. Default 4096. Mirrors `reftable.blockSize`.
     ///
     /// A name together with its ids, and a log message, must fit into one block.
     pub fn block_size(mut self, bytes: u32) -> Self {

@@ -1,0 +1,111 @@
+//! Compaction on demand, and cleaning.
+
+use std::ffi::c_int;
+
+use reftable::{Compact, Expiry};
+
+use crate::abi::{reftable_log_expiry_config, reftable_write_options};
+use crate::error::{API, Code, OK, OUTDATED, Result, guard};
+use crate::stack::{StackHandle, stack_of};
+
+impl StackHandle {
+    fn compact(&self, options: &reftable_write_options, what: Compact) -> Result<()> {
+        let done = self.configured(options, true)?.compact(what);
+        match &done {
+            Ok(Some(compaction)) => self.count(Ok(compaction)),
+            Ok(None) => {}
+            Err(error) => self.count(Err(error)),
+        }
+        let reloaded = self.reload();
+        done?;
+        reloaded
+    }
+}
+
+/// Merges all tables into one, leaving out what `config` says. A single table is rewritten only for that.
+///
+/// # Safety
+/// `stack` is null or a stack; `options` and `config` are null or point to theirs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reftable_stack_compact_all(
+    stack: *mut StackHandle,
+    options: *const reftable_write_options,
+    config: *const reftable_log_expiry_config,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
+        // SAFETY: as promised to us.
+        let config = unsafe { config.as_ref() };
+        let expiry = Expiry {
+            before_time: config.map(|config| config.time).filter(|time| *time > 0),
+            before_update_index: config.map(|config| config.min_update_index).filter(|index| *index > 0),
+        };
+        if stack.state().tables().len() < 2 && expiry == Expiry::default() {
+            return Ok(OK);
+        }
+        stack.compact(&options, Compact::All { expiry }).map(|()| OK)
+    })
+}
+
+/// Merges what the rule asks for.
+///
+/// # Safety
+/// `stack` is null or a stack; `options` is null or points to options.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reftable_stack_auto_compact(
+    stack: *mut StackHandle,
+    options: *const reftable_write_options,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
+        if stack.configured(&options, true)?.compaction_due(&stack.state()).is_none() {
+            return Ok(OK);
+        }
+        stack.compact(&options, Compact::Auto).map(|()| OK)
+    })
+}
+
+/// Tells whether there is something to merge: by the rule, or at all. Reads nothing.
+///
+/// # Safety
+/// `stack` is null or a stack; `options` is null or points to options; `required` is not null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reftable_stack_compaction_required(
+    stack: *mut StackHandle,
+    options: *const reftable_write_options,
+    use_heuristics: bool,
+    required: *mut bool,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
+        // SAFETY: as promised to us.
+        let required = unsafe { required.as_mut() }.ok_or(Code(API))?;
+        let state = stack.state();
+        *required = match (state.tables().len(), use_heuristics) {
+            (0 | 1, _) => false,
+            (_, false) => true,
+            (_, true) => stack.configured(&options, true)?.compaction_due(&state).is_some(),
+        };
+        Ok(OK)
+    })
+}
+
+/// Removes tables that nothing lists. The stack must be at the newest state.
+///
+/// # Safety
+/// `stack` is null or a stack.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reftable_stack_clean(stack: *mut StackHandle) -> c_int {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let stack = unsafe { stack_of(stack) }?;
+        let store = stack.configured(&reftable_write_options::ZERO, true)?;
+        if !stack.is_current(&store.snapshot()?) {
+            return Err(Code(OUTDATED));
+        }
+        Ok(store.clean().map(|()| OK)?)
+    })
+}

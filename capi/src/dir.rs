@@ -1,0 +1,321 @@
+//! The directory of a stack inside a host's process: reading is ours, files to be written are the host's.
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_int};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reftable::{Bytes, Dir, DirFile, OsDir, Stamp};
+
+use crate::abi::reftable_tmpfile;
+use crate::error::NOT_EXIST;
+use crate::host::Host;
+use crate::map::Mapping;
+
+/// Up to this many bytes a file is read, and above mapped by the host.
+const MAP_ABOVE: u64 = 64 * 1024;
+
+/// One directory, by the means of a host if there is one.
+pub(crate) struct HostDir {
+    os: OsDir,
+    host: Option<Host>,
+    /// The mode bits of new files; 0 leaves them to the host.
+    mode: AtomicU32,
+    /// Files that the host has created for us and that have not got their final names, by the names we asked for.
+    unfinished: Mutex<HashMap<String, Unfinished>>,
+}
+
+/// A temporary file of the host.
+struct Unfinished {
+    file: reftable_tmpfile,
+    fd: Arc<AtomicI32>,
+}
+
+// SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the stack at that time.
+unsafe impl Send for Unfinished {}
+
+impl HostDir {
+    pub(crate) fn new(path: PathBuf, host: Option<Host>) -> HostDir {
+        HostDir { os: OsDir::new(path, None), host, mode: AtomicU32::new(0), unfinished: Mutex::new(HashMap::new()) }
+    }
+
+    /// The mode bits of files created from now on.
+    pub(crate) fn set_mode(&self, mode: u32) {
+        self.mode.store(mode, Ordering::Relaxed);
+    }
+
+    /// Gives a file the mode bits that the stack's user asked for.
+    pub(crate) fn apply_mode(&self, path: &Path) -> io::Result<()> {
+        match self.mode.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            mode => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
+        }
+    }
+
+    /// Locked for look-ups only, never while the host is called.
+    fn unfinished(&self) -> MutexGuard<'_, HashMap<String, Unfinished>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn create_by(&self, host: Host, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let pattern = c_path(&self.os.path().join(format!("{name}.XXXXXX")))?;
+        let mut file = reftable_tmpfile { path: std::ptr::null(), fd: -1, private: std::ptr::null_mut() };
+        // SAFETY: a zeroed file and a string that ends; the host may do with them what its interface says.
+        check(unsafe { (host.tmpfile_from_pattern)(&mut file, pattern.as_ptr()) })?;
+        let path = if file.path.is_null() {
+            None
+        } else {
+            // SAFETY: the host has just set it to a string that ends, and keeps it as long as the file.
+            Some(PathBuf::from(std::ffi::OsStr::from_bytes(unsafe { std::ffi::CStr::from_ptr(file.path) }.to_bytes())))
+        };
+        let fd = Arc::new(AtomicI32::new(file.fd));
+        let applied = path.map_or(Ok(()), |path| self.apply_mode(&path));
+        let made = Unfinished { file, fd: Arc::clone(&fd) };
+        if let Err(error) = applied {
+            let _ = made.delete(host);
+            return Err(error);
+        }
+        let earlier = self.unfinished().insert(name.to_owned(), made);
+        debug_assert!(earlier.is_none(), "names have 64 random bits");
+        Ok(Box::new(HostFile { fd, host }))
+    }
+}
+
+impl Unfinished {
+    /// Removes the file.
+    fn delete(mut self, host: Host) -> io::Result<()> {
+        self.fd.store(-1, Ordering::Relaxed);
+        // SAFETY: a file that the host has made and has not yet deleted or renamed.
+        check(unsafe { (host.tmpfile_delete)(&mut self.file) })
+    }
+
+    /// Closes the file and puts it at `path`.
+    fn rename(mut self, host: Host, path: &Path) -> io::Result<()> {
+        let path = c_path(path)?;
+        self.fd.store(-1, Ordering::Relaxed);
+        // SAFETY: a file that the host has made and has not yet closed, deleted or renamed.
+        let closed = check(unsafe { (host.tmpfile_close)(&mut self.file) });
+        if let Err(error) = closed {
+            let _ = self.delete(host);
+            return Err(error);
+        }
+        // SAFETY: as above; after this the host has forgotten it, whatever the answer.
+        check(unsafe { (host.tmpfile_rename)(&mut self.file, path.as_ptr()) })
+    }
+}
+
+/// Turns an answer of the host into one of the system; the host has left the reason in `errno`, if there is one.
+fn check(code: c_int) -> io::Result<()> {
+    match code {
+        0.. => Ok(()),
+        NOT_EXIST => Err(io::ErrorKind::NotFound.into()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A path for C.
+pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
+}
+
+impl Dir for HostDir {
+    fn path(&self) -> &Path {
+        self.os.path()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        match self.host {
+            Some(host) => Ok(Box::new(OpenFile { file: File::open(self.os.path().join(name))?, host })),
+            None => self.os.open(name),
+        }
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        if let Some(host) = self.host {
+            return self.create_by(host, name);
+        }
+        let file = self.os.create(name)?;
+        if let Err(error) = self.apply_mode(&self.os.path().join(name)) {
+            let _ = self.os.remove(name);
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    fn stamp(&self, name: &str) -> io::Result<Stamp> {
+        self.os.stamp(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let unfinished = self.unfinished().remove(from);
+        match (unfinished, self.host) {
+            (Some(file), Some(host)) => file.rename(host, &self.os.path().join(to)),
+            _ => self.os.rename(from, to),
+        }
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        self.os.link(existing, new)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let unfinished = self.unfinished().remove(name);
+        match (unfinished, self.host) {
+            (Some(file), Some(host)) => file.delete(host),
+            _ => self.os.remove(name),
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        match self.os.names() {
+            // Hosts open stacks on directories that do not exist yet, and find them empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.host.is_some() => Ok(Vec::new()),
+            names => names,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.os.sync()
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.os.sleep(time);
+    }
+
+    fn now(&self) -> Duration {
+        self.host.map_or_else(|| self.os.now(), |host| host.now())
+    }
+
+    fn random(&self) -> u64 {
+        self.host.map_or_else(|| self.os.random(), |host| host.random())
+    }
+
+    fn is_local(&self) -> bool {
+        self.os.is_local()
+    }
+
+    fn host(&self) -> reftable::Host {
+        self.os.host()
+    }
+
+    fn wall_clock(&self) -> Option<u128> {
+        self.os.wall_clock()
+    }
+
+    fn openers(&self, name: &str) -> Option<Vec<u32>> {
+        self.os.openers(name)
+    }
+
+    fn process_lives(&self, process: u32) -> Option<bool> {
+        self.os.process_lives(process)
+    }
+}
+
+impl fmt::Debug for HostDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostDir").field("path", &self.os.path()).finish_non_exhaustive()
+    }
+}
+
+/// A file that we have opened to read.
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    host: Host,
+}
+
+impl DirFile for OpenFile {
+    fn contents(&self) -> io::Result<Bytes> {
+        let len = self.file.metadata()?.len();
+        if len <= MAP_ABOVE {
+            return Bytes::of_file(&self.file);
+        }
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        Mapping::new(self.host, self.file.as_raw_fd(), len).map(Bytes::from_owner)
+    }
+
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.host.sync(self.file.as_raw_fd())
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.file.metadata().map(|metadata| stamp_of(&metadata))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        // SAFETY: an open descriptor.
+        match unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+            0 => Ok(true),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+/// A temporary file of the host, as long as it has one: the descriptor is closed when it gets its final name.
+#[derive(Debug)]
+struct HostFile {
+    fd: Arc<AtomicI32>,
+    host: Host,
+}
+
+impl HostFile {
+    /// The file without owning it: the descriptor stays the host's.
+    fn borrow(&self) -> io::Result<ManuallyDrop<File>> {
+        match self.fd.load(Ordering::Relaxed) {
+            -1 => Err(io::Error::other("the file was closed")),
+            // SAFETY: the host's descriptor, open until the file is renamed or deleted, which sets this to -1 first. It
+            // is not closed here.
+            fd => Ok(ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })),
+        }
+    }
+}
+
+impl DirFile for HostFile {
+    fn contents(&self) -> io::Result<Bytes> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.borrow()?.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.host.sync(self.borrow()?.as_raw_fd())
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.borrow()?.metadata().map(|metadata| stamp_of(&metadata))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        // The host's signal handlers look after it, and its name is none that cleaners look for.
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+pub(crate) fn stamp_of(metadata: &fs::Metadata) -> Stamp {
+    let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.len(),
+        modified: nanoseconds as u128,
+        is_file: metadata.is_file(),
+    }
+}

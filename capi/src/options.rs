@@ -1,0 +1,86 @@
+//! The options of C, in our words.
+
+use std::time::Duration;
+
+use reftable::table::WriteOptions;
+use reftable::{AutoCompact, Durability, HashKind, Options};
+
+use crate::abi::reftable_write_options;
+use crate::error::{API, Code, ENTRY_TOO_BIG, Result};
+
+/// In smaller blocks than this no record fits.
+const MIN_BLOCK_SIZE: u32 = 64;
+/// Blocks have 24-bit lengths.
+const BLOCK_SIZE_LIMIT: u32 = 1 << 24;
+
+/// How long to look for a table that a list names, while the list stays the same. Under a host the time is short: its
+/// users wait, and whoever replaces tables replaces the list first.
+const RELOAD_DEADLINE: Duration = Duration::from_millis(50);
+
+/// The options of a stack that is only read so far.
+pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
+    let options = Options::default().hash(hash);
+    if has_host { options.reload_deadline(RELOAD_DEADLINE) } else { options }
+}
+
+impl reftable_write_options {
+    /// The defaults: all zeros.
+    pub(crate) const ZERO: reftable_write_options = reftable_write_options {
+        unpadded: 0,
+        block_size: 0,
+        skip_index_objects: 0,
+        restart_interval: 0,
+        default_permissions: 0,
+        exact_and_disable: 0,
+        auto_compaction_factor: 0,
+        lock_timeout_ms: 0,
+    };
+
+    /// What a pointer of C's says; null says the defaults.
+    ///
+    /// # Safety
+    /// `options` is null or points to options.
+    pub(crate) unsafe fn read(options: *const reftable_write_options) -> reftable_write_options {
+        // SAFETY: as promised to us.
+        unsafe { options.as_ref() }.copied().unwrap_or(Self::ZERO)
+    }
+
+    /// Whether log messages are written as they are.
+    pub(crate) fn exact_log_message(&self) -> bool {
+        self.exact_and_disable & 1 != 0
+    }
+
+    /// Whether an addition does not compact afterwards.
+    pub(crate) fn disable_auto_compact(&self) -> bool {
+        self.exact_and_disable & 2 != 0
+    }
+
+    /// How tables are written.
+    pub(crate) fn table(&self) -> Result<WriteOptions> {
+        let block_size = match self.block_size {
+            0 => 4096,
+            BLOCK_SIZE_LIMIT.. => return Err(Code(API)),
+            // To ask for so little is no misuse, but whatever is written will not fit.
+            ..MIN_BLOCK_SIZE => return Err(Code(ENTRY_TOO_BIG)),
+            bytes => bytes,
+        };
+        let restart_interval = if self.restart_interval == 0 { 16 } else { self.restart_interval };
+        Ok(WriteOptions::default()
+            .block_size(block_size)
+            .restart_interval(restart_interval)
+            .padding(self.unpadded & 1 == 0)
+            .object_index(self.skip_index_objects & 1 == 0))
+    }
+
+    /// The options of a stack that is about to write. A host syncs what it wants to be synced, so the order of things is
+    /// kept for it, and directories are not synced; without a host the library promises what the crate does.
+    pub(crate) fn stack(&self, hash: HashKind, has_host: bool, auto_compact: bool) -> Result<Options> {
+        let factor = if self.auto_compaction_factor < 2 { 2 } else { self.auto_compaction_factor };
+        let timeout = u64::try_from(self.lock_timeout_ms).ok().map(Duration::from_millis);
+        Ok(reading(hash, has_host)
+            .write(self.table()?)
+            .durability(if has_host { Durability::Ordered } else { Durability::Full })
+            .auto_compact(if auto_compact { AutoCompact::Geometric(factor) } else { AutoCompact::Off })
+            .lock_timeout(timeout))
+    }
+}
