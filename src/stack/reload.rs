@@ -65,11 +65,12 @@ impl Shared {
                 Loaded::Complete(snapshot) => return Ok(snapshot),
                 Loaded::Missing(error, list) => (error, list),
             };
-            if !deadline.is_zero() && seen.replace(list).is_some_and(|before| before != list) {
+            if seen.replace(list) != Some(list) {
                 start = self.dir.now();
             }
             let left = deadline.saturating_sub(self.dir.now().saturating_sub(start));
-            if left.is_zero() {
+            // Between the list and the table much time may have passed for a process that had to wait for its turn.
+            if left.is_zero() && self.dir.stamp(LIST).ok() == list {
                 return Err(missing);
             }
             let jitter = Duration::from_nanos(self.dir.random() % 1_000_000).min(pause);
