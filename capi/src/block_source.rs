@@ -184,10 +184,11 @@ impl Owned {
         let len = u32::try_from(len).map_err(|_| Code(crate::error::FORMAT))?;
         // SAFETY: as promised to us; the whole of the source is within it.
         let read = unsafe { read_data(owned.source.arg, &mut owned.data, 0, len) };
-        owned.data.source = owned.source;
         if read < 0 {
             return Err(Code(c_int::try_from(read).unwrap_or(IO)));
         }
+        // From now on there is something to release.
+        owned.data.source = owned.source;
         if usize::try_from(read) != Ok(len as usize) || owned.data.len < len as usize {
             return Err(Code(IO));
         }

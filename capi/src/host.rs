@@ -120,9 +120,10 @@ impl Host {
 
     /// Syncs by the host's policy, which may be not to.
     pub(crate) fn sync(&self, fd: c_int) -> std::io::Result<()> {
-        // SAFETY: a number; whether it is a descriptor is checked by the system.
         let answer = match self.fsync {
+            // SAFETY: an open descriptor.
             Some(fsync) => unsafe { fsync(fd) },
+            // SAFETY: as above.
             None => unsafe { libc::fsync(fd) },
         };
         if answer < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }

@@ -15,6 +15,7 @@ mod alloc;
 mod block_source;
 mod blocks;
 mod compact;
+mod destination;
 mod dir;
 mod error;
 mod fsck;

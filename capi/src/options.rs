@@ -61,7 +61,7 @@ impl reftable_write_options {
             0 => 4096,
             BLOCK_SIZE_LIMIT.. => return Err(Code(API)),
             // To ask for so little is no misuse, but whatever is written will not fit.
-            ..MIN_BLOCK_SIZE => return Err(Code(ENTRY_TOO_BIG)),
+            1..MIN_BLOCK_SIZE => return Err(Code(ENTRY_TOO_BIG)),
             bytes => bytes,
         };
         let restart_interval = if self.restart_interval == 0 { 16 } else { self.restart_interval };

@@ -2,19 +2,16 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
-use std::io::{self, Write};
 use std::rc::Rc;
 
-use reftable::table::{TableWriter, WriteOptions};
-use reftable::{Addition, HashKind, LogRecordView, NewTable, RefRecordView};
+use reftable::table::TableWriter;
+use reftable::{Addition, HashKind, LogRecordView, NewTable};
 
 use crate::abi::{LOG_DELETION, reftable_log_record, reftable_ref_record, reftable_stats, reftable_write_options};
+use crate::destination::{Destination, FlushFn, Sink, WriteFn};
 use crate::error::{API, Code, EMPTY_TABLE, IO, OK, Result, guard, guard_or};
 use crate::record::{sort_logs, sort_refs};
 use crate::table::hash_kind;
-
-type WriteFn = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> isize;
-type FlushFn = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// What a `reftable_writer *` points to.
 ///
@@ -39,44 +36,6 @@ enum Section {
     Refs,
     Logs,
     Closed,
-}
-
-enum Destination {
-    /// A table of an addition that is open, and stays so while there is a writer for it.
-    Addition(*const Addition, Option<NewTable>),
-    /// Functions of the caller's.
-    Caller(Sink, WriteOptions, Option<TableWriter<Sink>>),
-}
-
-/// The caller's function to write with.
-#[derive(Clone)]
-struct Sink {
-    write: WriteFn,
-    flush: Option<FlushFn>,
-    arg: *mut c_void,
-    /// The last code below 0 that it answered.
-    code: Rc<Cell<c_int>>,
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        // SAFETY: the caller's function and argument, bytes that are there.
-        match unsafe { (self.write)(self.arg, bytes.as_ptr().cast(), bytes.len()) } {
-            code @ ..0 => {
-                self.code.set(c_int::try_from(code).unwrap_or(IO));
-                Err(io::Error::other("the caller's write function failed"))
-            }
-            // Some answer 0, or anything, for success: the function is to write all of it.
-            _ => Ok(bytes.len()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl WriterHandle {
@@ -188,11 +147,12 @@ impl WriterHandle {
             return Err(Code(API));
         }
         let mut message = std::mem::take(&mut self.message);
-        if let (Some(entry), false) = (&mut view.entry, self.exact_log_message) {
-            if !record.update.message.is_null() {
-                one_line(entry.message, &mut message)?;
-                entry.message = &message;
-            }
+        if let Some(entry) = &mut view.entry
+            && !self.exact_log_message
+            && !record.update.message.is_null()
+        {
+            one_line(entry.message, &mut message)?;
+            entry.message = &message;
         }
         let added = self.add_log_view(&view);
         self.message = message;
@@ -242,24 +202,6 @@ impl WriterHandle {
             }
         }
         if is_empty { Err(Code(EMPTY_TABLE)) } else { Ok(()) }
-    }
-}
-
-impl Destination {
-    fn add_ref(&mut self, view: &RefRecordView<'_>) -> reftable::Result<()> {
-        match self {
-            Destination::Addition(_, Some(table)) => table.add_ref(view),
-            Destination::Caller(_, _, Some(table)) => table.add_ref(view),
-            _ => Ok(()),
-        }
-    }
-
-    fn add_log(&mut self, view: &LogRecordView<'_>) -> reftable::Result<()> {
-        match self {
-            Destination::Addition(_, Some(table)) => table.add_log(view),
-            Destination::Caller(_, _, Some(table)) => table.add_log(view),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -1,0 +1,167 @@
+/*
+ * A host: what git's glue does, in its simplest form, counting what is held and able to fail at any call.
+ */
+#ifndef HOST_H
+#define HOST_H
+
+#include "check.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static int locks_held, files_held, maps_held, locks_ever, files_ever;
+static int syncs_ever __attribute__((unused));
+/* The host's call of this number fails; 0 for none. */
+static int host_calls, host_fails_at;
+
+static int host_fails(void)
+{
+	if (++host_calls != host_fails_at)
+		return 0;
+	errno = EIO;
+	return 1;
+}
+
+int flock_acquire(struct reftable_flock *l, const char *target, long timeout_ms)
+{
+	char *path = malloc(strlen(target) + 6);
+	CHECK(path && !l->path && l->fd == -1 && !l->priv && timeout_ms == 0);
+	sprintf(path, "%s.lock", target);
+	l->fd = host_fails() ? -1 : open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+	if (l->fd < 0) {
+		free(path);
+		return errno == EEXIST ? REFTABLE_LOCK_ERROR : REFTABLE_IO_ERROR;
+	}
+	l->path = path;
+	l->priv = path;
+	locks_held++;
+	locks_ever++;
+	return 0;
+}
+
+int flock_close(struct reftable_flock *l)
+{
+	CHECK(l->priv);
+	EQUAL(close(l->fd), 0);
+	l->fd = -1;
+	return 0;
+}
+
+int flock_release(struct reftable_flock *l)
+{
+	if (!l->priv)
+		return 0;
+	if (l->fd >= 0)
+		EQUAL(close(l->fd), 0);
+	EQUAL(unlink(l->path), 0);
+	free(l->priv);
+	*l = (struct reftable_flock){ .fd = -1 };
+	locks_held--;
+	return 0;
+}
+
+int tmpfile_from_pattern(struct reftable_tmpfile *out, const char *pattern)
+{
+	char *path = strdup(pattern);
+	CHECK(path && !out->path && out->fd == -1 && !out->priv);
+	out->fd = host_fails() ? -1 : mkstemp(path);
+	if (out->fd < 0) {
+		free(path);
+		return REFTABLE_IO_ERROR;
+	}
+	EQUAL(fchmod(out->fd, 0644), 0);
+	out->path = path;
+	out->priv = path;
+	files_held++;
+	files_ever++;
+	return 0;
+}
+
+int tmpfile_close(struct reftable_tmpfile *t)
+{
+	CHECK(t->priv);
+	if (t->fd >= 0)
+		EQUAL(close(t->fd), 0);
+	t->fd = -1;
+	return host_fails() ? REFTABLE_IO_ERROR : 0;
+}
+
+static void forget(struct reftable_tmpfile *t)
+{
+	free(t->priv);
+	*t = (struct reftable_tmpfile){ .fd = -1 };
+	files_held--;
+}
+
+int tmpfile_delete(struct reftable_tmpfile *t)
+{
+	if (!t->priv)
+		return 0;
+	tmpfile_close(t);
+	EQUAL(unlink(t->path), 0);
+	forget(t);
+	return 0;
+}
+
+int tmpfile_rename(struct reftable_tmpfile *t, const char *path)
+{
+	int failed = host_fails() || rename(t->path, path);
+	CHECK(t->fd == -1);
+	if (failed)
+		unlink(t->path);
+	forget(t);
+	return failed ? REFTABLE_IO_ERROR : 0;
+}
+
+uint32_t reftable_rand(void)
+{
+	static uint32_t state = 12345;
+	return state = state * 1664525 + 1013904223;
+}
+
+uint64_t reftable_time_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int reftable_mmap(struct reftable_mmap *out, int fd, size_t len)
+{
+	CHECK(len > 0);
+	if (host_fails())
+		return REFTABLE_IO_ERROR;
+	out->data = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (out->data == MAP_FAILED)
+		return REFTABLE_IO_ERROR;
+	out->size = len;
+	maps_held++;
+	return 0;
+}
+
+int reftable_munmap(struct reftable_mmap *map)
+{
+	EQUAL(munmap(map->data, map->size), 0);
+	maps_held--;
+	return 0;
+}
+
+#ifndef WITHOUT_FSYNC
+int reftable_fsync(int fd)
+{
+	struct stat about;
+	EQUAL(fstat(fd, &about), 0);
+	syncs_ever++;
+	return host_fails() ? -1 : 0;
+}
+#endif
+
+static inline void expect_nothing_held(void)
+{
+	EQUAL(locks_held, 0);
+	EQUAL(files_held, 0);
+	EQUAL(maps_held, 0);
+}
+
+#endif

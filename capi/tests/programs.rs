@@ -1,0 +1,147 @@
+//! C programs against the header and the library: each as it is, then under valgrind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{compile, run, source, valgrind};
+
+/// Leaks that count. Without a host the locks ask the standard library for the number of a thread, which it remembers
+/// until the process ends: reachable, by a pointer that valgrind does not count as one.
+const ALL: &str = "definite,indirect,possible,reachable";
+const NO_HOST: &str = "definite,indirect";
+
+fn passes(name: &str, flags: &[&str], leaks: &str, arguments: &[String]) {
+    let at = tempfile::tempdir().unwrap();
+    let binary = at.path().join("program");
+    compile(&source(&format!("tests/c/{name}.c")), flags, &binary);
+    let work = |name: &str| {
+        let directory = at.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        directory
+    };
+    run(Command::new(&binary).arg(work("plain")).args(arguments));
+    if let Some(mut valgrind) = valgrind(leaks) {
+        run(valgrind.arg(&binary).arg(work("valgrind")).args(arguments));
+    }
+}
+
+#[test]
+fn errors_memory_and_buffers() {
+    passes("basics", &[], ALL, &[]);
+}
+
+#[test]
+fn records() {
+    passes("records", &[], ALL, &[]);
+}
+
+#[test]
+fn tables() {
+    passes("tables", &[], ALL, &[]);
+}
+
+#[test]
+fn stacks_without_a_host() {
+    passes("stack", &[], NO_HOST, &[]);
+}
+
+#[test]
+fn stacks_with_a_host() {
+    passes("stack", &["-DWITH_HOST"], ALL, &[]);
+}
+
+#[test]
+fn hosts() {
+    passes("host", &[], ALL, &[]);
+}
+
+#[test]
+fn hosts_without_a_sync_of_their_own() {
+    passes("stack", &["-DWITH_HOST", "-DWITHOUT_FSYNC"], ALL, &[]);
+}
+
+#[test]
+fn hostile_tables() {
+    let corpus = source("../fuzz/corpus/table");
+    let files: Vec<String> =
+        std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
+    assert!(files.len() >= 8);
+    passes("corpus", &[], ALL, &files);
+}
+
+#[test]
+fn layouts_are_those_of_the_header() {
+    let at = tempfile::tempdir().unwrap();
+    let binary = at.path().join("layout");
+    compile(&source("tests/c/layout.c"), &[], &binary);
+    run(&mut Command::new(&binary));
+}
+
+/// With the sources of the git that is to be linked: `REFTABLE_GIT_SOURCE=DIRECTORY`.
+#[test]
+fn layouts_are_those_of_the_host() {
+    let Some(git) = std::env::var_os("REFTABLE_GIT_SOURCE") else { return };
+    let git = Path::new(&git);
+    let at = tempfile::tempdir().unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-std=gnu11", "-DHOST_HEADERS", "-I"]).arg(git).arg("-I").arg(git.join("reftable"));
+    run(cc.arg("-c").arg(source("tests/c/layout.c")).arg("-o").arg(at.path().join("layout.o")));
+}
+
+#[test]
+fn the_header_is_one_for_other_dialects() {
+    let at = tempfile::tempdir().unwrap();
+    for dialect in ["c99", "gnu17"] {
+        let file = at.path().join("include.c");
+        std::fs::write(&file, "#include <reftable.h>\n#include <reftable.h>\n").unwrap();
+        let mut cc = Command::new("cc");
+        cc.arg(format!("-std={dialect}"))
+            .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-I"])
+            .arg(source("include"));
+        run(cc.arg("-c").arg(&file).arg("-o").arg(at.path().join("include.o")));
+    }
+}
+
+#[test]
+fn the_example_lists_what_git_lists() {
+    let at = tempfile::tempdir().unwrap();
+    let binary = at.path().join("list-refs");
+    compile(&source("examples/list-refs.c"), &[], &binary);
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(at.path()).args(["-c", "user.name=A", "-c", "user.email=a@b"]).args(arguments);
+        git.output().is_ok_and(|output| output.status.success()).then(|| git.output().unwrap().stdout)
+    };
+    for format in ["sha1", "sha256"] {
+        let name = format!("repository-{format}");
+        let init = ["init", "-q", "--ref-format=reftable", "--object-format", format, &name];
+        if git(&init).is_none() {
+            assert!(std::env::var_os("REFTABLE_REQUIRE_GIT").is_none(), "a git that knows reftable is required");
+            return;
+        }
+        git(&["-C", &name, "commit", "-q", "--allow-empty", "-m", "one"]).unwrap();
+        git(&["-C", &name, "tag", "-f", "-m", "tag", "tagged"]).unwrap();
+        git(&["-C", &name, "symbolic-ref", "refs/heads/link", "refs/heads/other"]).unwrap();
+        let expected = git(&["-C", &name, "show-ref", "--head", "--dereference"]).unwrap();
+        let listed = run(Command::new(&binary).arg(at.path().join(name).join(".git/reftable"))).stdout;
+        let lines = |text: &[u8]| {
+            let all = String::from_utf8(text.to_vec()).unwrap();
+            let ids = all.lines().filter(|line| !line.starts_with("ref: "));
+            ids.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let expected: Vec<String> = lines(&expected).into_iter().filter(|line| !line.ends_with(" HEAD")).collect();
+        assert_eq!(lines(&listed), expected);
+        assert!(expected.len() >= 3, "{expected:?}");
+        assert!(String::from_utf8_lossy(&listed).contains("ref: refs/heads/other refs/heads/link\n"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Compiling and running C programs against the library that cargo has built for these tests.
+
+#![allow(dead_code, reason = "every test file uses its own part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says on the error output what it skips"
+)]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A file of this package.
+pub(crate) fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Where cargo has put the library: two above the test program.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let directory = test.parent().and_then(Path::parent).unwrap();
+    let library = directory.join(name);
+    assert!(library.exists(), "{} is not there", library.display());
+    library
+}
+
+/// Runs a command, which must succeed.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// The C compiler, told where the header is and to be strict.
+pub(crate) fn cc() -> Command {
+    let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    cc.args(["-std=c11", "-D_GNU_SOURCE", "-g", "-Wall", "-Wextra", "-Werror", "-I"]).arg(source("include"));
+    cc
+}
+
+/// Compiles a program and links it with the shared library.
+pub(crate) fn compile(program: &Path, flags: &[&str], to: &Path) {
+    let library = built("libreftable_capi.so");
+    let search = format!("-Wl,-rpath,{}", library.parent().unwrap().display());
+    run(cc().args(flags).arg(program).arg("-o").arg(to).arg(&library).arg(search));
+}
+
+/// valgrind; `None`, with a word, when there is none.
+pub(crate) fn valgrind(leaks: &str) -> Option<Command> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        assert!(env::var_os("REFTABLE_REQUIRE_VALGRIND").is_none(), "valgrind is required, and not there");
+        eprintln!("SKIPPED: there is no valgrind, so reads out of bounds and leaks go unnoticed");
+        return None;
+    }
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full"]).arg(format!("--errors-for-leak-kinds={leaks}"));
+    Some(valgrind)
+}
