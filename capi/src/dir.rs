@@ -1,16 +1,16 @@
 //! The directory of a stack inside a host's process: reading is ours, files to be written are the host's.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +31,9 @@ pub(crate) struct HostDir {
     /// The mode bits of new files; 0 leaves them to the host.
     mode: AtomicU32,
     /// Files that the host has created for us and that have not got their final names, by the names we asked for.
-    unfinished: Mutex<HashMap<String, Unfinished>>,
+    unfinished: Mutex<BTreeMap<String, Unfinished>>,
+    /// What was drawn so far: a host gives 32 bits at a time, each of them by a call to the system.
+    drawn: AtomicU64,
 }
 
 /// A temporary file of the host.
@@ -45,7 +47,13 @@ unsafe impl Send for Unfinished {}
 
 impl HostDir {
     pub(crate) fn new(path: PathBuf, host: Option<Host>) -> HostDir {
-        HostDir { os: OsDir::new(path, None), host, mode: AtomicU32::new(0), unfinished: Mutex::new(HashMap::new()) }
+        HostDir {
+            os: OsDir::new(path, None),
+            host,
+            mode: AtomicU32::new(0),
+            unfinished: Mutex::new(BTreeMap::new()),
+            drawn: AtomicU64::new(0),
+        }
     }
 
     /// The mode bits of files created from now on.
@@ -62,7 +70,7 @@ impl HostDir {
     }
 
     /// Locked for look-ups only, never while the host is called.
-    fn unfinished(&self) -> MutexGuard<'_, HashMap<String, Unfinished>> {
+    fn unfinished(&self) -> MutexGuard<'_, BTreeMap<String, Unfinished>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -196,7 +204,11 @@ impl Dir for HostDir {
     }
 
     fn random(&self) -> u64 {
-        self.host.map_or_else(|| self.os.random(), |host| host.random())
+        let Some(host) = self.host else { return self.os.random() };
+        let before = self.drawn.load(Ordering::Relaxed);
+        let drawn = before.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(host.random());
+        self.drawn.store(drawn, Ordering::Relaxed);
+        drawn
     }
 
     fn is_local(&self) -> bool {
@@ -237,7 +249,9 @@ impl DirFile for OpenFile {
     fn contents(&self) -> io::Result<Bytes> {
         let len = self.file.metadata()?.len();
         if len <= MAP_ABOVE {
-            return Bytes::of_file(&self.file);
+            let mut contents = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+            (&self.file).take(len).read_to_end(&mut contents)?;
+            return Ok(contents.into());
         }
         let len = usize::try_from(len).map_err(io::Error::other)?;
         Mapping::new(self.host, self.file.as_raw_fd(), len).map(Bytes::from_owner)

@@ -105,11 +105,10 @@ pub(crate) fn host() -> Option<Host> {
 }
 
 impl Host {
-    /// 64 random bits.
-    pub(crate) fn random(&self) -> u64 {
+    /// 32 random bits.
+    pub(crate) fn random(&self) -> u32 {
         // SAFETY: takes nothing, and may be called at any time.
-        let draw = || u64::from(unsafe { (self.rand)() });
-        draw() << 32 | draw()
+        unsafe { (self.rand)() }
     }
 
     /// The host's clock.

@@ -38,6 +38,9 @@ impl Shared {
     }
 
     fn cached(&self) -> Result<Option<Snapshot>> {
+        if self.cache.lock().is_none() {
+            return Ok(None);
+        }
         match self.dir.stamp(LIST) {
             Ok(stamp) => {
                 let cache = self.cache.lock();
