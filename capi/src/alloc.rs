@@ -121,6 +121,11 @@ pub(crate) fn new_string(bytes: &[u8]) -> Result<*mut c_char> {
 /// `string` is null or of the family, and `capacity` not more than it has. Zero is fine for any.
 pub(crate) unsafe fn set_string(string: &mut *mut c_char, capacity: &mut usize, bytes: &[u8]) -> Result<()> {
     let needed = bytes.len().checked_add(1).ok_or(Code(OUT_OF_MEMORY))?;
+    // SAFETY: a string of this family ends with a zero.
+    if let (0, Some(before)) = (*capacity, unsafe { crate::bytes_of(*string) }) {
+        // Nobody has kept its size, but this much it has: names of committers repeat.
+        *capacity = before.len() + 1;
+    }
     if string.is_null() || *capacity < needed {
         // SAFETY: as promised to us.
         let grown = unsafe { reallocate(string.cast(), needed) };
