@@ -146,6 +146,12 @@ impl fmt::Debug for ObjectId {
 pub struct IdView<'a>(&'a [u8]);
 
 impl<'a> IdView<'a> {
+    /// The id with these bytes; `None` unless there are 20 or 32.
+    #[must_use]
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<IdView<'a>> {
+        [HashKind::Sha1, HashKind::Sha256].iter().any(|kind| kind.len() == bytes.len()).then_some(IdView(bytes))
+    }
+
     /// Its 20 or 32 bytes.
     #[must_use]
     #[inline]

@@ -24,7 +24,8 @@ fn id(byte: u8) -> ObjectId {
 }
 
 fn add_ref(table: &mut NewTable, name: &str, update_index: u64, to: Option<u8>) {
-    let target = to.map(|byte| TargetView::Id(id(byte)));
+    let to = to.map(id);
+    let target = to.as_ref().map(|to| TargetView::Id(to.as_view()));
     table.add_ref(&RefRecordView { name: name.as_bytes(), update_index, target }).unwrap();
 }
 

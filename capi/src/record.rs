@@ -6,7 +6,7 @@ use std::mem;
 use std::ptr::{self, null_mut};
 use std::slice;
 
-use reftable::{HashKind, LogEntryView, LogRecordView, ObjectId, RefRecordView, TargetView};
+use reftable::{HashKind, IdView, LogEntryView, LogRecordView, ObjectId, RefRecordView, TargetView};
 
 use crate::abi::{
     HASH_MAX, LOG_DELETION, LOG_UPDATE, LogUpdate, REF_DELETION, REF_SYMREF, REF_VAL1, REF_VAL2, RefValue, Val2,
@@ -21,7 +21,11 @@ fn id_of(bytes: &[u8; HASH_MAX], hash: HashKind) -> Result<ObjectId> {
     bytes.get(..hash.len()).and_then(ObjectId::from_bytes).ok_or(Code(API))
 }
 
-fn put_id(to: &mut [u8; HASH_MAX], id: &ObjectId) {
+fn view_of(bytes: &[u8; HASH_MAX], hash: HashKind) -> Result<IdView<'_>> {
+    bytes.get(..hash.len()).and_then(IdView::from_bytes).ok_or(Code(API))
+}
+
+fn put_id(to: &mut [u8; HASH_MAX], id: IdView<'_>) {
     for (to, from) in to.iter_mut().zip(id.as_bytes()) {
         *to = *from;
     }
@@ -43,13 +47,13 @@ impl reftable_ref_record {
             None => {}
             Some(TargetView::Id(id)) => {
                 let mut val1 = [0; HASH_MAX];
-                put_id(&mut val1, &id);
+                put_id(&mut val1, id);
                 self.set_value(REF_VAL1, RefValue { val1 });
             }
             Some(TargetView::Tag { id, peeled }) => {
                 let mut val2 = Val2 { value: [0; HASH_MAX], target_value: [0; HASH_MAX] };
-                put_id(&mut val2.value, &id);
-                put_id(&mut val2.target_value, &peeled);
+                put_id(&mut val2.value, id);
+                put_id(&mut val2.target_value, peeled);
                 self.set_value(REF_VAL2, RefValue { val2 });
             }
             Some(TargetView::Symbolic(name)) => {
@@ -92,11 +96,11 @@ impl reftable_ref_record {
         let target = match self.value_type {
             REF_DELETION => None,
             // SAFETY: the type says what the union holds.
-            REF_VAL1 => Some(TargetView::Id(id_of(unsafe { &self.value.val1 }, hash)?)),
+            REF_VAL1 => Some(TargetView::Id(view_of(unsafe { &self.value.val1 }, hash)?)),
             REF_VAL2 => {
                 // SAFETY: the type says what the union holds.
                 let Val2 { value, target_value } = unsafe { &self.value.val2 };
-                Some(TargetView::Tag { id: id_of(value, hash)?, peeled: id_of(target_value, hash)? })
+                Some(TargetView::Tag { id: view_of(value, hash)?, peeled: view_of(target_value, hash)? })
             }
             REF_SYMREF => {
                 // SAFETY: the type says what the union holds; the string as promised to us.
@@ -129,8 +133,8 @@ impl reftable_log_record {
             self.value_type = LOG_UPDATE;
         }
         let update = &mut self.update;
-        put_id(&mut update.new_hash, &entry.new);
-        put_id(&mut update.old_hash, &entry.old);
+        put_id(&mut update.new_hash, entry.new.as_view());
+        put_id(&mut update.old_hash, entry.old.as_view());
         update.time = entry.time;
         update.tz_offset = entry.time_zone;
         // SAFETY: as promised to us, or null; a capacity of 0 makes them grow.
