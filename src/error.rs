@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Invalid,
     /// A name or a message does not fit into a block, or a table into its limit.
     TooLarge,
+    /// Somebody asked for it to stop.
+    Cancelled,
     /// The commit was published, but the last sync failed: it is visible now and may be lost if power fails.
     Indeterminate,
 }

@@ -123,3 +123,8 @@ pub use stack::{AutoCompact, Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, Ref, Target};
 pub use verify::{Finding, Report, verify_dir};
+
+/// The examples of `docs/embedding.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct Embedding;

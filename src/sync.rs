@@ -50,6 +50,40 @@ impl Counter {
     }
 }
 
+/// A way to wake a thread that has work to do from time to time.
+#[cfg(not(loom))]
+pub(crate) fn wake() -> (Waker, Wake) {
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    (Waker(sender), Wake(receiver))
+}
+
+/// The side that wakes. Dropping it ends the waiting.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub(crate) struct Waker(crossbeam_channel::Sender<()>);
+
+#[cfg(not(loom))]
+impl Waker {
+    /// Wakes the thread, now or when it waits next. Never blocks.
+    pub(crate) fn wake(&self) {
+        // Full: it will wake anyway.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// The side that waits.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub(crate) struct Wake(crossbeam_channel::Receiver<()>);
+
+#[cfg(not(loom))]
+impl Wake {
+    /// Waits to be woken; false when nobody can do so any more.
+    pub(crate) fn wait(&self) -> bool {
+        self.0.recv().is_ok()
+    }
+}
+
 #[cfg(loom)]
 mod model {
     use std::ops::{Deref, DerefMut};

@@ -1,5 +1,7 @@
 //! Compaction: many tables become one, while others read and commit.
 
+#[cfg(not(loom))]
+mod background;
 mod clean;
 mod merge;
 mod plan;
@@ -9,6 +11,8 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(not(loom))]
+pub(crate) use background::Background;
 use clean::Litter;
 
 use crate::bytes::Bytes;
@@ -24,6 +28,27 @@ use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 
 /// How much longer than a commit a compaction waits for the list lock when its work is done.
 const PATIENCE: u32 = 10;
+
+/// How often a compaction that waits looks whether it should stop.
+const LOOK_UP: Duration = Duration::from_millis(500);
+
+/// How a compaction is to be done.
+struct Job<'a> {
+    expiry: Expiry,
+    /// Whether less than what was chosen will do.
+    best_effort: bool,
+    /// Whether somebody wants it to end.
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl Job<'_> {
+    fn check(&self) -> Result<()> {
+        if (self.stop)() {
+            return Err(Error::new(ErrorKind::Cancelled, "the compaction was stopped; nothing has changed"));
+        }
+        Ok(())
+    }
+}
 
 /// What to compact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,14 +148,14 @@ impl Stack {
     /// `Indeterminate`: see [`crate::ErrorKind`].
     pub fn compact(&self, what: Compact) -> Result<Option<Compaction>> {
         match what {
-            Compact::Auto => self.compact_range(|snapshot| self.compaction_due(snapshot), &Expiry::default(), true),
+            Compact::Auto => self.compact_if_due(&|| false),
             Compact::All { expiry } => {
                 let least = if expiry.is_set() { 1 } else { 2 };
                 let all = |snapshot: &Snapshot| {
                     let count = snapshot.tables().len();
                     (count >= least).then_some(0..count)
                 };
-                let done = self.compact_range(all, &expiry, false)?;
+                let done = self.compact_range(all, &Job { expiry, best_effort: false, stop: &|| false })?;
                 if done.is_none() {
                     self.clean()?;
                 }
@@ -158,21 +183,31 @@ impl Stack {
         if self.shared.options.auto_compact == AutoCompact::Off || self.compaction_due(after).is_none() {
             return None;
         }
-        match self.compact_range(|snapshot| self.compaction_due(snapshot), &Expiry::default(), true) {
+        #[cfg(not(loom))]
+        if self.background.as_ref().is_some_and(|background| background.wake()) {
+            return None;
+        }
+        match self.compact_if_due(&|| false) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
-            Err(error) => {
-                self.shared.counters.failed_compactions.add(1);
-                Some(Err(error))
-            }
+            Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Merges what the rule asks for; gives up when it should `stop`.
+    fn compact_if_due(&self, stop: &dyn Fn() -> bool) -> Result<Option<Compaction>> {
+        let job = Job { expiry: Expiry::default(), best_effort: true, stop };
+        let done = self.compact_range(|snapshot| self.compaction_due(snapshot), &job);
+        if done.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Locked | ErrorKind::Cancelled)) {
+            self.shared.counters.failed_compactions.add(1);
+        }
+        done
     }
 
     fn compact_range(
         &self,
         choose: impl Fn(&Snapshot) -> Option<Range<usize>>,
-        expiry: &Expiry,
-        best_effort: bool,
+        job: &Job<'_>,
     ) -> Result<Option<Compaction>> {
         if choose(&self.snapshot()?).is_none() {
             return Ok(None);
@@ -181,13 +216,13 @@ impl Stack {
         let Some(range) = choose(&snapshot) else { return Ok(None) };
         let bytes: u64 = snapshot.tables().get(range.clone()).unwrap_or_default().iter().map(|t| t.file_size()).sum();
         if bytes > self.shared.options.compact_at_once {
-            let claim = self.claim(snapshot, range, best_effort, |_| true)?;
+            let claim = self.claim(snapshot, range, job.best_effort, |_| true)?;
             drop(lock);
-            return self.compact_claimed(&claim, expiry).map(Some);
+            return self.compact_claimed(&claim, job).map(Some);
         }
         let there = self.names()?;
-        let claim = self.claim(snapshot, range, best_effort, |name| there.contains(name))?;
-        self.compact_at_once(lock, &claim, expiry, there).map(Some)
+        let claim = self.claim(snapshot, range, job.best_effort, |name| there.contains(name))?;
+        self.compact_at_once(lock, &claim, job, there).map(Some)
     }
 
     /// Locks the tables to be merged, as far as `is_locked` asks for it, newest first: so that a process that wants to
@@ -229,31 +264,29 @@ impl Stack {
         &self,
         lock: ListLock,
         claim: &Claim,
-        expiry: &Expiry,
+        job: &Job<'_>,
         there: BTreeSet<String>,
     ) -> Result<Compaction> {
         let shared = &self.shared;
         let litter = Litter::among(there, &claim.snapshot);
         let name = self.output_name(claim, &claim.snapshot)?;
         // Under its final name at once, as in a commit.
-        let (file, contents, written) = self.merge(claim, expiry, || Scratch::create(&shared.dir, name.clone()))?;
+        let (file, contents, written) = self.merge(claim, job, || Scratch::create(&shared.dir, name.clone()))?;
         let output = NewTable { file, contents, is_synced: false };
         self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), litter)
     }
 
     /// Merges tables that are locked, while others commit.
-    fn compact_claimed(&self, claim: &Claim, expiry: &Expiry) -> Result<Compaction> {
+    fn compact_claimed(&self, claim: &Claim, job: &Job<'_>) -> Result<Compaction> {
         let shared = &self.shared;
         let temporary = || Scratch::temporary_locked(&shared.dir, Temporary::Output);
-        let (file, contents, written) = self.merge(claim, expiry, temporary)?;
+        let (file, contents, written) = self.merge(claim, job, temporary)?;
         // Here, where nobody waits for it.
         let is_synced = shared.options.durability != Durability::Off;
         if is_synced {
             file.sync()?;
         }
-        let timeout = shared.options.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
-        let timeout = timeout.clamp(Duration::from_secs(1), Duration::from_secs(60));
-        let (lock, base) = shared.lock_list_within(Some(timeout))?;
+        let (lock, base) = self.lock_list_patiently(job)?;
         let Some(start) = position_of(claim, &base) else {
             let message = "the tables were replaced while they were being compacted, in spite of their locks";
             return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
@@ -266,6 +299,21 @@ impl Stack {
         self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), litter)
     }
 
+    /// Takes the list lock when the work is done: later than a commit would give up, but not when it should stop.
+    fn lock_list_patiently(&self, job: &Job<'_>) -> Result<(ListLock, Snapshot)> {
+        let shared = &self.shared;
+        let patience = shared.options.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
+        let patience = patience.clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let start = shared.dir.now();
+        loop {
+            let left = patience.saturating_sub(shared.dir.now().saturating_sub(start));
+            match shared.lock_list_within(Some(left.min(LOOK_UP))) {
+                Err(error) if error.kind() == ErrorKind::Locked && left > LOOK_UP => job.check()?,
+                taken => return taken,
+            }
+        }
+    }
+
     /// Merges the claimed tables into a new file.
     ///
     /// A record that filled a block of its own table may not fit into one of the merged table: its update index takes
@@ -274,14 +322,14 @@ impl Stack {
     fn merge(
         &self,
         claim: &Claim,
-        expiry: &Expiry,
+        job: &Job<'_>,
         create: impl Fn() -> Result<Scratch>,
     ) -> Result<(Scratch, Bytes, TableStats)> {
         let options = &self.shared.options.write;
-        match self.merge_into(create()?, claim, expiry, options) {
+        match self.merge_into(create()?, claim, job, options) {
             Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
                 let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
-                self.merge_into(create()?, claim, expiry, &options.clone().with_room_for(largest))
+                self.merge_into(create()?, claim, job, &options.clone().with_room_for(largest))
             }
             merged => merged,
         }
@@ -291,7 +339,7 @@ impl Stack {
         &self,
         file: Scratch,
         claim: &Claim,
-        expiry: &Expiry,
+        job: &Job<'_>,
         options: &WriteOptions,
     ) -> Result<(Scratch, Bytes, TableStats)> {
         let tables = claim.tables();
@@ -303,7 +351,7 @@ impl Stack {
             () if mutant::is_on(Mutant::ShrinkKeepsRule) => claim.planned_start == 0,
             () => claim.range.start == 0,
         };
-        merge::merge(tables, at_bottom, expiry, &mut writer).map_err(|error| error.in_file(&path))?;
+        merge::merge(tables, at_bottom, job, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
         let (file, contents) = out.finish()?;
         Ok((file, contents, written))

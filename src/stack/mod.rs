@@ -16,6 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(not(loom))]
+use crate::compact::Background;
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
@@ -37,6 +39,9 @@ pub(crate) type Line = Queue<Changes, Result<Commit>>;
 #[derive(Clone)]
 pub struct Stack {
     pub(crate) shared: Arc<Shared>,
+    /// The thread that compacts, if one was asked for.
+    #[cfg(not(loom))]
+    pub(crate) background: Option<Arc<Background>>,
 }
 
 /// What the clones of a handle share.
@@ -90,7 +95,7 @@ impl Stack {
             courtesy: Courtesy::default(),
             counters: Counters::default(),
         };
-        let stack = Stack { shared: Arc::new(shared) };
+        let stack = Self::of(shared)?;
         stack.snapshot()?;
         Ok(stack)
     }
@@ -116,7 +121,26 @@ impl Stack {
             courtesy: Courtesy::default(),
             counters: Counters::default(),
         };
-        Ok(Stack { shared: Arc::new(shared) })
+        Self::of(shared)
+    }
+
+    fn of(shared: Shared) -> Result<Stack> {
+        let stack = Stack::without_background(Arc::new(shared));
+        #[cfg(not(loom))]
+        if stack.shared.options.background && stack.shared.options.auto_compact != AutoCompact::Off {
+            let background = Background::start(&stack.shared)?;
+            return Ok(Stack { background: Some(Arc::new(background)), ..stack });
+        }
+        Ok(stack)
+    }
+
+    /// A handle that compacts at the end of its commits.
+    pub(crate) fn without_background(shared: Arc<Shared>) -> Stack {
+        Stack {
+            shared,
+            #[cfg(not(loom))]
+            background: None,
+        }
     }
 
     /// The directory.

@@ -46,6 +46,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) auto_compact: AutoCompact,
     pub(crate) compact_at_once: u64,
+    pub(crate) background: bool,
     pub(crate) courtesy: bool,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
@@ -60,6 +61,7 @@ impl Default for Options {
             durability: Durability::Full,
             auto_compact: AutoCompact::Lazy(16),
             compact_at_once: 128 * 1024,
+            background: false,
             courtesy: true,
             lock_timeout: Some(Duration::from_millis(100)),
             reload_deadline: Duration::from_secs(3),
@@ -91,6 +93,16 @@ impl Options {
     /// When commits compact. Default: [`AutoCompact::Lazy`] with 16. git's `reftable.geometricFactor` is the other rule.
     pub fn auto_compact(mut self, auto_compact: AutoCompact) -> Self {
         self.auto_compact = auto_compact;
+        self
+    }
+
+    /// Whether a thread of the handle compacts, instead of the commit call that finds a compaction due. For processes that live on. Default
+    /// false: no thread is started, and a commit call ends with at most one compaction, after its transaction was
+    /// acknowledged to all who share it. The thread ends with the last clone of the handle; a compaction that is
+    /// running then stops at its next record. A child after a fork has no such thread, and compacts in its commit
+    /// calls.
+    pub fn background_compaction(mut self, background: bool) -> Self {
+        self.background = background;
         self
     }
 
