@@ -287,7 +287,7 @@ struct reftable_write_options {
 	unsigned skip_index_objects : 1;	/* no section of objects */
 	uint16_t restart_interval;		/* 0 is 16 */
 	unsigned int default_permissions;	/* mode bits of new files; 0 leaves them to the umask */
-	unsigned exact_log_message : 1;		/* messages as they are; else one line, ended by a newline */
+	unsigned exact_log_message : 1;		/* messages as they are; else one line, ended by a newline, also for none */
 	unsigned disable_auto_compact : 1;	/* an addition does not compact */
 	uint8_t auto_compaction_factor;		/* 0 and 1 are 2 */
 	long lock_timeout_ms;			/* for the list: 0 does not wait, below 0 is for ever */

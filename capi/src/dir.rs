@@ -6,11 +6,11 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(crate) struct HostDir {
 /// A temporary file of the host.
 struct Unfinished {
     file: reftable_tmpfile,
-    fd: Arc<AtomicI32>,
+    open: Arc<Descriptor>,
 }
 
 // SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the stack at that time.
@@ -85,23 +85,23 @@ impl HostDir {
             // SAFETY: the host has just set it to a string that ends, and keeps it as long as the file.
             Some(PathBuf::from(std::ffi::OsStr::from_bytes(unsafe { std::ffi::CStr::from_ptr(file.path) }.to_bytes())))
         };
-        let fd = Arc::new(AtomicI32::new(file.fd));
+        let open = Arc::new(Descriptor { number: AtomicI32::new(file.fd), is_ours: AtomicBool::new(false) });
         let applied = path.map_or(Ok(()), |path| self.apply_mode(&path));
-        let made = Unfinished { file, fd: Arc::clone(&fd) };
+        let made = Unfinished { file, open: Arc::clone(&open) };
         if let Err(error) = applied {
             let _ = made.delete(host);
             return Err(error);
         }
         let earlier = self.unfinished().insert(name.to_owned(), made);
         debug_assert!(earlier.is_none(), "names have 64 random bits");
-        Ok(Box::new(HostFile { fd, host }))
+        Ok(Box::new(HostFile { open, host }))
     }
 }
 
 impl Unfinished {
     /// Removes the file.
     fn delete(mut self, host: Host) -> io::Result<()> {
-        self.fd.store(-1, Ordering::Relaxed);
+        self.open.let_go();
         // SAFETY: a file that the host has made and has not yet deleted or renamed.
         check(unsafe { (host.tmpfile_delete)(&mut self.file) })
     }
@@ -109,7 +109,7 @@ impl Unfinished {
     /// Closes the file and puts it at `path`.
     fn rename(mut self, host: Host, path: &Path) -> io::Result<()> {
         let path = c_path(path)?;
-        self.fd.store(-1, Ordering::Relaxed);
+        self.open.keep();
         // SAFETY: a file that the host has made and has not yet closed, deleted or renamed.
         let closed = check(unsafe { (host.tmpfile_close)(&mut self.file) });
         if let Err(error) = closed {
@@ -148,7 +148,8 @@ impl Dir for HostDir {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        if let Some(host) = self.host {
+        // A temporary name is free to be another one; any other is meant.
+        if let (Some(host), true) = (self.host, name.ends_with(".tmp")) {
             return self.create_by(host, name);
         }
         let file = self.os.create(name)?;
@@ -281,20 +282,53 @@ impl DirFile for OpenFile {
     }
 }
 
-/// A temporary file of the host, as long as it has one: the descriptor is closed when it gets its final name.
+/// A temporary file of the host.
 #[derive(Debug)]
 struct HostFile {
-    fd: Arc<AtomicI32>,
+    open: Arc<Descriptor>,
     host: Host,
 }
 
+/// The descriptor of such a file: the host's, until it closes it to give the file its final name; then a copy of ours. The
+/// file may still have to be synced, and while the list is open nobody else gets its inode.
+#[derive(Debug)]
+struct Descriptor {
+    /// -1 when there is none.
+    number: AtomicI32,
+    is_ours: AtomicBool,
+}
+
+impl Descriptor {
+    /// Goes on with a copy.
+    fn keep(&self) {
+        // SAFETY: a number; without a descriptor behind it there is no copy either.
+        let copy = unsafe { libc::fcntl(self.number.load(Ordering::Relaxed), libc::F_DUPFD_CLOEXEC, 0) };
+        self.number.store(copy, Ordering::Relaxed);
+        self.is_ours.store(copy >= 0, Ordering::Relaxed);
+    }
+
+    /// Ends the use of the file. Closes the copy, if there is one.
+    fn let_go(&self) {
+        let number = self.number.swap(-1, Ordering::Relaxed);
+        if self.is_ours.swap(false, Ordering::Relaxed) {
+            // SAFETY: our copy, used for the last time.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+        }
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
 impl HostFile {
-    /// The file without owning it: the descriptor stays the host's.
+    /// The file without owning it.
     fn borrow(&self) -> io::Result<ManuallyDrop<File>> {
-        match self.fd.load(Ordering::Relaxed) {
-            -1 => Err(io::Error::other("the file was closed")),
-            // SAFETY: the host's descriptor, open until the file is renamed or deleted, which sets this to -1 first. It
-            // is not closed here.
+        match self.open.number.load(Ordering::Relaxed) {
+            ..0 => Err(io::Error::other("the file was closed")),
+            // SAFETY: open until the file is deleted, which sets this to -1 first. It is not closed here.
             fd => Ok(ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })),
         }
     }
@@ -302,7 +336,15 @@ impl HostFile {
 
 impl DirFile for HostFile {
     fn contents(&self) -> io::Result<Bytes> {
-        Err(io::ErrorKind::Unsupported.into())
+        let file = self.borrow()?;
+        let len = file.metadata()?.len();
+        if len <= MAP_ABOVE {
+            let mut contents = vec![0; usize::try_from(len).unwrap_or(0)];
+            file.read_exact_at(&mut contents, 0)?;
+            return Ok(contents.into());
+        }
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        Mapping::new(self.host, file.as_raw_fd(), len).map(Bytes::from_owner)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

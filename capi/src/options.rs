@@ -20,7 +20,12 @@ const RELOAD_DEADLINE: Duration = Duration::from_millis(50);
 /// The options of a stack that is only read so far.
 pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
     let options = Options::default().hash(hash);
-    if has_host { options.reload_deadline(RELOAD_DEADLINE) } else { options }
+    if has_host {
+        // Every table that is compacted is locked, as git does, and nobody is waited for who does not hold the lock.
+        options.reload_deadline(RELOAD_DEADLINE).compact_at_once(0).courtesy(false)
+    } else {
+        options
+    }
 }
 
 impl reftable_write_options {

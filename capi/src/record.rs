@@ -141,6 +141,12 @@ impl reftable_log_record {
         unsafe {
             set_string(&mut update.name, &mut 0, entry.name)?;
             set_string(&mut update.email, &mut 0, entry.email)?;
+            if entry.message.is_empty() && entry.old.is_null() && entry.new.is_null() {
+                // What marks an empty reflog has no message: libgit2 would free an empty one and not forget it.
+                update.message_cap = 0;
+                clear_string(&mut update.message);
+                return Ok(());
+            }
             set_string(&mut update.message, &mut update.message_cap, entry.message)
         }
     }

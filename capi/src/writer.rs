@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use reftable::table::TableWriter;
@@ -72,14 +73,14 @@ impl WriterHandle {
 
     /// Creates the table, if that was not done yet.
     fn open(&mut self) -> Result<()> {
-        let range = self.limits.0..=self.limits.1;
         match &mut self.to {
             Destination::Addition(addition, table @ None) => {
                 // SAFETY: as promised to `of_addition`.
                 let addition = unsafe { addition.as_ref() }.ok_or(Code(API))?;
-                *table = Some(addition.table(range)?);
+                *table = Some(addition.table(range_of(self.limits, addition.update_index()))?);
             }
             Destination::Caller(sink, options, table @ None) => {
+                let range = range_of(self.limits, self.limits.1);
                 *table = Some(TableWriter::new(sink.clone(), self.hash, range, options)?);
             }
             _ => {}
@@ -149,7 +150,6 @@ impl WriterHandle {
         let mut message = std::mem::take(&mut self.message);
         if let Some(entry) = &mut view.entry
             && !self.exact_log_message
-            && !record.update.message.is_null()
         {
             one_line(entry.message, &mut message)?;
             entry.message = &message;
@@ -203,6 +203,12 @@ impl WriterHandle {
         }
         if is_empty { Err(Code(EMPTY_TABLE)) } else { Ok(()) }
     }
+}
+
+/// The limits as a range. libgit2 rewrites reflogs with a smallest index that is larger than the largest: then the range
+/// begins at the next one.
+fn range_of((min, max): (u64, u64), next: u64) -> RangeInclusive<u64> {
+    if min <= max { min..=max } else { next..=max.max(next) }
 }
 
 /// A message as git stores it: one line, ended by one newline.

@@ -15,10 +15,10 @@ use std::process::Command;
 
 use support::{compile, run, source, valgrind};
 
-/// Leaks that count. Without a host the locks ask the standard library for the number of a thread, which it remembers
-/// until the process ends: reachable, by a pointer that valgrind does not count as one.
+/// Leaks that count. Who takes a lock asks the standard library for the number of its thread, which it remembers until the
+/// process ends: reachable, by a pointer that valgrind does not count as one.
 const ALL: &str = "definite,indirect,possible,reachable";
-const NO_HOST: &str = "definite,indirect";
+const LOCKING: &str = "definite,indirect";
 
 fn passes(name: &str, flags: &[&str], leaks: &str, arguments: &[String]) {
     let at = tempfile::tempdir().unwrap();
@@ -52,22 +52,22 @@ fn tables() {
 
 #[test]
 fn stacks_without_a_host() {
-    passes("stack", &[], NO_HOST, &[]);
+    passes("stack", &[], LOCKING, &[]);
 }
 
 #[test]
 fn stacks_with_a_host() {
-    passes("stack", &["-DWITH_HOST"], ALL, &[]);
+    passes("stack", &["-DWITH_HOST"], LOCKING, &[]);
 }
 
 #[test]
 fn hosts() {
-    passes("host", &[], ALL, &[]);
+    passes("host", &[], LOCKING, &[]);
 }
 
 #[test]
 fn hosts_without_a_sync_of_their_own() {
-    passes("stack", &["-DWITH_HOST", "-DWITHOUT_FSYNC"], ALL, &[]);
+    passes("stack", &["-DWITH_HOST", "-DWITHOUT_FSYNC"], LOCKING, &[]);
 }
 
 #[test]

@@ -148,6 +148,31 @@ static void round_trip(enum reftable_hash hash)
 	SAME(log.value.update.message, "two newlines\n");
 	reftable_log_record_release(&log);
 
+	/* What marks an empty reflog: no ids, no message. */
+	{
+		struct reftable_log_record marker = log_of("m", 0, ""), after = log_of("n", 0, "a");
+		const struct reftable_log_record two[] = { marker, after };
+		const struct contents marked = { 0, 0, NULL, 0, two, 2 };
+		struct reftable_write_options exact = { .exact_log_message = 1 };
+		struct reftable_buf bytes = REFTABLE_BUF_INIT;
+		struct reftable_iterator marks = { 0 };
+		struct reftable_table *other;
+		write_table(&bytes, &marked, &exact, hash);
+		other = open_table(&bytes);
+		EQUAL(reftable_table_init_log_iterator(other, &marks), 0);
+		for (int i = 0; i < 2; i++) {
+			EQUAL(reftable_iterator_seek_log(&marks, ""), 0);
+			EQUAL(reftable_iterator_next_log(&marks, &log), 0);
+			CHECK(!log.value.update.message && !log.value.update.message_cap);
+			EQUAL(reftable_iterator_next_log(&marks, &log), 0);
+			SAME(log.value.update.message, "a");
+		}
+		reftable_log_record_release(&log);
+		reftable_iterator_destroy(&marks);
+		reftable_table_decref(other);
+		reftable_buf_release(&bytes);
+	}
+
 	/* The wrong kind of record, and iterators that are not in use. */
 	EQUAL(reftable_iterator_seek_log(&it, ""), REFTABLE_API_ERROR);
 	EQUAL(reftable_iterator_next_log(&it, &log), REFTABLE_API_ERROR);
@@ -242,6 +267,20 @@ static void misuse(void)
 	reftable_iterator_destroy(&it);
 	reftable_table_decref(table);
 	reftable_buf_release(&buf);
+
+	/* Limits that run backwards, as libgit2 sets them when it rewrites a reflog. */
+	{
+		struct reftable_log_record entry = log_of("a", 3, "m");
+		EQUAL(reftable_writer_new(&w, append, flush, &buf, 0, NULL), 0);
+		EQUAL(reftable_writer_set_limits(w, UINT64_MAX, 4), 0);
+		EQUAL(reftable_writer_add_log(w, &entry), 0);
+		EQUAL(reftable_writer_close(w), 0);
+		reftable_writer_free(w);
+		table = open_table(&buf);
+		EQUAL(reftable_table_max_update_index(table), 4);
+		reftable_table_decref(table);
+		reftable_buf_release(&buf);
+	}
 
 	/* What cannot be written: the code of the callback comes back. */
 	EQUAL(reftable_writer_new(&w, refuse, flush, NULL, 0, NULL), 0);

@@ -19,10 +19,11 @@ pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Where cargo has put the library: two above the test program.
+/// The library that cargo has built for these tests: beside the test program. The one a directory above is of the last
+/// `cargo build`.
 pub(crate) fn built(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
-    let directory = test.parent().and_then(Path::parent).unwrap();
+    let directory = test.parent().unwrap();
     let library = directory.join(name);
     assert!(library.exists(), "{} is not there", library.display());
     library
