@@ -11,6 +11,9 @@ use crate::record::{LogEntryView, LogRecord, RefRecord, RefRecordView, TargetVie
 use crate::table::{Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
 
+/// How many tables a look-up approaches before it knows whether it needs them.
+const AT_ONCE: usize = 4;
+
 /// A state of the store that never changes.
 ///
 /// It owns its tables: commits, compactions and deletions by anyone leave it as it is. Cloning costs a
@@ -65,10 +68,20 @@ impl Snapshot {
     }
 
     /// The newest record of `name`, which may be a tombstone; tables below `oldest` are not asked.
+    ///
+    /// Goes through the indexes of a few tables before it looks into their blocks, which memory hands out meanwhile.
     fn newest_record<'a>(&'a self, name: &'a [u8], oldest: usize) -> Result<Option<RefRecordView<'a>>> {
-        for table in self.inner.tables.iter().skip(oldest).rev() {
-            if let Some(record) = table.reference(name)? {
-                return Ok(Some(record));
+        let tables = self.inner.tables.get(oldest..).unwrap_or_default();
+        for few in tables.rchunks(AT_ONCE) {
+            let mut places = [const { None }; AT_ONCE];
+            for (place, table) in places.iter_mut().zip(few.iter().rev()) {
+                *place = Some(table.approach(name));
+            }
+            for (place, table) in places.into_iter().flatten().zip(few.iter().rev()) {
+                let Some(place) = place? else { continue };
+                if let Some(record) = table.reference_at(place, name)? {
+                    return Ok(Some(record));
+                }
             }
         }
         Ok(None)

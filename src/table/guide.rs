@@ -20,7 +20,7 @@ const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
 
 /// Where a walk to a key starts: a data block and a position in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) block: Block,
     pub(super) start: usize,
 }

@@ -4,7 +4,13 @@ use super::guide::Place;
 use super::{Block, Table};
 use crate::block::Hit;
 use crate::error::Result;
+use crate::format::BlockKind;
 use crate::record::{Record, RefRecord, RefRecordView};
+
+/// Bytes that the processor fetches at once.
+const CACHE_LINE: usize = 64;
+/// Cache lines that are asked for: half of what lies between two restarts, on average.
+const PREFETCHED: usize = 4;
 
 /// A record that was sought, and the block it is in.
 #[derive(Debug)]
@@ -14,20 +20,42 @@ pub(super) struct Found<R: Record> {
 }
 
 impl Table {
-    /// The reference record of `name`, which may be a tombstone. Allocates nothing once look-ups have been here before.
+    /// Where to look for the reference `name`, and lets the processor fetch it meanwhile; `None` if it cannot be there.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
-    pub(crate) fn reference<'a>(&'a self, name: &'a [u8]) -> Result<Option<RefRecordView<'a>>> {
-        let found = self.seek::<RefRecord>(name, &mut Vec::new())?.filter(|found| found.hit.is_equal);
+    #[inline]
+    pub(crate) fn approach(&self, name: &[u8]) -> Result<Option<Place>> {
+        let Some(guide) = self.guide(BlockKind::Ref) else { return Ok(None) };
+        let place = guide.place(self, name, &mut Vec::new())?;
+        if let Some(place) = &place {
+            let start = place.block.offset as usize + place.start;
+            (0..PREFETCHED).for_each(|line| self.bytes.prefetch(start + line * CACHE_LINE));
+        }
+        Ok(place)
+    }
+
+    /// The reference record of `name`, which may be a tombstone, if it is at the place that [`Self::approach`] found.
+    /// Allocates nothing.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    #[inline]
+    pub(crate) fn reference_at<'a>(&'a self, place: Place, name: &'a [u8]) -> Result<Option<RefRecordView<'a>>> {
+        let found = self.seek_from::<RefRecord>(place, name, &mut Vec::new())?.filter(|found| found.hit.is_equal);
         Ok(found.map(|found| RefRecord::view(name, self.bytes_of(&found.block), &found.hit.span, &self.context())))
     }
 
     /// The first record whose key is not below `key`; `None` at the end. A log block is inflated into `inflated`.
-    #[inline]
     pub(super) fn seek<R: Record>(&self, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
         let Some(guide) = self.guide(R::KIND) else { return Ok(None) };
-        let Some(Place { mut block, mut start }) = guide.place(self, key, inflated)? else { return Ok(None) };
+        let Some(place) = guide.place(self, key, inflated)? else { return Ok(None) };
+        self.seek_from::<R>(place, key, inflated)
+    }
+
+    #[inline]
+    fn seek_from<R: Record>(&self, place: Place, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
+        let Place { mut block, mut start } = place;
         let cx = self.context();
         loop {
             let data = self.records_of::<R>(&block, inflated);
