@@ -2,13 +2,16 @@
 
 use std::iter::Peekable;
 
-use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, Refs, Result, Snapshot, Target};
+use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, RefView, Refs, Result, Snapshot, Target};
 
 use crate::failure::Failure;
 use crate::repo::Place;
 
 /// How many symbolic references in a row are followed, as in git.
 const MAX_DEPTH: usize = 5;
+
+/// How something ended that is done to each reference.
+type Done = std::result::Result<(), Failure>;
 
 /// A state of all stores. Each is consistent in itself, as git's are.
 #[derive(Debug)]
@@ -76,34 +79,44 @@ impl View {
         }
     }
 
-    /// All references whose names start with `prefix`, by name.
-    pub(crate) fn refs(&self, prefix: &[u8]) -> Result<Listing> {
-        self.listing(|snapshot| snapshot.prefix(prefix))
+    /// Hands all references whose names start with `prefix` to `each`, by name.
+    pub(crate) fn refs(&self, prefix: &[u8], each: impl FnMut(&RefView<'_>) -> Done) -> Done {
+        self.walk(|snapshot| snapshot.prefix(prefix), each)
     }
 
-    /// All references that store `id` or have it as peeled id, by name.
-    pub(crate) fn pointing_at(&self, id: &ObjectId) -> Result<Listing> {
-        self.listing(|snapshot| snapshot.pointing_at(id))
+    /// Hands all references that store `id` or have it as peeled id to `each`, by name.
+    pub(crate) fn pointing_at(&self, id: &ObjectId, each: impl FnMut(&RefView<'_>) -> Done) -> Done {
+        self.walk(|snapshot| snapshot.pointing_at(id), each)
     }
 
-    fn listing(&self, open: impl Fn(&Snapshot) -> Result<Refs>) -> Result<Listing> {
-        let cursor = |snapshot| open(snapshot).map(|refs| refs.into_iter().peekable());
-        let worktree = self.worktree.as_ref().map(cursor).transpose()?;
-        Ok(Listing { shared: cursor(&self.shared)?, worktree })
+    fn walk(&self, open: impl Fn(&Snapshot) -> Result<Refs>, mut each: impl FnMut(&RefView<'_>) -> Done) -> Done {
+        let mut shared = open(&self.shared)?;
+        let Some(worktree) = &self.worktree else {
+            while let Some(found) = shared.next()? {
+                each(&found)?;
+            }
+            return Ok(());
+        };
+        let worktree = open(worktree)?.into_iter().peekable();
+        for found in (Listing { shared: shared.into_iter().peekable(), worktree }) {
+            let Ref { name, update_index, target } = &found?;
+            each(&RefView { name, update_index: *update_index, target: target.as_view() })?;
+        }
+        Ok(())
     }
 }
 
 /// The references of both stores, by name; of each store those that belong there.
-pub(crate) struct Listing {
+struct Listing {
     shared: Peekable<OwnedRefs>,
-    worktree: Option<Peekable<OwnedRefs>>,
+    worktree: Peekable<OwnedRefs>,
 }
 
 impl Iterator for Listing {
     type Item = Result<Ref>;
 
     fn next(&mut self) -> Option<Result<Ref>> {
-        let Some(worktree) = &mut self.worktree else { return self.shared.next() };
+        let worktree = &mut self.worktree;
         skip_foreign(&mut self.shared, Place::Shared);
         skip_foreign(worktree, Place::Worktree);
         let own_is_next = match (self.shared.peek(), worktree.peek()) {
