@@ -2,7 +2,7 @@
 //!
 //! Compiled in by `--cfg reftable_mutants` only; otherwise nothing here costs anything, and no mistake can be made.
 
-/// A mistake that the protocol must not make.
+/// A mistake that must not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(not(reftable_mutants), expect(unreachable_pub, reason = "public for the checkers only"))]
 pub enum Mutant {
@@ -30,9 +30,25 @@ pub enum Mutant {
     IgnoreEarlierMembers,
     /// The members of a group are told of their success before the last sync.
     AcknowledgeBeforeSync,
+    /// Who is done with the turn before the lock does not pass it on.
+    KeepTurn,
+    /// The turn is passed on though somebody has it.
+    TurnForTwo,
+    /// Who waits gives up though somebody else is doing its job.
+    LeaveThoughTaken,
+    /// A job that somebody does stays in the line.
+    TakeTwice,
+    /// Jobs that may have been done are given back.
+    GiveBackDecided,
+    /// Jobs are given back when nobody has the turn, and nobody gets it.
+    GiveBackSilently,
+    /// Results are handed to the wrong threads.
+    MixUpResults,
+    /// Who waits for room in the line is not told of it.
+    ForgetRoom,
 }
 
-/// Every mistake there is.
+/// Every mistake of the protocol: what processes do to the directory. Crashes and models of processes show them.
 #[cfg(reftable_mutants)]
 pub const ALL: [Mutant; 12] = [
     Mutant::SkipTableSync,
@@ -47,6 +63,20 @@ pub const ALL: [Mutant; 12] = [
     Mutant::ShrinkKeepsRule,
     Mutant::IgnoreEarlierMembers,
     Mutant::AcknowledgeBeforeSync,
+];
+
+/// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only
+/// models of threads do.
+#[cfg(reftable_mutants)]
+pub const QUEUE: [Mutant; 8] = [
+    Mutant::KeepTurn,
+    Mutant::TurnForTwo,
+    Mutant::LeaveThoughTaken,
+    Mutant::TakeTwice,
+    Mutant::GiveBackDecided,
+    Mutant::GiveBackSilently,
+    Mutant::MixUpResults,
+    Mutant::ForgetRoom,
 ];
 
 #[cfg(reftable_mutants)]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::mutant::{self, Mutant};
 use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, this_thread};
 
 /// How many may wait; more wait for room. A bound, so that memory has one; beyond any sensible number of threads.
@@ -160,7 +161,7 @@ impl<J, R> Queue<J, R> {
             }
             // The order of locks is line, then slot.
             drop(slot);
-            if self.leave(waiter) {
+            if self.leave(waiter) || mutant::is_on(Mutant::LeaveThoughTaken) {
                 return Stood::TimedOut;
             }
             // Somebody has taken us out of the line just now; what becomes of us is decided, so wait for it.
@@ -171,7 +172,7 @@ impl<J, R> Queue<J, R> {
 
     /// Gives the turn to the head of the line, if nobody has it.
     fn pass_on(&self, mut state: MutexGuard<'_, State<J, R>>) {
-        if state.holder.is_none()
+        if (state.holder.is_none() || mutant::is_on(Mutant::TurnForTwo))
             && let Some(next) = state.waiting.pop_front()
         {
             state.holder = Some(next.thread);
@@ -185,7 +186,9 @@ impl<J, R> Queue<J, R> {
             next.changed.notify_one();
         }
         drop(state);
-        self.room.notify_one();
+        if !mutant::is_on(Mutant::ForgetRoom) {
+            self.room.notify_one();
+        }
     }
 
     /// Takes `waiter` out of the line; false if it is not there any more.
@@ -238,7 +241,9 @@ impl<J, R> Turn<J, R> {
             let Some(taken) = job.take_if(|job| wanted(job)) else { break };
             *slot = Slot::Taken;
             drop(slot);
-            state.waiting.pop_front();
+            if !mutant::is_on(Mutant::TakeTwice) {
+                state.waiting.pop_front();
+            }
             members.push(Member { waiter, job: Some(taken) });
         }
         drop(state);
@@ -253,7 +258,9 @@ impl<J, R> Drop for Turn<J, R> {
     fn drop(&mut self) {
         let mut state = self.queue.state.lock();
         state.holder = None;
-        self.queue.pass_on(state);
+        if !mutant::is_on(Mutant::KeepTurn) {
+            self.queue.pass_on(state);
+        }
     }
 }
 
@@ -287,6 +294,9 @@ impl<J, R> Group<J, R> {
     /// Hands out the results, in the order of the jobs.
     pub fn finish(mut self, results: impl IntoIterator<Item = R>) {
         self.decided = true;
+        if mutant::is_on(Mutant::MixUpResults) {
+            self.members.reverse();
+        }
         for (member, result) in self.members.iter_mut().zip(results) {
             member.job = None;
             member.waiter.put(Slot::Done(result));
@@ -297,7 +307,7 @@ impl<J, R> Group<J, R> {
 impl<J, R> Drop for Group<J, R> {
     fn drop(&mut self) {
         let unfinished = self.members.drain(..).rev().filter(|member| member.job.is_some());
-        if self.decided {
+        if self.decided && !mutant::is_on(Mutant::GiveBackDecided) {
             unfinished.for_each(|member| member.waiter.put(Slot::Abandoned));
             return;
         }
@@ -307,7 +317,9 @@ impl<J, R> Drop for Group<J, R> {
             state.waiting.push_front(member.waiter);
         }
         // Who panics may have dropped the turn first.
-        self.queue.pass_on(state);
+        if !mutant::is_on(Mutant::GiveBackSilently) {
+            self.queue.pass_on(state);
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn one_of_two_takes_over_from_a_dying_owner() {
 }
 
 #[test]
-#[should_panic(expected = "entity not found")]
+#[should_panic(expected = "without the lock")]
 fn control_kernel_locks_for_all_are_caught() {
     explore("control: kernel locks for all", 3, || two_heirs(Flaw::LocksForAll));
 }

@@ -1,0 +1,323 @@
+//! The line of threads before the list lock. Jobs are numbers; those with the same tens exclude each other, so the first
+//! one of them is accepted and the others are refused.
+
+#![cfg(loom)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use loom_tests::{explore, process};
+use reftable::queue::{Admission, Group, Outcome, Queue, Turn};
+
+/// For a thread that does not wait for ever. Time has no length here: it lets others run, and gives up.
+const A_WHILE: Option<Duration> = Some(Duration::from_secs(1));
+
+/// A job, and whether it was accepted.
+type Done = (u8, bool);
+
+/// What a thread was told of its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Done(Done),
+    TimedOut,
+    Abandoned,
+    /// It panicked before it did anything, so to speak.
+    Panicked,
+}
+
+/// How the leader of a group fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fails {
+    No,
+    /// Before it did anything, and it lets go of the group first.
+    GroupFirst,
+    /// The same, but of the turn.
+    TurnFirst,
+    /// When all is done, and nobody was told.
+    AfterAll,
+}
+
+/// What happened, over all executions of a model: what never happens is not checked.
+#[derive(Default)]
+struct Seen {
+    led: AtomicU32,
+    done_by_others: AtomicU32,
+    timed_out: AtomicU32,
+    abandoned: AtomicU32,
+    largest_group: AtomicU32,
+}
+
+impl Seen {
+    fn count(counter: &AtomicU32) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn all(counters: &[&AtomicU32]) -> bool {
+        counters.iter().all(|counter| counter.load(Ordering::Relaxed) > 0)
+    }
+}
+
+/// What is used by one thread at a time, and what it was used for. Nothing here is a scheduling point.
+#[derive(Default)]
+struct Ledger {
+    turns: u8,
+    done: Vec<Done>,
+    told: Vec<(u8, Told)>,
+    violation: Option<&'static str>,
+}
+
+#[derive(Clone)]
+struct Desk {
+    line: Arc<Queue<u8, Done>>,
+    ledger: Arc<Mutex<Ledger>>,
+    seen: Arc<Seen>,
+}
+
+impl Desk {
+    fn new(line: Arc<Queue<u8, Done>>, seen: &Arc<Seen>) -> Desk {
+        Desk { line, ledger: Arc::default(), seen: Arc::clone(seen) }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A violation is noted, not thrown: the turn is given back first.
+    fn begin(&self) {
+        let mut ledger = self.ledger();
+        ledger.turns += 1;
+        if ledger.turns > 1 {
+            ledger.violation = Some("two threads have the turn");
+        }
+    }
+
+    fn end(&self) {
+        self.ledger().turns -= 1;
+    }
+
+    fn perform(&self, job: u8) -> Done {
+        let mut ledger = self.ledger();
+        let is_free = !ledger.done.iter().any(|(other, accepted)| *accepted && other / 10 == job / 10);
+        ledger.done.push((job, is_free));
+        (job, is_free)
+    }
+
+    /// One thread: hands in a job, and does it, with those of others, if it comes to that.
+    fn submit(&self, job: u8, timeout: Option<Duration>, fails: Fails) {
+        let told = match self.line.submit(job, timeout) {
+            Outcome::Turn(turn, job) => self.lead(turn, job, fails),
+            Outcome::Done(result) => {
+                Seen::count(&self.seen.done_by_others);
+                Told::Done(result)
+            }
+            Outcome::TimedOut => {
+                Seen::count(&self.seen.timed_out);
+                Told::TimedOut
+            }
+            Outcome::Abandoned => {
+                Seen::count(&self.seen.abandoned);
+                Told::Abandoned
+            }
+            Outcome::ThisThread => panic!("this thread has no turn"),
+        };
+        self.ledger().told.push((job, told));
+    }
+
+    /// In the order of a commit: the turn goes on before the results are out.
+    fn lead(&self, turn: Turn<u8, Done>, own: u8, fails: Fails) -> Told {
+        Seen::count(&self.seen.led);
+        self.begin();
+        let mut group = turn.take(8, |_| true);
+        let jobs: Vec<u8> = std::iter::once(own).chain(group.jobs().copied()).collect();
+        self.seen.largest_group.fetch_max(jobs.len() as u32, Ordering::Relaxed);
+        if fails == Fails::GroupFirst || fails == Fails::TurnFirst {
+            return self.panic(turn, group, fails);
+        }
+        group.decide();
+        let mut results = jobs.into_iter().map(|job| self.perform(job)).collect::<Vec<_>>().into_iter();
+        self.end();
+        drop(turn);
+        let mine = results.next().map_or(Told::Panicked, Told::Done);
+        if fails != Fails::AfterAll {
+            group.finish(results);
+        }
+        mine
+    }
+
+    fn panic(&self, turn: Turn<u8, Done>, group: Group<u8, Done>, fails: Fails) -> Told {
+        if fails == Fails::TurnFirst {
+            self.end();
+            drop(turn);
+            drop(group);
+        } else {
+            drop(group);
+            self.end();
+            drop(turn);
+        }
+        Told::Panicked
+    }
+
+    /// One thread: has a turn of its own, in which it may not hand in a job, and does nothing with it.
+    fn prepare(&self) {
+        let Admission::Turn(turn) = self.line.enter(None) else { panic!("nobody else makes it end") };
+        self.begin();
+        let again = self.line.submit(99, None);
+        self.end();
+        drop(turn);
+        assert!(matches!(again, Outcome::ThisThread), "a thread waits for itself");
+    }
+
+    /// When all threads have ended: everybody was told the truth, and the line is free.
+    fn check(&self) {
+        self.submit(90, None, Fails::No);
+        let ledger = self.ledger();
+        assert_eq!(ledger.violation, None);
+        for (job, told) in &ledger.told {
+            let done: Vec<Told> =
+                ledger.done.iter().filter(|(done, _)| done == job).map(|done| Told::Done(*done)).collect();
+            match told {
+                Told::Done(_) => assert_eq!(done, [*told], "each job is done once, and each thread told of its own"),
+                Told::Abandoned => assert_eq!(done.len(), 1, "what may have been done is not done again"),
+                Told::TimedOut | Told::Panicked => assert_eq!(done, [], "{told:?}, and done all the same"),
+            }
+        }
+    }
+}
+
+/// Three threads. The first one may fail, the second one may give up.
+fn three(desk: &Desk, fails: Fails, timeout: Option<Duration>) {
+    let (one, other) = (desk.clone(), desk.clone());
+    let one = process(move || one.submit(10, None, fails));
+    let other = process(move || other.submit(11, timeout, Fails::No));
+    desk.submit(20, None, Fails::No);
+    one.join().expect("it ends");
+    other.join().expect("it ends");
+    desk.check();
+}
+
+fn hand_over(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::new(), seen), Fails::No, None);
+}
+
+fn gives_up(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::new(), seen), Fails::No, A_WHILE);
+}
+
+fn panics_and_drops_the_group_first(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::new(), seen), Fails::GroupFirst, None);
+}
+
+fn panics_and_drops_the_turn_first(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::new(), seen), Fails::TurnFirst, None);
+}
+
+fn panics_beside_one_that_gives_up(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::new(), seen), Fails::TurnFirst, A_WHILE);
+}
+
+fn panics_after_all(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::new(), seen), Fails::AfterAll, None);
+}
+
+fn bounded(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::with_limit(1), seen), Fails::No, None);
+}
+
+fn bounded_beside_one_that_gives_up(seen: &Arc<Seen>) {
+    three(&Desk::new(Queue::with_limit(1), seen), Fails::No, A_WHILE);
+}
+
+/// One of three wants a turn of its own, and does nothing with it.
+fn drops_a_turn(seen: &Arc<Seen>) {
+    let desk = Desk::new(Queue::new(), seen);
+    let (one, other) = (desk.clone(), desk.clone());
+    let one = process(move || one.prepare());
+    let other = process(move || other.submit(20, None, Fails::No));
+    desk.submit(30, None, Fails::No);
+    one.join().expect("it ends");
+    other.join().expect("it ends");
+    desk.check();
+}
+
+fn explored(name: &str, preemptions: usize, model: fn(&Arc<Seen>)) -> Arc<Seen> {
+    let seen = Arc::new(Seen::default());
+    let counted = Arc::clone(&seen);
+    explore(name, preemptions, move || model(&counted));
+    seen
+}
+
+#[test]
+fn the_turn_is_handed_over_and_each_has_its_own_result() {
+    let seen = explored("line of three threads", 3, hand_over);
+    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+    assert_eq!(seen.largest_group.load(Ordering::Relaxed), 3, "all three at once, among others");
+}
+
+#[test]
+fn who_gives_up_was_not_served() {
+    let seen = explored("line, one gives up", 3, gives_up);
+    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some are served");
+}
+
+#[test]
+fn a_turn_of_ones_own_may_be_dropped() {
+    let seen = explored("line, one drops its turn", 3, drops_a_turn);
+    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+}
+
+#[test]
+fn jobs_of_a_failed_leader_go_back() {
+    let models: [(&str, fn(&Arc<Seen>)); 2] = [
+        ("line, one fails before: group dropped first", panics_and_drops_the_group_first),
+        ("line, one fails before: turn dropped first", panics_and_drops_the_turn_first),
+    ];
+    for (name, model) in models {
+        let seen = explored(name, 3, model);
+        assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+        assert_eq!(seen.largest_group.load(Ordering::Relaxed), 3, "two were given back, among others");
+    }
+}
+
+#[test]
+fn jobs_that_go_back_may_still_give_up() {
+    let seen = explored("line, one fails before, another gives up", 3, panics_beside_one_that_gives_up);
+    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some are served");
+}
+
+#[test]
+fn jobs_that_may_have_been_done_are_not_done_again() {
+    let seen = explored("line, one fails after", 3, panics_after_all);
+    assert!(Seen::all(&[&seen.abandoned, &seen.done_by_others]), "some are told nothing, some are served");
+}
+
+#[test]
+fn who_waits_for_room_gets_it() {
+    let seen = explored("line with room for one", 3, bounded);
+    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+    let seen = explored("line with room for one, one gives up", 3, bounded_beside_one_that_gives_up);
+    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some are served");
+}
+
+#[cfg(reftable_mutants)]
+#[test]
+fn mutants_are_caught() {
+    use reftable::mutant::{Mutant, QUEUE};
+    let caught: [(Mutant, fn(&Arc<Seen>)); 8] = [
+        (Mutant::KeepTurn, hand_over),
+        (Mutant::TurnForTwo, panics_and_drops_the_group_first),
+        (Mutant::LeaveThoughTaken, gives_up),
+        (Mutant::TakeTwice, hand_over),
+        (Mutant::GiveBackDecided, panics_after_all),
+        (Mutant::GiveBackSilently, panics_and_drops_the_turn_first),
+        (Mutant::MixUpResults, hand_over),
+        (Mutant::ForgetRoom, bounded),
+    ];
+    assert_eq!(caught.map(|(mutant, _)| mutant), QUEUE, "each mistake has its model");
+    for (mutant, model) in caught {
+        loom_tests::catches(mutant, || drop(explored("mutant", 3, model)));
+    }
+    // Who drops a turn of its own passes it on as well.
+    loom_tests::catches(Mutant::KeepTurn, || drop(explored("mutant", 3, drops_a_turn)));
+}
