@@ -44,7 +44,7 @@ impl Peak {
     }
 
     fn look(&mut self, number: u64) {
-        if number % self.every == 0 {
+        if number.is_multiple_of(self.every) {
             let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
             let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
             let now = line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0);
