@@ -17,9 +17,11 @@
 
 mod commits;
 mod data;
+mod floor;
 mod logs;
 mod measure;
 mod reads;
+mod threads;
 mod writes;
 
 use measure::Bench;
@@ -35,5 +37,7 @@ fn main() {
     writes::run(&bench);
     reads::run(&bench);
     logs::run(&bench);
+    floor::run(&bench);
     commits::run(&bench);
+    threads::run(&bench);
 }
