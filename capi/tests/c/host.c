@@ -173,6 +173,7 @@ static void any_call_may_fail(void)
 
 int main(int argc, char **argv)
 {
+	int open_files = entries("/proc/self/fd");
 	CHECK(argc == 2);
 	CHECK(!chdir(argv[1]));
 	count_allocations();
@@ -181,5 +182,6 @@ int main(int argc, char **argv)
 	waiting();
 	large_tables_are_mapped();
 	any_call_may_fail();
+	EQUAL(entries("/proc/self/fd"), open_files);
 	return finish();
 }
