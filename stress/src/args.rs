@@ -48,6 +48,15 @@ pub(crate) struct RunArgs {
     /// Make the repository here and keep it; must be empty or not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Kill our processes at random, ten a second, and start them again; stop others for a while
+    #[arg(long)]
+    pub(crate) chaos: bool,
+    /// A control that must fail: a lock that nobody may break appears with the first kill.
+    #[arg(long, hide = true, requires = "chaos")]
+    pub(crate) break_healing: bool,
+    /// A control that must fail: the newest table is lost after the run.
+    #[arg(long, hide = true)]
+    pub(crate) break_store: bool,
     /// Print a last line of JSON with all numbers
     #[arg(long)]
     pub(crate) json: bool,
@@ -65,6 +74,9 @@ pub(crate) struct Shared {
     /// Make a SHA-256 repository
     #[arg(long)]
     pub(crate) sha256: bool,
+    /// Threads of each of our processes that commits; they share one stack
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: u32,
     /// A control that must fail: our transfers are two commits instead of one.
     #[arg(long, hide = true)]
     pub(crate) break_atomicity: bool,
@@ -123,8 +135,13 @@ impl Shared {
         Options::default().hash(self.hash()).durability(durability)
     }
 
+    /// How many threads a process of this role has.
+    pub(crate) fn threads_of(&self, role: RoleKind) -> u32 {
+        if role.commits_as_ours() { self.threads } else { 1 }
+    }
+
     /// The same as arguments, for a worker.
-    pub(crate) fn to_args(&self) -> Vec<&'static str> {
+    pub(crate) fn to_args(&self) -> Vec<String> {
         let durability = match self.durability {
             Durability::Full => "--durability=full",
             Durability::Ordered => "--durability=ordered",
@@ -132,8 +149,8 @@ impl Shared {
         };
         let flags =
             [(self.sha256, "--sha256"), (self.break_atomicity, "--break-atomicity"), (self.break_acks, "--break-acks")];
-        let set = flags.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag);
-        std::iter::once(durability).chain(set).collect()
+        let set = flags.iter().filter(|(on, _)| *on).map(|(_, flag)| (*flag).to_owned());
+        [durability.to_owned(), format!("--threads={}", self.threads)].into_iter().chain(set).collect()
     }
 }
 

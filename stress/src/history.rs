@@ -1,6 +1,6 @@
 //! What each process writes down: what it is about to do, and what it was told about it.
 //!
-//! One file a process, one JSON object a line, each line written with one call: a process that is killed leaves at
+//! One file a thread of a process, one JSON object a line, each line written with one call: a process that is killed leaves at
 //! most one cut-off line behind, the last.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Metrics;
 use crate::roles::RoleKind;
 
 /// One change of a transaction. Everything that a transaction of ours or of git's is made from.
@@ -116,6 +117,8 @@ pub(crate) enum Record {
     Saw(Saw),
     /// Totals so far.
     Tally { reads: u64, compactions: u64 },
+    /// What the stack counted so far, for all threads.
+    Metrics(Metrics),
     /// Something that must never happen.
     Violation { what: String },
     /// The last line of a process that came to its end.
@@ -203,7 +206,7 @@ impl Op {
     }
 }
 
-/// The history of one process.
+/// The history of one process, or of one of its threads.
 #[derive(Debug)]
 pub(crate) struct History {
     /// Its name.
@@ -220,8 +223,14 @@ pub(crate) struct History {
     pub(crate) reads: u64,
     /// Compactions it did itself.
     pub(crate) compactions: u64,
+    /// What its stack counted; told by the first thread of a process.
+    pub(crate) metrics: Option<Metrics>,
     /// What it saw that must never happen.
     pub(crate) violations: Vec<String>,
+    /// Whether its process was killed.
+    pub(crate) was_killed: bool,
+    /// Whether it is that of the first thread of its process.
+    pub(crate) is_first: bool,
     /// Whether it came to its end.
     pub(crate) done: bool,
 }
@@ -238,7 +247,10 @@ impl History {
             saw: Vec::new(),
             reads: 0,
             compactions: 0,
+            metrics: None,
             violations: Vec::new(),
+            was_killed: false,
+            is_first: true,
             done: false,
         };
         // What follows the last newline was cut off with its process.
@@ -265,6 +277,7 @@ impl History {
             Record::Other { why } => self.failed(why),
             Record::Saw(saw) => self.saw.push(saw),
             Record::Tally { reads, compactions } => (self.reads, self.compactions) = (reads, compactions),
+            Record::Metrics(metrics) => self.metrics = Some(metrics),
             Record::Violation { what } => self.violations.push(what),
             Record::Done => self.done = true,
         }

@@ -4,9 +4,12 @@
 //! it intended and what it was told. Afterwards the parent replays all histories against the store.
 
 mod args;
+mod chaos;
 mod checker;
+mod crew;
 mod git;
 mod history;
+mod metrics;
 mod names;
 mod object;
 mod pack;

@@ -1,5 +1,6 @@
 //! A line that tells what is going on, made from the histories as they grow.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -12,25 +13,27 @@ use crate::history::Record;
 /// The progress of a run. Shows nothing unless standard error is a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    tails: Vec<Tail>,
+    tails: BTreeMap<PathBuf, Tail>,
 }
 
 impl Progress {
-    /// Of a run of so many seconds, with these histories.
-    pub(crate) fn new(seconds: u64, histories: Vec<PathBuf>) -> Progress {
+    /// Of a run of so many seconds.
+    pub(crate) fn new(seconds: u64) -> Progress {
         let bar = ProgressBar::new(seconds);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} s  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Progress { bar, tails: histories.into_iter().map(Tail::new).collect() }
+        Progress { bar, tails: BTreeMap::new() }
     }
 
-    /// Reads on, and shows where things are.
-    pub(crate) fn update(&mut self, elapsed: Duration) {
+    /// Reads these histories on, and shows where things are.
+    pub(crate) fn update(&mut self, elapsed: Duration, histories: impl FnOnce() -> Vec<PathBuf>) {
         if self.bar.is_hidden() {
             return;
         }
-        self.tails.iter_mut().for_each(Tail::read);
-        let sum = |count: fn(&Tail) -> u64| self.tails.iter().map(count).sum::<u64>();
+        for path in histories() {
+            self.tails.entry(path.clone()).or_insert_with(|| Tail::new(path)).read();
+        }
+        let sum = |count: fn(&Tail) -> u64| self.tails.values().map(count).sum::<u64>();
         let (commits, reads, refused) = (sum(|tail| tail.commits), sum(|tail| tail.reads), sum(|tail| tail.refused));
         let violations = sum(|tail| tail.violations);
         self.bar.set_position(elapsed.as_secs().min(self.bar.length().unwrap_or_default()));

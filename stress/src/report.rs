@@ -8,8 +8,9 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::checker::Checked;
+use crate::checker::{Checked, Stalls};
 use crate::history::{History, Outcome};
+use crate::metrics::Metrics;
 use crate::violations::Violations;
 
 /// Everything that is told.
@@ -29,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) ours: Side,
     /// Git's.
     pub(crate) git: Side,
+    /// What our stacks counted.
+    pub(crate) metrics: Metrics,
     /// Whether moments of different processes could be compared; if not, real-time order was not checked.
     pub(crate) clock_is_even: bool,
     /// What was looked at afterwards.
@@ -75,7 +78,7 @@ impl Side {
         let mut side = Side::default();
         let mut latencies = Histogram::<u64>::new(3)?;
         for history in histories {
-            side.processes += 1;
+            side.processes += usize::from(history.is_first && !history.was_killed);
             side.reads += history.reads;
             side.compactions += history.compactions;
             for (kind, count) in &history.failures {
@@ -110,6 +113,7 @@ impl Report {
     pub(crate) fn print(&self, violations: &Violations, json: bool) -> Result<()> {
         let mut out = io::stdout().lock();
         self.print_sides(&mut out)?;
+        self.print_metrics(&mut out)?;
         let Checked { acknowledged, transfers, git_transfers, states, owned_refs, log_entries, .. } = &self.checked;
         writeln!(
             out,
@@ -125,6 +129,7 @@ impl Report {
         if !self.clock_is_even {
             writeln!(out, "           (not against real time: the clock was set meanwhile)")?;
         }
+        self.print_chaos(&mut out)?;
         if self.git_version.is_some() {
             let verify = if self.checked.refs_verify { ", refs verify" } else { "" };
             writeln!(out, "with git   fsck{verify}, {git_refs} references and {git_log_entries} log entries compared")?;
@@ -142,6 +147,34 @@ impl Report {
             writeln!(out)?;
         }
         out.flush()?;
+        Ok(())
+    }
+
+    fn print_metrics(&self, out: &mut impl Write) -> Result<()> {
+        let Metrics { groups, largest_group, lock_waits, gaps, retries, failed_compactions, .. } = self.metrics;
+        let (group, wait) = (self.metrics.mean_group(), self.metrics.mean_wait_ms());
+        writeln!(
+            out,
+            "stacks     {groups} tables, {group:.2} transactions each, at most {largest_group}; {lock_waits} waits of {wait:.2} ms; {gaps} gaps left;"
+        )?;
+        writeln!(out, "           {retries} decisions made again, {failed_compactions} compactions failed")?;
+        Ok(())
+    }
+
+    fn print_chaos(&self, out: &mut impl Write) -> Result<()> {
+        let Some(Stalls { kills, stops, not_counted, p50_ms, max_ms, beyond_50_ms }) = self.checked.stalls else {
+            return Ok(());
+        };
+        let Checked { in_flight, in_flight_there, .. } = self.checked;
+        writeln!(
+            out,
+            "chaos      {kills} kills, {stops} stops; {in_flight} transactions in flight, {in_flight_there} of them are there;"
+        )?;
+        writeln!(
+            out,
+            "           longest time without a commit after a kill: median {p50_ms:.1} ms, most {max_ms:.1} ms; {beyond_50_ms} beyond 50 ms"
+        )?;
+        writeln!(out, "           ({not_counted} kills not counted: somebody was stopped, or the run was over)")?;
         Ok(())
     }
 

@@ -3,36 +3,25 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::args::{RunArgs, Usage};
+use crate::chaos::Chaos;
 use crate::checker::{self, Evidence};
+use crate::crew::Crew;
 use crate::git;
 use crate::history::History;
+use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::report::{Report, Side};
-use crate::roles::RoleKind;
 use crate::violations::Violations;
 
-/// How long a process may take to finish its last step.
-const GRACE: Duration = Duration::from_secs(30);
-/// How often the parent looks.
-const LOOK: Duration = Duration::from_millis(100);
 /// More than this between two clocks, and the clock of the day was set.
 const UNEVEN: Duration = Duration::from_millis(2);
-
-/// A process of the run.
-struct Process {
-    name: String,
-    role: RoleKind,
-    child: Child,
-}
 
 /// Where the run takes place, and whether it is removed afterwards.
 enum Place {
@@ -67,22 +56,26 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let with_git = git_version.is_some();
     let drivers = if with_git { args.git } else { 0 };
     let repository = Repository::create(root, &args.shared, with_git)?;
-    let title = format!("{} processes of ours, {drivers} of git's", args.processes);
+    let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
+    let chaos = if args.chaos { ", chaos" } else { "" };
+    let title = format!("{} processes of ours{threads}, {drivers} of git's{chaos}", args.processes);
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());
-    let mut processes = start(args, seed, drivers, &repository)?;
-    let paths = processes.iter().map(|process| repository.layout.history(&process.name)).collect();
-    let mut progress = Progress::new(args.seconds, paths);
-    wait(&mut processes, args.seconds, &mut progress, violations)?;
+    let mut crew = Crew::start(args, seed, drivers, &repository.layout)?;
+    let mut chaos = args.chaos.then(|| Chaos::new(seed, args.break_healing));
+    let mut progress = Progress::new(args.seconds);
+    crew.wait(chaos.as_mut(), &mut progress, violations)?;
     let clock_is_even = is_even(clocks);
     progress.checking();
+    if args.break_store {
+        forget_the_newest(&repository.layout.store())?;
+    }
 
-    let layout = &repository.layout;
-    let load = |process: &Process| History::load(&layout.history(&process.name), &process.name, process.role);
-    let histories = processes.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let histories = crew.histories()?;
+    let disturbances = chaos.map(Chaos::disturbances);
     let (histories, repository, shared) = (&histories, &repository, &args.shared);
-    let evidence = Evidence { histories, repository, shared, clock_is_even, with_git };
+    let evidence = Evidence { histories, repository, shared, clock_is_even, with_git, disturbances };
     let checked = checker::check(&evidence, violations);
     let side = |git: bool| Side::of(histories.iter().filter(|history| history.role.is_git() == git), args.seconds);
     Ok(Report {
@@ -93,6 +86,7 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
         git_version,
         ours: side(false)?,
         git: side(true)?,
+        metrics: metrics_of(histories),
         clock_is_even,
         checked,
         violations: violations.count(),
@@ -134,74 +128,20 @@ impl Place {
     }
 }
 
-fn start(args: &RunArgs, seed: u64, drivers: u32, repository: &Repository) -> Result<Vec<Process>> {
-    let ours = (0..args.processes).map(|number| (format!("ours-{number}"), RoleKind::ours(number)));
-    let git = (0..drivers).map(|number| (format!("git-{number}"), RoleKind::git(number)));
-    let mut seeds = fastrand::Rng::with_seed(seed);
-    let mut processes = Vec::new();
-    for (name, role) in ours.chain(git) {
-        match spawn(args, seeds.u64(..), &name, role, repository) {
-            Ok(child) => processes.push(Process { name, role, child }),
-            Err(error) => {
-                end_all(&mut processes);
-                return Err(error);
-            }
-        }
-    }
-    Ok(processes)
+/// A control: takes the newest table out of the list, and with it what was acknowledged last.
+fn forget_the_newest(store: &Path) -> Result<()> {
+    let list = store.join("tables.list");
+    let names = fs::read_to_string(&list).context("cannot read the list")?;
+    let kept: String =
+        names.lines().rev().skip(1).collect::<Vec<_>>().into_iter().rev().map(|name| format!("{name}\n")).collect();
+    fs::write(&list, kept).context("cannot write the list")
 }
 
-fn spawn(args: &RunArgs, seed: u64, name: &str, role: RoleKind, repository: &Repository) -> Result<Child> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let role = clap::ValueEnum::to_possible_value(&role).context("a role without a name")?;
-    Command::new(program)
-        .arg("worker")
-        .args(["--role", role.get_name(), "--name", name])
-        .arg("--root")
-        .arg(&repository.layout.root)
-        .args(["--seed", &seed.to_string(), "--millis", &(args.seconds * 1000).to_string()])
-        .args(args.shared.to_args())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .context("cannot start a process")
-}
-
-/// Waits for all processes. One that does not end is ended, and that is a violation.
-fn wait(processes: &mut [Process], seconds: u64, progress: &mut Progress, violations: &mut Violations) -> Result<()> {
-    let begin = Instant::now();
-    let limit = Duration::from_secs(seconds) + GRACE;
-    loop {
-        let mut running = false;
-        for process in processes.iter_mut() {
-            running |= process.child.try_wait().context("cannot wait for a process")?.is_none();
-        }
-        progress.update(begin.elapsed());
-        if !running {
-            break;
-        }
-        if begin.elapsed() > limit {
-            violations.add("a process did not end in time");
-            end_all(processes);
-        }
-        thread::sleep(LOOK);
-    }
-    for process in processes.iter_mut() {
-        let status = process.child.wait().context("cannot wait for a process")?;
-        // With 1 it says that its history has violations; they are counted there.
-        if !matches!(status.code(), Some(0 | 1)) {
-            violations.add(format!("{} ended with {status}", process.name));
-        }
-    }
-    Ok(())
-}
-
-fn end_all(processes: &mut [Process]) {
-    for process in processes {
-        // One that has ended already is as well.
-        let _ = process.child.kill();
-        let _ = process.child.wait();
-    }
+/// Of all stacks of ours; of one that was killed, what it had told.
+fn metrics_of(histories: &[History]) -> Metrics {
+    let mut all = Metrics::default();
+    histories.iter().filter_map(|history| history.metrics.as_ref()).for_each(|metrics| all.add(metrics));
+    all
 }
 
 /// Whether the clock of the day went on like the one that nobody sets.

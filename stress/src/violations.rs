@@ -21,10 +21,10 @@ impl Violations {
         }
     }
 
-    /// Adds what one process saw, and tells the first few.
+    /// Adds what one process saw, and tells the first few. Half of the room is for what the checks find afterwards.
     pub(crate) fn add_all(&mut self, who: &str, saw: &[String]) {
         for (number, what) in saw.iter().enumerate() {
-            if number < OF_ONE {
+            if number < OF_ONE && self.shown.len() < SHOWN / 2 {
                 self.add(format!("{who} saw: {what}"));
             } else {
                 self.count += 1;

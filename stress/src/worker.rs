@@ -1,12 +1,15 @@
 //! One process of a run: what all roles have in common.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use reftable::{Commit, ErrorKind, Expect, LogEntry, ObjectId, Snapshot, Stack, Target, Transaction};
 
 use crate::args::WorkerArgs;
 use crate::history::{Change, Draft, Record, Saw, Writer, now};
+use crate::metrics::Metrics;
+use crate::names;
 use crate::object::Mint;
 use crate::repo::{Layout, ident, parse};
 use crate::roles;
@@ -18,13 +21,13 @@ const TALLY: Duration = Duration::from_millis(200);
 /// After so many violations a process gives up.
 const ENOUGH: u64 = 100;
 
-/// A process at work.
+/// A process at work, or one of its threads.
 pub(crate) struct Worker {
     /// Its settings.
     pub(crate) args: WorkerArgs,
     /// Where things are.
     pub(crate) layout: Layout,
-    /// Its own handle on the store.
+    /// The handle on the store that all threads of the process share.
     pub(crate) stack: Stack,
     /// Decides everything it chooses.
     pub(crate) rng: fastrand::Rng,
@@ -32,6 +35,7 @@ pub(crate) struct Worker {
     pub(crate) mint: Mint,
     /// Compactions it did itself.
     pub(crate) compactions: u64,
+    is_first: bool,
     history: Writer,
     next: u64,
     seen: u64,
@@ -58,35 +62,46 @@ pub(crate) enum Ended {
 
 /// The `worker` command. `false` when it saw a violation.
 pub(crate) fn main(args: &WorkerArgs) -> Result<bool> {
-    let mut worker = Worker::new(args)?;
-    let mut role = roles::create(args.role);
-    while Instant::now() < worker.end && worker.violations < ENOUGH {
-        if let Err(error) = role.step(&mut worker) {
-            worker.violation(format!("{error:#}"))?;
+    let layout = Layout { root: args.root.clone() };
+    let stack = Stack::open(layout.store(), args.shared.options()).context("cannot open the store")?;
+    let mut first = Worker::new(args, 0, &stack)?;
+    let others = 1..args.shared.threads_of(args.role);
+    let others = others.map(|number| Worker::new(args, number, &stack)).collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let start = |mut worker: Worker| {
+            scope.spawn(move || {
+                worker.work()?;
+                worker.finish()
+            })
+        };
+        let others: Vec<_> = others.into_iter().map(start).collect();
+        first.work()?;
+        let mut is_clean = true;
+        for other in others {
+            is_clean &= other.join().map_err(|_| anyhow!("a thread has panicked"))??;
         }
-        worker.tally(false)?;
-    }
-    worker.tally(true)?;
-    if let Some(last) = worker.last_saw.take() {
-        worker.history.record(&Record::Saw(last))?;
-    }
-    worker.history.record(&Record::Done)?;
-    Ok(worker.violations == 0)
+        // Last, so that the numbers of the shared stack are complete.
+        Ok(first.finish()? && is_clean)
+    })
 }
 
 impl Worker {
-    fn new(args: &WorkerArgs) -> Result<Worker> {
+    /// The thread `number` of a process.
+    fn new(process: &WorkerArgs, number: u32, stack: &Stack) -> Result<Worker> {
+        let name = names::thread(&process.name, number);
+        let args = WorkerArgs { name, seed: process.seed.wrapping_add(number.into()), ..process.clone() };
         let layout = Layout { root: args.root.clone() };
         let mut history = Writer::create(&layout.history(&args.name))?;
         history.record(&Record::Start { process: args.name.clone(), role: args.role, seed: args.seed })?;
-        let stack = Stack::open(layout.store(), args.shared.options()).context("cannot open the store")?;
         let begin = Instant::now();
         Ok(Worker {
+            is_first: number == 0,
             rng: fastrand::Rng::with_seed(args.seed),
             mint: Mint::new(args.shared.hash(), &args.name),
-            args: args.clone(),
+            end: begin + Duration::from_millis(args.millis),
+            args,
             layout,
-            stack,
+            stack: stack.clone(),
             compactions: 0,
             history,
             next: 0,
@@ -95,9 +110,30 @@ impl Worker {
             read_began: 0,
             last_saw: None,
             violations: 0,
-            end: begin + Duration::from_millis(args.millis),
             tally_due: begin + TALLY,
         })
+    }
+
+    /// Does its role's steps until the time is over.
+    fn work(&mut self) -> Result<()> {
+        let mut role = roles::create(self.args.role);
+        while Instant::now() < self.end && self.violations < ENOUGH {
+            if let Err(error) = role.step(self) {
+                self.violation(format!("{error:#}"))?;
+            }
+            self.tally(false)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the end of its history. `false` when it saw a violation.
+    fn finish(&mut self) -> Result<bool> {
+        self.tally(true)?;
+        if let Some(last) = self.last_saw.take() {
+            self.history.record(&Record::Saw(last))?;
+        }
+        self.history.record(&Record::Done)?;
+        Ok(self.violations == 0)
     }
 
     /// Notes something that must never happen.
@@ -164,6 +200,9 @@ impl Worker {
             return Ok(());
         }
         self.tally_due = Instant::now() + TALLY;
+        if self.is_first && !self.args.role.is_git() {
+            self.history.record(&Record::Metrics(Metrics::of(&self.stack)))?;
+        }
         self.history.record(&Record::Tally { reads: self.reads, compactions: self.compactions })
     }
 
@@ -225,6 +264,12 @@ impl Worker {
     /// The transaction that makes these changes.
     fn fill(&self, draft: &Draft, changes: &[Change]) -> Transaction {
         let mut tx = self.stack.transaction();
+        self.fill_in(&mut tx, draft, changes);
+        tx
+    }
+
+    /// Adds these changes to a transaction.
+    pub(crate) fn fill_in(&self, tx: &mut Transaction, draft: &Draft, changes: &[Change]) {
         let null = ObjectId::null(self.args.shared.hash());
         // Ids come from ourselves, so they all parse; one that does not shows as a null id in the store.
         let id = |hex: &str| parse(hex).unwrap_or(null);
@@ -251,7 +296,6 @@ impl Worker {
         if draft.logged {
             tx.reflog(who, &draft.message);
         }
-        tx
     }
 
     /// A compaction after the commit may meet another one; anything else that goes wrong with it is worth knowing.
@@ -267,7 +311,8 @@ impl Worker {
         }
     }
 
-    fn refused(&mut self, n: u64, error: &reftable::Error, owned: bool) -> Result<Ended> {
+    /// Notes why a commit through the library did not succeed.
+    pub(crate) fn refused(&mut self, n: u64, error: &reftable::Error, owned: bool) -> Result<Ended> {
         let kind = error.kind();
         if kind == ErrorKind::Indeterminate {
             self.unknown(n, format!("{kind:?}"))?;

@@ -1,4 +1,4 @@
-//! Runs the program as people do, for two seconds, with few processes.
+//! Runs the program as people do, for some seconds, with few processes.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
@@ -13,12 +13,23 @@ fn text(output: &Output) -> String {
 }
 
 /// The control runs find violations, so they keep their repository: in a directory that goes away with the test.
-fn broken(flag: &str) -> (Output, tempfile::TempDir) {
+fn broken(flags: &[&str]) -> (Output, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");
-    let root = root.to_str().unwrap();
-    let args = ["--seconds=2", "--processes=3", "--git=0", "--seed=3", "--durability=off", "--dir", root, flag];
+    let mut args = vec!["--git=0", "--seed=3", "--durability=off", "--dir", root.to_str().unwrap()];
+    args.extend(flags);
     (stress(&args), dir)
+}
+
+/// Exits with 1 and says `what`.
+fn is_found_out(flags: &[&str], what: &str) {
+    let (output, _dir) = broken(flags);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains(what), "{}", text(&output));
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_str(text(output).lines().last().unwrap()).unwrap()
 }
 
 #[test]
@@ -28,8 +39,7 @@ fn a_run_is_clean_and_says_so_in_json() {
         args.extend(hash);
         let output = stress(&args);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-        let shown = text(&output);
-        let last: serde_json::Value = serde_json::from_str(shown.lines().last().unwrap()).unwrap();
+        let (shown, last) = (text(&output), json(&output));
         assert_eq!(last["violations"], 0);
         assert!(last["ours"]["commits"].as_u64().unwrap() > 0, "{shown}");
         assert!(last["ours"]["reads"].as_u64().unwrap() > 0, "{shown}");
@@ -52,17 +62,53 @@ fn without_git_on_the_machine_it_says_so_and_runs() {
 }
 
 #[test]
+fn threads_share_a_stack_and_its_tables() {
+    let output = stress(&["--seconds=2", "--processes=4", "--git=1", "--threads=4", "--seed=4", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let metrics = &json(&output)["metrics"];
+    assert!(metrics["commits"].as_u64().unwrap() > metrics["groups"].as_u64().unwrap(), "{metrics}");
+    assert!(metrics["largest_group"].as_u64().unwrap() > 1, "{metrics}");
+}
+
+#[test]
+fn chaos_loses_nothing_and_says_how_long_others_waited() {
+    let output = stress(&["--seconds=3", "--processes=4", "--git=1", "--threads=2", "--seed=5", "--chaos", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let checked = &json(&output)["checked"];
+    assert!(checked["stalls"]["kills"].as_u64().unwrap() > 10, "{checked}");
+    assert!(checked["stalls"]["stops"].as_u64().unwrap() > 0, "{checked}");
+    assert!(checked["stalls"]["p50_ms"].as_f64().unwrap() > 0.0, "{checked}");
+    assert!(checked["in_flight"].as_u64().unwrap() > 0, "{checked}");
+}
+
+#[test]
 fn transfers_in_two_commits_are_found_out() {
-    let (output, _dir) = broken("--break-atomicity");
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("broken sum"), "{}", text(&output));
+    is_found_out(&["--seconds=2", "--processes=3", "--break-atomicity"], "broken sum");
 }
 
 #[test]
 fn acknowledged_commits_that_are_missing_are_found_out() {
-    let (output, _dir) = broken("--break-acks");
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("lost: "), "{}", text(&output));
+    is_found_out(&["--seconds=2", "--processes=3", "--break-acks"], "lost: ");
+}
+
+#[test]
+fn a_thread_whose_acknowledged_commits_are_missing_is_found_out() {
+    is_found_out(&["--seconds=2", "--processes=3", "--threads=4", "--break-acks"], "lost: ours-0-t");
+}
+
+#[test]
+fn a_table_that_is_lost_after_kills_is_found_out() {
+    is_found_out(&["--seconds=2", "--processes=3", "--chaos", "--break-store"], "lost: ");
+}
+
+#[test]
+fn what_a_kill_leaves_in_part_is_found_out() {
+    is_found_out(&["--seconds=4", "--processes=4", "--threads=4", "--chaos", "--break-atomicity"], "in part: ");
+}
+
+#[test]
+fn a_lock_that_outlives_its_dead_owner_is_found_out() {
+    is_found_out(&["--seconds=4", "--processes=3", "--chaos", "--break-healing"], "nobody could commit for ");
 }
 
 #[test]

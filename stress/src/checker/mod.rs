@@ -2,8 +2,11 @@
 
 mod accounts;
 mod git;
+mod healing;
+mod in_flight;
 mod indexes;
 mod owned;
+mod stalls;
 mod state;
 
 use std::fs;
@@ -18,6 +21,8 @@ use crate::repo::Repository;
 use crate::violations::Violations;
 use state::State;
 
+pub(crate) use stalls::{Disturbances, Stalls};
+
 /// Everything there is to judge by.
 pub(crate) struct Evidence<'a> {
     /// What every process wrote down.
@@ -30,6 +35,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) clock_is_even: bool,
     /// Whether git is asked, too.
     pub(crate) with_git: bool,
+    /// What was done to the processes, if anything was.
+    pub(crate) disturbances: Option<Disturbances>,
 }
 
 /// How much was looked at. A check that looked at nothing says nothing.
@@ -57,6 +64,12 @@ pub(crate) struct Checked {
     pub(crate) git_refs: u64,
     /// Log entries that git and we listed alike.
     pub(crate) git_log_entries: u64,
+    /// Transactions that were in flight when their process was killed.
+    pub(crate) in_flight: u64,
+    /// Of these, those that are there.
+    pub(crate) in_flight_there: u64,
+    /// How long the others had to wait after each kill.
+    pub(crate) stalls: Option<Stalls>,
     /// Tables that `verify` walked.
     pub(crate) tables: u64,
 }
@@ -69,7 +82,7 @@ pub(crate) fn check(evidence: &Evidence<'_>, violations: &mut Violations) -> Che
     let mut checked = Checked::default();
     for history in evidence.histories {
         violations.add_all(&history.process, &history.violations);
-        if !history.done {
+        if !history.done && !history.was_killed {
             violations.add(format!("{} did not come to its end", history.process));
         }
         checked.acknowledged += history.acked().count() as u64;
@@ -81,11 +94,16 @@ pub(crate) fn check(evidence: &Evidence<'_>, violations: &mut Violations) -> Che
 }
 
 fn check_store(evidence: &Evidence<'_>, violations: &mut Violations, checked: &mut Checked) -> Result<()> {
+    let open = || Stack::open(evidence.repository.layout.store(), evidence.shared.options());
+    if let Some(disturbances) = &evidence.disturbances {
+        checked.stalls = Some(stalls::check(evidence, disturbances, violations));
+        healing::check(open()?, violations)?;
+    }
     litter(evidence, violations)?;
-    let stack = Stack::open(evidence.repository.layout.store(), evidence.shared.options());
-    let stack = stack.context("cannot open the store after the run")?;
+    let stack = open().context("cannot open the store after the run")?;
     verify(&stack, violations, checked)?;
     let state = State::read(&stack.snapshot()?)?;
+    in_flight::check(evidence, &state, violations, checked);
     let transfers = accounts::check(evidence, &state, violations, checked);
     owned::check(evidence, &state, violations, checked);
     indexes::check(evidence, &transfers, violations, checked);

@@ -60,6 +60,11 @@ impl RoleKind {
         if number & 1 == 0 { RoleKind::GitSession } else { RoleKind::GitOnce }
     }
 
+    /// Whether it commits through the library, so that threads of it share tables.
+    pub(crate) fn commits_as_ours(self) -> bool {
+        matches!(self, RoleKind::Transfer | RoleKind::Single | RoleKind::Churn)
+    }
+
     /// Whether real git commits in this role.
     pub(crate) fn is_git(self) -> bool {
         matches!(self, RoleKind::GitSession | RoleKind::GitOnce)
