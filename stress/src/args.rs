@@ -22,12 +22,17 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// What only this program calls itself with.
+/// What else it can do, and what only this program calls itself with.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// One of the processes of a run.
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// Whether git fares worse beside us than beside as many of its own kind; exits with 1 if so
+    Neighbours(NeighboursArgs),
+    /// One of our loops beside git.
+    #[command(hide = true)]
+    Neighbour(NeighbourArgs),
 }
 
 /// The settings of a run.
@@ -152,6 +157,49 @@ impl Shared {
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, flag)| (*flag).to_owned());
         [durability.to_owned(), format!("--threads={}", self.threads)].into_iter().chain(set).collect()
     }
+}
+
+/// The settings of `neighbours`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NeighboursArgs {
+    /// Seconds that each of the three crowds of a round works
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// Rounds; each lets loose all three crowds in turn
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Whether those who are judged leave gaps for git; without them the program can be seen to exit with 1
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub(crate) courtesy: Switch,
+    /// Print a last line of JSON with all numbers
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// On
+    On,
+    /// Off
+    Off,
+}
+
+/// The settings of one loop of ours beside git.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NeighbourArgs {
+    /// Its name in references.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The store.
+    #[arg(long)]
+    pub(crate) store: PathBuf,
+    /// How long it works.
+    #[arg(long)]
+    pub(crate) millis: u64,
+    /// Whether it leaves gaps for git.
+    #[arg(long)]
+    pub(crate) courtesy: bool,
 }
 
 /// An argument that is well-formed and still makes no sense.

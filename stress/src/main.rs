@@ -11,6 +11,7 @@ mod git;
 mod history;
 mod metrics;
 mod names;
+mod neighbours;
 mod object;
 mod pack;
 mod progress;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let result = match &args.command {
         Some(args::Command::Worker(worker)) => worker::main(worker),
+        Some(args::Command::Neighbours(neighbours)) => neighbours::main(neighbours),
+        Some(args::Command::Neighbour(neighbour)) => neighbours::ours::main(neighbour),
         None => run::main(&args.run),
     };
     ExitCode::from(match result {
