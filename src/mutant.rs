@@ -30,6 +30,8 @@ pub enum Mutant {
     IgnoreEarlierMembers,
     /// The members of a group are told of their success before the last sync.
     AcknowledgeBeforeSync,
+    /// A compaction under the list lock merges tables that others have locked.
+    IgnoreTableLocks,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -50,7 +52,7 @@ pub enum Mutant {
 
 /// Every mistake of the protocol: what processes do to the directory. Crashes and models of processes show them.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 12] = [
+pub const ALL: [Mutant; 13] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -63,6 +65,7 @@ pub const ALL: [Mutant; 12] = [
     Mutant::ShrinkKeepsRule,
     Mutant::IgnoreEarlierMembers,
     Mutant::AcknowledgeBeforeSync,
+    Mutant::IgnoreTableLocks,
 ];
 
 /// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only

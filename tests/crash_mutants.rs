@@ -17,13 +17,21 @@ mod sim_dir;
 use reftable::mutant::{self, Mutant};
 use sim_dir::engine::{Effort, Engine, Violation};
 use sim_dir::run::mutants;
-use sim_dir::scenarios::OURS;
+use sim_dir::scenarios::{OURS, Scenario};
 
 /// The first violation of each scenario and model, until one was found or, for nobody's mistake, to the end.
 fn hunt(mutant: Option<Mutant>, most_states: usize) -> Option<(&'static str, Violation)> {
+    hunt_in(OURS.iter(), mutant, most_states)
+}
+
+fn hunt_in<'a>(
+    scenarios: impl Iterator<Item = &'a Scenario>,
+    mutant: Option<Mutant>,
+    most_states: usize,
+) -> Option<(&'a str, Violation)> {
     let effort = Effort { most_states, beyond: 0, most_violations: 1, ..Effort::from_environment() };
     mutants::plan(mutant);
-    for scenario in OURS {
+    for scenario in scenarios {
         for model in scenario.crashes {
             let mut engine = Engine::new(scenario.name, *model, effort);
             (scenario.record)(&mut |recording| engine.explore(&recording));
@@ -51,6 +59,20 @@ fn every_mistake_is_caught() {
     }
     mutants::plan(None);
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// Other scenarios come first above, and need not know of groups.
+#[test]
+fn the_mistakes_of_a_leader_are_caught_in_groups() {
+    for mutant in [Mutant::IgnoreEarlierMembers, Mutant::AcknowledgeBeforeSync] {
+        let groups = OURS.iter().filter(|scenario| scenario.name == "group of three");
+        let (_, found) = hunt_in(groups, Some(mutant), 3000).unwrap_or_else(|| panic!("{mutant:?} is not caught"));
+        println!("{mutant:?}, {:?}, claim {}: {}", found.model, found.claim, found.message);
+        if std::env::var_os("REFTABLE_CRASH_STORIES").is_some() {
+            println!("{}", found.story);
+        }
+    }
+    mutants::plan(None);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use sim_dir::persist::Model;
 use sim_dir::scenarios::{OURS, Scenario};
 
 /// What one run of the tests must have seen at least.
-const LEAST: usize = 200_000;
+const LEAST: usize = 250_000;
 
 fn explore(scenario: &Scenario, model: Model, effort: Effort) -> Tally {
     let mut engine = Engine::new(scenario.name, model, effort);

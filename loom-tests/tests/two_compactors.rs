@@ -3,7 +3,7 @@
 #![cfg(loom)]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use loom_tests::{Flaw, explore, id, process, read, set, stack, start_with};
+use loom_tests::{Flaw, explore, id, locks, open, options, process, read, set, stack, start_with};
 use reftable::{AutoCompact, Compact, Compaction, ErrorKind, Expect, Result};
 
 const NAMES: [&str; 4] = ["refs/heads/a", "refs/heads/b", "refs/heads/x", "refs/heads/y"];
@@ -14,14 +14,18 @@ fn did(outcome: Result<Option<Compaction>>) -> bool {
         Ok(done) => done.is_some(),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+            assert!(!error.to_string().contains("in spite of their locks"), "{error}");
             false
         }
     }
 }
 
-fn all(flaw: Flaw) {
+/// The second one may do it under the list lock.
+fn all(flaw: Flaw, at_once: bool) {
     let dir = start_with(&[&NAMES[..1], &NAMES[1..2], &NAMES[2..3]], flaw);
-    let (one, other) = (stack(&dir, 1, AutoCompact::Off), stack(&dir, 2, AutoCompact::Off));
+    let one = stack(&dir, 1, AutoCompact::Off);
+    let small = if at_once { u64::MAX } else { 0 };
+    let other = open(&dir.for_process(2), locks(true), options(AutoCompact::Off).compact_at_once(small));
     let compactor = process(move || {
         let done = did(one.compact(Compact::all()));
         assert_eq!(read(&one, &NAMES), [1, 1, 1, 0], "nothing changes");
@@ -57,7 +61,12 @@ fn above_each_other(flaw: Flaw) {
 
 #[test]
 fn one_compacts() {
-    explore("two compactors", 3, || all(Flaw::None));
+    explore("two compactors", 3, || all(Flaw::None, false));
+}
+
+#[test]
+fn one_compacts_at_once() {
+    explore("two compactors, one at once", 3, || all(Flaw::None, true));
 }
 
 #[test]
@@ -66,15 +75,16 @@ fn they_compact_above_each_other() {
 }
 
 #[test]
-#[should_panic(expected = "entity not found")]
+#[should_panic(expected = "which another one holds")]
 fn control_kernel_locks_for_all_are_caught() {
-    explore("control: kernel locks for all", 3, || all(Flaw::LocksForAll));
+    explore("control: kernel locks for all", 3, || all(Flaw::LocksForAll, false));
 }
 
 #[cfg(reftable_mutants)]
 #[test]
 fn mutants_are_caught() {
     use reftable::mutant::Mutant;
-    loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || all(Flaw::None)));
+    loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || all(Flaw::None, false)));
+    loom_tests::catches(Mutant::IgnoreTableLocks, || explore("mutant", 3, || all(Flaw::None, true)));
     loom_tests::catches(Mutant::ShrinkKeepsRule, || explore("mutant", 2, || above_each_other(Flaw::None)));
 }

@@ -6,6 +6,7 @@
 //! * [`check`]: reopens such a tree and checks the claims.
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
+//! * [`groups`], [`at_once`]: transactions that share a table, tables that are merged under the lock.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
 
@@ -19,6 +20,8 @@
     reason = "a test fails by panicking, and prints what it counted"
 )]
 
+#[path = "sim/at_once.rs"]
+mod at_once;
 #[path = "sim/check.rs"]
 pub(crate) mod check;
 #[path = "sim/dir.rs"]
@@ -27,6 +30,8 @@ pub(crate) mod dir;
 pub(crate) mod engine;
 #[path = "sim/git.rs"]
 pub(crate) mod git;
+#[path = "sim/groups.rs"]
+mod groups;
 #[path = "sim/links.rs"]
 mod links;
 #[path = "sim/mend.rs"]

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use reftable::{Compact, Durability, Error, ErrorKind, Expiry, Options, Snapshot, Stack};
+use reftable::{
+    Commit, Compact, Compaction, Durability, Error, ErrorKind, Expiry, Options, Snapshot, Stack, Transaction,
+};
 
 use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;
@@ -36,6 +38,8 @@ pub(crate) struct Recording {
 #[derive(Debug, Clone)]
 pub(crate) enum Deed {
     Commit(Vec<Change>),
+    /// Several transactions at once. At least one of them fits.
+    Group(Vec<Vec<Change>>),
     Compact(Expiry),
 }
 
@@ -44,6 +48,7 @@ impl Deed {
         let mut model = model.clone();
         match self {
             Deed::Commit(changes) => drop(model.commit(changes, Some(&reflog())).ok()?),
+            Deed::Group(group) => group.iter().for_each(|changes| drop(model.commit(changes, Some(&reflog())))),
             Deed::Compact(expiry) => model.expire(expiry.before_time, expiry.before_update_index),
         }
         Some(model)
@@ -163,14 +168,14 @@ impl Run {
         Actor { run: self.clone(), pid, dir, stack, is_durable: durability == Durability::Full, may_be_locked: false }
     }
 
-    /// Runs a deed of a process, and judges its outcome.
+    /// Runs a deed of a process, and judges its outcome. Returns the state it led to besides.
     pub(crate) fn perform<T>(
         &self,
         pid: Pid,
         deed: &Deed,
         (is_durable, may_be_locked): (bool, bool),
         work: impl FnOnce() -> Result<T, Error>,
-    ) -> Option<T> {
+    ) -> Option<(T, Option<usize>)> {
         self.record().under_way.insert(pid, (deed.clone(), None));
         let result = work();
         let (_, state) = self.record().under_way.remove(&pid).unwrap();
@@ -181,14 +186,14 @@ impl Run {
         match result {
             Ok(value) => {
                 let state = match deed {
-                    Deed::Commit(_) => state,
+                    Deed::Commit(_) | Deed::Group(_) => state,
                     Deed::Compact(_) => state.or(Some(published)),
                 };
                 if state.is_none() {
                     self.report(broken('A', "a commit returned Ok, and readers do not see it"));
                 }
                 self.world.acknowledge(pid, name_of(deed), state.filter(|_| is_durable));
-                Some(value)
+                Some((value, state))
             }
             Err(error) => {
                 self.judge(deed, &error, state.is_some(), may_be_locked);
@@ -203,7 +208,8 @@ impl Run {
         }
         let is_refused = || deed.applied_to(&self.model()).is_none();
         let is_fine = match error.kind() {
-            ErrorKind::Locked => may_be_locked,
+            // A compaction may come second, but never lose what it has locked.
+            ErrorKind::Locked => may_be_locked && !error.to_string().contains("in spite of their locks"),
             ErrorKind::Conflict => is_refused(),
             _ => false,
         };
@@ -217,6 +223,7 @@ impl Run {
 fn name_of(deed: &Deed) -> &'static str {
     match deed {
         Deed::Commit(_) => "commit",
+        Deed::Group(_) => "commit together",
         Deed::Compact(_) => "compact",
     }
 }
@@ -240,8 +247,32 @@ impl Actor {
     }
 
     pub(crate) fn commit(&self, changes: Vec<Change>) {
+        let tx = self.transaction(&changes);
+        if let Some((done, _)) = self.perform(&Deed::Commit(changes), || tx.commit()) {
+            self.judge_compaction(done.compaction);
+        }
+    }
+
+    /// Several transactions at once, each of which gets what the model says.
+    pub(crate) fn commit_all(&self, group: Vec<Vec<Change>>) {
+        let transactions: Vec<_> = group.iter().map(|changes| self.transaction(changes)).collect();
+        let work = || unless_all_failed(self.stack.commit_all(transactions));
+        let done = self.perform(&Deed::Group(group.clone()), work);
+        let Some((results, Some(state))) = done else { return };
+        let mut model = self.run.record().history[state - 1].model.clone();
+        for (changes, result) in group.iter().zip(results) {
+            let expected = model.commit(changes, Some(&reflog())).ok();
+            let told = result.as_ref().ok().map(|commit| commit.update_index);
+            if told != expected {
+                self.run.report(broken('C', format!("a member was told {told:?} instead of {expected:?}")));
+            }
+            self.judge_compaction(result.ok().and_then(|commit| commit.compaction));
+        }
+    }
+
+    fn transaction(&self, changes: &[Change]) -> Transaction {
         let mut tx = self.stack.transaction();
-        for change in changes.clone() {
+        for change in changes.iter().cloned() {
             match change {
                 Change::Set(name, expect, target) => tx.set(name, expect, target),
                 Change::Delete(name, expect) => tx.delete(name, expect),
@@ -253,8 +284,11 @@ impl Actor {
         }
         let (ident, message) = reflog();
         tx.reflog(ident, message);
-        let done = self.perform(&Deed::Commit(changes), || tx.commit());
-        if let Some(Err(error)) = done.and_then(|done| done.compaction)
+        tx
+    }
+
+    fn judge_compaction(&self, compaction: Option<Result<Compaction, Error>>) {
+        if let Some(Err(error)) = compaction
             && !self.run.world.is_dead(self.pid)
         {
             self.run.report(broken('E', format!("the automatic compaction failed: {error}")));
@@ -263,13 +297,21 @@ impl Actor {
 
     pub(crate) fn compact(&self, expiry: Expiry) {
         let done = self.perform(&Deed::Compact(expiry), || self.stack.compact(Compact::All { expiry }));
-        if let Some(done) = done.flatten().filter(|done| !done.leftovers.is_empty()) {
+        if let Some(done) = done.and_then(|(done, _)| done).filter(|done| !done.leftovers.is_empty()) {
             self.run.report(broken('F', format!("left over: {:?}", done.leftovers)));
         }
     }
 
-    fn perform<T>(&self, deed: &Deed, work: impl FnOnce() -> Result<T, Error>) -> Option<T> {
+    fn perform<T>(&self, deed: &Deed, work: impl FnOnce() -> Result<T, Error>) -> Option<(T, Option<usize>)> {
         self.run.perform(self.pid, deed, (self.is_durable, self.may_be_locked), work)
+    }
+}
+
+/// A conflict is one member's; any other error is everybody's.
+fn unless_all_failed(results: Vec<Result<Commit, Error>>) -> Result<Vec<Result<Commit, Error>>, Error> {
+    match results.iter().position(|r| r.as_ref().is_err_and(|error| error.kind() != ErrorKind::Conflict)) {
+        Some(failed) => results.into_iter().nth(failed).unwrap().map(|_| Vec::new()),
+        None => Ok(results),
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the processes do. Each scenario makes recordings, of all its variations.
 
-use reftable::{Durability, Expect, Expiry};
+use reftable::{Durability, Expect, Expiry, Options};
 
+use super::at_once;
 use super::check;
 use super::git::{Fsync, Git};
+use super::groups;
 use super::links;
 use super::mend;
 use super::persist::Model as Crashes;
@@ -31,6 +33,10 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "commit and compact", crashes: ALL_CRASHES, record: commit_and_compact },
     Scenario { name: "compact all", crashes: ALL_CRASHES, record: compact_all },
     Scenario { name: "expire", crashes: ALL_CRASHES, record: expire },
+    Scenario { name: "group of three", crashes: ALL_CRASHES, record: groups::group },
+    Scenario { name: "group beside a committer", crashes: ALL_CRASHES, record: groups::beside },
+    Scenario { name: "compact at once", crashes: ALL_CRASHES, record: at_once::alone },
+    Scenario { name: "compact at once beside others", crashes: ALL_CRASHES, record: at_once::beside },
     Scenario { name: "two committers in turn", crashes: ALL_CRASHES, record: two_in_turn },
     Scenario { name: "two committers at once", crashes: ALL_CRASHES, record: two_at_once },
     Scenario { name: "commits during compaction", crashes: ALL_CRASHES, record: commits_during_compaction },
@@ -84,9 +90,13 @@ fn first_commit(sink: Sink<'_>) {
 }
 
 fn commit_and_compact(sink: Sink<'_>) {
-    for tables in 1..=4 {
+    commits_that_compact(4, &check::options(), sink);
+}
+
+pub(super) fn commits_that_compact(most: u64, options: &Options, sink: Sink<'_>) {
+    for tables in 1..=most {
         let run = Run::start(&stairs(tables));
-        let actor = run.actor(1, Durability::Full, check::options());
+        let actor = run.actor(1, Durability::Full, options.clone());
         actor.commit(vec![delete("refs/heads/base-3")]);
         actor.commit(set("new", 3, 50));
         actor.commit(vec![delete("refs/heads/base-2"), delete("refs/heads/new-0")]);

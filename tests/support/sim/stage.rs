@@ -38,6 +38,11 @@ pub(super) fn plain() -> Options {
     check::options().auto_compact(AutoCompact::Off)
 }
 
+/// Compactions merge under the list lock; in the other scenarios they never do.
+pub(super) fn at_once() -> Options {
+    check::options().compact_at_once(1 << 20)
+}
+
 pub(super) fn empty() -> Base {
     (Tree::default(), Model::default())
 }
@@ -100,6 +105,23 @@ pub(super) fn interleave(
         drop(one);
         keep_if_dead(run, 1, sink)
     });
+}
+
+/// One table was locked by somebody who is dead.
+pub(super) fn with_dead_lock((tree, model): &Base, table: usize) -> Base {
+    let world = World::new(tree.clone(), 0);
+    let dir = world.process(60);
+    let dead = check::open(&dir, plain()).unwrap();
+    let lock = format!("{}.lock", world.tree().list()[table]);
+    let mut tx = dead.transaction();
+    tx.set("refs/heads/lost", Expect::Any, id(7));
+    let prepared = tx.prepare().unwrap();
+    let owner = world.tree().names.keys().find(|name| name.ends_with(".owner")).unwrap().to_string();
+    dir.link(&owner, &lock).unwrap();
+    drop(prepared);
+    world.kill_at(60, 0);
+    drop(dead);
+    (world.tree(), model.clone())
 }
 
 /// What the dead leave behind: an owner file with locks, tables that are not listed, temporary files.
