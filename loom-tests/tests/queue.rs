@@ -68,6 +68,9 @@ struct Ledger {
     violation: Option<&'static str>,
 }
 
+/// Three threads at a line.
+type Model = fn(&Arc<Seen>);
+
 #[derive(Clone)]
 struct Desk {
     line: Arc<Queue<u8, Done>>,
@@ -241,7 +244,7 @@ fn drops_a_turn(seen: &Arc<Seen>) {
     desk.check();
 }
 
-fn explored(name: &str, preemptions: usize, model: fn(&Arc<Seen>)) -> Arc<Seen> {
+fn explored(name: &str, preemptions: usize, model: Model) -> Arc<Seen> {
     let seen = Arc::new(Seen::default());
     let counted = Arc::clone(&seen);
     explore(name, preemptions, move || model(&counted));
@@ -269,7 +272,7 @@ fn a_turn_of_ones_own_may_be_dropped() {
 
 #[test]
 fn jobs_of_a_failed_leader_go_back() {
-    let models: [(&str, fn(&Arc<Seen>)); 2] = [
+    let models: [(&str, Model); 2] = [
         ("line, one fails before: group dropped first", panics_and_drops_the_group_first),
         ("line, one fails before: turn dropped first", panics_and_drops_the_turn_first),
     ];
@@ -304,7 +307,7 @@ fn who_waits_for_room_gets_it() {
 #[test]
 fn mutants_are_caught() {
     use reftable::mutant::{Mutant, QUEUE};
-    let caught: [(Mutant, fn(&Arc<Seen>)); 8] = [
+    let caught: [(Mutant, Model); 8] = [
         (Mutant::KeepTurn, hand_over),
         (Mutant::TurnForTwo, panics_and_drops_the_group_first),
         (Mutant::LeaveThoughTaken, gives_up),
