@@ -23,8 +23,9 @@ const MEMORY: Duration = Duration::from_secs(1);
 /// A gap is not shorter than this: git's polls are milliseconds apart.
 const SHORTEST_GAP: Duration = Duration::from_micros(500);
 
-/// A gap is not longer than this, however long somebody was between prepare and commit.
-const LONGEST_GAP: Duration = Duration::from_millis(10);
+/// A gap is not longer than this, however long somebody was between prepare and commit. git's polls are up to 25 ms apart
+/// towards the end of its time-out: a shorter limit starves it where syncs are slow.
+const LONGEST_GAP: Duration = Duration::from_millis(30);
 
 /// What there is to know about neighbours.
 #[derive(Debug, Default)]
@@ -62,14 +63,14 @@ impl Courtesy {
 }
 
 impl Shared {
-    /// Waits until the lock was free for a while, if there are neighbours; but not longer than half of the time-out,
+    /// Waits until the lock was free for a while, if there are neighbours; but not longer than four fifths of the time-out,
     /// which counts from `start`.
     pub(super) fn give_way(&self, start: Duration, timeout: Option<Duration>) -> Result<()> {
         if !self.options.courtesy {
             return Ok(());
         }
         let Some(gap) = self.courtesy.gap(self.dir.now()) else { return Ok(()) };
-        let patience = timeout.unwrap_or(MEMORY) / 2;
+        let patience = timeout.unwrap_or(MEMORY) * 4 / 5;
         self.counters.gaps.add(1);
         while self.dir.now().saturating_sub(start) < patience {
             let snapshot = self.snapshot()?;
