@@ -32,6 +32,8 @@ pub enum Mutant {
     AcknowledgeBeforeSync,
     /// A compaction under the list lock merges tables that others have locked.
     IgnoreTableLocks,
+    /// A reader gives up on a missing table at once.
+    NoSecondLook,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -52,7 +54,7 @@ pub enum Mutant {
 
 /// Every mistake of the protocol: what processes do to the directory. Crashes and models of processes show them.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 13] = [
+pub const ALL: [Mutant; 14] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -66,6 +68,7 @@ pub const ALL: [Mutant; 13] = [
     Mutant::IgnoreEarlierMembers,
     Mutant::AcknowledgeBeforeSync,
     Mutant::IgnoreTableLocks,
+    Mutant::NoSecondLook,
 ];
 
 /// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only

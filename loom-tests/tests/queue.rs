@@ -318,9 +318,12 @@ fn mutants_are_caught() {
         (Mutant::ForgetRoom, bounded),
     ];
     assert_eq!(caught.map(|(mutant, _)| mutant), QUEUE, "each mistake has its model");
-    for (mutant, model) in caught {
+    let also: [(Mutant, Model); 3] = [
+        (Mutant::KeepTurn, drops_a_turn),
+        (Mutant::GiveBackSilently, panics_beside_one_that_gives_up),
+        (Mutant::ForgetRoom, bounded_beside_one_that_gives_up),
+    ];
+    for (mutant, model) in caught.into_iter().chain(also) {
         loom_tests::catches(mutant, || drop(explored("mutant", 3, model)));
     }
-    // Who drops a turn of its own passes it on as well.
-    loom_tests::catches(Mutant::KeepTurn, || drop(explored("mutant", 3, drops_a_turn)));
 }

@@ -9,6 +9,7 @@ use super::Shared;
 use crate::dir::Stamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST};
+use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 
@@ -74,6 +75,9 @@ impl Shared {
             let left = deadline.saturating_sub(self.dir.now().saturating_sub(start));
             // Between the list and the table much time may have passed for a process that had to wait for its turn.
             if left.is_zero() && self.dir.stamp(LIST).ok() == list {
+                return Err(missing);
+            }
+            if mutant::is_on(Mutant::NoSecondLook) {
                 return Err(missing);
             }
             let jitter = Duration::from_nanos(self.dir.random() % 1_000_000).min(pause);
