@@ -133,5 +133,5 @@ fn errors_of_the_caller_and_empty_transactions_end_it() {
     assert!(matches!(odd, Err(Mine::Store(error)) if error.kind() == ErrorKind::Invalid));
     assert!(store.stack.transact(|_, _| Ok::<bool, Mine>(true)).unwrap());
     assert_eq!(store.stack.metrics().commits, 0);
-    assert!(store.list().is_empty());
+    assert!(store.stack.snapshot().unwrap().tables().is_empty());
 }
