@@ -2,12 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::record::{LogRecordView, RefRecordView};
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{self, Edit, ListLock, Stack};
+use crate::stack::{ListLock, Stack, Unlisted};
 use crate::table::{TableStats, TableWriter};
 use crate::transaction::Commit;
 
@@ -22,17 +21,8 @@ pub struct Addition {
     base: Snapshot,
     next: u64,
     /// Dropped, and so removed, before the lock is.
-    tables: Vec<Finished>,
+    tables: Vec<Unlisted>,
     lock: ListLock,
-}
-
-/// A table that is written.
-#[derive(Debug)]
-struct Finished {
-    file: Scratch,
-    contents: Bytes,
-    /// The name it is to have.
-    name: String,
 }
 
 /// A table of an [`Addition`] that is being written. Dropping it removes it.
@@ -96,7 +86,7 @@ impl Addition {
         let next = next.ok_or_else(|| Error::invalid("the update indexes of two tables overlap, or are used up"))?;
         let (out, stats) = writer.finish()?;
         let (file, contents) = out.finish()?;
-        self.tables.push(Finished { file, contents, name: self.stack.shared.table_name(min, max) });
+        self.tables.push(Unlisted { file, contents, name: self.stack.shared.table_name(min, max) });
         self.next = next;
         Ok(stats)
     }
@@ -111,19 +101,8 @@ impl Addition {
         if tables.is_empty() {
             return Ok(Commit { update_index: base.update_index(), compaction: None });
         }
-        let shared = &stack.shared;
-        if base.tables().is_empty() {
-            // There never is a table without a list, and never a list without need.
-            shared.create_list(&lock)?;
-        }
-        let in_place = |table: Finished| {
-            let file = table.file.renamed(&table.name)?;
-            Ok(stack::NewTable { file, contents: table.contents, is_synced: false })
-        };
-        let with = tables.into_iter().map(in_place).collect::<Result<Vec<_>>>()?;
-        let end = base.tables().len();
-        let after = shared.publish(lock, &base, Edit { replace: end..end, with })?;
-        shared.counters.published(1);
+        let after = stack.shared.append(lock, &base, tables)?;
+        stack.shared.counters.published(1);
         Ok(Commit { update_index: next - 1, compaction: stack.compact_after_commit(&after) })
     }
 }

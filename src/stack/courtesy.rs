@@ -9,6 +9,7 @@
 //! 3. The lock is free: note the list, sleep for the gap, and look again. If somebody has taken the lock or replaced the
 //!    list meanwhile, start over. If not, it was free for the whole gap to whoever polls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
@@ -16,6 +17,7 @@ use crate::error::Result;
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
+use crate::table::Table;
 
 /// For how long a foreign table makes us courteous.
 const MEMORY: Duration = Duration::from_secs(1);
@@ -91,15 +93,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes whether `snapshot`, which was just read, has tables of others that `known` does not have.
-    pub(super) fn notice_neighbours(&self, snapshot: &Snapshot, is_new: impl Fn(&str) -> bool, list_modified: u128) {
+    /// Notes whether others have written any of `tables`, the newest of a list that was just read and which nobody here
+    /// has seen before.
+    pub(super) fn notice_neighbours(&self, tables: &[Arc<Table>], list_modified: u128) {
         // Without an earlier state nobody knows what is new, but the list says when it was written.
         let is_recent = || {
             let now = self.dir.wall_clock();
             now.is_some_and(|now| now.saturating_sub(list_modified) < MEMORY.as_nanos())
         };
-        let foreign = snapshot.tables().iter().rev().take_while(|table| is_new(table.name()));
-        if foreign.filter(|table| !is_ours(table.name())).count() > 0 && is_recent() {
+        if tables.iter().any(|table| !is_ours(table.name())) && is_recent() {
             self.courtesy.saw_foreign(self.dir.now());
         }
     }

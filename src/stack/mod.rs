@@ -9,7 +9,7 @@ mod synced;
 
 pub use metrics::Metrics;
 pub use options::{AutoCompact, Durability, Options};
-pub(crate) use publish::{Edit, NewTable};
+pub(crate) use publish::{Edit, NewTable, Unlisted};
 
 use std::fmt;
 use std::path::Path;
@@ -85,17 +85,7 @@ impl Stack {
     /// As for [`Self::open`].
     pub fn open_in(dir: Arc<dyn Dir>, locker: Box<dyn Locker>, options: Options) -> Result<Stack> {
         options.check()?;
-        let shared = Shared {
-            dir,
-            locker: locker.into(),
-            options,
-            line: Queue::new(),
-            cache: Arc::default(),
-            synced: Synced::default(),
-            courtesy: Courtesy::default(),
-            counters: Counters::default(),
-        };
-        let stack = Self::of(shared)?;
+        let stack = Self::of(Shared::new(dir, locker.into(), options, Arc::default()))?;
         stack.snapshot()?;
         Ok(stack)
     }
@@ -111,17 +101,8 @@ impl Stack {
     pub fn with_options(&self, options: Options) -> Result<Stack> {
         options.check()?;
         let Shared { dir, locker, cache, .. } = &*self.shared;
-        let shared = Shared {
-            dir: Arc::clone(dir),
-            locker: Arc::clone(locker),
-            options: Options { hash: self.shared.options.hash, ..options },
-            line: Queue::new(),
-            cache: Arc::clone(cache),
-            synced: Synced::default(),
-            courtesy: Courtesy::default(),
-            counters: Counters::default(),
-        };
-        Self::of(shared)
+        let options = Options { hash: self.shared.options.hash, ..options };
+        Self::of(Shared::new(Arc::clone(dir), Arc::clone(locker), options, Arc::clone(cache)))
     }
 
     fn of(shared: Shared) -> Result<Stack> {
@@ -164,6 +145,19 @@ impl Stack {
 }
 
 impl Shared {
+    fn new(dir: Arc<dyn Dir>, locker: Arc<dyn Locker>, options: Options, cache: Arc<Mutex<Option<Cached>>>) -> Shared {
+        Shared {
+            dir,
+            locker,
+            options,
+            line: Queue::new(),
+            cache,
+            synced: Synced::default(),
+            courtesy: Courtesy::default(),
+            counters: Counters::default(),
+        }
+    }
+
     /// Takes the list lock and returns it with the state that it protects. Waits as [`Options::lock_timeout`] says.
     pub(crate) fn lock_list(&self) -> Result<(ListLock, Snapshot)> {
         self.lock_list_within(self.options.lock_timeout)

@@ -31,7 +31,33 @@ pub(crate) struct NewTable {
     pub(crate) is_synced: bool,
 }
 
+/// A table that is written, to be added to the top, and removed again if it is not.
+#[derive(Debug)]
+pub(crate) struct Unlisted {
+    /// Under its final name already, or under a temporary one.
+    pub(crate) file: Scratch,
+    pub(crate) contents: Bytes,
+    /// The name it is to have.
+    pub(crate) name: String,
+}
+
 impl Shared {
+    /// Adds tables to the top of `base`, oldest first. Releases the lock. Returns the state after; errors as for
+    /// [`Self::publish`].
+    pub(crate) fn append(&self, lock: ListLock, base: &Snapshot, tables: Vec<Unlisted>) -> Result<Snapshot> {
+        if base.tables().is_empty() {
+            // There never is a table without a list, and never a list without need.
+            self.create_list(&lock)?;
+        }
+        let in_place = |Unlisted { file, contents, name }| {
+            let file = if file.name() == name { file } else { file.renamed(&name)? };
+            Ok(NewTable { file, contents, is_synced: false })
+        };
+        let with = tables.into_iter().map(in_place).collect::<Result<Vec<_>>>()?;
+        let end = base.tables().len();
+        self.publish(lock, base, Edit { replace: end..end, with })
+    }
+
     /// A name for a table that nobody else will choose.
     pub(crate) fn table_name(&self, min: u64, max: u64) -> String {
         TableName::new(min, max, self.dir.random()).to_string()
@@ -164,7 +190,7 @@ impl Shared {
     ///
     /// A list that is there may have been made by somebody who died before the directory was synced. To see it is
     /// not enough: a loss of power could take it and leave the table. So the directory is synced in any case.
-    pub(crate) fn create_list(&self, lock: &ListLock) -> Result<()> {
+    fn create_list(&self, lock: &ListLock) -> Result<()> {
         match self.dir.stamp(LIST) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(&*lock.lock)?,

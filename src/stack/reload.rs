@@ -1,6 +1,6 @@
 //! Reading the list and opening its tables, while others replace both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,11 +97,15 @@ impl Shared {
         let contents = file.contents().map_err(failed)?;
         let names = list::parse(&contents).map_err(|error| error.in_file(&self.dir.path().join(LIST)))?;
         let mut known = self.known_tables();
-        let listed_before: HashSet<String> = known.keys().cloned().collect();
+        // Where the newest tables begin that we have not seen before.
+        let mut unseen = 0;
         let mut tables = Vec::with_capacity(names.len());
         for name in &names {
             let table = match known.remove(name.as_str()) {
-                Some(table) => table,
+                Some(table) => {
+                    unseen = tables.len() + 1;
+                    table
+                }
                 None => match self.open_table(name)? {
                     Some(table) => table,
                     None => return Ok(Loaded::Missing(self.missing_table(name), Some(stamp))),
@@ -112,7 +116,7 @@ impl Shared {
         }
         let snapshot = Snapshot::new(tables, self.options.hash);
         self.counters.reloads.add(1);
-        self.notice_neighbours(&snapshot, |name| !listed_before.contains(name), stamp.modified);
+        self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
         self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: Box::new(file) });
         Ok(Loaded::Complete(snapshot))
     }

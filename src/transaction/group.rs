@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Changes;
 use super::batch::Batch;
-use super::prepared::{Commit, Written};
+use super::prepared::{Commit, write};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
 use crate::queue::{Outcome, Turn};
@@ -95,7 +95,7 @@ fn run(
     let mut members = Members::new(jobs);
     let written = loop {
         let batch = members.admit(&base);
-        match Written::new(&stack.shared, &base, &batch) {
+        match write(&stack.shared, &base, &batch) {
             Ok(written) => break Ok(written),
             Err(error) => match error.kind() {
                 // Something is too large, or of another hash: one of them is, the others must not suffer.
@@ -107,7 +107,7 @@ fn run(
     // A panic from here on must not have them published twice.
     decide();
     let published = written.and_then(|written| match written {
-        Some(written) => written.publish(&stack.shared, lock, &base).map(Some),
+        Some(table) => stack.shared.append(lock, &base, vec![table]).map(Some),
         None => Ok(None),
     });
     match published {

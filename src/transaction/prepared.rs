@@ -2,12 +2,11 @@
 
 use super::Changes;
 use super::batch::Batch;
-use crate::bytes::Bytes;
 use crate::compact::Compaction;
 use crate::error::Result;
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{Edit, ListLock, NewTable, Shared, Stack};
+use crate::stack::{ListLock, Shared, Stack, Unlisted};
 
 /// A transaction that will succeed unless the disk fails: checked, and written as far as nobody sees it. Holds the
 /// lock: dropping it rolls back.
@@ -18,7 +17,7 @@ pub struct Prepared {
     snapshot: Snapshot,
     update_index: u64,
     /// What will be published; `None` when nothing changes. Dropped, and so removed, before the lock is.
-    table: Option<Written>,
+    table: Option<Unlisted>,
     lock: ListLock,
 }
 
@@ -38,7 +37,7 @@ impl Prepared {
         let (lock, snapshot) = stack.shared.lock_list()?;
         let mut batch = Batch::new(&snapshot);
         let update_index = batch.admit(changes)?;
-        let table = Written::new(&stack.shared, &snapshot, &batch)?;
+        let table = write(&stack.shared, &snapshot, &batch)?;
         Ok(Prepared { stack, snapshot, update_index, table, lock })
     }
 
@@ -64,52 +63,28 @@ impl Prepared {
         let Some(table) = table else {
             return Ok(Commit { update_index: snapshot.update_index(), compaction: None });
         };
-        let after = table.publish(&stack.shared, lock, &snapshot)?;
+        let after = stack.shared.append(lock, &snapshot, vec![table])?;
         stack.shared.counters.published(1);
         Ok(Commit { update_index, compaction: stack.compact_after_commit(&after) })
     }
 }
 
-/// A table that nobody sees yet.
-#[derive(Debug)]
-pub(super) struct Written {
-    file: Scratch,
-    contents: Bytes,
-    /// The name it is to have.
-    name: String,
-}
-
-impl Written {
-    /// Writes the table of `batch`, to follow `base`; `None` if there is nothing to write.
-    ///
-    /// It gets its final name, which saves a rename, because nobody reads it before it is listed and nobody removes it
-    /// while we hold the lock. In an empty store it must wait for the list.
-    pub(super) fn new(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Result<Option<Written>> {
-        if batch.is_empty() {
-            return Ok(None);
-        }
-        let (first, last) = batch.range();
-        let name = shared.table_name(first, last);
-        let file = match base.tables() {
-            [] => Scratch::temporary(&shared.dir)?,
-            _ => Scratch::create(&shared.dir, name.clone())?,
-        };
-        let path = shared.dir.path().join(file.name());
-        let draft = batch.write(Draft::new(file), &shared.options).map_err(|error| error.in_file(&path))?;
-        let (file, contents) = draft.finish()?;
-        Ok(Some(Written { file, contents, name }))
+/// Writes the table of `batch`, to follow `base`; `None` if there is nothing to write.
+///
+/// It gets its final name, which saves a rename, because nobody reads it before it is listed and nobody removes it
+/// while we hold the lock. In an empty store it must wait for the list.
+pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Result<Option<Unlisted>> {
+    if batch.is_empty() {
+        return Ok(None);
     }
-
-    /// Adds the table to the list. Releases the lock. Returns the state after.
-    pub(super) fn publish(self, shared: &Shared, lock: ListLock, base: &Snapshot) -> Result<Snapshot> {
-        let Written { mut file, contents, name } = self;
-        if base.tables().is_empty() {
-            // There never is a table without a list, and never a list without need.
-            shared.create_list(&lock)?;
-            file = file.renamed(&name)?;
-        }
-        let end = base.tables().len();
-        let table = NewTable { file, contents, is_synced: false };
-        shared.publish(lock, base, Edit { replace: end..end, with: vec![table] })
-    }
+    let (first, last) = batch.range();
+    let name = shared.table_name(first, last);
+    let file = match base.tables() {
+        [] => Scratch::temporary(&shared.dir)?,
+        _ => Scratch::create(&shared.dir, name.clone())?,
+    };
+    let path = shared.dir.path().join(file.name());
+    let draft = batch.write(Draft::new(file), &shared.options).map_err(|error| error.in_file(&path))?;
+    let (file, contents) = draft.finish()?;
+    Ok(Some(Unlisted { file, contents, name }))
 }
