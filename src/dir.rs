@@ -172,6 +172,35 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// The stamp of a file of the operating system. Where files have no numbers, device and inode are 0.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn of(metadata: &fs::Metadata) -> Stamp {
+        use std::os::unix::fs::MetadataExt;
+        let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: nanoseconds as u128,
+            is_file: metadata.is_file(),
+        }
+    }
+
+    /// The stamp of a file of the operating system. Where files have no numbers, device and inode are 0.
+    #[cfg(not(unix))]
+    #[must_use]
+    pub fn of(metadata: &fs::Metadata) -> Stamp {
+        let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        Stamp {
+            device: 0,
+            inode: 0,
+            size: metadata.len(),
+            modified: since_1970.unwrap_or_default().as_nanos(),
+            is_file: metadata.is_file(),
+        }
+    }
+
     /// Whether both are of one file, changed or not.
     pub(crate) fn is_same_file(&self, other: &Stamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
@@ -239,7 +268,7 @@ impl Dir for OsDir {
     }
 
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        fs::symlink_metadata(self.path.join(name)).map(|metadata| stamp_of(&metadata))
+        fs::symlink_metadata(self.path.join(name)).map(|metadata| Stamp::of(&metadata))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -382,7 +411,7 @@ impl DirFile for OsFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        self.0.metadata().map(|metadata| stamp_of(&metadata))
+        self.0.metadata().map(|metadata| Stamp::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -391,30 +420,5 @@ impl DirFile for OsFile {
             Err(fs4::TryLockError::WouldBlock) => Ok(false),
             Err(fs4::TryLockError::Error(error)) => Err(error),
         }
-    }
-}
-
-#[cfg(unix)]
-fn stamp_of(metadata: &fs::Metadata) -> Stamp {
-    use std::os::unix::fs::MetadataExt;
-    let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Stamp {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.len(),
-        modified: nanoseconds as u128,
-        is_file: metadata.is_file(),
-    }
-}
-
-#[cfg(not(unix))]
-fn stamp_of(metadata: &fs::Metadata) -> Stamp {
-    let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    Stamp {
-        device: 0,
-        inode: 0,
-        size: metadata.len(),
-        modified: since_1970.unwrap_or_default().as_nanos(),
-        is_file: metadata.is_file(),
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -267,7 +267,7 @@ impl DirFile for OpenFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        self.file.metadata().map(|metadata| stamp_of(&metadata))
+        self.file.metadata().map(|metadata| Stamp::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -356,22 +356,11 @@ impl DirFile for HostFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        self.borrow()?.metadata().map(|metadata| stamp_of(&metadata))
+        self.borrow()?.metadata().map(|metadata| Stamp::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
         // The host's signal handlers look after it, and its name is none that cleaners look for.
         Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-pub(crate) fn stamp_of(metadata: &fs::Metadata) -> Stamp {
-    let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Stamp {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.len(),
-        modified: nanoseconds as u128,
-        is_file: metadata.is_file(),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use reftable::{Attempt, Dir, Holder, Lock, Locker, Stamp};
 
 use crate::abi::reftable_flock;
-use crate::dir::{HostDir, c_path, stamp_of};
+use crate::dir::{HostDir, c_path};
 use crate::error::LOCK;
 use crate::host::Host;
 
@@ -36,7 +36,7 @@ impl HostLocks {
     fn finish_list_lock(&self, held: &mut HeldLock) -> io::Result<()> {
         let path = held.path();
         self.dir.apply_mode(&path)?;
-        held.stamp = fs::symlink_metadata(path).ok().map(|metadata| stamp_of(&metadata));
+        held.stamp = fs::symlink_metadata(path).ok().map(|metadata| Stamp::of(&metadata));
         Ok(())
     }
 }
