@@ -33,17 +33,22 @@ fn model(flaw: Flaw, compact: AutoCompact, in_two: bool) {
         }
         assert_eq!(read(&writer, &NAMES), [2, 2], "one's own commit is visible at once");
     });
-    let mut before = 1;
-    for _ in 0..2 {
-        let seen = read(&reader, &NAMES);
-        assert!(seen == [1, 1] || seen == [2, 2], "half a transaction: {seen:?}");
-        assert!(seen[0] >= before, "what was seen went back");
-        before = seen[0];
-    }
+    look_twice(&reader, 1);
     committer.join().expect("the committer ends");
     assert_eq!(read(&reader, &NAMES), [2, 2], "what was acknowledged is there");
     drop(reader);
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");
+}
+
+/// A reader sees both references as they were before the commit, or both as they are after it, and never goes back.
+fn look_twice(reader: &Stack, mut before: u8) {
+    let old = before;
+    for _ in 0..2 {
+        let seen = read(reader, &NAMES);
+        assert!(seen == [old, old] || seen == [2, 2], "half a transaction: {seen:?}");
+        assert!(seen[0] >= before, "what was seen went back");
+        before = seen[0];
+    }
 }
 
 /// The first commit into an empty directory.
@@ -54,13 +59,7 @@ fn first() {
         commit(&writer, &NAMES);
         assert_eq!(read(&writer, &NAMES), [2, 2], "one's own commit is visible at once");
     });
-    let mut before = 0;
-    for _ in 0..2 {
-        let seen = read(&reader, &NAMES);
-        assert!(seen == [0, 0] || seen == [2, 2], "half a transaction: {seen:?}");
-        assert!(seen[0] >= before, "what was seen went back");
-        before = seen[0];
-    }
+    look_twice(&reader, 0);
     committer.join().expect("the committer ends");
     assert_eq!(read(&reader, &NAMES), [2, 2], "what was acknowledged is there");
     drop(reader);
