@@ -124,4 +124,10 @@ impl NewTable {
     pub fn add_log(&mut self, record: &LogRecordView<'_>) -> Result<()> {
         self.writer.add_log(record)
     }
+
+    /// What was written so far.
+    #[must_use]
+    pub fn stats(&self) -> &TableStats {
+        self.writer.stats()
+    }
 }

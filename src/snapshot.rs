@@ -117,9 +117,7 @@ impl Snapshot {
         let mut candidates: Vec<Candidate> = Vec::new();
         for (table, file) in self.inner.tables.iter().enumerate() {
             refs_pointing_at(file, id, &mut |record| {
-                let target = record.target.map(|target| target.to_target());
-                let (name, update_index) = (record.name.to_vec(), record.update_index);
-                candidates.extend(target.map(|target| Candidate { table, found: Ref { name, update_index, target } }));
+                candidates.extend(record.to_ref().map(|found| Candidate { table, found }));
             })?;
         }
         candidates.sort_by(|a, b| a.found.name.cmp(&b.found.name));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::oid::ObjectId;
-use crate::record::{LogEntryView, TargetView};
+use crate::record::{LogEntryView, RefRecordView, TargetView};
 
 /// Where a reference points. Displays as the id, or as `ref: NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,6 +90,14 @@ impl Ref {
     #[must_use]
     pub fn name_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.name)
+    }
+}
+
+impl RefRecordView<'_> {
+    /// The same, owned; `None` for a tombstone.
+    pub(crate) fn to_ref(self) -> Option<Ref> {
+        let target = self.target?.to_target();
+        Some(Ref { name: self.name.to_vec(), update_index: self.update_index, target })
     }
 }
 

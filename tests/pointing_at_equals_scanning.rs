@@ -10,10 +10,12 @@
 
 mod support;
 
-use reftable::table::WriteOptions;
+use std::sync::Arc;
+
+use reftable::table::{PointingAt, Table, WriteOptions};
 use reftable::{Compact, Expect, HashKind, ObjectId, Target};
 use support::contents::{self, pointing_at, scan_for};
-use support::tables::anatomy;
+use support::tables::{RefRow, anatomy, as_row};
 use support::{HASHES, Store, assert_verifies};
 
 const REFS: u64 = 2000;
@@ -53,10 +55,39 @@ fn with_object_sections_and_without() {
                 let table = store.stack.snapshot().unwrap().tables()[0].clone();
                 assert_eq!(table.footer().obj > 0, objects);
                 check(&store);
+                check_table(&store, &table);
                 assert_verifies(&store.stack);
             }
         }
     }
+}
+
+/// The only table of a store by itself, from the start and from the middle.
+fn check_table(store: &Store, table: &Arc<Table>) {
+    let all = contents::of(&store.stack.snapshot().unwrap());
+    for number in (0..REFS + 10).step_by(7) {
+        let id = store.id(number);
+        let mut walk = PointingAt::new(Arc::clone(table), id).unwrap();
+        let expected: Vec<RefRow> = scan_for(&all, &id).iter().map(as_row).collect();
+        assert_eq!(rest(&mut walk), expected);
+        let middle = expected.get(expected.len() / 2).map_or(String::new(), |row| row.0.clone());
+        walk.seek(middle.as_bytes()).unwrap();
+        assert_eq!(rest(&mut walk), expected[expected.len() / 2..]);
+        walk.seek(b"").unwrap();
+        walk.next().unwrap();
+        walk.seek(b"").unwrap();
+        assert_eq!(rest(&mut walk), expected);
+    }
+}
+
+fn rest(walk: &mut PointingAt) -> Vec<RefRow> {
+    let mut rows = Vec::new();
+    while let Some(record) = walk.next().unwrap() {
+        let name = String::from_utf8(record.name.to_vec()).unwrap();
+        rows.push((name, record.update_index, record.target.map(|target| target.to_target())));
+    }
+    assert!(walk.next().unwrap().is_none());
+    rows
 }
 
 #[test]

@@ -204,7 +204,10 @@ void block_source_from_buf(struct reftable_block_source *source, struct reftable
 
 struct z_stream_s;
 
-/* A block of a table. The fields from restart_count on are what hosts look at. */
+/*
+ * A block. All zeros are one that is not in use. The fields from restart_count on are what hosts look at; zstream is the
+ * library's.
+ */
 struct reftable_block {
 	uint32_t header_off;
 	struct reftable_block_data block_data;
@@ -217,6 +220,24 @@ struct reftable_block {
 	uint32_t full_block_size;	/* bytes in the file, padding included; deflated, for logs */
 	uint8_t block_type;
 };
+
+/*
+ * Reads the block at an offset of a source, which is not needed afterwards. header_size is 24 or 28, the length of the file's
+ * header, for the first block of a file, and 0 for all others. 1, and no block, if it is not of want_type. A block that
+ * is in use is released first.
+ */
+int reftable_block_init(struct reftable_block *block, struct reftable_block_source *source, uint32_t offset,
+			uint32_t header_size, uint32_t table_block_size, uint32_t hash_size, uint8_t want_type);
+/* Not for blocks of a table iterator. */
+void reftable_block_release(struct reftable_block *block);
+uint8_t reftable_block_type(const struct reftable_block *block);
+/* The first key, in place of what was in the buffer: for logs a name, a zero, and eight bytes of update index. */
+int reftable_block_first_key(const struct reftable_block *block, struct reftable_buf *key);
+/*
+ * An iterator over a block of references or of log entries, before the first. It keeps what it walks over. Update
+ * indexes of references count from the smallest of their table, as the block states them.
+ */
+int reftable_block_init_iterator(const struct reftable_block *block, struct reftable_iterator *it);
 
 /* ---- tables ---- */
 
@@ -251,6 +272,11 @@ void reftable_table_decref(struct reftable_table *table);
 /* Iterators over one table show tombstones. */
 int reftable_table_init_ref_iterator(struct reftable_table *table, struct reftable_iterator *it);
 int reftable_table_init_log_iterator(struct reftable_table *table, struct reftable_iterator *it);
+/*
+ * An iterator over the references whose id or peeled id is oid, before the first of them. It can be sought as one over
+ * references.
+ */
+int reftable_table_refs_for(struct reftable_table *table, struct reftable_iterator *it, uint8_t *oid);
 enum reftable_hash reftable_table_hash_id(struct reftable_table *table);
 uint64_t reftable_table_max_update_index(struct reftable_table *table);
 uint64_t reftable_table_min_update_index(struct reftable_table *table);
@@ -293,23 +319,24 @@ struct reftable_write_options {
 	long lock_timeout_ms;			/* for the list: 0 does not wait, below 0 is for ever */
 };
 
+/* Of blocks of one kind, those that were written in whole. */
 struct reftable_block_stats {
 	int entries;
-	uint32_t restarts;
+	uint32_t restarts;		/* records whose key stands alone */
 	int blocks;
-	int index_blocks;
-	int max_index_level;
-	uint64_t offset;
-	uint64_t index_offset;
+	int index_blocks;		/* of the index over them */
+	int max_index_level;		/* its levels */
+	uint64_t offset;		/* of the first of them, 0 if that begins the file */
+	uint64_t index_offset;		/* of the topmost level, 0 without an index */
 };
 
 struct reftable_stats {
-	int blocks;
+	int blocks;			/* of all kinds */
 	struct reftable_block_stats ref_stats;
 	struct reftable_block_stats obj_stats;
 	struct reftable_block_stats idx_stats;
 	struct reftable_block_stats log_stats;
-	int object_id_len;
+	int object_id_len;		/* bytes of an id in the section of objects */
 };
 
 struct reftable_writer;
@@ -334,9 +361,11 @@ int reftable_writer_add_refs(struct reftable_writer *writer, struct reftable_ref
 int reftable_writer_add_log(struct reftable_writer *writer, struct reftable_log_record *record);
 int reftable_writer_add_logs(struct reftable_writer *writer, struct reftable_log_record *records, size_t count);
 
+/* What was written so far. The writer's; each call brings it up to date. */
+const struct reftable_stats *reftable_writer_stats(struct reftable_writer *writer);
+
 /* These are for writers of reftable_writer_new only. */
 int reftable_writer_close(struct reftable_writer *writer);
-const struct reftable_stats *reftable_writer_stats(struct reftable_writer *writer);
 void reftable_writer_free(struct reftable_writer *writer);
 
 /* ---- stacks ---- */

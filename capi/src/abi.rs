@@ -58,7 +58,8 @@ pub struct reftable_block {
     pub header_off: u32,
     pub block_data: reftable_block_data,
     pub hash_size: u32,
-    pub zstream: *mut c_void,
+    /// In C a deflate stream that nobody looks at. Here all that is behind a block.
+    pub contents: *mut c_void,
     pub uncompressed_data: *mut u8,
     pub uncompressed_cap: usize,
     pub restart_count: u16,
@@ -263,7 +264,7 @@ layout! {
     reftable_block_source_vtable 32 { size@0, read_data@8, release_data@16, close@24 }
     reftable_block_data 32 { data@0, len@8, source@16 }
     reftable_block 88 {
-        header_off@0, block_data@8, hash_size@40, zstream@48, uncompressed_data@56, uncompressed_cap@64,
+        header_off@0, block_data@8, hash_size@40, contents@48, uncompressed_data@56, uncompressed_cap@64,
         restart_count@72, restart_off@76, full_block_size@80, block_type@84,
     }
     reftable_iterator 16 { ops@0, iter_arg@8 }

@@ -158,30 +158,43 @@ pub(crate) unsafe fn clear_string(string: &mut *mut c_char) {
 /// `buf` is a zeroed buffer or one that this function has grown; `data` has `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_buf_add(buf: *mut reftable_buf, data: *const c_void, len: usize) -> c_int {
-    guard(|| {
-        // SAFETY: as promised to us.
-        let buf = unsafe { buf.as_mut() }.ok_or(Code(crate::error::API))?;
-        let needed = buf.len.checked_add(len).and_then(|sum| sum.checked_add(1)).ok_or(Code(OUT_OF_MEMORY))?;
-        if buf.alloc < needed {
-            let capacity = needed.max(buf.alloc.saturating_mul(2));
-            // SAFETY: `buf.buf` is null or was allocated here.
-            let grown = unsafe { reallocate(buf.buf.cast(), capacity) };
-            if grown.is_null() {
-                return Err(Code(OUT_OF_MEMORY));
-            }
-            buf.buf = grown.cast();
-            buf.alloc = capacity;
+    // SAFETY: as promised to us.
+    guard(|| unsafe { append(buf.as_mut().ok_or(Code(crate::error::API))?, data, len) }.map(|()| OK))
+}
+
+/// Puts `bytes` into a buffer, in place of what was there.
+///
+/// # Safety
+/// `buf` is a zeroed buffer or one that was filled here.
+pub(crate) unsafe fn set_buf(buf: &mut reftable_buf, bytes: &[u8]) -> Result<()> {
+    buf.len = 0;
+    // SAFETY: as promised to us.
+    unsafe { append(buf, bytes.as_ptr().cast(), bytes.len()) }
+}
+
+/// # Safety
+/// `buf` is a zeroed buffer or one that was filled here; `data` has `len` bytes.
+unsafe fn append(buf: &mut reftable_buf, data: *const c_void, len: usize) -> Result<()> {
+    let needed = buf.len.checked_add(len).and_then(|sum| sum.checked_add(1)).ok_or(Code(OUT_OF_MEMORY))?;
+    if buf.alloc < needed {
+        let capacity = needed.max(buf.alloc.saturating_mul(2));
+        // SAFETY: `buf.buf` is null or was allocated here.
+        let grown = unsafe { reallocate(buf.buf.cast(), capacity) };
+        if grown.is_null() {
+            return Err(Code(OUT_OF_MEMORY));
         }
-        // SAFETY: there is room for `needed` bytes; `data` has `len`, and may be null only if that is 0.
-        unsafe {
-            if len > 0 {
-                ptr::copy_nonoverlapping(data.cast::<u8>(), buf.buf.cast::<u8>().add(buf.len), len);
-            }
-            buf.buf.add(buf.len + len).write(0);
+        buf.buf = grown.cast();
+        buf.alloc = capacity;
+    }
+    // SAFETY: there is room for `needed` bytes; `data` has `len`, and may be null only if that is 0.
+    unsafe {
+        if len > 0 {
+            ptr::copy_nonoverlapping(data.cast::<u8>(), buf.buf.cast::<u8>().add(buf.len), len);
         }
-        buf.len += len;
-        Ok(OK)
-    })
+        buf.buf.add(buf.len + len).write(0);
+    }
+    buf.len += len;
+    Ok(())
 }
 
 /// Frees what the buffer holds; it is empty afterwards.

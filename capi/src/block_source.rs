@@ -55,6 +55,12 @@ fn contents(file: &File) -> std::io::Result<Bytes> {
     }
 }
 
+pub(crate) const NO_DATA: reftable_block_data = reftable_block_data {
+    data: null_mut(),
+    len: 0,
+    source: reftable_block_source { ops: ptr::null(), arg: null_mut() },
+};
+
 static FILE: reftable_block_source_vtable = reftable_block_source_vtable {
     size: Some(file_size),
     read_data: Some(file_read),
@@ -151,6 +157,37 @@ unsafe extern "C" fn buffer_release(_arg: *mut c_void, data: *mut reftable_block
 
 unsafe extern "C" fn buffer_close(_arg: *mut c_void) {}
 
+/// A copy of `len` bytes of a source from `offset` on, or of as many as there are.
+///
+/// # Safety
+/// `source` has functions that do what they are for.
+pub(crate) unsafe fn read_part(source: &reftable_block_source, offset: u64, len: usize) -> Result<Vec<u8>> {
+    // SAFETY: as promised to us.
+    let ops = unsafe { source.ops.as_ref() }.ok_or(Code(API))?;
+    let (size, read_data) = ops.size.zip(ops.read_data).ok_or(Code(API))?;
+    // SAFETY: as promised to us.
+    let left = unsafe { size(source.arg) }.saturating_sub(offset);
+    let len = u32::try_from(left.min(len as u64)).map_err(|_| Code(crate::error::FORMAT))?;
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let mut data = NO_DATA;
+    // SAFETY: as promised to us; the part is within the source.
+    let read = unsafe { read_data(source.arg, &mut data, offset, len) };
+    if read < 0 {
+        return Err(Code(c_int::try_from(read).unwrap_or(IO)));
+    }
+    let is_whole = usize::try_from(read) == Ok(len as usize) && data.len >= len as usize && !data.data.is_null();
+    // SAFETY: the source has handed out this many bytes.
+    let copy = is_whole.then(|| unsafe { slice::from_raw_parts(data.data, len as usize) }.to_vec());
+    if let Some(release) = ops.release_data {
+        data.source = *source;
+        // SAFETY: data of this source, not released before.
+        unsafe { release(source.arg, &mut data) };
+    }
+    copy.ok_or(Code(IO))
+}
+
 /// A block source that a table has taken over, and its bytes.
 pub(crate) struct Owned {
     source: reftable_block_source,
@@ -168,12 +205,7 @@ impl Owned {
     /// # Safety
     /// `source` has functions that do what they are for.
     pub(crate) unsafe fn new(source: &mut reftable_block_source) -> Result<Owned> {
-        let data = reftable_block_data {
-            data: null_mut(),
-            len: 0,
-            source: reftable_block_source { ops: ptr::null(), arg: null_mut() },
-        };
-        let mut owned = Owned { source: *source, data };
+        let mut owned = Owned { source: *source, data: NO_DATA };
         source.ops = ptr::null();
         // SAFETY: as promised to us.
         let ops = unsafe { owned.source.ops.as_ref() }.ok_or(Code(API))?;

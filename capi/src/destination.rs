@@ -5,9 +5,10 @@ use std::ffi::{c_int, c_void};
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use reftable::table::{TableWriter, WriteOptions};
+use reftable::table::{SectionStats, TableStats, TableWriter, WriteOptions};
 use reftable::{Addition, LogRecordView, NewTable, RefRecordView};
 
+use crate::abi::{reftable_block_stats, reftable_stats};
 use crate::error::IO;
 
 pub(crate) type WriteFn = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> isize;
@@ -65,6 +66,45 @@ impl Destination {
             Destination::Addition(_, Some(table)) => table.add_log(view),
             Destination::Caller(_, _, Some(table)) => table.add_log(view),
             _ => Ok(()),
+        }
+    }
+
+    /// What was written so far; `None` before the first record and after the last.
+    pub(crate) fn stats(&self) -> Option<&TableStats> {
+        match self {
+            Destination::Addition(_, table) => table.as_ref().map(NewTable::stats),
+            Destination::Caller(_, _, table) => table.as_ref().map(TableWriter::stats),
+        }
+    }
+}
+
+fn number(count: u64) -> c_int {
+    c_int::try_from(count).unwrap_or(c_int::MAX)
+}
+
+impl reftable_stats {
+    pub(crate) fn of(stats: &TableStats) -> reftable_stats {
+        reftable_stats {
+            blocks: number(stats.blocks),
+            ref_stats: reftable_block_stats::of(&stats.ref_section),
+            obj_stats: reftable_block_stats::of(&stats.object_section),
+            idx_stats: reftable_block_stats::of(&stats.indexes),
+            log_stats: reftable_block_stats::of(&stats.log_section),
+            object_id_len: stats.object_id_len.into(),
+        }
+    }
+}
+
+impl reftable_block_stats {
+    fn of(section: &SectionStats) -> reftable_block_stats {
+        reftable_block_stats {
+            entries: number(section.entries),
+            restarts: u32::try_from(section.restarts).unwrap_or(u32::MAX),
+            blocks: number(section.blocks),
+            index_blocks: number(section.index_blocks),
+            max_index_level: number(section.index_levels),
+            offset: section.offset,
+            index_offset: section.index_offset,
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::{self, null_mut};
 
+use reftable::RefRecordView;
 use reftable::merged::{LogRecords, Merged, RefRecords, Tombstones};
+use reftable::table::PointingAt;
 
 use crate::abi::{reftable_iterator, reftable_log_record, reftable_ref_record};
 use crate::bytes_of;
@@ -13,6 +15,9 @@ use crate::error::{API, Code, END, OK, Result, guard, guard_or};
 pub(crate) enum Walk {
     Refs(RefRecords),
     Logs(LogRecords),
+    Pointing(PointingAt),
+    /// Records that C has no words for.
+    Nothing,
 }
 
 /// Its address tells iterators in use from zeroed ones, and ours from others.
@@ -29,6 +34,33 @@ impl Walk {
 
     pub(crate) fn logs(merged: &Merged, suppress_deletions: bool) -> Walk {
         Walk::Logs(LogRecords::new(merged, tombstones(suppress_deletions)))
+    }
+
+    /// The walk before its first record.
+    pub(crate) fn at_the_start(mut self) -> Result<Walk> {
+        match &mut self {
+            Walk::Refs(refs) => refs.seek(b"")?,
+            Walk::Logs(logs) => logs.seek(b"", u64::MAX)?,
+            Walk::Pointing(_) | Walk::Nothing => {}
+        }
+        Ok(self)
+    }
+
+    fn seek_ref(&mut self, name: &[u8]) -> Result<()> {
+        match self {
+            Walk::Refs(refs) => refs.seek(name)?,
+            Walk::Pointing(pointing) => pointing.seek(name)?,
+            Walk::Logs(_) | Walk::Nothing => return Err(Code(API)),
+        }
+        Ok(())
+    }
+
+    fn next_ref(&mut self) -> Result<Option<RefRecordView<'_>>> {
+        match self {
+            Walk::Refs(refs) => Ok(refs.next()?),
+            Walk::Pointing(pointing) => Ok(pointing.next()?),
+            Walk::Logs(_) | Walk::Nothing => Err(Code(API)),
+        }
     }
 
     /// Puts the walk into an iterator of C's.
@@ -67,10 +99,7 @@ unsafe fn walk<'a>(it: *mut reftable_iterator) -> Result<&'a mut Walk> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_iterator_seek_ref(it: *mut reftable_iterator, name: *const c_char) -> c_int {
     // SAFETY: as promised to us.
-    guard(|| match unsafe { (walk(it)?, bytes_of(name)) } {
-        (Walk::Refs(refs), Some(name)) => Ok(refs.seek(name).map(|()| OK)?),
-        _ => Err(Code(API)),
-    })
+    guard(|| unsafe { walk(it)?.seek_ref(bytes_of(name).ok_or(Code(API))?) }.map(|()| OK))
 }
 
 /// Reads the next reference into `record`. 1 at the end.
@@ -82,14 +111,14 @@ pub unsafe extern "C" fn reftable_iterator_next_ref(
     it: *mut reftable_iterator,
     record: *mut reftable_ref_record,
 ) -> c_int {
-    // SAFETY: as promised to us.
-    guard(|| match unsafe { (walk(it)?, record.as_mut()) } {
-        (Walk::Refs(refs), Some(record)) => match refs.next()? {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let (walk, record) = unsafe { (walk(it)?, record.as_mut().ok_or(Code(API))?) };
+        match walk.next_ref()? {
             // SAFETY: as promised to us.
             Some(found) => unsafe { record.put(&found) }.map(|()| OK),
             None => Ok(END),
-        },
-        _ => Err(Code(API)),
+        }
     })
 }
 

@@ -15,6 +15,7 @@ use crate::abi::{
 use crate::alloc::{clear_string, new_string, set_string};
 use crate::bytes_of;
 use crate::error::{API, Code, Result};
+use crate::table::hash_of_size;
 
 /// The id in an array of C's.
 fn id_of(bytes: &[u8; HASH_MAX], hash: HashKind) -> Result<ObjectId> {
@@ -379,8 +380,4 @@ pub unsafe extern "C" fn reftable_log_record_equal(
         (Some(a), Some(b), Some(hash)) => views(a, b, hash),
         _ => false,
     })
-}
-
-fn hash_of_size(size: u32) -> Option<HashKind> {
-    [HashKind::Sha1, HashKind::Sha256].into_iter().find(|hash| hash.len() == size as usize)
 }

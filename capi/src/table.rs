@@ -1,11 +1,12 @@
 //! One table: opened from a block source, counted, read.
 
 use std::ffi::{c_char, c_int, c_uint};
+use std::slice;
 use std::sync::Arc;
 
 use reftable::merged::Merged;
-use reftable::table::Table;
-use reftable::{BlockKind, Bytes, HashKind};
+use reftable::table::{PointingAt, Table};
+use reftable::{BlockKind, Bytes, HashKind, ObjectId};
 
 use crate::abi::{
     HASH_SHA1, HASH_SHA256, reftable_block_source, reftable_iterator, reftable_table, reftable_table_offsets,
@@ -38,6 +39,11 @@ pub(crate) fn hash_kind(number: c_uint) -> Result<HashKind> {
         HASH_SHA256 => Ok(HashKind::Sha256),
         _ => Err(Code(API)),
     }
+}
+
+/// The hash whose ids have this many bytes.
+pub(crate) fn hash_of_size(size: u32) -> Option<HashKind> {
+    [HashKind::Sha1, HashKind::Sha256].into_iter().find(|hash| hash.len() == size as usize)
 }
 
 /// The table behind a pointer of C's.
@@ -167,6 +173,31 @@ pub unsafe extern "C" fn reftable_table_init_log_iterator(
         let merged = Merged::new(vec![Arc::clone(unsafe { table_of(table) }?)]);
         // SAFETY: as promised to us.
         unsafe { Walk::logs(&merged, false).put(it) }
+    })
+}
+
+/// An iterator over the references whose id, or peeled id, is `oid`; before the first of them.
+///
+/// # Safety
+/// `table` is null or a table; `it` is not in use; `oid` is null or has as many bytes as the table's ids.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reftable_table_refs_for(
+    table: *mut reftable_table,
+    it: *mut reftable_iterator,
+    oid: *mut u8,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let table = unsafe { table_of(table) }?;
+        if oid.is_null() {
+            return Err(Code(API));
+        }
+        // SAFETY: as promised to us.
+        let id = unsafe { slice::from_raw_parts(oid, table.hash().len()) };
+        let id = ObjectId::from_bytes(id).ok_or(Code(API))?;
+        let walk = Walk::Pointing(PointingAt::new(Arc::clone(table), id)?);
+        // SAFETY: as promised to us.
+        unsafe { walk.put(it) }
     })
 }
 

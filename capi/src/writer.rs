@@ -193,7 +193,7 @@ impl WriterHandle {
         self.section = Section::Closed;
         let Destination::Caller(sink, _, table) = &mut self.to else { return Err(Code(API)) };
         let (sink, table) = (sink.clone(), table.take().ok_or(Code(API))?);
-        let written = table.finish().map(|(_, stats)| self.stats.blocks = c_int::try_from(stats.blocks).unwrap_or(0));
+        let written = table.finish().map(|(_, stats)| self.stats = reftable_stats::of(&stats));
         self.note(written)?;
         if let Some(flush) = sink.flush {
             // SAFETY: the caller's function and argument.
@@ -345,14 +345,18 @@ pub unsafe extern "C" fn reftable_writer_close(writer: *mut WriterHandle) -> c_i
     guard(|| unsafe { writer_of(writer) }?.close().map(|()| OK))
 }
 
-/// What was written. Valid until the writer is freed.
+/// What was written so far, in whole blocks. Valid until the writer is freed; brought up to date by each call.
 ///
 /// # Safety
 /// `writer` is null or a writer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_writer_stats(writer: *mut WriterHandle) -> *const reftable_stats {
     // SAFETY: as promised to us.
-    unsafe { writer.as_ref() }.map_or(std::ptr::null(), |writer| &raw const writer.stats)
+    let Some(writer) = (unsafe { writer.as_mut() }) else { return std::ptr::null() };
+    if let Some(stats) = writer.to.stats() {
+        writer.stats = reftable_stats::of(stats);
+    }
+    &raw const writer.stats
 }
 
 /// Frees a writer.

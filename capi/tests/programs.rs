@@ -51,6 +51,11 @@ fn tables() {
 }
 
 #[test]
+fn blocks_and_what_points_at_an_object() {
+    passes("blocks", &[], ALL, &[]);
+}
+
+#[test]
 fn stacks_without_a_host() {
     passes("stack", &[], LOCKING, &[]);
 }

@@ -5,5 +5,5 @@ mod reader;
 mod writer;
 
 pub(crate) use inflate::inflate;
-pub(crate) use reader::{Hit, Shape};
+pub(crate) use reader::{Hit, Shape, kind_and_len};
 pub(crate) use writer::{Added, BlockWriter};

@@ -69,6 +69,14 @@ impl BlockWriter {
         self.entries == 0
     }
 
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    pub(crate) fn restarts(&self) -> usize {
+        self.restarts.len()
+    }
+
     pub(crate) fn last_key(&self) -> &[u8] {
         &self.last_key
     }

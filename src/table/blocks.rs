@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Block, Table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::BlockKind;
 use crate::record::{
     IndexRecord, KeyBuf, LogRecord, LogRecordView, ObjectRecord, Record, RefRecord, RefRecordView, next_record,
@@ -55,7 +55,7 @@ impl Table {
 /// One block: its outline and its records.
 #[derive(Debug)]
 pub struct BlockDump<'a> {
-    table: &'a Table,
+    pub(super) table: &'a Table,
     block: Block,
     inflated: Vec<u8>,
 }
@@ -77,6 +77,12 @@ impl BlockDump<'_> {
     #[must_use]
     pub fn end(&self) -> u64 {
         self.block.offset.saturating_add(self.block.stride)
+    }
+
+    /// Bytes of the file header that it starts with: none but for the first block of a file.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        self.table.header_off(self.block.offset)
     }
 
     /// The length that it states: without padding and, for logs, inflated.
@@ -136,6 +142,26 @@ impl BlockDump<'_> {
     #[must_use]
     pub fn restarts(&self) -> usize {
         self.block.shape.restarts()
+    }
+
+    /// Where its records end and the restarts start, in the (inflated) block.
+    #[must_use]
+    pub fn restart_table(&self) -> u64 {
+        self.block.shape.restart_table() as u64
+    }
+
+    /// The key of its first record: a name, for logs with the update index behind it; the start of an id; or the last key
+    /// of another block.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the offset; also when there is no record.
+    pub fn first_key(&self) -> Result<&[u8]> {
+        let shape = &self.block.shape;
+        let key = shape.restart_key(self.bytes(), shape.first()).and_then(|key| match key {
+            [] => Err(Error::corrupt("a block begins with an empty key").at(shape.first() as u64)),
+            key => Ok(key),
+        });
+        key.map_err(|error| self.table.locate(error, &self.block))
     }
 
     /// Calls `each` with every record and its position in the (inflated) block.

@@ -10,12 +10,16 @@ mod guide;
 mod keys;
 mod objects;
 mod seek;
+mod single;
+mod stats;
 mod writer;
 
 pub use blocks::{BlockDump, Blocks, RecordView};
 pub(crate) use cursor::Cursor;
+pub use objects::PointingAt;
 pub(crate) use objects::refs_pointing_at;
-pub use writer::{TableStats, TableWriter, WriteOptions};
+pub use stats::{SectionStats, TableStats};
+pub use writer::{TableWriter, WriteOptions};
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +39,8 @@ pub struct Table {
     bytes: Bytes,
     header: Header,
     footer: Footer,
+    /// Bytes of the file header, with which the first block starts.
+    lead: usize,
     /// Where blocks end and the footer begins.
     end: u64,
     refs: Option<Guide>,
@@ -71,13 +77,18 @@ impl Table {
         let bytes = bytes.into();
         match Self::parse(&bytes) {
             Ok((header, footer, end)) => {
-                let guide =
-                    |kind| section(&bytes, &header, &footer, end, kind).map(|section| Guide::new(kind, section));
-                let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(guide);
-                Ok(Table { path, bytes, header, footer, end, refs, objects, logs })
+                let lead = header_len(header.version);
+                Ok(Table::new(path, bytes, header, footer, lead, end))
             }
             Err(error) => Err(error.in_file(&path)),
         }
+    }
+
+    fn new(path: PathBuf, bytes: Bytes, header: Header, footer: Footer, lead: usize, end: u64) -> Table {
+        let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
+        let guide = |kind| section(&footer, first, kind).map(|section| Guide::new(kind, section));
+        let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(guide);
+        Table { path, bytes, header, footer, lead, end, refs, objects, logs }
     }
 
     fn parse(bytes: &[u8]) -> Result<(Header, Footer, u64)> {
@@ -178,7 +189,7 @@ impl Table {
 
     /// Bytes of the file header that belong to the block at `offset`.
     fn header_off(&self, offset: u64) -> usize {
-        if offset == 0 { header_len(self.header.version) } else { 0 }
+        if offset == 0 { self.lead } else { 0 }
     }
 
     /// Everything from `offset` to the footer.
@@ -267,16 +278,13 @@ impl Table {
     }
 }
 
-/// Where the records of `kind` are, if a table with this header and footer has any.
-fn section(bytes: &[u8], header: &Header, footer: &Footer, end: u64, kind: BlockKind) -> Option<Section> {
-    let starts_with = || {
-        let first = header_len(header.version);
-        (first as u64) < end && bytes.get(first) == Some(&kind.letter())
-    };
+/// Where the records of `kind` are, if a table with this footer and this kind of first block has any.
+fn section(footer: &Footer, first: Option<BlockKind>, kind: BlockKind) -> Option<Section> {
+    let is_first = first == Some(kind);
     match kind {
-        BlockKind::Ref => starts_with().then_some(Section { offset: 0, index: footer.ref_index }),
+        BlockKind::Ref => is_first.then_some(Section { offset: 0, index: footer.ref_index }),
         BlockKind::Log => {
-            (footer.log > 0 || starts_with()).then_some(Section { offset: footer.log, index: footer.log_index })
+            (footer.log > 0 || is_first).then_some(Section { offset: footer.log, index: footer.log_index })
         }
         BlockKind::Obj => (footer.obj > 0).then_some(Section { offset: footer.obj, index: footer.obj_index }),
         BlockKind::Index => None,

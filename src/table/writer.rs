@@ -4,6 +4,7 @@ use std::io::Write;
 use std::mem;
 use std::ops::RangeInclusive;
 
+use super::stats::TableStats;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE, MIN_OBJECT_ID_LEN, header_len, version_for};
@@ -104,20 +105,6 @@ impl WriteOptions {
         }
         Ok(())
     }
-}
-
-/// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct TableStats {
-    /// References and tombstones.
-    pub refs: u64,
-    /// Log entries and tombstones.
-    pub logs: u64,
-    /// Blocks of all kinds.
-    pub blocks: u64,
-    /// Bytes of the file.
-    pub bytes: u64,
 }
 
 /// A block that is written, as the next index level will describe it.
@@ -258,6 +245,12 @@ impl<W: Write> TableWriter<W> {
         Ok((self.out, self.stats))
     }
 
+    /// What was written so far.
+    #[must_use]
+    pub fn stats(&self) -> &TableStats {
+        &self.stats
+    }
+
     fn write_out(&mut self) -> Result<()> {
         self.out.write_all(&self.unwritten).map_err(|source| Error::io_somewhere("cannot write the table", source))?;
         self.unwritten.clear();
@@ -359,6 +352,7 @@ impl<W: Write> TableWriter<W> {
             return Ok(());
         }
         let kind = self.block.kind();
+        self.stats.count(kind, self.next, self.block.entries(), self.block.restarts());
         let last_key = self.block.last_key().to_vec();
         self.unwritten.resize(self.unwritten.len() + mem::take(&mut self.pending_padding), 0);
         let bytes = self.block.finish()?;
@@ -369,7 +363,6 @@ impl<W: Write> TableWriter<W> {
         }
         self.index.push(IndexEntry { last_key, offset: self.next });
         self.next += (written + self.pending_padding) as u64;
-        self.stats.blocks += 1;
         self.check_size(self.next - self.pending_padding as u64)?;
         if self.unwritten.len() >= CHUNK { self.write_out() } else { Ok(()) }
     }
@@ -393,13 +386,16 @@ impl<W: Write> TableWriter<W> {
     fn finish_section(&mut self) -> Result<u64> {
         let threshold = if self.options.padding { 3 } else { 1 };
         let mut root = 0;
+        let kind = self.block.kind();
         self.flush_block()?;
+        let (before, mut levels) = (self.stats.indexes.blocks, 0);
         while self.index.len() > threshold {
             let below = mem::take(&mut self.index);
             if !self.index_would_shrink(&below)? {
                 break;
             }
             root = self.next;
+            levels += 1;
             self.start_block(BlockKind::Index);
             for entry in &below {
                 let view = IndexView { last_key: &entry.last_key, block: entry.offset };
@@ -409,6 +405,9 @@ impl<W: Write> TableWriter<W> {
         }
         self.index.clear();
         self.section = None;
+        let index_blocks = self.stats.indexes.blocks - before;
+        let section = self.stats.of(kind);
+        (section.index_blocks, section.index_levels, section.index_offset) = (index_blocks, levels, root);
         Ok(root)
     }
 
@@ -452,6 +451,7 @@ impl<W: Write> TableWriter<W> {
         }
         self.footer.obj = self.next;
         self.footer.obj_id_len = len as u8;
+        self.stats.object_id_len = len as u8;
         self.begin(BlockKind::Obj)?;
         let mut offsets = Vec::new();
         for same in objects.chunk_by(|a, b| a >> 32 == b >> 32) {

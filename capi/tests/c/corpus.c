@@ -4,7 +4,7 @@
  */
 #include "check.h"
 
-static long tables, records;
+static long tables, records, blocks_alone;
 
 static void drain(struct reftable_iterator *it, int logs)
 {
@@ -21,6 +21,33 @@ static void drain(struct reftable_iterator *it, int logs)
 	reftable_ref_record_release(&ref);
 	reftable_log_record_release(&log);
 	reftable_iterator_destroy(it);
+}
+
+static void read_block(const struct reftable_block *block)
+{
+	struct reftable_buf key = REFTABLE_BUF_INIT;
+	struct reftable_iterator it = { 0 };
+	int logs = reftable_block_type(block) == 'g';
+	if (!reftable_block_first_key(block, &key))
+		records += key.len > 0;
+	if (!reftable_block_init_iterator(block, &it))
+		drain(&it, logs);
+	reftable_buf_release(&key);
+}
+
+/* The blocks as the file has them, whether it is a table or not. */
+static void read_blocks(struct reftable_buf *buf)
+{
+	struct reftable_block_source source = { 0 };
+	struct reftable_block block = { 0 };
+	uint32_t at = 0;
+	block_source_from_buf(&source, buf);
+	while (!reftable_block_init(&block, &source, at, at ? 0 : 24, 4096, 20, 0) && block.full_block_size) {
+		read_block(&block);
+		at += block.full_block_size;
+		blocks_alone++;
+	}
+	reftable_block_release(&block);
 }
 
 static void read_all(const char *bytes, size_t len)
@@ -48,16 +75,21 @@ static void read_all(const char *bytes, size_t len)
 		if (!reftable_merged_table_init_ref_iterator(merged, &it))
 			drain(&it, 0);
 		reftable_merged_table_free(merged);
+		if (!reftable_table_refs_for(table, &it, (uint8_t *)bytes))
+			drain(&it, 0);
 		EQUAL(reftable_table_iterator_init(&blocks, table), 0);
-		while (!reftable_table_iterator_next(&blocks, &block))
+		while (!reftable_table_iterator_next(&blocks, &block)) {
+			read_block(block);
 			for (size_t i = 0; i < block->block_data.len; i++)
 				sum += block->block_data.data[i];
+		}
 		reftable_table_iterator_release(&blocks);
 		CHECK(sum || !sum);
 	} else {
 		CHECK(!table && err < 0);
 	}
 	reftable_table_decref(table);
+	read_blocks(&buf);
 	reftable_buf_release(&buf);
 }
 
@@ -83,6 +115,6 @@ int main(int argc, char **argv)
 		for (size_t cut = 0; cut < len; cut += step)
 			read_all(bytes, cut);
 	}
-	CHECK(argc > 2 && tables > 1000 && records > 1000);
+	CHECK(argc > 2 && tables > 1000 && records > 1000 && blocks_alone > 1000);
 	return finish();
 }

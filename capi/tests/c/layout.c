@@ -172,6 +172,13 @@ IS(reftable_table_incref, void (*)(struct reftable_table *));
 IS(reftable_table_decref, void (*)(struct reftable_table *));
 IS(reftable_table_init_ref_iterator, int (*)(struct reftable_table *, struct reftable_iterator *));
 IS(reftable_table_init_log_iterator, int (*)(struct reftable_table *, struct reftable_iterator *));
+IS(reftable_block_init, int (*)(struct reftable_block *, struct reftable_block_source *, uint32_t, uint32_t, uint32_t,
+				uint32_t, uint8_t));
+IS(reftable_block_release, void (*)(struct reftable_block *));
+IS(reftable_block_type, uint8_t (*)(const struct reftable_block *));
+IS(reftable_block_first_key, int (*)(const struct reftable_block *, struct reftable_buf *));
+IS(reftable_block_init_iterator, int (*)(const struct reftable_block *, struct reftable_iterator *));
+IS(reftable_table_refs_for, int (*)(struct reftable_table *, struct reftable_iterator *, uint8_t *));
 IS(reftable_table_hash_id, enum reftable_hash (*)(struct reftable_table *));
 IS(reftable_table_max_update_index, uint64_t (*)(struct reftable_table *));
 IS(reftable_table_min_update_index, uint64_t (*)(struct reftable_table *));

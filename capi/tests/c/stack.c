@@ -243,6 +243,15 @@ static int read_while_writing(struct reftable_writer *w, void *arg)
 	memset(ref.value.val1, found.value.val1[0] + 1, sizeof(ref.value.val1));
 	reftable_ref_record_release(&found);
 	reftable_iterator_destroy(&it);
+	EQUAL(reftable_writer_stats(w)->blocks, 0);
+	for (int i = 0; i < 200; i++) {
+		char name[20];
+		sprintf(name, "a/%03d", i);
+		ref.refname = name;
+		EQUAL(reftable_writer_add_ref(w, &ref), 0);
+	}
+	CHECK(reftable_writer_stats(w)->ref_stats.blocks > 0);
+	ref.refname = (char *)"copy";
 	return reftable_writer_add_ref(w, &ref);
 }
 

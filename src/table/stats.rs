@@ -1,0 +1,70 @@
+//! What a table writer has written, counted.
+
+use crate::format::BlockKind;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TableStats {
+    /// References and tombstones.
+    pub refs: u64,
+    /// Log entries and tombstones.
+    pub logs: u64,
+    /// Blocks of all kinds.
+    pub blocks: u64,
+    /// Bytes of the file; 0 before its end is written.
+    pub bytes: u64,
+    /// Blocks of references, and the index over them.
+    pub ref_section: SectionStats,
+    /// Blocks of abbreviated ids, and the index over them.
+    pub object_section: SectionStats,
+    /// Blocks of log entries, and the index over them.
+    pub log_section: SectionStats,
+    /// The blocks of all indexes.
+    pub indexes: SectionStats,
+    /// Bytes of each id in the object section; 0 without one.
+    pub object_id_len: u8,
+}
+
+/// Blocks of one kind. Only blocks that are full, or the last of their section, count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SectionStats {
+    /// Records.
+    pub entries: u64,
+    /// Records whose key stands alone, at which a search can start.
+    pub restarts: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Where the first of them is; 0 without one, and when it is the first of the file.
+    pub offset: u64,
+    /// Blocks of the index over them.
+    pub index_blocks: u64,
+    /// Levels of that index.
+    pub index_levels: u64,
+    /// Where its topmost level begins; 0 without an index.
+    pub index_offset: u64,
+}
+
+impl TableStats {
+    pub(super) fn of(&mut self, kind: BlockKind) -> &mut SectionStats {
+        match kind {
+            BlockKind::Ref => &mut self.ref_section,
+            BlockKind::Obj => &mut self.object_section,
+            BlockKind::Log => &mut self.log_section,
+            BlockKind::Index => &mut self.indexes,
+        }
+    }
+
+    /// Counts a block at `offset`.
+    pub(super) fn count(&mut self, kind: BlockKind, offset: u64, entries: usize, restarts: usize) {
+        self.blocks += 1;
+        let section = self.of(kind);
+        if section.blocks == 0 {
+            section.offset = offset;
+        }
+        section.blocks += 1;
+        section.entries += entries as u64;
+        section.restarts += restarts as u64;
+    }
+}
