@@ -51,7 +51,8 @@ impl Snapshot {
     /// The largest update index so far; 0 when there is no table. It grows with every commit.
     #[must_use]
     pub fn update_index(&self) -> u64 {
-        self.inner.tables.last().map_or(0, |table| table.header().max_update_index)
+        // The last table has it, unless libgit2's C library has rewritten a reflog: it counts from the newest entry of that.
+        self.inner.tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0)
     }
 
     /// Looks up one reference, without following symbolic ones.

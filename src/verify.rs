@@ -113,10 +113,13 @@ pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
         match table {
             Ok(table) => {
                 check_name(&name, &table, &mut report);
+                check_range(&name, &table, &mut report);
                 check_neighbours(below.as_deref(), &name, &table, &mut report);
                 table::check(&name, &table, &mut report);
                 report.tables.push(name);
-                below = Some(table);
+                // The one that reaches highest: that is the last one, unless its indexes run backwards.
+                let most = |table: &Arc<Table>| table.header().max_update_index;
+                below = below.into_iter().chain([table]).max_by_key(most);
             }
             Err(error) => report.findings.push(Finding::of(&name, &error)),
         }
@@ -179,6 +182,15 @@ fn check_name(name: &str, table: &Table, report: &mut Report) {
             stated.min, stated.max, header.min_update_index, header.max_update_index
         );
         report.findings.push(Finding::new(name, 8, message));
+    }
+}
+
+/// A range that is none. Readers take it, as git's do.
+fn check_range(name: &str, table: &Table, report: &mut Report) {
+    let header = table.header();
+    if header.runs_backwards() {
+        let (min, max) = (header.min_update_index, header.max_update_index);
+        report.findings.push(Finding::new(name, 8, format!("the update indexes run backwards, from {min} to {max}")));
     }
 }
 

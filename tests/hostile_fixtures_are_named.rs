@@ -139,12 +139,9 @@ fn footers() {
     contradicting[footer as usize + 23] = 9;
     mend_checksum(&mut contradicting);
     refused(&contradicting, "does not end with a footer that repeats its header", footer);
-    let mut unchecked = sound.clone();
+    let mut unchecked = sound;
     *unchecked.last_mut().unwrap() ^= 1;
     refused(&unchecked, "checksum", footer + 64);
-    let mut backwards = sound;
-    backwards[15] = 2;
-    refused(&backwards, "run backwards", 8);
 }
 
 #[test]

@@ -126,15 +126,36 @@ impl Claim {
     }
 
     fn update_indexes(&self) -> Result<RangeInclusive<u64>> {
-        match (self.tables().first(), self.tables().last()) {
-            (Some(oldest), Some(newest)) => Ok(oldest.header().min_update_index..=newest.header().max_update_index),
-            _ => Err(Error::invalid("there are no tables to compact")),
+        let least = self.tables().iter().map(least).min();
+        let range = least.zip(self.tables().iter().map(most).max()).map(|(min, max)| min..=max);
+        range.ok_or_else(|| Error::invalid("there are no tables to compact"))
+    }
+
+    /// Checks that the merged table can take the place of `replace` in `base`. Always so, unless a table has update indexes
+    /// that run backwards: then others may share them.
+    fn check_neighbours(&self, base: &Snapshot, replace: &Range<usize>) -> Result<()> {
+        let (min, max) = self.update_indexes()?.into_inner();
+        let below = replace.start.checked_sub(1).and_then(|below| base.tables().get(below));
+        let above = base.tables().get(replace.end);
+        if below.is_none_or(|below| most(below) < min) && above.is_none_or(|above| max < least(above)) {
+            return Ok(());
         }
+        let message = format!("the update indexes {min} to {max} of the tables to be merged overlap those beside them");
+        Err(Error::corrupt(message).way_out("compact all tables at once"))
     }
 
     fn hash(&self) -> Result<HashKind> {
         self.snapshot.hash().ok_or_else(|| Error::invalid("there are no tables to compact"))
     }
+}
+
+/// The smallest update index of a table, also of one in which they run backwards.
+fn least(table: &Arc<Table>) -> u64 {
+    table.header().min_update_index.min(table.header().max_update_index)
+}
+
+fn most(table: &Arc<Table>) -> u64 {
+    table.header().max_update_index
 }
 
 impl Stack {
@@ -379,6 +400,7 @@ impl Stack {
         (output, written): (NewTable, TableStats),
         litter: Litter,
     ) -> Result<Compaction> {
+        claim.check_neighbours(base, &replace)?;
         // At the top of the list an empty table keeps the largest update index, so that none is used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
         let with: Vec<NewTable> = keeps.then_some(output).into_iter().collect();

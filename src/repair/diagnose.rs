@@ -111,7 +111,7 @@ pub(super) fn list_missing(dir: &Arc<dyn Dir>, names: &[String]) -> Option<Probl
     }
     whole.sort_unstable();
     let overlaps = |pair: &[(u64, u64, String)]| matches!(pair, [(_, last, _), (first, _, _)] if first <= last);
-    let ambiguous = whole.windows(2).any(overlaps);
+    let ambiguous = whole.windows(2).any(overlaps) || whole.iter().any(|(first, last, _)| first > last);
     let tables = whole.into_iter().map(|(_, _, name)| name).collect();
     Some(Problem::ListMissing { tables, damaged, ambiguous })
 }
