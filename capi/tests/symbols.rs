@@ -87,6 +87,14 @@ fn the_archive_defines_its_interface_and_nothing_else() {
     let libraries = ["-lpthread", "-ldl", "-lm"];
     run(cc().arg(&program).arg(&archive).args(libraries).arg("-o").arg(&binary));
     run(&mut Command::new(&binary));
+    if cfg!(target_arch = "x86_64") {
+        // Not by the dynamic linker when a process starts, but when they are called first.
+        let relocations = run(Command::new("readelf").args(["-rW"]).arg(&binary)).stdout;
+        let relocations = String::from_utf8(relocations).unwrap();
+        let at_start = |name: &str| relocations.lines().any(|line| line.contains("GLOB_DAT") && line.contains(name));
+        assert!(relocations.contains("pthread_create"), "{relocations}");
+        assert!(["pthread_create", "readdir64", "malloc"].iter().all(|name| !at_start(name)), "{relocations}");
+    }
 }
 
 #[test]
