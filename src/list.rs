@@ -1,6 +1,6 @@
 //! `tables.list`, the root of a stack, and the names of tables.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub(crate) fn parse(contents: &[u8]) -> Result<Vec<String>> {
         return Err(Error::corrupt(message).at(contents.len() as u64));
     }
     let mut names = Vec::new();
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut offset = 0;
     for line in contents.split_inclusive(|&byte| byte == b'\n') {
         let name = line.strip_suffix(b"\n").unwrap_or(line);

@@ -1,6 +1,6 @@
 //! Reading the list and opening its tables, while others replace both.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     /// The tables of the cached state, by name: a name is used for one table only, so they need not be opened again.
-    fn known_tables(&self) -> HashMap<String, Arc<Table>> {
+    fn known_tables(&self) -> BTreeMap<String, Arc<Table>> {
         let cache = self.cache.lock();
         let tables = cache.iter().flat_map(|cached| cached.snapshot.tables());
         tables.map(|table| (table.name().to_owned(), Arc::clone(table))).collect()

@@ -1,6 +1,6 @@
 //! Which tables are known to survive a loss of power.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
@@ -8,7 +8,7 @@ use crate::sync::Mutex;
 /// Tables known to survive a loss of power, because this handle wrote or synced them.
 #[derive(Default)]
 pub(super) struct Synced {
-    names: Mutex<HashSet<String>>,
+    names: Mutex<BTreeSet<String>>,
 }
 
 impl Synced {
@@ -24,7 +24,7 @@ impl Synced {
             .filter(|position| tables.get(*position).is_some_and(|table| !names.contains(table.name())))
             .collect();
         if names.len() > tables.len() - missing.len() {
-            let listed: HashSet<&str> = tables.iter().map(|table| table.name()).collect();
+            let listed: BTreeSet<&str> = tables.iter().map(|table| table.name()).collect();
             names.retain(|name| listed.contains(name.as_str()));
         }
         missing
