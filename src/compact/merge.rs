@@ -1,13 +1,15 @@
-//! The merge of a compaction, record by record.
+//! The merge of a compaction, range by range.
 
 use std::io::Write;
 use std::sync::Arc;
 
+use super::ranges::{Range, ranges};
 use super::{Expiry, Job};
 use crate::error::Result;
-use crate::merged::{Merged, Tombstones};
-use crate::record::LogEntryView;
-use crate::table::{Table, TableWriter};
+use crate::format::BlockKind;
+use crate::merged::{Merge, Tombstones};
+use crate::record::{LogEntryView, LogRecord, Record, RefRecord};
+use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter};
 
 /// After how many records a merge looks whether it should stop: some tens of microseconds.
 const RECORDS: u32 = 1024;
@@ -20,23 +22,59 @@ pub(super) fn merge<W: Write>(
     writer: &mut TableWriter<W>,
 ) -> Result<()> {
     let tombstones = if at_bottom { Tombstones::Hide } else { Tombstones::Show };
-    let merged = Merged::new(tables.to_vec());
-    let mut refs = merged.refs(b"", tombstones)?;
-    let mut count = 0u32;
-    let mut look_up = || {
-        count = count.wrapping_add(1);
-        if count.is_multiple_of(RECORDS) { job.check() } else { Ok(()) }
-    };
-    while let Some(record) = refs.next()? {
-        look_up()?;
-        writer.add_ref(&record)?;
-    }
-    let mut logs = merged.logs(b"", tombstones)?;
-    while let Some(record) = logs.next()? {
-        look_up()?;
-        if !record.entry.is_some_and(|entry| is_expired(&job.expiry, record.update_index, &entry)) {
-            writer.add_log(&record)?;
+    for kind in [BlockKind::Ref, BlockKind::Log] {
+        for range in ranges(tables, kind)? {
+            // The first range may come to nothing; then the next is the first.
+            let out = writer.piece_writer(writer.is_empty());
+            writer.append(kind, merge_range(tables, kind, &range, tombstones, job, out)?)?;
         }
+    }
+    Ok(())
+}
+
+/// The blocks of one range: of references, or of logs.
+fn merge_range(
+    tables: &[Arc<Table>],
+    kind: BlockKind,
+    range: &Range,
+    tombstones: Tombstones,
+    job: &Job<'_>,
+    mut out: PieceWriter,
+) -> Result<Piece> {
+    match kind {
+        BlockKind::Log => walk::<LogRecord>(tables, range, tombstones, job, |record| {
+            let record = record.view();
+            match record.entry.is_some_and(|entry| is_expired(&job.expiry, record.update_index, &entry)) {
+                true => Ok(()),
+                false => out.add_log(&record),
+            }
+        })?,
+        _ => walk::<RefRecord>(tables, range, tombstones, job, |record| out.add_ref(&record.view()))?,
+    }
+    out.finish()
+}
+
+/// Hands each record in `range` to `each`.
+#[inline(always)]
+fn walk<R: Record>(
+    tables: &[Arc<Table>],
+    range: &Range,
+    tombstones: Tombstones,
+    job: &Job<'_>,
+    mut each: impl FnMut(&Cursor<R>) -> Result<()>,
+) -> Result<()> {
+    let mut merge = Merge::<R>::new(tables, tombstones);
+    merge.seek(&range.from)?;
+    let mut count = 0u32;
+    while let Some(record) = merge.next()? {
+        if range.to.as_ref().is_some_and(|to| record.key() >= to.as_slice()) {
+            break;
+        }
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(RECORDS) {
+            job.check()?;
+        }
+        each(record)?;
     }
     Ok(())
 }

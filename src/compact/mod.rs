@@ -5,6 +5,7 @@ mod background;
 mod clean;
 mod merge;
 mod plan;
+mod ranges;
 
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};

@@ -204,7 +204,7 @@ impl Section {
 }
 
 impl Table {
-    fn index_block(&self, offset: u64) -> Result<Block> {
+    pub(super) fn index_block(&self, offset: u64) -> Result<Block> {
         match self.kind_at(offset)? {
             Some(BlockKind::Index) => self.read_block(offset, &mut Vec::new()),
             found => Err(self.unexpected(found, BlockKind::Index, offset)),

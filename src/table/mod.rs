@@ -8,7 +8,10 @@ mod blocks;
 mod cursor;
 mod guide;
 mod keys;
+mod leaves;
 mod objects;
+mod options;
+mod piece;
 mod seek;
 mod single;
 mod stats;
@@ -16,10 +19,13 @@ mod writer;
 
 pub use blocks::{BlockDump, Blocks, RecordView};
 pub(crate) use cursor::Cursor;
+pub(crate) use leaves::Leaves;
 pub use objects::PointingAt;
 pub(crate) use objects::refs_pointing_at;
+pub use options::WriteOptions;
+pub(crate) use piece::{Piece, PieceWriter};
 pub use stats::{SectionStats, TableStats};
-pub use writer::{TableWriter, WriteOptions};
+pub use writer::TableWriter;
 
 use std::path::{Path, PathBuf};
 
@@ -175,6 +181,14 @@ impl Table {
     /// Where the records of `kind` are, if the table has any.
     pub(crate) fn section(&self, kind: BlockKind) -> Option<Section> {
         self.guide(kind).map(|guide| guide.section)
+    }
+
+    /// About how many bytes the records of `kind` take in the file.
+    pub(crate) fn section_len(&self, kind: BlockKind) -> u64 {
+        let Some(start) = self.section(kind).map(|section| section.offset) else { return 0 };
+        let Footer { ref_index, obj, obj_index, log, log_index, .. } = self.footer;
+        let behind = [ref_index, obj, obj_index, log, log_index].into_iter().filter(|offset| *offset > start);
+        behind.min().unwrap_or(self.end) - start
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! What a table writer has written, counted.
 
+use super::piece::Piece;
 use crate::format::BlockKind;
 
 /// What was written.
@@ -56,15 +57,17 @@ impl TableStats {
         }
     }
 
-    /// Counts a block at `offset`.
-    pub(super) fn count(&mut self, kind: BlockKind, offset: u64, entries: usize, restarts: usize) {
-        self.blocks += 1;
+    /// Counts the blocks of a piece that is put at `offset`.
+    pub(super) fn count(&mut self, piece: &Piece, offset: u64) {
+        let blocks = piece.blocks.len() as u64;
+        self.blocks += blocks;
+        let Some(kind) = piece.kind else { return };
         let section = self.of(kind);
         if section.blocks == 0 {
             section.offset = offset;
         }
-        section.blocks += 1;
-        section.entries += entries as u64;
-        section.restarts += restarts as u64;
+        section.blocks += blocks;
+        section.entries += piece.entries;
+        section.restarts += piece.restarts;
     }
 }

@@ -4,119 +4,27 @@ use std::io::Write;
 use std::mem;
 use std::ops::RangeInclusive;
 
+use super::WriteOptions;
+use super::piece::{IndexEntry, OBJECT_KEY_LEN, Piece, PieceWriter};
 use super::stats::TableStats;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE, MIN_OBJECT_ID_LEN, header_len, version_for};
-use crate::oid::{HashKind, IdView};
-use crate::record::{
-    Context, IndexRecord, IndexView, LogRecord, LogRecordView, ObjectRecord, ObjectView, Offsets, Record, RefRecord,
-    RefRecordView, TargetView,
-};
-
-/// The smallest block that is allowed: header, `HEAD` and its id, a restart.
-const MIN_BLOCK_SIZE: u32 = 64;
-/// Bytes of an id that the object index sorts by. Ids that agree in all of them share a record.
-const OBJECT_KEY_LEN: usize = 12;
+use crate::format::{BlockKind, Footer, Header, MIN_OBJECT_ID_LEN, version_for};
+use crate::oid::HashKind;
+use crate::record::{IndexRecord, IndexView, LogRecordView, ObjectRecord, ObjectView, Offsets, RefRecordView};
 
 /// Blocks are handed to the writer below in pieces of at least this many bytes.
 const CHUNK: usize = 128 * 1024;
 
+/// Finished blocks are taken from where they are made at this many bytes.
+const HANDFUL: usize = 32 * 1024;
+
 /// The most that an index entry takes besides its key: three integers, a restart, a share of the block's frame.
 const INDEX_ENTRY_OVERHEAD: usize = 32;
 
-/// How tables are written. Each setting mirrors one of git's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub struct WriteOptions {
-    block_size: u32,
-    restart_interval: u16,
-    padding: bool,
-    object_index: bool,
-    max_table_size: u64,
-}
-
-impl Default for WriteOptions {
-    fn default() -> Self {
-        WriteOptions {
-            block_size: 4096,
-            restart_interval: 16,
-            padding: true,
-            object_index: true,
-            max_table_size: u64::from(u32::MAX),
-        }
-    }
-}
-
-impl WriteOptions {
-    /// Bytes a block, 64 to 16777215. Default 4096. Mirrors `reftable.blockSize`.
-    ///
-    /// A name together with its ids, and a log message, must fit into one block.
-    pub fn block_size(mut self, bytes: u32) -> Self {
-        self.block_size = bytes;
-        self
-    }
-
-    /// Records from one uncompressed key to the next, at least 1. Default 16. Mirrors `reftable.restartInterval`.
-    pub fn restart_interval(mut self, records: u16) -> Self {
-        self.restart_interval = records;
-        self
-    }
-
-    /// Whether blocks other than logs are filled up to the block size. Default true. git has no setting for it.
-    pub fn padding(mut self, padding: bool) -> Self {
-        self.padding = padding;
-        self
-    }
-
-    /// Whether tables with many references say which ones point at an object. Default true. Mirrors
-    /// `reftable.indexObjects`.
-    pub fn object_index(mut self, object_index: bool) -> Self {
-        self.object_index = object_index;
-        self
-    }
-
-    /// The largest file to write. Default 4 GiB - 1, because git keeps offsets in 32 bits and misreads what
-    /// lies beyond.
-    pub fn max_table_size(mut self, bytes: u64) -> Self {
-        self.max_table_size = bytes;
-        self
-    }
-
-    /// The same with blocks twice as large as these, and as blocks of `block_size`.
-    pub(crate) fn with_room_for(mut self, block_size: u32) -> Self {
-        self.block_size = self.block_size.max(block_size).saturating_mul(2).min(MAX_BLOCK_SIZE);
-        self
-    }
-
-    /// The limit of [`Self::max_table_size`].
-    pub(crate) fn largest_table(&self) -> u64 {
-        self.max_table_size
-    }
-
-    pub(crate) fn check(&self) -> Result<()> {
-        if !(MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&self.block_size) {
-            let message =
-                format!("the block size {} is not between {MIN_BLOCK_SIZE} and {MAX_BLOCK_SIZE}", self.block_size);
-            return Err(Error::invalid(message));
-        }
-        if self.restart_interval == 0 {
-            return Err(Error::invalid("the restart interval must be at least 1"));
-        }
-        Ok(())
-    }
-}
-
-/// A block that is written, as the next index level will describe it.
-#[derive(Debug)]
-struct IndexEntry {
-    last_key: Vec<u8>,
-    offset: u64,
-}
-
 /// Writes one table to any [`Write`]. Records are added in order, references before logs.
 ///
-/// Memory: 128 KiB and a block on their way out, one index entry a block, and with the object index 16 bytes for each
+/// Memory: 160 KiB and a block on their way out, one index entry a block, and with the object index 16 bytes for each
 /// id.
 #[derive(Debug)]
 pub struct TableWriter<W: Write> {
@@ -126,16 +34,16 @@ pub struct TableWriter<W: Write> {
     options: WriteOptions,
     header: Header,
     footer: Footer,
-    /// The offset of the block that is being filled.
+    /// Where the next block will be, unless it follows the last one directly.
     next: u64,
     /// Padding behind the last block: written only if another padded block follows.
     pending_padding: usize,
-    block: BlockWriter,
+    /// Makes the blocks of all sections.
+    blocks: PieceWriter,
     /// The section that is being written.
     section: Option<BlockKind>,
+    /// The blocks of the section, or of a level of its index, so far.
     index: Vec<IndexEntry>,
-    last_key: Vec<u8>,
-    scratch: Vec<u8>,
     /// For each id of a reference: its first 12 bytes, then the number of its block.
     objects: Vec<u128>,
     /// Offsets of the reference blocks by number.
@@ -155,18 +63,17 @@ impl<W: Write> TableWriter<W> {
             return Err(Error::invalid("the update indexes of a table must not run backwards"));
         }
         let version = version_for(hash);
+        let header = Header { version, block_size: options.block_size, min_update_index, max_update_index, hash };
         Ok(TableWriter {
             out,
             unwritten: Vec::new(),
-            header: Header { version, block_size: options.block_size, min_update_index, max_update_index, hash },
+            header,
             footer: Footer::default(),
             next: 0,
             pending_padding: 0,
-            block: BlockWriter::new(options.block_size, options.restart_interval),
+            blocks: PieceWriter::new(header, options, true),
             section: None,
             index: Vec::new(),
-            last_key: Vec::new(),
-            scratch: Vec::new(),
             objects: Vec::new(),
             ref_blocks: Vec::new(),
             stats: TableStats::default(),
@@ -177,28 +84,14 @@ impl<W: Write> TableWriter<W> {
     /// Adds a reference or its tombstone. Names must ascend bytewise.
     ///
     /// # Errors
-    /// `Invalid` when out of order or range, `TooLarge` when the record does not fit into a block, `Io`.
-    /// After an error the table is not usable.
+    /// `Invalid` when out of order or range, `TooLarge` when the record does not fit into a block or the file would
+    /// exceed its limit, `Io`. After an error the table is not usable.
     pub fn add_ref(&mut self, record: &RefRecordView<'_>) -> Result<()> {
-        self.check_update_index(record.update_index)?;
-        match self.section {
-            None => self.begin(BlockKind::Ref)?,
-            Some(BlockKind::Ref) => {}
-            Some(_) => return Err(Error::invalid("references must be written before logs")),
+        if self.section != Some(BlockKind::Ref) {
+            self.begin(BlockKind::Ref)?;
         }
-        self.add::<RefRecord>(record)?;
-        self.stats.refs += 1;
-        if let (true, Some(target)) = (self.options.object_index, record.target) {
-            match target {
-                TargetView::Id(id) => self.note_object(id),
-                TargetView::Tag { id, peeled } => {
-                    self.note_object(id);
-                    self.note_object(peeled);
-                }
-                TargetView::Symbolic(_) => {}
-            }
-        }
-        Ok(())
+        self.blocks.add_ref(record)?;
+        self.hand_over()
     }
 
     /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest first.
@@ -208,18 +101,47 @@ impl<W: Write> TableWriter<W> {
     /// # Errors
     /// As for [`Self::add_ref`], but for ranges.
     pub fn add_log(&mut self, record: &LogRecordView<'_>) -> Result<()> {
-        if record.refname.is_empty() || record.refname.contains(&0) {
-            return Err(Error::invalid("the name of a log must not be empty or have zero bytes"));
-        }
         if self.section != Some(BlockKind::Log) {
-            self.finish_refs()?;
-            // Logs follow the last block directly.
-            self.next -= mem::take(&mut self.pending_padding) as u64;
-            self.footer.log = self.next;
             self.begin(BlockKind::Log)?;
         }
-        self.add::<LogRecord>(record)?;
-        self.stats.logs += 1;
+        self.blocks.add_log(record)?;
+        self.hand_over()
+    }
+
+    /// A writer for pieces of this table. Whoever makes the first one says so, because that has the file header in it.
+    pub(crate) fn piece_writer(&self, is_first: bool) -> PieceWriter {
+        PieceWriter::new(self.header, &self.options, is_first)
+    }
+
+    /// Whether no block has been written: the next piece must be one with the file header.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
+    /// Appends a piece of references or of logs, as if its records were added one by one, but for the block at hand, which
+    /// ends. An empty one changes nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::add_ref`].
+    pub(crate) fn append(&mut self, kind: BlockKind, piece: Piece) -> Result<()> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        if self.section != Some(kind) {
+            self.begin(kind)?;
+        }
+        let own = self.blocks.finish()?;
+        self.put(own)?;
+        if piece.has_header != self.is_empty() {
+            return Err(Error::invalid("the first piece of a table, and no other, must have the file header"));
+        }
+        if self.index.last().is_some_and(|last| last.last_key >= piece.first_key) {
+            let shown = String::from_utf8_lossy(&piece.first_key).into_owned();
+            return Err(Error::invalid(format!("the key '{shown}' is not above the one before it")));
+        }
+        self.put(piece)?;
+        let last_key = self.index.last().map(|last| last.last_key.as_slice()).unwrap_or_default();
+        self.blocks.continue_behind(last_key);
         Ok(())
     }
 
@@ -252,18 +174,9 @@ impl<W: Write> TableWriter<W> {
     }
 
     fn write_out(&mut self) -> Result<()> {
-        self.out.write_all(&self.unwritten).map_err(|source| Error::io_somewhere("cannot write the table", source))?;
+        write_all(&mut self.out, &self.unwritten)?;
         self.unwritten.clear();
         Ok(())
-    }
-
-    fn check_update_index(&self, update_index: u64) -> Result<()> {
-        let range = self.header.min_update_index..=self.header.max_update_index;
-        if range.contains(&update_index) {
-            return Ok(());
-        }
-        let message = format!("update index {update_index} lies outside of the table's range {range:?}");
-        Err(Error::invalid(message))
     }
 
     fn check_size(&self, bytes: u64) -> Result<()> {
@@ -274,97 +187,61 @@ impl<W: Write> TableWriter<W> {
         Err(Error::new(ErrorKind::TooLarge, message).way_out("git cannot read offsets beyond 4 GiB; split the change"))
     }
 
-    fn context(&self) -> Context {
-        Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
-    }
-
     fn begin(&mut self, section: BlockKind) -> Result<()> {
+        match (self.section, section) {
+            (None, BlockKind::Ref) if self.is_empty() => {}
+            (_, BlockKind::Ref) => return Err(Error::invalid("references must be written before logs")),
+            (_, BlockKind::Log) => {
+                self.finish_refs()?;
+                // Logs follow the last block directly.
+                self.next -= mem::take(&mut self.pending_padding) as u64;
+                self.footer.log = self.next;
+            }
+            _ => {}
+        }
         self.section = Some(section);
-        self.last_key.clear();
-        self.start_block(section);
+        self.blocks.begin_section();
         Ok(())
     }
 
-    fn start_block(&mut self, kind: BlockKind) {
-        let mut header = Vec::new();
-        if self.next == 0 {
-            self.header.encode(&mut header);
-        }
-        debug_assert!(header.is_empty() || header.len() == header_len(self.header.version));
-        self.block.start(kind, &header);
-    }
-
-    /// Adds a record to the section at hand, after checking its order.
-    fn add<R: Record>(&mut self, view: &R::View<'_>) -> Result<()> {
-        let mut key = mem::take(&mut self.scratch);
-        R::key(view, &mut key);
-        let result = if key.is_empty() || key.as_slice() <= self.last_key.as_slice() {
-            let shown = String::from_utf8_lossy(&key).into_owned();
-            Err(Error::invalid(format!("the key '{shown}' is empty or not above the one before it")))
-        } else {
-            self.add_ordered::<R>(&key, view)
-        };
-        self.scratch = mem::replace(&mut self.last_key, key);
-        result
-    }
-
-    /// Adds a record to the current block, or to a new one when that is full.
-    fn add_ordered<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<()> {
-        if self.try_add::<R>(key, view)? == Added::Yes {
+    /// Takes the blocks that are finished, once they are worth it.
+    #[inline]
+    fn hand_over(&mut self) -> Result<()> {
+        if self.blocks.len() < HANDFUL {
             return Ok(());
         }
-        self.flush_block()?;
-        self.start_block(R::KIND);
-        if self.try_add::<R>(key, view)? == Added::Yes {
+        let piece = self.blocks.take();
+        self.put(piece)
+    }
+
+    /// Writes the blocks of a piece, and notes them for the index.
+    fn put(&mut self, piece: Piece) -> Result<()> {
+        match self.section {
+            Some(BlockKind::Ref) => self.stats.refs += piece.records,
+            Some(BlockKind::Log) => self.stats.logs += piece.records,
+            _ => {}
+        }
+        if self.section == Some(BlockKind::Ref) {
+            let first = self.ref_blocks.len() as u128;
+            self.objects.extend(piece.objects.iter().map(|object| object + first));
+            self.ref_blocks.extend(piece.blocks.iter().map(|block| self.next + block.offset));
+        }
+        if piece.is_empty() {
             return Ok(());
         }
-        let name = key.split(|&byte| byte == 0).next().unwrap_or_default();
-        let shown = String::from_utf8_lossy(name.get(..name.len().min(80)).unwrap_or_default());
-        let message = format!(
-            "the {} record of '{shown}' does not fit into a block of {} bytes",
-            R::KIND.name(),
-            self.options.block_size
-        );
-        Err(Error::new(ErrorKind::TooLarge, message))
-    }
-
-    fn try_add<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<Added> {
-        let cx = self.context();
-        self.block.add::<R>(key, view, &cx)
-    }
-
-    /// Remembers that the block at hand has a reference to `id`.
-    fn note_object(&mut self, id: IdView<'_>) {
-        if self.ref_blocks.last() != Some(&self.next) {
-            self.ref_blocks.push(self.next);
+        self.stats.count(&piece, self.next);
+        let place = |block: IndexEntry| IndexEntry { offset: self.next + block.offset, ..block };
+        self.index.extend(piece.blocks.into_iter().map(place));
+        self.unwritten.resize(self.unwritten.len() + mem::replace(&mut self.pending_padding, piece.padding), 0);
+        self.next += piece.bytes.len() as u64;
+        self.check_size(self.next)?;
+        self.next += piece.padding as u64;
+        if piece.bytes.len() < CHUNK {
+            self.unwritten.extend_from_slice(&piece.bytes);
+            return if self.unwritten.len() >= CHUNK { self.write_out() } else { Ok(()) };
         }
-        let number = self.ref_blocks.len() as u128 - 1;
-        let mut prefix = [0u8; 16];
-        for (to, from) in prefix.iter_mut().zip(id.as_bytes()).take(OBJECT_KEY_LEN) {
-            *to = *from;
-        }
-        self.objects.push(u128::from_be_bytes(prefix) | number);
-    }
-
-    /// Writes the block at hand, unless it is empty, and notes it for the index.
-    fn flush_block(&mut self) -> Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        let kind = self.block.kind();
-        self.stats.count(kind, self.next, self.block.entries(), self.block.restarts());
-        let last_key = self.block.last_key().to_vec();
-        self.unwritten.resize(self.unwritten.len() + mem::take(&mut self.pending_padding), 0);
-        let bytes = self.block.finish()?;
-        let written = bytes.len();
-        self.unwritten.extend_from_slice(bytes);
-        if self.options.padding && kind != BlockKind::Log {
-            self.pending_padding = (self.options.block_size as usize).saturating_sub(written);
-        }
-        self.index.push(IndexEntry { last_key, offset: self.next });
-        self.next += (written + self.pending_padding) as u64;
-        self.check_size(self.next - self.pending_padding as u64)?;
-        if self.unwritten.len() >= CHUNK { self.write_out() } else { Ok(()) }
+        self.write_out()?;
+        write_all(&mut self.out, &piece.bytes)
     }
 
     /// Ends the reference section, and writes the object section if there is an index for it to speed up.
@@ -386,8 +263,8 @@ impl<W: Write> TableWriter<W> {
     fn finish_section(&mut self) -> Result<u64> {
         let threshold = if self.options.padding { 3 } else { 1 };
         let mut root = 0;
-        let kind = self.block.kind();
-        self.flush_block()?;
+        let of = self.section.unwrap_or(BlockKind::Ref);
+        self.finish_blocks()?;
         let (before, mut levels) = (self.stats.indexes.blocks, 0);
         while self.index.len() > threshold {
             let below = mem::take(&mut self.index);
@@ -396,19 +273,25 @@ impl<W: Write> TableWriter<W> {
             }
             root = self.next;
             levels += 1;
-            self.start_block(BlockKind::Index);
+            self.section = Some(BlockKind::Index);
             for entry in &below {
                 let view = IndexView { last_key: &entry.last_key, block: entry.offset };
-                self.add_ordered::<IndexRecord>(&entry.last_key, &view)?;
+                self.blocks.add_ordered::<IndexRecord>(&entry.last_key, &view)?;
+                self.hand_over()?;
             }
-            self.flush_block()?;
+            self.finish_blocks()?;
         }
         self.index.clear();
         self.section = None;
         let index_blocks = self.stats.indexes.blocks - before;
-        let section = self.stats.of(kind);
+        let section = self.stats.of(of);
         (section.index_blocks, section.index_levels, section.index_offset) = (index_blocks, levels, root);
         Ok(root)
+    }
+
+    fn finish_blocks(&mut self) -> Result<()> {
+        let piece = self.blocks.finish()?;
+        self.put(piece)
     }
 
     /// Whether an index over these blocks takes fewer blocks than they are. With names of half a block and more
@@ -418,15 +301,16 @@ impl<W: Write> TableWriter<W> {
         if 2 * (longest + INDEX_ENTRY_OVERHEAD) < self.options.block_size as usize {
             return Ok(true);
         }
+        let cx = self.blocks.context();
         let mut trial = BlockWriter::new(self.options.block_size, self.options.restart_interval);
         let mut blocks = 1;
         trial.start(BlockKind::Index, &[]);
         for entry in below {
             let view = IndexView { last_key: &entry.last_key, block: entry.offset };
-            if trial.add::<IndexRecord>(&entry.last_key, &view, &self.context())? == Added::Full {
+            if trial.add::<IndexRecord>(&entry.last_key, &view, &cx)? == Added::Full {
                 trial.start(BlockKind::Index, &[]);
                 blocks += 1;
-                if trial.add::<IndexRecord>(&entry.last_key, &view, &self.context())? == Added::Full {
+                if trial.add::<IndexRecord>(&entry.last_key, &view, &cx)? == Added::Full {
                     return Ok(false);
                 }
             }
@@ -468,14 +352,18 @@ impl<W: Write> TableWriter<W> {
     /// Adds an object record; without its offsets, which means "look everywhere", when they fit into no block.
     fn add_object(&mut self, prefix: &[u8], offsets: &[u64]) -> Result<()> {
         let whole = ObjectView { prefix, blocks: Offsets::Plain(offsets) };
-        if self.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
+        if self.blocks.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
             return Ok(());
         }
-        self.flush_block()?;
-        self.start_block(BlockKind::Obj);
-        if self.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
+        self.blocks.flush_block()?;
+        self.hand_over()?;
+        if self.blocks.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
             return Ok(());
         }
-        self.add_ordered::<ObjectRecord>(prefix, &ObjectView { prefix, blocks: Offsets::Plain(&[]) })
+        self.blocks.add_ordered::<ObjectRecord>(prefix, &ObjectView { prefix, blocks: Offsets::Plain(&[]) })
     }
+}
+
+fn write_all(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    out.write_all(bytes).map_err(|source| Error::io_somewhere("cannot write the table", source))
 }

@@ -1,0 +1,245 @@
+//! Finished blocks that wait for their place in a table.
+
+use std::mem;
+
+use super::WriteOptions;
+use crate::block::{Added, BlockWriter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{BlockKind, Header};
+use crate::oid::IdView;
+use crate::record::{Context, LogRecord, LogRecordView, Record, RefRecord, RefRecordView, TargetView};
+
+/// Bytes of an id that the object index sorts by. Ids that agree in all of them share a record.
+pub(super) const OBJECT_KEY_LEN: usize = 12;
+
+/// A block that is written, as the next index level will describe it.
+#[derive(Debug)]
+pub(super) struct IndexEntry {
+    pub(super) last_key: Vec<u8>,
+    /// Where it starts: in the file, or in the piece as long as it is part of one.
+    pub(super) offset: u64,
+}
+
+/// Blocks of one section as they go into the file, but for their place: it does not matter what comes before, so the
+/// pieces of a table can be made in any order, and appended to it ([`super::TableWriter::append`]) in that of their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    /// The blocks; behind each but the last, its padding.
+    pub(super) bytes: Vec<u8>,
+    /// The padding behind the last one.
+    pub(super) padding: usize,
+    pub(super) blocks: Vec<IndexEntry>,
+    /// For each id of a reference: its first 12 bytes, then the number of its block in `blocks`.
+    pub(super) objects: Vec<u128>,
+    pub(super) records: u64,
+    /// What the blocks are; `None` while there is none.
+    pub(super) kind: Option<BlockKind>,
+    /// Records in the blocks: those of the block at hand are not among them.
+    pub(super) entries: u64,
+    /// Restarts in the blocks.
+    pub(super) restarts: u64,
+    /// Whether the file header is in it.
+    pub(super) has_header: bool,
+    /// The key of its first record: of references and logs, whose pieces come from elsewhere.
+    pub(super) first_key: Vec<u8>,
+}
+
+impl Piece {
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+}
+
+/// Fills blocks with records, in order.
+#[derive(Debug)]
+pub(crate) struct PieceWriter {
+    header: Header,
+    options: WriteOptions,
+    /// Whether the next block is the first of the file, and holds its header.
+    is_first: bool,
+    block: BlockWriter,
+    /// Whether the block is one that has been started.
+    is_open: bool,
+    /// The key of the record before; empty at the start of a section.
+    last_key: Vec<u8>,
+    scratch: Vec<u8>,
+    piece: Piece,
+}
+
+impl PieceWriter {
+    /// Starts a piece of a table with this header; `is_first` puts the header into the first block.
+    pub(super) fn new(header: Header, options: &WriteOptions, is_first: bool) -> PieceWriter {
+        PieceWriter {
+            header,
+            options: options.clone(),
+            is_first,
+            block: BlockWriter::new(options.block_size, options.restart_interval),
+            is_open: false,
+            last_key: Vec::new(),
+            scratch: Vec::new(),
+            piece: Piece::default(),
+        }
+    }
+
+    /// Adds a reference or its tombstone. Names must ascend bytewise.
+    ///
+    /// # Errors
+    /// `Invalid` when out of order or range, `TooLarge` when the record does not fit into a block.
+    #[inline]
+    pub(crate) fn add_ref(&mut self, record: &RefRecordView<'_>) -> Result<()> {
+        self.check_update_index(record.update_index)?;
+        self.add::<RefRecord>(record)?;
+        if let (true, Some(target)) = (self.options.object_index, record.target) {
+            match target {
+                TargetView::Id(id) => self.note_object(id),
+                TargetView::Tag { id, peeled } => {
+                    self.note_object(id);
+                    self.note_object(peeled);
+                }
+                TargetView::Symbolic(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest first.
+    ///
+    /// # Errors
+    /// As for [`Self::add_ref`], but for ranges.
+    pub(crate) fn add_log(&mut self, record: &LogRecordView<'_>) -> Result<()> {
+        if record.refname.is_empty() || record.refname.contains(&0) {
+            return Err(Error::invalid("the name of a log must not be empty or have zero bytes"));
+        }
+        self.add::<LogRecord>(record)
+    }
+
+    /// Ends the block at hand, and the piece.
+    ///
+    /// # Errors
+    /// `Invalid` when a log block cannot be deflated, which does not happen.
+    pub(crate) fn finish(&mut self) -> Result<Piece> {
+        self.flush_block()?;
+        Ok(self.take())
+    }
+
+    /// The blocks that are finished. The one at hand goes into the next piece.
+    pub(super) fn take(&mut self) -> Piece {
+        mem::take(&mut self.piece)
+    }
+
+    /// Bytes of the blocks that are finished.
+    pub(super) fn len(&self) -> usize {
+        self.piece.bytes.len()
+    }
+
+    /// Says that blocks come before the next one which were made elsewhere.
+    pub(super) fn continue_behind(&mut self, last_key: &[u8]) {
+        self.is_first = false;
+        self.last_key.clear();
+        self.last_key.extend_from_slice(last_key);
+    }
+
+    /// Starts over with the first key, of another section.
+    pub(super) fn begin_section(&mut self) {
+        self.last_key.clear();
+    }
+
+    fn start_block(&mut self, kind: BlockKind) {
+        let mut header = Vec::new();
+        if self.is_first {
+            self.header.encode(&mut header);
+        }
+        self.block.start(kind, &header);
+        self.is_open = true;
+    }
+
+    fn check_update_index(&self, update_index: u64) -> Result<()> {
+        let range = self.header.min_update_index..=self.header.max_update_index;
+        if range.contains(&update_index) {
+            return Ok(());
+        }
+        let message = format!("update index {update_index} lies outside of the table's range {range:?}");
+        Err(Error::invalid(message))
+    }
+
+    pub(super) fn context(&self) -> Context {
+        Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
+    }
+
+    /// Adds a record after checking its order.
+    fn add<R: Record>(&mut self, view: &R::View<'_>) -> Result<()> {
+        let mut key = mem::take(&mut self.scratch);
+        R::key(view, &mut key);
+        let result = if key.is_empty() || key.as_slice() <= self.last_key.as_slice() {
+            let shown = String::from_utf8_lossy(&key).into_owned();
+            Err(Error::invalid(format!("the key '{shown}' is empty or not above the one before it")))
+        } else {
+            self.add_ordered::<R>(&key, view)
+        };
+        if self.piece.records == 0 {
+            key.clone_into(&mut self.piece.first_key);
+        }
+        self.piece.records += 1;
+        self.scratch = mem::replace(&mut self.last_key, key);
+        result
+    }
+
+    /// Adds a record to the current block, or to a new one when that is full.
+    pub(super) fn add_ordered<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<()> {
+        if self.try_add::<R>(key, view)? == Added::Yes {
+            return Ok(());
+        }
+        self.flush_block()?;
+        if self.try_add::<R>(key, view)? == Added::Yes {
+            return Ok(());
+        }
+        let name = key.split(|&byte| byte == 0).next().unwrap_or_default();
+        let shown = String::from_utf8_lossy(name.get(..name.len().min(80)).unwrap_or_default());
+        let message = format!(
+            "the {} record of '{shown}' does not fit into a block of {} bytes",
+            R::KIND.name(),
+            self.options.block_size
+        );
+        Err(Error::new(ErrorKind::TooLarge, message))
+    }
+
+    pub(super) fn try_add<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<Added> {
+        if !self.is_open {
+            self.start_block(R::KIND);
+        }
+        let cx = self.context();
+        self.block.add::<R>(key, view, &cx)
+    }
+
+    /// Remembers that the block at hand has a reference to `id`.
+    fn note_object(&mut self, id: IdView<'_>) {
+        let mut prefix = [0u8; 16];
+        for (to, from) in prefix.iter_mut().zip(id.as_bytes()).take(OBJECT_KEY_LEN) {
+            *to = *from;
+        }
+        self.piece.objects.push(u128::from_be_bytes(prefix) | self.piece.blocks.len() as u128);
+    }
+
+    /// Puts the block at hand behind those that are finished, unless it is empty.
+    pub(super) fn flush_block(&mut self) -> Result<()> {
+        if !mem::take(&mut self.is_open) || self.block.is_empty() {
+            return Ok(());
+        }
+        let is_padded = self.options.padding && self.block.kind() != BlockKind::Log;
+        self.piece.kind = Some(self.block.kind());
+        self.piece.entries += self.block.entries() as u64;
+        self.piece.restarts += self.block.restarts() as u64;
+        let last_key = self.block.last_key().to_vec();
+        let bytes = self.block.finish()?;
+        let Piece { bytes: out, padding, blocks, has_header, .. } = &mut self.piece;
+        out.resize(out.len() + mem::take(padding), 0);
+        blocks.push(IndexEntry { last_key, offset: out.len() as u64 });
+        out.extend_from_slice(bytes);
+        if is_padded {
+            *padding = (self.options.block_size as usize).saturating_sub(bytes.len());
+        }
+        *has_header |= mem::take(&mut self.is_first);
+        Ok(())
+    }
+}
