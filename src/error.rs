@@ -32,6 +32,8 @@ pub enum ErrorKind {
     TooLarge,
     /// Somebody asked for it to stop.
     Cancelled,
+    /// A defect of this library: a part of the work panicked in a thread that helped. Nothing has changed.
+    Panicked,
     /// The commit was published, but the last sync failed: it is visible now and may be lost if power fails.
     Indeterminate,
 }

@@ -90,6 +90,12 @@ mod mutant;
 mod name;
 mod oid;
 #[cfg(loom)]
+pub mod pool;
+#[cfg(not(loom))]
+#[expect(unreachable_pub, reason = "public for the models only")]
+#[expect(dead_code, reason = "used by the next step")]
+mod pool;
+#[cfg(loom)]
 pub mod queue;
 #[cfg(not(loom))]
 #[expect(unreachable_pub, reason = "public for the models only")]

@@ -51,6 +51,18 @@ pub enum Mutant {
     MixUpResults,
     /// Who waits for room in the line is not told of it.
     ForgetRoom,
+    /// A pool hands out results in the order in which they are ready.
+    MixUpOrder,
+    /// The owner of a pool is not told of the result that it waits for.
+    KeepResult,
+    /// A job that panics leaves nothing behind.
+    ForgetPanic,
+    /// A pool takes in as many jobs as there are.
+    ExceedLimit,
+    /// The threads of a pool are not told of its end.
+    CloseSilently,
+    /// The threads of a pool are not waited for.
+    LeaveHelpers,
 }
 
 /// Every mistake that the crash states show: what processes do to the directory.
@@ -83,6 +95,17 @@ pub const QUEUE: [Mutant; 8] = [
     Mutant::GiveBackSilently,
     Mutant::MixUpResults,
     Mutant::ForgetRoom,
+];
+
+/// Every mistake in the worker pool. Its models show them.
+#[cfg(reftable_mutants)]
+pub const POOL: [Mutant; 6] = [
+    Mutant::MixUpOrder,
+    Mutant::KeepResult,
+    Mutant::ForgetPanic,
+    Mutant::ExceedLimit,
+    Mutant::CloseSilently,
+    Mutant::LeaveHelpers,
 ];
 
 #[cfg(reftable_mutants)]

@@ -3,6 +3,12 @@
 //! Reference counts stay the standard library's: they order nothing that a model would want to explore. So do
 //! counters that nobody decides by.
 
+#[cfg(not(loom))]
+use std::thread;
+
+#[cfg(loom)]
+use loom::thread;
+
 // A cell that is filled once and a counter that may be wrong order nothing either.
 pub(crate) use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -14,22 +20,27 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(loom)]
 pub(crate) use self::model::{Condvar, Guard as MutexGuard, Mutex};
 
-/// The thread at hand.
-#[cfg(not(loom))]
-pub(crate) fn this_thread() -> std::thread::ThreadId {
-    std::thread::current().id()
+pub(crate) type ThreadId = thread::ThreadId;
+
+/// The thread at hand. A model runs all of its threads on one of the system's.
+pub(crate) fn this_thread() -> ThreadId {
+    thread::current().id()
 }
 
-/// The thread at hand: a model runs all of its threads on one of the system's.
-#[cfg(loom)]
-pub(crate) fn this_thread() -> loom::thread::ThreadId {
-    loom::thread::current().id()
-}
+/// A thread that was started, to be waited for.
+pub(crate) type JoinHandle<T> = thread::JoinHandle<T>;
 
-#[cfg(not(loom))]
-pub(crate) type ThreadId = std::thread::ThreadId;
-#[cfg(loom)]
-pub(crate) type ThreadId = loom::thread::ThreadId;
+/// Starts a thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    // Machine words, enough to panic in.
+    #[cfg(loom)]
+    let builder = builder.stack_size(1 << 15);
+    builder.spawn(run)
+}
 
 /// A number that any thread may add to, for people to look at.
 #[derive(Debug, Default)]
@@ -174,6 +185,10 @@ mod model {
         pub(crate) fn notify_one(&self) -> bool {
             self.0.notify_one();
             true
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
         }
     }
 }

@@ -18,7 +18,8 @@ use std::path::Path;
 const EVERYWHERE: [&str; 5] = ["error", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
+    "pool",
     "varint",
     "format",
     "record",

@@ -1,0 +1,327 @@
+//! Threads that help with large work: jobs go in, and their results come out in the same order.
+//!
+//! A [`Pool`] belongs to one piece of work, such as the log section of one table, and ends with it. Whoever has the work hands in jobs and takes
+//! results. A thread is started only when jobs pile up, so little work starts none. While its owner waits for a result
+//! it does jobs itself: a pool of two threads is its owner and one helper, and a pool of one is its owner alone, who takes the same way
+//! through the same code. So what comes out cannot depend on the number of threads.
+//!
+//! This is pure synchronisation, without I/O, so that a model can explore it (`loom-tests/tests/pool.rs`).
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::mutant::{self, Mutant};
+use crate::sync::{Condvar, Counter, JoinHandle, Mutex, spawn};
+
+/// How many threads may work on something, and how many were started for it.
+#[derive(Debug, Clone)]
+pub struct Crew {
+    threads: usize,
+    started: Arc<Counter>,
+}
+
+impl Crew {
+    /// As many threads as that, the one that asks for the work included; at least that one.
+    #[must_use]
+    pub fn new(threads: usize) -> Crew {
+        Crew::counted(threads, Arc::default())
+    }
+
+    /// Only the thread that asks for the work.
+    #[must_use]
+    pub fn alone() -> Crew {
+        Crew::new(1)
+    }
+
+    /// The same as [`Self::new`]; threads that are started are added to `started`.
+    pub(crate) fn counted(threads: usize, started: Arc<Counter>) -> Crew {
+        Crew { threads: threads.max(1), started }
+    }
+
+    /// How many threads may work, the one that asks for it included.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// How many threads were started.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.started.get()
+    }
+}
+
+/// Jobs of one kind that are under way, in a line. `S` is what each thread keeps from job to job, `J` are jobs, `R` their results.
+///
+/// Dropping it ends its threads: jobs that nobody has begun are forgotten, and those that are being done are waited for.
+pub struct Pool<S, J, R> {
+    desk: Arc<Desk<J, R>>,
+    work: fn(&mut S, J) -> R,
+    /// The owner's.
+    state: S,
+    helpers: Vec<JoinHandle<()>>,
+    crew: Crew,
+    /// How many jobs may be under way.
+    limit: usize,
+}
+
+struct Desk<J, R> {
+    line: Mutex<Line<J, R>>,
+    /// Signalled when there is a job to do, or no more will come.
+    job: Condvar,
+    /// Signalled when the first result in the line is there. Only the owner waits for it.
+    result: Condvar,
+}
+
+struct Line<J, R> {
+    slots: VecDeque<Slot<J, R>>,
+    /// How many from the front somebody has begun.
+    begun: usize,
+    /// How many have left the line.
+    gone: u64,
+    /// Whether the owner has left.
+    closed: bool,
+}
+
+enum Slot<J, R> {
+    Waiting(J),
+    /// Somebody is doing the job.
+    Begun,
+    Done(R),
+    /// The job has panicked, with these words.
+    Panicked(String),
+}
+
+impl<S, J, R> Pool<S, J, R>
+where
+    S: Default + 'static,
+    J: Send + 'static,
+    R: Send + 'static,
+{
+    /// A pool without threads so far. At most `limit` jobs are under way, results that nobody has taken included: what they hold is
+    /// what the pool holds. A crew of one does each job when it is handed in.
+    #[must_use]
+    pub fn new(crew: &Crew, limit: usize, work: fn(&mut S, J) -> R) -> Self {
+        let line = Line { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
+        let desk = Desk { line: Mutex::new(line), job: Condvar::new(), result: Condvar::new() };
+        let limit = if crew.threads == 1 { 0 } else { limit };
+        Pool { desk: Arc::new(desk), work, state: S::default(), helpers: Vec::new(), crew: crew.clone(), limit }
+    }
+
+    /// Hands in a job. If too many are under way then, waits for the oldest result, and returns it.
+    ///
+    /// # Errors
+    /// `Panicked`, if the oldest job has.
+    pub fn put(&mut self, job: J) -> Result<Option<R>> {
+        let mut line = self.desk.line.lock();
+        let piles_up = line.begun < line.slots.len();
+        line.slots.push_back(Slot::Waiting(job));
+        let is_full = line.slots.len() > self.limit && !mutant::is_on(Mutant::ExceedLimit);
+        drop(line);
+        self.desk.job.notify_one();
+        if piles_up && self.helpers.len() + 1 < self.crew.threads {
+            self.start_helper();
+        }
+        if is_full { self.take() } else { Ok(None) }
+    }
+
+    /// Waits for the oldest result, and works meanwhile. `None` when all have been taken.
+    ///
+    /// # Errors
+    /// `Panicked`, if the oldest job has.
+    pub fn take(&mut self) -> Result<Option<R>> {
+        let desk = &*self.desk;
+        let mut line = desk.line.lock();
+        while !line.slots.is_empty() {
+            if let Some(result) = line.pop() {
+                return result.map(Some);
+            }
+            match line.begin() {
+                Some((number, job)) => {
+                    drop(line);
+                    let done = perform(self.work, &mut self.state, job);
+                    line = desk.line.lock();
+                    line.finish(number, done);
+                }
+                None => desk.result.wait(&mut line),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Starts a thread. If the system gives none, those that are there do the work.
+    fn start_helper(&mut self) {
+        let (desk, work) = (Arc::clone(&self.desk), self.work);
+        if let Ok(helper) = spawn("reftable-pool", move || desk.help(work)) {
+            self.helpers.push(helper);
+            self.crew.started.add(1);
+        }
+    }
+}
+
+impl<J, R> Desk<J, R> {
+    /// What a helper does, until the owner leaves.
+    fn help<S: Default>(&self, work: fn(&mut S, J) -> R) {
+        let mut state = S::default();
+        while let Some((number, job)) = self.next_job() {
+            let done = perform(work, &mut state, job);
+            if matches!(done, Slot::Panicked(_)) && mutant::is_on(Mutant::ForgetPanic) {
+                continue;
+            }
+            let mut line = self.line.lock();
+            line.finish(number, done);
+            if line.gone == number && !mutant::is_on(Mutant::KeepResult) {
+                self.result.notify_one();
+            }
+        }
+    }
+
+    /// Waits for a job. `None` when no more will come.
+    fn next_job(&self) -> Option<(u64, J)> {
+        let mut line = self.line.lock();
+        loop {
+            if line.closed {
+                return None;
+            }
+            if let Some(next) = line.begin() {
+                return Some(next);
+            }
+            self.job.wait(&mut line);
+        }
+    }
+}
+
+impl<J, R> Line<J, R> {
+    /// The first job that nobody has begun, and its number.
+    fn begin(&mut self) -> Option<(u64, J)> {
+        let slot = self.slots.get_mut(self.begun)?;
+        let Slot::Waiting(job) = std::mem::replace(slot, Slot::Begun) else { return None };
+        let number = self.gone + self.begun as u64;
+        self.begun += 1;
+        Some((number, job))
+    }
+
+    /// Puts a result where its job was, unless the owner has left.
+    fn finish(&mut self, number: u64, done: Slot<J, R>) {
+        let mut at = number.checked_sub(self.gone).and_then(|at| usize::try_from(at).ok());
+        if mutant::is_on(Mutant::MixUpOrder) {
+            at = self.slots.iter().position(|slot| matches!(slot, Slot::Begun));
+        }
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+            *slot = done;
+        }
+    }
+
+    /// The result at the head of the line, if it is there.
+    fn pop(&mut self) -> Option<Result<R>> {
+        let result = match self.slots.pop_front()? {
+            Slot::Done(result) => Ok(result),
+            Slot::Panicked(words) => Err(Error::new(ErrorKind::Panicked, words)),
+            unfinished => {
+                self.slots.push_front(unfinished);
+                return None;
+            }
+        };
+        self.begun -= 1;
+        self.gone += 1;
+        Some(result)
+    }
+}
+
+/// Does a job. A panic must not be lost with its thread.
+fn perform<S, J, R>(work: fn(&mut S, J) -> R, state: &mut S, job: J) -> Slot<J, R> {
+    // Nobody looks at what a panic leaves half done: results behind it are not taken any more.
+    match catch_unwind(AssertUnwindSafe(|| work(state, job))) {
+        Ok(result) => Slot::Done(result),
+        Err(panic) => Slot::Panicked(format!("a part of the work has panicked: {}", words_of(&*panic))),
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+impl<S, J, R> Drop for Pool<S, J, R> {
+    fn drop(&mut self) {
+        let mut line = self.desk.line.lock();
+        line.closed = true;
+        let forgotten = std::mem::take(&mut line.slots);
+        drop(line);
+        // Not under the lock: it is not known what dropping them does.
+        drop(forgotten);
+        if !mutant::is_on(Mutant::CloseSilently) {
+            self.desk.job.notify_all();
+        }
+        if !mutant::is_on(Mutant::LeaveHelpers) {
+            // A helper catches the panics of its jobs, and has none of its own.
+            self.helpers.drain(..).for_each(|helper| drop(helper.join()));
+        }
+    }
+}
+
+impl<S, J, R> fmt::Debug for Pool<S, J, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("crew", &self.crew).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn square(done: &mut u64, job: u64) -> (u64, u64) {
+        assert_ne!(job, 700, "no squares of {job}");
+        *done += 1;
+        (job * job, *done)
+    }
+
+    /// The results until the first failure, and the failure.
+    fn squares(crew: &Crew, jobs: u64) -> (Vec<(u64, u64)>, Option<Error>) {
+        let mut pool = Pool::new(crew, 4, square);
+        let mut results = Vec::new();
+        let all = (0..jobs).try_for_each(|job| pool.put(job).map(|result| results.extend(result)));
+        let all = all.and_then(|()| {
+            while let Some(result) = pool.take()? {
+                results.push(result);
+            }
+            Ok(())
+        });
+        (results, all.err())
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_results() {
+        for threads in [0, 1, 2, 3, 8] {
+            let crew = Crew::new(threads);
+            let (results, error) = squares(&crew, 500);
+            assert!(error.is_none());
+            assert!(results.iter().map(|(square, _)| *square).eq((0..500).map(|job| job * job)));
+            assert_eq!(crew.started(), threads.max(1) as u64 - 1, "jobs pile up");
+            let alone = results.last().is_some_and(|(_, done)| *done == 500);
+            assert!(alone || threads > 1);
+        }
+    }
+
+    #[test]
+    fn little_work_starts_no_thread() {
+        let crew = Crew::new(8);
+        assert_eq!(squares(&crew, 1).0, [(0, 1)]);
+        assert_eq!(crew.started(), 0);
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        for threads in [1, 4] {
+            let (results, error) = squares(&Crew::new(threads), 1000);
+            assert_eq!(results.len(), 700);
+            let error = error.unwrap();
+            assert_eq!(error.kind(), ErrorKind::Panicked);
+            assert!(error.message().contains("no squares of 700"), "{error}");
+        }
+    }
+}
