@@ -93,7 +93,6 @@ mod oid;
 pub mod pool;
 #[cfg(not(loom))]
 #[expect(unreachable_pub, reason = "public for the models only")]
-#[expect(dead_code, reason = "used by the next step")]
 mod pool;
 #[cfg(loom)]
 pub mod queue;

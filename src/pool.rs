@@ -2,8 +2,8 @@
 //!
 //! A [`Pool`] belongs to one piece of work, such as the log section of one table, and ends with it. Whoever has the work hands in jobs and takes
 //! results. A thread is started only when jobs pile up, so little work starts none. While its owner waits for a result
-//! it does jobs itself: a pool of two threads is its owner and one helper, and a pool of one is its owner alone, who takes the same way
-//! through the same code. So what comes out cannot depend on the number of threads.
+//! it does jobs itself: a pool of two threads is its owner and one helper, and in a pool of one its owner does each job when it is handed in.
+//! A job knows nothing of the others, so what comes out cannot depend on the number of threads.
 //!
 //! This is pure synchronisation, without I/O, so that a model can explore it (`loom-tests/tests/pool.rs`).
 
@@ -49,6 +49,7 @@ impl Crew {
     }
 
     /// How many threads were started.
+    #[cfg(any(test, loom))]
     #[must_use]
     pub fn started(&self) -> u64 {
         self.started.get()
@@ -91,9 +92,7 @@ enum Slot<J, R> {
     Waiting(J),
     /// Somebody is doing the job.
     Begun,
-    Done(R),
-    /// The job has panicked, with these words.
-    Panicked(String),
+    Done(Result<R>),
 }
 
 impl<S, J, R> Pool<S, J, R>
@@ -108,7 +107,6 @@ where
     pub fn new(crew: &Crew, limit: usize, work: fn(&mut S, J) -> R) -> Self {
         let line = Line { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
         let desk = Desk { line: Mutex::new(line), job: Condvar::new(), result: Condvar::new() };
-        let limit = if crew.threads == 1 { 0 } else { limit };
         Pool { desk: Arc::new(desk), work, state: S::default(), helpers: Vec::new(), crew: crew.clone(), limit }
     }
 
@@ -117,6 +115,9 @@ where
     /// # Errors
     /// `Panicked`, if the oldest job has.
     pub fn put(&mut self, job: J) -> Result<Option<R>> {
+        if self.crew.threads == 1 {
+            return perform(self.work, &mut self.state, job).map(Some);
+        }
         let mut line = self.desk.line.lock();
         let piles_up = line.begun < line.slots.len();
         line.slots.push_back(Slot::Waiting(job));
@@ -134,6 +135,9 @@ where
     /// # Errors
     /// `Panicked`, if the oldest job has.
     pub fn take(&mut self) -> Result<Option<R>> {
+        if self.crew.threads == 1 {
+            return Ok(None);
+        }
         let desk = &*self.desk;
         let mut line = desk.line.lock();
         while !line.slots.is_empty() {
@@ -169,7 +173,7 @@ impl<J, R> Desk<J, R> {
         let mut state = S::default();
         while let Some((number, job)) = self.next_job() {
             let done = perform(work, &mut state, job);
-            if matches!(done, Slot::Panicked(_)) && mutant::is_on(Mutant::ForgetPanic) {
+            if done.is_err() && mutant::is_on(Mutant::ForgetPanic) {
                 continue;
             }
             let mut line = self.line.lock();
@@ -206,39 +210,39 @@ impl<J, R> Line<J, R> {
     }
 
     /// Puts a result where its job was, unless the owner has left.
-    fn finish(&mut self, number: u64, done: Slot<J, R>) {
+    fn finish(&mut self, number: u64, done: Result<R>) {
         let mut at = number.checked_sub(self.gone).and_then(|at| usize::try_from(at).ok());
         if mutant::is_on(Mutant::MixUpOrder) {
             at = self.slots.iter().position(|slot| matches!(slot, Slot::Begun));
         }
         if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
-            *slot = done;
+            *slot = Slot::Done(done);
         }
     }
 
     /// The result at the head of the line, if it is there.
     fn pop(&mut self) -> Option<Result<R>> {
-        let result = match self.slots.pop_front()? {
-            Slot::Done(result) => Ok(result),
-            Slot::Panicked(words) => Err(Error::new(ErrorKind::Panicked, words)),
+        match self.slots.pop_front()? {
+            Slot::Done(result) => {
+                self.begun -= 1;
+                self.gone += 1;
+                Some(result)
+            }
             unfinished => {
                 self.slots.push_front(unfinished);
-                return None;
+                None
             }
-        };
-        self.begun -= 1;
-        self.gone += 1;
-        Some(result)
+        }
     }
 }
 
 /// Does a job. A panic must not be lost with its thread.
-fn perform<S, J, R>(work: fn(&mut S, J) -> R, state: &mut S, job: J) -> Slot<J, R> {
+fn perform<S, J, R>(work: fn(&mut S, J) -> R, state: &mut S, job: J) -> Result<R> {
     // Nobody looks at what a panic leaves half done: results behind it are not taken any more.
-    match catch_unwind(AssertUnwindSafe(|| work(state, job))) {
-        Ok(result) => Slot::Done(result),
-        Err(panic) => Slot::Panicked(format!("a part of the work has panicked: {}", words_of(&*panic))),
-    }
+    catch_unwind(AssertUnwindSafe(|| work(state, job))).map_err(|panic| {
+        let message = format!("a part of the work has panicked: {}", words_of(&*panic));
+        Error::new(ErrorKind::Panicked, message).way_out("this is a defect of the library; nothing was changed")
+    })
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> &str {
@@ -248,6 +252,9 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
 
 impl<S, J, R> Drop for Pool<S, J, R> {
     fn drop(&mut self) {
+        if self.helpers.is_empty() {
+            return;
+        }
         let mut line = self.desk.line.lock();
         line.closed = true;
         let forgotten = std::mem::take(&mut line.slots);
@@ -270,7 +277,7 @@ impl<S, J, R> fmt::Debug for Pool<S, J, R> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

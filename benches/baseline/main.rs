@@ -7,7 +7,7 @@
 //!
 //! Knobs by environment: `BN` references (1,000,000), `BREPS` repetitions (3; the median is reported), `BDIR` the
 //! parent of the directories that are made (default: a temporary one), `BCOMPACT` when commits compact: `off`, `git`
-//! for its rule, or the number of tables of the lazy one.
+//! for its rule, or the number of tables of the lazy one; `BTHREADS` how many threads work on a large compaction.
 //!
 //! Instruction counts: run the binary under callgrind with `--toggle-collect='*baseline_measured*'`, `BREPS=1`, and one
 //! workload as the filter; only what is timed is counted then.

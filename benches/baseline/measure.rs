@@ -86,7 +86,7 @@ pub(crate) fn timed(mut work: impl FnMut()) -> Time {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Time {
     pub(crate) wall: Duration,
-    /// Of this thread, kernel included.
+    /// Of all threads of the process, kernel included.
     pub(crate) cpu: Duration,
 }
 
@@ -94,10 +94,15 @@ fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// The processor's time of this thread, from `/proc`; zero where there is none.
+/// The processor's time of this process so far.
 fn cpu_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0))
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+    }
+    #[cfg(not(unix))]
+    Duration::ZERO
 }
 
 #[inline(never)]

@@ -14,7 +14,11 @@ const LOOKUPS: usize = 100_000;
 const WORKLOADS: [&str; 6] = ["scan", "lookup", "refs_for", "compact/st10", "reload", "open"];
 
 pub(crate) fn options() -> Options {
-    Options::default().durability(Durability::Off).auto_compact(AutoCompact::Off)
+    let options = Options::default().durability(Durability::Off).auto_compact(AutoCompact::Off);
+    match std::env::var("BTHREADS").ok().and_then(|text| text.parse().ok()) {
+        Some(threads) => options.threads(threads),
+        None => options,
+    }
 }
 
 pub(crate) fn run(bench: &Bench) {

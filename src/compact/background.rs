@@ -13,7 +13,7 @@ use crate::sync::{Wake, Waker, wake};
 ///
 /// What the end of things does to a compaction that is running:
 ///
-/// - *The last handle is dropped:* the compaction stops at its next record, and its output is removed. One that waits for the list lock to
+/// - *The last handle is dropped:* the compaction stops at its next range of keys, and its output is removed. One that waits for the list lock to
 ///   publish goes on, for at most as long as a commit waits. The drop waits for the thread.
 /// - *The process ends without dropping:* as with a kill. What it wrote is not listed, its locks heal, the next compaction
 ///   removes its files.

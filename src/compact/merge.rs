@@ -1,6 +1,7 @@
-//! The merge of a compaction, range by range.
+//! The merge of a compaction, range by range, by as many threads as may work on it.
 
 use std::io::Write;
+use std::mem;
 use std::sync::Arc;
 
 use super::ranges::{Range, ranges};
@@ -8,75 +9,119 @@ use super::{Expiry, Job};
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
+use crate::pool::{Crew, Pool};
 use crate::record::{LogEntryView, LogRecord, Record, RefRecord};
 use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter};
 
-/// After how many records a merge looks whether it should stop: some tens of microseconds.
-const RECORDS: u32 = 1024;
+/// What the parts of a merge have in common.
+struct Section {
+    /// Oldest first.
+    tables: Vec<Arc<Table>>,
+    kind: BlockKind,
+    tombstones: Tombstones,
+    expiry: Expiry,
+}
+
+/// The merge of one range, for any thread to do.
+struct Part {
+    section: Arc<Section>,
+    range: Range,
+    out: PieceWriter,
+}
 
 /// Writes what `tables`, oldest first, amount to. Tombstones go only `at_bottom` of the stack.
 pub(super) fn merge<W: Write>(
     tables: &[Arc<Table>],
     at_bottom: bool,
     job: &Job<'_>,
+    crew: &Crew,
     writer: &mut TableWriter<W>,
 ) -> Result<()> {
     let tombstones = if at_bottom { Tombstones::Hide } else { Tombstones::Show };
     for kind in [BlockKind::Ref, BlockKind::Log] {
-        for range in ranges(tables, kind)? {
-            // The first range may come to nothing; then the next is the first.
-            let out = writer.piece_writer(writer.is_empty());
-            writer.append(kind, merge_range(tables, kind, &range, tombstones, job, out)?)?;
-        }
+        let section = Section { tables: tables.to_vec(), kind, tombstones, expiry: job.expiry };
+        merge_section(&Arc::new(section), job, crew, writer)?;
     }
     Ok(())
 }
 
-/// The blocks of one range: of references, or of logs.
-fn merge_range(
-    tables: &[Arc<Table>],
-    kind: BlockKind,
-    range: &Range,
-    tombstones: Tombstones,
+/// Merges the ranges of a section, several at a time, and writes them in order. What is under way takes about a range of memory
+/// for each thread, and two more.
+fn merge_section<W: Write>(
+    section: &Arc<Section>,
     job: &Job<'_>,
-    mut out: PieceWriter,
-) -> Result<Piece> {
-    match kind {
-        BlockKind::Log => walk::<LogRecord>(tables, range, tombstones, job, |record| {
+    crew: &Crew,
+    writer: &mut TableWriter<W>,
+) -> Result<()> {
+    let mut ranges = ranges(&section.tables, section.kind)?.into_iter();
+    let mut pool = Pool::new(crew, crew.threads() + 2, |(): &mut (), part: Part| part.merge());
+    let mut is_first = writer.is_empty();
+    loop {
+        job.check()?;
+        let merged = match ranges.next() {
+            Some(range) => {
+                let out = writer.piece_writer(mem::take(&mut is_first));
+                pool.put(Part { section: Arc::clone(section), range, out })?
+            }
+            None => match pool.take()? {
+                None => return Ok(()),
+                merged => merged,
+            },
+        };
+        let Some((range, piece)) = merged else { continue };
+        let mut piece = piece?;
+        if writer.is_empty() && !piece.is_empty() && !piece.has_header() {
+            // All before it came to nothing, so the file starts with it.
+            piece = section.merge(&range, &mut writer.piece_writer(true))?;
+        }
+        writer.append(section.kind, piece)?;
+    }
+}
+
+impl Part {
+    fn merge(mut self) -> (Range, Result<Piece>) {
+        let piece = self.section.merge(&self.range, &mut self.out);
+        (self.range, piece)
+    }
+}
+
+impl Section {
+    /// The blocks of one range.
+    fn merge(&self, range: &Range, out: &mut PieceWriter) -> Result<Piece> {
+        match self.kind {
+            BlockKind::Log => self.merge_logs(range, out)?,
+            _ => self.merge_refs(range, out)?,
+        }
+        out.finish()
+    }
+
+    fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {
+        self.walk::<RefRecord>(range, |record| out.add_ref(&record.view()))
+    }
+
+    fn merge_logs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {
+        self.walk::<LogRecord>(range, |record| {
             let record = record.view();
-            match record.entry.is_some_and(|entry| is_expired(&job.expiry, record.update_index, &entry)) {
+            match record.entry.is_some_and(|entry| is_expired(&self.expiry, record.update_index, &entry)) {
                 true => Ok(()),
                 false => out.add_log(&record),
             }
-        })?,
-        _ => walk::<RefRecord>(tables, range, tombstones, job, |record| out.add_ref(&record.view()))?,
+        })
     }
-    out.finish()
-}
 
-/// Hands each record in `range` to `each`.
-#[inline(always)]
-fn walk<R: Record>(
-    tables: &[Arc<Table>],
-    range: &Range,
-    tombstones: Tombstones,
-    job: &Job<'_>,
-    mut each: impl FnMut(&Cursor<R>) -> Result<()>,
-) -> Result<()> {
-    let mut merge = Merge::<R>::new(tables, tombstones);
-    merge.seek(&range.from)?;
-    let mut count = 0u32;
-    while let Some(record) = merge.next()? {
-        if range.to.as_ref().is_some_and(|to| record.key() >= to.as_slice()) {
-            break;
+    /// Hands each record in `range` to `each`.
+    #[inline(always)]
+    fn walk<R: Record>(&self, range: &Range, mut each: impl FnMut(&Cursor<R>) -> Result<()>) -> Result<()> {
+        let mut merge = Merge::<R>::new(&self.tables, self.tombstones);
+        merge.seek(&range.from)?;
+        while let Some(record) = merge.next()? {
+            if range.to.as_ref().is_some_and(|to| record.key() >= to.as_slice()) {
+                break;
+            }
+            each(record)?;
         }
-        count = count.wrapping_add(1);
-        if count.is_multiple_of(RECORDS) {
-            job.check()?;
-        }
-        each(record)?;
+        Ok(())
     }
-    Ok(())
 }
 
 fn is_expired(expiry: &Expiry, update_index: u64, entry: &LogEntryView<'_>) -> bool {

@@ -22,10 +22,14 @@ use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
+use crate::pool::Crew;
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
 use crate::stack::{AutoCompact, Durability, Edit, ListLock, NewTable, Stack};
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
+
+/// A compaction of fewer bytes is not worth a thread, and has no section of more than one range: logs inflate to some four times their size.
+const LARGE: u64 = 512 * 1024;
 
 /// How much longer than a commit a compaction waits for the list lock when its work is done.
 const PATIENCE: u32 = 10;
@@ -374,7 +378,8 @@ impl Stack {
             () if mutant::is_on(Mutant::ShrinkKeepsRule) => claim.planned_start == 0,
             () => claim.range.start == 0,
         };
-        merge::merge(tables, at_bottom, job, &mut writer).map_err(|error| error.in_file(&path))?;
+        let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
+        merge::merge(tables, at_bottom, job, &crew, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
         let (file, contents) = out.finish()?;
         Ok((file, contents, written))

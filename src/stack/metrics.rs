@@ -1,5 +1,6 @@
 //! What a handle has done so far, in numbers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stack;
@@ -27,6 +28,8 @@ pub struct Metrics {
     pub compactions: u64,
     /// Compactions that failed after a commit.
     pub failed_compactions: u64,
+    /// Threads that were started for large compactions.
+    pub helpers: u64,
     /// How often [`Stack::transact`] started over.
     pub retries: u64,
 }
@@ -42,6 +45,8 @@ pub(crate) struct Counters {
     pub(crate) reloads: Counter,
     pub(crate) compactions: Counter,
     pub(crate) failed_compactions: Counter,
+    /// Shared with the threads' owners.
+    pub(crate) helpers: Arc<Counter>,
     pub(crate) retries: Counter,
 }
 
@@ -76,6 +81,7 @@ impl Stack {
             reloads: counters.reloads.get(),
             compactions: counters.compactions.get(),
             failed_compactions: counters.failed_compactions.get(),
+            helpers: counters.helpers.get(),
             retries: counters.retries.get(),
         }
     }

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
 use crate::lock::{HealingLocks, Holder, Lock, Locker, locked, poll};
 use crate::mutant::{self, Mutant};
+use crate::pool::Crew;
 use crate::queue::{Admission, Queue, Turn};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
@@ -195,6 +196,11 @@ impl Shared {
     /// The error for a list lock that was not to be had.
     pub(crate) fn list_is_locked(&self, holder: Holder, start: Duration) -> Error {
         locked(&self.dir, LIST_LOCK, holder, self.dir.now().saturating_sub(start))
+    }
+
+    /// Who may work on something large.
+    pub(crate) fn crew(&self) -> Crew {
+        Crew::counted(self.options.thread_count(), Arc::clone(&self.counters.helpers))
     }
 
     pub(crate) fn io(&self, what: &'static str, name: &str, error: std::io::Error) -> Error {

@@ -1,5 +1,7 @@
 //! What a stack can be told when it is opened.
 
+use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -37,6 +39,9 @@ pub enum AutoCompact {
     Off,
 }
 
+/// How many threads work on a compaction at most, unless somebody says so: they cost memory, and one thread writes what they make.
+const MOST_THREADS: usize = 8;
+
 /// Settings of a [`crate::Stack`].
 #[derive(Debug, Clone)]
 #[must_use]
@@ -47,6 +52,8 @@ pub struct Options {
     pub(crate) auto_compact: AutoCompact,
     pub(crate) compact_at_once: u64,
     pub(crate) background: bool,
+    /// `None`: as many as the machine has for us, up to [`MOST_THREADS`].
+    pub(crate) threads: Option<usize>,
     pub(crate) courtesy: bool,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
@@ -62,6 +69,7 @@ impl Default for Options {
             auto_compact: AutoCompact::Lazy(16),
             compact_at_once: 128 * 1024,
             background: false,
+            threads: None,
             courtesy: true,
             lock_timeout: Some(Duration::from_millis(100)),
             reload_deadline: Duration::from_secs(3),
@@ -99,10 +107,18 @@ impl Options {
     /// Whether a thread of the handle compacts, instead of the commit call that finds a compaction due. For processes that live on. Default
     /// false: no thread is started, and a commit call ends with at most one compaction, after its transaction was
     /// acknowledged to all who share it. The thread ends with the last clone of the handle; a compaction that is
-    /// running then stops at its next record. A child after a fork has no such thread, and compacts in its commit
+    /// running then stops at its next range of keys. A child after a fork has no such thread, and compacts in its commit
     /// calls.
     pub fn background_compaction(mut self, background: bool) -> Self {
         self.background = background;
+        self
+    }
+
+    /// How many threads work on a large compaction, the one that asks for it included; 1 means that no thread is started. Default: as many as the
+    /// process may use processors, up to 8. The others are started when there is work for them, at 2 MiB of blocks, and are gone
+    /// when the compaction returns. What is written does not depend on their number. Each takes some 2 MB of memory.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
         self
     }
 
@@ -141,8 +157,17 @@ impl Options {
         self
     }
 
+    /// How many threads may work on something large. Asks the system, unless it was said.
+    pub(crate) fn thread_count(&self) -> usize {
+        let available = || thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+        self.threads.unwrap_or_else(available)
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         self.write.check()?;
+        if self.threads == Some(0) {
+            return Err(Error::invalid("a compaction needs at least one thread"));
+        }
         match self.auto_compact {
             AutoCompact::Geometric(0 | 1) => Err(Error::invalid("the geometric factor must be at least 2")),
             AutoCompact::Lazy(0 | 1) => Err(Error::invalid("a compaction needs at least two tables")),

@@ -49,6 +49,11 @@ impl Piece {
     pub(crate) fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }
+
+    /// Whether it is the first of its file.
+    pub(crate) fn has_header(&self) -> bool {
+        self.has_header
+    }
 }
 
 /// Fills blocks with records, in order.
