@@ -1,5 +1,6 @@
 //! A thread that compacts after commits, for processes that live on and ask for it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -63,7 +64,10 @@ impl Background {
 fn run(stack: &Stack, woken: &Wake, stop: &AtomicBool) {
     while woken.wait() {
         // Its failure is counted; the next commit asks again.
-        let _ = stack.compact_if_due(&|| stop.load(Ordering::Relaxed));
+        let _ = stack.compact_if_due(&|_| match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::mem;
+use std::ops;
 use std::sync::Arc;
 
+use super::Expiry;
+use super::job::Job;
 use super::ranges::{Range, ranges};
-use super::{Expiry, Job};
 use crate::error::Result;
-use crate::format::BlockKind;
+use crate::format::{BlockKind, footer_len};
 use crate::merged::{Merge, Tombstones};
 use crate::pool::{Crew, Pool};
 use crate::record::{LogEntryView, LogRecord, Record, RefRecord};
@@ -53,11 +55,13 @@ fn merge_section<W: Write>(
     crew: &Crew,
     writer: &mut TableWriter<W>,
 ) -> Result<()> {
-    let mut ranges = ranges(&section.tables, section.kind)?.into_iter();
+    let bytes = section.bytes();
+    let ranges = ranges(&section.tables, section.kind)?;
+    let (mut written, count) = (0, ranges.len() as u64);
+    let mut ranges = ranges.into_iter();
     let mut pool = Pool::new(crew, crew.threads() + 2, |(): &mut (), part: Part| part.merge());
     let mut is_first = writer.is_empty();
     loop {
-        job.check()?;
         let merged = match ranges.next() {
             Some(range) => {
                 let out = writer.piece_writer(mem::take(&mut is_first));
@@ -75,6 +79,10 @@ fn merge_section<W: Write>(
             piece = section.merge(&range, &mut writer.piece_writer(true))?;
         }
         writer.append(section.kind, piece)?;
+        written += 1;
+        if !bytes.is_empty() {
+            job.advance(bytes.start + (bytes.end - bytes.start).saturating_mul(written) / count)?;
+        }
     }
 }
 
@@ -86,6 +94,19 @@ impl Part {
 }
 
 impl Section {
+    /// Its place in all bytes of the tables, as if they were one table.
+    fn bytes(&self) -> ops::Range<u64> {
+        let sum = |bytes: fn(&Table) -> u64| self.tables.iter().map(|table| bytes(table)).sum::<u64>();
+        match self.kind {
+            BlockKind::Log => {
+                let footers = sum(|table| footer_len(table.header().version) as u64);
+                let end = sum(Table::file_size).saturating_sub(footers);
+                end.saturating_sub(sum(|table| table.section_len(BlockKind::Log)))..end
+            }
+            _ => 0..sum(|table| table.section_len(BlockKind::Ref)),
+        }
+    }
+
     /// The blocks of one range.
     fn merge(&self, range: &Range, out: &mut PieceWriter) -> Result<Piece> {
         match self.kind {

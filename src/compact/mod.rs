@@ -3,18 +3,22 @@
 #[cfg(not(loom))]
 mod background;
 mod clean;
+mod job;
 mod merge;
 mod plan;
 mod ranges;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ops::{Range, RangeInclusive};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(not(loom))]
 pub(crate) use background::Background;
 use clean::Litter;
+pub use job::Progress;
+use job::{Job, Watch};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,24 +40,6 @@ const PATIENCE: u32 = 10;
 
 /// How often a compaction that waits looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(500);
-
-/// How a compaction is to be done.
-struct Job<'a> {
-    expiry: Expiry,
-    /// Whether less than what was chosen will do.
-    best_effort: bool,
-    /// Whether somebody wants it to end.
-    stop: &'a dyn Fn() -> bool,
-}
-
-impl Job<'_> {
-    fn check(&self) -> Result<()> {
-        if (self.stop)() {
-            return Err(Error::new(ErrorKind::Cancelled, "the compaction was stopped; nothing has changed"));
-        }
-        Ok(())
-    }
-}
 
 /// What to compact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,15 +159,37 @@ impl Stack {
     /// the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing has changed then, except for
     /// `Indeterminate`: see [`crate::ErrorKind`].
     pub fn compact(&self, what: Compact) -> Result<Option<Compaction>> {
+        self.compact_watched(what, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about a megabyte of blocks is merged, at least
+    /// twice a second while it waits for the list lock in the end, and when all is done, with as many bytes as there were to do. Small
+    /// compactions are told only when they are done, and those that find nothing to do, not at all.
+    ///
+    /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being merged by each thread, some ten
+    /// milliseconds. When all is done it is too late for that. No lock on the list is held during a call.
+    ///
+    /// # Errors
+    /// As for [`Self::compact`]; `Cancelled`.
+    pub fn compact_watched(
+        &self,
+        what: Compact,
+        watch: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Option<Compaction>> {
+        let watch = RefCell::new(watch);
+        let watch = |progress| match watch.try_borrow_mut() {
+            Ok(mut watch) => watch(progress),
+            Err(_) => ControlFlow::Continue(()),
+        };
         match what {
-            Compact::Auto => self.compact_if_due(&|| false),
+            Compact::Auto => self.compact_if_due(&watch),
             Compact::All { expiry } => {
                 let least = if expiry.is_set() { 1 } else { 2 };
                 let all = |snapshot: &Snapshot| {
                     let count = snapshot.tables().len();
                     (count >= least).then_some(0..count)
                 };
-                let done = self.compact_range(all, &Job { expiry, best_effort: false, stop: &|| false })?;
+                let done = self.compact_range(all, &Job::new(expiry, false, &watch))?;
                 if done.is_none() {
                     self.clean()?;
                 }
@@ -213,16 +221,16 @@ impl Stack {
         if self.background.as_ref().is_some_and(|background| background.wake()) {
             return None;
         }
-        match self.compact_if_due(&|| false) {
+        match self.compact_if_due(&|_| ControlFlow::Continue(())) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
             Err(error) => Some(Err(error)),
         }
     }
 
-    /// Merges what the rule asks for; gives up when it should `stop`.
-    fn compact_if_due(&self, stop: &dyn Fn() -> bool) -> Result<Option<Compaction>> {
-        let job = Job { expiry: Expiry::default(), best_effort: true, stop };
+    /// Merges what the rule asks for; gives up when it should stop.
+    fn compact_if_due(&self, watch: &Watch<'_>) -> Result<Option<Compaction>> {
+        let job = Job::new(Expiry::default(), true, watch);
         let done = self.compact_range(|snapshot| self.compaction_due(snapshot), &job);
         if done.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Locked | ErrorKind::Cancelled)) {
             self.shared.counters.failed_compactions.add(1);
@@ -244,6 +252,7 @@ impl Stack {
         if bytes > self.shared.options.compact_at_once {
             let claim = self.claim(snapshot, range, job.best_effort, |_| true)?;
             drop(lock);
+            job.begin(claim.bytes())?;
             return self.compact_claimed(&claim, job).map(Some);
         }
         let there = self.names()?;
@@ -300,7 +309,9 @@ impl Stack {
         // Under its final name at once, as in a commit.
         let (file, contents, written) = self.merge(claim, job, || Scratch::create(&shared.dir, name.clone()))?;
         let output = NewTable { file, contents, is_synced: false };
-        self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), litter)
+        let done = self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), litter)?;
+        job.finish(done.bytes_before);
+        Ok(done)
     }
 
     /// Merges tables that are locked, while others commit.
@@ -323,7 +334,9 @@ impl Stack {
         // The output gets a table's name only now, under the lock: git removes tables that no list names.
         let file = file.renamed(&self.output_name(claim, &base)?)?;
         let output = NewTable { file, contents, is_synced };
-        self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), litter)
+        let done = self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), litter)?;
+        job.finish(done.bytes_before);
+        Ok(done)
     }
 
     /// Takes the list lock when the work is done: later than a commit would give up, but not when it should stop.

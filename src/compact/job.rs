@@ -1,0 +1,63 @@
+//! How a compaction is to be done, and how far it has come.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+
+use super::Expiry;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How far a compaction has come, in bytes of the tables that it merges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes that are merged. Never goes back.
+    pub done: u64,
+    /// Bytes to be merged, always the same.
+    pub total: u64,
+}
+
+/// Who is told, and may say that it should end.
+pub(super) type Watch<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
+
+/// A compaction that somebody wants.
+pub(super) struct Job<'a> {
+    pub(super) expiry: Expiry,
+    /// Whether less than what was chosen will do.
+    pub(super) best_effort: bool,
+    watch: &'a Watch<'a>,
+    /// Of no bytes at all before it begins.
+    progress: Cell<Progress>,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
+        Job { expiry, best_effort, watch, progress: Cell::default() }
+    }
+
+    /// From now on it is watched. Not before the list lock is released: whoever watches may take time.
+    pub(super) fn begin(&self, total: u64) -> Result<()> {
+        self.progress.set(Progress { done: 0, total });
+        self.check()
+    }
+
+    /// `done` of the bytes are merged. Less than before if it had to start over, which is told nobody.
+    pub(super) fn advance(&self, done: u64) -> Result<()> {
+        let Progress { done: before, total } = self.progress.get();
+        self.progress.set(Progress { done: done.clamp(before, total.max(before)), total });
+        self.check()
+    }
+
+    /// Looks whether it should end.
+    pub(super) fn check(&self) -> Result<()> {
+        let progress = self.progress.get();
+        if progress.total > 0 && (self.watch)(progress).is_break() {
+            return Err(Error::new(ErrorKind::Cancelled, "the compaction was stopped; nothing has changed"));
+        }
+        Ok(())
+    }
+
+    /// All is done, and too late to be stopped.
+    pub(super) fn finish(&self, total: u64) {
+        let _ = (self.watch)(Progress { done: total, total });
+    }
+}
