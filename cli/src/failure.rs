@@ -30,6 +30,8 @@ impl From<Code> for ExitCode {
 pub(crate) enum Failure {
     Store(reftable::Error),
     Told(Code, String),
+    /// This signal has ended it.
+    Interrupted(i32, String),
     /// Writing the output failed.
     Output(io::Error),
 }
@@ -55,12 +57,18 @@ impl Failure {
         Failure::broken(format!("{}: {error}", path.display()))
     }
 
+    /// Signals could not be caught or sent.
+    pub(crate) fn signals(error: io::Error) -> Failure {
+        Failure::broken(format!("cannot handle signals: {error}"))
+    }
+
     /// The exit code. A reader that has seen enough of our output is content.
     pub(crate) fn code(&self) -> Code {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
             Failure::Output(_) => Code::Broken,
             Failure::Told(code, _) => *code,
+            Failure::Interrupted(..) => Code::Not,
             Failure::Store(error) => match error.kind() {
                 ErrorKind::Conflict | ErrorKind::Locked => Code::Not,
                 ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
@@ -74,7 +82,7 @@ impl Failure {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Output(error) => Some(format!("cannot write the output: {error}")),
-            Failure::Told(_, message) => Some(message.clone()),
+            Failure::Told(_, message) | Failure::Interrupted(_, message) => Some(message.clone()),
             Failure::Store(error) => Some(error.to_string()),
         }
     }

@@ -1,7 +1,7 @@
 //! `reftable`: git's reftable stores on the command line.
 //!
 //! `cli` has the arguments, `repo` finds the stores, `view` reads them as one, `batch` changes them, and
-//! `commands` has one file for each subcommand.
+//! `watch` shows long work, `commands` has one file for each subcommand.
 
 mod batch;
 mod cli;
@@ -13,6 +13,7 @@ mod output;
 mod repo;
 mod time;
 mod view;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
         Err(failure) => {
             if let Some(message) = failure.message() {
                 output::complain(&message);
+            }
+            if let Failure::Interrupted(signal, _) = failure {
+                // As the signal would have ended it, so that a shell stops, too; now that nothing is left behind.
+                let _goes_on_if_it_cannot = signal_hook::low_level::emulate_default_handler(signal);
             }
             failure.code().into()
         }

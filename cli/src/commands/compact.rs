@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
-use reftable::{AutoCompact, Compaction, Expiry};
+use reftable::{AutoCompact, Compaction, ErrorKind, Expiry};
 
 use crate::cli::{Format, Writing};
 use crate::failure::{Code, Failure};
@@ -13,11 +13,13 @@ use crate::json::Object;
 use crate::output::{Out, complain};
 use crate::repo::Repo;
 use crate::time;
+use crate::watch::Watch;
 
 /// Merge tables
 ///
 /// Without --all, as git does after a commit: as few tables as it takes to make each at least twice as large as the
-/// next. Readers and writers go on meanwhile. In a linked worktree both of its stores are compacted.
+/// next. Readers and writers go on meanwhile. Work that takes long shows how far it has come if standard error is a terminal, and Ctrl-C
+/// ends it without a trace. In a linked worktree both of its stores are compacted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 TIME is a number of seconds since 1970, a date with or without a time and an offset (2025-01-31, 2025-01-31T12:00:00Z),
@@ -37,6 +39,14 @@ pub(crate) struct Compact {
     #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse(text, Timestamp::now()))]
     expire_logs: Option<u64>,
 
+    /// How many threads work on large tables; 1 starts none. Default: one a processor, up to 8
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
+    /// Print nothing, and show no progress, unless something is wrong
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
+
     #[command(flatten)]
     format: Format,
 
@@ -47,15 +57,28 @@ pub(crate) struct Compact {
 impl Compact {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         // A person who asks for a compaction does not mean: if enough tables have piled up.
-        let options = self.writing.options().auto_compact(AutoCompact::Geometric(2));
+        let mut options = self.writing.options().auto_compact(AutoCompact::Geometric(2));
+        if let Some(threads) = self.threads {
+            options = options.threads(threads.into());
+        }
         let stores = repo.open(&options)?;
+        let mut watch = Watch::new(self.quiet || self.format.json).map_err(Failure::signals)?;
         for stack in stores.all() {
-            let done = stack.compact(self.what())?;
+            let done = stack.compact_watched(self.what(), |progress| watch.look(progress));
+            watch.end();
+            let done = match done {
+                Err(error) if error.kind() == ErrorKind::Cancelled => {
+                    let message = format!("{}: stopped; nothing has changed", stack.path().display());
+                    return Err(Failure::Interrupted(watch.signal(), message));
+                }
+                done => done?,
+            };
             for leftover in done.iter().flat_map(|done| &done.leftovers) {
                 complain(&format!("warning: {leftover}"));
             }
             match self.format.json {
                 true => print_json(stack.path(), done.as_ref(), out)?,
+                false if self.quiet => {}
                 false => print_text(stack.path(), done.as_ref(), out)?,
             }
         }
