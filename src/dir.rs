@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fs4::FileExt;
 
@@ -154,6 +154,24 @@ pub trait DirFile: Debug + Send + Sync {
     /// # Errors
     /// See above; being refused is `Ok(false)`.
     fn try_lock(&self) -> io::Result<bool>;
+
+    /// Leaves a note of a few bytes beside the contents, in the place of an earlier one. It belongs to the file, whatever its
+    /// name, is durable after the next [`DirFile::sync`], and may be lost without.
+    ///
+    /// # Errors
+    /// See above; where files have no notes, which is what an implementation need not change, `Unsupported`.
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        let _ = note;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The note that was left, if there is one of at most 64 bytes.
+    ///
+    /// # Errors
+    /// See above; where files have no notes, there is none.
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 }
 
 /// What tells one file from another that had its name. While a file is held open no other has its stamp.
@@ -167,6 +185,8 @@ pub struct Stamp {
     pub size: u64,
     /// When the contents were changed last, in nanoseconds since 1970.
     pub modified: u128,
+    /// When the file was made, in nanoseconds since 1970; 0 where that is not known. Unlike the time above it cannot be set.
+    pub created: u128,
     /// Whether it is a regular file, not a directory, a link, a pipe.
     pub is_file: bool,
 }
@@ -183,6 +203,7 @@ impl Stamp {
             inode: metadata.ino(),
             size: metadata.len(),
             modified: nanoseconds as u128,
+            created: since_1970(metadata.created()),
             is_file: metadata.is_file(),
         }
     }
@@ -191,12 +212,12 @@ impl Stamp {
     #[cfg(not(unix))]
     #[must_use]
     pub fn of(metadata: &fs::Metadata) -> Stamp {
-        let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         Stamp {
             device: 0,
             inode: 0,
             size: metadata.len(),
-            modified: since_1970.unwrap_or_default().as_nanos(),
+            modified: since_1970(metadata.modified()),
+            created: since_1970(metadata.created()),
             is_file: metadata.is_file(),
         }
     }
@@ -211,6 +232,11 @@ impl Stamp {
     pub(crate) fn is_unique(&self) -> bool {
         self.inode != 0
     }
+}
+
+/// In nanoseconds; 0 if it is not known.
+fn since_1970(time: io::Result<SystemTime>) -> u128 {
+    time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_nanos()
 }
 
 /// A directory of the operating system.
@@ -321,7 +347,7 @@ impl Dir for OsDir {
     }
 
     fn wall_clock(&self) -> Option<u128> {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok().map(|time| time.as_nanos())
+        SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_nanos())
     }
 
     #[cfg(target_os = "linux")]
@@ -397,6 +423,10 @@ fn openers_of(path: &Path) -> Option<Vec<u32>> {
 #[derive(Debug)]
 struct OsFile(File);
 
+/// The extended attribute that holds the note of a file.
+#[cfg(target_os = "linux")]
+const NOTE: &str = "user.reftable";
+
 impl DirFile for OsFile {
     fn contents(&self) -> io::Result<Bytes> {
         Bytes::of_file(&self.0)
@@ -419,6 +449,22 @@ impl DirFile for OsFile {
             Ok(()) => Ok(true),
             Err(fs4::TryLockError::WouldBlock) => Ok(false),
             Err(fs4::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::fsetxattr(&self.0, NOTE, note, rustix::fs::XattrFlags::empty())?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        use rustix::io::Errno;
+        let mut note = [0; 64];
+        match rustix::fs::fgetxattr(&self.0, NOTE, &mut note) {
+            Ok(len) => Ok(note.get(..len).map(<[u8]>::to_vec)),
+            Err(Errno::NODATA | Errno::RANGE | Errno::NOTSUP) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -32,6 +32,12 @@ pub enum Mutant {
     AcknowledgeBeforeSync,
     /// A compaction under the list lock merges tables that others have locked.
     IgnoreTableLocks,
+    /// A list is sealed though tables of others that it names were not synced.
+    SealUnsynced,
+    /// The seal of other contents is trusted.
+    TrustSealOfOtherContents,
+    /// The seal of another file is trusted.
+    TrustSealOfOtherFile,
     /// A reader gives up on a missing table at once. In none of the lists below: it takes two interruptions of one read,
     /// so only a model shows it (`reader_and_compactor.rs`).
     NoSecondLook,
@@ -67,7 +73,7 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 13] = [
+pub const ALL: [Mutant; 16] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -81,6 +87,9 @@ pub const ALL: [Mutant; 13] = [
     Mutant::IgnoreEarlierMembers,
     Mutant::AcknowledgeBeforeSync,
     Mutant::IgnoreTableLocks,
+    Mutant::SealUnsynced,
+    Mutant::TrustSealOfOtherContents,
+    Mutant::TrustSealOfOtherFile,
 ];
 
 /// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only

@@ -14,12 +14,19 @@ const MAX_ATTEMPTS: usize = 16;
 /// A file that we are writing. Dropping it removes the file, unless it was kept.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    dir: Arc<dyn Dir>,
-    name: String,
+    /// Its name goes before the kernel's lock on it does.
+    place: Place,
     file: Box<dyn DirFile>,
-    keep: bool,
     /// Whether the kernel's lock is on it.
     locked: bool,
+}
+
+/// Where a file is. Dropping it takes the file away, unless it is to be kept.
+#[derive(Debug)]
+struct Place {
+    dir: Arc<dyn Dir>,
+    name: String,
+    keep: bool,
     /// The process that made it: a child that was forked since must not remove it.
     process: u32,
 }
@@ -29,8 +36,8 @@ impl Scratch {
     pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<Scratch> {
         match dir.create(&name) {
             Ok(file) => {
-                let process = dir.process_id();
-                Ok(Scratch { dir: Arc::clone(dir), name, file, keep: false, locked: false, process })
+                let place = Place { dir: Arc::clone(dir), name, keep: false, process: dir.process_id() };
+                Ok(Scratch { place, file, locked: false })
             }
             Err(error) => Err(Error::io("cannot create the file", &dir.path().join(name), error)),
         }
@@ -54,10 +61,10 @@ impl Scratch {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(scratch),
                 locked => locked.map_err(|error| scratch.failed("cannot lock the file", error))?,
             };
-            if scratch.locked && dir.stamp(&scratch.name).is_ok_and(|there| scratch.is(&there)) {
+            if scratch.locked && dir.stamp(scratch.name()).is_ok_and(|there| scratch.is(&there)) {
                 return Ok(scratch);
             }
-            scratch.keep = true;
+            scratch.place.keep = true;
         }
         let message = "temporary files are removed as fast as they are created";
         Err(Error::new(ErrorKind::Locked, message).in_file(dir.path()))
@@ -65,7 +72,7 @@ impl Scratch {
 
     /// The name it has now.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.place.name
     }
 
     /// Whether the kernel's lock is on it, for as long as it is open.
@@ -88,14 +95,19 @@ impl Scratch {
         self.file.sync().map_err(|error| self.failed("cannot sync the file", error))
     }
 
+    /// Leaves a note on the file, where files can have one.
+    pub(crate) fn set_note(&self, note: &[u8]) {
+        let _ = self.file.set_note(note);
+    }
+
     pub(crate) fn failed(&self, what: &'static str, error: io::Error) -> Error {
-        Error::io(what, &self.dir.path().join(&self.name), error)
+        Error::io(what, &self.place.dir.path().join(self.name()), error)
     }
 
     /// Gives the file another name.
     pub(crate) fn renamed(mut self, to: &str) -> Result<Scratch> {
-        self.dir.rename(&self.name, to).map_err(|error| self.failed("cannot rename the file", error))?;
-        to.clone_into(&mut self.name);
+        self.place.dir.rename(self.name(), to).map_err(|error| self.failed("cannot rename the file", error))?;
+        to.clone_into(&mut self.place.name);
         Ok(self)
     }
 
@@ -104,10 +116,10 @@ impl Scratch {
         drop(self.kept());
     }
 
-    /// Leaves the file where it is, and open for as long as this lives.
-    pub(crate) fn kept(mut self) -> Scratch {
-        self.keep = true;
-        self
+    /// Leaves the file where it is, and open.
+    pub(crate) fn kept(mut self) -> Box<dyn DirFile> {
+        self.place.keep = true;
+        self.file
     }
 }
 
@@ -169,7 +181,7 @@ impl Write for Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Place {
     fn drop(&mut self) {
         if !self.keep && self.process == self.dir.process_id() {
             // Whoever compacts next removes what is left behind here.

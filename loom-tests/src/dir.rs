@@ -301,6 +301,18 @@ impl DirFile for ModelFile {
         Ok(self.dir.world.files(|files| files.stamp(self.inode)))
     }
 
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        self.dir.process.check()?;
+        self.dir.world.files(|files| files.set_note(self.inode, note));
+        Ok(())
+    }
+
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        // Nor its note.
+        self.dir.process.check()?;
+        Ok(self.dir.world.files(|files| files.note(self.inode)))
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         let (inode, open, number) = (self.inode, self.open, self.dir.process.number);
         let for_all = self.dir.world.flaw == Flaw::LocksForAll;

@@ -17,6 +17,7 @@ struct Inode {
     opens: usize,
     /// The process and the open file description that has the kernel's lock.
     locked: Option<(u64, u64)>,
+    note: Option<Vec<u8>>,
 }
 
 /// Names, files, and kernel locks.
@@ -64,7 +65,7 @@ impl Files {
 
     pub(crate) fn stamp(&self, inode: u64) -> Stamp {
         let size = self.inodes.get(&inode).map_or(0, |inode| inode.contents.len());
-        Stamp { device: 0, inode, size: size as u64, modified: 0, is_file: true }
+        Stamp { device: 0, inode, size: size as u64, modified: 0, created: 0, is_file: true }
     }
 
     pub(crate) fn contents(&self, inode: u64) -> Vec<u8> {
@@ -77,6 +78,14 @@ impl Files {
 
     pub(crate) fn append(&mut self, inode: u64, bytes: &[u8]) {
         self.inodes.entry(inode).or_default().contents.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn note(&self, inode: u64) -> Option<Vec<u8>> {
+        self.inodes.get(&inode).and_then(|inode| inode.note.clone())
+    }
+
+    pub(crate) fn set_note(&mut self, inode: u64, note: &[u8]) {
+        self.inodes.entry(inode).or_default().note = Some(note.to_vec());
     }
 
     /// The inode, and a number for the open file description.

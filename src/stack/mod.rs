@@ -5,6 +5,7 @@ mod metrics;
 mod options;
 mod publish;
 mod reload;
+mod seal;
 mod synced;
 
 pub use metrics::Metrics;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::reload::Cached;
-use super::{Durability, ListLock, Shared};
+use super::reload::{Cached, list_of};
+use super::{Durability, ListLock, Shared, seal};
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST, TableName};
@@ -68,7 +68,7 @@ impl Shared {
     ///
     /// `Err` means that nothing was published, except for `Indeterminate`.
     ///
-    /// 1. Write the new list into a temporary file.
+    /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is durable once it is published.
     /// 2. Sync the table and the list, one directly after the other: file systems with a journal write what both need
     ///    for the first, and find it done for the second.
     /// 3. Sync the directory: the names of the table and of the temporary file are durable now.
@@ -84,8 +84,11 @@ impl Shared {
         }
         let (after, tables) = self.edited(base, replace, with)?;
         let mut list = Scratch::temporary(&self.dir)?;
-        let contents = list::print(after.tables().iter().map(|table| table.name()));
+        let contents = list_of(&after);
         list.write_all(&contents).map_err(|error| list.failed("cannot write the table list", error))?;
+        if durability == Durability::Full || mutant::is_on(Mutant::SealUnsynced) {
+            leave_seal(&list, &contents);
+        }
         if durability != Durability::Off {
             for (table, is_synced) in &tables {
                 if !is_synced && !mutant::is_on(Mutant::SkipTableSync) {
@@ -174,7 +177,7 @@ impl Shared {
             Ok(list) => {
                 let list = list.kept();
                 if let Some(snapshot) = after {
-                    self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: Box::new(list) });
+                    self.remember(Cached { snapshot: snapshot.clone(), stamp, list: list.into() });
                 }
                 Ok(())
             }
@@ -212,9 +215,14 @@ impl Shared {
     }
 
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a commit that is
-    /// to survive must not stand on one that does not.
+    /// to survive must not stand on one that does not. A seal on the list says that all of them are.
     fn sync_foreign_tables(&self, base: &Snapshot, replaced: &Range<usize>) -> Result<()> {
-        for position in self.synced.missing(base) {
+        let missing = self.synced.missing(base);
+        if !missing.is_empty() && self.is_sealed(base) {
+            base.tables().iter().for_each(|table| self.synced.add(table.name()));
+            return Ok(());
+        }
+        for position in missing {
             let Some(table) = base.tables().get(position).filter(|_| !replaced.contains(&position)) else { continue };
             let name = table.name();
             let file = self.dir.open(name).map_err(|error| self.io("cannot open the table", name, error))?;
@@ -222,5 +230,12 @@ impl Shared {
             self.synced.add(name);
         }
         Ok(())
+    }
+}
+
+/// Leaves the seal on a list that is all written. Where that fails, others sync what they could have relied upon.
+fn leave_seal(list: &Scratch, contents: &[u8]) {
+    if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
+        list.set_note(&seal);
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
-use crate::dir::Stamp;
+use super::{Shared, seal};
+use crate::dir::{DirFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST};
 use crate::mutant::{self, Mutant};
@@ -18,7 +18,7 @@ pub(super) struct Cached {
     pub(super) snapshot: Snapshot,
     pub(super) stamp: Stamp,
     /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp means the same list.
-    pub(super) _list: Box<dyn Send>,
+    pub(super) list: Arc<dyn DirFile>,
 }
 
 impl Shared {
@@ -117,7 +117,7 @@ impl Shared {
         let snapshot = Snapshot::new(tables, self.options.hash);
         self.counters.reloads.add(1);
         self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
-        self.remember(Cached { snapshot: snapshot.clone(), stamp, _list: Box::new(file) });
+        self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into() });
         Ok(Loaded::Complete(snapshot))
     }
 
@@ -125,6 +125,14 @@ impl Shared {
         let replaced = self.cache.lock().replace(cached);
         // Closes files: outside of the lock.
         drop(replaced);
+    }
+
+    /// Whether the list of this state is sealed. Another thread may have put another state into the cache: its seal fits only
+    /// if its list names the same tables, and then it says what is to be known.
+    pub(super) fn is_sealed(&self, state: &Snapshot) -> bool {
+        let cached = self.cache.lock().as_ref().map(|cached| (Arc::clone(&cached.list), cached.stamp));
+        let Some((list, stamp)) = cached else { return false };
+        matches!(list.note(), Ok(Some(note)) if seal::fits(&note, &list_of(state), &stamp))
     }
 
     /// The tables of the cached state, by name: a name is used for one table only, so they need not be opened again.
@@ -205,6 +213,11 @@ impl Shared {
             .in_file(&self.dir.path().join(name))
             .way_out("restore it from a copy of the repository")
     }
+}
+
+/// The contents of the list of this state.
+pub(super) fn list_of(state: &Snapshot) -> Vec<u8> {
+    list::print(state.tables().iter().map(|table| table.name()))
 }
 
 enum Loaded {

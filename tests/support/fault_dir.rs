@@ -150,6 +150,16 @@ impl DirFile for FaultFile {
         self.inner.stamp()
     }
 
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        self.fuse.burn("set note")?;
+        self.inner.set_note(note)
+    }
+
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        self.fuse.burn("note")?;
+        self.inner.note()
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         self.fuse.burn("try_lock")?;
         self.inner.try_lock()

@@ -7,6 +7,7 @@
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
 //! * [`groups`], [`at_once`]: transactions that share a table, tables that are merged under the lock.
+//! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
 
@@ -42,6 +43,8 @@ pub(crate) mod persist;
 pub(crate) mod run;
 #[path = "sim/scenarios.rs"]
 pub(crate) mod scenarios;
+#[path = "sim/seals.rs"]
+mod seals;
 #[path = "sim/stage.rs"]
 mod stage;
 #[path = "sim/story.rs"]

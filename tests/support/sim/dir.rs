@@ -31,7 +31,8 @@ impl SimDir {
             let (file, target) = (inner.next_file, Arc::new(target.as_bytes().to_vec()));
             inner.next_file += 1;
             let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
-            inner.tree.files.insert(file, File { bytes: Arc::clone(&target), modified, number, is_link: true });
+            let link = File { bytes: Arc::clone(&target), modified, number, is_link: true, ..File::default() };
+            inner.tree.files.insert(file, link);
             inner.tree.names.insert(Arc::clone(&name), file);
             Ok(((), Some(Op::Symlink { name, file, target })))
         })
@@ -62,10 +63,10 @@ impl Dir for SimDir {
             }
             let file = inner.next_file;
             inner.next_file += 1;
-            let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
-            inner.tree.files.insert(file, File { modified, number, ..File::default() });
+            let (number, created, name) = (inner.free_number(), inner.time, Name::from(name));
+            inner.tree.files.insert(file, File { modified: created, created, number, ..File::default() });
             inner.tree.names.insert(Arc::clone(&name), file);
-            Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file })))
+            Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file, number, created })))
         })?;
         Ok(self.file(created, name))
     }
@@ -198,6 +199,20 @@ impl DirFile for SimFile {
 
     fn stamp(&self) -> io::Result<Stamp> {
         self.world.call(self.pid(), false, |inner| Ok((inner.stamp(self.file), None)))
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        let note = Arc::new(note.to_vec());
+        self.world.call(self.pid(), true, |inner| {
+            inner.tree.files.get_mut(&self.file).unwrap().note = Some(Arc::clone(&note));
+            Ok(((), Some(Op::SetNote { name: Arc::clone(&self.name), file: self.file, note })))
+        })
+    }
+
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        self.world.call(self.pid(), false, |inner| {
+            Ok((inner.tree.files[&self.file].note.as_ref().map(|note| note.to_vec()), None))
+        })
     }
 
     fn try_lock(&self) -> io::Result<bool> {

@@ -75,7 +75,7 @@ fn no_error(error: io::Error) -> Error {
 }
 
 /// The table that a commit adds: what is in the state after it, under its update index.
-fn table(before: &Model, deed: &Deed, random: u32) -> (String, Vec<u8>) {
+pub(super) fn table(before: &Model, deed: &Deed, random: u32) -> (String, Vec<u8>) {
     let Deed::Commit(changes) = deed else { panic!("git only commits here") };
     let mut after = before.clone();
     let reflog = (crate::support::ident(), b"reflog".to_vec());

@@ -15,15 +15,17 @@
 //!   A file's unsynced bytes are there, or missing, or zero; if it was renamed over another file they are there, which
 //!   ext4 calls `auto_da_alloc`.
 //!
+//! A file's note is the newest one, or that of its last sync. Its bytes say nothing about it.
+//!
 //! A symbolic link leads where it was made to lead, if its name survives.
 //!
-//! The time of a file's last change, and its inode number, are always what they were when it was written.
+//! The times of a file's birth and last change, and its inode number, are always what they were when it was written.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::world::{File, FileId, Name, Op, Tree};
+use super::world::{File, FileId, Name, Note, Op, Tree};
 
 const SECTOR: usize = 512;
 /// Of up to so many unsynced sectors every subset is tried.
@@ -52,6 +54,8 @@ pub(crate) enum Part {
 pub(crate) struct Data {
     pub(crate) file: File,
     pub(crate) synced: usize,
+    /// The note it had then.
+    synced_note: Option<Note>,
     /// It has taken the place of another file since the directory was synced.
     replaced: bool,
 }
@@ -73,29 +77,29 @@ impl Disk {
     /// A tree that is durable as a whole.
     pub(crate) fn synced(tree: &Tree) -> Disk {
         let names = tree.names.iter().map(|(name, file)| (Arc::clone(name), vec![(Some(*file), None)])).collect();
-        let data = |file: &File| Data { file: file.clone(), synced: file.bytes.len(), replaced: false };
-        let files = tree.files.iter().map(|(id, file)| (*id, data(file))).collect();
+        let files = tree.files.iter().map(|(id, file)| (*id, Data::synced(file.clone()))).collect();
         Disk { names, files, order: Vec::new() }
     }
 
     /// Follows the log.
     pub(crate) fn apply(&mut self, number: usize, op: &Op) {
         match op {
-            Op::Create { name, file } => {
-                let empty = File { number: *file, ..File::default() };
-                self.files.insert(*file, Data { file: empty, synced: 0, replaced: false });
+            Op::Create { name, file, number: inode, created } => {
+                let empty = File { number: *inode, created: *created, ..File::default() };
+                self.files.insert(*file, Data::synced(empty));
                 self.set(number, name, Some(*file));
             }
             // Whole or not at all: where it leads is written with its name, or before.
             Op::Symlink { name, file, target } => {
                 let link = File { bytes: Arc::clone(target), number: *file, is_link: true, ..File::default() };
-                self.files.insert(*file, Data { file: link, synced: target.len(), replaced: false });
+                self.files.insert(*file, Data::synced(link));
                 self.set(number, name, Some(*file));
             }
             Op::Write { file, bytes, .. } => self.files.get_mut(file).unwrap().file.bytes = Arc::clone(bytes),
+            Op::SetNote { file, note, .. } => self.files.get_mut(file).unwrap().file.note = Some(Arc::clone(note)),
             Op::SyncFile { file, .. } => {
                 let data = self.files.get_mut(file).unwrap();
-                data.synced = data.file.bytes.len();
+                (data.synced, data.synced_note) = (data.file.bytes.len(), data.file.note.clone());
             }
             Op::Link { new, file, .. } => self.set(number, new, Some(*file)),
             Op::Rename { from, to, file } => {
@@ -134,6 +138,7 @@ impl Disk {
                 number.map(|number| self.order.iter().position(|other| *other == number)).hash(&mut hasher);
                 let data = value.map(|file| &self.files[&file]);
                 data.map(|data| (&data.file.bytes, data.synced, data.replaced)).hash(&mut hasher);
+                data.map(|data| (data.file.note.is_some(), data.synced_note.is_some())).hash(&mut hasher);
             }
         }
         hasher.finish()
@@ -153,8 +158,11 @@ impl Disk {
         }
         for (id, data) in &self.files {
             let used = self.names.values().flatten().any(|(value, _)| *value == Some(*id));
-            let parts = if used && model != Model::Kill { data.parts(model) } else { vec![Part::All] };
-            let contents = parts.into_iter().map(|part| Content::new(part, data)).collect::<Vec<_>>();
+            let is_at_risk = used && model != Model::Kill;
+            let parts = if is_at_risk { data.parts(model) } else { vec![Part::All] };
+            let notes = if is_at_risk { data.notes() } else { vec![&data.file.note] };
+            let contents = parts.iter().flat_map(|part| notes.iter().map(|note| Content::new(*part, note, data)));
+            let contents = contents.collect::<Vec<_>>();
             if contents.len() > 1 {
                 choices.files.push((*id, contents));
             } else {
@@ -166,6 +174,17 @@ impl Disk {
 }
 
 impl Data {
+    /// A file that is durable as it is.
+    fn synced(file: File) -> Data {
+        Data { synced: file.bytes.len(), synced_note: file.note.clone(), replaced: false, file }
+    }
+
+    /// What its note may be, the newest last.
+    fn notes(&self) -> Vec<&Option<Note>> {
+        let (before, now) = (&self.synced_note, &self.file.note);
+        if before == now { vec![now] } else { vec![before, now] }
+    }
+
     /// What may be left of it, everything last.
     fn parts(&self, model: Model) -> Vec<Part> {
         let (synced, len) = (self.synced, self.file.bytes.len());
@@ -208,15 +227,16 @@ impl Data {
 pub(crate) struct Content {
     pub(crate) part: Part,
     bytes: Arc<Vec<u8>>,
+    pub(crate) note: Option<Note>,
     hash: u64,
 }
 
 impl Content {
-    fn new(part: Part, data: &Data) -> Content {
+    fn new(part: Part, note: &Option<Note>, data: &Data) -> Content {
         let bytes = data.bytes(part);
         let mut hasher = DefaultHasher::new();
-        (&bytes, data.file.is_link).hash(&mut hasher);
-        Content { part, bytes, hash: hasher.finish() }
+        (&bytes, data.file.is_link, note.is_some()).hash(&mut hasher);
+        Content { part, bytes, note: note.clone(), hash: hasher.finish() }
     }
 }
 
@@ -298,9 +318,17 @@ impl Choices<'_> {
     pub(crate) fn tree(&self, digits: &[usize]) -> Tree {
         let mut tree = Tree::default();
         for (name, file) in self.survivors(digits) {
-            let content = self.content(file, digits);
-            let found = File { bytes: Arc::clone(&content.bytes), ..self.disk.files[&file].file.clone() };
             tree.names.insert(Arc::clone(name), file);
+            if tree.files.contains_key(&file) {
+                continue;
+            }
+            let Content { bytes, note, .. } = self.content(file, digits);
+            let mut found = self.disk.files[&file].file.clone();
+            (found.bytes, found.note) = (Arc::clone(bytes), note.clone());
+            // Of two files that had one number, one after the other, both may be there: a disk would have kept one.
+            if tree.files.values().any(|other| other.number == found.number) {
+                found.number = 1 << 32 | file;
+            }
             tree.files.insert(file, found);
         }
         tree

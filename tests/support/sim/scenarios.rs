@@ -10,6 +10,7 @@ use super::links;
 use super::mend;
 use super::persist::Model as Crashes;
 use super::run::{Actor, GIT, Run};
+use super::seals;
 use super::stage::{
     Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
     with_litter,
@@ -47,6 +48,9 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
     Scenario { name: "full above our unsynced commit", crashes: ALL_CRASHES, record: above_off },
+    Scenario { name: "full above ordered above git", crashes: ALL_CRASHES, record: seals::above_ordered },
+    Scenario { name: "full in a copied store", crashes: ALL_CRASHES, record: seals::copied },
+    Scenario { name: "full above a list that was edited", crashes: ALL_CRASHES, record: seals::edited },
     Scenario { name: "locks that are symbolic links", crashes: ALL_CRASHES, record: links::locks },
     Scenario { name: "repair after a dead git", crashes: ALL_CRASHES, record: mend::dead_git },
     Scenario { name: "repair of a missing list", crashes: ALL_CRASHES, record: mend::list_missing },
@@ -310,7 +314,7 @@ fn above_off(sink: Sink<'_>) {
 }
 
 /// Before one of ours syncs, what others did not sync may be lost; so all is well until then.
-fn sink_from_first_acknowledgement(run: Run, sink: Sink<'_>) {
+pub(super) fn sink_from_first_acknowledgement(run: Run, sink: Sink<'_>) {
     let mut recording = run.finish();
     recording.least_acknowledged = 1;
     sink(recording);

@@ -40,6 +40,10 @@ impl Crash<'_> {
         let named = |name: &str| format!("  [the name {}]", word(name));
         match op {
             Op::Write { file, .. } => format!("  [{}]", self.part(*file)),
+            Op::SetNote { file, note, .. } => {
+                let survives = self.choices.content(*file, self.digits).note.as_ref() == Some(note);
+                format!("  [the note {}]", if survives { "survives" } else { "is lost" })
+            }
             Op::Acknowledge { .. } | Op::Killed | Op::SyncDir | Op::SyncFile { .. } => String::new(),
             _ if self.choices.is_durable(number) => "  [durable]".to_owned(),
             Op::Create { name, .. } | Op::Symlink { name, .. } | Op::Link { new: name, .. } => named(name),
@@ -75,6 +79,7 @@ fn deed(op: &Op) -> String {
     match op {
         Op::Create { name, .. } => format!("creates {name}"),
         Op::Write { name, bytes, from, .. } => format!("writes {} bytes into {name}", bytes.len() - from),
+        Op::SetNote { name, .. } => format!("leaves a note on {name}"),
         Op::SyncFile { name, .. } => format!("syncs {name}"),
         Op::Symlink { name, target, .. } => {
             format!("makes {name} a symbolic link to {}", String::from_utf8_lossy(target))

@@ -16,6 +16,8 @@ pub(crate) type FileId = u64;
 /// A process, by number.
 pub(crate) type Pid = u32;
 pub(crate) type Name = Arc<str>;
+/// What is left on a file beside its bytes.
+pub(crate) type Note = Arc<Vec<u8>>;
 
 /// Boots are this far apart, and so is everything in them.
 pub(super) const BOOT: Duration = Duration::from_secs(100_000);
@@ -25,10 +27,12 @@ pub(super) const BOOT: Duration = Duration::from_secs(100_000);
 pub(crate) struct File {
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) modified: u128,
+    pub(crate) created: u128,
     /// The inode number, which is used again once nothing refers to the file.
     pub(crate) number: u64,
     /// A symbolic link; its bytes are where it leads.
     pub(crate) is_link: bool,
+    pub(crate) note: Option<Note>,
 }
 
 /// Names and files, as they would be found on a disk.
@@ -56,12 +60,19 @@ pub(crate) enum Op {
     Create {
         name: Name,
         file: FileId,
+        number: u64,
+        created: u128,
     },
     Write {
         name: Name,
         file: FileId,
         bytes: Arc<Vec<u8>>,
         from: usize,
+    },
+    SetNote {
+        name: Name,
+        file: FileId,
+        note: Note,
     },
     SyncFile {
         name: Name,
@@ -102,6 +113,8 @@ impl Op {
         match self {
             Op::Rename { from, to, .. } => counts(from) || counts(to),
             Op::Remove { name } => counts(name),
+            // In place: nobody does that who follows the protocol.
+            Op::Write { name, .. } => &**name == "tables.list",
             _ => false,
         }
     }
@@ -317,8 +330,8 @@ impl Inner {
 
     pub(super) fn stamp(&self, id: FileId) -> Stamp {
         let file = &self.tree.files[&id];
-        let (inode, size, modified) = (file.number, file.bytes.len() as u64, file.modified);
-        Stamp { device: 1, inode, size, modified, is_file: !self.tree.files[&id].is_link }
+        let File { modified, created, number: inode, .. } = *file;
+        Stamp { device: 1, inode, size: file.bytes.len() as u64, modified, created, is_file: !file.is_link }
     }
 
     /// Forgets files that nothing refers to.

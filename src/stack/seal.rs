@@ -1,0 +1,91 @@
+//! Seals: a list says of itself that all it names survives a loss of power.
+//!
+//! Whoever publishes a list under `Full` has synced the tables that it adds, and has made sure of the others: by a sync, or by
+//! the seal of the list before. So it leaves a seal on the new list, as a note on the file, and whoever commits next
+//! need not sync what it cannot know to be synced.
+//!
+//! A seal holds for these contents of this file, and for nothing else. A list of git's is a new file and has none; a list that
+//! was edited in place has other contents; a copy, with its note or without, is another file, and the tables beside
+//! it may be copies that nobody has synced.
+
+use crate::dir::Stamp;
+use crate::mutant::{self, Mutant};
+
+/// What the bytes below mean.
+const VERSION: u8 = 1;
+/// Of these, the first so many are about the contents of the list, the others about the file.
+const CONTENTS: usize = 5;
+
+/// The seal of a list: a version, a checksum of the contents, device, inode, and time of birth of the file. The last one
+/// tells a file from an earlier one that had its number, whose note an archive may have brought back. `None` where files
+/// have no numbers.
+pub(super) fn print(list: &[u8], file: &Stamp) -> Option<Vec<u8>> {
+    let mut seal = vec![VERSION];
+    seal.extend(crc32fast::hash(list).to_be_bytes());
+    seal.extend(file.device.to_be_bytes());
+    seal.extend(file.inode.to_be_bytes());
+    seal.extend((file.created as u64).to_be_bytes());
+    file.is_unique().then_some(seal)
+}
+
+/// Whether this is the seal of a list with these contents in this file.
+pub(super) fn fits(seal: &[u8], list: &[u8], file: &Stamp) -> bool {
+    let Some(expected) = print(list, file) else { return false };
+    let Some(((contents, place), expected)) = seal.split_at_checked(CONTENTS).zip(expected.split_at_checked(CONTENTS))
+    else {
+        return false;
+    };
+    (contents == expected.0 || mutant::is_on(Mutant::TrustSealOfOtherContents))
+        && (place == expected.1 || mutant::is_on(Mutant::TrustSealOfOtherFile))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &[u8] = b"a.ref\nb.ref\n";
+    const FILE: Stamp =
+        Stamp { device: 1, inode: 2, size: LIST.len() as u64, modified: 3, created: 1 << 60, is_file: true };
+
+    #[test]
+    fn a_seal_fits_its_list() {
+        let seal = print(LIST, &FILE).unwrap();
+        assert!(fits(&seal, LIST, &FILE));
+        assert!(seal.len() <= 64, "longer notes are not read back");
+    }
+
+    #[test]
+    fn it_fits_no_other_contents() {
+        let seal = print(LIST, &FILE).unwrap();
+        for other in [&b""[..], b"a.ref\n", b"b.ref\na.ref\n", b"a.ref\nb.ref\nc.ref\n"] {
+            assert!(!fits(&seal, other, &FILE));
+        }
+    }
+
+    #[test]
+    fn it_fits_no_other_file() {
+        let seal = print(LIST, &FILE).unwrap();
+        for other in [Stamp { device: 9, ..FILE }, Stamp { inode: 9, ..FILE }, Stamp { created: 9, ..FILE }] {
+            assert!(!fits(&seal, LIST, &other), "{other:?}");
+        }
+        let touched = Stamp { modified: 9, ..FILE };
+        assert!(fits(&seal, LIST, &touched), "a rename or a touch changes nothing that was sealed");
+    }
+
+    #[test]
+    fn no_bytes_that_differ_fit() {
+        let seal = print(LIST, &FILE).unwrap();
+        for bit in 0..seal.len() * 8 {
+            let mut other = seal.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!fits(&other, LIST, &FILE), "bit {bit}");
+        }
+        (0..seal.len()).for_each(|len| assert!(!fits(&seal[..len], LIST, &FILE), "{len} bytes"));
+        assert!(!fits(&[&seal[..], b"\0"].concat(), LIST, &FILE));
+    }
+
+    #[test]
+    fn files_without_numbers_have_none() {
+        assert_eq!(print(LIST, &Stamp { inode: 0, ..FILE }), None);
+    }
+}
