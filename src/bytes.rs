@@ -1,7 +1,9 @@
 //! A table's bytes: on the heap or mapped. The only `unsafe` of this crate.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+#[cfg(not(unix))]
+use std::io::Read;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -36,9 +38,10 @@ impl Bytes {
         if len > MAP_ABOVE {
             return Self::map(file);
         }
-        let mut contents = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         // Not more than it had: a device or a file that grows would fill the memory.
-        file.take(len).read_to_end(&mut contents)?;
+        let mut contents = vec![0; usize::try_from(len).unwrap_or(0)];
+        let read = read_from_start(file, &mut contents)?;
+        contents.truncate(read);
         Ok(contents.into())
     }
 
@@ -130,4 +133,25 @@ impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
         Bytes(Contents::Heap(bytes.into_boxed_slice()))
     }
+}
+
+/// Reads the first bytes of a file, wherever it stands. Returns how many there were.
+#[cfg_attr(unix, expect(unused_mut, reason = "reading moves the file's position where there is no other way"))]
+fn read_from_start(mut file: &File, into: &mut [u8]) -> io::Result<usize> {
+    #[cfg(not(unix))]
+    io::Seek::rewind(&mut file)?;
+    let mut read = 0;
+    while let Some(rest) = into.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        #[cfg(unix)]
+        let more = std::os::unix::fs::FileExt::read_at(file, rest, read as u64);
+        #[cfg(not(unix))]
+        let more = file.read(rest);
+        match more {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }

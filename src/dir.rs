@@ -25,6 +25,16 @@ pub trait Dir: Debug + Send + Sync {
     /// `NotFound`, and what else the system says; so for all calls below.
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>>;
 
+    /// Opens a file for reading, and for writing behind what is there: of several that write, nobody overwrites what another one
+    /// has written, and each finds what it has written in one piece.
+    ///
+    /// # Errors
+    /// See above; `Unsupported` where that cannot be promised, which is what an implementation need not change.
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let _ = name;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Creates a file for writing. Fails with `AlreadyExists` if anything has the name, whatever it is.
     ///
     /// # Errors
@@ -282,9 +292,13 @@ impl Dir for OsDir {
         Ok(Box::new(OsFile(File::open(self.path.join(name))?)))
     }
 
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        Ok(Box::new(OsFile(OpenOptions::new().read(true).append(true).open(self.path.join(name))?)))
+    }
+
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         let path = self.path.join(name);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
         if let Err(error) = self.set_permissions(&file) {
             // Nobody above knows that there is a file.
             let _ = fs::remove_file(path);

@@ -101,6 +101,7 @@ pub mod queue;
 mod queue;
 mod record;
 mod repair;
+mod request;
 mod scratch;
 mod snapshot;
 mod stack;

@@ -113,6 +113,8 @@ pub(crate) enum Temporary {
     Output,
     /// The owner of locks: one for each handle that has written.
     Owner,
+    /// What a process that waits for the lock asks others to do for it.
+    Request,
 }
 
 impl Temporary {
@@ -120,6 +122,7 @@ impl Temporary {
         match self {
             Temporary::Output => ".tmp",
             Temporary::Owner => ".owner",
+            Temporary::Request => ".request",
         }
     }
 
@@ -127,14 +130,20 @@ impl Temporary {
     pub(crate) fn name(self, random: u64) -> String {
         format!("reftable-{random:016x}{}", self.suffix())
     }
+
+    /// What a file is that was named by [`Self::name`].
+    pub(crate) fn of(name: &str) -> Option<Temporary> {
+        let rest = name.strip_prefix("reftable-")?;
+        [Temporary::Output, Temporary::Owner, Temporary::Request].into_iter().find(|kind| {
+            let digits = rest.strip_suffix(kind.suffix()).unwrap_or_default();
+            digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        })
+    }
 }
 
 /// Whether a file was named by [`Temporary::name`].
 pub(crate) fn is_temporary_name(name: &str) -> bool {
-    [Temporary::Output, Temporary::Owner].iter().any(|kind| {
-        let random = name.strip_prefix("reftable-").and_then(|rest| rest.strip_suffix(kind.suffix()));
-        random.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-    })
+    Temporary::of(name).is_some()
 }
 
 #[cfg(test)]

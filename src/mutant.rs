@@ -41,6 +41,14 @@ pub enum Mutant {
     /// A reader gives up on a missing table at once. In none of the lists below: it takes two interruptions of one read,
     /// so only a model shows it (`reader_and_compactor.rs`).
     NoSecondLook,
+    /// Who takes a request back does not say so where others see it.
+    WithdrawSilently,
+    /// Who claims a request does not look whether it was withdrawn before.
+    ClaimUnread,
+    /// An heir does not write down what the dead leader has done for others.
+    LeaveUnsettled,
+    /// Who is asked takes a plan for a publication.
+    TrustPlan,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -116,6 +124,11 @@ pub const POOL: [Mutant; 6] = [
     Mutant::CloseSilently,
     Mutant::LeaveHelpers,
 ];
+
+/// Every mistake in requests between processes: it takes two of them, in a model.
+#[cfg(reftable_mutants)]
+pub const REQUESTS: [Mutant; 4] =
+    [Mutant::WithdrawSilently, Mutant::ClaimUnread, Mutant::LeaveUnsettled, Mutant::TrustPlan];
 
 #[cfg(reftable_mutants)]
 thread_local! {

@@ -90,6 +90,11 @@ impl Scratch {
         self.file.stamp().map_err(|error| self.failed("cannot examine the file", error))
     }
 
+    /// What is in it by now.
+    pub(crate) fn contents(&self) -> Result<Bytes> {
+        self.file.contents().map_err(|error| self.failed("cannot read the file", error))
+    }
+
     /// Makes its contents durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync().map_err(|error| self.failed("cannot sync the file", error))

@@ -151,8 +151,9 @@ impl ModelDir {
         self.world.touch(points, operation)
     }
 
-    fn file(&self, (inode, open): (u64, u64)) -> Box<dyn DirFile> {
-        Box::new(ModelFile { dir: self.clone(), inode, open })
+    fn file(&self, name: &str, (inode, open): (u64, u64)) -> Box<dyn DirFile> {
+        let shared = name.ends_with(".request").then(|| point_of(name));
+        Box::new(ModelFile { dir: self.clone(), inode, open, shared })
     }
 }
 
@@ -200,12 +201,16 @@ impl Dir for ModelDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        self.point(&[point_of(name)], |files| files.open(name)).map(|open| self.file(open))
+        self.point(&[point_of(name)], |files| files.open(name)).map(|open| self.file(name, open))
+    }
+
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.open(name)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         let creator = self.process.number;
-        self.point(&[point_of(name)], |files| files.create(name, creator)).map(|open| self.file(open))
+        self.point(&[point_of(name)], |files| files.create(name, creator)).map(|open| self.file(name, open))
     }
 
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
@@ -271,9 +276,23 @@ struct ModelFile {
     dir: ModelDir,
     inode: u64,
     open: u64,
+    /// For a file that several processes write to: what its contents count as. No other file changes once another process
+    /// can find it.
+    shared: Option<usize>,
 }
 
 impl ModelFile {
+    /// A call that looks at the file or changes it.
+    fn touch<T>(&self, operation: impl FnOnce(&mut Files) -> T) -> io::Result<T> {
+        match self.shared {
+            Some(point) => self.dir.point(&[point], |files| Ok(operation(files))),
+            None => {
+                self.dir.process.check()?;
+                Ok(self.dir.world.files(operation))
+            }
+        }
+    }
+
     fn kernel_lock(&self) -> [usize; 1] {
         [KERNEL_LOCKS_POINT + self.dir.world.files(|files| files.creator(self.inode)) as usize % PROCESSES]
     }
@@ -281,15 +300,11 @@ impl ModelFile {
 
 impl DirFile for ModelFile {
     fn contents(&self) -> io::Result<Bytes> {
-        // No file changes any more once another process can find it.
-        self.dir.process.check()?;
-        Ok(self.dir.world.files(|files| files.contents(self.inode)).into())
+        self.touch(|files| files.contents(self.inode)).map(Into::into)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.dir.process.check()?;
-        self.dir.world.files(|files| files.append(self.inode, bytes));
-        Ok(())
+        self.touch(|files| files.append(self.inode, bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -297,8 +312,7 @@ impl DirFile for ModelFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        self.dir.process.check()?;
-        Ok(self.dir.world.files(|files| files.stamp(self.inode)))
+        self.touch(|files| files.stamp(self.inode))
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {

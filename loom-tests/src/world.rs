@@ -59,9 +59,10 @@ fn write_table(names: &[&str], update_index: u64) -> reftable::Result<Vec<u8>> {
     Ok(writer.finish()?.0)
 }
 
-/// How a process of a model opens the store. Waits are long: a correct run never comes to the end of one.
+/// How a process of a model opens the store: commits are not handed over to other processes. Waits are long: a correct run never comes to the end of one.
 pub fn options(auto_compact: AutoCompact) -> Options {
-    Options::default().auto_compact(auto_compact).compact_at_once(0).lock_timeout(Some(Duration::from_secs(2)))
+    let options = Options::default().auto_compact(auto_compact).compact_at_once(0).hand_over(false);
+    options.lock_timeout(Some(Duration::from_secs(2)))
 }
 
 /// A process's handle on the directory, with locks that heal.

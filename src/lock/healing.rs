@@ -125,6 +125,10 @@ impl Locker for Arc<HealingLocks> {
         }
         attempt
     }
+
+    fn heals(&self) -> bool {
+        !self.state.lock().plain
+    }
 }
 
 impl HealingLocks {
@@ -177,7 +181,7 @@ impl HealingLocks {
             name: name.to_owned(),
             stamp,
             process: dir.process_id(),
-            _keeper: keeper,
+            keeper,
         }))
     }
 
@@ -303,10 +307,14 @@ struct Held {
     name: String,
     stamp: Stamp,
     process: u32,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Lock for Held {
+    fn is_inherited(&self) -> bool {
+        matches!(self.keeper, Keeper::Heir(_))
+    }
+
     fn is_ours(&self) -> Result<bool> {
         is_file(&self.dir, &self.name, Some(&self.stamp))
     }

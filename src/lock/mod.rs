@@ -8,6 +8,7 @@ pub use exclusive::ExclusiveFile;
 pub use healing::HealingLocks;
 pub(crate) use healing::is_foreign;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,6 +24,12 @@ pub trait Locker: Debug + Send + Sync {
     /// # Errors
     /// `Io`.
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt>;
+
+    /// Whether the lock of somebody who died is inherited by the next one who asks, and [`Lock::is_inherited`] says so. By
+    /// default not.
+    fn heals(&self) -> bool {
+        false
+    }
 }
 
 /// What came of trying to take a lock.
@@ -81,12 +88,20 @@ pub trait Lock: Debug + Send {
     /// # Errors
     /// `Io`.
     fn is_ours(&self) -> Result<bool>;
+
+    /// Whether it was taken over from somebody who died with it. By default not.
+    fn is_inherited(&self) -> bool {
+        false
+    }
 }
+
+/// For how long a waiter polls quickly: most who have the lock are done sooner.
+const SOON: Duration = Duration::from_millis(20);
 
 /// Takes the lock called `name`, waiting up to `timeout` since `start`; `None` waits for ever. Tries once at least.
 ///
-/// Waiting is polling every one to three milliseconds, with jitter so that waiters do not march in step. A kernel
-/// queue would be fairer, but it has no time-out, and git does not join it.
+/// Waiting is polling every 0.25 to 0.75 milliseconds, and after 20 of them every one to three, with jitter so that waiters do not
+/// march in step. A kernel queue would be fairer, but it has no time-out, and git does not join it.
 pub(crate) fn acquire(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
@@ -94,24 +109,39 @@ pub(crate) fn acquire(
     start: Duration,
     timeout: Option<Duration>,
 ) -> Result<Box<dyn Lock>> {
-    poll(locker, dir, name, start, timeout).map(|(lock, _)| lock)
+    match poll(locker, dir, name, start, timeout, || Ok(None::<Infallible>))? {
+        Polled::Taken(lock, _) => Ok(lock),
+        Polled::Instead(never) => match never {},
+    }
 }
 
-/// As [`acquire`]; says besides how often the lock was taken.
-pub(crate) fn poll(
+/// What waiting for a lock has come to.
+pub(crate) enum Polled<T> {
+    /// The lock is ours, after so many polls that found it taken.
+    Taken(Box<dyn Lock>, u32),
+    /// Something else has made it needless.
+    Instead(T),
+}
+
+/// As [`acquire`]. Each time the lock was found taken asks `otherwise` whether it is needed at all.
+pub(crate) fn poll<T>(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
     name: &str,
     start: Duration,
     timeout: Option<Duration>,
-) -> Result<(Box<dyn Lock>, u32)> {
+    mut otherwise: impl FnMut() -> Result<Option<T>>,
+) -> Result<Polled<T>> {
     let mut jitter = None;
     let mut polls = 0u32;
     loop {
         let holder = match locker.try_lock(dir, name)? {
-            Attempt::Taken(lock) => return Ok((lock, polls)),
+            Attempt::Taken(lock) => return Ok(Polled::Taken(lock, polls)),
             Attempt::Busy(holder) => holder,
         };
+        if let Some(instead) = otherwise()? {
+            return Ok(Polled::Instead(instead));
+        }
         let waited = dir.now().saturating_sub(start);
         if holder == Holder::ThisThread || timeout.is_some_and(|timeout| waited >= timeout) {
             return Err(locked(dir, name, holder, waited));
@@ -119,7 +149,8 @@ pub(crate) fn poll(
         // One draw of randomness for each wait; a multiplicative step is enough to part those who wait.
         let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         jitter = Some(drawn);
-        let step = Duration::from_micros(1000 + (drawn >> 33) % 2000);
+        let least = if waited < SOON { 250 } else { 1000 };
+        let step = Duration::from_micros(least + (drawn >> 33) % (2 * least));
         polls = polls.saturating_add(1);
         let left = timeout.map_or(step, |timeout| timeout.saturating_sub(waited));
         dir.sleep(step.min(left));

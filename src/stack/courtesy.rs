@@ -66,18 +66,26 @@ impl Courtesy {
 
 impl Shared {
     /// Waits until the lock was free for a while, if there are neighbours; but not longer than four fifths of the time-out,
-    /// which counts from `start`.
-    pub(super) fn give_way(&self, start: Duration, timeout: Option<Duration>) -> Result<()> {
+    /// which counts from `start`. Asks `otherwise` before each gap whether the lock is needed at all.
+    pub(super) fn give_way<T>(
+        &self,
+        start: Duration,
+        timeout: Option<Duration>,
+        mut otherwise: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         if !self.options.courtesy {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(gap) = self.courtesy.gap(self.dir.now()) else { return Ok(()) };
+        let Some(gap) = self.courtesy.gap(self.dir.now()) else { return Ok(None) };
         let patience = timeout.unwrap_or(MEMORY) * 4 / 5;
         self.counters.gaps.add(1);
         while self.dir.now().saturating_sub(start) < patience {
             let snapshot = self.snapshot()?;
             if newest_is_foreign(&snapshot) {
                 break;
+            }
+            if let Some(instead) = otherwise()? {
+                return Ok(Some(instead));
             }
             let is_free = || self.dir.stamp(LIST_LOCK).is_err();
             let list = self.dir.stamp(LIST).ok();
@@ -90,7 +98,7 @@ impl Shared {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Notes whether others have written any of `tables`, the newest of a list that was just read and which nobody here

@@ -32,6 +32,10 @@ pub struct Metrics {
     pub helpers: u64,
     /// How often [`Stack::transact`] started over.
     pub retries: u64,
+    /// Transactions of ours that another process has published with its own; see [`crate::Options::hand_over`]. They count as commits, too.
+    pub handed_over: u64,
+    /// Transactions of other processes that we have published with ours.
+    pub served: u64,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +52,8 @@ pub(crate) struct Counters {
     /// Shared with the threads' owners.
     pub(crate) helpers: Arc<Counter>,
     pub(crate) retries: Counter,
+    pub(crate) handed_over: Counter,
+    pub(crate) served: Counter,
 }
 
 impl Counters {
@@ -83,6 +89,8 @@ impl Stack {
             failed_compactions: counters.failed_compactions.get(),
             helpers: counters.helpers.get(),
             retries: counters.retries.get(),
+            handed_over: counters.handed_over.get(),
+            served: counters.served.get(),
         }
     }
 }

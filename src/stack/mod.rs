@@ -1,6 +1,7 @@
 //! The stack: many processes' shared view of one directory of tables.
 
 mod courtesy;
+mod hand_over;
 mod metrics;
 mod options;
 mod publish;
@@ -8,10 +9,12 @@ mod reload;
 mod seal;
 mod synced;
 
+pub(crate) use hand_over::Admitted;
 pub use metrics::Metrics;
 pub use options::{AutoCompact, Durability, Options};
 pub(crate) use publish::{Edit, NewTable, Unlisted};
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,14 +25,16 @@ use crate::compact::Background;
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
-use crate::lock::{HealingLocks, Holder, Lock, Locker, locked, poll};
+use crate::lock::{HealingLocks, Holder, Lock, Locker, Polled, locked, poll};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
 use crate::queue::{Admission, Queue, Turn};
+use crate::request::{Served, settle};
 use crate::snapshot::Snapshot;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, OnceLock};
 use crate::transaction::{Changes, Commit, Transaction};
 use courtesy::Courtesy;
+use hand_over::Lookout;
 use metrics::Counters;
 use reload::Cached;
 use synced::Synced;
@@ -55,15 +60,22 @@ pub(crate) struct Shared {
     cache: Arc<Mutex<Option<Cached>>>,
     synced: Synced,
     courtesy: Courtesy,
+    lookout: Lookout,
+    /// [`Dir::is_local`], asked once.
+    is_local: OnceLock<bool>,
     pub(crate) counters: Counters,
 }
 
 /// The list lock, and the turn of its thread among those of this handle. Dropped in this order.
 #[derive(Debug)]
 pub(crate) struct ListLock {
+    /// What we do for other processes under it.
+    pub(crate) served: Served,
     lock: Box<dyn Lock>,
     /// When it was taken, by [`Dir::now`].
     since: Duration,
+    /// Whether somebody else had it first.
+    has_waited: bool,
     pub(crate) turn: Turn<Changes, Result<Commit>>,
 }
 
@@ -156,6 +168,8 @@ impl Shared {
             cache,
             synced: Synced::default(),
             courtesy: Courtesy::default(),
+            lookout: Lookout::default(),
+            is_local: OnceLock::new(),
             counters: Counters::default(),
         }
     }
@@ -183,14 +197,42 @@ impl Shared {
         timeout: Option<Duration>,
     ) -> Result<(ListLock, Snapshot)> {
         let before = if mutant::is_on(Mutant::SkipReread) { Some(self.snapshot()?) } else { None };
-        self.give_way(start, timeout)?;
-        let (lock, polls) = poll(&*self.locker, &self.dir, LIST_LOCK, start, timeout)?;
+        self.give_way(start, timeout, || Ok(None::<Infallible>))?;
+        match self.poll_list(start, timeout, || Ok(None::<Infallible>))? {
+            Polled::Taken(lock, polls) => self.locked_list(lock, polls, start, turn, before),
+            Polled::Instead(never) => match never {},
+        }
+    }
+
+    /// Waits for the list lock, or for what makes it needless.
+    fn poll_list<T>(
+        &self,
+        start: Duration,
+        timeout: Option<Duration>,
+        otherwise: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<Polled<T>> {
+        poll(&*self.locker, &self.dir, LIST_LOCK, start, timeout, otherwise)
+    }
+
+    /// The list lock that was just taken, with the state that it protects.
+    fn locked_list(
+        &self,
+        lock: Box<dyn Lock>,
+        polls: u32,
+        start: Duration,
+        turn: Turn<Changes, Result<Commit>>,
+        before: Option<Snapshot>,
+    ) -> Result<(ListLock, Snapshot)> {
         let since = self.dir.now();
         if polls > 0 {
             self.counters.waited(since.saturating_sub(start));
         }
-        let lock = ListLock { lock, since, turn };
+        let has_waited = polls > 0;
+        let lock = ListLock { served: Served::default(), lock, since, has_waited, turn };
         let snapshot = before.map_or_else(|| self.snapshot_under_lock(), Ok)?;
+        if lock.lock.is_inherited() {
+            settle(&self.dir, snapshot.update_index());
+        }
         Ok((lock, snapshot))
     }
 

@@ -56,6 +56,7 @@ pub struct Options {
     /// `None`: as many as the machine has for us, up to [`MOST_THREADS`].
     pub(crate) threads: Option<usize>,
     pub(crate) courtesy: bool,
+    pub(crate) hand_over: bool,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
     pub(crate) permissions: Option<u32>,
@@ -72,6 +73,7 @@ impl Default for Options {
             background: false,
             threads: None,
             courtesy: true,
+            hand_over: true,
             lock_timeout: Some(Duration::from_millis(100)),
             reload_deadline: Duration::from_secs(3),
             permissions: None,
@@ -137,6 +139,14 @@ impl Options {
         self
     }
 
+    /// Whether a commit that waits for the lock may be done by the process that has it, along with its own, and whether we do
+    /// that for others. Only processes with the same settings of hash, durability and writing do it for one another. Default true;
+    /// needs locks that heal, and a directory to which one kernel alone writes. What is not done for us at once we do ourselves.
+    pub fn hand_over(mut self, hand_over: bool) -> Self {
+        self.hand_over = hand_over;
+        self
+    }
+
     /// How long to wait for the lock on the table list: zero fails at once, `None` waits for ever. Default 100 ms.
     /// Mirrors `reftable.lockTimeout`.
     pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
@@ -162,6 +172,11 @@ impl Options {
     pub(crate) fn thread_count(&self) -> usize {
         let available = || thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
         self.threads.unwrap_or_else(available)
+    }
+
+    /// What must be the same in two processes for one to commit for the other.
+    pub(crate) fn terms(&self) -> Vec<u8> {
+        format!("{:?} {:?} {:?}", self.hash, self.durability, self.write).into_bytes()
     }
 
     pub(crate) fn check(&self) -> Result<()> {

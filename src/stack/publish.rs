@@ -1,6 +1,7 @@
 //! Replacing the table list: the one way in which a stack changes.
 
 use std::io::{self, Write};
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -74,9 +75,9 @@ impl Shared {
     /// 3. Sync the directory: the names of the table and of the temporary file are durable now.
     /// 4. Look once more whether the lock is ours.
     /// 5. Rename the list into place: here the change becomes visible, whole.
-    /// 6. Release the lock. Others may build upon the change.
+    /// 6. Tell those whose transactions we have taken along, and release the lock. Others may build upon the change.
     /// 7. Sync the directory: the rename is durable, the commit can be acknowledged.
-    pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
+    pub(crate) fn publish(&self, mut lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
         let durability = self.options.durability;
         let Edit { replace, with } = edit;
         if durability == Durability::Full {
@@ -121,16 +122,24 @@ impl Shared {
             table.keep();
         }
         self.courtesy.held(self.dir.now().saturating_sub(lock.since));
+        let mut served = mem::take(&mut lock.served);
+        served.publish();
         drop(lock);
         let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
         if durability == Durability::Full && !skips {
-            self.dir.sync().map_err(|error| {
-                Error::io("the change is visible, but the directory could not be synced", self.dir.path(), error)
-                    .with_kind(ErrorKind::Indeterminate)
-                    .way_out("it may be lost if power fails now; commit something else to be sure")
-            })?;
+            self.sync_published()?;
         }
+        served.make_durable();
         Ok(after)
+    }
+
+    /// Makes a list durable that is there for all to see.
+    pub(super) fn sync_published(&self) -> Result<()> {
+        self.dir.sync().map_err(|error| {
+            Error::io("the change is visible, but the directory could not be synced", self.dir.path(), error)
+                .with_kind(ErrorKind::Indeterminate)
+                .way_out("it may be lost if power fails now; commit something else to be sure")
+        })
     }
 
     /// The state after an edit of `base`, and the new files with whether they are synced. What cannot be opened is never

@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use super::Changes;
 use super::batch::Batch;
 use super::prepared::{Commit, write};
+use super::{Changes, encode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
 use crate::queue::{Outcome, Turn};
 use crate::snapshot::Snapshot;
-use crate::stack::{ListLock, Stack};
+use crate::stack::{Admitted, ListLock, Stack};
 
 /// How many transactions share a table at most.
 const MAX_MEMBERS: usize = 512;
@@ -66,14 +66,22 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changes>>) -> Vec<Result
 /// Commits our own transaction, and with it those of all that wait.
 ///
 /// 1. We wait for the list lock. Others arrive.
-/// 2. We have it, and take those that wait: as late as possible.
+/// 2. We have it, and take those that wait: as late as possible. Those of other processes, too, if they are there; or one of them does
+///    ours.
 /// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the last sync.
 /// 4. All is durable: they get their results. What is left to do is ours.
 fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own: Changes) -> Result<Commit> {
     let shared = &stack.shared;
-    let (lock, base) = shared.lock_list_in_turn(turn, start, shared.options.lock_timeout)?;
+    let (mut lock, base) = match shared.lock_list_or_hand_over(turn, start, || encode::encode(&own))? {
+        Admitted::Lock(lock, base) => (lock, base),
+        Admitted::Served(update_index) => return Ok(Commit { update_index, compaction: None }),
+    };
     let mut group = lock.turn.take(MAX_MEMBERS, |changes| own.len() <= MAX_CHANGES && changes.len() <= MAX_CHANGES);
-    let jobs = std::iter::once(own).chain(group.jobs().cloned()).collect();
+    let mut jobs: Vec<Changes> = std::iter::once(own).chain(group.jobs().cloned()).collect();
+    if jobs.iter().all(|changes| changes.len() <= MAX_CHANGES) {
+        let room = MAX_MEMBERS.saturating_sub(jobs.len());
+        jobs.extend(shared.take_requests(&mut lock, &base, room, |wanted| encode::decode(wanted).ok()));
+    }
     let (results, after) = run(stack, lock, base, jobs, || group.decide());
     let mut results = results.into_iter();
     let mine = results.next();
@@ -87,7 +95,7 @@ fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own
 /// published.
 fn run(
     stack: &Stack,
-    lock: ListLock,
+    mut lock: ListLock,
     base: Snapshot,
     jobs: Vec<Changes>,
     decide: impl FnOnce(),
@@ -104,6 +112,12 @@ fn run(
             },
         }
     };
+    if let Ok(Some(_)) = &written {
+        let planned = members.planned();
+        let served = planned.len().saturating_sub(lock.served.len());
+        lock.served.plan(planned.into_iter().skip(served));
+        stack.shared.counters.served.add(lock.served.len() as u64);
+    }
     // A panic from here on must not have them published twice.
     decide();
     let published = written.and_then(|written| match written {
@@ -168,6 +182,11 @@ impl Members {
         if let Some(last) = self.0.iter_mut().rfind(|member| !found && member.result.is_ok()) {
             last.result = Err(error.duplicate());
         }
+    }
+
+    /// The update index of each that fits.
+    fn planned(&self) -> Vec<Option<u64>> {
+        self.0.iter().map(|member| member.result.as_ref().ok().copied()).collect()
     }
 
     fn succeed(self) -> Vec<Result<Commit>> {

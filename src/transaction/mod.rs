@@ -3,6 +3,7 @@
 mod batch;
 mod check;
 mod conflict;
+mod encode;
 mod group;
 mod prepared;
 mod rows;

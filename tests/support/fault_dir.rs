@@ -63,6 +63,11 @@ impl Dir for FaultDir {
         self.inner.open(name).map(|file| self.wrap(file))
     }
 
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.fuse.burn("open_to_append")?;
+        self.inner.open_to_append(name).map(|file| self.wrap(file))
+    }
+
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         self.fuse.burn("create")?;
         self.inner.create(name).map(|file| self.wrap(file))

@@ -72,6 +72,10 @@ impl Dir for HookDir {
         self.inner.open(name)
     }
 
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.inner.open_to_append(name)
+    }
+
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         if !(self.fits)(name) || self.done.swap(true, Ordering::SeqCst) {
             return self.inner.create(name);

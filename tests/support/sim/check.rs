@@ -100,7 +100,7 @@ pub(crate) fn broken(claim: char, message: impl Into<String>) -> Broken {
 /// Options of all processes.
 pub(crate) fn options() -> Options {
     let write = WriteOptions::default().block_size(512);
-    Options::default().write(write).auto_compact(AutoCompact::Geometric(2)).compact_at_once(0)
+    Options::default().write(write).auto_compact(AutoCompact::Geometric(2)).compact_at_once(0).hand_over(false)
 }
 
 /// A handle of its own for a process.

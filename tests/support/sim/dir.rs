@@ -56,6 +56,10 @@ impl Dir for SimDir {
         Ok(self.file(opened, name))
     }
 
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.open(name)
+    }
+
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         let created = self.world.call(self.pid, true, |inner| {
             if inner.tree.names.contains_key(name) {

@@ -1,0 +1,178 @@
+//! Having a transaction done by the process that has the list lock, and doing those of others. See [`crate::request`].
+
+use std::time::Duration;
+
+use super::{Durability, ListLock, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::list::LIST_LOCK;
+use crate::lock::Polled;
+use crate::mutant::{self, Mutant};
+use crate::queue::Turn;
+use crate::request::{Asked, State};
+use crate::snapshot::Snapshot;
+use crate::sync::Mutex;
+use crate::transaction::{Changes, Commit};
+
+/// Who has published for us is about to sync the directory, for both. After this time we do it ourselves.
+const PATIENCE_FOR_SYNC: Duration = Duration::from_millis(5);
+
+/// How often we look whether that has happened.
+const LOOK: Duration = Duration::from_micros(150);
+
+/// How many time-outs we wait for somebody who has claimed our transaction, between these limits.
+const PATIENCE: u32 = 10;
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whoever gets the lock at once looks for requests this often: one who never waits would never see that others do.
+const LOOK_OUT: Duration = Duration::from_millis(2);
+
+/// When to look for requests.
+#[derive(Debug, Default)]
+pub(super) struct Lookout {
+    state: Mutex<(Option<Duration>, bool)>,
+}
+
+impl Lookout {
+    /// Whether it is time, at `now`.
+    fn is_due(&self, now: Duration) -> bool {
+        let (last, found) = *self.state.lock();
+        found || last.is_none_or(|last| now.saturating_sub(last) >= LOOK_OUT)
+    }
+
+    fn looked(&self, now: Duration, found: bool) {
+        *self.state.lock() = (Some(now), found);
+    }
+}
+
+/// What waiting with a transaction has come to.
+pub(crate) enum Admitted {
+    /// We have the lock, and do it ourselves.
+    Lock(ListLock, Snapshot),
+    /// Another process has done it, and it has this update index.
+    Served(u64),
+}
+
+impl Shared {
+    /// Takes the list lock when it is this thread's turn, or has another process do what is `wanted`. The time counts from `start`.
+    pub(crate) fn lock_list_or_hand_over(
+        &self,
+        turn: Turn<Changes, Result<Commit>>,
+        start: Duration,
+        wanted: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Admitted> {
+        let timeout = self.options.lock_timeout;
+        if timeout == Some(Duration::ZERO) || !self.hands_over() {
+            return self.lock_list_in_turn(turn, start, timeout).map(|(lock, base)| Admitted::Lock(lock, base));
+        }
+        let (mut wanted, mut asked) = (Some(wanted), None);
+        let mut otherwise = |asked: &mut Option<Asked>| {
+            if let Some(wanted) = wanted.take() {
+                // Without a request we wait as anybody does.
+                *asked = Asked::place(&self.dir, &self.options.terms(), &wanted()).unwrap_or(None);
+            }
+            self.answer(asked)
+        };
+        let mut waited = match self.give_way(start, timeout, || otherwise(&mut asked))? {
+            Some(update_index) => Ok(Polled::Instead(update_index)),
+            None => self.poll_list(start, timeout, || otherwise(&mut asked)),
+        };
+        if let (Err(error), Some(request)) = (&waited, &mut asked)
+            && error.kind() == ErrorKind::Locked
+            && matches!(request.withdraw()?, State::Claimed { .. } | State::Published { .. } | State::Durable { .. })
+        {
+            // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited, so go on polling.
+            let patience = timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
+            let patience = patience.clamp(LEAST_PATIENCE, MOST_PATIENCE);
+            let limit = timeout.map(|timeout| timeout.saturating_add(patience));
+            waited = self.poll_list(start, limit, || self.answer(&mut asked)).map_err(|error| match &asked {
+                Some(_) if error.kind() == ErrorKind::Locked => self.outcome_is_unknown(),
+                _ => error,
+            });
+        }
+        match waited? {
+            Polled::Instead(update_index) => self.handed_over(asked, update_index),
+            Polled::Taken(lock, polls) => {
+                let (lock, base) = self.locked_list(lock, polls, start, turn, None)?;
+                match asked.as_ref().map(Asked::state).transpose()? {
+                    Some(State::Published { update_index } | State::Durable { update_index }) => {
+                        drop(lock);
+                        self.handed_over(asked, update_index)
+                    }
+                    // Its leader has died without an heir among us. Has it published?
+                    Some(State::Claimed { base: claimed, .. }) if base.update_index() > claimed => {
+                        Err(self.outcome_is_unknown())
+                    }
+                    _ => Ok(Admitted::Lock(lock, base)),
+                }
+            }
+        }
+    }
+
+    /// Whether processes commit for one another here. Heirs must know what the dead have done, and records must be appended in one order for
+    /// all: that is so where one kernel alone writes to the directory.
+    fn hands_over(&self) -> bool {
+        self.options.hand_over && self.locker.heals() && *self.is_local.get_or_init(|| self.dir.is_local())
+    }
+
+    /// The update index of what was asked for, once it is published. Forgets a request that nobody will answer.
+    fn answer(&self, asked: &mut Option<Asked>) -> Result<Option<u64>> {
+        let Some(request) = asked else { return Ok(None) };
+        match request.state()? {
+            State::Published { update_index } | State::Durable { update_index } => Ok(Some(update_index)),
+            State::Claimed { planned: Some(planned), .. } if mutant::is_on(Mutant::TrustPlan) => Ok(Some(planned)),
+            State::Closed => {
+                *asked = None;
+                Ok(None)
+            }
+            State::Open | State::Claimed { .. } => Ok(None),
+        }
+    }
+
+    /// Our transaction is published. Waits until it is durable, too.
+    fn handed_over(&self, asked: Option<Asked>, update_index: u64) -> Result<Admitted> {
+        self.counters.handed_over.add(1);
+        self.counters.commits.add(1);
+        if self.options.durability == Durability::Full {
+            let since = self.dir.now();
+            let is_durable = || matches!(asked.as_ref().map(Asked::state), Some(Ok(State::Durable { .. })));
+            while !is_durable() {
+                if self.dir.now().saturating_sub(since) >= PATIENCE_FOR_SYNC {
+                    self.sync_published()?;
+                    break;
+                }
+                self.dir.sleep(LOOK);
+            }
+        }
+        Ok(Admitted::Served(update_index))
+    }
+
+    fn outcome_is_unknown(&self) -> Error {
+        let message =
+            "another process has taken this transaction along with its own, and has not said what became of it";
+        let error = Error::new(ErrorKind::Indeterminate, message).in_file(&self.dir.path().join(LIST_LOCK));
+        error.way_out("look whether the change is there")
+    }
+
+    /// The transactions of other processes that are to go with ours, at most `limit`. They are claimed, upon `base`.
+    pub(crate) fn take_requests(
+        &self,
+        lock: &mut ListLock,
+        base: &Snapshot,
+        limit: usize,
+        read: impl Fn(&[u8]) -> Option<Changes>,
+    ) -> Vec<Changes> {
+        let now = self.dir.now();
+        let is_time = lock.has_waited || self.lookout.is_due(now);
+        if !is_time || limit == 0 || !self.hands_over() {
+            return Vec::new();
+        }
+        let found = crate::request::find(&self.dir, &self.options.terms(), limit);
+        self.lookout.looked(now, !found.is_empty());
+        let take = |found: crate::request::Found| {
+            let changes = read(found.wanted())?;
+            lock.served.claim(found, base.update_index()).then_some(changes)
+        };
+        found.into_iter().filter_map(take).collect()
+    }
+}

@@ -1,0 +1,224 @@
+//! A commit that waits for the lock is done by the one who has it, along with its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/fault_dir.rs"]
+mod fault_dir;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use fault_dir::{FaultDir, Fuse};
+use reftable::{
+    AutoCompact, Commit, Dir, Durability, ErrorKind, Expect, HealingLocks, ObjectId, Options, Prepared, Result, Stack,
+};
+
+fn id(byte: u8) -> ObjectId {
+    ObjectId::from_bytes(&[byte; 20]).unwrap()
+}
+
+fn options() -> Options {
+    let options = Options::default().durability(Durability::Off).auto_compact(AutoCompact::Off);
+    options.lock_timeout(Some(Duration::from_secs(10)))
+}
+
+fn commit(stack: &Stack, name: &str, expect: Expect) -> Result<Commit> {
+    let mut tx = stack.transaction();
+    tx.set(name, expect, id(1));
+    tx.commit()
+}
+
+/// A store with one reference.
+fn store() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    commit(&Stack::open(dir.path(), options()).unwrap(), "refs/heads/first", Expect::Absent).unwrap();
+    dir
+}
+
+/// Holds the lock until it is dropped.
+fn hold(dir: &Path) -> Prepared {
+    let stack = Stack::open(dir, options()).unwrap();
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/held", Expect::Any, id(1));
+    tx.prepare().unwrap()
+}
+
+fn requests(dir: &Path) -> usize {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".request")).count()
+}
+
+fn wait_for_requests(dir: &Path, count: usize) {
+    let start = Instant::now();
+    while requests(dir) != count {
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody asks");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Commits through a handle of its own, as another process does.
+fn in_background(dir: &Path, options: Options, name: &str, expect: Expect) -> JoinHandle<(Result<Commit>, Stack)> {
+    let stack = Stack::open(dir, options).unwrap();
+    let name = name.to_owned();
+    thread::spawn(move || (commit(&stack, &name, expect), stack))
+}
+
+#[test]
+fn those_who_wait_share_a_table() {
+    let dir = store();
+    let reader = Stack::open(dir.path(), options()).unwrap();
+    let held = hold(dir.path());
+    let waiting: Vec<_> = (0..4)
+        .map(|number| in_background(dir.path(), options(), &format!("refs/heads/{number}"), Expect::Absent))
+        .collect();
+    wait_for_requests(dir.path(), 4);
+    drop(held);
+    let mut handed_over = 0;
+    for (number, waiting) in waiting.into_iter().enumerate() {
+        let (result, stack) = waiting.join().unwrap();
+        let found = reader.snapshot().unwrap().get(format!("refs/heads/{number}")).unwrap().unwrap();
+        assert_eq!(found.update_index, result.unwrap().update_index, "each knows its own");
+        handed_over += stack.metrics().handed_over;
+    }
+    assert_eq!(handed_over, 3, "one does it for all");
+    assert_eq!(reader.snapshot().unwrap().tables().len(), 2);
+    assert_eq!(requests(dir.path()), 0);
+}
+
+#[test]
+fn in_a_crowd_everything_is_done_once() {
+    let dir = store();
+    let crowd: Vec<_> = (0..4)
+        .map(|number| {
+            let stack = Stack::open(dir.path(), options().auto_compact(AutoCompact::Lazy(16))).unwrap();
+            thread::spawn(move || {
+                for count in 0..100 {
+                    commit(&stack, &format!("refs/heads/{number}/{count}"), Expect::Absent).unwrap();
+                }
+                (stack.metrics().handed_over, stack.metrics().served)
+            })
+        })
+        .collect();
+    let (handed_over, served) =
+        crowd.into_iter().map(|one| one.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(handed_over > 0, "nobody was ever served");
+    assert_eq!(handed_over, served, "each was served by one");
+    let stack = Stack::open(dir.path(), options()).unwrap();
+    assert_eq!(stack.snapshot().unwrap().refs().unwrap().into_iter().count(), 401);
+}
+
+#[test]
+fn a_conflict_comes_back_to_who_asked() {
+    let dir = store();
+    let held = hold(dir.path());
+    let fits = in_background(dir.path(), options(), "refs/heads/fits", Expect::Absent);
+    let does_not = in_background(dir.path(), options(), "refs/heads/first", Expect::Absent);
+    wait_for_requests(dir.path(), 2);
+    drop(held);
+    fits.join().unwrap().0.unwrap();
+    let error = does_not.join().unwrap().0.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(error.conflicts().len(), 1);
+    assert_eq!(requests(dir.path()), 0);
+}
+
+#[test]
+fn who_gives_up_has_changed_nothing() {
+    let dir = store();
+    let held = hold(dir.path());
+    let hasty = options().lock_timeout(Some(Duration::from_millis(50)));
+    let (result, stack) = in_background(dir.path(), hasty, "refs/heads/late", Expect::Absent).join().unwrap();
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(requests(dir.path()), 0, "it takes its request back");
+    drop(held);
+    commit(&Stack::open(dir.path(), options()).unwrap(), "refs/heads/next", Expect::Absent).unwrap();
+    assert!(stack.snapshot().unwrap().get("refs/heads/late").unwrap().is_none());
+}
+
+#[test]
+fn only_the_same_terms_are_served() {
+    let dir = store();
+    let held = hold(dir.path());
+    let ordered = options().durability(Durability::Ordered);
+    let one = in_background(dir.path(), options(), "refs/heads/off", Expect::Absent);
+    let other = in_background(dir.path(), ordered, "refs/heads/ordered", Expect::Absent);
+    wait_for_requests(dir.path(), 2);
+    drop(held);
+    for waiting in [one, other] {
+        let (result, stack) = waiting.join().unwrap();
+        result.unwrap();
+        assert_eq!(stack.metrics().handed_over, 0);
+    }
+}
+
+#[test]
+fn it_can_be_turned_off() {
+    let dir = store();
+    let held = hold(dir.path());
+    let alone = in_background(dir.path(), options().hand_over(false), "refs/heads/alone", Expect::Absent);
+    thread::sleep(Duration::from_millis(30));
+    assert_eq!(requests(dir.path()), 0);
+    drop(held);
+    alone.join().unwrap().0.unwrap();
+}
+
+#[test]
+fn requests_of_the_dead_and_rubbish_are_no_harm() {
+    let dir = store();
+    let name = |number: u8| dir.path().join(format!("reftable-{number:016x}.request"));
+    fs::write(name(1), b"").unwrap();
+    fs::write(name(2), b"rtwants\x01 and then nothing that makes sense").unwrap();
+    fs::write(name(3), vec![0xff; 1 << 20]).unwrap();
+    fs::create_dir(name(4)).unwrap();
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(elsewhere.path(), name(5)).unwrap();
+    let stack = Stack::open(dir.path(), options()).unwrap();
+    commit(&stack, "refs/heads/next", Expect::Absent).unwrap();
+    assert!(!name(1).exists() && !name(2).exists(), "whoever made them is dead");
+    assert_eq!(elsewhere.as_file().metadata().unwrap().len(), 0, "what a link points at is left alone");
+}
+
+#[test]
+fn whatever_fails_the_leader_its_followers_know_where_they_are() {
+    let mut handed_over = 0;
+    for nth in 1.. {
+        let dir = store();
+        let fuse = Fuse::new(nth, 5);
+        let faulty: Arc<dyn Dir> = FaultDir::new(dir.path(), &fuse);
+        let held = hold(dir.path());
+        let full = || options().durability(Durability::Full);
+        let waiting = in_background(dir.path(), full(), "refs/heads/follower", Expect::Absent);
+        wait_for_requests(dir.path(), 1);
+        let leader = Stack::open_in(faulty, Box::new(HealingLocks::new(false)), full());
+        // By then the follower looks seldom enough for the leader to be first, as a rule.
+        thread::sleep(Duration::from_millis(25));
+        drop(held);
+        let led = leader.and_then(|stack| commit(&stack, "refs/heads/leader", Expect::Absent));
+        let (followed, follower) = waiting.join().unwrap();
+        let snapshot = follower.snapshot().unwrap();
+        let there = snapshot.get("refs/heads/follower").unwrap();
+        match followed {
+            Ok(commit) => assert_eq!(there.unwrap().update_index, commit.update_index),
+            // The answer could not be written.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Indeterminate, "call {nth}: {error}"),
+        }
+        if led.is_ok() {
+            assert!(snapshot.get("refs/heads/leader").unwrap().is_some());
+        }
+        handed_over += follower.metrics().handed_over;
+        if fuse.failed().is_none() {
+            break;
+        }
+    }
+    assert!(handed_over > 0, "the follower never followed");
+}
