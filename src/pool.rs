@@ -48,6 +48,11 @@ impl Crew {
         self.threads
     }
 
+    /// Notes that a thread was started.
+    pub(crate) fn note_start(&self) {
+        self.started.add(1);
+    }
+
     /// How many threads were started.
     #[cfg(any(test, loom))]
     #[must_use]
@@ -162,7 +167,7 @@ where
         let (desk, work) = (Arc::clone(&self.desk), self.work);
         if let Ok(helper) = spawn("reftable-pool", move || desk.help(work)) {
             self.helpers.push(helper);
-            self.crew.started.add(1);
+            self.crew.note_start();
         }
     }
 }

@@ -28,9 +28,9 @@ fn name(number: u64) -> String {
     format!("refs/heads/branch-{number:08}")
 }
 
-/// Three tables that share names among a hundred thousand, with deletions; the oldest has all of them.
+/// Three tables that share names, with deletions; the oldest has all of them. Enough ids for two parts of an object section.
 fn refs(table: u64) -> Vec<RefRow> {
-    let numbers = (0..100_000).filter(|number| table == 0 || number % 7 == table);
+    let numbers = (0..160_000).filter(|number| table == 0 || number % 7 == table);
     let target = |number: u64| (number % 14 != table).then(|| id(HASH, 10 * number + table).into());
     numbers.map(|number| (name(number), table + 1, target(number))).collect()
 }

@@ -384,14 +384,15 @@ impl Stack {
     ) -> Result<(Scratch, Bytes, TableStats)> {
         let tables = claim.tables();
         let path = self.path().join(file.name());
-        let mut writer = TableWriter::new(Draft::new(file), claim.hash()?, claim.update_indexes()?, options)?;
+        let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
+        let writer = TableWriter::new(Draft::new(file), claim.hash()?, claim.update_indexes()?, options)?;
+        let mut writer = writer.with_crew(&crew);
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = match () {
             () if mutant::is_on(Mutant::DropTombstones) => true,
             () if mutant::is_on(Mutant::ShrinkKeepsRule) => claim.planned_start == 0,
             () => claim.range.start == 0,
         };
-        let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
         merge::merge(tables, at_bottom, job, &crew, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
         let (file, contents) = out.finish()?;

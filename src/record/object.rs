@@ -96,12 +96,19 @@ impl Record for ObjectRecord {
     }
 
     fn encode(view: &ObjectView<'_>, _cx: &Context, out: &mut Vec<u8>) -> Result<()> {
-        let offsets = view.blocks.to_vec();
+        let decoded;
+        let offsets = match view.blocks {
+            Offsets::Plain(offsets) => offsets,
+            encoded @ Offsets::Encoded { .. } => {
+                decoded = encoded.to_vec();
+                decoded.as_slice()
+            }
+        };
         if Self::value_type(view) == 0 {
             put_varint(out, offsets.len() as u64);
         }
         let mut last = 0;
-        for offset in offsets {
+        for &offset in offsets {
             put_varint(out, offset.wrapping_sub(last));
             last = offset;
         }

@@ -9,6 +9,7 @@ mod cursor;
 mod guide;
 mod keys;
 mod leaves;
+mod object_index;
 mod objects;
 mod options;
 mod piece;

@@ -3,15 +3,18 @@
 use std::io::Write;
 use std::mem;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::WriteOptions;
-use super::piece::{IndexEntry, OBJECT_KEY_LEN, Piece, PieceWriter};
+use super::object_index::{ObjectIndex, Part};
+use super::piece::{IndexEntry, Piece, PieceWriter};
 use super::stats::TableStats;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{BlockKind, Footer, Header, MIN_OBJECT_ID_LEN, version_for};
+use crate::format::{BlockKind, Footer, Header, version_for};
 use crate::oid::HashKind;
-use crate::record::{IndexRecord, IndexView, LogRecordView, ObjectRecord, ObjectView, Offsets, RefRecordView};
+use crate::pool::{Crew, Pool};
+use crate::record::{IndexRecord, IndexView, LogRecordView, RefRecordView};
 
 /// Blocks are handed to the writer below in pieces of at least this many bytes.
 const CHUNK: usize = 128 * 1024;
@@ -49,6 +52,7 @@ pub struct TableWriter<W: Write> {
     /// Offsets of the reference blocks by number.
     ref_blocks: Vec<u64>,
     stats: TableStats,
+    crew: Option<Crew>,
 }
 
 impl<W: Write> TableWriter<W> {
@@ -77,8 +81,16 @@ impl<W: Write> TableWriter<W> {
             objects: Vec::new(),
             ref_blocks: Vec::new(),
             stats: TableStats::default(),
+            crew: None,
             options: options.clone(),
         })
+    }
+
+    /// Lets others help where there is much to do. Then a large object section is made in parts, with a short block at the end of each, however
+    /// many they are.
+    pub(crate) fn with_crew(mut self, crew: &Crew) -> Self {
+        self.crew = Some(crew.clone());
+        self
     }
 
     /// Adds a reference or its tombstone. Names must ascend bytewise.
@@ -318,49 +330,37 @@ impl<W: Write> TableWriter<W> {
         Ok(blocks < below.len())
     }
 
-    fn write_objects(&mut self, mut objects: Vec<u128>) -> Result<()> {
-        objects.sort_unstable();
-        objects.dedup();
-        let shared = objects
-            .windows(2)
-            .filter_map(|pair| match pair {
-                [a, b] if a >> 32 != b >> 32 => Some((a ^ b).leading_zeros() as usize / 8),
-                _ => None,
-            })
-            .max()
-            .unwrap_or(0);
-        let len = (shared + 1).clamp(MIN_OBJECT_ID_LEN, OBJECT_KEY_LEN);
-        if objects.is_empty() {
+    /// Writes the object section; with a crew, in parts that anybody may make: each ends its last block.
+    fn write_objects(&mut self, objects: Vec<u128>) -> Result<()> {
+        let crew = self.crew.clone().unwrap_or_else(Crew::alone);
+        let index = Arc::new(ObjectIndex::new(objects, mem::take(&mut self.ref_blocks), &crew)?);
+        if index.is_empty() {
             return Ok(());
         }
         self.footer.obj = self.next;
-        self.footer.obj_id_len = len as u8;
-        self.stats.object_id_len = len as u8;
+        self.footer.obj_id_len = index.prefix_len();
+        self.stats.object_id_len = index.prefix_len();
         self.begin(BlockKind::Obj)?;
-        let mut offsets = Vec::new();
-        for same in objects.chunk_by(|a, b| a >> 32 == b >> 32) {
-            let first = same.first().copied().unwrap_or_default().to_be_bytes();
-            let prefix = first.get(..len).unwrap_or_default();
-            offsets.clear();
-            offsets.extend(same.iter().filter_map(|entry| self.ref_blocks.get(*entry as u32 as usize).copied()));
-            self.add_object(prefix, &offsets)?;
+        let parts = index.parts();
+        if parts.len() == 1 || self.crew.is_none() {
+            for range in parts {
+                index.write(range, &mut self.blocks)?;
+                self.hand_over()?;
+            }
+        } else {
+            let mut pool = Pool::new(&crew, crew.threads() + 2, |(): &mut (), part: Part| part.write());
+            for range in parts {
+                let out = self.piece_writer(false);
+                if let Some(piece) = pool.put(Part { index: Arc::clone(&index), range, out })? {
+                    self.put(piece?)?;
+                }
+            }
+            while let Some(piece) = pool.take()? {
+                self.put(piece?)?;
+            }
         }
         self.footer.obj_index = self.finish_section()?;
         Ok(())
-    }
-
-    /// Adds an object record; without its offsets, which means "look everywhere", when they fit into no block.
-    fn add_object(&mut self, prefix: &[u8], offsets: &[u64]) -> Result<()> {
-        let whole = ObjectView { prefix, blocks: Offsets::Plain(offsets) };
-        if self.blocks.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
-            return Ok(());
-        }
-        self.blocks.flush_block()?;
-        self.hand_over()?;
-        if self.blocks.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
-            return Ok(());
-        }
-        self.blocks.add_ordered::<ObjectRecord>(prefix, &ObjectView { prefix, blocks: Offsets::Plain(&[]) })
     }
 }
 

@@ -1,0 +1,199 @@
+//! Writing the object section: all ids of the references in order, each with the blocks that it appears in.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use super::piece::{OBJECT_KEY_LEN, Piece, PieceWriter};
+use crate::block::Added;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::MIN_OBJECT_ID_LEN;
+use crate::pool::Crew;
+use crate::record::{ObjectRecord, ObjectView, Offsets};
+
+/// Ids that are worth a thread: some milliseconds of sorting and encoding.
+const PART: usize = 64 * 1024;
+
+/// The ids of a table in order, and what it takes to write them.
+#[derive(Debug)]
+pub(super) struct ObjectIndex {
+    /// The first 12 bytes of an id, then the number of a block. Sorted; some are there twice.
+    objects: Vec<u128>,
+    /// Offsets of the blocks by number.
+    blocks: Vec<u64>,
+    /// As many bytes of an id as it takes to tell them all apart.
+    prefix_len: usize,
+}
+
+/// The records of some ids, for any thread to write.
+pub(super) struct Part {
+    pub(super) index: Arc<ObjectIndex>,
+    pub(super) range: Range<usize>,
+    pub(super) out: PieceWriter,
+}
+
+impl Part {
+    pub(super) fn write(mut self) -> Result<Piece> {
+        self.index.write(self.range, &mut self.out)?;
+        self.out.finish()
+    }
+}
+
+impl ObjectIndex {
+    /// Sorts the ids, with the help of the crew if there are many.
+    ///
+    /// # Errors
+    /// `Panicked`, which does not happen.
+    pub(super) fn new(mut objects: Vec<u128>, blocks: Vec<u64>, crew: &Crew) -> Result<ObjectIndex> {
+        let shared = sort(&mut objects, crew, crew.threads())?;
+        let prefix_len = (shared + 1).clamp(MIN_OBJECT_ID_LEN, OBJECT_KEY_LEN);
+        Ok(ObjectIndex { objects, blocks, prefix_len })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    pub(super) fn prefix_len(&self) -> u8 {
+        self.prefix_len as u8
+    }
+
+    /// Parts of about the same size, cut between ids. Depends on the ids alone.
+    pub(super) fn parts(&self) -> Vec<Range<usize>> {
+        let (mut parts, mut start) = (Vec::new(), 0);
+        while self.objects.len() - start >= 2 * PART {
+            let (taken, rest) = self.objects.split_at_checked(start + PART).unwrap_or_default();
+            let same = |entry: &&u128| taken.last().is_some_and(|last| is_same_id(last, entry));
+            let end = start + PART + rest.iter().take_while(same).count();
+            parts.push(start..end);
+            start = end;
+        }
+        parts.push(start..self.objects.len());
+        parts
+    }
+
+    /// Adds the records of some ids.
+    pub(super) fn write(&self, range: Range<usize>, out: &mut PieceWriter) -> Result<()> {
+        let mut offsets = Vec::new();
+        for same in self.objects.get(range).unwrap_or_default().chunk_by(is_same_id) {
+            let id = same.first().copied().unwrap_or_default().to_be_bytes();
+            offsets.clear();
+            offsets.extend(same.iter().filter_map(|entry| self.blocks.get(*entry as u32 as usize).copied()));
+            offsets.dedup();
+            add(out, id.get(..self.prefix_len).unwrap_or_default(), &offsets)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_same_id(a: &u128, b: &u128) -> bool {
+    a >> 32 == b >> 32
+}
+
+/// Adds an object record; without its offsets, which means "look everywhere", when they fit into no block.
+fn add(out: &mut PieceWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
+    let whole = ObjectView { prefix, blocks: Offsets::Plain(offsets) };
+    if out.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
+        return Ok(());
+    }
+    out.flush_block()?;
+    if out.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
+        return Ok(());
+    }
+    out.add_ordered::<ObjectRecord>(prefix, &ObjectView { prefix, blocks: Offsets::Plain(&[]) })
+}
+
+/// Sorts in place, and returns how many bytes an id shares with another one at most.
+///
+/// Halves that are worth a thread are sorted side by side: once the median is in its place, they have nothing to do with each other.
+fn sort(objects: &mut [u128], crew: &Crew, threads: usize) -> Result<usize> {
+    if threads < 2 || objects.len() < 2 * PART {
+        objects.sort_unstable();
+        return Ok(most_shared(objects));
+    }
+    let middle = objects.len() / 2;
+    objects.select_nth_unstable(middle);
+    let (below, above) = objects.split_at_mut(middle);
+    // Whether the system gives no thread.
+    let mut is_alone = false;
+    let sorted = thread::scope(|scope| {
+        let sort_below = || sort(below, crew, threads / 2);
+        let helper = thread::Builder::new().name("reftable-pool".to_owned()).spawn_scoped(scope, sort_below);
+        is_alone = helper.is_err();
+        let above = sort(above, crew, threads - threads / 2)?;
+        match helper.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(below)) => {
+                crew.note_start();
+                Ok(above.max(below?))
+            }
+            Ok(Err(_)) => Err(Error::new(ErrorKind::Panicked, "the sorting of the ids has panicked")),
+            Err(_) => Ok(above),
+        }
+    })?;
+    let (below, above) = objects.split_at_mut(middle);
+    let below_alone = if is_alone { sort(below, crew, 1)? } else { 0 };
+    let seam = below.last().zip(above.first()).map_or(0, |(a, b)| shared(a, b));
+    Ok(sorted.max(below_alone).max(seam))
+}
+
+fn most_shared(objects: &[u128]) -> usize {
+    let neighbours = objects.windows(2).map(|pair| match pair {
+        [a, b] => shared(a, b),
+        _ => 0,
+    });
+    neighbours.max().unwrap_or(0)
+}
+
+/// How many bytes two ids have in common from the first on; none if they are the same.
+fn shared(a: &u128, b: &u128) -> usize {
+    if is_same_id(a, b) { 0 } else { (a ^ b).leading_zeros() as usize / 8 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids that look like random ones, but for a pair that shares seven bytes, and one that is there three times.
+    fn objects(count: u128) -> Vec<u128> {
+        let mix = |number: u128| (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) & !0xffff_ffff;
+        let mut objects: Vec<u128> = (0..count).map(|number| mix(number) | (number / 100)).collect();
+        objects.extend([mix(7) ^ (1 << 70), mix(9), mix(9) | 1]);
+        objects
+    }
+
+    #[test]
+    fn any_number_of_threads_sorts_to_the_same() {
+        let mut expected = objects(500_000);
+        expected.sort();
+        let shared = most_shared(&expected);
+        assert_eq!(shared, 7);
+        for threads in [1, 2, 3, 8] {
+            let (mut sorted, crew) = (objects(500_000), Crew::new(threads));
+            assert_eq!(sort(&mut sorted, &crew, threads).unwrap(), shared);
+            assert!(sorted == expected, "{threads} threads");
+            assert_eq!(crew.started() > 0, threads > 1);
+        }
+    }
+
+    #[test]
+    fn few_are_sorted_by_one() {
+        let (mut few, crew) = (objects(100_000), Crew::new(8));
+        sort(&mut few, &crew, 8).unwrap();
+        assert!(few.is_sorted());
+        assert_eq!(crew.started(), 0);
+    }
+
+    #[test]
+    fn parts_are_cut_between_ids() {
+        let index = |objects: Vec<u128>| ObjectIndex::new(objects, vec![], &Crew::alone()).unwrap();
+        let many = index(objects(400_000));
+        let parts = many.parts();
+        assert_eq!(parts.len(), 6);
+        assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+        assert_eq!((parts[0].start, parts[5].end), (0, many.objects.len()));
+        // Everything points at one commit.
+        let one = index((0..300_000).collect());
+        assert_eq!(one.parts(), [0..300_000, 300_000..300_000]);
+        assert_eq!(index(vec![]).parts().len(), 1);
+    }
+}
