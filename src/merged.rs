@@ -155,6 +155,12 @@ impl<R: Record> Merge<R> {
         }
     }
 
+    /// A merge for those who seek many places, once each: nothing is kept in the tables.
+    pub(crate) fn in_passing(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
+        let cursors = tables.iter().map(|table| Cursor::in_passing(Arc::clone(table))).collect();
+        Merge { cursors, ..Merge::new(&[], tombstones) }
+    }
+
     /// Moves before the first record whose key is not below `key`.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
         self.line.clear();

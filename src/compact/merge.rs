@@ -48,7 +48,7 @@ pub(super) fn merge<W: Write>(
 }
 
 /// Merges the ranges of a section, several at a time, and writes them in order. What is under way takes about a range of memory
-/// for each thread, and two more.
+/// for each thread, and one more.
 fn merge_section<W: Write>(
     section: &Arc<Section>,
     job: &Job<'_>,
@@ -59,7 +59,7 @@ fn merge_section<W: Write>(
     let ranges = ranges(&section.tables, section.kind)?;
     let (mut written, count) = (0, ranges.len() as u64);
     let mut ranges = ranges.into_iter();
-    let mut pool = Pool::new(crew, crew.threads() + 2, |(): &mut (), part: Part| part.merge());
+    let mut pool = Pool::new(crew, crew.threads() + 1, |(): &mut (), part: Part| part.merge());
     let mut is_first = writer.is_empty();
     loop {
         let merged = match ranges.next() {
@@ -133,7 +133,7 @@ impl Section {
     /// Hands each record in `range` to `each`.
     #[inline(always)]
     fn walk<R: Record>(&self, range: &Range, mut each: impl FnMut(&Cursor<R>) -> Result<()>) -> Result<()> {
-        let mut merge = Merge::<R>::new(&self.tables, self.tombstones);
+        let mut merge = Merge::<R>::in_passing(&self.tables, self.tombstones);
         merge.seek(&range.from)?;
         while let Some(record) = merge.next()? {
             if range.to.as_ref().is_some_and(|to| record.key() >= to.as_slice()) {

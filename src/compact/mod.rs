@@ -33,7 +33,7 @@ use crate::stack::{AutoCompact, Durability, Edit, ListLock, NewTable, Stack};
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 
 /// A compaction of fewer bytes is not worth a thread, and has no section of more than one range: logs inflate to some four times their size.
-const LARGE: u64 = 512 * 1024;
+const LARGE: u64 = 256 * 1024;
 
 /// How much longer than a commit a compaction waits for the list lock when its work is done.
 const PATIENCE: u32 = 10;
@@ -162,7 +162,7 @@ impl Stack {
         self.compact_watched(what, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about a megabyte of blocks is merged, at least
+    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about half a megabyte of blocks is merged, at least
     /// twice a second while it waits for the list lock in the end, and when all is done, with as many bytes as there were to do. Small
     /// compactions are told only when they are done, and those that find nothing to do, not at all.
     ///

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::format::BlockKind;
 use crate::table::{Leaves, Table};
 
-/// Bytes of blocks, not deflated, that make a range.
-const RANGE: u64 = 1024 * 1024;
+/// Bytes of blocks, not deflated, that make a range: some milliseconds of work, and little memory for each that is under way.
+const RANGE: u64 = 512 * 1024;
 /// Bytes of blocks to one key that is considered for a cut.
 const SAMPLE: u64 = 64 * 1024;
 /// What blocks are taken for where a table does not say: those of JGit, which need not be padded.

@@ -118,8 +118,8 @@ impl Options {
     }
 
     /// How many threads work on a large compaction, the one that asks for it included; 1 means that no thread is started. Default: as many as the
-    /// process may use processors, up to 8. The others are started when there is work for them, at 2 MiB of blocks, and are gone
-    /// when the compaction returns. What is written does not depend on their number. Each takes some 2 MB of memory.
+    /// process may use processors, up to 8. The others are started when there is work for them, from 1 MiB of blocks on, and are gone
+    /// when the compaction returns. What is written does not depend on their number. Each takes some 2 or 3 MB of memory.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self

@@ -12,6 +12,8 @@ pub(crate) struct Cursor<R: Record> {
     table: Arc<Table>,
     block: Option<Block>,
     inflated: Vec<u8>,
+    /// Whether its seeks leave nothing behind in the table.
+    in_passing: bool,
     pos: usize,
     key: KeyBuf,
     span: R::Span,
@@ -26,11 +28,17 @@ impl<R: Record> Cursor<R> {
             table,
             block: None,
             inflated: Vec::new(),
+            in_passing: false,
             pos: 0,
             key: KeyBuf::default(),
             span: R::Span::default(),
             before: Vec::new(),
         }
+    }
+
+    /// A cursor before nothing that will be sought in many places, once each: what a seek learns is not kept in the table.
+    pub(crate) fn in_passing(table: Arc<Table>) -> Self {
+        Cursor { in_passing: true, ..Cursor::new(table) }
     }
 
     /// The key of the record at hand.
@@ -96,7 +104,9 @@ impl<R: Record> Cursor<R> {
         self.before.extend_from_slice(self.key.as_slice());
         loop {
             self.load_following()?;
-            let Cursor { table, block: Some(block), inflated, pos, key, span, before } = self else { return Ok(None) };
+            let Cursor { table, block: Some(block), inflated, pos, key, span, before, .. } = self else {
+                return Ok(None);
+            };
             let mut r = table.reader::<R>(block, inflated, *pos);
             match next_record::<R>(&mut r, key, &table.context()) {
                 Ok(Some(next)) => {
@@ -117,7 +127,7 @@ impl<R: Record> Cursor<R> {
             self.seek_block(section.offset)?;
             return self.next();
         }
-        let Some(found) = self.table.seek::<R>(key, &mut self.inflated)? else { return Ok(false) };
+        let Some(found) = self.table.seek::<R>(key, &mut self.inflated, self.in_passing)? else { return Ok(false) };
         let hit = found.hit;
         let data = self.table.data_of(&found.block, &self.inflated);
         self.key.set(key.get(..hit.shared).unwrap_or_default());

@@ -99,6 +99,11 @@ impl Guide {
         }
     }
 
+    /// As [`Self::place`], and leaves nothing behind.
+    pub(super) fn place_in_passing(&self, table: &Table, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place>> {
+        self.place_below(table, self.section.start(), key, inflated)
+    }
+
     /// Whether there have been few look-ups yet.
     #[cold]
     fn is_passing(&self) -> bool {

@@ -47,9 +47,19 @@ impl Table {
     }
 
     /// The first record whose key is not below `key`; `None` at the end. A log block is inflated into `inflated`.
-    pub(super) fn seek<R: Record>(&self, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
+    /// `in_passing` leaves nothing behind for the next look-up.
+    pub(super) fn seek<R: Record>(
+        &self,
+        key: &[u8],
+        inflated: &mut Vec<u8>,
+        in_passing: bool,
+    ) -> Result<Option<Found<R>>> {
         let Some(guide) = self.guide(R::KIND) else { return Ok(None) };
-        let Some(place) = guide.place(self, key, inflated)? else { return Ok(None) };
+        let place = match in_passing {
+            true => guide.place_in_passing(self, key, inflated)?,
+            false => guide.place(self, key, inflated)?,
+        };
+        let Some(place) = place else { return Ok(None) };
         self.seek_from::<R>(place, key, inflated)
     }
 

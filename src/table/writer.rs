@@ -348,7 +348,7 @@ impl<W: Write> TableWriter<W> {
                 self.hand_over()?;
             }
         } else {
-            let mut pool = Pool::new(&crew, crew.threads() + 2, |(): &mut (), part: Part| part.write());
+            let mut pool = Pool::new(&crew, crew.threads() + 1, |(): &mut (), part: Part| part.write());
             for range in parts {
                 let out = self.piece_writer(false);
                 if let Some(piece) = pool.put(Part { index: Arc::clone(&index), range, out })? {
