@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix, log_key};
-use crate::table::{Cursor, Table};
+use crate::table::{Block, Cursor, Table};
 
 /// Whether a merge hands out the records that say "deleted".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +186,31 @@ impl<R: Record> Merge<R> {
             }
         }
         Ok(())
+    }
+
+    /// The cursor at the record at hand.
+    pub(crate) fn front(&self) -> Option<&Cursor<R>> {
+        self.cursors.get(self.line.last()?.cursor)
+    }
+
+    /// The key of the cursor behind the one at the record at hand: not below that record's.
+    pub(crate) fn next_key(&self) -> Option<&[u8]> {
+        let behind = self.line.len().checked_sub(2).and_then(|at| self.line.get(at))?;
+        self.cursors.get(behind.cursor).map(Cursor::key)
+    }
+
+    /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`. All other cursors stand behind
+    /// that.
+    pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8]) {
+        let Merge { cursors, line, .. } = self;
+        let [.., behind, front] = line.as_mut_slice() else {
+            let only = line.last().and_then(|only| cursors.get_mut(only.cursor));
+            return only.map_or((), |only| only.skip_behind(block, last_key));
+        };
+        if let Some(front) = cursors.get_mut(front.cursor) {
+            front.skip_behind(block, last_key);
+        }
+        behind.shared = cursors.get(behind.cursor).map_or(0, |behind| common_prefix(last_key, behind.key()));
     }
 
     /// Steps to the next key and returns the cursor that stands at it.

@@ -38,6 +38,12 @@ pub enum Mutant {
     TrustSealOfOtherContents,
     /// The seal of another file is trusted.
     TrustSealOfOtherFile,
+    /// A block is copied with a tombstone that nothing lies below.
+    CopyTombstones,
+    /// A block is copied though its update indexes count from another one.
+    CopyWrongDeltas,
+    /// A block is copied with what follows it, as if that were its padding.
+    CopyWithoutPadding,
     /// A reader gives up on a missing table at once. In none of the lists below: it takes two interruptions of one read,
     /// so only a model shows it (`reader_and_compactor.rs`).
     NoSecondLook,
@@ -81,7 +87,7 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 16] = [
+pub const ALL: [Mutant; 19] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -98,6 +104,9 @@ pub const ALL: [Mutant; 16] = [
     Mutant::SealUnsynced,
     Mutant::TrustSealOfOtherContents,
     Mutant::TrustSealOfOtherFile,
+    Mutant::CopyTombstones,
+    Mutant::CopyWrongDeltas,
+    Mutant::CopyWithoutPadding,
 ];
 
 /// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only

@@ -166,6 +166,9 @@ impl Write for Draft {
             self.buffer.clear();
             self.is_begun = true;
         }
+        if bytes.len() > Self::PIECE {
+            return self.file.write(bytes);
+        }
         self.buffer.extend_from_slice(bytes);
         Ok(bytes.len())
     }

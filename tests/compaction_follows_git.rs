@@ -53,7 +53,8 @@ fn follow(config: &[&str], options: Options, steps: &[Step]) {
         let ids = repo.commits(steps.len());
         let dir = tempfile::tempdir().unwrap();
         copy_dir(&repo.reftable_dir(), dir.path());
-        let stack = Stack::open(dir.path(), options.clone()).unwrap();
+        // Copied blocks are as they were; git writes them again.
+        let stack = Stack::open(dir.path(), options.clone().copy_blocks(false)).unwrap();
         for (number, step) in steps.iter().enumerate() {
             let id = &ids[number];
             apply(&repo, &stack, step, id);

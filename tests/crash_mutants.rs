@@ -64,9 +64,19 @@ fn every_mistake_is_caught() {
 /// Other scenarios come first above, and need not know of groups.
 #[test]
 fn the_mistakes_of_a_leader_are_caught_in_groups() {
-    for mutant in [Mutant::IgnoreEarlierMembers, Mutant::AcknowledgeBeforeSync] {
-        let groups = OURS.iter().filter(|scenario| scenario.name == "group of three");
-        let (_, found) = hunt_in(groups, Some(mutant), 3000).unwrap_or_else(|| panic!("{mutant:?} is not caught"));
+    are_caught_in("group of three", &[Mutant::IgnoreEarlierMembers, Mutant::AcknowledgeBeforeSync]);
+}
+
+#[test]
+fn the_mistakes_of_copying_are_caught() {
+    let mistakes = [Mutant::CopyTombstones, Mutant::CopyWrongDeltas, Mutant::CopyWithoutPadding];
+    are_caught_in("compact whole blocks", &mistakes);
+}
+
+fn are_caught_in(name: &str, mistakes: &[Mutant]) {
+    for &mutant in mistakes {
+        let scenarios = OURS.iter().filter(|scenario| scenario.name == name);
+        let (_, found) = hunt_in(scenarios, Some(mutant), 3000).unwrap_or_else(|| panic!("{mutant:?} is not caught"));
         println!("{mutant:?}, {:?}, claim {}: {}", found.model, found.claim, found.message);
         if std::env::var_os("REFTABLE_CRASH_STORIES").is_some() {
             println!("{}", found.story);

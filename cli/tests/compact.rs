@@ -17,6 +17,7 @@ fn everything_goes_into_one_table_and_nothing_is_lost() {
         assert_eq!(std::fs::read_to_string(repo.store().join("tables.list")).unwrap().lines().count(), 1);
         assert_eq!((repo.git(["for-each-ref"]), repo.git(["reflog"])), (refs, log));
         assert!(repo.ours(["compact", "--all"]).ends_with("nothing to do"));
+        assert!(repo.ours(["compact", "--rewrite"]).contains(": merged 1 tables of "));
         repo.git(["refs", "verify"]);
         repo.ours(["verify"]);
     });

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_HEADER_LEN, BlockKind};
-use crate::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record};
+use crate::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record, next_shared};
 use crate::varint::Reader;
 
 /// The validated outline of a block. All positions count from the start of the block, which for the first
@@ -160,6 +160,60 @@ impl Shape {
     /// Reads the records of `data` from `pos` on.
     pub(crate) fn reader<'a>(&self, data: &'a [u8], pos: usize) -> Reader<'a> {
         Reader::new(self.records(data), pos)
+    }
+
+    /// Checks the records of a block that is to be copied as it is, as closely as if they were read and written again: keys
+    /// ascend, values are whole, restarts are at records. Calls `each` with every record, for more checks; it ends the walk by
+    /// `false`. Returns how many records there are, and leaves the last key in `key`; `None` if the walk was ended.
+    #[inline(always)]
+    pub(crate) fn skim<R: Record>(
+        &self,
+        data: &[u8],
+        cx: &Context,
+        key: &mut KeyBuf,
+        mut each: impl FnMut(&[u8], &R::Span, usize) -> Result<bool>,
+    ) -> Result<Option<u64>> {
+        let mut r = self.reader(data, self.first());
+        let mut restarts = self.restart_bytes(data).iter().map(be24);
+        let (mut restart, mut count) = (restarts.next(), 0);
+        key.clear();
+        while !r.is_at_end() {
+            let start = r.pos();
+            let head = key.read_ascending(&mut r)?;
+            if restart.is_some_and(|restart| restart <= start) {
+                if restart != Some(start) || head.shared > 0 {
+                    return Err(Error::corrupt("a restart is not at a record with a whole key").at(start as u64));
+                }
+                restart = restarts.next();
+            }
+            R::check_key(key.as_slice(), r.pos())?;
+            let span = R::decode(&mut r, head.value_type, cx)?;
+            if !each(key.as_slice(), &span, start)? {
+                return Ok(None);
+            }
+            count += 1;
+        }
+        match restart {
+            None => Ok(Some(count)),
+            Some(restart) => Err(Error::corrupt("a restart points behind the last record").at(restart as u64)),
+        }
+    }
+
+    /// How many records there are, and whether restarts are where [`super::BlockWriter`] would set them: at every `interval`th
+    /// record, and wherever a key shares nothing with the one before.
+    pub(crate) fn habits<R: Record>(&self, data: &[u8], cx: &Context, interval: usize) -> Result<(u64, bool)> {
+        let (mut r, mut key) = (self.reader(data, self.first()), KeyBuf::default());
+        let mut restarts = self.restart_bytes(data).iter().map(be24).peekable();
+        let (mut records, mut is_usual) = (0, true);
+        loop {
+            let start = r.pos();
+            let Some((_, shared)) = next_shared::<R>(&mut r, &mut key, cx)? else {
+                return Ok((records as u64, is_usual));
+            };
+            let is_restart = restarts.next_if_eq(&start).is_some();
+            is_usual &= is_restart == (records % interval.max(1) == 0 || shared == 0);
+            records += 1;
+        }
     }
 
     /// Calls `found` with the key and the span of each record that is `wanted`. Keys of others are not put together.

@@ -77,6 +77,11 @@ impl BlockWriter {
         self.restarts.len()
     }
 
+    /// Bytes that are free, if a block has been started.
+    pub(crate) fn room(&self) -> usize {
+        self.block_size.saturating_sub(self.buf.len() + 3 * self.restarts.len() + 2)
+    }
+
     pub(crate) fn last_key(&self) -> &[u8] {
         &self.last_key
     }

@@ -22,6 +22,8 @@ pub(super) type Watch<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
 /// A compaction that somebody wants.
 pub(super) struct Job<'a> {
     pub(super) expiry: Expiry,
+    /// Whether every record is to be written again, and no block to be copied.
+    pub(super) rewrite: bool,
     /// Whether less than what was chosen will do.
     pub(super) best_effort: bool,
     watch: &'a Watch<'a>,
@@ -31,7 +33,12 @@ pub(super) struct Job<'a> {
 
 impl<'a> Job<'a> {
     pub(super) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
-        Job { expiry, best_effort, watch, progress: Cell::default() }
+        Job { expiry, rewrite: false, best_effort, watch, progress: Cell::default() }
+    }
+
+    /// The same, with every record written again.
+    pub(super) fn rewriting(self) -> Self {
+        Job { rewrite: true, ..self }
     }
 
     /// From now on it is watched. Not before the list lock is released: whoever watches may take time.

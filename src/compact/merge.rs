@@ -6,19 +6,22 @@ use std::ops;
 use std::sync::Arc;
 
 use super::Expiry;
+use super::copy::Copier;
 use super::job::Job;
-use super::ranges::{Range, ranges};
+use super::ranges::{Range, bytes_of_range, ranges};
 use crate::error::Result;
 use crate::format::{BlockKind, footer_len};
 use crate::merged::{Merge, Tombstones};
 use crate::pool::{Crew, Pool};
-use crate::record::{LogEntryView, LogRecord, Record, RefRecord};
-use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter};
+use crate::record::{LogRecord, LogRecordView, Record, RefRecord};
+use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter, WholeBlock};
 
 /// What the parts of a merge have in common.
 struct Section {
     /// Oldest first.
     tables: Vec<Arc<Table>>,
+    /// Those of them that blocks are copied from.
+    sources: Vec<Arc<Table>>,
     kind: BlockKind,
     tombstones: Tombstones,
     expiry: Expiry,
@@ -31,40 +34,46 @@ struct Part {
     out: PieceWriter,
 }
 
-/// Writes what `tables`, oldest first, amount to. Tombstones go only `at_bottom` of the stack.
-pub(super) fn merge<W: Write>(
-    tables: &[Arc<Table>],
-    at_bottom: bool,
-    job: &Job<'_>,
-    crew: &Crew,
-    writer: &mut TableWriter<W>,
-) -> Result<()> {
-    let tombstones = if at_bottom { Tombstones::Hide } else { Tombstones::Show };
+/// A merge of whole tables.
+pub(super) struct Task<'a> {
+    /// Oldest first.
+    pub(super) tables: &'a [Arc<Table>],
+    /// Whether nothing lies below them. Tombstones go only there.
+    pub(super) at_bottom: bool,
+    /// Whether blocks are copied as they are, where nothing newer falls into them.
+    pub(super) copies: bool,
+    pub(super) job: &'a Job<'a>,
+    pub(super) crew: &'a Crew,
+}
+
+/// Writes what the tables amount to.
+pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> Result<()> {
+    let tombstones = if task.at_bottom { Tombstones::Hide } else { Tombstones::Show };
     for kind in [BlockKind::Ref, BlockKind::Log] {
-        let section = Section { tables: tables.to_vec(), kind, tombstones, expiry: job.expiry };
-        merge_section(&Arc::new(section), job, crew, writer)?;
+        let mut sources = Vec::new();
+        for table in task.tables.iter().filter(|_| task.copies) {
+            sources.extend(writer.copies_from(table, kind)?.then(|| Arc::clone(table)));
+        }
+        let section = Section { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry };
+        merge_section(&Arc::new(section), task, writer)?;
     }
     Ok(())
 }
 
 /// Merges the ranges of a section, several at a time, and writes them in order. What is under way takes about a range of memory
 /// for each thread, and one more.
-fn merge_section<W: Write>(
-    section: &Arc<Section>,
-    job: &Job<'_>,
-    crew: &Crew,
-    writer: &mut TableWriter<W>,
-) -> Result<()> {
+fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut TableWriter<W>) -> Result<()> {
     let bytes = section.bytes();
+    let room = bytes_of_range(&section.tables, section.kind);
     let ranges = ranges(&section.tables, section.kind)?;
     let (mut written, count) = (0, ranges.len() as u64);
     let mut ranges = ranges.into_iter();
-    let mut pool = Pool::new(crew, crew.threads() + 1, |(): &mut (), part: Part| part.merge());
+    let mut pool = Pool::new(task.crew, task.crew.threads() + 1, |(): &mut (), part: Part| part.merge());
     let mut is_first = writer.is_empty();
     loop {
         let merged = match ranges.next() {
             Some(range) => {
-                let out = writer.piece_writer(mem::take(&mut is_first));
+                let out = writer.piece_writer(mem::take(&mut is_first), room);
                 pool.put(Part { section: Arc::clone(section), range, out })?
             }
             None => match pool.take()? {
@@ -76,12 +85,12 @@ fn merge_section<W: Write>(
         let mut piece = piece?;
         if writer.is_empty() && !piece.is_empty() && !piece.has_header() {
             // All before it came to nothing, so the file starts with it.
-            piece = section.merge(&range, &mut writer.piece_writer(true))?;
+            piece = section.merge(&range, &mut writer.piece_writer(true, room))?;
         }
         writer.append(section.kind, piece)?;
         written += 1;
         if !bytes.is_empty() {
-            job.advance(bytes.start + (bytes.end - bytes.start).saturating_mul(written) / count)?;
+            task.job.advance(bytes.start + (bytes.end - bytes.start).saturating_mul(written) / count)?;
         }
     }
 }
@@ -117,35 +126,64 @@ impl Section {
     }
 
     fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {
-        self.walk::<RefRecord>(range, |record| out.add_ref(&record.view()))
+        let drop_tombstones = self.tombstones == Tombstones::Hide;
+        self.walk::<RefRecord>(
+            range,
+            out,
+            |out, record| out.add_ref(&record.view()),
+            |out, block, behind| out.copy_refs(block, behind, drop_tombstones),
+        )
     }
 
     fn merge_logs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {
-        self.walk::<LogRecord>(range, |record| {
-            let record = record.view();
-            match record.entry.is_some_and(|entry| is_expired(&self.expiry, record.update_index, &entry)) {
-                true => Ok(()),
-                false => out.add_log(&record),
-            }
-        })
+        let drop_tombstones = self.tombstones == Tombstones::Hide;
+        self.walk::<LogRecord>(
+            range,
+            out,
+            |out, record| {
+                let record = record.view();
+                if is_expired(&self.expiry, &record) { Ok(()) } else { out.add_log(&record) }
+            },
+            |out, block, behind| {
+                out.copy_logs(block, behind, |record| match record.entry {
+                    None => drop_tombstones,
+                    Some(_) => is_expired(&self.expiry, record),
+                })
+            },
+        )
     }
 
-    /// Hands each record in `range` to `each`.
+    /// Hands each record in `range` to `add`, or whole blocks of them to `copy`.
     #[inline(always)]
-    fn walk<R: Record>(&self, range: &Range, mut each: impl FnMut(&Cursor<R>) -> Result<()>) -> Result<()> {
+    fn walk<R: Record>(
+        &self,
+        range: &Range,
+        out: &mut PieceWriter,
+        mut add: impl FnMut(&mut PieceWriter, &Cursor<R>) -> Result<()>,
+        mut copy: impl FnMut(&mut PieceWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
+    ) -> Result<()> {
         let mut merge = Merge::<R>::in_passing(&self.tables, self.tombstones);
         merge.seek(&range.from)?;
+        let mut copier = Copier::new(self.sources.iter(), self.kind, &range.from, range.to.as_deref())?;
         while let Some(record) = merge.next()? {
             if range.to.as_ref().is_some_and(|to| record.key() >= to.as_slice()) {
                 break;
             }
-            each(record)?;
+            if !copier.awaits(record) {
+                add(out, record).map_err(|error| record.refused(error))?;
+            } else if !copier.copy(&mut merge, out, &mut copy)?
+                && let Some(record) = merge.front()
+            {
+                add(out, record).map_err(|error| record.refused(error))?;
+            }
         }
         Ok(())
     }
 }
 
-fn is_expired(expiry: &Expiry, update_index: u64, entry: &LogEntryView<'_>) -> bool {
-    expiry.before_time.is_some_and(|time| entry.time < time)
-        || expiry.before_update_index.is_some_and(|index| update_index < index)
+fn is_expired(expiry: &Expiry, record: &LogRecordView<'_>) -> bool {
+    record.entry.is_some_and(|entry| {
+        expiry.before_time.is_some_and(|time| entry.time < time)
+            || expiry.before_update_index.is_some_and(|index| record.update_index < index)
+    })
 }

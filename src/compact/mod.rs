@@ -3,6 +3,7 @@
 #[cfg(not(loom))]
 mod background;
 mod clean;
+mod copy;
 mod job;
 mod merge;
 mod plan;
@@ -19,6 +20,7 @@ pub(crate) use background::Background;
 use clean::Litter;
 pub use job::Progress;
 use job::{Job, Watch};
+use merge::Task;
 
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,6 +51,12 @@ pub enum Compact {
     Auto,
     /// Everything into one table, leaving out what `expiry` says. A single table is rewritten only for expiry.
     All {
+        /// Log entries to leave out.
+        expiry: Expiry,
+    },
+    /// The same with every record written again, also those of a single table: no block is copied as it is. Leaves the smallest
+    /// table, with the restarts and the block size of [`crate::table::WriteOptions`] throughout.
+    Rewrite {
         /// Log entries to leave out.
         expiry: Expiry,
     },
@@ -183,19 +191,22 @@ impl Stack {
         };
         match what {
             Compact::Auto => self.compact_if_due(&watch),
-            Compact::All { expiry } => {
-                let least = if expiry.is_set() { 1 } else { 2 };
-                let all = |snapshot: &Snapshot| {
-                    let count = snapshot.tables().len();
-                    (count >= least).then_some(0..count)
-                };
-                let done = self.compact_range(all, &Job::new(expiry, false, &watch))?;
-                if done.is_none() {
-                    self.clean()?;
-                }
-                Ok(done)
-            }
+            Compact::All { expiry } => self.compact_all(Job::new(expiry, false, &watch)),
+            Compact::Rewrite { expiry } => self.compact_all(Job::new(expiry, false, &watch).rewriting()),
         }
+    }
+
+    fn compact_all(&self, job: Job<'_>) -> Result<Option<Compaction>> {
+        let least = if job.rewrite || job.expiry.is_set() { 1 } else { 2 };
+        let all = |snapshot: &Snapshot| {
+            let count = snapshot.tables().len();
+            (count >= least).then_some(0..count)
+        };
+        let done = self.compact_range(all, &job)?;
+        if done.is_none() {
+            self.clean()?;
+        }
+        Ok(done)
     }
 
     /// The tables of `snapshot`, by position, that the rule of [`crate::Options::auto_compact`] would merge; git's
@@ -384,6 +395,7 @@ impl Stack {
     ) -> Result<(Scratch, Bytes, TableStats)> {
         let tables = claim.tables();
         let path = self.path().join(file.name());
+        // What is small is worth no thread, and no compromise: it becomes the table that git makes of it.
         let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
         let writer = TableWriter::new(Draft::new(file), claim.hash()?, claim.update_indexes()?, options)?;
         let mut writer = writer.with_crew(&crew);
@@ -393,7 +405,10 @@ impl Stack {
             () if mutant::is_on(Mutant::ShrinkKeepsRule) => claim.planned_start == 0,
             () => claim.range.start == 0,
         };
-        merge::merge(tables, at_bottom, job, &crew, &mut writer).map_err(|error| error.in_file(&path))?;
+        let is_small = claim.bytes() <= self.shared.options.compact_at_once;
+        let copies = !job.rewrite && !is_small && self.shared.options.copy_blocks;
+        let task = Task { tables, at_bottom, copies, job, crew: &crew };
+        merge::merge(&task, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
         let (file, contents) = out.finish()?;
         Ok((file, contents, written))

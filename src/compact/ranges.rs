@@ -23,6 +23,13 @@ pub(super) struct Range {
     pub(super) to: Option<Vec<u8>>,
 }
 
+/// About as many bytes as the blocks of a range take.
+pub(super) fn bytes_of_range(tables: &[Arc<Table>], kind: BlockKind) -> usize {
+    let bytes: u64 = tables.iter().map(|table| table.section_len(kind)).sum();
+    let most = if kind == BlockKind::Log { RANGE / INFLATION } else { RANGE };
+    (bytes + bytes / 8).min(most + most / 8) as usize
+}
+
 /// The ranges in which the records of `kind` are merged: consecutive, and together all keys there are. They depend on the
 /// tables alone, so that the merged table does. What is small is one range.
 ///

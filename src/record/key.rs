@@ -87,6 +87,25 @@ impl KeyBuf {
         Ok((head.value_type, shared))
     }
 
+    /// As [`Self::read`], of a key that must be above the one at hand.
+    #[inline(always)]
+    pub(crate) fn read_ascending(&mut self, r: &mut Reader<'_>) -> Result<Head> {
+        let start = r.pos();
+        let head = Head::read(r, self.len)?;
+        let suffix = r.rest().get(..head.len).unwrap_or_default();
+        let old = self.as_slice().get(head.shared..).unwrap_or_default();
+        // Writers state all that is shared, so the first bytes differ, but at a restart.
+        let ascends = match (old.first(), suffix.first()) {
+            (Some(old), Some(new)) if old != new => old < new,
+            _ => old < suffix,
+        };
+        if !ascends {
+            return Err(Error::corrupt("a key is not above the one before it").at(start as u64));
+        }
+        self.replace(r, &head)?;
+        Ok(head)
+    }
+
     /// Keeps what is shared and takes the rest from `r`.
     #[inline(always)]
     fn replace(&mut self, r: &mut Reader<'_>, head: &Head) -> Result<()> {

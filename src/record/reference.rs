@@ -94,6 +94,16 @@ impl RefSpan {
         block.get(self.value as usize..).unwrap_or_default()
     }
 
+    pub(crate) fn update_index(&self) -> u64 {
+        self.update_index
+    }
+
+    /// The value, which is one id, or two; nothing of other types of record.
+    #[inline(always)]
+    pub(crate) fn ids<'a>(&self, block: &'a [u8]) -> &'a [u8] {
+        if matches!(self.value_type, ID | TAG) { self.value(block) } else { &[] }
+    }
+
     /// Whether the record's id or peeled id is this one.
     #[inline(always)]
     pub(crate) fn points_at(&self, block: &[u8], id: &[u8]) -> bool {

@@ -52,6 +52,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) auto_compact: AutoCompact,
     pub(crate) compact_at_once: u64,
+    pub(crate) copy_blocks: bool,
     pub(crate) background: bool,
     /// `None`: as many as the machine has for us, up to [`MOST_THREADS`].
     pub(crate) threads: Option<usize>,
@@ -70,6 +71,7 @@ impl Default for Options {
             durability: Durability::Full,
             auto_compact: AutoCompact::Lazy(16),
             compact_at_once: 128 * 1024,
+            copy_blocks: true,
             background: false,
             threads: None,
             courtesy: true,
@@ -129,6 +131,14 @@ impl Options {
     /// lock each table and let others commit meanwhile. Default 128 KiB; 0 means never.
     pub fn compact_at_once(mut self, bytes: u64) -> Self {
         self.compact_at_once = bytes;
+        self
+    }
+
+    /// Whether compactions larger than [`Self::compact_at_once`] copy blocks as they are, where nothing newer falls into them. They
+    /// cost what has changed then, and leave at most a quarter more blocks than a fresh table has; the next one writes all
+    /// again. Default true. Without, tables are those that git would make of the same commits.
+    pub fn copy_blocks(mut self, copy_blocks: bool) -> Self {
+        self.copy_blocks = copy_blocks;
         self
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Block, Table};
-use crate::error::{Error, Result};
+use super::{Block, Table, WholeBlock};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::{KeyBuf, Record, common_prefix, next_record, next_shared};
 
 /// A position among the records of kind `R`. It owns its table, so it has no lifetime.
@@ -60,6 +60,43 @@ impl<R: Record> Cursor<R> {
             None => &[],
         };
         R::view(self.key.as_slice(), data, &self.span, &self.table.context())
+    }
+
+    /// Whether it walks over this table.
+    #[inline(always)]
+    pub(crate) fn is_in(&self, table: &Arc<Table>) -> bool {
+        Arc::ptr_eq(&self.table, table)
+    }
+
+    /// Where the block at hand is.
+    #[inline(always)]
+    pub(crate) fn offset(&self) -> Option<u64> {
+        self.block.as_ref().map(|block| block.offset)
+    }
+
+    /// The block of which the record at hand is the first.
+    pub(crate) fn block_begun(&self) -> Option<WholeBlock<'_>> {
+        let block = self.block?;
+        let whole = WholeBlock::new(&self.table, block, self.table.records_of::<R>(&block, &self.inflated));
+        (whole.first_key() == Some(self.key())).then_some(whole)
+    }
+
+    /// Goes on behind `block`, which ends with the key `last_key`.
+    pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8]) {
+        self.pos = block.shape.restart_table();
+        self.key.set(last_key);
+        self.block = Some(block);
+    }
+
+    /// The error of a writer that refuses the record at hand: no table that was written well has such a record.
+    #[cold]
+    pub(crate) fn refused(&self, error: Error) -> Error {
+        match &self.block {
+            Some(block) if error.kind() == ErrorKind::Invalid => {
+                self.table.locate(Error::corrupt(error.message().to_owned()).at(self.pos as u64), block)
+            }
+            _ => error,
+        }
     }
 
     /// Steps to the next record. `false` at the end of the section.

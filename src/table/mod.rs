@@ -5,7 +5,9 @@
 //! written with a [`TableWriter`].
 
 mod blocks;
+mod copy;
 mod cursor;
+mod density;
 mod guide;
 mod keys;
 mod leaves;
@@ -19,6 +21,7 @@ mod stats;
 mod writer;
 
 pub use blocks::{BlockDump, Blocks, RecordView};
+pub(crate) use copy::WholeBlock;
 pub(crate) use cursor::Cursor;
 pub(crate) use leaves::Leaves;
 pub use objects::PointingAt;

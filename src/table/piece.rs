@@ -6,10 +6,9 @@ use super::WriteOptions;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Header};
-use crate::oid::IdView;
-use crate::record::{Context, LogRecord, LogRecordView, Record, RefRecord, RefRecordView, TargetView};
+use crate::record::{Context, KeyBuf, LogRecord, LogRecordView, Record, RefRecord, RefRecordView, TargetView};
 
-/// Bytes of an id that the object index sorts by. Ids that agree in all of them share a record.
+/// Bytes of an id that the object index sorts by, see [`object`]. Ids that agree in all of them share a record.
 pub(super) const OBJECT_KEY_LEN: usize = 12;
 
 /// A block that is written, as the next index level will describe it.
@@ -38,6 +37,8 @@ pub(crate) struct Piece {
     pub(super) entries: u64,
     /// Restarts in the blocks.
     pub(super) restarts: u64,
+    /// Blocks that come from other tables as they are.
+    pub(super) copied: u64,
     /// Whether the file header is in it.
     pub(super) has_header: bool,
     /// The key of its first record: of references and logs, whose pieces come from elsewhere.
@@ -54,27 +55,40 @@ impl Piece {
     pub(crate) fn has_header(&self) -> bool {
         self.has_header
     }
+
+    /// Appends a finished block.
+    pub(super) fn push(&mut self, bytes: &[u8], kind: BlockKind, last_key: Vec<u8>, options: &WriteOptions) {
+        self.kind = Some(kind);
+        self.bytes.resize(self.bytes.len() + mem::take(&mut self.padding), 0);
+        self.blocks.push(IndexEntry { last_key, offset: self.bytes.len() as u64 });
+        self.bytes.extend_from_slice(bytes);
+        if options.padding && kind != BlockKind::Log {
+            self.padding = (options.block_size as usize).saturating_sub(bytes.len());
+        }
+    }
 }
 
 /// Fills blocks with records, in order.
 #[derive(Debug)]
 pub(crate) struct PieceWriter {
-    header: Header,
-    options: WriteOptions,
+    pub(super) header: Header,
+    pub(super) options: WriteOptions,
     /// Whether the next block is the first of the file, and holds its header.
     is_first: bool,
     block: BlockWriter,
     /// Whether the block is one that has been started.
     is_open: bool,
     /// The key of the record before; empty at the start of a section.
-    last_key: Vec<u8>,
+    pub(super) last_key: Vec<u8>,
     scratch: Vec<u8>,
-    piece: Piece,
+    /// The last key of a block that was copied.
+    pub(super) key: KeyBuf,
+    pub(super) piece: Piece,
 }
 
 impl PieceWriter {
-    /// Starts a piece of a table with this header; `is_first` puts the header into the first block.
-    pub(super) fn new(header: Header, options: &WriteOptions, is_first: bool) -> PieceWriter {
+    /// Starts a piece of about `bytes` of a table with this header; `is_first` puts the header into the first block.
+    pub(super) fn new(header: Header, options: &WriteOptions, is_first: bool, bytes: usize) -> PieceWriter {
         PieceWriter {
             header,
             options: options.clone(),
@@ -83,7 +97,8 @@ impl PieceWriter {
             is_open: false,
             last_key: Vec::new(),
             scratch: Vec::new(),
-            piece: Piece::default(),
+            key: KeyBuf::default(),
+            piece: Piece { bytes: Vec::with_capacity(bytes), ..Piece::default() },
         }
     }
 
@@ -97,10 +112,10 @@ impl PieceWriter {
         self.add::<RefRecord>(record)?;
         if let (true, Some(target)) = (self.options.object_index, record.target) {
             match target {
-                TargetView::Id(id) => self.note_object(id),
+                TargetView::Id(id) => self.note_object(id.as_bytes()),
                 TargetView::Tag { id, peeled } => {
-                    self.note_object(id);
-                    self.note_object(peeled);
+                    self.note_object(id.as_bytes());
+                    self.note_object(peeled.as_bytes());
                 }
                 TargetView::Symbolic(_) => {}
             }
@@ -117,6 +132,11 @@ impl PieceWriter {
             return Err(Error::invalid("the name of a log must not be empty or have zero bytes"));
         }
         self.add::<LogRecord>(record)
+    }
+
+    /// The key of the last record; empty before the first.
+    pub(crate) fn last_key(&self) -> &[u8] {
+        &self.last_key
     }
 
     /// Ends the block at hand, and the piece.
@@ -218,12 +238,19 @@ impl PieceWriter {
     }
 
     /// Remembers that the block at hand has a reference to `id`.
-    fn note_object(&mut self, id: IdView<'_>) {
-        let mut prefix = [0u8; 16];
-        for (to, from) in prefix.iter_mut().zip(id.as_bytes()).take(OBJECT_KEY_LEN) {
-            *to = *from;
-        }
-        self.piece.objects.push(u128::from_be_bytes(prefix) | self.piece.blocks.len() as u128);
+    fn note_object(&mut self, id: &[u8]) {
+        self.piece.objects.push(object(id, self.piece.blocks.len()));
+    }
+
+    /// The part of a block that is lost if the block at hand ends now, in hundredths.
+    pub(crate) fn loss(&self) -> usize {
+        if self.is_open { 100 * self.block.room() / (self.options.block_size as usize).max(1) } else { 0 }
+    }
+
+    /// The number that the block behind the one at hand will have; `None` if it would be the first of the file.
+    pub(super) fn next_number(&self) -> Option<usize> {
+        let at_hand = usize::from(self.is_open && !self.block.is_empty());
+        (!self.is_first || at_hand > 0).then_some(self.piece.blocks.len() + at_hand)
     }
 
     /// Puts the block at hand behind those that are finished, unless it is empty.
@@ -231,20 +258,19 @@ impl PieceWriter {
         if !mem::take(&mut self.is_open) || self.block.is_empty() {
             return Ok(());
         }
-        let is_padded = self.options.padding && self.block.kind() != BlockKind::Log;
-        self.piece.kind = Some(self.block.kind());
+        self.piece.has_header |= mem::take(&mut self.is_first);
         self.piece.entries += self.block.entries() as u64;
         self.piece.restarts += self.block.restarts() as u64;
-        let last_key = self.block.last_key().to_vec();
+        let (kind, last_key) = (self.block.kind(), self.block.last_key().to_vec());
         let bytes = self.block.finish()?;
-        let Piece { bytes: out, padding, blocks, has_header, .. } = &mut self.piece;
-        out.resize(out.len() + mem::take(padding), 0);
-        blocks.push(IndexEntry { last_key, offset: out.len() as u64 });
-        out.extend_from_slice(bytes);
-        if is_padded {
-            *padding = (self.options.block_size as usize).saturating_sub(bytes.len());
-        }
-        *has_header |= mem::take(&mut self.is_first);
+        self.piece.push(bytes, kind, last_key, &self.options);
         Ok(())
     }
+}
+
+/// An entry of [`Piece::objects`].
+#[inline(always)]
+pub(super) fn object(id: &[u8], block: usize) -> u128 {
+    let prefix = id.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    prefix & !u128::from(u32::MAX) | block as u128
 }

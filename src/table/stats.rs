@@ -13,6 +13,8 @@ pub struct TableStats {
     pub logs: u64,
     /// Blocks of all kinds.
     pub blocks: u64,
+    /// Those of them that a compaction copied as they were.
+    pub copied: u64,
     /// Bytes of the file; 0 before its end is written.
     pub bytes: u64,
     /// Blocks of references, and the index over them.
@@ -61,6 +63,7 @@ impl TableStats {
     pub(super) fn count(&mut self, piece: &Piece, offset: u64) {
         let blocks = piece.blocks.len() as u64;
         self.blocks += blocks;
+        self.copied += piece.copied;
         let Some(kind) = piece.kind else { return };
         let section = self.of(kind);
         if section.blocks == 0 {

@@ -5,13 +5,14 @@ use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::WriteOptions;
 use super::object_index::{ObjectIndex, Part};
 use super::piece::{IndexEntry, Piece, PieceWriter};
 use super::stats::TableStats;
+use super::{Table, WriteOptions};
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Footer, Header, version_for};
+use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
 use crate::pool::{Crew, Pool};
 use crate::record::{IndexRecord, IndexView, LogRecordView, RefRecordView};
@@ -75,7 +76,7 @@ impl<W: Write> TableWriter<W> {
             footer: Footer::default(),
             next: 0,
             pending_padding: 0,
-            blocks: PieceWriter::new(header, options, true),
+            blocks: PieceWriter::new(header, options, true, 0),
             section: None,
             index: Vec::new(),
             objects: Vec::new(),
@@ -121,13 +122,30 @@ impl<W: Write> TableWriter<W> {
     }
 
     /// A writer for pieces of this table. Whoever makes the first one says so, because that has the file header in it.
-    pub(crate) fn piece_writer(&self, is_first: bool) -> PieceWriter {
-        PieceWriter::new(self.header, &self.options, is_first)
+    /// Room for about `bytes` is made at once.
+    pub(crate) fn piece_writer(&self, is_first: bool, bytes: usize) -> PieceWriter {
+        PieceWriter::new(self.header, &self.options, is_first, bytes)
     }
 
     /// Whether no block has been written: the next piece must be one with the file header.
     pub(crate) fn is_empty(&self) -> bool {
         self.next == 0
+    }
+
+    /// Whether blocks of `table` may be copied into pieces of this one as they are, and are worth it.
+    ///
+    /// References store their update indexes as differences to the smallest of their table, so that has to be the same.
+    /// Padding may differ: it is written anew.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset, if the table's index cannot be read.
+    pub(crate) fn copies_from(&self, table: &Arc<Table>, kind: BlockKind) -> Result<bool> {
+        let (ours, theirs) = (&self.header, table.header());
+        let same_minimum = kind != BlockKind::Ref
+            || theirs.min_update_index == ours.min_update_index
+            || mutant::is_on(Mutant::CopyWrongDeltas);
+        let is_alike = theirs.hash == ours.hash && theirs.block_size == ours.block_size && same_minimum;
+        Ok(is_alike && table.is_dense(kind, &self.options)?)
     }
 
     /// Appends a piece of references or of logs, as if its records were added one by one, but for the block at hand, which
@@ -350,7 +368,7 @@ impl<W: Write> TableWriter<W> {
         } else {
             let mut pool = Pool::new(&crew, crew.threads() + 1, |(): &mut (), part: Part| part.write());
             for range in parts {
-                let out = self.piece_writer(false);
+                let out = self.piece_writer(false, 0);
                 if let Some(piece) = pool.put(Part { index: Arc::clone(&index), range, out })? {
                     self.put(piece?)?;
                 }

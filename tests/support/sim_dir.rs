@@ -6,7 +6,7 @@
 //! * [`check`]: reopens such a tree and checks the claims.
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
-//! * [`groups`], [`at_once`]: transactions that share a table, tables that are merged under the lock.
+//! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are merged under the lock, and by copies.
 //! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
@@ -49,5 +49,7 @@ mod seals;
 mod stage;
 #[path = "sim/story.rs"]
 pub(crate) mod story;
+#[path = "sim/whole_blocks.rs"]
+mod whole_blocks;
 #[path = "sim/world.rs"]
 pub(crate) mod world;

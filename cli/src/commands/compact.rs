@@ -29,11 +29,16 @@ Entries of all reflogs expire alike, also those of refs/stash, which are the sta
 Examples:
   reftable compact
   reftable compact --all
+  reftable compact --rewrite
   reftable compact --expire-logs 90d --timeout 5000")]
 pub(crate) struct Compact {
     /// Everything into one table
     #[arg(long)]
     all: bool,
+
+    /// Write every record again instead of copying blocks, for the smallest table; implies --all
+    #[arg(long)]
+    rewrite: bool,
 
     /// Leave out reflog entries from before this time; implies --all
     #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse(text, Timestamp::now()))]
@@ -86,9 +91,11 @@ impl Compact {
     }
 
     fn what(&self) -> reftable::Compact {
-        match (self.expire_logs, self.all) {
-            (None, false) => reftable::Compact::Auto,
-            (before_time, _) => reftable::Compact::All { expiry: Expiry { before_time, ..Expiry::default() } },
+        let expiry = Expiry { before_time: self.expire_logs, ..Expiry::default() };
+        match (self.rewrite, self.all || self.expire_logs.is_some()) {
+            (true, _) => reftable::Compact::Rewrite { expiry },
+            (false, true) => reftable::Compact::All { expiry },
+            (false, false) => reftable::Compact::Auto,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! * C: expected values hold for the next commit.
 //! * D: the next update index is beyond those that were seen.
 //! * E: the next commit and compaction complete without help and without waiting; `verify` finds nothing.
-//! * F: after the compaction nothing unlisted is left, except what live processes hold. Tables with update indexes beyond
+//! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes hold. Tables with update indexes beyond
 //!   the store's may stay, but only until the store has caught up with them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -14,6 +14,7 @@ use super::mend::Damage;
 use super::world::{Entry, Op, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
+use reftable::merged::{Merged, Tombstones};
 
 /// The process that only reads.
 const READER: Pid = 80;
@@ -297,14 +298,35 @@ impl Actor {
 
     pub(crate) fn compact(&self, expiry: Expiry) {
         let done = self.perform(&Deed::Compact(expiry), || self.stack.compact(Compact::All { expiry }));
-        if let Some(done) = done.and_then(|(done, _)| done).filter(|done| !done.leftovers.is_empty()) {
+        let Some(done) = done.and_then(|(done, _)| done) else { return };
+        if !done.leftovers.is_empty() {
             self.run.report(broken('F', format!("left over: {:?}", done.leftovers)));
+        }
+        if has_tombstones(&self.stack).unwrap_or(false) {
+            self.run.report(broken('F', "a tombstone is left, and nothing lies below it"));
         }
     }
 
     fn perform<T>(&self, deed: &Deed, work: impl FnOnce() -> Result<T, Error>) -> Option<(T, Option<usize>)> {
         self.run.perform(self.pid, deed, (self.is_durable, self.may_be_locked), work)
     }
+}
+
+/// Whether the oldest table has any.
+fn has_tombstones(stack: &Stack) -> Result<bool, Error> {
+    let oldest = Merged::new(stack.snapshot()?.tables().iter().take(1).cloned().collect());
+    let (mut refs, mut logs) = (oldest.refs(b"", Tombstones::Show)?, oldest.logs(b"", Tombstones::Show)?);
+    while let Some(record) = refs.next()? {
+        if record.target.is_none() {
+            return Ok(true);
+        }
+    }
+    while let Some(record) = logs.next()? {
+        if record.entry.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A conflict is one member's; any other error is everybody's.

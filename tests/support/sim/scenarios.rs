@@ -15,6 +15,7 @@ use super::stage::{
     Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
     with_litter,
 };
+use super::whole_blocks;
 use crate::support::model::Change;
 
 /// Something that processes do, and the crashes it must survive.
@@ -38,6 +39,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "group beside a committer", crashes: ALL_CRASHES, record: groups::beside },
     Scenario { name: "compact at once", crashes: ALL_CRASHES, record: at_once::alone },
     Scenario { name: "compact at once beside others", crashes: ALL_CRASHES, record: at_once::beside },
+    Scenario { name: "compact whole blocks", crashes: ALL_CRASHES, record: whole_blocks::compact },
     Scenario { name: "two committers in turn", crashes: ALL_CRASHES, record: two_in_turn },
     Scenario { name: "two committers at once", crashes: ALL_CRASHES, record: two_at_once },
     Scenario { name: "commits during compaction", crashes: ALL_CRASHES, record: commits_during_compaction },

@@ -1,0 +1,140 @@
+//! Whole blocks: what a merge copies instead of taking it apart.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::format::BlockKind;
+use crate::merged::Merge;
+use crate::record::Record;
+use crate::table::{Cursor, Leaves, PieceWriter, Table, WholeBlock};
+
+/// What may be lost by ending a block early for the sake of one that is copied, in hundredths of a block: each compaction makes at most
+/// a quarter more blocks.
+const REFS_LOSS: usize = 25;
+/// The same for logs, which are costly to deflate, and lose little by an early end: they are not padded.
+const LOGS_LOSS: usize = 50;
+
+/// Finds the blocks of some tables among whose keys no other table has one.
+#[derive(Debug)]
+pub(super) struct Copier<'a> {
+    kind: BlockKind,
+    sources: Vec<Source>,
+    /// The key that the range ends before.
+    end: Option<&'a [u8]>,
+    /// Blocks that end before all other tables go on.
+    row: Vec<u64>,
+    inflated: Vec<u8>,
+}
+
+/// A table to copy from. Its blocks before the one that `leaves` is at need no look any more.
+#[derive(Debug)]
+struct Source {
+    table: Arc<Table>,
+    leaves: Leaves,
+}
+
+impl Source {
+    #[inline(always)]
+    fn awaits<R: Record>(&self, record: &Cursor<R>) -> bool {
+        let next = self.leaves.block().map(|(_, offset)| offset);
+        next.is_some_and(|next| record.offset() >= Some(next)) && record.is_in(&self.table)
+    }
+
+    /// Passes the next block, if it ends before the key `behind`, and returns where it is.
+    fn next_before(&mut self, behind: Option<&[u8]>) -> Result<Option<u64>> {
+        let next = self.leaves.block().filter(|(last_key, _)| behind.is_none_or(|behind| *last_key < behind));
+        let next = next.map(|(_, offset)| offset);
+        if next.is_some() {
+            self.leaves.advance()?;
+        }
+        Ok(next)
+    }
+
+    /// Passes the blocks up to the one at `offset`, and returns whether that is the next one.
+    fn is_next(&mut self, offset: u64) -> Result<bool> {
+        while self.leaves.block().is_some_and(|(_, next)| next < offset) {
+            self.leaves.advance()?;
+        }
+        Ok(self.leaves.block().is_some_and(|(_, next)| next == offset))
+    }
+}
+
+impl<'a> Copier<'a> {
+    /// Copies blocks of these tables in the range of keys from `from` to before `end`.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset, if an index cannot be read.
+    pub(super) fn new<'t>(
+        tables: impl Iterator<Item = &'t Arc<Table>>,
+        kind: BlockKind,
+        from: &[u8],
+        end: Option<&'a [u8]>,
+    ) -> Result<Self> {
+        let mut sources = Vec::new();
+        for table in tables {
+            let leaves = Leaves::seek(table, kind, from)?;
+            sources.extend(leaves.map(|leaves| Source { table: Arc::clone(table), leaves }));
+        }
+        Ok(Copier { kind, sources, end, row: Vec::new(), inflated: Vec::new() })
+    }
+
+    /// Whether the record is in a block that has not been looked at yet.
+    #[inline(always)]
+    pub(super) fn awaits<R: Record>(&self, record: &Cursor<R>) -> bool {
+        self.sources.iter().any(|source| source.awaits(record))
+    }
+
+    /// Copies the block that begins with the record at hand, and those that follow, as far as no other table has a key
+    /// among theirs and `copy` agrees. Returns whether it was any; then the record at hand is dealt with.
+    ///
+    /// What the index says of a block decides only whether to try.
+    #[cold]
+    pub(super) fn copy<R: Record>(
+        &mut self,
+        merge: &mut Merge<R>,
+        out: &mut PieceWriter,
+        mut copy: impl FnMut(&mut PieceWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
+    ) -> Result<bool> {
+        let Copier { kind, sources, end, row, inflated } = self;
+        let Some(record) = merge.front() else { return Ok(false) };
+        let Some(source) = sources.iter_mut().find(|source| source.awaits(record)) else { return Ok(false) };
+        let behind = merge.next_key().into_iter().chain(*end).min();
+        let is_next = source.is_next(record.offset().unwrap_or_default())?;
+        let Some(whole) = record.block_begun().filter(|_| is_next) else {
+            source.leaves.advance()?;
+            return Ok(false);
+        };
+        let loss = if *kind == BlockKind::Log { LOGS_LOSS } else { REFS_LOSS };
+        let in_a_row = out.loss().div_ceil(loss).max(1);
+        row.clear();
+        while row.len() < in_a_row {
+            match source.next_before(behind)? {
+                Some(offset) => row.push(offset),
+                None if row.is_empty() => {
+                    source.leaves.advance()?;
+                    return Ok(false);
+                }
+                None => return Ok(false),
+            }
+        }
+        if !copy(out, &whole, behind)? {
+            return Ok(false);
+        }
+        let mut last = whole.block();
+        let mut row = row.iter().skip(1);
+        loop {
+            let next = match row.next() {
+                Some(offset) => Some(*offset),
+                None => source.next_before(behind)?,
+            };
+            let Some(offset) = next.filter(|offset| *offset == last.offset + last.stride) else { break };
+            let whole = source.table.whole_block(*kind, offset, inflated)?;
+            if !copy(out, &whole, behind)? {
+                break;
+            }
+            last = whole.block();
+        }
+        merge.skip_behind(last, out.last_key());
+        Ok(true)
+    }
+}

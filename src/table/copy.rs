@@ -1,0 +1,166 @@
+//! Copying a block from one table to another as it is.
+//!
+//! `docs/format.md` ("Whole blocks") argues why what comes out is a valid table.
+
+use std::mem;
+
+use super::piece::object;
+use super::{Block, PieceWriter, Table};
+use crate::error::{Error, Result};
+use crate::format::BlockKind;
+use crate::mutant::{self, Mutant};
+use crate::record::{LogRecord, LogRecordView, Record, RefRecord};
+
+/// A block that was found and validated, and what its positions count in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WholeBlock<'a> {
+    table: &'a Table,
+    block: Block,
+    data: &'a [u8],
+}
+
+impl<'a> WholeBlock<'a> {
+    pub(super) fn new(table: &'a Table, block: Block, data: &'a [u8]) -> Self {
+        WholeBlock { table, block, data }
+    }
+
+    pub(crate) fn block(&self) -> Block {
+        self.block
+    }
+
+    /// The key of its first record; `None` if it cannot be read.
+    pub(super) fn first_key(&self) -> Option<&'a [u8]> {
+        self.block.shape.restart_key(self.data, self.block.shape.first()).ok()
+    }
+
+    /// The bytes that it takes in the file, without padding.
+    fn bytes(&self) -> &'a [u8] {
+        match self.block.shape.kind {
+            BlockKind::Log => self.table.from(self.block.offset).get(..self.block.stride as usize).unwrap_or_default(),
+            _ if mutant::is_on(Mutant::CopyWithoutPadding) => {
+                let padded = self.table.header().block_size as usize;
+                self.table.from(self.block.offset).get(..padded).unwrap_or(self.data)
+            }
+            _ => self.data,
+        }
+    }
+}
+
+impl Table {
+    /// The block of `kind` at `offset`. A log block is inflated into `inflated`.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub(crate) fn whole_block<'a>(
+        &'a self,
+        kind: BlockKind,
+        offset: u64,
+        inflated: &'a mut Vec<u8>,
+    ) -> Result<WholeBlock<'a>> {
+        let block = self.data_block(kind, offset, inflated)?;
+        Ok(WholeBlock::new(self, block, self.data_of(&block, inflated)))
+    }
+}
+
+/// The references and logs of a piece, block by block. The tables that blocks are copied from must be ones that
+/// [`super::TableWriter::copies_from`] agrees with.
+impl PieceWriter {
+    /// Appends a block of references as it is. The block at hand ends before it. Does nothing and returns false if it must
+    /// not be copied: it has the file header, or must have it; it reaches to the key `behind`; or it has tombstones and
+    /// those are to be dropped.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset, if a record of the block is damaged.
+    pub(crate) fn copy_refs(
+        &mut self,
+        from: &WholeBlock<'_>,
+        behind: Option<&[u8]>,
+        drop_tombstones: bool,
+    ) -> Result<bool> {
+        let (largest, id_len, has_objects) =
+            (self.header.max_update_index, self.header.hash.len(), self.options.object_index);
+        let number = self.next_number().unwrap_or(0);
+        let mut objects = mem::take(&mut self.piece.objects);
+        let before = objects.len();
+        let copied = self.copy::<RefRecord>(from, behind, |_, span, start| {
+            if span.update_index() > largest {
+                let message = format!("update index {} is beyond those of the stack", span.update_index());
+                return Err(Error::corrupt(message).at(start as u64));
+            }
+            if has_objects {
+                objects.extend(span.ids(from.data).chunks_exact(id_len).map(|id| object(id, number)));
+            }
+            let must_go = drop_tombstones && !mutant::is_on(Mutant::CopyTombstones);
+            Ok(!(must_go && RefRecord::is_tombstone(span)))
+        });
+        if !matches!(copied, Ok(true)) {
+            objects.truncate(before);
+        }
+        self.piece.objects = objects;
+        copied
+    }
+
+    /// The same for a block of logs, which stays deflated, unless a record of it `must_go`.
+    ///
+    /// # Errors
+    /// As for [`Self::copy_refs`].
+    pub(crate) fn copy_logs(
+        &mut self,
+        from: &WholeBlock<'_>,
+        behind: Option<&[u8]>,
+        must_go: impl Fn(&LogRecordView<'_>) -> bool,
+    ) -> Result<bool> {
+        let cx = from.table.context();
+        self.copy::<LogRecord>(from, behind, |key, span, _| {
+            let record = LogRecord::view(key, from.data, span, &cx);
+            Ok(!record.refname.contains(&0) && !must_go(&record))
+        })
+    }
+
+    #[inline(always)]
+    fn copy<R: Record>(
+        &mut self,
+        from: &WholeBlock<'_>,
+        behind: Option<&[u8]>,
+        may_stay: impl FnMut(&[u8], &R::Span, usize) -> Result<bool>,
+    ) -> Result<bool> {
+        let WholeBlock { table, block, data } = *from;
+        let Some(first_key) = from.first_key().filter(|key| *key > self.last_key.as_slice()) else { return Ok(false) };
+        if block.offset == 0 || self.next_number().is_none() || block.shape.len() > self.options.block_size as usize {
+            return Ok(false);
+        }
+        let mut key = mem::take(&mut self.key);
+        let skimmed = block.shape.skim::<R>(data, &table.context(), &mut key, may_stay);
+        let skimmed = skimmed.map_err(|error| table.locate(error, &block));
+        let is_before = |key: &[u8]| behind.is_none_or(|behind| key < behind);
+        let copied = match skimmed {
+            Ok(Some(records)) if is_before(key.as_slice()) => {
+                self.append_block::<R>(from, records, first_key, key.as_slice()).map(|()| true)
+            }
+            skimmed => skimmed.map(|_| false),
+        };
+        self.key = key;
+        copied
+    }
+
+    fn append_block<R: Record>(
+        &mut self,
+        from: &WholeBlock<'_>,
+        records: u64,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<()> {
+        self.flush_block()?;
+        if self.piece.records == 0 {
+            first.clone_into(&mut self.piece.first_key);
+        }
+        self.piece.copied += 1;
+        self.piece.records += records;
+        self.piece.entries += records;
+        self.piece.restarts += from.block.shape.restarts() as u64;
+        self.piece.push(from.bytes(), R::KIND, last.to_vec(), &self.options);
+        self.last_key.clear();
+        self.last_key.extend_from_slice(last);
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! Whether blocks of a table are worth keeping as they are.
+
+use std::sync::Arc;
+
+use super::{Leaves, Table, WriteOptions};
+use crate::block::kind_and_len;
+use crate::error::Result;
+use crate::format::BlockKind;
+use crate::record::{LogRecord, Record, RefRecord};
+
+/// About how many blocks of a table are looked at.
+const SAMPLES: u64 = 256;
+
+impl Table {
+    /// Whether the blocks of `kind` are about what a fresh table of these options would have: not more than 1.15 times as many,
+    /// and with restarts as far apart. Looks at some 256 of them, and at their lengths only. `false` without an index.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset, if the index cannot be read.
+    pub(super) fn is_dense(self: &Arc<Self>, kind: BlockKind, options: &WriteOptions) -> Result<bool> {
+        let Some(mut leaves) = Leaves::seek(self, kind, b"")? else { return Ok(false) };
+        let block_size = u64::from(options.block_size);
+        let step = (self.section_len(kind) / block_size / SAMPLES).max(1);
+        let (mut number, mut blocks, mut bytes) = (0, 0, 0);
+        let mut some_block = None;
+        while let Some((_, offset)) = leaves.block() {
+            if number % step == 0 {
+                let len = kind_and_len(self.from(offset), self.header_off(offset));
+                blocks += 1;
+                bytes += len.map_err(|error| error.shifted(offset).in_file(self.path()))?.1 as u64;
+                some_block = some_block.filter(|_| blocks > SAMPLES / 2).or(Some(offset));
+            }
+            number += 1;
+            leaves.advance()?;
+        }
+        let Some(offset) = some_block else { return Ok(false) };
+        let (record, has_interval) = match kind {
+            BlockKind::Log => self.habits::<LogRecord>(offset, options)?,
+            _ => self.habits::<RefRecord>(offset, options)?,
+        };
+        // A fresh block has room for half a record, on average; and the last of them may be nearly empty.
+        let fresh = bytes / (block_size - record / 2).max(1) + 1;
+        Ok(has_interval && blocks * 100 <= fresh * 115)
+    }
+
+    /// Bytes of an average record of the block at `offset`, and whether its restarts are where a writer of these options
+    /// sets them.
+    fn habits<R: Record>(&self, offset: u64, options: &WriteOptions) -> Result<(u64, bool)> {
+        let mut inflated = Vec::new();
+        let block = self.data_block(R::KIND, offset, &mut inflated)?;
+        let data = self.data_of(&block, &inflated);
+        let habits = block.shape.habits::<R>(data, &self.context(), usize::from(options.restart_interval));
+        let (records, has_interval) = habits.map_err(|error| self.locate(error, &block))?;
+        Ok((block.shape.len() as u64 / records.max(1), has_interval))
+    }
+}

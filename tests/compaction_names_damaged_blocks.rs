@@ -1,0 +1,135 @@
+//! A damaged block is never copied on: a compaction that meets one says where it is, and changes nothing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use reftable::table::{Table, WriteOptions};
+use reftable::{AutoCompact, BlockKind, Compact, Error, ErrorKind, Expiry, HashKind, Options, Stack};
+use support::tables::{LogRow, RefRow, write};
+use support::{dump, entry, id, quick, table_names};
+
+const HASH: HashKind = HashKind::Sha1;
+const BELOW: &str = "0x000000000001-0x000000000001-00000000.ref";
+
+fn write_options() -> WriteOptions {
+    WriteOptions::default().block_size(512)
+}
+
+fn options() -> Options {
+    quick().auto_compact(AutoCompact::Off).compact_at_once(0).write(write_options())
+}
+
+fn name(number: u64) -> String {
+    format!("refs/heads/branch-{number:04}")
+}
+
+/// One table of many references and logs, and one of a reference behind them.
+fn store(below: &[u8]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let above = "0x000000000002-0x000000000002-00000001.ref";
+    let newest = [(name(9999), 2, Some(id(HASH, 7).into()))];
+    std::fs::write(dir.path().join(BELOW), below).unwrap();
+    std::fs::write(dir.path().join(above), write(HASH, 2..=2, &write_options(), &newest, &[]).unwrap().0).unwrap();
+    std::fs::write(dir.path().join("tables.list"), format!("{BELOW}\n{above}\n")).unwrap();
+    dir
+}
+
+fn below() -> Vec<u8> {
+    let refs: Vec<RefRow> = (0..300).map(|number| (name(number), 1, Some(id(HASH, number).into()))).collect();
+    let logs: Vec<LogRow> =
+        (0..300).map(|number| (name(number), 1, Some(entry(HASH, number, number + 1, "m\n")))).collect();
+    write(HASH, 1..=1, &write_options(), &refs, &logs).unwrap().0
+}
+
+/// Start and end of the blocks of one kind.
+fn blocks(table: &[u8], kind: BlockKind) -> Vec<(u64, u64)> {
+    let table = Table::open("below", table.to_vec()).unwrap();
+    let mut found = Vec::new();
+    let mut blocks = table.blocks();
+    while let Some(block) = blocks.next().unwrap() {
+        if block.kind() == kind {
+            found.push((block.offset(), block.offset() + block.file_len() - block.padding()));
+        }
+    }
+    found
+}
+
+fn compact(dir: &Path, what: Compact) -> Result<u64, Error> {
+    let stack = Stack::open(dir, options()).unwrap();
+    stack.compact(what).map(|done| done.unwrap().written.copied)
+}
+
+fn records(dir: &Path) -> Vec<String> {
+    let snapshot = Stack::open(dir, options()).unwrap().snapshot().unwrap();
+    let refs = snapshot.refs().unwrap().into_iter().map(|found| format!("{found:?}"));
+    refs.chain(snapshot.logs().unwrap().into_iter().map(|found| format!("{found:?}"))).collect()
+}
+
+/// Bits of a block that is copied as long as it is whole.
+fn flip_bits(kind: BlockKind, least_errors: usize) {
+    let whole = below();
+    let all = blocks(&whole, kind);
+    let (start, end) = all[all.len() / 2];
+    assert!(compact(store(&whole).path(), Compact::all()).unwrap() as usize > all.len() / 2, "it is copied");
+    let (mut errors, mut inside) = (0, 0);
+    for at in start..end {
+        // All bits of the ends, which hold the lengths and the restarts; one of each byte between.
+        let bits = if at < start + 8 || at + 16 > end { 0..8 } else { at % 8..at % 8 + 1 };
+        for bit in bits {
+            let mut damaged = whole.clone();
+            damaged[at as usize] ^= 1 << bit;
+            let dir = store(&damaged);
+            let before = dump(dir.path());
+            match compact(dir.path(), Compact::all()) {
+                Ok(_) => {
+                    // Only another id, or another text: what anybody reads there.
+                    let other = store(&damaged);
+                    compact(other.path(), Compact::Rewrite { expiry: Expiry::default() }).unwrap();
+                    assert_eq!(records(dir.path()), records(other.path()), "byte {at}, bit {bit}");
+                    assert!(Stack::open(dir.path(), options()).unwrap().verify().unwrap().is_clean());
+                }
+                Err(error) => {
+                    errors += 1;
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}, bit {bit}: {error}");
+                    assert_eq!(error.path().and_then(Path::file_name), Some(BELOW.as_ref()), "{error}");
+                    let offset = error.offset().unwrap();
+                    // A wrong length leads to other bytes, behind; and so does a key that is larger now: to the next key.
+                    assert!(offset >= start, "byte {at} of {start} to {end}: {error}");
+                    inside += usize::from(offset <= end);
+                    assert_eq!(dump(dir.path()), before, "nothing has changed");
+                }
+            }
+        }
+    }
+    assert!(errors >= least_errors && inside * 10 >= errors * 8, "{errors} noticed, {inside} of them inside");
+}
+
+#[test]
+fn references() {
+    flip_bits(BlockKind::Ref, 150);
+}
+
+#[test]
+fn logs() {
+    flip_bits(BlockKind::Log, 200);
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let mut damaged = below();
+    let middle = blocks(&damaged, BlockKind::Ref)[5].0 as usize;
+    damaged[middle + 4] = 200;
+    let dir = store(&damaged);
+    let error = compact(dir.path(), Compact::all()).unwrap_err();
+    assert_eq!(error.to_string().matches(BELOW).count(), 1, "{error}");
+    assert_eq!(table_names(dir.path()).len(), 2);
+}
