@@ -92,7 +92,7 @@ impl Data {
         self.write_tables(dir, options, &tables);
     }
 
-    fn write_tables(&self, dir: &Path, options: &WriteOptions, tables: &[Vec<usize>]) {
+    pub(crate) fn write_tables(&self, dir: &Path, options: &WriteOptions, tables: &[Vec<usize>]) {
         let mut list = String::new();
         for (k, members) in tables.iter().enumerate() {
             let index = k as u64 + 1;

@@ -16,6 +16,7 @@
 #![allow(clippy::print_stdout, reason = "the results")]
 
 mod commits;
+mod compactions;
 mod data;
 mod floor;
 mod logs;
@@ -37,6 +38,7 @@ fn main() {
     writes::run(&bench);
     reads::run(&bench);
     logs::run(&bench);
+    compactions::run(&bench);
     floor::run(&bench);
     commits::run(&bench);
     threads::run(&bench);
