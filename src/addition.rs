@@ -127,7 +127,7 @@ impl NewTable {
 
     /// What was written so far.
     #[must_use]
-    pub fn stats(&self) -> &TableStats {
+    pub fn stats(&self) -> TableStats {
         self.writer.stats()
     }
 }

@@ -70,7 +70,7 @@ impl Destination {
     }
 
     /// What was written so far; `None` before the first record and after the last.
-    pub(crate) fn stats(&self) -> Option<&TableStats> {
+    pub(crate) fn stats(&self) -> Option<TableStats> {
         match self {
             Destination::Addition(_, table) => table.as_ref().map(NewTable::stats),
             Destination::Caller(_, _, table) => table.as_ref().map(TableWriter::stats),

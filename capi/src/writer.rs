@@ -354,7 +354,7 @@ pub unsafe extern "C" fn reftable_writer_stats(writer: *mut WriterHandle) -> *co
     // SAFETY: as promised to us.
     let Some(writer) = (unsafe { writer.as_mut() }) else { return std::ptr::null() };
     if let Some(stats) = writer.to.stats() {
-        writer.stats = reftable_stats::of(stats);
+        writer.stats = reftable_stats::of(&stats);
     }
     &raw const writer.stats
 }

@@ -153,6 +153,11 @@ impl PieceWriter {
         mem::take(&mut self.piece)
     }
 
+    /// What the next [`Self::take`] gives.
+    pub(super) fn finished(&self) -> &Piece {
+        &self.piece
+    }
+
     /// Bytes of the blocks that are finished.
     pub(super) fn len(&self) -> usize {
         self.piece.bytes.len()

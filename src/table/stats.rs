@@ -59,8 +59,13 @@ impl TableStats {
         }
     }
 
-    /// Counts the blocks of a piece that is put at `offset`.
-    pub(super) fn count(&mut self, piece: &Piece, offset: u64) {
+    /// Counts a piece of `section` that is put at `offset`.
+    pub(super) fn count(&mut self, section: Option<BlockKind>, piece: &Piece, offset: u64) {
+        match section {
+            Some(BlockKind::Ref) => self.refs += piece.records,
+            Some(BlockKind::Log) => self.logs += piece.records,
+            _ => {}
+        }
         let blocks = piece.blocks.len() as u64;
         self.blocks += blocks;
         self.copied += piece.copied;

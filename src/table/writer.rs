@@ -199,8 +199,10 @@ impl<W: Write> TableWriter<W> {
 
     /// What was written so far.
     #[must_use]
-    pub fn stats(&self) -> &TableStats {
-        &self.stats
+    pub fn stats(&self) -> TableStats {
+        let mut stats = self.stats;
+        stats.count(self.section, self.blocks.finished(), self.next);
+        stats
     }
 
     fn write_out(&mut self) -> Result<()> {
@@ -246,11 +248,7 @@ impl<W: Write> TableWriter<W> {
 
     /// Writes the blocks of a piece, and notes them for the index.
     fn put(&mut self, piece: Piece) -> Result<()> {
-        match self.section {
-            Some(BlockKind::Ref) => self.stats.refs += piece.records,
-            Some(BlockKind::Log) => self.stats.logs += piece.records,
-            _ => {}
-        }
+        self.stats.count(self.section, &piece, self.next);
         if self.section == Some(BlockKind::Ref) {
             let first = self.ref_blocks.len() as u128;
             self.objects.extend(piece.objects.iter().map(|object| object + first));
@@ -259,7 +257,6 @@ impl<W: Write> TableWriter<W> {
         if piece.is_empty() {
             return Ok(());
         }
-        self.stats.count(&piece, self.next);
         let place = |block: IndexEntry| IndexEntry { offset: self.next + block.offset, ..block };
         self.index.extend(piece.blocks.into_iter().map(place));
         self.unwritten.resize(self.unwritten.len() + mem::replace(&mut self.pending_padding, piece.padding), 0);
