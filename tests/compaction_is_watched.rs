@@ -77,7 +77,7 @@ fn it_tells_how_far_it_has_come() {
 fn it_is_stopped_without_a_trace() {
     let (dir, stack) = store(60_000);
     let (before, contents) = (names(dir.path()), contents::of_stack(&stack));
-    for stop_at in 0.. {
+    for stop_at in (0..).step_by(5) {
         let mut calls = 0;
         let done = stack.compact_watched(Compact::all(), |progress| {
             calls += 1;

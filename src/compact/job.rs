@@ -1,6 +1,7 @@
 //! How a compaction is to be done, and how far it has come.
 
 use std::cell::Cell;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use super::Expiry;
@@ -29,11 +30,14 @@ pub(super) struct Job<'a> {
     watch: &'a Watch<'a>,
     /// Of no bytes at all before it begins.
     progress: Cell<Progress>,
+    /// Whether somebody has said that it should end. It is not asked again.
+    stopped: Cell<bool>,
 }
 
 impl<'a> Job<'a> {
     pub(super) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
-        Job { expiry, rewrite: false, best_effort, watch, progress: Cell::default() }
+        let (progress, stopped) = (Cell::default(), Cell::default());
+        Job { expiry, rewrite: false, best_effort, watch, progress, stopped }
     }
 
     /// The same, with every record written again.
@@ -57,14 +61,39 @@ impl<'a> Job<'a> {
     /// Looks whether it should end.
     pub(super) fn check(&self) -> Result<()> {
         let progress = self.progress.get();
-        if progress.total > 0 && (self.watch)(progress).is_break() {
-            return Err(Error::new(ErrorKind::Cancelled, "the compaction was stopped; nothing has changed"));
+        if progress.total > 0 && !self.stopped.get() && (self.watch)(progress).is_break() {
+            self.stopped.set(true);
         }
-        Ok(())
+        match self.stopped.get() {
+            true => Err(Error::new(ErrorKind::Cancelled, "the compaction was stopped; nothing has changed")),
+            false => Ok(()),
+        }
+    }
+
+    /// `error`, unless it comes of being stopped in the midst of writing.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        if self.stopped.get() { self.check().err().unwrap_or(error) } else { error }
     }
 
     /// All is done, and too late to be stopped.
     pub(super) fn finish(&self, total: u64) {
         let _ = (self.watch)(Progress { done: total, total });
+    }
+}
+
+/// What a compaction writes to: it stops between blocks, also those that come behind the merge, such as the object section's.
+pub(super) struct Watched<'a, W> {
+    pub(super) out: W,
+    pub(super) job: &'a Job<'a>,
+}
+
+impl<W: Write> Write for Watched<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.job.check().map_err(io::Error::other)?;
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) use background::Background;
 use clean::Litter;
 pub use job::Progress;
-use job::{Job, Watch};
+use job::{Job, Watch, Watched};
 use merge::Task;
 
 use crate::bytes::Bytes;
@@ -170,12 +170,12 @@ impl Stack {
         self.compact_watched(what, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about half a megabyte of blocks is merged, at least
+    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about half a megabyte of blocks is merged or written, at least
     /// twice a second while it waits for the list lock in the end, and when all is done, with as many bytes as there were to do. Small
     /// compactions are told only when they are done, and those that find nothing to do, not at all.
     ///
     /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being merged by each thread, some ten
-    /// milliseconds. When all is done it is too late for that. No lock on the list is held during a call.
+    /// milliseconds, or the ids of a table being sorted, some ten for each 100,000. When all is done it is too late for that. No lock on the list is held during a call.
     ///
     /// # Errors
     /// As for [`Self::compact`]; `Cancelled`.
@@ -382,7 +382,7 @@ impl Stack {
                 let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
                 self.merge_into(create()?, claim, job, &options.clone().with_room_for(largest))
             }
-            merged => merged,
+            merged => merged.map_err(|error| job.explain(error)),
         }
     }
 
@@ -397,7 +397,8 @@ impl Stack {
         let path = self.path().join(file.name());
         // What is small is worth no thread, and no compromise: it becomes the table that git makes of it.
         let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
-        let writer = TableWriter::new(Draft::new(file), claim.hash()?, claim.update_indexes()?, options)?;
+        let writer =
+            TableWriter::new(Watched { out: Draft::new(file), job }, claim.hash()?, claim.update_indexes()?, options)?;
         let mut writer = writer.with_crew(&crew);
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = match () {
@@ -410,7 +411,7 @@ impl Stack {
         let task = Task { tables, at_bottom, copies, job, crew: &crew };
         merge::merge(&task, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
-        let (file, contents) = out.finish()?;
+        let (file, contents) = out.out.finish()?;
         Ok((file, contents, written))
     }
 
