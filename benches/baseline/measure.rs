@@ -124,6 +124,11 @@ pub(crate) fn peak_megabytes(work: impl FnOnce()) -> f64 {
     (status("VmHWM:") - before).max(0.0) / 1024.0
 }
 
+/// Resident memory that is no mapped file, in megabytes.
+pub(crate) fn anonymous_megabytes() -> f64 {
+    status("RssAnon:") / 1024.0
+}
+
 fn status(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
