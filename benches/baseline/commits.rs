@@ -115,6 +115,7 @@ pub(crate) fn worker(arguments: &[String]) {
             assert!(stack.snapshot().unwrap().get(&arguments[2]).unwrap().is_some());
             println!("{}", start.elapsed().as_nanos());
         }
+        "plus9" => crate::compactions::make(Path::new(&arguments[1])),
         _ => commit(arguments),
     }
 }

@@ -37,6 +37,12 @@ pub(crate) fn run(bench: &Bench) {
     }
 }
 
+/// `worker plus9 DIR` makes what `compact/st1plus9` compacts, for other stores to do the same.
+pub(crate) fn make(dir: &Path) {
+    let data = Data::new(1_000_000, Names::Uniform, Ids::Random);
+    plus9(&data, dir, &WriteOptions::default(), |_| true);
+}
+
 /// The memory that ten tables take which all have to be taken apart.
 fn ten(bench: &Bench) {
     for (index, kind) in [(false, "noindex"), (true, "index")] {
