@@ -152,6 +152,9 @@ impl Options {
     /// Whether a commit that waits for the lock may be done by the process that has it, along with its own, and whether we do
     /// that for others. Only processes with the same settings of hash, durability and writing do it for one another. Default true;
     /// needs locks that heal, and a directory to which one kernel alone writes. What is not done for us at once we do ourselves.
+    ///
+    /// Once another process is doing it the time-out no longer counts: the commit waits for the outcome, ten time-outs long (1 to 60 s),
+    /// and is [`crate::ErrorKind::Indeterminate`] after that, as it is when that process ends and nobody can tell what it had done.
     pub fn hand_over(mut self, hand_over: bool) -> Self {
         self.hand_over = hand_over;
         self

@@ -151,7 +151,8 @@ impl Transaction {
     ///
     /// Threads that commit through one [`Stack`] at the same time share the work: one of them takes the lock and
     /// publishes the transactions of all that wait, in the order in which they came, each checked against those before
-    /// it. Each gets its own result, and a conflict fails its own transaction only.
+    /// it. Each gets its own result, and a conflict fails its own transaction only. So do processes that wait for the lock
+    /// ([`crate::Options::hand_over`]).
     ///
     /// # Errors
     /// Those of [`Self::prepare`] and [`Prepared::commit`]. `Locked`, too, when this thread holds a [`Prepared`] of
