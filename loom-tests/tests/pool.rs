@@ -105,7 +105,10 @@ fn use_pool(plan: Plan, pool: &mut Pool<State, u8, (u8, u8)>) -> Outcome {
         }
         outcome.under_way = outcome.under_way.max(under_way);
     }
-    while !plan.leaves {
+    if plan.leaves {
+        return outcome;
+    }
+    loop {
         match pool.take() {
             Ok(Some(result)) => outcome.results.push(result),
             Ok(None) => break,
