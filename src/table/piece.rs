@@ -150,7 +150,8 @@ impl PieceWriter {
 
     /// The blocks that are finished. The one at hand goes into the next piece.
     pub(super) fn take(&mut self) -> Piece {
-        mem::take(&mut self.piece)
+        let bytes = Vec::with_capacity(self.piece.bytes.capacity());
+        mem::replace(&mut self.piece, Piece { bytes, ..Piece::default() })
     }
 
     /// What the next [`Self::take`] gives.

@@ -20,15 +20,12 @@ use crate::record::{IndexRecord, IndexView, LogRecordView, RefRecordView};
 /// Blocks are handed to the writer below in pieces of at least this many bytes.
 const CHUNK: usize = 128 * 1024;
 
-/// Finished blocks are taken from where they are made at this many bytes.
-const HANDFUL: usize = 32 * 1024;
-
 /// The most that an index entry takes besides its key: three integers, a restart, a share of the block's frame.
 const INDEX_ENTRY_OVERHEAD: usize = 32;
 
 /// Writes one table to any [`Write`]. Records are added in order, references before logs.
 ///
-/// Memory: 160 KiB and a block on their way out, one index entry a block, and with the object index 16 bytes for each
+/// Memory: 128 KiB and a block on their way out, one index entry a block, and with the object index 16 bytes for each
 /// id.
 #[derive(Debug)]
 pub struct TableWriter<W: Write> {
@@ -239,7 +236,7 @@ impl<W: Write> TableWriter<W> {
     /// Takes the blocks that are finished, once they are worth it.
     #[inline]
     fn hand_over(&mut self) -> Result<()> {
-        if self.blocks.len() < HANDFUL {
+        if self.blocks.len() < CHUNK {
             return Ok(());
         }
         let piece = self.blocks.take();
