@@ -224,3 +224,48 @@ fn whatever_fails_the_leader_its_followers_know_where_they_are() {
     }
     assert!(handed_over > 0, "the follower never followed");
 }
+
+#[test]
+fn whatever_fails_a_follower_it_knows_where_it_is() {
+    let (mut handed_over, mut failed_after_asking) = (0, 0);
+    for nth in 1.. {
+        let dir = store();
+        let fuse = Fuse::new(nth, 5);
+        let faulty: Arc<dyn Dir> = FaultDir::new(dir.path(), &fuse);
+        let held = hold(dir.path());
+        let waiting = thread::spawn(move || {
+            let stack = Stack::open_in(faulty, Box::new(HealingLocks::new(false)), options())?;
+            let committed = commit(&stack, "refs/heads/follower", Expect::Absent);
+            Ok::<_, reftable::Error>((committed?, stack.metrics().handed_over))
+        });
+        let start = Instant::now();
+        // If the request is what fails, it waits without one.
+        while requests(dir.path()) == 0 && !waiting.is_finished() && start.elapsed() < Duration::from_millis(200) {
+            thread::sleep(Duration::from_micros(100));
+        }
+        let has_asked = requests(dir.path()) > 0;
+        drop(held);
+        let leader = Stack::open(dir.path(), options()).unwrap();
+        commit(&leader, "refs/heads/leader", Expect::Absent).unwrap();
+        let followed = waiting.join().unwrap();
+        // Whoever is told that nothing was done must not find it done later, either.
+        commit(&leader, "refs/heads/last", Expect::Absent).unwrap();
+        let there = leader.snapshot().unwrap().get("refs/heads/follower").unwrap();
+        match followed {
+            Ok((commit, handed)) => {
+                assert_eq!(there.unwrap().update_index, commit.update_index);
+                handed_over += handed;
+            }
+            Err(error) => {
+                failed_after_asking += usize::from(has_asked);
+                let is_told = error.kind() == ErrorKind::Indeterminate || there.is_none();
+                assert!(is_told, "call {nth} ({:?}): it is done, and {error}", fuse.failed());
+            }
+        }
+        if fuse.failed().is_none() {
+            break;
+        }
+    }
+    assert!(handed_over > 0, "the follower never followed");
+    assert!(failed_after_asking > 0, "nothing failed once something was asked");
+}

@@ -8,7 +8,7 @@ use crate::list::LIST_LOCK;
 use crate::lock::Polled;
 use crate::mutant::{self, Mutant};
 use crate::queue::Turn;
-use crate::request::{Asked, State};
+use crate::request::{Asked, Found, State, find};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::transaction::{Changes, Commit};
@@ -65,7 +65,21 @@ impl Shared {
         if timeout == Some(Duration::ZERO) || !self.hands_over() {
             return self.lock_list_in_turn(turn, start, timeout).map(|(lock, base)| Admitted::Lock(lock, base));
         }
-        let (mut wanted, mut asked) = (Some(wanted), None);
+        let mut asked = None;
+        let admitted = self.ask(turn, start, wanted, &mut asked);
+        admitted.map_err(|error| Self::after_asking(error, asked))
+    }
+
+    /// Takes the list lock, or waits for the answer to what is `asked` as soon as the lock was found taken.
+    fn ask(
+        &self,
+        turn: Turn<Changes, Result<Commit>>,
+        start: Duration,
+        wanted: impl FnOnce() -> Vec<u8>,
+        asked: &mut Option<Asked>,
+    ) -> Result<Admitted> {
+        let timeout = self.options.lock_timeout;
+        let mut wanted = Some(wanted);
         let mut otherwise = |asked: &mut Option<Asked>| {
             if let Some(wanted) = wanted.take() {
                 // Without a request we wait as anybody does.
@@ -73,11 +87,11 @@ impl Shared {
             }
             self.answer(asked)
         };
-        let mut waited = match self.give_way(start, timeout, || otherwise(&mut asked))? {
+        let mut waited = match self.give_way(start, timeout, || otherwise(asked))? {
             Some(update_index) => Ok(Polled::Instead(update_index)),
-            None => self.poll_list(start, timeout, || otherwise(&mut asked)),
+            None => self.poll_list(start, timeout, || otherwise(asked)),
         };
-        if let (Err(error), Some(request)) = (&waited, &mut asked)
+        if let (Err(error), Some(request)) = (&waited, asked.as_mut())
             && error.kind() == ErrorKind::Locked
             && matches!(request.withdraw()?, State::Claimed { .. } | State::Published { .. } | State::Durable { .. })
         {
@@ -85,19 +99,19 @@ impl Shared {
             let patience = timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
             let patience = patience.clamp(LEAST_PATIENCE, MOST_PATIENCE);
             let limit = timeout.map(|timeout| timeout.saturating_add(patience));
-            waited = self.poll_list(start, limit, || self.answer(&mut asked)).map_err(|error| match &asked {
+            waited = self.poll_list(start, limit, || self.answer(asked)).map_err(|error| match asked {
                 Some(_) if error.kind() == ErrorKind::Locked => self.outcome_is_unknown(),
                 _ => error,
             });
         }
         match waited? {
-            Polled::Instead(update_index) => self.handed_over(asked, update_index),
+            Polled::Instead(update_index) => self.handed_over(asked.take(), update_index),
             Polled::Taken(lock, polls) => {
                 let (lock, base) = self.locked_list(lock, polls, start, turn, None)?;
                 match asked.as_ref().map(Asked::state).transpose()? {
                     Some(State::Published { update_index } | State::Durable { update_index }) => {
                         drop(lock);
-                        self.handed_over(asked, update_index)
+                        self.handed_over(asked.take(), update_index)
                     }
                     // Its leader has died without an heir among us. Has it published?
                     Some(State::Claimed { base: claimed, .. }) if base.update_index() > claimed => {
@@ -106,6 +120,14 @@ impl Shared {
                     _ => Ok(Admitted::Lock(lock, base)),
                 }
             }
+        }
+    }
+
+    /// The error of a wait in which something was `asked`: unless that is withdrawn, somebody may do it yet, or have done it.
+    fn after_asking(error: Error, asked: Option<Asked>) -> Error {
+        match asked.map(|mut request| request.withdraw()) {
+            None | Some(Ok(State::Closed)) => error,
+            _ => error.with_kind(ErrorKind::Indeterminate).way_out("look whether the change is there"),
         }
     }
 
@@ -167,9 +189,9 @@ impl Shared {
         if !is_time || limit == 0 || !self.hands_over() {
             return Vec::new();
         }
-        let found = crate::request::find(&self.dir, &self.options.terms(), limit);
+        let found = find(&self.dir, &self.options.terms(), limit);
         self.lookout.looked(now, !found.is_empty());
-        let take = |found: crate::request::Found| {
+        let take = |found: Found| {
             let changes = read(found.wanted())?;
             lock.served.claim(found, base.update_index()).then_some(changes)
         };
