@@ -50,20 +50,6 @@ impl Bytes {
         Bytes(Contents::Kept(Kept::new(owner)))
     }
 
-    /// Asks the processor to have the bytes from `at` on at hand soon. Does nothing where it cannot.
-    #[inline(always)]
-    #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the intrinsic takes a pointer"))]
-    pub(crate) fn prefetch(&self, at: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(byte) = self.get(at) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a hint that reads nothing and cannot fault; SSE, which has it, belongs to every x86-64.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
-    }
-
     #[expect(unsafe_code, reason = "mapping a file is unsafe: another process may change it")]
     fn map(file: &File) -> io::Result<Bytes> {
         // SAFETY: tables are written once, under a name that nobody else uses, and only unlinked afterwards;

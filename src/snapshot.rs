@@ -8,11 +8,8 @@ use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
 use crate::record::{LogEntryView, LogRecord, RefRecord, RefRecordView, TargetView, log_key};
-use crate::table::{Table, refs_pointing_at};
+use crate::table::{NameHash, Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
-
-/// How many tables a look-up approaches before it knows whether it needs them.
-const AT_ONCE: usize = 4;
 
 /// A state of the store that never changes.
 ///
@@ -58,31 +55,30 @@ impl Snapshot {
     /// Looks up one reference, without following symbolic ones.
     ///
     /// Asks the newest table first and stops at the first that knows the name. Cost: a descent through the
-    /// index of each table asked.
+    /// index of each table asked; those that were asked in vain before mostly need not be read.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Result<Option<Ref>> {
-        let name = name.as_ref();
-        let target = self.newest_record(name, 0)?.and_then(|record| Some((record.update_index, record.target?)));
-        Ok(target.map(|(update_index, target)| Ref { name: name.to_vec(), update_index, target: target.to_target() }))
+        Ok(self.view(name.as_ref())?.map(|found| found.to_ref()))
+    }
+
+    /// As [`Self::get`], borrowed: allocates nothing.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn view<'a>(&'a self, name: &'a [u8]) -> Result<Option<RefView<'a>>> {
+        let Some(RefRecordView { update_index, target, .. }) = self.newest_record(name, 0)? else { return Ok(None) };
+        Ok(target.map(|target| RefView { name, update_index, target }))
     }
 
     /// The newest record of `name`, which may be a tombstone; tables below `oldest` are not asked.
-    ///
-    /// Goes through the indexes of a few tables before it looks into their blocks, which memory hands out meanwhile.
     fn newest_record<'a>(&'a self, name: &'a [u8], oldest: usize) -> Result<Option<RefRecordView<'a>>> {
         let tables = self.inner.tables.get(oldest..).unwrap_or_default();
-        for few in tables.rchunks(AT_ONCE) {
-            let mut places = [const { None }; AT_ONCE];
-            for (place, table) in places.iter_mut().zip(few.iter().rev()) {
-                *place = Some(table.approach(name));
-            }
-            for (place, table) in places.into_iter().flatten().zip(few.iter().rev()) {
-                let Some(place) = place? else { continue };
-                if let Some(record) = table.reference_at(place, name)? {
-                    return Ok(Some(record));
-                }
+        let hash = NameHash::of(name);
+        for table in tables.iter().rev() {
+            if let Some(record) = table.reference(name, hash)? {
+                return Ok(Some(record));
             }
         }
         Ok(None)

@@ -2,10 +2,12 @@
 //!
 //! The first look-ups go down the index in the file. Those that follow keep what they walk over, so that none of
 //! them validates or decodes a block again: of an index block the keys and children, of a data block the start of
-//! each restart's key. It costs memory of about a twentieth of the blocks that were asked for; scans build nothing.
+//! each restart's key. It costs memory of about a twentieth of the blocks that were asked for, with their filters a twelfth; scans
+//! build nothing.
 //!
 //! What cannot be kept (a damaged block, keys out of order) is looked for in the file each time, and reported there.
 
+use super::filter::{Filter, NameHash};
 use super::keys::{SortedKeys, Starts};
 use super::{Block, Section, Table};
 use crate::error::{Error, Result};
@@ -20,9 +22,11 @@ const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
 
 /// Where a walk to a key starts: a data block and a position in it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     pub(super) block: Block,
     pub(super) start: usize,
+    /// That of the block, if it is one that is known.
+    pub(super) filter: Option<&'a Filter>,
 }
 
 /// One section of a table and what is known about it.
@@ -62,6 +66,7 @@ struct Child {
 struct Leaf {
     block: Block,
     restarts: Starts,
+    filter: Filter,
 }
 
 impl Guide {
@@ -69,9 +74,15 @@ impl Guide {
         Guide { section, kind, lookups: AtomicU8::new(0), root: OnceLock::new() }
     }
 
-    /// Where to look for `key`; `None` when it is behind the last. A log block is inflated into `inflated`.
+    /// Where to look for `key`; `None` when it is behind the last, or surely not there by its `hash`. A log block is inflated into `inflated`.
     #[inline]
-    pub(super) fn place(&self, table: &Table, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place>> {
+    pub(super) fn place<'a>(
+        &'a self,
+        table: &Table,
+        key: &[u8],
+        hash: Option<NameHash>,
+        inflated: &mut Vec<u8>,
+    ) -> Result<Option<Place<'a>>> {
         let root = match self.root.get() {
             Some(root) => root,
             None if self.is_passing() => return self.place_below(table, self.section.start(), key, inflated),
@@ -81,10 +92,13 @@ impl Guide {
         loop {
             match below {
                 Below::Leaf(leaf) => {
-                    let Leaf { block, restarts } = leaf;
+                    let Leaf { block, restarts, filter } = leaf;
+                    if hash.is_some_and(|hash| filter.excludes(hash)) {
+                        return Ok(None);
+                    }
                     let start = restarts.before(&block.shape, table.bytes_of(block), key);
                     let start = start.map_err(|error| table.locate(error, block))?;
-                    return Ok(Some(Place { block: *block, start }));
+                    return Ok(Some(Place { block: *block, start, filter: Some(filter) }));
                 }
                 Below::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
                     Some(child) => {
@@ -100,7 +114,12 @@ impl Guide {
     }
 
     /// As [`Self::place`], and leaves nothing behind.
-    pub(super) fn place_in_passing(&self, table: &Table, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place>> {
+    pub(super) fn place_in_passing(
+        &self,
+        table: &Table,
+        key: &[u8],
+        inflated: &mut Vec<u8>,
+    ) -> Result<Option<Place<'_>>> {
         self.place_below(table, self.section.start(), key, inflated)
     }
 
@@ -115,13 +134,13 @@ impl Guide {
 
     /// What a look-up finds that goes down the index in the file, from the block at `offset`.
     #[cold]
-    fn place_below(&self, table: &Table, offset: u64, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place>> {
+    fn place_below(&self, table: &Table, offset: u64, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place<'_>>> {
         let is_root = offset == self.section.start();
         let Some(offset) = table.descend(self.kind, offset, is_root, key)? else { return Ok(None) };
         let block = table.data_block(self.kind, offset, inflated)?;
         let data = table.data_of(&block, inflated);
         let start = block.shape.restart_before(data, key).map_err(|error| table.locate(error, &block))?;
-        Ok(Some(Place { block, start }))
+        Ok(Some(Place { block, start, filter: None }))
     }
 
     #[cold]
@@ -150,7 +169,7 @@ impl Guide {
     fn explore_data(&self, table: &Table, offset: u64) -> Option<Leaf> {
         let block = table.data_block(self.kind, offset, &mut Vec::new()).ok()?;
         let restarts = Starts::new(&block.shape, table.bytes_of(&block))?;
-        Some(Leaf { block, restarts })
+        Some(Leaf { block, restarts, filter: Filter::default() })
     }
 
     /// The index block at `offset`; with its neighbours if it is the root, which may be a row of several.

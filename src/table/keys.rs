@@ -1,5 +1,7 @@
 //! Sorted keys that are searched by a word of each.
 
+use std::cmp::Ordering;
+
 use crate::block::Shape;
 use crate::error::Result;
 use crate::record::common_prefix;
@@ -8,6 +10,8 @@ use crate::record::common_prefix;
 const MAX_EXPANSION: usize = 16;
 /// Bits of a [`Starts`] entry for the position in a block, whose length has 24 bits.
 const POSITION_BITS: u32 = 24;
+/// Bytes of a word.
+const WORD: usize = 8;
 
 /// The eight bytes of `key` behind `skip`, most significant first; zeros behind its end.
 #[inline(always)]
@@ -19,9 +23,20 @@ fn word(key: &[u8], skip: usize) -> u64 {
     }
 }
 
+/// Word number `at` of the first `shared` bytes of `key`.
+#[inline(always)]
+fn prefix_word(key: &[u8], shared: usize, at: usize) -> u64 {
+    let start = at * WORD;
+    match shared.saturating_sub(start) {
+        0 => 0,
+        rest @ 1..WORD => word(key, start) >> (8 * (WORD - rest)),
+        _ => word(key, start),
+    }
+}
+
 /// How the beginning of `key` compares to `prefix`.
 #[inline(always)]
-fn compare_prefix(key: &[u8], prefix: &[u8]) -> std::cmp::Ordering {
+fn compare_prefix(key: &[u8], prefix: &[u8]) -> Ordering {
     key.get(..prefix.len()).unwrap_or(key).cmp(prefix)
 }
 
@@ -82,9 +97,9 @@ impl SortedKeys {
     #[inline]
     pub(super) fn lower_bound(&self, key: &[u8]) -> usize {
         match compare_prefix(key, self.bytes.get(..self.shared).unwrap_or_default()) {
-            std::cmp::Ordering::Less => return 0,
-            std::cmp::Ordering::Greater => return self.words.len(),
-            std::cmp::Ordering::Equal => {}
+            Ordering::Less => return 0,
+            Ordering::Greater => return self.words.len(),
+            Ordering::Equal => {}
         }
         let wanted = word(key, self.shared);
         let mut found = self.words.partition_point(|word| *word < wanted);
@@ -107,11 +122,14 @@ impl SortedKeys {
 }
 
 /// The restarts of a block: of each, five bytes of its key behind what they all have in common, and its position.
+///
+/// What they have in common is kept, too: a look-up need not touch the start of the block for it.
 #[derive(Debug)]
 pub(super) struct Starts {
     /// Bytes that the keys of all restarts begin with.
     shared: usize,
-    entries: Box<[u64]>,
+    /// Those bytes, a word at a time; then the entries.
+    words: Box<[u64]>,
 }
 
 #[inline(always)]
@@ -137,20 +155,34 @@ impl Starts {
             before = key;
             Some(fragment(key, shared) | start as u64)
         };
-        Some(Starts { shared, entries: starts().map(entry).collect::<Option<_>>()? })
+        let prefix = (0..shared.div_ceil(WORD)).map(|at| Some(prefix_word(first, shared, at)));
+        Some(Starts { shared, words: prefix.chain(starts().map(entry)).collect::<Option<_>>()? })
+    }
+
+    /// How the beginning of `key` compares to what all restarts have in common.
+    #[inline]
+    fn compare_prefix(&self, key: &[u8], prefix: &[u64]) -> Ordering {
+        for (at, word) in prefix.iter().enumerate() {
+            match prefix_word(key, self.shared, at).cmp(word) {
+                Ordering::Equal => {}
+                order => return order,
+            }
+        }
+        // A key that ends earlier may differ by zeros alone.
+        key.len().min(self.shared).cmp(&self.shared)
     }
 
     /// The position of the last restart whose key is not above `key`, or the first: walking from there finds `key`.
     #[inline]
     pub(super) fn before(&self, shape: &Shape, data: &[u8], key: &[u8]) -> Result<usize> {
-        let first = shape.restart_key(data, shape.first())?;
-        let mut index = match compare_prefix(key, first.get(..self.shared).unwrap_or(first)) {
-            std::cmp::Ordering::Less => 0,
-            std::cmp::Ordering::Greater => self.entries.len(),
-            std::cmp::Ordering::Equal => {
+        let (prefix, entries) = self.words.split_at_checked(self.shared.div_ceil(WORD)).unwrap_or_default();
+        let mut index = match self.compare_prefix(key, prefix) {
+            Ordering::Less => 0,
+            Ordering::Greater => entries.len(),
+            Ordering::Equal => {
                 let wanted = fragment(key, self.shared);
-                let mut index = self.entries.partition_point(|entry| *entry < wanted);
-                while let Some(entry) = self.entries.get(index).filter(|entry| **entry ^ wanted < 1 << POSITION_BITS) {
+                let mut index = entries.partition_point(|entry| *entry < wanted);
+                while let Some(entry) = entries.get(index).filter(|entry| **entry ^ wanted < 1 << POSITION_BITS) {
                     if shape.restart_key(data, position(*entry))? > key {
                         break;
                     }
@@ -160,7 +192,7 @@ impl Starts {
             }
         };
         index = index.saturating_sub(1);
-        Ok(self.entries.get(index).map_or(shape.first(), |entry| position(*entry)))
+        Ok(entries.get(index).map_or(shape.first(), |entry| position(*entry)))
     }
 }
 

@@ -1,16 +1,12 @@
 //! Finding one record of a table.
 
+use super::filter::NameHash;
 use super::guide::Place;
 use super::{Block, Table};
 use crate::block::Hit;
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::record::{Record, RefRecord, RefRecordView};
-
-/// Bytes that the processor fetches at once.
-const CACHE_LINE: usize = 64;
-/// Cache lines that are asked for: half of what lies between two restarts, on average.
-const PREFETCHED: usize = 4;
 
 /// A record that was sought, and the block it is in.
 #[derive(Debug)]
@@ -20,30 +16,25 @@ pub(super) struct Found<R: Record> {
 }
 
 impl Table {
-    /// Where to look for the reference `name`, and lets the processor fetch it meanwhile; `None` if it cannot be there.
+    /// The reference record of `name`, which may be a tombstone. Allocates nothing.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
     #[inline]
-    pub(crate) fn approach(&self, name: &[u8]) -> Result<Option<Place>> {
+    pub(crate) fn reference<'a>(&'a self, name: &'a [u8], hash: NameHash) -> Result<Option<RefRecordView<'a>>> {
         let Some(guide) = self.guide(BlockKind::Ref) else { return Ok(None) };
-        let place = guide.place(self, name, &mut Vec::new())?;
-        if let Some(place) = &place {
-            let start = place.block.offset as usize + place.start;
-            (0..PREFETCHED).for_each(|line| self.bytes.prefetch(start + line * CACHE_LINE));
+        let Some(place) = guide.place(self, name, Some(hash), &mut Vec::new())? else { return Ok(None) };
+        match self.seek_from::<RefRecord>(&place, name, &mut Vec::new())? {
+            Some(Found { block, hit }) if hit.is_equal => {
+                Ok(Some(RefRecord::view(name, self.bytes_of(&block), &hit.span, &self.context())))
+            }
+            _ => {
+                if let Some(filter) = place.filter {
+                    filter.note_vain(self, &place.block);
+                }
+                Ok(None)
+            }
         }
-        Ok(place)
-    }
-
-    /// The reference record of `name`, which may be a tombstone, if it is at the place that [`Self::approach`] found.
-    /// Allocates nothing.
-    ///
-    /// # Errors
-    /// `Corrupt`, with file and offset.
-    #[inline]
-    pub(crate) fn reference_at<'a>(&'a self, place: Place, name: &'a [u8]) -> Result<Option<RefRecordView<'a>>> {
-        let found = self.seek_from::<RefRecord>(place, name, &mut Vec::new())?.filter(|found| found.hit.is_equal);
-        Ok(found.map(|found| RefRecord::view(name, self.bytes_of(&found.block), &found.hit.span, &self.context())))
     }
 
     /// The first record whose key is not below `key`; `None` at the end. A log block is inflated into `inflated`.
@@ -57,15 +48,15 @@ impl Table {
         let Some(guide) = self.guide(R::KIND) else { return Ok(None) };
         let place = match in_passing {
             true => guide.place_in_passing(self, key, inflated)?,
-            false => guide.place(self, key, inflated)?,
+            false => guide.place(self, key, None, inflated)?,
         };
         let Some(place) = place else { return Ok(None) };
-        self.seek_from::<R>(place, key, inflated)
+        self.seek_from::<R>(&place, key, inflated)
     }
 
     #[inline]
-    fn seek_from<R: Record>(&self, place: Place, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
-        let Place { mut block, mut start } = place;
+    fn seek_from<R: Record>(&self, place: &Place<'_>, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
+        let Place { mut block, mut start, .. } = *place;
         let cx = self.context();
         loop {
             let data = self.records_of::<R>(&block, inflated);
