@@ -1,6 +1,7 @@
 //! Snapshots: one state of a stack, and all ways to read it.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -246,6 +247,57 @@ impl Refs {
             return Ok(None);
         }
         Ok(record.target.map(|target| RefView { name: record.name, update_index: record.update_index, target }))
+    }
+
+    /// Hands the references that follow to `each`, until it breaks; then a further call goes on behind the one at which it did. The
+    /// fastest way to read many: it takes about half the time of [`Self::next`].
+    ///
+    /// ```
+    /// # use std::ops::ControlFlow;
+    /// # use reftable::{Expect, ObjectId, Options, Stack};
+    /// # fn main() -> reftable::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let stack = Stack::open(dir.path(), Options::default())?;
+    /// # let mut tx = stack.transaction();
+    /// # tx.set("refs/heads/main", Expect::Absent, ObjectId::from_bytes(&[1; 20]).unwrap());
+    /// # tx.commit()?;
+    /// let mut names = Vec::new();
+    /// stack.snapshot()?.refs()?.try_for_each(|found| {
+    ///     names.push(String::from_utf8_lossy(found.name).into_owned());
+    ///     ControlFlow::<()>::Continue(())
+    /// })?;
+    /// assert_eq!(names, ["refs/heads/main"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset; nothing follows it.
+    #[inline]
+    pub fn try_for_each<B>(&mut self, mut each: impl FnMut(RefView<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
+        let merge = match &mut self.source {
+            Source::Merge(merge) => merge,
+            Source::Pointing(pointing) => {
+                while let Some(found) = pointing.next()? {
+                    if let ControlFlow::Break(why) = each(found) {
+                        return Ok(ControlFlow::Break(why));
+                    }
+                }
+                return Ok(ControlFlow::Continue(()));
+            }
+        };
+        let prefix = self.prefix.as_slice();
+        let ended = merge.for_each(|record| {
+            if !prefix.is_empty() && !record.name.starts_with(prefix) {
+                return ControlFlow::Break(None);
+            }
+            let Some(target) = record.target else { return ControlFlow::Continue(()) };
+            each(RefView { name: record.name, update_index: record.update_index, target }).map_break(Some)
+        })?;
+        Ok(match ended {
+            ControlFlow::Break(Some(why)) => ControlFlow::Break(why),
+            _ => ControlFlow::Continue(()),
+        })
     }
 
     /// Moves before the first reference whose name is not below `name`; backwards, too, within the prefix.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
@@ -59,6 +60,15 @@ fn scan(bench: &Bench, workload: &str, dir: &Path, expected: usize) {
             count += 1;
         }
         assert_eq!(count, expected);
+    });
+    bench.each(&format!("{workload}/each"), expected, "ns/record", || {
+        let mut count = 0;
+        let ended = snapshot.refs().unwrap().try_for_each(|found| {
+            black_box(&found);
+            count += 1;
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!((ended.unwrap(), count), (ControlFlow::Continue(()), expected));
     });
 }
 

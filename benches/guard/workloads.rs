@@ -1,6 +1,7 @@
 //! What is counted. Everything is made before, so that only the work itself is.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
 use reftable::table::{TableWriter, WriteOptions};
 use reftable::{AutoCompact, Durability, HashKind, LogEntryView, LogRecordView, Options, Snapshot, Stack};
@@ -67,6 +68,12 @@ fn scan(snapshot: &Snapshot) {
         count += 1;
     }
     assert_eq!(count, REFS);
+    let ended = snapshot.refs().unwrap().try_for_each(|found| {
+        black_box(&found);
+        count -= 1;
+        ControlFlow::<()>::Continue(())
+    });
+    assert_eq!((ended.unwrap(), count), (ControlFlow::Continue(()), 0));
 }
 
 fn look_up(snapshot: &Snapshot, data: &Data) {

@@ -1,6 +1,7 @@
 //! Reading the stores of a repository as if they were one.
 
 use std::iter::Peekable;
+use std::ops::ControlFlow;
 
 use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, RefView, Refs, Result, Snapshot, Target};
 
@@ -92,10 +93,12 @@ impl View {
     fn walk(&self, open: impl Fn(&Snapshot) -> Result<Refs>, mut each: impl FnMut(&RefView<'_>) -> Done) -> Done {
         let mut shared = open(&self.shared)?;
         let Some(worktree) = &self.worktree else {
-            while let Some(found) = shared.next()? {
-                each(&found)?;
-            }
-            return Ok(());
+            return match shared
+                .try_for_each(|found| each(&found).map_or_else(ControlFlow::Break, ControlFlow::Continue))?
+            {
+                ControlFlow::Break(failure) => Err(failure),
+                ControlFlow::Continue(()) => Ok(()),
+            };
         };
         let worktree = open(worktree)?.into_iter().peekable();
         for found in (Listing { shared: shared.into_iter().peekable(), worktree }) {

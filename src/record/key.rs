@@ -56,6 +56,21 @@ impl KeyBuf {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
+    /// The eight bytes of the key from `at` on, most significant first; zeros behind its end.
+    #[inline(always)]
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        let Some(bytes) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return self.last_word(at) };
+        let surplus = (at + 8).saturating_sub(self.len).min(8) as u32;
+        // What is behind the end of the key is left over from others.
+        u64::from_be_bytes(*bytes).checked_shr(8 * surplus).map_or(0, |word| word << (8 * surplus))
+    }
+
+    #[cold]
+    fn last_word(&self, at: usize) -> u64 {
+        let rest = self.as_slice().get(at..).unwrap_or_default();
+        rest.iter().zip((0..8u32).rev()).fold(0, |word, (byte, place)| word | u64::from(*byte) << (8 * place))
+    }
+
     pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
@@ -82,7 +97,11 @@ impl KeyBuf {
     pub(crate) fn read_shared(&mut self, r: &mut Reader<'_>) -> Result<(u8, usize)> {
         let head = Head::read(r, self.len)?;
         let old = self.as_slice().get(head.shared..).unwrap_or_default();
-        let shared = head.shared + common_prefix(old, r.rest().get(..head.len).unwrap_or_default());
+        let shared = match (old.first(), r.rest().first()) {
+            // All that is shared is stated, mostly.
+            (Some(old), Some(new)) if old != new && head.len > 0 => head.shared,
+            _ => head.shared + common_prefix(old, r.rest().get(..head.len).unwrap_or_default()),
+        };
         self.replace(r, &head)?;
         Ok((head.value_type, shared))
     }

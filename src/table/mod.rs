@@ -23,7 +23,7 @@ mod writer;
 
 pub use blocks::{BlockDump, Blocks, RecordView};
 pub(crate) use copy::WholeBlock;
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{Cursor, Ran};
 pub(crate) use filter::NameHash;
 pub(crate) use leaves::Leaves;
 pub use objects::PointingAt;

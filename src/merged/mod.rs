@@ -1,12 +1,16 @@
 //! Several tables seen as one: of the records with one key, the newest counts.
 
-use std::cmp::Ordering;
+mod line;
+
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+
+use line::{Code, Standing, line_up, settle};
 
 use crate::error::Result;
 use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix, log_key};
-use crate::table::{Block, Cursor, Table};
+use crate::table::{Block, Cursor, Ran, Table};
 
 /// Whether a merge hands out the records that say "deleted".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,12 +119,7 @@ impl LogRecords {
     }
 }
 
-/// The merge itself: one cursor a table, in the order of the records they stand at.
-///
-/// What makes it cheap is that every cursor knows how much its key shares with the one before it in that order. A
-/// cursor that has stepped forward knows how much its new key shares with its old one, and so finds its new place by
-/// comparing numbers: of two keys that follow the same one, that which shares more with it comes first. Bytes are
-/// looked at only when both share equally much, and then only those behind.
+/// The merge itself: one cursor a table, in the order of the records they stand at ([`line`]).
 #[derive(Debug)]
 pub(crate) struct Merge<R: Record> {
     /// Oldest first.
@@ -130,19 +129,7 @@ pub(crate) struct Merge<R: Record> {
     tombstones: Tombstones,
     /// Whether the next record has been handed out.
     started: bool,
-    /// Empty but while a key is being left.
-    leaving: Vec<usize>,
 }
-
-#[derive(Debug, Clone, Copy)]
-struct Standing {
-    cursor: usize,
-    /// How many bytes its key shares with the one that precedes it; [`SAME`] if they are equal.
-    shared: usize,
-}
-
-/// More than any number of bytes.
-const SAME: usize = usize::MAX;
 
 impl<R: Record> Merge<R> {
     pub(crate) fn new(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
@@ -151,7 +138,6 @@ impl<R: Record> Merge<R> {
             line: Vec::with_capacity(tables.len()),
             tombstones,
             started: false,
-            leaving: Vec::new(),
         }
     }
 
@@ -167,7 +153,7 @@ impl<R: Record> Merge<R> {
         self.started = false;
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
             match cursor.seek(key) {
-                Ok(true) => self.line.push(Standing { cursor: index, shared: 0 }),
+                Ok(true) => self.line.push(Standing { cursor: index, code: Code::SAME }),
                 Ok(false) => {}
                 Err(error) => {
                     // Without this table, what it deletes would be seen.
@@ -176,15 +162,7 @@ impl<R: Record> Merge<R> {
                 }
             }
         }
-        let (line, cursors) = (&mut self.line, &self.cursors);
-        let key = |standing: &Standing| cursors.get(standing.cursor).map(Cursor::key).unwrap_or_default();
-        line.sort_by(|a, b| key(b).cmp(key(a)).then(a.cursor.cmp(&b.cursor)));
-        for at in 1..line.len() {
-            if let Some([next, before]) = line.get_mut(at - 1..=at) {
-                let (a, b) = (key(before), key(next));
-                next.shared = if a == b { SAME } else { common_prefix(a, b) };
-            }
-        }
+        line_up(&mut self.line, &self.cursors);
         Ok(())
     }
 
@@ -210,7 +188,9 @@ impl<R: Record> Merge<R> {
         if let Some(front) = cursors.get_mut(front.cursor) {
             front.skip_behind(block, last_key);
         }
-        behind.shared = cursors.get(behind.cursor).map_or(0, |behind| common_prefix(last_key, behind.key()));
+        if let Some(cursor) = cursors.get(behind.cursor) {
+            behind.code = Code::new(cursor.key_buf(), common_prefix(last_key, cursor.key()));
+        }
     }
 
     /// Steps to the next key and returns the cursor that stands at it.
@@ -221,6 +201,71 @@ impl<R: Record> Merge<R> {
             _ => self.next_of_many()?,
         };
         Ok(index.and_then(|index| self.cursors.get(index)))
+    }
+
+    /// Hands all records that follow to `each`, until it breaks.
+    #[inline(always)]
+    pub(crate) fn for_each<B>(
+        &mut self,
+        mut each: impl FnMut(R::View<'_>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>> {
+        let ended = self.for_each_of_many(&mut each);
+        if let Ok(ControlFlow::Continue(())) = ended
+            && let Some(only) = self.line.last().and_then(|only| self.cursors.get_mut(only.cursor))
+        {
+            let ended = only.for_each(self.tombstones == Tombstones::Hide, each);
+            if !matches!(ended, Ok(ControlFlow::Break(_))) {
+                self.line.clear();
+            }
+            return ended;
+        }
+        ended
+    }
+
+    /// The same until one table is left, whose record at hand has been handed out.
+    #[inline(always)]
+    fn for_each_of_many<B>(&mut self, mut each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
+        let hide = self.tombstones == Tombstones::Hide;
+        loop {
+            if self.started {
+                match self.line.as_slice() {
+                    [] | [_] => return Ok(ControlFlow::Continue(())),
+                    [.., behind, _] if behind.code == Code::SAME => self.leave_key()?,
+                    _ => {
+                        if let ControlFlow::Break(why) = self.run_front(hide, &mut each)? {
+                            return Ok(ControlFlow::Break(why));
+                        }
+                    }
+                }
+            }
+            self.started = true;
+            if let Some(front) = self.front().filter(|front| !hide || !front.is_tombstone())
+                && let ControlFlow::Break(why) = each(front.view())
+            {
+                return Ok(ControlFlow::Break(why));
+            }
+        }
+    }
+
+    /// Leaves the record at hand, and hands out those of the same table that come before the next cursor's.
+    #[inline(always)]
+    fn run_front<B>(&mut self, hide: bool, each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
+        let Merge { cursors, line, .. } = self;
+        let [.., behind, front] = line.as_slice() else { return Ok(ControlFlow::Continue(())) };
+        let Some(cursor) = cursors.get_mut(front.cursor) else { return Ok(ControlFlow::Continue(())) };
+        match cursor.run(hide, |key, shared| Code::new(key, shared) < behind.code, each) {
+            Ok(Ran::Broke(why)) => return Ok(ControlFlow::Break(why)),
+            Ok(Ran::Met(shared)) => {
+                let code = Code::new(cursor.key_buf(), shared);
+                settle(line, cursors, code);
+            }
+            Ok(Ran::Ended) => drop(line.pop()),
+            Err(error) => {
+                line.clear();
+                return Err(error);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// One table is left: nothing to compare.
@@ -254,65 +299,49 @@ impl<R: Record> Merge<R> {
         }
     }
 
-    /// Steps every cursor that stands at the key at hand.
+    /// Steps every cursor that stands at the key at hand: those in front.
+    #[inline(always)]
     fn leave_key(&mut self) -> Result<()> {
-        while let Some(first) = self.line.pop() {
-            self.leaving.push(first.cursor);
-            if self.line.last().is_none_or(|next| next.shared != SAME) {
-                break;
-            }
+        let Some(front) = self.line.len().checked_sub(1) else { return Ok(()) };
+        if let [.., behind, _] = self.line.as_slice()
+            && behind.code == Code::SAME
+        {
+            return self.leave_shared_key(front);
         }
-        while let Some(index) = self.leaving.pop() {
-            let Some(cursor) = self.cursors.get_mut(index) else { continue };
-            match cursor.next_shared() {
-                Ok(Some(shared)) => self.line_up(index, shared),
-                Ok(None) => {}
-                Err(error) => {
-                    self.line.clear();
-                    self.leaving.clear();
-                    return Err(error);
-                }
-            }
+        self.step(front).map(|_| ())
+    }
+
+    /// As [`Self::leave_key`], when more than one stand there.
+    #[inline(never)]
+    fn leave_shared_key(&mut self, front: usize) -> Result<()> {
+        let is_there = |at: usize| self.line.get(at).is_some_and(|standing| standing.code == Code::SAME);
+        let mut at = (0..front).rev().take_while(|at| is_there(*at)).last().unwrap_or(front);
+        // Those that have not stepped yet are ahead of all others.
+        while at < self.line.len() {
+            at += usize::from(self.step(at)?);
         }
         Ok(())
     }
 
-    /// Gives a cursor its place in the line. Its key has `shared` bytes in common with the key that was left.
-    #[inline]
-    fn line_up(&mut self, index: usize, mut shared: usize) {
+    /// Steps the cursor at place `at` of the line, and puts it where it belongs among those behind. `false` if it has come to its end.
+    #[inline(always)]
+    fn step(&mut self, at: usize) -> Result<bool> {
         let Merge { cursors, line, .. } = self;
-        let key = |index: usize| cursors.get(index).map(Cursor::key).unwrap_or_default();
-        let mut at = line.len();
-        while let Some(next) = at.checked_sub(1).and_then(|at| line.get_mut(at)) {
-            // Both follow the same key: the one that shares more with it comes first.
-            match shared.cmp(&next.shared) {
-                Ordering::Greater => break,
-                Ordering::Less => {}
-                Ordering::Equal => {
-                    let (common, order) = compare(key(index), key(next.cursor), shared);
-                    if order.then(next.cursor.cmp(&index)) == Ordering::Less {
-                        next.shared = common;
-                        break;
-                    }
-                    shared = common;
-                }
+        let Some(cursor) = line.get(at).and_then(|standing| cursors.get_mut(standing.cursor)) else { return Ok(false) };
+        match cursor.next_shared() {
+            Ok(Some(shared)) => {
+                let code = Code::new(cursor.key_buf(), shared);
+                settle(line.get_mut(..=at).unwrap_or_default(), cursors, code);
+                Ok(true)
             }
-            at -= 1;
+            Ok(None) => {
+                line.remove(at);
+                Ok(false)
+            }
+            Err(error) => {
+                line.clear();
+                Err(error)
+            }
         }
-        line.insert(at, Standing { cursor: index, shared });
-    }
-}
-
-/// How two keys compare that have `shared` bytes in common, and how many they really have; [`SAME`] if they are equal.
-#[inline]
-fn compare(a: &[u8], b: &[u8], shared: usize) -> (usize, Ordering) {
-    if shared == SAME {
-        return (SAME, Ordering::Equal);
-    }
-    let (a, b) = (a.get(shared..).unwrap_or_default(), b.get(shared..).unwrap_or_default());
-    let common = common_prefix(a, b);
-    match a.get(common).cmp(&b.get(common)) {
-        Ordering::Equal => (SAME, Ordering::Equal),
-        order => (shared + common, order),
     }
 }
