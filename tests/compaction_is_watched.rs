@@ -117,6 +117,23 @@ fn small_compactions_tell_when_they_are_done_and_it_is_too_late_then() {
     assert_eq!(nothing.unwrap(), None);
 }
 
+/// Nothing is merged or written while ids are sorted.
+#[test]
+fn it_is_asked_while_ids_are_sorted() {
+    let (dir, stack) = store(100_000);
+    let stack = stack.with_options(options().threads(1)).unwrap();
+    let (mut before, mut in_a_row, mut longest) = ((0, 0), 0, 0);
+    let done = stack.compact_watched(Compact::all(), |progress| {
+        let bytes = names(dir.path()).iter().map(|name| dir.path().join(name).metadata().unwrap().len()).sum::<u64>();
+        in_a_row = if before == (progress.done, bytes) { in_a_row + 1 } else { 0 };
+        before = (progress.done, bytes);
+        longest = longest.max(in_a_row);
+        ControlFlow::Continue(())
+    });
+    assert!(done.unwrap().unwrap().written.object_id_len > 0);
+    assert!(longest >= 4, "{longest} times in a row");
+}
+
 /// Whoever watches may even commit.
 #[test]
 fn nobody_is_kept_waiting_by_who_watches() {

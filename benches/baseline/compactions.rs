@@ -117,17 +117,21 @@ fn compact(bench: &Bench, workload: &str, write: &WriteOptions, make: impl Fn(&P
     memory(bench, workload, write, &make);
 }
 
-/// Memory of the process, without mapped pages, at every megabyte that is merged.
+/// Memory of the process, without mapped pages, whenever it tells how far it has come, and how long it says nothing at most.
 fn memory(bench: &Bench, workload: &str, write: &WriteOptions, make: impl Fn(&Path)) {
     let dir = bench.dir();
     make(&dir);
     let stack = Stack::open(&dir, options().write(write.clone())).unwrap();
     let (before, mut peak) = (anonymous_megabytes(), 0f64);
+    let (mut last, mut silence) = (Instant::now(), Duration::ZERO);
     let watch = |_: Progress| {
+        silence = silence.max(last.elapsed());
         peak = peak.max(anonymous_megabytes() - before);
+        last = Instant::now();
         ControlFlow::Continue(())
     };
     stack.compact_watched(Compact::all(), watch).unwrap().unwrap();
     bench.report(&format!("{workload}/memory"), peak, "MB, without mapped pages");
+    bench.report(&format!("{workload}/silence"), silence.as_secs_f64() * 1e3, "ms between two calls at most");
     remove(&dir);
 }

@@ -93,7 +93,9 @@ impl<W: Write> Write for Watched<'_, W> {
         self.out.write(bytes)
     }
 
+    /// Comes now and then where nothing is written for long.
     fn flush(&mut self) -> io::Result<()> {
+        self.job.check().map_err(io::Error::other)?;
         self.out.flush()
     }
 }

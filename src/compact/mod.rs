@@ -170,12 +170,13 @@ impl Stack {
         self.compact_watched(what, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about half a megabyte of blocks is merged or written, at least
-    /// twice a second while it waits for the list lock in the end, and when all is done, with as many bytes as there were to do. Small
-    /// compactions are told only when they are done, and those that find nothing to do, not at all.
+    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about half a megabyte of blocks is merged or
+    /// written, every few milliseconds while it sorts ids for the object index, at least twice a second while it waits for the list lock
+    /// in the end, and when all is done, with as many bytes as there were to do. Small compactions are told only when they are done,
+    /// and those that find nothing to do, not at all.
     ///
-    /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being merged by each thread, some ten
-    /// milliseconds, or the ids of a table being sorted, some ten for each 100,000. When all is done it is too late for that. No lock on the list is held during a call.
+    /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being merged or sorted by each thread, some ten
+    /// milliseconds, and a sync of what was written. When all is done it is too late for that. No lock on the list is held during a call.
     ///
     /// # Errors
     /// As for [`Self::compact`]; `Cancelled`.

@@ -18,6 +18,7 @@ mod options;
 mod piece;
 mod seek;
 mod single;
+mod sorting;
 mod stats;
 mod writer;
 

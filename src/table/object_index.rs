@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread;
 
 use super::piece::{OBJECT_KEY_LEN, Piece, PieceWriter};
+use super::sorting::{Question, sort};
 use crate::block::Added;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::format::MIN_OBJECT_ID_LEN;
 use crate::pool::Crew;
 use crate::record::{ObjectRecord, ObjectView, Offsets};
 
 /// Ids that are worth a thread: some milliseconds of sorting and encoding.
-const PART: usize = 64 * 1024;
+pub(super) const PART: usize = 64 * 1024;
 
 /// The ids of a table in order, and what it takes to write them.
 #[derive(Debug)]
@@ -43,9 +43,14 @@ impl ObjectIndex {
     /// Sorts the ids, with the help of the crew if there are many.
     ///
     /// # Errors
-    /// `Panicked`, which does not happen.
-    pub(super) fn new(mut objects: Vec<u128>, blocks: Vec<u64>, crew: &Crew) -> Result<ObjectIndex> {
-        let shared = sort(&mut objects, crew, crew.threads())?;
+    /// That of `ask`, which may end it; `Panicked`, which does not happen.
+    pub(super) fn new(
+        mut objects: Vec<u128>,
+        blocks: Vec<u64>,
+        crew: &Crew,
+        mut ask: impl FnMut() -> Result<()>,
+    ) -> Result<ObjectIndex> {
+        let shared = sort(&mut objects, crew, Question::new(&mut ask))?;
         let prefix_len = (shared + 1).clamp(MIN_OBJECT_ID_LEN, OBJECT_KEY_LEN);
         Ok(ObjectIndex { objects, blocks, prefix_len })
     }
@@ -86,7 +91,7 @@ impl ObjectIndex {
     }
 }
 
-fn is_same_id(a: &u128, b: &u128) -> bool {
+pub(super) fn is_same_id(a: &u128, b: &u128) -> bool {
     a >> 32 == b >> 32
 }
 
@@ -103,52 +108,6 @@ fn add(out: &mut PieceWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
     out.add_ordered::<ObjectRecord>(prefix, &ObjectView { prefix, blocks: Offsets::Plain(&[]) })
 }
 
-/// Sorts in place, and returns how many bytes an id shares with another one at most.
-///
-/// Halves that are worth a thread are sorted side by side: once the median is in its place, they have nothing to do with each other.
-fn sort(objects: &mut [u128], crew: &Crew, threads: usize) -> Result<usize> {
-    if threads < 2 || objects.len() < 2 * PART {
-        objects.sort_unstable();
-        return Ok(most_shared(objects));
-    }
-    let middle = objects.len() / 2;
-    objects.select_nth_unstable(middle);
-    let (below, above) = objects.split_at_mut(middle);
-    // Whether the system gives no thread.
-    let mut is_alone = false;
-    let sorted = thread::scope(|scope| {
-        let sort_below = || sort(below, crew, threads / 2);
-        let helper = thread::Builder::new().name("reftable-pool".to_owned()).spawn_scoped(scope, sort_below);
-        is_alone = helper.is_err();
-        let above = sort(above, crew, threads - threads / 2)?;
-        match helper.map(thread::ScopedJoinHandle::join) {
-            Ok(Ok(below)) => {
-                crew.note_start();
-                Ok(above.max(below?))
-            }
-            Ok(Err(_)) => Err(Error::new(ErrorKind::Panicked, "the sorting of the ids has panicked")),
-            Err(_) => Ok(above),
-        }
-    })?;
-    let (below, above) = objects.split_at_mut(middle);
-    let below_alone = if is_alone { sort(below, crew, 1)? } else { 0 };
-    let seam = below.last().zip(above.first()).map_or(0, |(a, b)| shared(a, b));
-    Ok(sorted.max(below_alone).max(seam))
-}
-
-fn most_shared(objects: &[u128]) -> usize {
-    let neighbours = objects.windows(2).map(|pair| match pair {
-        [a, b] => shared(a, b),
-        _ => 0,
-    });
-    neighbours.max().unwrap_or(0)
-}
-
-/// How many bytes two ids have in common from the first on; none if they are the same.
-fn shared(a: &u128, b: &u128) -> usize {
-    if is_same_id(a, b) { 0 } else { (a ^ b).leading_zeros() as usize / 8 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,30 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_threads_sorts_to_the_same() {
-        let mut expected = objects(500_000);
-        expected.sort();
-        let shared = most_shared(&expected);
-        assert_eq!(shared, 7);
-        for threads in [1, 2, 3, 8] {
-            let (mut sorted, crew) = (objects(500_000), Crew::new(threads));
-            assert_eq!(sort(&mut sorted, &crew, threads).unwrap(), shared);
-            assert!(sorted == expected, "{threads} threads");
-            assert_eq!(crew.started() > 0, threads > 1);
-        }
-    }
-
-    #[test]
-    fn few_are_sorted_by_one() {
-        let (mut few, crew) = (objects(100_000), Crew::new(8));
-        sort(&mut few, &crew, 8).unwrap();
-        assert!(few.is_sorted());
-        assert_eq!(crew.started(), 0);
-    }
-
-    #[test]
     fn parts_are_cut_between_ids() {
-        let index = |objects: Vec<u128>| ObjectIndex::new(objects, vec![], &Crew::alone()).unwrap();
+        let index = |objects: Vec<u128>| ObjectIndex::new(objects, vec![], &Crew::alone(), || Ok(())).unwrap();
         let many = index(objects(400_000));
         let parts = many.parts();
         assert_eq!(parts.len(), 6);

@@ -1,6 +1,6 @@
 //! Writing a table in one pass: references, their index, objects, their index, logs, their index, footer.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl<W: Write> TableWriter<W> {
     }
 
     /// Lets others help where there is much to do. Then a large object section is made in parts, with a short block at the end of each, however
-    /// many they are.
+    /// many they are; and the writer below is flushed now and then while the ids are sorted: an error ends that.
     pub(crate) fn with_crew(mut self, crew: &Crew) -> Self {
         self.crew = Some(crew.clone());
         self
@@ -345,7 +345,10 @@ impl<W: Write> TableWriter<W> {
     /// Writes the object section; with a crew, in parts that anybody may make: each ends its last block.
     fn write_objects(&mut self, objects: Vec<u128>) -> Result<()> {
         let crew = self.crew.clone().unwrap_or_else(Crew::alone);
-        let index = Arc::new(ObjectIndex::new(objects, mem::take(&mut self.ref_blocks), &crew)?);
+        let (blocks, out, is_watched) = (mem::take(&mut self.ref_blocks), &mut self.out, self.crew.is_some());
+        // Nothing is written meanwhile, so it is asked like this.
+        let ask = || if is_watched { out.flush().map_err(unwritten) } else { Ok(()) };
+        let index = Arc::new(ObjectIndex::new(objects, blocks, &crew, ask)?);
         if index.is_empty() {
             return Ok(());
         }
@@ -377,5 +380,9 @@ impl<W: Write> TableWriter<W> {
 }
 
 fn write_all(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
-    out.write_all(bytes).map_err(|source| Error::io_somewhere("cannot write the table", source))
+    out.write_all(bytes).map_err(unwritten)
+}
+
+fn unwritten(source: io::Error) -> Error {
+    Error::io_somewhere("cannot write the table", source)
 }
