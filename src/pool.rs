@@ -17,6 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mutant::{self, Mutant};
 use crate::sync::{Condvar, Counter, JoinHandle, Mutex, spawn};
 
+/// Bytes that jobs under way hold at most, their results included, if they hold what is expected of them.
+const UNDER_WAY: usize = 5 << 20;
+
 /// How many threads may work on something, and how many were started for it.
 #[derive(Debug, Clone)]
 pub struct Crew {
@@ -46,6 +49,12 @@ impl Crew {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// How many jobs may be under way that come to about so many bytes each: one for each thread, and one more so that none waits, but not so
+    /// many that memory grows with the number of threads. At least two.
+    pub(crate) fn jobs_of(&self, bytes: usize) -> usize {
+        (UNDER_WAY / bytes.max(1)).clamp(2, self.threads + 1)
     }
 
     /// Notes that a thread was started.
@@ -107,7 +116,7 @@ where
     R: Send + 'static,
 {
     /// A pool without threads so far. At most `limit` jobs are under way, results that nobody has taken included: what they hold is
-    /// what the pool holds. A crew of one does each job when it is handed in.
+    /// what the pool holds. There are no more threads than jobs. A crew of one does each job when it is handed in.
     #[must_use]
     pub fn new(crew: &Crew, limit: usize, work: fn(&mut S, J) -> R) -> Self {
         let line = Line { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
@@ -129,7 +138,7 @@ where
         let is_full = line.slots.len() > self.limit && !mutant::is_on(Mutant::ExceedLimit);
         drop(line);
         self.desk.job.notify_one();
-        if piles_up && self.helpers.len() + 1 < self.crew.threads {
+        if piles_up && self.helpers.len() + 1 < self.crew.threads.min(self.limit + 1) {
             self.start_helper();
         }
         if is_full { self.take() } else { Ok(None) }
@@ -313,7 +322,7 @@ mod tests {
             let (results, error) = squares(&crew, 500);
             assert!(error.is_none());
             assert!(results.iter().map(|(square, _)| *square).eq((0..500).map(|job| job * job)));
-            assert_eq!(crew.started(), threads.max(1) as u64 - 1, "jobs pile up");
+            assert_eq!(crew.started(), threads.clamp(1, 5) as u64 - 1, "jobs pile up");
             let alone = results.last().is_some_and(|(_, done)| *done == 500);
             assert!(alone || threads > 1);
         }
@@ -324,6 +333,13 @@ mod tests {
         let crew = Crew::new(8);
         assert_eq!(squares(&crew, 1).0, [(0, 1)]);
         assert_eq!(crew.started(), 0);
+    }
+
+    #[test]
+    fn what_is_under_way_does_not_grow_with_the_threads() {
+        let jobs_of = |threads: usize, bytes| Crew::new(threads).jobs_of(bytes);
+        assert_eq!((jobs_of(1, 0), jobs_of(4, 1 << 20), jobs_of(8, 100_000)), (2, 5, 9));
+        assert_eq!((jobs_of(8, 1 << 20), jobs_of(1000, 1 << 20), jobs_of(8, usize::MAX)), (5, 5, 2));
     }
 
     #[test]

@@ -60,20 +60,19 @@ pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> R
     Ok(())
 }
 
-/// Merges the ranges of a section, several at a time, and writes them in order. What is under way takes about a range of memory
-/// for each thread, and one more.
+/// Merges the ranges of a section, several at a time, and writes them in order.
 fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut TableWriter<W>) -> Result<()> {
     let bytes = section.bytes();
     let room = bytes_of_range(&section.tables, section.kind);
     let ranges = ranges(&section.tables, section.kind)?;
     let (mut written, count) = (0, ranges.len() as u64);
     let mut ranges = ranges.into_iter();
-    let mut pool = Pool::new(task.crew, task.crew.threads() + 1, |(): &mut (), part: Part| part.merge());
+    let mut pool = Pool::new(task.crew, task.crew.jobs_of(room), |(): &mut (), part: Part| part.merge());
     let mut is_first = writer.is_empty();
     loop {
         let merged = match ranges.next() {
             Some(range) => {
-                let out = writer.piece_writer(mem::take(&mut is_first), room);
+                let out = writer.piece_writer(section.kind, mem::take(&mut is_first), room);
                 pool.put(Part { section: Arc::clone(section), range, out })?
             }
             None => match pool.take()? {
@@ -85,7 +84,7 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
         let mut piece = piece?;
         if writer.is_empty() && !piece.is_empty() && !piece.has_header() {
             // All before it came to nothing, so the file starts with it.
-            piece = section.merge(&range, &mut writer.piece_writer(true, room))?;
+            piece = section.merge(&range, &mut writer.piece_writer(section.kind, true, room))?;
         }
         writer.append(section.kind, piece)?;
         written += 1;

@@ -121,7 +121,8 @@ impl Options {
 
     /// How many threads work on a large compaction, the one that asks for it included; 1 means that no thread is started. Default: as many as the
     /// process may use processors, up to 8. The others are started when there is work for them, from 1 MiB of blocks on, and are gone
-    /// when the compaction returns. What is written does not depend on their number. Each takes some 2 or 3 MB of memory.
+    /// when the compaction returns. What is written does not depend on their number. Together they take some 10 MB of memory
+    /// at most: so many are never at work that they need more, about nine for references.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self

@@ -14,6 +14,9 @@ use crate::record::{ObjectRecord, ObjectView, Offsets};
 /// Ids that are worth a thread: some milliseconds of sorting and encoding.
 pub(super) const PART: usize = 64 * 1024;
 
+/// About as many bytes as the records of a part take.
+pub(super) const PART_BYTES: usize = 10 * PART;
+
 /// The ids of a table in order, and what it takes to write them.
 #[derive(Debug)]
 pub(super) struct ObjectIndex {

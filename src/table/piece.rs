@@ -87,8 +87,8 @@ pub(crate) struct PieceWriter {
 }
 
 impl PieceWriter {
-    /// Starts a piece of about `bytes` of a table with this header; `is_first` puts the header into the first block.
-    pub(super) fn new(header: Header, options: &WriteOptions, is_first: bool, bytes: usize) -> PieceWriter {
+    /// Starts a piece of a table with this header; `is_first` puts the header into the first block.
+    pub(super) fn new(header: Header, options: &WriteOptions, is_first: bool) -> PieceWriter {
         PieceWriter {
             header,
             options: options.clone(),
@@ -98,8 +98,15 @@ impl PieceWriter {
             last_key: Vec::new(),
             scratch: Vec::new(),
             key: KeyBuf::default(),
-            piece: Piece { bytes: Vec::with_capacity(bytes), ..Piece::default() },
+            piece: Piece::default(),
         }
+    }
+
+    /// Makes room for about so many bytes of blocks, and so many ids of references. What grows piecemeal takes more.
+    pub(super) fn with_room(mut self, bytes: usize, ids: usize) -> PieceWriter {
+        self.piece.bytes.reserve_exact(bytes);
+        self.piece.objects.reserve_exact(ids);
+        self
     }
 
     /// Adds a reference or its tombstone. Names must ascend bytewise.
@@ -145,7 +152,7 @@ impl PieceWriter {
     /// `Invalid` when a log block cannot be deflated, which does not happen.
     pub(crate) fn finish(&mut self) -> Result<Piece> {
         self.flush_block()?;
-        Ok(self.take())
+        Ok(mem::take(&mut self.piece))
     }
 
     /// The blocks that are finished. The one at hand goes into the next piece.

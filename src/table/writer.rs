@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::object_index::{ObjectIndex, Part};
+use super::object_index::{ObjectIndex, PART_BYTES, Part};
 use super::piece::{IndexEntry, Piece, PieceWriter};
 use super::stats::TableStats;
 use super::{Table, WriteOptions};
@@ -19,6 +19,9 @@ use crate::record::{IndexRecord, IndexView, LogRecordView, RefRecordView};
 
 /// Blocks are handed to the writer below in pieces of at least this many bytes.
 const CHUNK: usize = 128 * 1024;
+
+/// About as many bytes as a reference takes in a block.
+const USUAL_REF: usize = 24;
 
 /// The most that an index entry takes besides its key: three integers, a restart, a share of the block's frame.
 const INDEX_ENTRY_OVERHEAD: usize = 32;
@@ -73,7 +76,7 @@ impl<W: Write> TableWriter<W> {
             footer: Footer::default(),
             next: 0,
             pending_padding: 0,
-            blocks: PieceWriter::new(header, options, true, 0),
+            blocks: PieceWriter::new(header, options, true),
             section: None,
             index: Vec::new(),
             objects: Vec::new(),
@@ -120,8 +123,10 @@ impl<W: Write> TableWriter<W> {
 
     /// A writer for pieces of this table. Whoever makes the first one says so, because that has the file header in it.
     /// Room for about `bytes` is made at once.
-    pub(crate) fn piece_writer(&self, is_first: bool, bytes: usize) -> PieceWriter {
-        PieceWriter::new(self.header, &self.options, is_first, bytes)
+    pub(crate) fn piece_writer(&self, kind: BlockKind, is_first: bool, bytes: usize) -> PieceWriter {
+        let has_ids = kind == BlockKind::Ref && self.options.object_index;
+        let ids = if has_ids { bytes / USUAL_REF } else { 0 };
+        PieceWriter::new(self.header, &self.options, is_first).with_room(bytes, ids)
     }
 
     /// Whether no block has been written: the next piece must be one with the file header.
@@ -363,9 +368,9 @@ impl<W: Write> TableWriter<W> {
                 self.hand_over()?;
             }
         } else {
-            let mut pool = Pool::new(&crew, crew.threads() + 1, |(): &mut (), part: Part| part.write());
+            let mut pool = Pool::new(&crew, crew.jobs_of(PART_BYTES), |(): &mut (), part: Part| part.write());
             for range in parts {
-                let out = self.piece_writer(false, 0);
+                let out = self.piece_writer(BlockKind::Obj, false, PART_BYTES);
                 if let Some(piece) = pool.put(Part { index: Arc::clone(&index), range, out })? {
                     self.put(piece?)?;
                 }
