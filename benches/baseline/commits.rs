@@ -115,7 +115,7 @@ pub(crate) fn worker(arguments: &[String]) {
             assert!(stack.snapshot().unwrap().get(&arguments[2]).unwrap().is_some());
             println!("{}", start.elapsed().as_nanos());
         }
-        "plus9" => crate::compactions::make(Path::new(&arguments[1])),
+        "plus9" | "new9" => crate::compactions::make(Path::new(&arguments[1]), arguments[0] == "plus9"),
         _ => commit(arguments),
     }
 }

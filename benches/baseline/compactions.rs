@@ -37,10 +37,10 @@ pub(crate) fn run(bench: &Bench) {
     }
 }
 
-/// `worker plus9 DIR` makes what `compact/st1plus9` compacts, for other stores to do the same.
-pub(crate) fn make(dir: &Path) {
+/// `worker plus9 DIR` makes what `compact/st1plus9` compacts, for other stores to do the same; `worker new9 DIR`, what `st1new9` does.
+pub(crate) fn make(dir: &Path, stay: bool) {
     let data = Data::new(1_000_000, Names::Uniform, Ids::Random);
-    plus9(&data, dir, &WriteOptions::default(), |_| true);
+    plus9(&data, dir, &WriteOptions::default(), |_| stay);
 }
 
 /// The memory that ten tables take which all have to be taken apart.

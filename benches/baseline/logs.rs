@@ -79,14 +79,24 @@ fn compact(bench: &Bench, workload: &str, tables: &[std::ops::RangeInclusive<u64
     bench.report_time(workload, time, 1.0, "s");
 }
 
-/// Writes one table for each range of update indexes, and the list.
+/// Ten tables, each with an entry for each of so many references.
+pub(crate) fn make_ten(dir: &Path, refs: u64) {
+    let one_each: Vec<_> = (1..=ENTRIES).map(|e| e..=e).collect();
+    make_of(dir, refs, &one_each);
+}
+
 fn make(dir: &Path, tables: &[std::ops::RangeInclusive<u64>]) {
+    make_of(dir, REFS, tables);
+}
+
+/// Writes one table for each range of update indexes, and the list.
+fn make_of(dir: &Path, refs: u64, tables: &[std::ops::RangeInclusive<u64>]) {
     let mut list = String::new();
     for (k, range) in tables.iter().enumerate() {
         let name = format!("0x{:012x}-0x{:012x}-{k:08x}.ref", range.start(), range.end());
         let out = BufWriter::with_capacity(1 << 18, File::create(dir.join(&name)).unwrap());
         let mut writer = TableWriter::new(out, HashKind::Sha1, range.clone(), &WriteOptions::default()).unwrap();
-        for r in 0..REFS {
+        for r in 0..refs {
             for e in range.clone().rev() {
                 add(&mut writer, r, e);
             }

@@ -22,6 +22,7 @@ mod floor;
 mod logs;
 mod measure;
 mod reads;
+mod sizes;
 mod threads;
 mod writes;
 
@@ -39,6 +40,7 @@ fn main() {
     reads::run(&bench);
     logs::run(&bench);
     compactions::run(&bench);
+    sizes::run(&bench);
     floor::run(&bench);
     commits::run(&bench);
     threads::run(&bench);

@@ -31,6 +31,11 @@ impl Bench {
             || self.filters.iter().any(|filter| name.starts_with(filter.as_str()) || filter.starts_with(name))
     }
 
+    /// Whether a workload below `name` was asked for, and not just all.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.filters.iter().any(|filter| filter.starts_with(name))
+    }
+
     /// A new directory.
     pub(crate) fn dir(&self) -> PathBuf {
         tempfile::Builder::new().prefix("b").tempdir_in(self.root.path()).unwrap().keep()
