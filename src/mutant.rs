@@ -53,8 +53,16 @@ pub enum Mutant {
     ClaimUnread,
     /// An heir does not write down what the dead leader has done for others.
     LeaveUnsettled,
-    /// Who is asked takes a plan for a publication.
+    /// Who asks takes a plan for a publication.
     TrustPlan,
+    /// Who asks takes what is published for durable.
+    TrustPublished,
+    /// Who asks does it itself when it gets the lock, without looking whether it was done.
+    DoAgain,
+    /// Who does it for others says that it is durable before the last sync.
+    AnswerBeforeSync,
+    /// A request is done though its asker is dead, and may have had it done before.
+    ServeTheDead,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -134,10 +142,18 @@ pub const POOL: [Mutant; 6] = [
     Mutant::LeaveHelpers,
 ];
 
-/// Every mistake in requests between processes: it takes two of them, in a model.
+/// Every mistake in requests between processes. The crash states of transactions that are handed over show them, and models some of them.
 #[cfg(reftable_mutants)]
-pub const REQUESTS: [Mutant; 4] =
-    [Mutant::WithdrawSilently, Mutant::ClaimUnread, Mutant::LeaveUnsettled, Mutant::TrustPlan];
+pub const REQUESTS: [Mutant; 8] = [
+    Mutant::WithdrawSilently,
+    Mutant::ClaimUnread,
+    Mutant::LeaveUnsettled,
+    Mutant::TrustPlan,
+    Mutant::TrustPublished,
+    Mutant::DoAgain,
+    Mutant::AnswerBeforeSync,
+    Mutant::ServeTheDead,
+];
 
 #[cfg(reftable_mutants)]
 thread_local! {

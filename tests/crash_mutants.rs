@@ -16,7 +16,7 @@ mod sim_dir;
 
 use reftable::mutant::{self, Mutant};
 use sim_dir::engine::{Effort, Engine, Violation};
-use sim_dir::run::mutants;
+use sim_dir::mutants;
 use sim_dir::scenarios::{OURS, Scenario};
 
 /// The first violation of each scenario and model, until one was found or, for nobody's mistake, to the end.
@@ -64,20 +64,32 @@ fn every_mistake_is_caught() {
 /// Other scenarios come first above, and need not know of groups.
 #[test]
 fn the_mistakes_of_a_leader_are_caught_in_groups() {
-    are_caught_in("group of three", &[Mutant::IgnoreEarlierMembers, Mutant::AcknowledgeBeforeSync]);
+    are_caught_in(&["group of three"], &[Mutant::IgnoreEarlierMembers, Mutant::AcknowledgeBeforeSync]);
 }
 
 #[test]
 fn the_mistakes_of_copying_are_caught() {
     let mistakes = [Mutant::CopyTombstones, Mutant::CopyWrongDeltas, Mutant::CopyWithoutPadding];
-    are_caught_in("compact whole blocks", &mistakes);
+    are_caught_in(&["compact whole blocks"], &mistakes);
 }
 
-fn are_caught_in(name: &str, mistakes: &[Mutant]) {
+/// Only where requests are made.
+#[test]
+fn the_mistakes_of_requests_are_caught() {
+    let names: Vec<_> = OURS.iter().map(|scenario| scenario.name).collect();
+    let names: Vec<_> =
+        names.into_iter().filter(|name| name.starts_with("handed over") || name.starts_with("requests")).collect();
+    are_caught_in(&names, &mutant::REQUESTS);
+    // Not only because the living do not reckon with it.
+    are_caught_in(&["requests of the dead"], &[Mutant::ServeTheDead]);
+}
+
+fn are_caught_in(names: &[&str], mistakes: &[Mutant]) {
     for &mutant in mistakes {
-        let scenarios = OURS.iter().filter(|scenario| scenario.name == name);
-        let (_, found) = hunt_in(scenarios, Some(mutant), 3000).unwrap_or_else(|| panic!("{mutant:?} is not caught"));
-        println!("{mutant:?}, {:?}, claim {}: {}", found.model, found.claim, found.message);
+        let scenarios = OURS.iter().filter(|scenario| names.contains(&scenario.name));
+        let (scenario, found) =
+            hunt_in(scenarios, Some(mutant), 3000).unwrap_or_else(|| panic!("{mutant:?} is not caught"));
+        println!("{mutant:?}: {scenario}, {:?}, claim {}: {}", found.model, found.claim, found.message);
         if std::env::var_os("REFTABLE_CRASH_STORIES").is_some() {
             println!("{}", found.story);
         }

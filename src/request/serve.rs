@@ -41,7 +41,7 @@ fn open(dir: &Arc<dyn Dir>, name: &str) -> Option<(Box<dyn DirFile>, Vec<u8>)> {
     if !file.stamp().ok()?.is_same_file(&there) {
         return None;
     }
-    if file.try_lock().ok()? {
+    if file.try_lock().ok()? && !mutant::is_on(Mutant::ServeTheDead) {
         // For the next one to remove, if we cannot.
         let _ = dir.remove(name);
         return None;
@@ -139,6 +139,9 @@ impl Served {
     pub(crate) fn publish(&mut self) {
         self.published = true;
         self.claimed.iter_mut().for_each(|claimed| claimed.tell(Record::Published));
+        if mutant::is_on(Mutant::AnswerBeforeSync) {
+            self.claimed.iter_mut().for_each(|claimed| claimed.tell(Record::Durable));
+        }
     }
 
     /// Says that all are durable.

@@ -109,6 +109,7 @@ impl Shared {
             Polled::Taken(lock, polls) => {
                 let (lock, base) = self.locked_list(lock, polls, start, turn, None)?;
                 match asked.as_ref().map(Asked::state).transpose()? {
+                    _ if mutant::is_on(Mutant::DoAgain) => Ok(Admitted::Lock(lock, base)),
                     Some(State::Published { update_index } | State::Durable { update_index }) => {
                         drop(lock);
                         self.handed_over(asked.take(), update_index)
@@ -155,7 +156,7 @@ impl Shared {
     fn handed_over(&self, asked: Option<Asked>, update_index: u64) -> Result<Admitted> {
         self.counters.handed_over.add(1);
         self.counters.commits.add(1);
-        if self.options.durability == Durability::Full {
+        if self.options.durability == Durability::Full && !mutant::is_on(Mutant::TrustPublished) {
             let since = self.dir.now();
             let is_durable = || matches!(asked.as_ref().map(Asked::state), Some(Ok(State::Durable { .. })));
             while !is_durable() {

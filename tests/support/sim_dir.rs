@@ -7,6 +7,7 @@
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
 //! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are merged under the lock, and by copies.
+//! * [`handed_over`]: transactions that one process does for another; [`beside`]: processes that go on in the midst of another one.
 //! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
@@ -23,6 +24,8 @@
 
 #[path = "sim/at_once.rs"]
 mod at_once;
+#[path = "sim/beside.rs"]
+mod beside;
 #[path = "sim/check.rs"]
 pub(crate) mod check;
 #[path = "sim/dir.rs"]
@@ -33,10 +36,14 @@ pub(crate) mod engine;
 pub(crate) mod git;
 #[path = "sim/groups.rs"]
 mod groups;
+#[path = "sim/handed_over.rs"]
+mod handed_over;
 #[path = "sim/links.rs"]
 mod links;
 #[path = "sim/mend.rs"]
 pub(crate) mod mend;
+#[path = "sim/mutants.rs"]
+pub(crate) mod mutants;
 #[path = "sim/persist.rs"]
 pub(crate) mod persist;
 #[path = "sim/run.rs"]

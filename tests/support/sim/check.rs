@@ -125,8 +125,21 @@ pub(crate) struct Found<'a> {
     pub(crate) is_mended: bool,
 }
 
-/// Checks a tree.
+/// Checks a tree. If requests are left in it the finder would do them; after a kill another one looks, who would not.
 pub(crate) fn reopen(tree: &Tree, boot: u64, found: &Found<'_>) -> Result<Cleaned, Broken> {
+    let asks = tree.names.keys().any(|name| is_request(name));
+    let cleaned = reopen_as(&options().hand_over(asks), tree, boot, found)?;
+    if asks && boot == 1 {
+        return reopen_as(&options(), tree, boot, found).map(|again| cleaned.max(again));
+    }
+    Ok(cleaned)
+}
+
+pub(super) fn is_request(name: &str) -> bool {
+    name.ends_with(".request")
+}
+
+fn reopen_as(options: &Options, tree: &Tree, boot: u64, found: &Found<'_>) -> Result<Cleaned, Broken> {
     let allowed = found.allowed;
     let world = World::new(tree.clone(), boot);
     if found.damage.is_some() && !found.is_mended {
@@ -134,7 +147,8 @@ pub(crate) fn reopen(tree: &Tree, boot: u64, found: &Found<'_>) -> Result<Cleane
     }
     links::must_be_respected(&world)?;
     let dir = world.process(FINDER);
-    let stack = open(&dir, options()).map_err(|error| broken('B', format!("the store cannot be opened: {error}")))?;
+    let stack =
+        open(&dir, options.clone()).map_err(|error| broken('B', format!("the store cannot be opened: {error}")))?;
     let seen = look(&stack, 'B')?;
     let state = allowed.iter().rfind(|state| state.seen == seen).ok_or_else(|| {
         let wanted = allowed.iter().map(|state| format!("[{}]", state.seen.summary())).collect::<Vec<_>>();
@@ -192,7 +206,7 @@ fn max_of(name: &str) -> Option<u64> {
 }
 
 /// When the last of what the dead had left was gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cleaned {
     AtOnce,
     Later,

@@ -6,13 +6,13 @@
 //! * [`Model::OnlySynced`]: power is lost. Each *name* has, independently of all other names, the value it had at the
 //!   last sync of the directory or any value it was given since; a rename gives a value to two names, so both or
 //!   neither may be there. A file is there if a name that survived stands for it. Each *file* has the bytes of its last
-//!   sync, and of what was appended since: nothing; all up to some multiple of 512; or its full length with any subset
-//!   of the 512-byte sectors, the others being zero. (Of more than four sectors not all subsets are tried, but: none,
+//!   sync, and of what was appended since: nothing; all up to the end of some write, or to some multiple of 512; or its full length
+//!   with any subset of the 512-byte sectors, the others being zero. (Of more than four sectors not all subsets are tried, but: none,
 //!   all, each missing alone, each alone.) Syncing a file says nothing about its names.
 //! * [`Model::Ordered`]: power is lost on a file system like ext4 with `data=ordered`. Changes of names survive as a
 //!   prefix of the order in which they were made, each rename whole; not shorter than at the last sync of the directory.
 //!   (Real ones also write the journal when a file is synced: that leaves fewer states, so we do not count on it.)
-//!   A file's unsynced bytes are there, or missing, or zero; if it was renamed over another file they are there, which
+//!   A file's unsynced bytes are there, up to the end of some write, or missing, or zero; if it was renamed over another file they are there, which
 //!   ext4 calls `auto_da_alloc`.
 //!
 //! A file's note is the newest one, or that of its last sync. Its bytes say nothing about it.
@@ -54,6 +54,8 @@ pub(crate) enum Part {
 pub(crate) struct Data {
     pub(crate) file: File,
     pub(crate) synced: usize,
+    /// How long it was after each write since.
+    ends: Vec<usize>,
     /// The note it had then.
     synced_note: Option<Note>,
     /// It has taken the place of another file since the directory was synced.
@@ -95,11 +97,16 @@ impl Disk {
                 self.files.insert(*file, Data::synced(link));
                 self.set(number, name, Some(*file));
             }
-            Op::Write { file, bytes, .. } => self.files.get_mut(file).unwrap().file.bytes = Arc::clone(bytes),
+            Op::Write { file, bytes, .. } => {
+                let data = self.files.get_mut(file).unwrap();
+                data.file.bytes = Arc::clone(bytes);
+                data.ends.push(bytes.len());
+            }
             Op::SetNote { file, note, .. } => self.files.get_mut(file).unwrap().file.note = Some(Arc::clone(note)),
             Op::SyncFile { file, .. } => {
                 let data = self.files.get_mut(file).unwrap();
                 (data.synced, data.synced_note) = (data.file.bytes.len(), data.file.note.clone());
+                data.ends.clear();
             }
             Op::Link { new, file, .. } => self.set(number, new, Some(*file)),
             Op::Rename { from, to, file } => {
@@ -137,7 +144,7 @@ impl Disk {
             for (value, number) in versions {
                 number.map(|number| self.order.iter().position(|other| *other == number)).hash(&mut hasher);
                 let data = value.map(|file| &self.files[&file]);
-                data.map(|data| (&data.file.bytes, data.synced, data.replaced)).hash(&mut hasher);
+                data.map(|data| (&data.file.bytes, data.synced, &data.ends, data.replaced)).hash(&mut hasher);
                 data.map(|data| (data.file.note.is_some(), data.synced_note.is_some())).hash(&mut hasher);
             }
         }
@@ -176,7 +183,7 @@ impl Disk {
 impl Data {
     /// A file that is durable as it is.
     fn synced(file: File) -> Data {
-        Data { synced: file.bytes.len(), synced_note: file.note.clone(), replaced: false, file }
+        Data { synced: file.bytes.len(), ends: Vec::new(), synced_note: file.note.clone(), replaced: false, file }
     }
 
     /// What its note may be, the newest last.
@@ -192,6 +199,8 @@ impl Data {
             return vec![Part::All];
         }
         let mut parts = vec![Part::Prefix(synced), Part::Sectors(0)];
+        let before_the_last = self.ends.split_last().map_or(&[][..], |(_, ends)| ends);
+        parts.extend(before_the_last.iter().map(|end| Part::Prefix(*end)));
         if model == Model::OnlySynced {
             let cuts = (synced / SECTOR + 1..len.div_ceil(SECTOR)).map(|sector| Part::Prefix(sector * SECTOR));
             parts.extend(cuts);

@@ -1,7 +1,7 @@
 //! Runs what processes do, and checks at every change what readers see: either what they saw before, or that with exactly
 //! one transaction more, one that the changing process is at. So the order of transactions is found, not assumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use reftable::{
@@ -11,6 +11,7 @@ use reftable::{
 use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;
 use super::mend::Damage;
+use super::mutants;
 use super::world::{Entry, Op, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
@@ -47,13 +48,27 @@ pub(crate) enum Deed {
 impl Deed {
     pub(super) fn applied_to(&self, model: &Model) -> Option<Model> {
         let mut model = model.clone();
+        self.apply(&mut model).map(|_| model)
+    }
+
+    /// Returns the update index that a commit has then.
+    fn apply(&self, model: &mut Model) -> Option<u64> {
         match self {
-            Deed::Commit(changes) => drop(model.commit(changes, Some(&reflog())).ok()?),
+            Deed::Commit(changes) => return model.commit(changes, Some(&reflog())).ok(),
             Deed::Group(group) => group.iter().for_each(|changes| drop(model.commit(changes, Some(&reflog())))),
             Deed::Compact(expiry) => model.expire(expiry.before_time, expiry.before_update_index),
         }
-        Some(model)
+        Some(model.update_index)
     }
+}
+
+/// What a deed led to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    /// The number of the state.
+    state: usize,
+    /// That of the deed, if it is a commit.
+    update_index: u64,
 }
 
 fn reflog() -> (reftable::Ident, Vec<u8>) {
@@ -63,10 +78,40 @@ fn reflog() -> (reftable::Ident, Vec<u8>) {
 #[derive(Default)]
 struct Record {
     history: Vec<State>,
-    /// The deed of each process, and the state it led to.
-    under_way: BTreeMap<Pid, (Deed, Option<usize>)>,
+    /// The deed of each process, and what it led to.
+    under_way: BTreeMap<Pid, (Deed, Option<Done>)>,
+    /// The processes whose commits others may do along with their own.
+    asking: BTreeSet<Pid>,
     broken: Vec<(usize, Broken)>,
     kept: Vec<(Snapshot, Seen)>,
+}
+
+impl Record {
+    /// The processes whose deeds one change of `pid` may be, in their order: its own, and those of any who ask.
+    fn may_be_done_by(&self, pid: Pid) -> Vec<Vec<Pid>> {
+        let is_open = |pid: &Pid| matches!(self.under_way.get(pid), Some((_, None)));
+        if !is_open(&pid) {
+            return Vec::new();
+        }
+        let others: Vec<Pid> = self.asking.iter().copied().filter(|other| *other != pid && is_open(other)).collect();
+        // Its own may be refused, and theirs not.
+        let (mut groups, mut from) = (vec![vec![pid], Vec::new()], 0);
+        while from < groups.len() {
+            let group = groups[from].clone();
+            let more = others.iter().filter(|other| !group.contains(other));
+            groups.extend(more.map(|other| [group.as_slice(), &[*other]].concat()));
+            from += 1;
+        }
+        groups.retain(|group| !group.is_empty());
+        groups
+    }
+
+    /// The state after the deeds of these processes, if all of them fit, and the update index of each.
+    fn applied(&self, pids: &[Pid], model: &Model) -> Option<(Model, Vec<u64>)> {
+        let mut model = model.clone();
+        let indexes = pids.iter().map(|pid| self.under_way[pid].0.apply(&mut model)).collect::<Option<_>>()?;
+        Some((model, indexes))
+    }
 }
 
 /// A run that is going on.
@@ -132,15 +177,18 @@ impl Run {
         if last.seen == seen {
             return Ok(());
         }
-        let published = record.history.len();
-        if let Some((deed, done @ None)) = record.under_way.get(&pid).cloned().as_mut()
-            && let Some(next) = deed.applied_to(&last.model)
-            && Seen::of_model(&next) == seen
-        {
-            *done = Some(published);
-            record.under_way.insert(pid, (deed.clone(), Some(published)));
-            record.history.push(State::new(next));
-            return Ok(());
+        let last = last.clone();
+        for pids in record.may_be_done_by(pid) {
+            if let Some((model, indexes)) = record.applied(&pids, &last.model)
+                && Seen::of_model(&model) == seen
+            {
+                let state = record.history.len();
+                for (pid, update_index) in pids.iter().zip(indexes) {
+                    record.under_way.get_mut(pid).unwrap().1 = Some(Done { state, update_index });
+                }
+                record.history.push(State::new(model));
+                return Ok(());
+            }
         }
         let last = last.seen.summary();
         Err(broken('B', format!("a reader saw [{last}], and then [{}]", seen.summary())))
@@ -176,16 +224,17 @@ impl Run {
         deed: &Deed,
         (is_durable, may_be_locked): (bool, bool),
         work: impl FnOnce() -> Result<T, Error>,
-    ) -> Option<(T, Option<usize>)> {
+    ) -> Option<(T, Option<Done>)> {
         self.record().under_way.insert(pid, (deed.clone(), None));
         let result = work();
-        let (_, state) = self.record().under_way.remove(&pid).unwrap();
+        let (_, done) = self.record().under_way.remove(&pid).unwrap();
         if self.world.is_dead(pid) {
             return None;
         }
         let published = self.world.log().last().map_or(0, |last| last.published);
         match result {
             Ok(value) => {
+                let state = done.map(|done| done.state);
                 let state = match deed {
                     Deed::Commit(_) | Deed::Group(_) => state,
                     Deed::Compact(_) => state.or(Some(published)),
@@ -194,10 +243,10 @@ impl Run {
                     self.report(broken('A', "a commit returned Ok, and readers do not see it"));
                 }
                 self.world.acknowledge(pid, name_of(deed), state.filter(|_| is_durable));
-                Some((value, state))
+                Some((value, done))
             }
             Err(error) => {
-                self.judge(deed, &error, state.is_some(), may_be_locked);
+                self.judge(deed, &error, done.is_some(), may_be_locked);
                 None
             }
         }
@@ -247,11 +296,20 @@ impl Actor {
         self
     }
 
+    /// For a process that may ask others to commit for it.
+    pub(crate) fn asking(self) -> Actor {
+        self.run.record().asking.insert(self.pid);
+        self.beside_others()
+    }
+
     pub(crate) fn commit(&self, changes: Vec<Change>) {
         let tx = self.transaction(&changes);
-        if let Some((done, _)) = self.perform(&Deed::Commit(changes), || tx.commit()) {
-            self.judge_compaction(done.compaction);
+        let Some((commit, done)) = self.perform(&Deed::Commit(changes), || tx.commit()) else { return };
+        if let Some(done) = done.filter(|done| done.update_index != commit.update_index) {
+            let (told, expected) = (commit.update_index, done.update_index);
+            self.run.report(broken('C', format!("a commit was told {told} instead of {expected}")));
         }
+        self.judge_compaction(commit.compaction);
     }
 
     /// Several transactions at once, each of which gets what the model says.
@@ -259,7 +317,7 @@ impl Actor {
         let transactions: Vec<_> = group.iter().map(|changes| self.transaction(changes)).collect();
         let work = || unless_all_failed(self.stack.commit_all(transactions));
         let done = self.perform(&Deed::Group(group.clone()), work);
-        let Some((results, Some(state))) = done else { return };
+        let Some((results, Some(Done { state, .. }))) = done else { return };
         let mut model = self.run.record().history[state - 1].model.clone();
         for (changes, result) in group.iter().zip(results) {
             let expected = model.commit(changes, Some(&reflog())).ok();
@@ -307,7 +365,7 @@ impl Actor {
         }
     }
 
-    fn perform<T>(&self, deed: &Deed, work: impl FnOnce() -> Result<T, Error>) -> Option<(T, Option<usize>)> {
+    fn perform<T>(&self, deed: &Deed, work: impl FnOnce() -> Result<T, Error>) -> Option<(T, Option<Done>)> {
         self.run.perform(self.pid, deed, (self.is_durable, self.may_be_locked), work)
     }
 }
@@ -335,40 +393,4 @@ fn unless_all_failed(results: Vec<Result<Commit, Error>>) -> Result<Vec<Result<C
         Some(failed) => results.into_iter().nth(failed).unwrap().map(|_| Vec::new()),
         None => Ok(results),
     }
-}
-
-/// The deliberate mistake that runs are made with, but not what builds their base and not what checks them.
-pub(crate) mod mutants {
-    #[cfg(reftable_mutants)]
-    mod planned {
-        use std::cell::Cell;
-
-        use reftable::mutant::Mutant;
-
-        thread_local! {
-            static PLANNED: Cell<Option<Mutant>> = const { Cell::new(None) };
-        }
-
-        /// Makes the runs of this thread with this mistake from now on.
-        pub(crate) fn plan(mutant: Option<Mutant>) {
-            PLANNED.set(mutant);
-        }
-
-        pub(crate) fn activate() {
-            reftable::mutant::activate(PLANNED.get());
-        }
-
-        pub(crate) fn deactivate() {
-            reftable::mutant::activate(None);
-        }
-    }
-
-    #[cfg(not(reftable_mutants))]
-    mod planned {
-        pub(crate) fn activate() {}
-
-        pub(crate) fn deactivate() {}
-    }
-
-    pub(crate) use planned::*;
 }

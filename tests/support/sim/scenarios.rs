@@ -6,6 +6,7 @@ use super::at_once;
 use super::check;
 use super::git::{Fsync, Git};
 use super::groups;
+use super::handed_over;
 use super::links;
 use super::mend;
 use super::persist::Model as Crashes;
@@ -47,6 +48,12 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "two compactions at once", crashes: ALL_CRASHES, record: two_compactions },
     Scenario { name: "take-over from the dead", crashes: ALL_CRASHES, record: take_over },
     Scenario { name: "death during another's commit", crashes: ALL_CRASHES, record: death_during_commit },
+    Scenario { name: "handed over", crashes: ALL_CRASHES, record: handed_over::beside },
+    Scenario { name: "handed over by two", crashes: ALL_CRASHES, record: handed_over::by_two },
+    Scenario { name: "handed over and given up", crashes: ALL_CRASHES, record: handed_over::given_up },
+    Scenario { name: "handed over to the dead", crashes: ALL_CRASHES, record: handed_over::to_the_dead },
+    Scenario { name: "handed over to two who die", crashes: KILLS, record: handed_over::to_two_who_die },
+    Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
     Scenario { name: "full above our unsynced commit", crashes: ALL_CRASHES, record: above_off },

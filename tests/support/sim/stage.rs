@@ -50,7 +50,7 @@ pub(super) fn empty() -> Base {
 /// A store with one table for each of these transactions.
 pub(super) fn base(transactions: &[Vec<Change>]) -> Base {
     let run = Run::start(&empty());
-    super::run::mutants::deactivate();
+    super::mutants::deactivate();
     let actor = run.actor(70, Durability::Full, plain());
     transactions.iter().for_each(|changes| actor.commit(changes.clone()));
     drop(actor);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reftable::Stamp;
 
+use super::beside::Leash;
 use super::dir::SimDir;
 use crate::support::Random;
 
@@ -146,6 +147,8 @@ pub(super) struct Process {
     dies_at: Option<u64>,
     /// Before this call others do this.
     hook: Option<(u64, Work)>,
+    /// It goes on a thread of its own, as far as it is let.
+    leash: Option<Arc<Leash>>,
     pub(super) clock: Duration,
     pub(super) random: Option<Random>,
 }
@@ -221,11 +224,21 @@ impl World {
         process.hook = Some((process.calls + call, Box::new(work)));
     }
 
+    /// From now on the process makes no call before it is let.
+    pub(super) fn leash(&self, pid: Pid, leash: Arc<Leash>) {
+        self.lock().processes.entry(pid).or_default().leash = Some(leash);
+    }
+
     /// Kills the process in the place of its `change`th change from now.
     pub(crate) fn kill_at(&self, pid: Pid, change: u64) {
         let mut inner = self.lock();
         let process = inner.processes.entry(pid).or_default();
         process.dies_at = Some(process.changes + change);
+    }
+
+    /// Kills the process now.
+    pub(crate) fn kill(&self, pid: Pid) {
+        self.lock().kill(pid);
     }
 
     /// Forgets a hook or a death that has not come; says whether one was left.
@@ -285,7 +298,11 @@ impl World {
         let calls = process.calls;
         let hook = process.hook.take_if(|(call, _)| *call == calls);
         process.calls += 1;
+        let leash = process.leash.clone();
         drop(inner);
+        if let Some(leash) = leash {
+            leash.step();
+        }
         if let Some((_, work)) = hook {
             work();
         }
@@ -305,11 +322,16 @@ impl Inner {
             process.dead = process.dies_at.take_if(|change| *change == process.changes).is_some();
             process.changes += 1;
             if process.dead {
-                self.locks.retain(|_, description| pid_of(*description) != pid);
-                self.note(pid, Op::Killed);
+                self.kill(pid);
             }
         }
         if self.processes[&pid].dead { Err(io::Error::other("the process is dead")) } else { Ok(()) }
+    }
+
+    fn kill(&mut self, pid: Pid) {
+        self.processes.entry(pid).or_default().dead = true;
+        self.locks.retain(|_, description| pid_of(*description) != pid);
+        self.note(pid, Op::Killed);
     }
 
     pub(super) fn find(&self, name: &str) -> io::Result<FileId> {

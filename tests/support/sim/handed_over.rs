@@ -1,0 +1,238 @@
+//! Scenarios of transactions that are handed over: who waits for the lock writes down what it wants, and who gets the lock
+//! does it along with its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reftable::{Dir, Durability, Expect, Options, Prepared};
+
+use super::beside::Beside;
+use super::check::is_request;
+use super::mutants;
+use super::persist::{Disk, Model};
+use super::run::{Actor, Recording, Run};
+use super::stage::{Base, Sink, for_each_change, id, keep_if_dead, plain, set, stairs};
+use super::world::{Pid, Tree};
+use crate::support::model::Change;
+
+const LEADER: Pid = 1;
+const ASKER: Pid = 2;
+const OTHER: Pid = 3;
+/// Has the lock first, and does nothing with it.
+const HOLDER: Pid = 4;
+/// Finds what all of these have left.
+const LATER: Pid = 5;
+
+/// So many calls take an asker to its end if it is served, time for patience and a sync of its own included.
+const TO_THE_END: u64 = 150;
+/// An asker that waits does the same again after so many calls.
+const ROUND: u64 = 3;
+
+fn terms() -> Options {
+    plain().hand_over(true)
+}
+
+/// A leader that is about to begin, and somebody who waits for the lock.
+struct Scene {
+    run: Run,
+    leader: Actor,
+    asker: Beside,
+    held: Option<Prepared>,
+}
+
+impl Scene {
+    /// The asker has made no call yet.
+    fn new(options: Options) -> Scene {
+        let run = Run::start(&stairs(2));
+        let holder = run.actor(HOLDER, Durability::Full, plain());
+        let mut tx = holder.stack.transaction();
+        tx.set("refs/heads/held", Expect::Any, id(7));
+        let held = Some(tx.prepare().unwrap());
+        // It is not about these files.
+        run.world.process(HOLDER).sync().unwrap();
+        let leader = run.actor(LEADER, Durability::Full, terms());
+        let asker = ask(&run, ASKER, options, set("asker", 2, 70));
+        Scene { run, leader, asker, held }
+    }
+
+    /// The asker has asked, and made so many calls since.
+    fn asked(options: Options, calls: u64) -> Scene {
+        let scene = Scene::new(options);
+        go_until_asked(&scene.run, &scene.asker, 1);
+        scene.asker.go(calls);
+        scene
+    }
+
+    /// The lock is free, and the leader commits.
+    fn lead(&mut self) {
+        self.held = None;
+        self.leader.commit(set("leader", 2, 60));
+    }
+
+    /// All come to their ends.
+    fn end(self) -> Run {
+        let Scene { run, leader, asker, held } = self;
+        drop((held, leader));
+        asker.finish();
+        run
+    }
+}
+
+fn ask(run: &Run, pid: Pid, options: Options, changes: Vec<Change>) -> Beside {
+    let actor = run.actor(pid, Durability::Full, options).asking();
+    Beside::start(&run.world, actor, move |actor| actor.commit(changes))
+}
+
+/// Lets somebody go on until there are so many requests.
+fn go_until_asked(run: &Run, asker: &Beside, count: usize) {
+    let asked = || requests(&run.world.tree()).filter(|(_, bytes)| !bytes.is_empty()).count();
+    (0..100).take_while(|_| asked() < count).for_each(|_| asker.go(1));
+    assert_eq!(asked(), count, "nobody asks");
+}
+
+fn requests(tree: &Tree) -> impl Iterator<Item = (u64, &[u8])> {
+    let found = tree.names.iter().filter(|(name, _)| is_request(name));
+    found.map(|(_, file)| (*file, tree.files[file].bytes.as_slice()))
+}
+
+/// The leader comes at every call of an asker, and an asker goes on at every call of the leader.
+pub(super) fn beside(sink: Sink<'_>) {
+    let mut served = 0;
+    for calls in 0..40 {
+        let mut scene = Scene::new(terms());
+        scene.asker.go(calls);
+        scene.lead();
+        served += scene.leader.stack.metrics().served;
+        sink(scene.end().finish());
+    }
+    assert!(served > 0, "nothing is ever handed over");
+    for calls in 0..ROUND {
+        for_each_change(|call| interleaved(Scene::asked(terms(), calls), call, sink));
+    }
+}
+
+/// The asker goes on before the `call`th call of the leader.
+fn interleaved(mut scene: Scene, call: u64, sink: Sink<'_>) -> bool {
+    let go = scene.asker.goer();
+    scene.run.world.before_call(LEADER, call, move || go(TO_THE_END));
+    scene.lead();
+    let came_true = !scene.run.world.forget_plans(LEADER);
+    sink(scene.end().finish());
+    came_true
+}
+
+/// Two ask. The second one wants something else, or what the first one has asked for.
+pub(super) fn by_two(sink: Sink<'_>) {
+    let create = |name: &str| vec![Change::Set(name.as_bytes().to_vec(), Expect::Absent, id(80))];
+    for wanted in ["refs/heads/other", "refs/heads/asker-0"] {
+        for_each_change(|call| {
+            let mut scene = Scene::asked(terms(), 0);
+            let other = ask(&scene.run, OTHER, terms(), create(wanted));
+            go_until_asked(&scene.run, &other, 2);
+            let (go, go_other) = (scene.asker.goer(), other.goer());
+            scene.run.world.before_call(LEADER, call, move || {
+                go(TO_THE_END);
+                go_other(TO_THE_END);
+            });
+            scene.lead();
+            let came_true = !scene.run.world.forget_plans(LEADER);
+            let run = scene.end();
+            other.finish();
+            sink(run.finish());
+            came_true
+        });
+    }
+}
+
+/// The asker loses patience, or dies, at every call of the leader; or dies at each change of its own.
+pub(super) fn given_up(sink: Sink<'_>) {
+    let hasty = || terms().lock_timeout(Some(Duration::from_millis(1)));
+    for calls in 0..ROUND {
+        for_each_change(|call| interleaved(Scene::asked(hasty(), calls), call, sink));
+    }
+    for_each_change(|call| {
+        let mut scene = Scene::asked(terms(), 0);
+        let world = scene.run.world.clone();
+        scene.run.world.before_call(LEADER, call, move || world.kill(ASKER));
+        scene.lead();
+        let came_true = !scene.run.world.forget_plans(LEADER);
+        sink(scene.end().finish());
+        came_true
+    });
+    for_each_change(|change| {
+        let mut scene = Scene::new(hasty());
+        scene.run.world.kill_at(ASKER, change);
+        scene.asker.go(TO_THE_END);
+        scene.lead();
+        keep_if_dead(scene.end(), ASKER, sink)
+    });
+}
+
+/// The leader dies at each of its changes, and is an heir itself. Its own heir is the asker.
+pub(super) fn to_the_dead(sink: Sink<'_>) {
+    for calls in 0..ROUND {
+        for_each_change(|change| {
+            let mut scene = Scene::asked(terms(), calls);
+            scene.run.world.kill(HOLDER);
+            scene.run.world.kill_at(LEADER, change);
+            scene.lead();
+            keep_if_dead(scene.end(), LEADER, sink)
+        });
+    }
+}
+
+/// The heir of the leader is another one, who may die over it.
+pub(super) fn to_two_who_die(sink: Sink<'_>) {
+    for_each_change(|change| {
+        let mut came_true = false;
+        for_each_change(|later| {
+            let mut scene = Scene::asked(terms(), 0);
+            scene.run.world.kill_at(LEADER, change);
+            scene.lead();
+            came_true = scene.run.world.is_dead(LEADER);
+            let heir = scene.run.actor(OTHER, Durability::Full, terms());
+            scene.run.world.kill_at(OTHER, later);
+            heir.commit(set("heir", 1, 90));
+            drop(heir);
+            came_true & keep_if_dead(scene.end(), OTHER, sink)
+        });
+        came_true
+    });
+}
+
+/// Requests of all kinds are there, whose askers are dead; or what a loss of power has left of them.
+pub(super) fn of_the_dead(sink: Sink<'_>) {
+    for base in left_behind() {
+        let run = Run::start(&base);
+        let later = run.actor(LATER, Durability::Full, terms());
+        later.commit(set("later", 1, 90));
+        drop(later);
+        sink(run.finish());
+    }
+}
+
+/// A store for each state of a request, as it is, and as if the records behind the request were lost.
+fn left_behind() -> Vec<Base> {
+    let mut scene = Scene::asked(terms(), 0);
+    mutants::deactivate();
+    scene.lead();
+    let Recording { base, log, history, .. } = scene.end().finish();
+    let mut disk = Disk::synced(&base);
+    let (mut found, mut met, mut asked) = (Vec::new(), BTreeSet::new(), None);
+    for (number, entry) in log.iter().enumerate() {
+        disk.apply(number, &entry.op);
+        let tree = disk.choices(Model::Kill).tree(&[]);
+        let Some((file, bytes)) = requests(&tree).next().filter(|(_, bytes)| !bytes.is_empty()) else { continue };
+        if !met.insert(bytes.to_vec()) {
+            continue;
+        }
+        let asked = *asked.get_or_insert(bytes.len());
+        let mut forgotten = tree.clone();
+        let cut = Arc::new(bytes[..asked].to_vec());
+        forgotten.files.get_mut(&file).unwrap().bytes = cut;
+        let model = &history[entry.published].model;
+        found.extend([tree, forgotten].map(|tree| (tree, model.clone())));
+    }
+    found
+}
