@@ -63,6 +63,8 @@ pub enum Mutant {
     AnswerBeforeSync,
     /// A request is done though its asker is dead, and may have had it done before.
     ServeTheDead,
+    /// A request of an earlier run of the kernel is done.
+    ServeEarlierBoots,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -144,7 +146,7 @@ pub const POOL: [Mutant; 6] = [
 
 /// Every mistake in requests between processes. The crash states of transactions that are handed over show them, and models some of them.
 #[cfg(reftable_mutants)]
-pub const REQUESTS: [Mutant; 8] = [
+pub const REQUESTS: [Mutant; 9] = [
     Mutant::WithdrawSilently,
     Mutant::ClaimUnread,
     Mutant::LeaveUnsettled,
@@ -153,6 +155,7 @@ pub const REQUESTS: [Mutant; 8] = [
     Mutant::DoAgain,
     Mutant::AnswerBeforeSync,
     Mutant::ServeTheDead,
+    Mutant::ServeEarlierBoots,
 ];
 
 #[cfg(reftable_mutants)]

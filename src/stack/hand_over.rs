@@ -83,7 +83,7 @@ impl Shared {
         let mut otherwise = |asked: &mut Option<Asked>| {
             if let Some(wanted) = wanted.take() {
                 // Without a request we wait as anybody does.
-                *asked = Asked::place(&self.dir, &self.options.terms(), &wanted()).unwrap_or(None);
+                *asked = Asked::place(&self.dir, &self.terms(), &wanted()).unwrap_or(None);
             }
             self.answer(asked)
         };
@@ -138,6 +138,18 @@ impl Shared {
         self.options.hand_over && self.locker.heals() && *self.is_local.get_or_init(|| self.dir.is_local())
     }
 
+    /// What must be the same in two processes for one to commit for the other: the options that matter, and the run of the kernel.
+    ///
+    /// After a loss of power a request may be there again without the log of what became of it. Its asker is dead, but does not look so
+    /// as long as a cleaner has its file locked.
+    fn terms(&self) -> Vec<u8> {
+        let mut terms = self.options.terms();
+        if !mutant::is_on(Mutant::ServeEarlierBoots) {
+            terms.extend(self.dir.host().boot.unwrap_or_default().bytes());
+        }
+        terms
+    }
+
     /// The update index of what was asked for, once it is published. Forgets a request that nobody will answer.
     fn answer(&self, asked: &mut Option<Asked>) -> Result<Option<u64>> {
         let Some(request) = asked else { return Ok(None) };
@@ -190,7 +202,7 @@ impl Shared {
         if !is_time || limit == 0 || !self.hands_over() {
             return Vec::new();
         }
-        let found = find(&self.dir, &self.options.terms(), limit);
+        let found = find(&self.dir, &self.terms(), limit);
         self.lookout.looked(now, !found.is_empty());
         let take = |found: Found| {
             let changes = read(found.wanted())?;

@@ -119,6 +119,9 @@ pub(crate) fn read(tree: Tree) -> Result<Seen, Error> {
 pub(crate) struct Found<'a> {
     /// Any of these, oldest first.
     pub(crate) allowed: &'a [State],
+    /// The run of the machine, a new one if the power was lost.
+    pub(crate) boot: u64,
+    pub(crate) is_power_lost: bool,
     /// The store had been damaged.
     pub(crate) damage: Option<&'a Damage>,
     /// It was repaired, and that was acknowledged.
@@ -126,11 +129,11 @@ pub(crate) struct Found<'a> {
 }
 
 /// Checks a tree. If requests are left in it the finder would do them; after a kill another one looks, who would not.
-pub(crate) fn reopen(tree: &Tree, boot: u64, found: &Found<'_>) -> Result<Cleaned, Broken> {
+pub(crate) fn reopen(tree: &Tree, found: &Found<'_>) -> Result<Cleaned, Broken> {
     let asks = tree.names.keys().any(|name| is_request(name));
-    let cleaned = reopen_as(&options().hand_over(asks), tree, boot, found)?;
-    if asks && boot == 1 {
-        return reopen_as(&options(), tree, boot, found).map(|again| cleaned.max(again));
+    let cleaned = reopen_as(&options().hand_over(asks), tree, found)?;
+    if asks && !found.is_power_lost {
+        return reopen_as(&options(), tree, found).map(|again| cleaned.max(again));
     }
     Ok(cleaned)
 }
@@ -139,9 +142,9 @@ pub(super) fn is_request(name: &str) -> bool {
     name.ends_with(".request")
 }
 
-fn reopen_as(options: &Options, tree: &Tree, boot: u64, found: &Found<'_>) -> Result<Cleaned, Broken> {
+fn reopen_as(options: &Options, tree: &Tree, found: &Found<'_>) -> Result<Cleaned, Broken> {
     let allowed = found.allowed;
-    let world = World::new(tree.clone(), boot);
+    let world = World::new(tree.clone(), found.boot);
     if found.damage.is_some() && !found.is_mended {
         mend::help(&world)?;
     }

@@ -160,7 +160,9 @@ impl<'a> Engine<'a> {
         // Without a loss of power nothing that was published goes away again.
         let oldest = if self.model == Model::Kill { newest } else { oldest };
         let allowed = &recording.history[oldest..=newest];
-        let found = Found { allowed, damage: recording.damage.as_ref(), is_mended };
+        let is_power_lost = self.model != Model::Kill;
+        let boot = recording.boot + u64::from(is_power_lost);
+        let found = Found { allowed, boot, is_power_lost, damage: recording.damage.as_ref(), is_mended };
         let mut hasher = DefaultHasher::new();
         allowed.iter().for_each(|state| state.hash.hash(&mut hasher));
         let expectation = hasher.finish();
@@ -179,8 +181,7 @@ impl<'a> Engine<'a> {
             if self.is_done() || !self.states.insert(hash) {
                 return;
             }
-            let boot = if self.model == Model::Kill { 1 } else { 2 };
-            match check::reopen(&choices.tree(digits), boot, &found) {
+            match check::reopen(&choices.tree(digits), &found) {
                 Ok(Cleaned::AtOnce) => {}
                 Ok(Cleaned::Later) => self.tally.late += 1,
                 Err(found) => self.report(&choices, digits, log, &found),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Dir, Durability, Expect, Options, Prepared};
+use reftable::{Dir, DirFile, Durability, Expect, Options, Prepared};
 
 use super::beside::Beside;
 use super::check::is_request;
@@ -23,6 +23,7 @@ const OTHER: Pid = 3;
 const HOLDER: Pid = 4;
 /// Finds what all of these have left.
 const LATER: Pid = 5;
+const CLEANER: Pid = 6;
 
 /// So many calls take an asker to its end if it is served, time for patience and a sync of its own included.
 const TO_THE_END: u64 = 150;
@@ -201,19 +202,30 @@ pub(super) fn to_two_who_die(sink: Sink<'_>) {
     });
 }
 
-/// Requests of all kinds are there, whose askers are dead; or what a loss of power has left of them.
+/// Requests of all kinds are there, whose askers are dead; or what a loss of power has left of them. A cleaner may have them locked,
+/// as if they were alive.
 pub(super) fn of_the_dead(sink: Sink<'_>) {
-    for base in left_behind() {
-        let run = Run::start(&base);
-        let later = run.actor(LATER, Durability::Full, terms());
-        later.commit(set("later", 1, 90));
-        drop(later);
-        sink(run.finish());
+    for (as_it_is, forgotten) in left_behind() {
+        for (base, boot, is_locked) in [(&as_it_is, 1, false), (&forgotten, 2, false), (&forgotten, 2, true)] {
+            let run = Run::start_in(base, boot);
+            let locked = is_locked.then(|| lock_requests(&run));
+            let later = run.actor(LATER, Durability::Full, terms());
+            later.commit(set("later", 1, 90));
+            drop((later, locked));
+            sink(run.finish());
+        }
     }
 }
 
-/// A store for each state of a request, as it is, and as if the records behind the request were lost.
-fn left_behind() -> Vec<Base> {
+/// Locks all requests, and does no more.
+fn lock_requests(run: &Run) -> Vec<Box<dyn DirFile>> {
+    let (dir, tree) = (run.world.process(CLEANER), run.world.tree());
+    let requests = tree.names.keys().filter(|name| is_request(name)).map(|name| dir.open(name).unwrap());
+    requests.inspect(|file| assert!(file.try_lock().unwrap())).collect()
+}
+
+/// A store for each state of a request, and the same as if the records behind the request were lost.
+fn left_behind() -> Vec<(Base, Base)> {
     let mut scene = Scene::asked(terms(), 0);
     mutants::deactivate();
     scene.lead();
@@ -232,7 +244,7 @@ fn left_behind() -> Vec<Base> {
         let cut = Arc::new(bytes[..asked].to_vec());
         forgotten.files.get_mut(&file).unwrap().bytes = cut;
         let model = &history[entry.published].model;
-        found.extend([tree, forgotten].map(|tree| (tree, model.clone())));
+        found.push(((tree, model.clone()), (forgotten, model.clone())));
     }
     found
 }

@@ -103,7 +103,8 @@ impl Case {
             Err(error) => seen.report(broken('E', format!("the repair failed: {error}"))),
         }
         let Readers { history, broken, .. } = seen;
-        Recording { base: tree, log: world.log(), history, broken, least_acknowledged: 0, damage: Some(damage) }
+        let (boot, log) = (world.boot(), world.log());
+        Recording { base: tree, boot, log, history, broken, least_acknowledged: 0, damage: Some(damage) }
     }
 }
 

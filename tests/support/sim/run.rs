@@ -25,6 +25,8 @@ pub(crate) const GIT: Pid = 50;
 /// A run, to be crashed anywhere.
 pub(crate) struct Recording {
     pub(crate) base: Tree,
+    /// The run of the machine in which it was made.
+    pub(crate) boot: u64,
     pub(crate) log: Vec<Entry>,
     /// All states that were published, the first one first.
     pub(crate) history: Vec<State>,
@@ -125,7 +127,12 @@ pub(crate) struct Run {
 impl Run {
     /// Starts from a tree that is durable as a whole.
     pub(crate) fn start(base: &(Tree, Model)) -> Run {
-        let world = World::new(base.0.clone(), 1);
+        Self::start_in(base, 1)
+    }
+
+    /// The same in another run of the machine.
+    pub(crate) fn start_in(base: &(Tree, Model), boot: u64) -> Run {
+        let world = World::new(base.0.clone(), boot);
         let history = vec![State::new(base.1.clone())];
         let record = Arc::new(Mutex::new(Record { history, ..Record::default() }));
         let run = Run { world, base: Arc::new(base.0.clone()), record };
@@ -147,7 +154,8 @@ impl Run {
             }
         }
         let Record { history, broken, .. } = record;
-        Recording { base: (*self.base).clone(), log, history, broken, least_acknowledged: 0, damage: None }
+        let (base, boot) = ((*self.base).clone(), self.world.boot());
+        Recording { base, boot, log, history, broken, least_acknowledged: 0, damage: None }
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
