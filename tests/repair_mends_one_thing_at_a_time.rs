@@ -220,16 +220,23 @@ fn what_the_dead_left_is_removed() {
     let tables = list(dir.path());
     let stale = tables[0].rsplit_once('-').unwrap().0.to_owned() + "-00000000.ref";
     fs::copy(dir.path().join(&tables[0]), dir.path().join(&stale)).unwrap();
-    for litter in ["reftable-0123456789abcdef.tmp", "reftable-0123456789abcdef.owner"] {
-        fs::write(dir.path().join(litter), "").unwrap();
+    let temporary = |kind: &str| dir.path().join(format!("reftable-0123456789abcdef.{kind}"));
+    for kind in ["tmp", "owner", "request"] {
+        fs::write(temporary(kind), "").unwrap();
     }
     fs::write(dir.path().join("notes"), "a person's").unwrap();
+    // A file that somebody has locked is in use, and what is no file is none of ours.
+    let living = dir.path().join("reftable-fedcba9876543210.request");
+    let locked = File::create(&living).unwrap();
+    fs4::FileExt::lock(&locked).unwrap();
+    let strange = dir.path().join("reftable-fedcba9876543210.tmp");
+    fs::create_dir(&strange).unwrap();
     let (repair, problem) = only(dir.path());
     assert!(!problem.is_delicate());
     let Problem::Litter { files } = &problem else { panic!("{problem}") };
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4, "{files:?}");
     repair.remedy(&problem).unwrap();
     assert_eq!(repair.diagnose().unwrap(), []);
     assert_eq!(names(dir.path()).len(), 3);
-    assert!(dir.path().join("notes").exists());
+    assert!(dir.path().join("notes").exists() && living.exists() && strange.exists());
 }

@@ -116,16 +116,24 @@ pub(super) fn list_missing(dir: &Arc<dyn Dir>, names: &[String]) -> Option<Probl
     Some(Problem::ListMissing { tables, damaged, ambiguous })
 }
 
+/// The newest update index in these tables; `None` if that cannot be seen.
+pub(super) fn update_index(dir: &Arc<dyn Dir>, listed: &[String]) -> Option<u64> {
+    let Some(newest) = listed.last() else { return Some(0) };
+    open(dir, newest).ok().map(|table| table.header().max_update_index)
+}
+
 /// What the dead left behind, by the rules of cleaning after a compaction.
 fn litter(dir: &Arc<dyn Dir>, names: &[String], listed: &[String]) -> Option<Problem> {
-    let newest = listed.last().and_then(|name| open(dir, name).ok()).map_or(0, |table| table.header().max_update_index);
+    let newest = update_index(dir, listed).unwrap_or(0);
     let is_stale = |name: &str| {
         let is_old = TableName::parse(name).is_some_and(|table| table.max <= newest);
         is_old && !listed.iter().any(|listed| listed == name)
     };
     let is_dead = |name: &str| {
+        // Opening a pipe would wait for a writer.
+        let is_file = || dir.stamp(name).is_ok_and(|there| there.is_file);
         let unlocked = || dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
-        is_temporary_name(name) && unlocked()
+        is_temporary_name(name) && is_file() && unlocked()
     };
     let files: Vec<String> = names.iter().filter(|name| is_stale(name) || is_dead(name)).cloned().collect();
     (!files.is_empty()).then_some(Problem::Litter { files })

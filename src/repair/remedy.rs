@@ -6,13 +6,36 @@ use super::{Evidence, Problem, Repair, diagnose};
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, LIST_LOCK};
 use crate::lock::acquire;
+use crate::request::settle;
 use crate::scratch::Scratch;
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
         return break_lock(repair, evidence);
     }
-    let _lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
+    let lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
+    let mended = mend(repair, problem);
+    if lock.is_inherited() {
+        answer_for_the_dead(repair, problem);
+    }
+    mended
+}
+
+/// The dead owner of the lock may have taken along what others wait for. Every heir tells them what became of it, by the list: here
+/// by what the remedy has made of it, because a table that is dropped takes them with it.
+///
+/// A list that was lost says nothing of that: they are left to find their request claimed, and to say that they do not know.
+fn answer_for_the_dead(repair: &Repair, problem: &Problem) {
+    if !matches!(problem, Problem::ListMissing { .. })
+        && let Ok(Some(listed)) = diagnose::read_list(&repair.dir)
+        && let Some(update_index) = diagnose::update_index(&repair.dir, &listed)
+    {
+        settle(&repair.dir, update_index);
+    }
+}
+
+/// Mends what is wrong while the list lock is held.
+fn mend(repair: &Repair, problem: &Problem) -> Result<String> {
     let there = diagnose::diagnose(&repair.dir)?;
     if let Problem::Litter { files } = problem {
         return remove_litter(repair, files, &there);
@@ -148,4 +171,103 @@ fn remove(repair: &Repair, name: &str) -> Result<()> {
 
 fn sync(repair: &Repair) -> Result<()> {
     repair.dir.sync().map_err(|error| Error::io("cannot sync the directory", repair.dir.path(), error))
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::dir::{Dir, OsDir};
+    use crate::lock::{Attempt, HealingLocks, Locker};
+    use crate::request::{Asked, Served, State, find};
+    use crate::stack::{Options, Stack};
+    use crate::{Expect, ObjectId};
+
+    const TERMS: &[u8] = b"terms";
+
+    fn commit(dir: &Path, name: &str) {
+        let mut tx = Stack::open(dir, Options::default()).unwrap().transaction();
+        tx.set(name, Expect::Absent, ObjectId::from_bytes(&[7; 20]).unwrap());
+        tx.commit().unwrap();
+    }
+
+    /// The lock of a dead process. A copy has no kernel lock.
+    fn leave_lock(path: &Path) {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let dir: Arc<dyn Dir> = Arc::new(OsDir::new(elsewhere.path(), None));
+        let Attempt::Taken(lock) = HealingLocks::new(false).try_lock(&dir, LIST_LOCK).unwrap() else { panic!("free") };
+        let mut names = dir.names().unwrap();
+        names.retain(|name| name.ends_with(".owner"));
+        fs::copy(elsewhere.path().join(&names[0]), path.join(&names[0])).unwrap();
+        fs::hard_link(path.join(&names[0]), path.join(LIST_LOCK)).unwrap();
+        drop(lock);
+    }
+
+    /// A leader has claimed what somebody waits for, after update index 2; it has published perhaps, and has died.
+    fn store(is_published: bool) -> (TempDir, Repair, Asked) {
+        let temp = tempfile::tempdir().unwrap();
+        commit(temp.path(), "refs/heads/a");
+        commit(temp.path(), "refs/heads/b");
+        let dir: Arc<dyn Dir> = Arc::new(OsDir::new(temp.path(), None));
+        let asked = Asked::place(&dir, TERMS, b"wanted").unwrap().unwrap();
+        let mut served = Served::default();
+        assert!(served.claim(find(&dir, TERMS, 1).pop().unwrap(), 2));
+        served.plan([Some(3)]);
+        if is_published {
+            commit(temp.path(), "refs/heads/c");
+        }
+        std::mem::forget(served);
+        leave_lock(temp.path());
+        (temp, Repair::new_in(dir, Box::new(HealingLocks::new(false))), asked)
+    }
+
+    fn only_remedy(repair: &Repair) -> Result<String> {
+        let problems = repair.diagnose().unwrap();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        repair.remedy(&problems[0])
+    }
+
+    #[test]
+    fn who_waits_for_the_dead_is_told() {
+        for (is_published, state) in [(true, State::Published { update_index: 3 }), (false, State::Closed)] {
+            let (_temp, repair, asked) = store(is_published);
+            only_remedy(&repair).unwrap();
+            assert_eq!(asked.state().unwrap(), state);
+            assert_eq!(repair.diagnose().unwrap(), [], "the request is somebody's");
+        }
+    }
+
+    #[test]
+    fn who_waits_is_told_if_the_remedy_fails() {
+        let (_temp, repair, asked) = store(true);
+        let problem = Problem::Litter { files: vec!["none of ours".to_owned()] };
+        fs::write(repair.dir.path().join("none of ours"), "").unwrap();
+        assert!(repair.remedy(&problem).is_err());
+        assert_eq!(asked.state().unwrap(), State::Published { update_index: 3 });
+    }
+
+    /// What is dropped with its table is there no more: who waits for it does it again.
+    #[test]
+    fn what_a_remedy_drops_is_not_said_to_be_there() {
+        let (temp, repair, asked) = store(true);
+        let list = fs::read_to_string(temp.path().join(LIST)).unwrap();
+        let newest = temp.path().join(list.lines().last().unwrap());
+        File::options().write(true).open(newest).unwrap().set_len(30).unwrap();
+        only_remedy(&repair).unwrap();
+        assert_eq!(asked.state().unwrap(), State::Closed);
+    }
+
+    #[test]
+    fn a_lost_list_says_nothing_of_what_was_done() {
+        let (temp, repair, asked) = store(true);
+        fs::remove_file(temp.path().join(LIST)).unwrap();
+        only_remedy(&repair).unwrap();
+        assert_eq!(asked.state().unwrap(), State::Claimed { base: 2, planned: Some(3) });
+    }
 }

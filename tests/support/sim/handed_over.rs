@@ -9,6 +9,7 @@ use reftable::{Dir, DirFile, Durability, Expect, Options, Prepared};
 
 use super::beside::Beside;
 use super::check::is_request;
+use super::mend;
 use super::mutants;
 use super::persist::{Disk, Model};
 use super::run::{Actor, Recording, Run};
@@ -199,6 +200,17 @@ pub(super) fn to_two_who_die(sink: Sink<'_>) {
             came_true & keep_if_dead(scene.end(), OTHER, sink)
         });
         came_true
+    });
+}
+
+/// The heir of the leader is a repair.
+pub(super) fn to_the_repaired(sink: Sink<'_>) {
+    for_each_change(|change| {
+        let mut scene = Scene::asked(terms(), 0);
+        scene.run.world.kill_at(LEADER, change);
+        scene.lead();
+        mend::repair(&scene.run.world.process(OTHER)).unwrap();
+        keep_if_dead(scene.end(), LEADER, sink)
     });
 }
 

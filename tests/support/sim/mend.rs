@@ -49,7 +49,7 @@ pub(super) fn help(world: &World) -> Result<(), Broken> {
 }
 
 /// Applies every remedy; returns for what.
-fn repair(dir: &Arc<SimDir>) -> Result<Vec<Problem>, Error> {
+pub(super) fn repair(dir: &Arc<SimDir>) -> Result<Vec<Problem>, Error> {
     dir.sleep(LONG);
     let repair = Repair::new_in(Arc::<SimDir>::clone(dir), Box::new(HealingLocks::new(true)));
     let mut done = Vec::new();

@@ -53,6 +53,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "handed over and given up", crashes: ALL_CRASHES, record: handed_over::given_up },
     Scenario { name: "handed over to the dead", crashes: ALL_CRASHES, record: handed_over::to_the_dead },
     Scenario { name: "handed over to two who die", crashes: KILLS, record: handed_over::to_two_who_die },
+    Scenario { name: "handed over, then repaired", crashes: KILLS, record: handed_over::to_the_repaired },
     Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
