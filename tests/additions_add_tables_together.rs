@@ -1,12 +1,6 @@
 //! Tables that a host writes by hand: all of an addition or none of it, while reading goes on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use reftable::merged::{LogRecords, Merged, RefRecords, Tombstones};
 use reftable::table::WriteOptions;

@@ -1,12 +1,6 @@
 //! A thread that compacts: it does, it ends with the handle, and a child without it gets on by itself.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

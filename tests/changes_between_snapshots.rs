@@ -1,12 +1,6 @@
 //! `changes_since` tells what a comparison of both snapshots tells, whatever happened in between.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,13 +1,7 @@
 //! git's `pack-refs` compacts, and then removes every table that no list names. It never takes what we are writing.
 
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints what it counted"
-)]
+#![cfg(test)]
 
 #[path = "support/hook_dir.rs"]
 mod hook_dir;

@@ -1,12 +1,6 @@
 //! Any number of threads merges large tables to the same bytes, and none is left afterwards; small ones start none.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! A compaction removes what the dead left behind, and nothing that anyone living may want.
 
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 #[path = "support/litter.rs"]
 mod litter;

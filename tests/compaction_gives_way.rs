@@ -2,7 +2,7 @@
 //! its tables were taken from under it in spite of its locks.
 
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 #[path = "support/hook_dir.rs"]
 mod hook_dir;

@@ -1,12 +1,6 @@
 //! A large compaction is cut into ranges, and nothing is lost at the cuts.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

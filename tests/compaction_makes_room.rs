@@ -1,7 +1,7 @@
 //! A record that just fits into a block of its own table takes more room in a merged one: its update index has more
 //! digits there, and it may share the first block with the header. Compaction must not fail for that.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Compact, ErrorKind, Expect, Ident, LogEntry, ObjectId, Options, Stack};

@@ -1,13 +1,7 @@
 //! Copied blocks make a table grow by ends of blocks; before that is 15 %, all is written again. So it is when blocks are not what the
 //! options say.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,12 +1,6 @@
 //! A control: git's own protocol does not survive a loss of power, and the checker says how.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints what it found"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,13 +1,7 @@
 //! Every deliberate mistake is caught by a crash or an interleaving; without one nothing is.
 
 #![cfg(reftable_mutants)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints what it found"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,12 +1,6 @@
 //! A table list that cannot be right is an error that says what and where, never an empty store.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -18,12 +18,7 @@
 //!   tables, which have the larger names, its next write would get the order wrong; after a compaction it does not.)
 //! - It locks nothing. A batch removes all tables but its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says on the error output what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 

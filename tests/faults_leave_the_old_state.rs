@@ -1,13 +1,7 @@
 //! Every operating-system call of an operation is made to fail, one after the other. Whichever it is, the store is
 //! in the state before or the state after, says which, has no litter, and goes on working.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "support/fault_dir.rs"]
 mod fault_dir;

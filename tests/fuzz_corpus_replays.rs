@@ -1,7 +1,7 @@
 //! What the fuzzers started from, and what they found, does not fail.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![allow(dead_code, clippy::print_stdout, reason = "the support is shared; what is printed is evidence")]
+#![cfg(test)]
+#![allow(dead_code, reason = "the support is shared")]
 
 #[path = "support/fuzz_targets.rs"]
 mod fuzz_targets;

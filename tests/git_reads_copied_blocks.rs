@@ -1,13 +1,7 @@
 //! What is left of a compaction that copied blocks, git lists, logs, checks and packs. (dulwich has no opinion: of a table it
 //! knows the first reference block, which is never copied, and no logs.)
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,8 +1,8 @@
 //! Damaged tables do not make a reader allocate more than the file justifies. Alone in its file, because it counts the
 //! allocations of the whole process.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![allow(dead_code, clippy::print_stdout, reason = "the support is shared; what is printed is evidence")]
+#![cfg(test)]
+#![allow(dead_code, reason = "the support is shared")]
 
 #[path = "support/hostile.rs"]
 mod hostile;

@@ -2,7 +2,7 @@
 //! endless loop.
 
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 #[path = "support/hostile.rs"]
 mod hostile;

@@ -1,13 +1,7 @@
 //! One crafted table for each class of bug that readers of this format have had. The error says what is wrong, and where.
 
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "support/hostile.rs"]
 mod hostile;

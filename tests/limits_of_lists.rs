@@ -5,7 +5,7 @@
 
 #![cfg(unix)]
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 #[path = "support/litter.rs"]
 mod litter;

@@ -4,7 +4,7 @@
 //! Likewise the other numbers of a table: block sizes at both ends, the 16-bit number of restarts, the 64-bit update
 //! index.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 #[path = "support/mem_dir.rs"]
 mod mem_dir;

@@ -5,12 +5,7 @@
 
 #![cfg(unix)]
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says on the error output what it skips"
-)]
+#![cfg(test)]
 
 #[path = "support/litter.rs"]
 mod litter;

@@ -1,12 +1,6 @@
 //! Whoever finds the lock taken waits as long as it was told to, and then says whose way it is in.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

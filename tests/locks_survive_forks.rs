@@ -1,6 +1,6 @@
 //! A child that is forked while a lock is held has copies of everything, and must not release, remove or use any of it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![cfg(test)]
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(target_os = "linux")]
 

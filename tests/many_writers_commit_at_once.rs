@@ -1,12 +1,6 @@
 //! Threads and handles that commit to one directory at once all get through, each with an update index of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

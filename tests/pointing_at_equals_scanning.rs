@@ -1,12 +1,6 @@
 //! The references that point at an id are those that a scan finds, with object sections and without.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,12 +1,6 @@
 //! A commit that waits for the lock is done by the one who has it, along with its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "support/fault_dir.rs"]
 mod fault_dir;

@@ -1,12 +1,6 @@
 //! Repositories that git made read as git lists them: references, peeled tags, symbolic references and logs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,12 +1,6 @@
 //! A linked worktree has a stack of its own; together with the main one it is what git lists there.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

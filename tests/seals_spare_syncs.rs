@@ -1,15 +1,7 @@
 //! Whoever commits under `Full` syncs the tables below it once in the life of a list, not once in each process; and again
 //! whenever the list is not the one that was sealed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says on the error output what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,12 +1,6 @@
 //! Seeking and walking prefixes work at every position, through an index of three levels, padded or not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,12 +1,6 @@
 //! A snapshot stays as it was, whatever anybody does to the directory, and holds no file open.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

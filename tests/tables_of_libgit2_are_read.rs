@@ -2,13 +2,7 @@
 //! newest entry of that log, which may lie below those of other tables. git reads such tables, and commits upon them; then so do
 //! we. `verify` tells, our commits go on from the largest update index of all, and merging everything heals the store.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

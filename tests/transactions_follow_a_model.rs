@@ -1,12 +1,6 @@
 //! Random transactions, compactions and reopenings do what a map does, and old snapshots stay as they were.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -2,7 +2,7 @@
 //! by hand to break exactly one, or several.
 
 #![allow(dead_code, reason = "the support is shared")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 #[path = "support/forge.rs"]
 mod forge;

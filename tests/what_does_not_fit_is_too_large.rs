@@ -1,12 +1,6 @@
 //! A name or message that does not fit into a block is refused whole; the largest that fits reads back.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,13 +1,7 @@
 //! A name that is looked up again and again is found, or not found, as it was the first time: what look-ups leave behind in a
 //! table (places of blocks, filters of names) changes no answer.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Ctrl-C ends a long compaction without a trace, and as a signal would.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;

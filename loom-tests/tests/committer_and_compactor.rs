@@ -1,7 +1,7 @@
 //! A process deletes a reference while another compacts: the reference stays deleted, and nothing else changes.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use loom_tests::{Flaw, explore, id, process, read, stack, start_with};
 use reftable::{AutoCompact, Compact, Expect};

@@ -1,7 +1,7 @@
 //! The owner of the lock dies while two others wait for it: one of them takes over, and then the other has its turn.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use loom_tests::{Flaw, explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start};
 use reftable::{AutoCompact, Expect};

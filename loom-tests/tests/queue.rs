@@ -2,7 +2,7 @@
 //! one of them is accepted and the others are refused.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 //! what became of it, whoever gives up or dies at which moment.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 //! did happened as a whole or not at all, and its remains go with the next compaction.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use loom_tests::{Flaw, explore_deaths, locks, open, options, process, read, set, settle, stack, start, start_with};
 use reftable::{AutoCompact, Compact};

@@ -1,7 +1,7 @@
 //! Two processes commit. Both succeed, one after the other, unless they want to change the same reference.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use loom_tests::{Flaw, ModelDir, explore, id, locks, open, options, process, read, set, stack, start};
 use reftable::{AutoCompact, ErrorKind, Expect};

@@ -1,7 +1,7 @@
 //! Two processes compact: at least one does, nobody is hindered for good, and nothing changes for readers.
 
 #![cfg(loom)]
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use loom_tests::{Flaw, explore, id, locks, open, options, process, read, set, stack, start_with};
 use reftable::{AutoCompact, Compact, Compaction, ErrorKind, Expect, Result};

@@ -1,14 +1,6 @@
 //! What the black-box tests share.
 
 #![allow(dead_code, reason = "every test file uses its own part of this")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says on the error output what it skips"
-)]
 
 pub(crate) mod contents;
 pub(crate) mod git;

@@ -13,14 +13,6 @@
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
 
 #![allow(dead_code, reason = "every test file uses its own part of this")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints what it counted"
-)]
 
 #[path = "sim/at_once.rs"]
 mod at_once;
