@@ -65,7 +65,7 @@ fn every_call_fails(
     prepare: impl Fn(&Path),
     options: &Options,
     operation: impl Fn(&Stack) -> Result<(), Error>,
-) -> BTreeSet<String> {
+) -> BTreeSet<&'static str> {
     let mut failed_calls = BTreeSet::new();
     for nth in 1..MANY {
         let dir = tempfile::tempdir().unwrap();

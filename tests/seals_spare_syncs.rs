@@ -78,7 +78,7 @@ fn a_second_handle_syncs_its_own_table_only() {
         return;
     }
     let dir = tables(6, full());
-    let counted = Arc::new(SyncDir::new(dir.path()));
+    let counted = SyncDir::new(dir.path());
     for _ in 0..3 {
         assert!(synced_by_a_new_handle(&counted).is_empty());
     }
@@ -104,7 +104,7 @@ fn a_second_process_syncs_its_own_table_only() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let counted = Arc::new(SyncDir::new(dir.path()));
+    let counted = SyncDir::new(dir.path());
     let stack = counted.stack(full());
     for _ in 0..2 {
         Victim::start("victim_that_commits_and_ends", dir.path()).finish();
@@ -122,7 +122,7 @@ fn tables_of_git_are_synced_by_the_next_commit() {
     let repo = Repo::with(HashKind::Sha1, &[], false);
     repo.git(["commit", "-q", "--allow-empty", "-m", "one"]);
     let path = repo.reftable_dir();
-    let counted = Arc::new(SyncDir::new(&path));
+    let counted = SyncDir::new(&path);
     let first = counted.stack(full());
     let all = table_names(&path);
     assert_eq!(synced_by(&first, &counted), all, "git has synced none of them");
@@ -155,7 +155,7 @@ fn a_copy_is_not_trusted() {
     }
     assert!(note(&copy).is_some());
     assert_eq!(note(&copy), note(dir.path()), "the note was copied, too");
-    let counted = Arc::new(SyncDir::new(&copy));
+    let counted = SyncDir::new(&copy);
     let all = table_names(&copy);
     assert_eq!(synced_by_a_new_handle(&counted), all);
     assert!(synced_by_a_new_handle(&counted).is_empty(), "the copy has its own seal now");
@@ -172,7 +172,7 @@ fn a_list_that_was_edited_is_not_trusted() {
     let (newest, _) = list.match_indices('\n').nth(2).unwrap();
     fs::write(&path, &list[..=newest]).unwrap();
     assert_eq!(note(dir.path()), Some(seal), "the file is the same");
-    let counted = Arc::new(SyncDir::new(dir.path()));
+    let counted = SyncDir::new(dir.path());
     let all = table_names(dir.path());
     assert_eq!(all.len(), 3);
     assert_eq!(synced_by_a_new_handle(&counted), all);
@@ -187,7 +187,7 @@ fn a_note_of_somebody_else_is_no_seal() {
     for bytes in [&b""[..], b"note", &[1; 29], &[1; 200]] {
         OsDir::new(dir.path(), None).open(LIST).unwrap().set_note(bytes).unwrap();
         let all = table_names(dir.path());
-        assert_eq!(synced_by_a_new_handle(&Arc::new(SyncDir::new(dir.path()))), all);
+        assert_eq!(synced_by_a_new_handle(&SyncDir::new(dir.path())), all);
     }
 }
 
@@ -198,14 +198,14 @@ fn who_does_not_sync_everything_leaves_no_seal() {
         put(&Stack::open(dir.path(), full().durability(durability)).unwrap(), "refs/heads/other");
         assert_eq!(note(dir.path()), None);
         let all = table_names(dir.path());
-        assert_eq!(synced_by_a_new_handle(&Arc::new(SyncDir::new(dir.path()))), all);
+        assert_eq!(synced_by_a_new_handle(&SyncDir::new(dir.path())), all);
     }
 }
 
 #[test]
 fn where_files_have_no_notes_everything_is_synced() {
     let dir = tempfile::tempdir().unwrap();
-    let counted = Arc::new(SyncDir::without_notes(dir.path()));
+    let counted = SyncDir::without_notes(dir.path());
     let stack = counted.stack(full());
     (0..4).for_each(|number| put(&stack, &format!("refs/heads/{number}")));
     assert_eq!(note(dir.path()), None);

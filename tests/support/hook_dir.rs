@@ -1,29 +1,57 @@
 //! A directory that lets others work at chosen moments.
 
-use std::fmt;
+#[path = "over_dir.rs"]
+mod over_dir;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use reftable::{Dir, DirFile, ExclusiveFile, Options, OsDir, Stack, Stamp};
+use over_dir::{Hook, OverDir};
+use reftable::{ExclusiveFile, Options, Stack};
 
 type Work = Box<dyn Fn() + Send + Sync>;
 type Fits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// [`OsDir`], where some work is done once, directly after, or before, a file is created whose name fits.
-pub(crate) struct HookDir {
-    inner: OsDir,
+/// Some work that is done once, directly after, or before, a file is created whose name fits.
+pub(crate) struct Once {
     fits: Fits,
     work: Work,
     is_before: bool,
-    done: AtomicBool,
+    /// Whether the moment has come.
+    has_come: AtomicBool,
 }
+
+impl Once {
+    fn at(fits: impl Fn(&str) -> bool + Send + Sync + 'static, work: impl Fn() + Send + Sync + 'static) -> Once {
+        let (fits, work) = (Box::new(fits), Box::new(work));
+        Once { fits, work, is_before: false, has_come: AtomicBool::new(false) }
+    }
+}
+
+impl Hook for Once {
+    fn around(&self, call: &'static str, name: &str, work: over_dir::Work<'_>) -> io::Result<()> {
+        if call != "create" || !(self.fits)(name) || self.has_come.swap(true, Ordering::SeqCst) {
+            return work();
+        }
+        if self.is_before {
+            (self.work)();
+        }
+        work()?;
+        if !self.is_before {
+            (self.work)();
+        }
+        Ok(())
+    }
+}
+
+/// A directory where some work is done [`Once`].
+pub(crate) type HookDir = OverDir<Once>;
 
 impl HookDir {
     pub(crate) fn new(path: &Path, fits: fn(&str) -> bool, work: impl Fn() + Send + Sync + 'static) -> Arc<HookDir> {
-        Arc::new(Self::with(path, Box::new(fits), Box::new(work)))
+        HookDir::over(path, Arc::new(Once::at(fits, work)))
     }
 
     /// The work is done when the merged table is written and synced, but not listed: before the compaction takes the list
@@ -34,16 +62,12 @@ impl HookDir {
             is_written.fetch_or(is_temporary(name), Ordering::SeqCst);
             name == "tables.list.lock" && is_written.load(Ordering::SeqCst)
         };
-        Arc::new(HookDir { is_before: true, ..Self::with(path, Box::new(fits), Box::new(work)) })
-    }
-
-    fn with(path: &Path, fits: Fits, work: Work) -> HookDir {
-        HookDir { inner: OsDir::new(path, None), fits, work, is_before: false, done: AtomicBool::new(false) }
+        HookDir::over(path, Arc::new(Once { is_before: true, ..Once::at(fits, work) }))
     }
 
     /// Whether the moment has come.
     pub(crate) fn is_done(&self) -> bool {
-        self.done.load(Ordering::SeqCst)
+        self.hook.has_come.load(Ordering::SeqCst)
     }
 
     pub(crate) fn stack(self: &Arc<Self>, options: Options) -> Stack {
@@ -55,70 +79,4 @@ impl HookDir {
 /// What a compaction writes into, after it has let go of the list lock.
 pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with("reftable-") && name.ends_with(".tmp")
-}
-
-impl fmt::Debug for HookDir {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl Dir for HookDir {
-    fn path(&self) -> &Path {
-        self.inner.path()
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        self.inner.open(name)
-    }
-
-    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        self.inner.open_to_append(name)
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        if !(self.fits)(name) || self.done.swap(true, Ordering::SeqCst) {
-            return self.inner.create(name);
-        }
-        if self.is_before {
-            (self.work)();
-        }
-        let file = self.inner.create(name)?;
-        if !self.is_before {
-            (self.work)();
-        }
-        Ok(file)
-    }
-
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.inner.stamp(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.inner.remove(name)
-    }
-
-    fn names(&self) -> io::Result<Vec<String>> {
-        self.inner.names()
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.inner.sync()
-    }
-
-    fn sleep(&self, time: Duration) {
-        self.inner.sleep(time);
-    }
-
-    fn now(&self) -> Duration {
-        self.inner.now()
-    }
-
-    fn random(&self) -> u64 {
-        self.inner.random()
-    }
 }

@@ -1,0 +1,170 @@
+//! A directory of the operating system with something between: what that is, is a [`Hook`].
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reftable::{Bytes, Dir, DirFile, Host, OsDir, Stamp};
+
+/// What comes between.
+pub(crate) trait Hook: Send + Sync + 'static {
+    /// Does the `work` of a call on `name`, once at most.
+    fn around(&self, call: &'static str, name: &str, work: Work<'_>) -> io::Result<()>;
+}
+
+pub(crate) type Work<'a> = &'a mut dyn FnMut() -> io::Result<()>;
+
+/// [`OsDir`] behind a hook.
+pub(crate) struct OverDir<H> {
+    dir: OsDir,
+    pub(crate) hook: Arc<H>,
+}
+
+impl<H: Hook> OverDir<H> {
+    pub(crate) fn over(path: &Path, hook: Arc<H>) -> Arc<OverDir<H>> {
+        Arc::new(OverDir { dir: OsDir::new(path, None), hook })
+    }
+
+    fn file(&self, call: &'static str, name: &str, open: Open) -> io::Result<Box<dyn DirFile>> {
+        let inner = through(&*self.hook, call, name, || open(&self.dir, name))?;
+        Ok(Box::new(OverFile { name: name.to_owned(), inner, hook: Arc::clone(&self.hook) }))
+    }
+}
+
+type Open = fn(&OsDir, &str) -> io::Result<Box<dyn DirFile>>;
+
+fn through<T>(hook: &impl Hook, call: &'static str, name: &str, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let (mut work, mut done) = (Some(work), None);
+    hook.around(call, name, &mut || {
+        done = Some(work.take().unwrap()()?);
+        Ok(())
+    })?;
+    Ok(done.unwrap())
+}
+
+impl<H> fmt::Debug for OverDir<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.dir.fmt(f)
+    }
+}
+
+impl<H: Hook> Dir for OverDir<H> {
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.file("open", name, OsDir::open)
+    }
+
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.file("open_to_append", name, OsDir::open_to_append)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.file("create", name, OsDir::create)
+    }
+
+    fn stamp(&self, name: &str) -> io::Result<Stamp> {
+        through(&*self.hook, "stamp", name, || self.dir.stamp(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        through(&*self.hook, "rename", from, || self.dir.rename(from, to))
+    }
+
+    fn link(&self, existing: &str, new: &str) -> io::Result<()> {
+        through(&*self.hook, "link", new, || self.dir.link(existing, new))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        through(&*self.hook, "remove", name, || self.dir.remove(name))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        through(&*self.hook, "names", ".", || self.dir.names())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        through(&*self.hook, "sync directory", ".", || self.dir.sync())
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.dir.sleep(time);
+    }
+
+    fn now(&self) -> Duration {
+        self.dir.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.dir.random()
+    }
+
+    fn is_local(&self) -> bool {
+        self.dir.is_local()
+    }
+
+    fn host(&self) -> Host {
+        self.dir.host()
+    }
+}
+
+struct OverFile<H> {
+    name: String,
+    inner: Box<dyn DirFile>,
+    hook: Arc<H>,
+}
+
+impl<H: Hook> OverFile<H> {
+    fn through<T>(&self, call: &'static str, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        through(&*self.hook, call, &self.name, work)
+    }
+}
+
+impl<H> fmt::Debug for OverFile<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<H: Hook> DirFile for OverFile<H> {
+    fn contents(&self) -> io::Result<Bytes> {
+        self.through("contents", || self.inner.contents())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut is_tried = false;
+        let written = self.hook.around("write", &self.name, &mut || {
+            is_tried = true;
+            self.inner.write(bytes)
+        });
+        if !is_tried {
+            // A full disk takes what it can.
+            self.inner.write(&bytes[..bytes.len() / 2])?;
+        }
+        written
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.through("sync file", || self.inner.sync())
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.through("stamp file", || self.inner.stamp())
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        self.through("set note", || self.inner.set_note(note))
+    }
+
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        self.through("note", || self.inner.note())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.through("try_lock", || self.inner.try_lock())
+    }
+}
