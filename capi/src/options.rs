@@ -75,6 +75,8 @@ impl reftable_write_options {
         Ok(WriteOptions::default()
             .block_size(block_size)
             .restart_interval(restart_interval)
+            // As the host's own library does.
+            .deflate_level(9)
             .padding(self.unpadded & 1 == 0)
             .object_index(self.skip_index_objects & 1 == 0))
     }

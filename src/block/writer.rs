@@ -24,6 +24,7 @@ pub(crate) struct BlockWriter {
     header_off: usize,
     block_size: usize,
     restart_interval: usize,
+    deflate_level: u8,
     restarts: Vec<u32>,
     last_key: Vec<u8>,
     entries: usize,
@@ -33,13 +34,15 @@ pub(crate) struct BlockWriter {
 }
 
 impl BlockWriter {
-    pub(crate) fn new(block_size: u32, restart_interval: u16) -> Self {
+    /// A writer of blocks of up to `block_size` bytes, with a restart at every `restart_interval`th record at least.
+    pub(crate) fn new(block_size: u32, restart_interval: u16, deflate_level: u8) -> Self {
         BlockWriter {
             kind: BlockKind::Ref,
             buf: Vec::new(),
             header_off: 0,
             block_size: block_size as usize,
             restart_interval: usize::from(restart_interval.max(1)),
+            deflate_level,
             restarts: Vec::new(),
             last_key: Vec::new(),
             entries: 0,
@@ -126,14 +129,15 @@ impl BlockWriter {
         }
     }
 
-    /// Everything behind the block header goes through deflate at level 9, as git does.
+    /// Everything behind the block header goes through deflate.
     fn deflate(&mut self) -> Result<&[u8]> {
         let (head, body) = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN).unwrap_or_default();
         self.deflated.clear();
         self.deflated.extend_from_slice(head);
         // Stored blocks bound the growth: 5 bytes for each 16 KiB, and the frame.
         self.deflated.reserve(body.len() + body.len() / 1024 + 64);
-        let stream = self.stream.get_or_insert_with(|| Compress::new(Compression::best(), true));
+        let level = Compression::new(self.deflate_level.into());
+        let stream = self.stream.get_or_insert_with(|| Compress::new(level, true));
         stream.reset();
         match stream.compress_vec(body, &mut self.deflated, FlushCompress::Finish) {
             Ok(Status::StreamEnd) => Ok(&self.deflated),

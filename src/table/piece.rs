@@ -93,7 +93,7 @@ impl PieceWriter {
             header,
             options: options.clone(),
             is_first,
-            block: BlockWriter::new(options.block_size, options.restart_interval),
+            block: options.block_writer(),
             is_open: false,
             last_key: Vec::new(),
             scratch: Vec::new(),

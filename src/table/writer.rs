@@ -9,7 +9,7 @@ use super::object_index::{ObjectIndex, PART_BYTES, Part};
 use super::piece::{IndexEntry, Piece, PieceWriter};
 use super::stats::TableStats;
 use super::{Table, WriteOptions};
-use crate::block::{Added, BlockWriter};
+use crate::block::Added;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Footer, Header, version_for};
 use crate::mutant::{self, Mutant};
@@ -331,7 +331,7 @@ impl<W: Write> TableWriter<W> {
             return Ok(true);
         }
         let cx = self.blocks.context();
-        let mut trial = BlockWriter::new(self.options.block_size, self.options.restart_interval);
+        let mut trial = self.options.block_writer();
         let mut blocks = 1;
         trial.start(BlockKind::Index, &[]);
         for entry in below {
