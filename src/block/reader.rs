@@ -1,5 +1,7 @@
 //! Reading a block: its shape is validated once, then records are searched and walked in place.
 
+use memchr::memmem::Finder;
+
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_HEADER_LEN, BlockKind};
 use crate::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record, next_shared};
@@ -216,31 +218,39 @@ impl Shape {
         }
     }
 
-    /// Calls `found` with the key and the span of each record that is `wanted`. Keys of others are not put together.
-    pub(crate) fn select<R: Record>(
+    /// Calls `found` with the key and the span of each record in which `bytes` begin. Only those records are read, and the ones before
+    /// them from a restart on.
+    pub(crate) fn search<R: Record>(
         &self,
         data: &[u8],
         cx: &Context,
-        wanted: impl Fn(&R::Span) -> bool,
+        bytes: &Finder<'_>,
         mut found: impl FnMut(&[u8], &R::Span),
     ) -> Result<()> {
-        let mut r = self.reader(data, self.first());
-        let mut follower = Follower { r: r.clone(), key: KeyBuf::default() };
-        let (mut before, mut restart) = (0, self.first());
-        while !r.is_at_end() {
-            let start = r.pos();
-            let head = Head::read(&mut r, before)?;
-            r.bytes(head.len)?;
-            let span = R::decode(&mut r, head.value_type, cx)?;
-            before = head.shared + head.len;
-            if head.shared == 0 {
-                restart = start;
+        let records = self.records(data);
+        let (mut r, mut key) = (self.reader(data, self.first()), KeyBuf::default());
+        while let Some(behind) = bytes.find(r.rest()) {
+            let at = records.len() - r.rest().len() + behind;
+            let restart = self.restart_at_or_before(data, at);
+            if restart > r.pos() {
+                (r, key) = (self.reader(data, restart), KeyBuf::default());
             }
-            if wanted(&span) {
-                found(follower.key_before::<R>(self, data, restart, r.pos(), cx)?, &span);
+            // Each record is read at most once, however often the bytes are found.
+            while let Some(span) = next_record::<R>(&mut r, &mut key, cx)? {
+                if r.pos() > at {
+                    found(key.as_slice(), &span);
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The last restart that is not behind `position`.
+    fn restart_at_or_before(&self, data: &[u8], position: usize) -> usize {
+        let restarts = self.restart_bytes(data);
+        let behind = restarts.partition_point(|restart| be24(restart) <= position);
+        behind.checked_sub(1).and_then(|index| restarts.get(index)).map_or(self.first(), be24)
     }
 
     /// Walks from the restart at `start` to the first record whose key is not below `target`. `None` when all are.
@@ -284,33 +294,6 @@ impl Shape {
             }));
         }
         Ok(None)
-    }
-}
-
-/// Puts keys together for some of the records of a block, front to back.
-#[derive(Debug)]
-struct Follower<'a> {
-    r: Reader<'a>,
-    key: KeyBuf,
-}
-
-impl<'a> Follower<'a> {
-    /// The key of the record that ends at `end`; the one at `restart` before it shares nothing.
-    fn key_before<R: Record>(
-        &mut self,
-        shape: &Shape,
-        data: &'a [u8],
-        restart: usize,
-        end: usize,
-        cx: &Context,
-    ) -> Result<&[u8]> {
-        // Each record is read at most once here, however many keys are asked for.
-        if self.r.pos() < restart {
-            self.r = shape.reader(data, restart);
-            self.key.clear();
-        }
-        while self.r.pos() < end && next_record::<R>(&mut self.r, &mut self.key, cx)?.is_some() {}
-        Ok(self.key.as_slice())
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::vec;
 
+use memchr::memmem::Finder;
+
 use super::Table;
 use crate::error::Result;
 use crate::format::BlockKind;
@@ -122,13 +124,13 @@ impl Candidates {
 fn select(table: &Table, offset: u64, id: &ObjectId, found: &mut dyn FnMut(&RefRecordView<'_>)) -> Result<u64> {
     let block = table.data_block(BlockKind::Ref, offset, &mut Vec::new())?;
     let (data, cx) = (table.bytes_of(&block), table.context());
-    let selected = block.shape.select::<RefRecord>(
-        data,
-        &cx,
-        |span| span.points_at(data, id.as_bytes()),
-        |key, span| found(&RefRecord::view(key, data, span, &cx)),
-    );
-    selected.map_err(|error| table.locate(error, &block))?;
+    // An id is found as a string of bytes: then only the records that have it need to be decoded.
+    let searched = block.shape.search::<RefRecord>(data, &cx, &Finder::new(id.as_bytes()), |key, span| {
+        if span.points_at(data, id.as_bytes()) {
+            found(&RefRecord::view(key, data, span, &cx));
+        }
+    });
+    searched.map_err(|error| table.locate(error, &block))?;
     Ok(offset + block.stride)
 }
 
