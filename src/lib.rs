@@ -116,7 +116,7 @@ pub use addition::{Addition, NewTable};
 pub use bytes::Bytes;
 pub use changes::{Change, Changes};
 pub use compact::{Compact, Compaction, Expiry, Progress};
-pub use dir::{Dir, DirFile, Host, OsDir, Stamp};
+pub use dir::{Dir, DirFile, Host, Naming, OsDir, Stamp};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
 pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};

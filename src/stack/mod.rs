@@ -8,6 +8,7 @@ mod publish;
 mod reload;
 mod seal;
 mod synced;
+mod watch;
 
 pub(crate) use hand_over::Admitted;
 pub use metrics::Metrics;
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     lookout: Lookout,
     /// [`Dir::is_local`], asked once.
     is_local: OnceLock<bool>,
+    /// [`Dir::tells_renames`], asked once.
+    tells_renames: OnceLock<bool>,
     pub(crate) counters: Counters,
 }
 
@@ -170,6 +173,7 @@ impl Shared {
             courtesy: Courtesy::default(),
             lookout: Lookout::default(),
             is_local: OnceLock::new(),
+            tells_renames: OnceLock::new(),
             counters: Counters::default(),
         }
     }

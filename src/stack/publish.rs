@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::reload::{Cached, list_of};
+use super::watch::Watch;
 use super::{Durability, ListLock, Shared, seal};
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -186,7 +187,12 @@ impl Shared {
             Ok(list) => {
                 let list = list.kept();
                 if let Some(snapshot) = after {
-                    self.remember(Cached { snapshot: snapshot.clone(), stamp, list: list.into() });
+                    self.remember(Cached {
+                        snapshot: snapshot.clone(),
+                        stamp,
+                        list: list.into(),
+                        watch: Watch::default(),
+                    });
                 }
                 Ok(())
             }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::watch::Watch;
 use super::{Shared, seal};
 use crate::dir::{DirFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,12 +20,16 @@ pub(super) struct Cached {
     pub(super) stamp: Stamp,
     /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp means the same list.
     pub(super) list: Arc<dyn DirFile>,
+    pub(super) watch: Watch,
 }
 
 impl Shared {
     /// The newest state, from the cache if the list is still the same.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
-        match self.cached()? {
+        if let Some(snapshot) = self.watched() {
+            return Ok(snapshot);
+        }
+        match self.cached(true)? {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(self.options.reload_deadline),
         }
@@ -32,21 +37,26 @@ impl Shared {
 
     /// The newest state while we hold the list lock: nobody will complete what is missing, so do not wait for it.
     pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
-        match self.cached()? {
+        match self.cached(false)? {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(Duration::ZERO),
         }
     }
 
-    fn cached(&self) -> Result<Option<Snapshot>> {
+    /// The cached state if its list still has the name; `is_watching` prepares for [`Self::watched`] if that pays.
+    fn cached(&self, is_watching: bool) -> Result<Option<Snapshot>> {
         if self.cache.lock().is_none() {
             return Ok(None);
         }
+        let watch = is_watching.then(|| self.watch()).flatten();
         match self.dir.stamp(LIST) {
             Ok(stamp) => {
-                let cache = self.cache.lock();
-                let current = cache.as_ref().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
-                Ok(current.map(|cached| cached.snapshot.clone()))
+                let mut cache = self.cache.lock();
+                let current = cache.as_mut().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
+                Ok(current.map(|cached| {
+                    cached.watch = watch.unwrap_or_default();
+                    cached.snapshot.clone()
+                }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.io("cannot examine the table list", LIST, error)),
@@ -117,7 +127,7 @@ impl Shared {
         let snapshot = Snapshot::new(tables, self.options.hash);
         self.counters.reloads.add(1);
         self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
-        self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into() });
+        self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into(), watch: Watch::default() });
         Ok(Loaded::Complete(snapshot))
     }
 

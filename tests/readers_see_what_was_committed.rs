@@ -1,0 +1,76 @@
+//! A handle that looks again and again, and so has learnt to ask its open list, sees each commit as soon as that has returned.
+
+#![cfg(test)]
+
+mod support;
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use reftable::{AutoCompact, Expect, HashKind, Stack};
+use support::{id, quick};
+
+/// After that, a handle that looks often believes its open list.
+const SETTLED: Duration = Duration::from_millis(30);
+
+fn open(dir: &Path) -> Stack {
+    Stack::open(dir, quick().hash(HashKind::Sha1).auto_compact(AutoCompact::Off)).unwrap()
+}
+
+fn commit(stack: &Stack, number: u64) -> u64 {
+    let mut tx = stack.transaction();
+    tx.set(format!("refs/heads/{number}"), Expect::Any, id(HashKind::Sha1, number));
+    tx.commit().unwrap().update_index
+}
+
+fn look_often(stack: &Stack) {
+    let start = Instant::now();
+    while start.elapsed() < SETTLED {
+        stack.snapshot().unwrap();
+    }
+}
+
+#[test]
+fn of_another_handle() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, writer) = (open(dir.path()), open(dir.path()));
+    for number in 1..30 {
+        let committed = commit(&writer, number);
+        assert_eq!(reader.snapshot().unwrap().update_index(), committed);
+        if number % 3 == 0 {
+            look_often(&reader);
+        }
+    }
+}
+
+/// A backup that links the list keeps the number of its names from falling to none.
+#[test]
+fn beside_a_copy_made_of_links() {
+    let (dir, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (reader, writer) = (open(dir.path()), open(dir.path()));
+    for number in 1..10 {
+        commit(&writer, number);
+        look_often(&reader);
+        std::fs::hard_link(dir.path().join("tables.list"), backup.path().join(number.to_string())).unwrap();
+        let committed = commit(&writer, 100 + number);
+        assert_eq!(reader.snapshot().unwrap().update_index(), committed);
+    }
+}
+
+#[test]
+fn a_directory_that_is_replaced_is_noticed_soon() {
+    let parent = tempfile::tempdir().unwrap();
+    let [here, there, other] = ["here", "there", "other"].map(|name| parent.path().join(name));
+    for dir in [&here, &other] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    let reader = open(&here);
+    commit(&open(&here), 1);
+    let expected = [commit(&open(&other), 2), commit(&open(&other), 3)][1];
+    look_often(&reader);
+    std::fs::rename(&here, &there).unwrap();
+    std::fs::rename(&other, &here).unwrap();
+    sleep(Duration::from_millis(100));
+    assert_eq!(reader.snapshot().unwrap().update_index(), expected);
+}
