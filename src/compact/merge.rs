@@ -84,7 +84,7 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
         let mut piece = piece?;
         if writer.is_empty() && !piece.is_empty() && !piece.has_header() {
             // All before it came to nothing, so the file starts with it.
-            piece = section.merge(&range, &mut writer.piece_writer(section.kind, true, room))?;
+            piece = section.merge(&range, writer.piece_writer(section.kind, true, room))?;
         }
         writer.append(section.kind, piece)?;
         written += 1;
@@ -95,8 +95,8 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
 }
 
 impl Part {
-    fn merge(mut self) -> (Range, Result<Piece>) {
-        let piece = self.section.merge(&self.range, &mut self.out);
+    fn merge(self) -> (Range, Result<Piece>) {
+        let piece = self.section.merge(&self.range, self.out);
         (self.range, piece)
     }
 }
@@ -116,12 +116,12 @@ impl Section {
     }
 
     /// The blocks of one range.
-    fn merge(&self, range: &Range, out: &mut PieceWriter) -> Result<Piece> {
+    fn merge(&self, range: &Range, mut out: PieceWriter) -> Result<Piece> {
         match self.kind {
-            BlockKind::Log => self.merge_logs(range, out)?,
-            _ => self.merge_refs(range, out)?,
+            BlockKind::Log => self.merge_logs(range, &mut out)?,
+            _ => self.merge_refs(range, &mut out)?,
         }
-        out.finish()
+        out.into_piece()
     }
 
     fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {

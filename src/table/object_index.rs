@@ -39,7 +39,7 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn write(mut self) -> Result<Piece> {
         self.index.write(self.range, &mut self.out)?;
-        self.out.finish()
+        self.out.into_piece()
     }
 }
 

@@ -146,13 +146,22 @@ impl PieceWriter {
         &self.last_key
     }
 
-    /// Ends the block at hand, and the piece.
+    /// Ends the block at hand, and the piece. The next one gets as much room.
     ///
     /// # Errors
     /// `Invalid` when a log block cannot be deflated, which does not happen.
-    pub(crate) fn finish(&mut self) -> Result<Piece> {
+    pub(super) fn finish(&mut self) -> Result<Piece> {
         self.flush_block()?;
-        Ok(mem::take(&mut self.piece))
+        Ok(self.take())
+    }
+
+    /// Ends the block at hand, and the last piece.
+    ///
+    /// # Errors
+    /// As for [`Self::finish`].
+    pub(crate) fn into_piece(mut self) -> Result<Piece> {
+        self.flush_block()?;
+        Ok(self.piece)
     }
 
     /// The blocks that are finished. The one at hand goes into the next piece.
