@@ -500,7 +500,9 @@ impl DirFile for OsFile {
     fn naming(&self) -> io::Result<Naming> {
         let about = rustix::fs::fstat(&self.0)?;
         let changed = i128::from(about.st_ctime) * 1_000_000_000 + i128::from(about.st_ctime_nsec);
-        Ok(Naming { links: u64::from(about.st_nlink), changed: changed as u128 })
+        #[allow(clippy::useless_conversion, reason = "on other processors it has 32 bits")]
+        let links = u64::from(about.st_nlink);
+        Ok(Naming { links, changed: changed as u128 })
     }
 
     #[cfg(target_os = "linux")]
