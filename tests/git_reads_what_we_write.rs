@@ -7,7 +7,7 @@ mod support;
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Compact, Expect, Ident, LogEntry, ObjectId, Options, Stack, Target};
 use support::git::{self, Repo};
-use support::{HASHES, assert_no_litter, assert_verifies, quick};
+use support::{HASHES, Random, assert_no_litter, assert_verifies, quick};
 
 /// Ways to write that readers must not notice.
 fn ways() -> Vec<Options> {
@@ -190,4 +190,28 @@ fn git_goes_on_where_we_stop() {
         let snapshot = pair.stack.snapshot().unwrap();
         assert_eq!(support::contents::log(&snapshot, "refs/heads/main").len(), 12);
     });
+}
+
+/// Fast deflation would make them longer than git expects of their blocks.
+#[test]
+fn long_messages_that_hardly_repeat() {
+    if !git::is_there() {
+        return;
+    }
+    for hash in HASHES {
+        let repo = Repo::new(hash);
+        let ids: Vec<ObjectId> = repo.commits(2).iter().map(|id| id.parse().unwrap()).collect();
+        let stack = repo.open(quick());
+        let mut random = Random(7);
+        let mut character = || char::from_u32(0x4e00 + random.below(0x5000) as u32).unwrap();
+        for number in 0..24 {
+            let message: String = (0..1150 + 6 * number).map(|_| character()).collect();
+            let mut tx = stack.transaction();
+            tx.set("refs/heads/main", Expect::Any, ids[number % 2]).reflog(who(number as u64, 0), message);
+            tx.commit().unwrap();
+        }
+        let told = repo.git(["reflog", "show", "--format=%gs", "refs/heads/main"]);
+        assert_eq!(git::lines(&told).count(), 24);
+        assert_verifies(&stack);
+    }
 }

@@ -7,6 +7,9 @@ use crate::format::{BLOCK_HEADER_LEN, BlockKind, MAX_RESTARTS};
 use crate::record::{Context, Record, encode_key};
 use crate::varint::be24;
 
+/// The deflate level that makes blocks smallest: git's.
+const HARDEST: u8 = 9;
+
 /// Whether a record went in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
@@ -29,8 +32,8 @@ pub(crate) struct BlockWriter {
     last_key: Vec<u8>,
     entries: usize,
     deflated: Vec<u8>,
-    /// Made for the first log block, then used again: its tables are large.
-    stream: Option<Compress>,
+    /// For the level that was asked for, and for the hardest. Made for the first log block that needs them, then used again: their tables are large.
+    streams: [Option<Compress>; 2],
 }
 
 impl BlockWriter {
@@ -47,7 +50,7 @@ impl BlockWriter {
             last_key: Vec::new(),
             entries: 0,
             deflated: Vec::new(),
-            stream: None,
+            streams: [None, None],
         }
     }
 
@@ -130,18 +133,26 @@ impl BlockWriter {
     }
 
     /// Everything behind the block header goes through deflate.
+    ///
+    /// Fast deflation makes longer what does not repeat, such as a long message in Chinese. git reads as many bytes of a block as it has
+    /// inflated, and at least the size of blocks: what would be longer is deflated as git does it.
     fn deflate(&mut self) -> Result<&[u8]> {
         let (head, body) = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN).unwrap_or_default();
-        self.deflated.clear();
-        self.deflated.extend_from_slice(head);
-        // Stored blocks bound the growth: 5 bytes for each 16 KiB, and the frame.
-        self.deflated.reserve(body.len() + body.len() / 1024 + 64);
-        let level = Compression::new(self.deflate_level.into());
-        let stream = self.stream.get_or_insert_with(|| Compress::new(level, true));
-        stream.reset();
-        match stream.compress_vec(body, &mut self.deflated, FlushCompress::Finish) {
-            Ok(Status::StreamEnd) => Ok(&self.deflated),
-            _ => Err(Error::invalid("a log block could not be deflated")),
+        let most = self.buf.len().max(self.block_size);
+        let mut is_done = false;
+        for (stream, level) in self.streams.iter_mut().zip([self.deflate_level, HARDEST]) {
+            self.deflated.clear();
+            self.deflated.extend_from_slice(head);
+            // Nine bits a byte, or stored blocks of 16 KiB, and the frame.
+            self.deflated.reserve(body.len() + body.len() / 8 + 64);
+            let stream = stream.get_or_insert_with(|| Compress::new(Compression::new(level.into()), true));
+            stream.reset();
+            let status = stream.compress_vec(body, &mut self.deflated, FlushCompress::Finish);
+            is_done = matches!(status, Ok(Status::StreamEnd));
+            if is_done && self.deflated.len() <= most {
+                break;
+            }
         }
+        if is_done { Ok(&self.deflated) } else { Err(Error::invalid("a log block could not be deflated")) }
     }
 }
