@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 /// A copy cannot change under its reader, costs less than a mapping up to about this size, and holds no
 /// address space. A mapping that somebody truncates kills the process with `SIGBUS`; no implementation of
 /// the protocol truncates a table, and small tables, the ones that come and go, never are at risk.
-const MAP_ABOVE: u64 = 64 * 1024;
+const MAP_ABOVE: usize = 64 * 1024;
 
 /// The immutable contents of a file. [`From<Vec<u8>>`] makes one of bytes in memory.
 #[derive(Debug)]
@@ -34,12 +34,12 @@ impl Bytes {
     /// # Errors
     /// What the operating system says.
     pub fn of_file(file: &File) -> io::Result<Bytes> {
-        let len = file.metadata()?.len();
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         if len > MAP_ABOVE {
-            return Self::map(file);
+            return Self::map(file, len);
         }
         // Not more than it had: a device or a file that grows would fill the memory.
-        let mut contents = vec![0; usize::try_from(len).unwrap_or(0)];
+        let mut contents = vec![0; len];
         let read = read_from_start(file, &mut contents)?;
         contents.truncate(read);
         Ok(contents.into())
@@ -51,11 +51,11 @@ impl Bytes {
     }
 
     #[expect(unsafe_code, reason = "mapping a file is unsafe: another process may change it")]
-    fn map(file: &File) -> io::Result<Bytes> {
+    fn map(file: &File, len: usize) -> io::Result<Bytes> {
         // SAFETY: tables are written once, under a name that nobody else uses, and only unlinked afterwards;
         // unlinking leaves a mapping intact. What a process that breaks this rule can do to us is change bytes
         // between two reads: nothing derived from an earlier read is used to skip the bounds check of a later one.
-        let map = unsafe { memmap2::Mmap::map(file)? };
+        let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
         Ok(Bytes(Contents::Mapped(map)))
     }
 }
