@@ -35,10 +35,11 @@ fn main() {
         return;
     }
     let most = std::env::var("SCALE_MAX").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000_000);
+    // First: what other plots leave on the heap would count.
+    memory::run(most);
     sizes(most);
     tables(most.min(1_000_000));
     readers::run(most.min(1_000_000));
-    memory::run(most);
 }
 
 /// Powers of ten from 1,000 to `most`.
