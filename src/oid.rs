@@ -174,13 +174,31 @@ impl<'a> IdView<'a> {
 
     /// Puts its hexadecimal digits into `buffer` and returns them. Faster than displaying it.
     pub fn hex(self, buffer: &mut [u8; 64]) -> &str {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 15)).copied().unwrap_or_default();
-        for (to, byte) in buffer.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            *to = [digit(byte >> 4), digit(*byte)];
-        }
-        buffer.get(..2 * self.0.len()).and_then(|hex| std::str::from_utf8(hex).ok()).unwrap_or_default()
+        std::str::from_utf8(self.hex_bytes(buffer)).unwrap_or_default()
     }
+
+    /// The same as bytes: for output, where nobody asks whether they are UTF-8.
+    #[inline]
+    pub fn hex_bytes(self, buffer: &mut [u8; 64]) -> &[u8] {
+        for (to, byte) in buffer.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *to = HEX.get(usize::from(*byte)).copied().unwrap_or_default();
+        }
+        buffer.get(..2 * self.0.len()).unwrap_or_default()
+    }
+}
+
+/// The two digits of each byte.
+const HEX: &[[u8; 2]; 256] = &hex_digits();
+
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it, and would refuse")]
+const fn hex_digits() -> [[u8; 2]; 256] {
+    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+    while byte < 256 {
+        let digits = b"0123456789abcdef";
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
 }
 
 impl<'a> From<&'a ObjectId> for IdView<'a> {
@@ -224,5 +242,19 @@ impl FromStr for ObjectId {
             .as_deref()
             .and_then(ObjectId::from_bytes)
             .ok_or_else(|| Error::invalid(format!("'{hex}' is not an object id: 40 or 64 hexadecimal digits are")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_every_byte() {
+        for byte in 0..=255u8 {
+            let id = ObjectId::from_bytes(&[byte; 20]).unwrap();
+            assert_eq!(id.as_view().hex(&mut [0; 64]), format!("{byte:02x}").repeat(20));
+            assert_eq!(id.as_view().hex_bytes(&mut [7; 64]), id.to_string().as_bytes());
+        }
     }
 }

@@ -70,7 +70,7 @@ fn put_line<'a>(line: &'a mut Vec<u8>, found: &RefView<'_>) -> &'a [u8] {
             line.extend_from_slice(b"ref: ");
             line.extend_from_slice(String::from_utf8_lossy(target).as_bytes());
         }
-        TargetView::Id(id) | TargetView::Tag { id, .. } => line.extend_from_slice(id.hex(&mut [0; 64]).as_bytes()),
+        TargetView::Id(id) | TargetView::Tag { id, .. } => line.extend_from_slice(id.hex_bytes(&mut [0; 64])),
         _ => {}
     }
     line.push(b' ');
