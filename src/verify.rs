@@ -1,78 +1,21 @@
 //! Checking a store against every rule of the format: a report, not the first error.
 
+mod finding;
 mod index;
 mod objects;
 mod table;
 
-use std::fmt;
 use std::sync::Arc;
+
+pub use finding::{Finding, Report, Severity};
 
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, TableName};
 use crate::stack::Stack;
 use crate::table::Table;
 
-/// One rule that is broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Finding {
-    /// The file it was found in.
-    pub file: String,
-    /// Where in the file, if it can be told.
-    pub offset: Option<u64>,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl Finding {
-    fn new(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
-        Finding { file: file.to_owned(), offset: offset.into(), message: message.into() }
-    }
-
-    fn of(file: &str, error: &Error) -> Finding {
-        let mut message = error.message().to_owned();
-        if let Some(source) = std::error::Error::source(error) {
-            message = format!("{message}: {source}");
-        }
-        Finding::new(file, error.offset(), message)
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.offset {
-            Some(offset) => write!(f, "{}: at offset {offset}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
-        }
-    }
-}
-
-/// What [`Stack::verify`] saw.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// The tables that were walked, oldest first.
-    pub tables: Vec<String>,
-    /// Blocks in them.
-    pub blocks: u64,
-    /// Reference records in them, tombstones included.
-    pub refs: u64,
-    /// Log records in them, tombstones included.
-    pub logs: u64,
-    /// Every broken rule; empty when all is well.
-    pub findings: Vec<Finding>,
-}
-
-impl Report {
-    /// Whether no rule is broken.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
-
 impl Stack {
-    /// Reads every byte that the table list leads to and reports all that is wrong with it.
+    /// Reads every byte that the table list leads to and reports all that is wrong with it, and how wrong.
     ///
     /// Works on damaged stores as far as it can: what cannot be read is a finding. Takes no lock; a commit or a
     /// compaction meanwhile does not disturb it, because the tables stay open.
@@ -142,7 +85,7 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
             let names = dir.names().map_err(|error| Error::io("cannot read the directory", dir.path(), error))?;
             if let Some(table) = names.iter().find(|name| name.ends_with(".ref")) {
                 let message = format!("the table list is missing, but there are tables, such as {table}");
-                listed.findings.push(Finding::new(LIST, None, message));
+                listed.findings.push(Finding::error(LIST, None, message));
             }
             return Ok(listed);
         }
@@ -171,18 +114,22 @@ fn open(dir: &dyn crate::Dir, name: &str) -> Result<Arc<Table>> {
     Table::open(path, bytes).map(Arc::new)
 }
 
-/// The name of a table states its update indexes. Names of another form are not wrong, only unusual.
+/// The name of a table states its update indexes, and everybody believes the header.
 fn check_name(name: &str, table: &Table, report: &mut Report) {
     let header = table.header();
-    if let Some(stated) = TableName::parse(name)
-        && (stated.min, stated.max) != (header.min_update_index, header.max_update_index)
-    {
-        let message = format!(
-            "the name states update indexes {} to {}, the header {} to {}",
-            stated.min, stated.max, header.min_update_index, header.max_update_index
-        );
-        report.findings.push(Finding::new(name, 8, message));
-    }
+    let range = (header.min_update_index, header.max_update_index);
+    let finding = match TableName::parse(name) {
+        None => Finding::note(name, None, "the file name is not of the form that git gives to tables"),
+        Some(stated) if (stated.min, stated.max) != range => {
+            let message = format!(
+                "the name states update indexes {} to {}, the header {} to {}",
+                stated.min, stated.max, range.0, range.1
+            );
+            Finding::note(name, 8, message)
+        }
+        Some(_) => return,
+    };
+    report.findings.push(finding);
 }
 
 /// A range that is none. Readers take it, as git's do.
@@ -190,10 +137,12 @@ fn check_range(name: &str, table: &Table, report: &mut Report) {
     let header = table.header();
     if header.runs_backwards() {
         let (min, max) = (header.min_update_index, header.max_update_index);
-        report.findings.push(Finding::new(name, 8, format!("the update indexes run backwards, from {min} to {max}")));
+        let message = format!("the update indexes run backwards, from {min} to {max}");
+        report.findings.push(Finding::warning(name, 8, message));
     }
 }
 
+/// Git reads tables whose update indexes overlap in the order of the list.
 fn check_neighbours(below: Option<&Table>, name: &str, table: &Table, report: &mut Report) {
     let Some(below) = below else { return };
     if table.header().min_update_index <= below.header().max_update_index {
@@ -203,10 +152,10 @@ fn check_neighbours(below: Option<&Table>, name: &str, table: &Table, report: &m
             below.name(),
             below.header().max_update_index
         );
-        report.findings.push(Finding::new(name, 8, message));
+        report.findings.push(Finding::warning(name, 8, message));
     }
     if table.hash() != below.hash() {
         let message = format!("holds {} ids, {} below it {} ids", table.hash(), below.name(), below.hash());
-        report.findings.push(Finding::new(name, 4, message));
+        report.findings.push(Finding::error(name, 4, message));
     }
 }

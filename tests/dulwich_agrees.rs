@@ -27,7 +27,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use reftable::{AutoCompact, Compact, ErrorKind, Expect, HashKind, Options, Snapshot, Stack, Target};
+use reftable::{AutoCompact, Compact, ErrorKind, Expect, HashKind, Options, Severity, Snapshot, Stack, Target};
 use support::git::{self, Repo};
 use support::{assert_verifies, contents, id, quick, table_names};
 
@@ -177,6 +177,7 @@ fn commit(stack: &Stack, fill: impl FnOnce(&mut reftable::Transaction)) {
 fn verifies_but_for_names(stack: &Stack) {
     for finding in stack.verify().unwrap().findings {
         assert!(finding.message.contains("the name states update indexes"), "{finding}");
+        assert_eq!(finding.severity, Severity::Note);
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) struct Cli {
 const HELP: &str = "\
 Names are full names, such as refs/heads/main; ids are given in full.
 
-Exit codes: 0 done; 1 not found, a conflict, or locked by others; 2 wrong usage; 3 corrupt or unreadable.
+Exit codes: 0 done; 1 not found, a conflict, locked by others, or a warning of verify; 2 wrong usage; 3 corrupt or
+unreadable.
 
 Examples:
   reftable list --prefix refs/tags/

@@ -60,11 +60,50 @@ fn a_damaged_store_is_3() {
         repo.run(["dump", "."]).failed(3);
         let verified = repo.run(["verify"]);
         assert_eq!(verified.code, Some(3));
-        assert!(verified.out.contains("checksum"), "{}", verified.out);
-        assert!(verified.out.ends_with("1 findings\n"), "{}", verified.out);
+        assert!(verified.out.starts_with("error: ") && verified.out.contains("checksum"), "{}", verified.out);
+        assert!(verified.out.ends_with(": 1 errors, 0 warnings, 0 notes\n"), "{}", verified.out);
         let json = repo.run(["verify", "--json"]);
         assert_eq!(json.code, Some(3));
         assert!(json.out.starts_with("{\"type\":\"finding\","), "{}", json.out);
+        assert!(json.out.contains("\"severity\":\"error\""), "{}", json.out);
+    });
+}
+
+#[test]
+fn a_store_that_is_only_unusual_is_0() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let (store, list) = (repo.store(), repo.store().join("tables.list"));
+        let names = fs::read_to_string(&list).unwrap();
+        let mut renamed = String::new();
+        for (number, name) in names.lines().enumerate() {
+            fs::rename(store.join(name), store.join(format!("{number}.ref"))).unwrap();
+            renamed += &format!("{number}.ref\n");
+        }
+        fs::write(list, renamed).unwrap();
+        let verified = repo.run(["verify"]);
+        assert_eq!(verified.code, Some(0), "{}", verified.out);
+        assert!(verified.out.starts_with("note: 0.ref: the file name"), "{}", verified.out);
+        let summary = repo.run(["verify", "--json"]).json().pop().unwrap();
+        assert_eq!((&summary["errors"], &summary["warnings"]), (&0.into(), &0.into()));
+        assert_eq!(summary["notes"], summary["findings"]);
+    });
+}
+
+#[test]
+fn a_warning_of_verify_is_1() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let (store, list) = (repo.store(), repo.store().join("tables.list"));
+        let names = fs::read_to_string(&list).unwrap();
+        let table = names.lines().last().unwrap();
+        fs::copy(store.join(table), store.join("again.ref")).unwrap();
+        fs::write(list, format!("{names}again.ref\n")).unwrap();
+        let verified = repo.run(["verify"]);
+        assert_eq!(verified.code, Some(1), "{}", verified.out);
+        assert!(verified.out.contains("warning: again.ref: at offset 8: begins with"), "{}", verified.out);
+        let json = repo.run(["verify", "--json"]).out;
+        assert!(json.contains("\"severity\":\"warning\""), "{json}");
     });
 }
 

@@ -27,12 +27,12 @@ pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Repor
         reached.extend(walk.index_blocks);
         for block in seen.iter().filter(|block| block.kind == kind && !covered.contains(&block.offset)) {
             let message = format!("a {} block that its index does not lead to", kind.name());
-            report.findings.push(Finding::new(name, block.offset, message));
+            report.findings.push(Finding::error(name, block.offset, message));
         }
     }
     let is_lost = |block: &&Seen| block.kind == BlockKind::Index && !reached.contains(&block.offset);
     for block in seen.iter().filter(is_lost) {
-        report.findings.push(Finding::new(name, block.offset, "an index block that nothing leads to"));
+        report.findings.push(Finding::error(name, block.offset, "an index block that nothing leads to"));
     }
 }
 
@@ -47,14 +47,14 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
     for block in seen.iter().filter(|block| block.kind != BlockKind::Index) {
         if rank(block.kind) < last {
             let message = format!("a {} block behind a later section", block.kind.name());
-            report.findings.push(Finding::new(name, block.offset, message));
+            report.findings.push(Finding::error(name, block.offset, message));
         }
         last = last.max(rank(block.kind));
     }
     match seen.first() {
         Some(first) if matches!(first.kind, BlockKind::Obj | BlockKind::Index) => {
             let message = format!("the table begins with an {} block", first.kind.name());
-            report.findings.push(Finding::new(name, first.offset, message));
+            report.findings.push(Finding::error(name, first.offset, message));
         }
         _ => {}
     }
@@ -63,7 +63,7 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
         let first = seen.iter().find(|block| block.kind == kind).map_or(0, |block| block.offset);
         if first != stated {
             let message = format!("the footer has the {} section at {stated}, it is at {first}", kind.name());
-            report.findings.push(Finding::new(name, table.end(), message));
+            report.findings.push(Finding::error(name, table.end(), message));
         }
     }
 }
@@ -123,6 +123,6 @@ impl Walk<'_> {
     }
 
     fn find(&mut self, offset: u64, message: String) {
-        self.report.findings.push(Finding::new(self.name, offset, message));
+        self.report.findings.push(Finding::error(self.name, offset, message));
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
 
 fn check_block_frame(name: &str, table: &Table, block: &BlockDump<'_>, report: &mut Report) {
     let offset = block.offset();
-    let mut find = |message: String| report.findings.push(Finding::new(name, offset, message));
+    let mut find = |message: String| report.findings.push(Finding::error(name, offset, message));
     if block.is_empty() {
         find(format!("a {} block without records", block.kind().name()));
     }
@@ -88,7 +88,7 @@ fn check_records(
                 record.name.clone_into(&mut key);
                 if !range.contains(&record.update_index) {
                     let message = format!("update index {} lies outside of the header's range", record.update_index);
-                    findings.push(Finding::new(name, offset, message));
+                    findings.push(Finding::error(name, offset, message));
                 }
             }
             RecordView::Log(record) => {
@@ -106,7 +106,7 @@ fn check_records(
         let starts_level = kind == BlockKind::Index && entries.len() == 1;
         if !in_order && !starts_level {
             let shown = String::from_utf8_lossy(&key).escape_debug().to_string();
-            findings.push(Finding::new(name, offset, format!("the record '{shown}' is not above the one before it")));
+            findings.push(Finding::error(name, offset, format!("the record '{shown}' is not above the one before it")));
         }
         last_key = Some(std::mem::take(&mut key));
     });

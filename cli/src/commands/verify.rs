@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
-use reftable::{Finding, OsDir, Report, verify_dir};
+use reftable::{Finding, OsDir, Report, Severity, verify_dir};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
@@ -14,15 +14,18 @@ use crate::repo::Repo;
 
 /// Check every byte of the store against the rules of the format
 ///
-/// Prints each finding and at the end what was looked at. Exits with 3 if there are findings. Works on damaged stores as
-/// far as they can be read, takes no lock, and changes nothing. In a linked worktree both of its stores are checked.
+/// Prints each finding with its severity, and at the end what was looked at. An error is a broken rule: something is
+/// lost, hidden or unreadable. A warning is read by everybody as it should be, but should not be there. A note is allowed.
+/// Exits with 3 if there are errors, with 1 if there are warnings, else with 0. Works on damaged stores as far as they
+/// can be read, takes no lock, and changes nothing. In a linked worktree both of its stores are checked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, each finding is an object of type 'finding', and each store ends with one of type 'summary'.
+With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note; each store
+ends with an object of type 'summary'.
 
 Examples:
   reftable verify
-  reftable -C /srv/repo.git verify --json | jq 'select(.type == \"finding\")'")]
+  reftable -C /srv/repo.git verify --json | jq 'select(.severity == \"error\")'")]
 pub(crate) struct Verify {
     #[command(flatten)]
     format: Format,
@@ -30,43 +33,59 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let mut code = Code::Done;
+        let mut worst = None;
         for store in repo.directories() {
             let report = verify_dir(&OsDir::new(store, None))?;
-            if !report.is_clean() {
-                code = Code::Broken;
-            }
+            worst = worst.max(report.worst());
             match self.format.json {
                 true => print_json(store, &report, out)?,
                 false => print_text(store, &report, out)?,
             }
         }
-        Ok(code)
+        Ok(exit_code(worst))
+    }
+}
+
+/// Scripts that only want to know whether all is readable ask for "less than 3".
+fn exit_code(worst: Option<Severity>) -> Code {
+    match worst {
+        None | Some(Severity::Note) => Code::Done,
+        Some(Severity::Warning) => Code::Not,
+        Some(_) => Code::Broken,
     }
 }
 
 fn print_text(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
     for finding in &report.findings {
-        writeln!(out, "{finding}")?;
+        writeln!(out, "{}: {finding}", finding.severity)?;
     }
-    let Report { tables, blocks, refs, logs, findings, .. } = report;
-    let (tables, findings) = (tables.len(), findings.len());
-    let store = store.display();
-    writeln!(out, "{store}: {tables} tables, {blocks} blocks, {refs} refs, {logs} log entries: {findings} findings")
+    let Report { tables, blocks, refs, logs, .. } = report;
+    let (store, tables) = (store.display(), tables.len());
+    let [errors, warnings, notes] = counts(report);
+    write!(out, "{store}: {tables} tables, {blocks} blocks, {refs} refs, {logs} log entries: ")?;
+    writeln!(out, "{errors} errors, {warnings} warnings, {notes} notes")
+}
+
+fn counts(report: &Report) -> [usize; 3] {
+    [Severity::Error, Severity::Warning, Severity::Note].map(|severity| report.count(severity))
 }
 
 fn print_json(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
     let start =
         |kind: &str| Object::default().put("type", kind).put_text("store", store.as_os_str().as_encoded_bytes());
-    for Finding { file, offset, message, .. } in &report.findings {
-        let finding = start("finding").put("file", file.as_str()).put_some("offset", *offset);
-        out.json(&finding.put("message", message.as_str()).build())?;
+    for Finding { severity, file, offset, message, .. } in &report.findings {
+        let finding = start("finding").put("severity", severity.to_string()).put("file", file.as_str());
+        out.json(&finding.put_some("offset", *offset).put("message", message.as_str()).build())?;
     }
+    let [errors, warnings, notes] = counts(report);
     let summary = start("summary")
         .put("tables", report.tables.clone())
         .put("blocks", report.blocks)
         .put("refs", report.refs)
         .put("logs", report.logs)
-        .put("findings", report.findings.len());
+        .put("findings", report.findings.len())
+        .put("errors", errors)
+        .put("warnings", warnings)
+        .put("notes", notes);
     out.json(&summary.build())
 }

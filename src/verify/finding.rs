@@ -1,0 +1,117 @@
+//! What a check has found, how bad it is, and the report of them all.
+
+use std::fmt;
+
+use crate::error::Error;
+
+/// How bad a [`Finding`] is, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Allowed, and nothing is in danger; another program may not manage to read it.
+    Note,
+    /// Read by everybody as it should be, but no program should have written it: it may become an error.
+    Warning,
+    /// A rule of the format or of git's references is broken: something is lost, hidden, or cannot be read.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        })
+    }
+}
+
+/// One rule that is broken, or something that is worth a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file it was found in.
+    pub file: String,
+    /// Where in the file, if it can be told.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(severity: Severity, file: &str, offset: Option<u64>, message: String) -> Finding {
+        Finding { severity, file: file.to_owned(), offset, message }
+    }
+
+    /// A broken rule.
+    pub(crate) fn error(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
+        Finding::new(Severity::Error, file, offset.into(), message.into())
+    }
+
+    /// What everybody reads as it should be, although nobody should have written it.
+    pub(crate) fn warning(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
+        Finding::new(Severity::Warning, file, offset.into(), message.into())
+    }
+
+    /// What is allowed, but unusual.
+    pub(crate) fn note(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
+        Finding::new(Severity::Note, file, offset.into(), message.into())
+    }
+
+    /// A failure to read, as a broken rule.
+    pub(crate) fn of(file: &str, error: &Error) -> Finding {
+        let mut message = error.message().to_owned();
+        if let Some(source) = std::error::Error::source(error) {
+            message = format!("{message}: {source}");
+        }
+        Finding::error(file, error.offset(), message)
+    }
+}
+
+/// File, place and message; the severity is left to whoever prints it.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            Some(offset) => write!(f, "{}: at offset {offset}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// What [`Stack::verify`](crate::Stack::verify) saw.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// The tables that were walked, oldest first.
+    pub tables: Vec<String>,
+    /// Blocks in them.
+    pub blocks: u64,
+    /// Reference records in them, tombstones included.
+    pub refs: u64,
+    /// Log records in them, tombstones included.
+    pub logs: u64,
+    /// Every broken rule and every note, in the order of the tables.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether nothing is wrong: there are no errors and no warnings. There may be notes.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.worst().is_none_or(|severity| severity == Severity::Note)
+    }
+
+    /// The severity of the worst finding; `None` without findings.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+
+    /// How many findings have this severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
