@@ -1,5 +1,7 @@
 //! Reference names: git's rules, prefixes, and conflicts between a name and the directories of another.
 
+use std::cmp::Ordering;
+
 use crate::error::{Error, Result};
 
 /// Checks `name` against the rules of `git check-ref-format --allow-onelevel`.
@@ -49,6 +51,11 @@ pub(crate) fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').filter_map(|(slash, _)| name.get(..slash))
 }
 
+/// The order of names as directories, with a slash behind each: what is below one comes directly behind it.
+pub(crate) fn by_directory(a: &[u8], b: &[u8]) -> Ordering {
+    a.iter().chain(b"/").cmp(b.iter().chain(b"/"))
+}
+
 /// Whether `name` needs `directory` as a directory.
 pub(crate) fn is_below(name: &[u8], directory: &[u8]) -> bool {
     name.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
@@ -76,5 +83,12 @@ mod tests {
         assert_eq!(ancestors(b"a/b/c").collect::<Vec<_>>(), [b"a/b".as_slice(), b"a"]);
         assert!(is_below(b"a/b", b"a"));
         assert!(!is_below(b"ab", b"a") && !is_below(b"a", b"a"));
+    }
+
+    #[test]
+    fn names_below_a_directory_come_directly_behind_it() {
+        let mut names = [b"a".as_slice(), b"a-b", b"a/b", b"a/b-c", b"a/b/c", b"a0", b"b"];
+        names.sort_by(|a, b| by_directory(a, b));
+        assert_eq!(names, [b"a-b".as_slice(), b"a", b"a/b-c", b"a/b", b"a/b/c", b"a0", b"b"]);
     }
 }

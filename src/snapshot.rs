@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogEntryView, LogRecord, RefRecord, RefRecordView, TargetView, log_key};
-use crate::table::{NameHash, Table, refs_pointing_at};
+use crate::record::{LogEntryView, LogRecord, RefRecord, RefRecordView, TargetView, is_same_log, log_key};
+use crate::table::{Cursor, NameHash, Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
 
 /// A state of the store that never changes.
@@ -95,13 +95,20 @@ impl Snapshot {
 
     /// The references whose names start with `prefix`, by name. Ends by itself behind them.
     ///
+    /// Cost: a seek in each table, and a step for each record whose name starts so, tombstones included.
+    ///
     /// # Errors
     /// `Corrupt`, with file and offset.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Refs> {
         let prefix = prefix.as_ref();
-        let mut merge = Merge::new(&self.inner.tables, Tombstones::Hide);
+        let mut merge = if prefix.is_empty() { self.merge(Tombstones::Hide) } else { self.merge(Tombstones::Show) };
         merge.seek(prefix)?;
         Ok(Refs { source: Source::Merge(merge), prefix: prefix.to_vec() })
+    }
+
+    /// A merge of all references. Seek it first.
+    pub(crate) fn merge(&self, tombstones: Tombstones) -> Merge<RefRecord> {
+        Merge::new(&self.inner.tables, tombstones)
     }
 
     /// The references that point at `id`, directly or, for annotated tags, peeled; by name.
@@ -125,14 +132,15 @@ impl Snapshot {
 
     /// The reflog of one reference, newest entry first.
     ///
+    /// Cost: a seek in each table, and a step for each record of this log, tombstones included.
+    ///
     /// # Errors
     /// `Corrupt`, with file and offset.
     pub fn log(&self, name: impl AsRef<[u8]>) -> Result<Logs> {
-        let name = name.as_ref();
-        let mut logs = Logs { merge: self.merge_logs(), only: Some(name.to_vec()) };
         let mut key = Vec::new();
-        log_key(&mut key, name, u64::MAX);
-        logs.merge.seek(&key)?;
+        log_key(&mut key, name.as_ref(), u64::MAX);
+        let mut logs = Logs { merge: self.merge_logs(Tombstones::Show), first: Some(key) };
+        logs.rewind()?;
         Ok(logs)
     }
 
@@ -141,15 +149,15 @@ impl Snapshot {
     /// # Errors
     /// `Corrupt`, with file and offset.
     pub fn logs(&self) -> Result<Logs> {
-        let mut logs = Logs { merge: self.merge_logs(), only: None };
-        logs.merge.seek(b"")?;
+        let mut logs = Logs { merge: self.merge_logs(Tombstones::Hide), first: None };
+        logs.rewind()?;
         Ok(logs)
     }
 
-    fn merge_logs(&self) -> Merge<LogRecord> {
+    fn merge_logs(&self, tombstones: Tombstones) -> Merge<LogRecord> {
         let with_logs: Vec<_> =
             self.inner.tables.iter().filter(|table| table.section(BlockKind::Log).is_some()).cloned().collect();
-        Merge::new(&with_logs, Tombstones::Hide)
+        Merge::new(&with_logs, tombstones)
     }
 }
 
@@ -241,11 +249,11 @@ impl Refs {
             Source::Merge(merge) => merge,
             Source::Pointing(pointing) => return pointing.next(),
         };
-        let Some(cursor) = merge.next()? else { return Ok(None) };
-        let record = cursor.view();
-        if !self.prefix.is_empty() && !record.name.starts_with(&self.prefix) {
-            return Ok(None);
-        }
+        let found = match self.prefix.as_slice() {
+            b"" => merge.next()?,
+            prefix => merge.next_alive(|name| name.starts_with(prefix))?,
+        };
+        let Some(record) = found.map(Cursor::view) else { return Ok(None) };
         Ok(record.target.map(|target| RefView { name: record.name, update_index: record.update_index, target }))
     }
 
@@ -300,7 +308,8 @@ impl Refs {
         })
     }
 
-    /// Moves before the first reference whose name is not below `name`; backwards, too, within the prefix.
+    /// Moves before the first reference whose name is not below `name`; backwards, too, within the prefix. The next step goes over
+    /// whatever was deleted in between: for a few names among many that are gone, ask [`Snapshot::prefix`].
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -366,21 +375,26 @@ impl LogView<'_> {
 #[derive(Debug)]
 pub struct Logs {
     merge: Merge<LogRecord>,
-    only: Option<Vec<u8>>,
+    /// If it is a walk over one log: the first key that its entries could have.
+    first: Option<Vec<u8>>,
 }
 
 impl Logs {
+    fn rewind(&mut self) -> Result<()> {
+        self.merge.seek(self.first.as_deref().unwrap_or_default())
+    }
+
     /// The next entry; `None` at the end, and ever after.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<LogView<'_>>> {
-        let Some(cursor) = self.merge.next()? else { return Ok(None) };
-        let record = cursor.view();
-        if self.only.as_deref().is_some_and(|only| only != record.refname) {
-            return Ok(None);
-        }
+        let found = match &self.first {
+            None => self.merge.next()?,
+            Some(first) => self.merge.next_alive(|key| is_same_log(key, first))?,
+        };
+        let Some(record) = found.map(Cursor::view) else { return Ok(None) };
         let (refname, update_index) = (record.refname, record.update_index);
         Ok(record.entry.map(|entry| LogView { refname, update_index, entry }))
     }
@@ -392,11 +406,9 @@ impl Logs {
     pub fn seek(&mut self, name: impl AsRef<[u8]>, at_most: u64) -> Result<()> {
         let mut key = Vec::new();
         log_key(&mut key, name.as_ref(), at_most);
-        if let Some(only) = &self.only {
+        if let Some(first) = &self.first {
             // A walk over one log does not leave it.
-            let mut first = Vec::new();
-            log_key(&mut first, only, u64::MAX);
-            key = key.max(first);
+            key = key.max(first.clone());
         }
         self.merge.seek(&key)
     }

@@ -152,6 +152,7 @@ impl<R: Record> Merge<R> {
         self.line.clear();
         self.started = false;
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
+            steps::count();
             match cursor.seek(key) {
                 Ok(true) => self.line.push(Standing { cursor: index, code: Code::SAME }),
                 Ok(false) => {}
@@ -201,6 +202,20 @@ impl<R: Record> Merge<R> {
             _ => self.next_of_many()?,
         };
         Ok(index.and_then(|index| self.cursors.get(index)))
+    }
+
+    /// Steps to the next record that is no tombstone, as long as keys are `within` what is sought: who hides tombstones steps over all
+    /// those behind it, too, up to the next record that lives.
+    #[inline(always)]
+    pub(crate) fn next_alive(&mut self, within: impl Fn(&[u8]) -> bool) -> Result<Option<&Cursor<R>>> {
+        loop {
+            match self.next()? {
+                Some(record) if !within(record.key()) => return Ok(None),
+                Some(record) if record.is_tombstone() => {}
+                Some(_) => return Ok(self.front()),
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Hands all records that follow to `each`, until it breaks.
@@ -273,6 +288,7 @@ impl<R: Record> Merge<R> {
     fn next_of_one(&mut self, only: usize) -> Result<Option<usize>> {
         let Some(cursor) = self.cursors.get_mut(only) else { return Ok(None) };
         loop {
+            steps::count();
             match cursor.next() {
                 Ok(true) if self.tombstones == Tombstones::Hide && cursor.is_tombstone() => {}
                 Ok(true) => return Ok(Some(only)),
@@ -328,6 +344,7 @@ impl<R: Record> Merge<R> {
     fn step(&mut self, at: usize) -> Result<bool> {
         let Merge { cursors, line, .. } = self;
         let Some(cursor) = line.get(at).and_then(|standing| cursors.get_mut(standing.cursor)) else { return Ok(false) };
+        steps::count();
         match cursor.next_shared() {
             Ok(Some(shared)) => {
                 let code = Code::new(cursor.key_buf(), shared);
@@ -343,5 +360,28 @@ impl<R: Record> Merge<R> {
                 Err(error)
             }
         }
+    }
+}
+
+/// How much merging a thread has done, for tests that state what work grows with.
+pub(crate) mod steps {
+    #[cfg(test)]
+    thread_local! {
+        static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+
+    /// A cursor seeks, or steps to its next record.
+    #[inline(always)]
+    pub(super) fn count() {
+        #[cfg(test)]
+        STEPS.with(|steps| steps.set(steps.get() + 1));
+    }
+
+    /// How often that was so while this thread did `work`.
+    #[cfg(test)]
+    pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (u64, T) {
+        let before = STEPS.with(std::cell::Cell::get);
+        let done = work();
+        (STEPS.with(std::cell::Cell::get) - before, done)
     }
 }

@@ -66,6 +66,12 @@ pub(crate) fn log_key(key: &mut Vec<u8>, refname: &[u8], update_index: u64) {
     key.extend_from_slice(&(!update_index).to_be_bytes());
 }
 
+/// Whether two log keys are of one name.
+pub(crate) fn is_same_log(a: &[u8], b: &[u8]) -> bool {
+    let name = |key: &[u8]| key.len().checked_sub(KEY_TAIL);
+    name(a) == name(b) && name(a).is_some_and(|len| a.get(..len) == b.get(..len))
+}
+
 /// The name and update index in a log key.
 fn split_key(key: &[u8]) -> Option<(&[u8], u64)> {
     let (name, tail) = key.split_at_checked(key.len().checked_sub(KEY_TAIL)?)?;

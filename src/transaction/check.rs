@@ -72,11 +72,11 @@ fn name_conflicts(
     let deleted: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Delete));
     // Directories that were found free; whole namespaces share theirs.
     let mut free: HashSet<&[u8]> = HashSet::new();
-    let mut below = None;
-    for (update, actual) in updates.iter().zip(current) {
-        if actual.is_some() || !matches!(update.action, Action::Set(_)) {
-            continue;
-        }
+    let is_created =
+        |(update, actual): &(&Update, &Option<Target>)| actual.is_none() && matches!(update.action, Action::Set(_));
+    let created: Vec<&Update> = updates.iter().zip(current).filter(is_created).map(|(update, _)| update).collect();
+    let below = names_below(&created, &deleted, view)?;
+    for (update, below) in created.iter().zip(below) {
         let mut clash = |other: &[u8]| {
             let kind = ConflictKind::Name { other: other.to_vec() };
             conflicts.push(Conflict { name: update.name.clone(), kind });
@@ -95,15 +95,23 @@ fn name_conflicts(
             // What holds for a directory holds for those above it.
             free.extend(name::ancestors(&update.name));
         }
-        let search = match &mut below {
-            Some(search) => search,
-            none => none.insert(view.below()?),
-        };
-        if let Some(other) = search.first(&update.name, |name| deleted.contains(name))? {
+        if let Some(other) = below {
             clash(&other);
         }
     }
     Ok(())
+}
+
+/// For each of `created` a name that has it as a directory, and will live beside it.
+fn names_below(created: &[&Update], deleted: &HashSet<&[u8]>, view: &View<'_>) -> Result<Vec<Option<Vec<u8>>>> {
+    let mut found = vec![None; created.len()];
+    let mut order: Vec<_> = created.iter().zip(&mut found).collect();
+    order.sort_by(|(a, _), (b, _)| name::by_directory(&a.name, &b.name));
+    let mut below = view.below(deleted);
+    for (update, found) in order {
+        *found = below.first(&update.name)?;
+    }
+    Ok(found)
 }
 
 fn names_with(updates: &[Update], wanted: impl Fn(&Action) -> bool) -> HashSet<&[u8]> {

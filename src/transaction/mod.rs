@@ -9,6 +9,8 @@ mod prepared;
 mod rows;
 mod transact;
 mod view;
+#[cfg(test)]
+mod work;
 
 pub use conflict::{Conflict, ConflictKind, Expect};
 pub use prepared::{Commit, Prepared};
@@ -136,7 +138,10 @@ impl Transaction {
 
     /// Takes the lock, reads the newest state and checks every expectation against it.
     ///
-    /// Until the result is committed or dropped nobody else can commit.
+    /// Until the result is committed or dropped nobody else can commit. Cost under the lock, beside writing the table: a look-up for each
+    /// name and each directory of a created one; for each created name a seek in each table; for each [`Self::delete_log`] the
+    /// same, and the entries of that log. What was deleted costs nothing, unless a created name takes the place of a directory:
+    /// then each tombstone below it that no compaction has dropped yet is stepped over, once.
     ///
     /// # Errors
     /// `Locked` after [`crate::Options::lock_timeout`]; `Conflict` with every mismatch; `Invalid` for names, messages

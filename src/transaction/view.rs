@@ -1,9 +1,13 @@
 //! What a transaction is checked against: a snapshot, and the transactions before it in its group.
 
+use std::collections::HashSet;
+
 use super::batch::RefRow;
 use crate::error::Result;
+use crate::merged::{Merge, Tombstones};
 use crate::mutant::{self, Mutant};
 use crate::name;
+use crate::record::RefRecord;
 use crate::snapshot::Snapshot;
 use crate::value::Target;
 
@@ -33,39 +37,58 @@ impl<'a> View<'a> {
         self.rows.get(position)
     }
 
-    /// A search for names below others.
-    pub(super) fn below(&self) -> Result<Below<'_>> {
-        Ok(Below { view: self, refs: self.base.refs()? })
+    /// A search for names below others, as if those in `deleted` were gone.
+    pub(super) fn below(&'a self, deleted: &'a HashSet<&[u8]>) -> Below<'a> {
+        Below { view: self, deleted, row: 0, base: self.base.merge(Tombstones::Show), start: None }
     }
 }
 
-/// Finds names below others. For many names in order cheaper than a search for each.
+/// Finds names below others. In the order of [`name::by_directory`] all searches together are one pass: each costs at most a seek,
+/// and what is deleted is stepped over once, whatever is asked about the directories that it is in.
 pub(super) struct Below<'a> {
     view: &'a View<'a>,
-    refs: crate::snapshot::Refs,
+    deleted: &'a HashSet<&'a [u8]>,
+    /// The first of the view's rows that was not passed.
+    row: usize,
+    /// Shows tombstones. To hide them would be to step over all that follow the directory, up to the next name that lives.
+    base: Merge<RefRecord>,
+    /// Where the last search began. From there to `row` and to the record of `base` nothing lives.
+    start: Option<Vec<u8>>,
 }
 
 impl Below<'_> {
-    /// A name that has `directory` as a directory, other than those that `is_deleted`.
-    pub(super) fn first(&mut self, directory: &[u8], is_deleted: impl Fn(&[u8]) -> bool) -> Result<Option<Vec<u8>>> {
-        let mut start = directory.to_vec();
-        start.push(b'/');
-        let rows = self.view.rows;
-        let new = rows.get(rows.partition_point(|row| row.name < start)..).unwrap_or_default();
-        let mut new = new.iter().take_while(|row| name::is_below(&row.name, directory));
-        if let Some(row) = new.find(|row| row.target.is_some() && !is_deleted(&row.name)) {
-            return Ok(Some(row.name.clone()));
+    /// A name that lives and has `directory` as a directory.
+    pub(super) fn first(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.seek([directory, b"/"].concat())?;
+        while let Some(row) = self.view.rows.get(self.row).filter(|row| name::is_below(&row.name, directory)) {
+            if row.target.is_some() && !self.deleted.contains(row.name.as_slice()) {
+                return Ok(Some(row.name.clone()));
+            }
+            self.row += 1;
         }
-        self.refs.seek(&start)?;
-        while let Some(found) = self.refs.next()? {
-            if !name::is_below(found.name, directory) {
-                break;
-            }
+        while let Some(record) = self.base.front().filter(|record| name::is_below(record.key(), directory)) {
+            let name = record.key();
             // What the transactions before did to a name counts, and was looked at above.
-            if self.view.row(found.name).is_none() && !is_deleted(found.name) {
-                return Ok(Some(found.name.to_vec()));
+            if !record.is_tombstone() && self.view.row(name).is_none() && !self.deleted.contains(name) {
+                return Ok(Some(name.to_vec()));
             }
+            self.base.next()?;
         }
         Ok(None)
+    }
+
+    /// Goes to the names from `start` on, unless it is among those, and has found that all between are gone.
+    fn seek(&mut self, start: Vec<u8>) -> Result<()> {
+        let goes_on = self.start.as_ref().is_some_and(|before| *before <= start);
+        self.row = if goes_on { self.row } else { 0 };
+        let rows = self.view.rows.get(self.row..).unwrap_or_default();
+        self.row += rows.partition_point(|row| row.name < start);
+        let is_there = goes_on && self.base.front().is_none_or(|record| record.key() >= start.as_slice());
+        if !is_there {
+            self.base.seek(&start)?;
+            self.base.next()?;
+        }
+        self.start = Some(start);
+        Ok(())
     }
 }
