@@ -85,7 +85,7 @@ impl Addition {
         let next = max.checked_add(1).filter(|_| min >= self.next);
         let next = next.ok_or_else(|| Error::invalid("the update indexes of two tables overlap, or are used up"))?;
         let (out, stats) = writer.finish()?;
-        let (file, contents) = out.finish()?;
+        let (file, contents) = out.finish(self.stack.shared.reading())?;
         self.tables.push(Unlisted { file, contents, name: self.stack.shared.table_name(min, max) });
         self.next = next;
         Ok(stats)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fs4::FileExt;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Reading};
 
 /// One directory, as a list of primitive operations. Names are plain file names.
 pub trait Dir: Debug + Send + Sync {
@@ -141,11 +141,20 @@ pub struct Host {
 
 /// An open file.
 pub trait DirFile: Debug + Send + Sync {
-    /// All of it, from the start.
+    /// All of it, from the start, read with read calls: what cannot be read is an error.
     ///
     /// # Errors
     /// What the system says; so for all calls below.
     fn contents(&self) -> io::Result<Bytes>;
+
+    /// The same, read as `reading` says: for tables. By default with read calls.
+    ///
+    /// # Errors
+    /// See above.
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        let _ = reading;
+        self.contents()
+    }
 
     /// Appends all of `bytes`.
     ///
@@ -473,7 +482,11 @@ const NOTE: &str = "user.reftable";
 
 impl DirFile for OsFile {
     fn contents(&self) -> io::Result<Bytes> {
-        Bytes::of_file(&self.0)
+        Bytes::of_file(&self.0, Reading::Copied)
+    }
+
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        Bytes::of_file(&self.0, reading)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

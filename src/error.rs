@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bytes::FailedRead;
 use crate::transaction::Conflict;
 
 /// The result of everything in this crate that can fail.
@@ -79,7 +80,13 @@ impl Error {
     #[cold]
     pub(crate) fn io_somewhere(what: impl Into<Cow<'static, str>>, source: io::Error) -> Self {
         let mut error = Self::new(ErrorKind::Io, what);
-        error.0.source = Some(source);
+        match source.downcast::<FailedRead>() {
+            Ok(FailedRead { offset, source }) => {
+                error.0.offset = Some(offset);
+                error.0.source = Some(source);
+            }
+            Err(source) => error.0.source = Some(source),
+        }
         error
     }
 

@@ -113,7 +113,7 @@ mod varint;
 mod verify;
 
 pub use addition::{Addition, NewTable};
-pub use bytes::Bytes;
+pub use bytes::{Bytes, Reading};
 pub use changes::{Change, Changes};
 pub use compact::{Compact, Compaction, Expiry, Progress};
 pub use dir::{Dir, DirFile, Host, Naming, OsDir, Stamp};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Reading};
 use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::Temporary;
@@ -145,12 +145,12 @@ impl Draft {
         Draft { file, buffer: Vec::new(), is_begun: false }
     }
 
-    /// The file, all written, and its contents.
-    pub(crate) fn finish(mut self) -> Result<(Scratch, Bytes)> {
+    /// The file, all written, and its contents; what is large is read back as `reading` says.
+    pub(crate) fn finish(mut self, reading: Reading) -> Result<(Scratch, Bytes)> {
         let written = self.file.write_all(&self.buffer);
         written.map_err(|error| self.file.failed("cannot write the file", error))?;
         let contents = if self.is_begun {
-            let contents = self.file.file.contents();
+            let contents = self.file.file.contents_by(reading);
             contents.map_err(|error| self.file.failed("cannot read the file", error))?
         } else {
             self.buffer.into()

@@ -6,7 +6,9 @@ mod support;
 
 use std::fs;
 
-use reftable::{Compact, Expect, Logs, Options, Prepared, Refs, Snapshot, Stack, Transaction};
+use reftable::{
+    AutoCompact, Compact, ErrorKind, Expect, Logs, Options, Prepared, Reading, Refs, Snapshot, Stack, Transaction,
+};
 use support::{HASHES, Store, contents, entry, ident, quick};
 
 const fn shared<T: Send + Sync>() {}
@@ -163,4 +165,46 @@ fn logs_move_to_any_entry() {
     assert_eq!(logs.next().unwrap().unwrap().update_index, 10);
     let log = contents::log(&store.stack.snapshot().unwrap(), "refs/heads/mai");
     assert!(log.is_empty(), "a name that begins like another has no part of its log");
+}
+
+/// A store with a table that would be mapped.
+fn large_store(options: Options) -> Store {
+    let store = Store::with(HASHES[0], options.auto_compact(AutoCompact::Off));
+    let mut tx = store.stack.transaction();
+    for number in 0..5_000 {
+        tx.set(format!("refs/heads/b{number:05}"), Expect::Any, store.id(number + 1));
+    }
+    tx.commit().unwrap();
+    store.set("refs/heads/small", 1);
+    let table = store.path().join(&store.list()[0]);
+    assert!(fs::metadata(table).unwrap().len() > 64 * 1024);
+    store
+}
+
+#[test]
+fn a_copied_snapshot_survives_a_truncated_table() {
+    let store = large_store(quick());
+    let before = contents::of_stack(&store.stack);
+    let stack = Stack::open(store.path(), quick().reading(Reading::Copied)).unwrap();
+    for written in [false, true] {
+        // What a handle has written itself is copied, too.
+        let copied = if written { &large_store(quick().reading(Reading::Copied)) } else { &store };
+        let reader = if written { &copied.stack } else { &stack };
+        let snapshot = reader.snapshot().unwrap();
+        let table = fs::File::options().write(true).open(copied.path().join(&copied.list()[0])).unwrap();
+        table.set_len(100).unwrap();
+        assert_eq!(contents::of(&snapshot), before);
+    }
+}
+
+#[test]
+fn a_truncated_table_is_not_compacted_whoever_maps_it() {
+    let store = large_store(quick());
+    let table = store.list()[0].clone();
+    fs::File::options().write(true).open(store.path().join(&table)).unwrap().set_len(70_000).unwrap();
+    let list = store.list();
+    let error = store.stack.compact(Compact::all()).unwrap_err();
+    assert!(error.path().unwrap().ends_with(&table), "{error}");
+    assert_eq!((error.kind(), error.offset()), (ErrorKind::Corrupt, Some(70_000)), "{error}");
+    assert_eq!(store.list(), list);
 }

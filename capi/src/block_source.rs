@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, null_mut};
 use std::slice;
 
-use reftable::Bytes;
+use reftable::{Bytes, Reading};
 
 use crate::abi::{reftable_block_data, reftable_block_source, reftable_block_source_vtable, reftable_buf};
 use crate::alloc::{reftable_calloc, reftable_free};
@@ -51,7 +51,7 @@ fn contents(file: &File) -> std::io::Result<Bytes> {
             let len = usize::try_from(len).map_err(std::io::Error::other)?;
             Mapping::new(host, file.as_raw_fd(), len).map(Bytes::from_owner)
         }
-        _ => Bytes::of_file(file),
+        _ => Bytes::of_file(file, Reading::Mapped),
     }
 }
 

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, OsDir, Stamp};
+use reftable::{Bytes, Dir, DirFile, OsDir, Reading, Stamp};
 
 use crate::abi::reftable_tmpfile;
 use crate::error::NOT_EXIST;
@@ -239,6 +239,19 @@ impl fmt::Debug for HostDir {
     }
 }
 
+/// What is in a file, mapped by the host if it is to be mapped.
+fn contents_of(file: &File, host: Host, reading: Reading) -> io::Result<Bytes> {
+    let len = file.metadata()?.len();
+    if len <= MAP_ABOVE || !matches!(reading, Reading::Mapped | Reading::Checked) {
+        return Bytes::of_file(file, Reading::Copied);
+    }
+    if reading == Reading::Checked {
+        drop(Bytes::of_file(file, reading)?);
+    }
+    let len = usize::try_from(len).map_err(io::Error::other)?;
+    Mapping::new(host, file.as_raw_fd(), len).map(Bytes::from_owner)
+}
+
 /// A file that we have opened to read.
 #[derive(Debug)]
 struct OpenFile {
@@ -248,14 +261,11 @@ struct OpenFile {
 
 impl DirFile for OpenFile {
     fn contents(&self) -> io::Result<Bytes> {
-        let len = self.file.metadata()?.len();
-        if len <= MAP_ABOVE {
-            let mut contents = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-            (&self.file).take(len).read_to_end(&mut contents)?;
-            return Ok(contents.into());
-        }
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        Mapping::new(self.host, self.file.as_raw_fd(), len).map(Bytes::from_owner)
+        Bytes::of_file(&self.file, Reading::Copied)
+    }
+
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        contents_of(&self.file, self.host, reading)
     }
 
     fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
@@ -336,15 +346,11 @@ impl HostFile {
 
 impl DirFile for HostFile {
     fn contents(&self) -> io::Result<Bytes> {
-        let file = self.borrow()?;
-        let len = file.metadata()?.len();
-        if len <= MAP_ABOVE {
-            let mut contents = vec![0; usize::try_from(len).unwrap_or(0)];
-            file.read_exact_at(&mut contents, 0)?;
-            return Ok(contents.into());
-        }
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        Mapping::new(self.host, file.as_raw_fd(), len).map(Bytes::from_owner)
+        Bytes::of_file(&self.borrow()?, Reading::Copied)
+    }
+
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        contents_of(&self.borrow()?, self.host, reading)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use reftable::{Durability, ObjectId, Options};
+use reftable::{Durability, ObjectId, Options, Reading};
 
 use crate::commands::{compact, delete, dump, get, list, log, repair, stats, symbolic_ref, update, verify};
 use crate::failure::Failure;
@@ -92,7 +92,7 @@ impl Writing {
             Keep::Off => Durability::Off,
         };
         let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
-        Options::default().durability(durability).lock_timeout(timeout)
+        Options::default().reading(Reading::Checked).durability(durability).lock_timeout(timeout)
     }
 }
 

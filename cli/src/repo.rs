@@ -6,8 +6,9 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use reftable::{Options, Snapshot, Stack};
+use reftable::{Options, Reading, Snapshot, Stack};
 
 use crate::failure::Failure;
 use crate::view::View;
@@ -81,10 +82,22 @@ impl Repo {
         Ok(Stores { shared, worktree })
     }
 
-    /// What is in the stores now.
-    pub(crate) fn view(&self) -> Result<View, Failure> {
-        self.open(&Options::default())?.view()
+    /// What is in the stores now, for those who only read.
+    pub(crate) fn view(&self, reading: Reading) -> Result<View, Failure> {
+        self.open(&for_reading(reading))?.view()
     }
+}
+
+/// How long a command that only reads waits for a list or a table that is not there.
+///
+/// git's first commit names its table before its list, and a compaction removes tables that a list named
+/// a moment ago: both are over within milliseconds, also on a busy disk. What is missing longer stays
+/// missing, and the prompt of a shell should not wait for it.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The options of commands that only read.
+pub(crate) fn for_reading(reading: Reading) -> Options {
+    Options::default().reading(reading).reload_deadline(PATIENCE)
 }
 
 /// The open stores of a repository.

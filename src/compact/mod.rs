@@ -22,7 +22,7 @@ pub use job::Progress;
 use job::{Job, Watch, Watched};
 use merge::Task;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Reading};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
@@ -378,6 +378,7 @@ impl Stack {
         job: &Job<'_>,
         create: impl Fn() -> Result<Scratch>,
     ) -> Result<(Scratch, Bytes, TableStats)> {
+        self.check_readable(claim)?;
         let options = &self.shared.options.write;
         match self.merge_into(create()?, claim, job, options) {
             Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
@@ -386,6 +387,23 @@ impl Stack {
             }
             merged => merged.map_err(|error| job.explain(error)),
         }
+    }
+
+    /// Reads the tables to be merged with read calls, unless they are copies: a sector that cannot be read
+    /// is an error here, and would be the end of the process in the midst of the merge.
+    fn check_readable(&self, claim: &Claim) -> Result<()> {
+        let shared = &self.shared;
+        for table in claim.tables().iter().filter(|table| !table.is_copy()) {
+            let name = table.name();
+            let file = shared.dir.open(name).map_err(|error| shared.io("cannot open the table", name, error))?;
+            let read = file.contents_by(Reading::Checked);
+            let len = read.map_err(|error| shared.io("cannot read the table", name, error))?.len() as u64;
+            if len != table.file_size() {
+                let message = format!("the table had {} bytes, and has {len} now", table.file_size());
+                return Err(Error::corrupt(message).at(len).in_file(table.path()));
+            }
+        }
+        Ok(())
     }
 
     fn merge_into(
@@ -413,7 +431,7 @@ impl Stack {
         let task = Task { tables, at_bottom, copies, job, crew: &crew };
         merge::merge(&task, &mut writer).map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
-        let (file, contents) = out.out.finish()?;
+        let (file, contents) = out.out.finish(self.shared.reading())?;
         Ok((file, contents, written))
     }
 

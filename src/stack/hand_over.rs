@@ -135,7 +135,7 @@ impl Shared {
     /// Whether processes commit for one another here. Heirs must know what the dead have done, and records must be appended in one order for
     /// all: that is so where one kernel alone writes to the directory.
     fn hands_over(&self) -> bool {
-        self.options.hand_over && self.locker.heals() && *self.is_local.get_or_init(|| self.dir.is_local())
+        self.options.hand_over && self.locker.heals() && self.is_local()
     }
 
     /// What must be the same in two processes for one to commit for the other: the options that matter, and the run of the kernel.

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bytes::Reading;
 #[cfg(not(loom))]
 use crate::compact::Background;
 use crate::dir::{Dir, OsDir};
@@ -243,6 +244,16 @@ impl Shared {
     /// The error for a list lock that was not to be had.
     pub(crate) fn list_is_locked(&self, holder: Holder, start: Duration) -> Error {
         locked(&self.dir, LIST_LOCK, holder, self.dir.now().saturating_sub(start))
+    }
+
+    /// [`Dir::is_local`], asked once.
+    pub(crate) fn is_local(&self) -> bool {
+        *self.is_local.get_or_init(|| self.dir.is_local())
+    }
+
+    /// How tables are read: elsewhere than on one kernel's own disk a mapping may change under us.
+    pub(crate) fn reading(&self) -> Reading {
+        if self.is_local() { self.options.reading } else { Reading::Copied }
     }
 
     /// Who may work on something large.

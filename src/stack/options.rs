@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
+use crate::bytes::Reading;
 use crate::error::{Error, Result};
 use crate::oid::HashKind;
 use crate::table::WriteOptions;
@@ -60,6 +61,7 @@ pub struct Options {
     pub(crate) hand_over: bool,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
+    pub(crate) reading: Reading,
     pub(crate) permissions: Option<u32>,
 }
 
@@ -78,6 +80,7 @@ impl Default for Options {
             hand_over: true,
             lock_timeout: Some(Duration::from_millis(100)),
             reload_deadline: Duration::from_secs(3),
+            reading: Reading::Mapped,
             permissions: None,
         }
     }
@@ -172,6 +175,13 @@ impl Options {
     /// same. Default 3 s.
     pub fn reload_deadline(mut self, deadline: Duration) -> Self {
         self.reload_deadline = deadline;
+        self
+    }
+
+    /// How tables are read. Default [`Reading::Mapped`]. Where one kernel alone does not write to the
+    /// directory, as far as the file system tells ([`crate::Dir::is_local`]), they are copied in any case.
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
         self
     }
 

@@ -159,7 +159,7 @@ impl Shared {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.io("cannot open the table", name, error)),
         };
-        let bytes = file.contents().map_err(|error| self.io("cannot read the table", name, error))?;
+        let bytes = file.contents_by(self.reading()).map_err(|error| self.io("cannot read the table", name, error))?;
         Table::open(self.dir.path().join(name), bytes).map(Arc::new).map(Some)
     }
 

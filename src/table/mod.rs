@@ -165,6 +165,11 @@ impl Table {
         self.bytes.len() as u64
     }
 
+    /// Whether reading it needs nothing of the file any more.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.bytes.is_copy()
+    }
+
     /// The size that git's compaction rule goes by: blocks and one byte, without header and footer.
     pub(crate) fn weight(&self) -> u64 {
         self.end - (header_len(self.header.version) as u64 - 1)

@@ -85,6 +85,6 @@ pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Resu
     };
     let path = shared.dir.path().join(file.name());
     let draft = batch.write(Draft::new(file), &shared.options).map_err(|error| error.in_file(&path))?;
-    let (file, contents) = draft.finish()?;
+    let (file, contents) = draft.finish(shared.reading())?;
     Ok(Some(Unlisted { file, contents, name }))
 }

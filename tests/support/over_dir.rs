@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Host, OsDir, Stamp};
+use reftable::{Bytes, Dir, DirFile, Host, OsDir, Reading, Stamp};
 
 /// What comes between.
 pub(crate) trait Hook: Send + Sync + 'static {
@@ -133,6 +133,10 @@ impl<H> fmt::Debug for OverFile<H> {
 impl<H: Hook> DirFile for OverFile<H> {
     fn contents(&self) -> io::Result<Bytes> {
         self.through("contents", || self.inner.contents())
+    }
+
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        self.through("contents", || self.inner.contents_by(reading))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
-use reftable::{AutoCompact, Compaction, ErrorKind, Expiry};
+use reftable::{AutoCompact, Compaction, ErrorKind, Expiry, Reading};
 
 use crate::cli::{Format, Writing};
 use crate::failure::{Code, Failure};
@@ -62,7 +62,7 @@ pub(crate) struct Compact {
 impl Compact {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         // A person who asks for a compaction does not mean: if enough tables have piled up.
-        let mut options = self.writing.options().auto_compact(AutoCompact::Geometric(2));
+        let mut options = self.writing.options().reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2));
         if let Some(threads) = self.threads {
             options = options.threads(threads.into());
         }

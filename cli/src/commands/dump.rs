@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use reftable::table::{BlockDump, RecordView, Table};
-use reftable::{Bytes, Options, Stack};
+use reftable::{Bytes, Reading, Stack};
 
 use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::output::{Out, complain};
-use crate::repo::Repo;
+use crate::repo::{Repo, for_reading};
 
 /// Show tables byte by byte: header, blocks, records, footer
 ///
@@ -71,7 +71,7 @@ impl Dump {
 
 /// The tables of a store: as a snapshot has them or, when they make up none, one by one.
 fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
-    let error = match Stack::open(store, Options::default()).and_then(|stack| stack.snapshot()) {
+    let error = match Stack::open(store, for_reading(Reading::Copied)).and_then(|stack| stack.snapshot()) {
         Ok(snapshot) => return Ok(snapshot.tables().iter().cloned().map(Ok).collect()),
         Err(error) => error,
     };
@@ -85,7 +85,7 @@ fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
 }
 
 fn open(path: &Path) -> Result<Table, Failure> {
-    let bytes = File::open(path).and_then(|file| Bytes::of_file(&file));
+    let bytes = File::open(path).and_then(|file| Bytes::of_file(&file, Reading::Copied));
     let bytes = bytes.map_err(|error| Failure::file(path, error))?;
     Ok(Table::open(path, bytes)?)
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
-use reftable::{Ref, Target};
+use reftable::{Reading, Ref, Target};
 
 use crate::cli::{Format, ref_name};
 use crate::failure::{Code, Failure};
@@ -40,7 +40,7 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let name = ref_name(&self.name)?;
-        let view = repo.view()?;
+        let view = repo.view(Reading::Checked)?;
         let Some(found) = view.get(name)? else { return Err(missing(name, &view)?) };
         let target = if self.no_deref { found.target.clone() } else { resolve(&found, &view)? };
         if self.format.json {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
-use reftable::{ObjectId, RefView, TargetView};
+use reftable::{ObjectId, Reading, RefView, TargetView};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
@@ -41,7 +41,7 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let view = repo.view()?;
+        let view = repo.view(Reading::Copied)?;
         let prefix = self.prefix.as_ref().map(|prefix| prefix.as_encoded_bytes()).unwrap_or_default();
         let mut line = Vec::new();
         let each = |found: &RefView<'_>| {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::Args;
-use reftable::{LogEntryView, LogView};
+use reftable::{LogEntryView, LogView, Reading};
 
 use crate::cli::{Format, ref_name};
 use crate::failure::{Code, Failure};
@@ -38,7 +38,7 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let name = ref_name(&self.name)?;
-        let mut logs = repo.view()?.log(name)?;
+        let mut logs = repo.view(Reading::Checked)?.log(name)?;
         let mut exists = false;
         let mut left = self.limit.unwrap_or(u64::MAX);
         while let Some(log) = logs.next()? {

@@ -4,14 +4,14 @@ use std::io::{self, Write};
 
 use clap::Args;
 use reftable::table::{RecordView, Table};
-use reftable::{AutoCompact, BlockKind, Options, Snapshot, Stack};
+use reftable::{AutoCompact, BlockKind, Reading, Snapshot, Stack};
 use serde_json::Value;
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
-use crate::repo::Repo;
+use crate::repo::{Repo, for_reading};
 
 /// Show what each table holds, and whether a compaction is due
 ///
@@ -44,7 +44,7 @@ struct Counts {
 impl Stats {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         // What is due is what `compact` would do.
-        let stores = repo.open(&Options::default().auto_compact(AutoCompact::Geometric(2)))?;
+        let stores = repo.open(&for_reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2)))?;
         for stack in stores.all() {
             let snapshot = stack.snapshot()?;
             let counts: Vec<Counts> =

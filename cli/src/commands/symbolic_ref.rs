@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
-use reftable::{Expect, Target};
+use reftable::{Expect, Reading, Target};
 
 use crate::batch::{Action, Batch, Change};
 use crate::cli::{Format, Writing, ref_name};
@@ -58,7 +58,7 @@ impl SymbolicRef {
     }
 
     fn print(&self, name: &[u8], repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let view = repo.view()?;
+        let view = repo.view(Reading::Checked)?;
         let shown = String::from_utf8_lossy(name);
         let found = view.get(name)?.ok_or_else(|| Failure::not_found(format!("'{shown}' does not exist")))?;
         let Target::Symbolic(first) = &found.target else {
