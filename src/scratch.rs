@@ -116,14 +116,14 @@ impl Scratch {
         Ok(self)
     }
 
-    /// Leaves the file where it is.
-    pub(crate) fn keep(self) {
-        drop(self.kept());
+    /// Leaves the file where it is, when this is dropped.
+    pub(crate) fn stay(&mut self) {
+        self.place.keep = true;
     }
 
     /// Leaves the file where it is, and open.
     pub(crate) fn kept(mut self) -> Box<dyn DirFile> {
-        self.place.keep = true;
+        self.stay();
         self.file
     }
 }

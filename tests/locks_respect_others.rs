@@ -3,11 +3,16 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
+#[path = "support/hook_dir.rs"]
+#[allow(dead_code, reason = "the support is shared")]
+mod hook_dir;
+
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
+use hook_dir::{HookDir, is_temporary};
+use reftable::{Error, ErrorKind, Expect, HealingLocks, ObjectId, Options, Problem, Repair, Stack};
 
 fn id() -> ObjectId {
     ObjectId::from_bytes(&[7; 20]).unwrap()
@@ -131,6 +136,57 @@ fn a_lock_that_a_person_removed_is_not_ours_any_more() {
     assert!(error.to_string().contains("removed or replaced"), "{error}");
     assert_eq!(fs::read(&lock).unwrap(), b"somebody else's");
     assert!(stack.snapshot().unwrap().get("refs/heads/y").unwrap().is_none());
+}
+
+/// Repairs a store whose newest table is cut off. While the repair writes its list, a person removes its lock, and
+/// `others` go on. Returns what became of the repair.
+fn repair_without_lock(others: impl Fn(&Path) + Send + Sync + 'static) -> (tempfile::TempDir, Result<String, Error>) {
+    let (dir, stack, lock) = store();
+    put(&stack).unwrap();
+    put(&stack).unwrap();
+    let list = fs::read_to_string(dir.path().join("tables.list")).unwrap();
+    let newest = dir.path().join(list.lines().last().unwrap());
+    File::options().write(true).open(&newest).unwrap().set_len(50).unwrap();
+    let hooked = HookDir::new(dir.path(), is_temporary, move || {
+        fs::remove_file(&lock).unwrap();
+        others(lock.parent().unwrap());
+    });
+    let as_dir: std::sync::Arc<HookDir> = std::sync::Arc::clone(&hooked);
+    let repair = Repair::new_in(as_dir, Box::new(HealingLocks::new(true)));
+    let problem = repair.diagnose().unwrap().into_iter().find(Problem::has_remedy).unwrap();
+    let done = repair.remedy(&problem);
+    assert!(hooked.is_done());
+    (dir, done)
+}
+
+/// What others have committed since must not be lost: it was acknowledged.
+#[test]
+fn a_repair_whose_lock_was_removed_replaces_nothing() {
+    let locked = |done: Result<String, Error>| {
+        let error = done.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+        assert!(error.to_string().contains("removed or replaced"), "{error}");
+    };
+    let list = |dir: &Path| fs::read_to_string(dir.join("tables.list")).unwrap();
+    let (dir, done) = repair_without_lock(|_| ());
+    locked(done);
+    assert_eq!(list(dir.path()).lines().count(), 2, "the list is as it was");
+    // Somebody else has the lock now.
+    let (dir, done) = repair_without_lock(|dir| fs::write(dir.join("tables.list.lock"), "").unwrap());
+    locked(done);
+    assert_eq!(list(dir.path()).lines().count(), 2);
+    assert!(dir.path().join("tables.list.lock").exists(), "it is theirs");
+    // Somebody else has repaired it first, and has committed since.
+    let (dir, done) = repair_without_lock(|dir| {
+        let repair = Repair::new(dir);
+        let problem = repair.diagnose().unwrap().into_iter().find(|problem| !matches!(problem, Problem::Litter { .. }));
+        repair.remedy(&problem.unwrap()).unwrap();
+        put(&Stack::open(dir, Options::default()).unwrap()).unwrap();
+    });
+    locked(done);
+    assert_eq!(list(dir.path()).lines().count(), 2);
+    let stack = Stack::open(dir.path(), Options::default()).unwrap();
+    assert_eq!(stack.snapshot().unwrap().update_index(), 2, "the commit is there");
 }
 
 #[test]

@@ -95,6 +95,12 @@ pub trait Lock: Debug + Send {
     }
 }
 
+impl<'l> AsRef<dyn Lock + 'l> for dyn Lock + 'l {
+    fn as_ref(&self) -> &(dyn Lock + 'l) {
+        self
+    }
+}
+
 /// For how long a waiter polls quickly: most who have the lock are done sooner.
 const SOON: Duration = Duration::from_millis(20);
 

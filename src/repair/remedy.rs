@@ -4,17 +4,17 @@ use std::io::ErrorKind;
 
 use super::{Evidence, Problem, Repair, diagnose};
 use crate::error::{Error, Result};
-use crate::list::{self, LIST, LIST_LOCK};
-use crate::lock::acquire;
+use crate::list::{self, LIST_LOCK};
+use crate::lock::{Lock, acquire};
 use crate::request::settle;
-use crate::scratch::Scratch;
+use crate::stack::{Durability, NewList, sync_dir};
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
         return break_lock(repair, evidence);
     }
     let lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
-    let mended = mend(repair, problem);
+    let mended = mend(repair, &*lock, problem);
     if lock.is_inherited() {
         answer_for_the_dead(repair, problem);
     }
@@ -35,7 +35,7 @@ fn answer_for_the_dead(repair: &Repair, problem: &Problem) {
 }
 
 /// Mends what is wrong while the list lock is held.
-fn mend(repair: &Repair, problem: &Problem) -> Result<String> {
+fn mend(repair: &Repair, lock: &dyn Lock, problem: &Problem) -> Result<String> {
     let there = diagnose::diagnose(&repair.dir)?;
     if let Problem::Litter { files } = problem {
         return remove_litter(repair, files, &there);
@@ -48,9 +48,9 @@ fn mend(repair: &Repair, problem: &Problem) -> Result<String> {
             let message = "the update indexes of the tables overlap: it is not known which of them are current";
             Err(Error::invalid(message).in_file(repair.dir.path()).way_out("restore the list from a copy"))
         }
-        Problem::ListMissing { tables, damaged, .. } => make_list(repair, tables, damaged),
+        Problem::ListMissing { tables, damaged, .. } => make_list(repair, lock, tables, damaged),
         Problem::NewestDamaged { table, last_sound, is_there, .. } => {
-            drop_newest(repair, table, *last_sound, *is_there)
+            drop_newest(repair, lock, table, *last_sound, *is_there)
         }
         // These two were dealt with above.
         Problem::Litter { .. } | Problem::ForeignLock(_) => Err(not_there_any_more(repair)),
@@ -70,32 +70,32 @@ fn break_lock(repair: &Repair, evidence: &Evidence) -> Result<String> {
         return Err(Error::invalid(now.to_string()).way_out("find its owner, or wait"));
     }
     remove(repair, &evidence.lock)?;
-    sync(repair)?;
+    sync_dir(&repair.dir)?;
     Ok(format!("removed {}", evidence.lock))
 }
 
-fn make_list(repair: &Repair, tables: &[String], damaged: &[(String, String)]) -> Result<String> {
+fn make_list(repair: &Repair, lock: &dyn Lock, tables: &[String], damaged: &[(String, String)]) -> Result<String> {
     for (table, _) in damaged {
         let kept = keep(repair, table)?;
         take_away(repair, table, &kept)?;
     }
-    publish(repair, tables)?;
+    publish(repair, lock, tables)?;
     let names = tables.join(", ");
     Ok(if tables.is_empty() { "made an empty list".to_owned() } else { format!("made a list of {names}") })
 }
 
 /// In this order: keep the table, publish a list without it, take its name. Where a crash comes between, the next
 /// repair goes on, and no cleaner finds a table that has no other name.
-fn drop_newest(repair: &Repair, table: &str, last_sound: u64, is_there: bool) -> Result<String> {
+fn drop_newest(repair: &Repair, lock: &dyn Lock, table: &str, last_sound: u64, is_there: bool) -> Result<String> {
     let mut names = diagnose::read_list(&repair.dir)?.unwrap_or_default();
     names.retain(|name| name != table);
     let dropped = format!("dropped what came after update index {last_sound}");
     if !is_there {
-        publish(repair, &names)?;
+        publish(repair, lock, &names)?;
         return Ok(dropped);
     }
     let kept = keep(repair, table)?;
-    publish(repair, &names)?;
+    publish(repair, lock, &names)?;
     take_away(repair, table, &kept)?;
     Ok(format!("{dropped}; the damaged table is kept as {kept}"))
 }
@@ -104,7 +104,7 @@ fn drop_newest(repair: &Repair, table: &str, last_sound: u64, is_there: bool) ->
 ///
 /// The directory is synced first: no crash may bring back a list that names what goes.
 fn remove_litter(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
-    sync(repair)?;
+    sync_dir(&repair.dir)?;
     let is_litter = |file| there.iter().any(|found| matches!(found, Problem::Litter { files } if files.contains(file)));
     let mut removed = Vec::new();
     for file in files {
@@ -144,33 +144,24 @@ fn take_away(repair: &Repair, table: &str, kept: &str) -> Result<()> {
     repair.dir.rename(table, kept).map_err(|error| Error::io("cannot rename the table", &path, error))?;
     match repair.dir.remove(table) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("cannot remove the table", &path, error)),
-        Ok(()) | Err(_) => sync(repair),
+        Ok(()) | Err(_) => sync_dir(&repair.dir),
     }
 }
 
 /// Replaces the list, durably, and with it all that it names: others may have synced nothing.
-fn publish(repair: &Repair, names: &[String]) -> Result<()> {
+fn publish(repair: &Repair, lock: &dyn Lock, names: &[String]) -> Result<()> {
     for name in names {
         let synced = repair.dir.open(name).and_then(|file| file.sync());
         synced.map_err(|error| Error::io("cannot sync the table", &repair.dir.path().join(name), error))?;
     }
-    let mut list = Scratch::temporary(&repair.dir)?;
-    let contents = list::print(names.iter().map(String::as_str));
-    std::io::Write::write_all(&mut list, &contents)
-        .map_err(|error| list.failed("cannot write the table list", error))?;
-    list.sync()?;
-    sync(repair)?;
-    list.renamed(LIST)?.keep();
-    sync(repair)
+    let contents = &list::print(names.iter().map(String::as_str));
+    let list = NewList { dir: &repair.dir, durability: Durability::Full, contents, added: Vec::new() };
+    list.publish(lock, |_, _| ())
 }
 
 fn remove(repair: &Repair, name: &str) -> Result<()> {
     let path = repair.dir.path().join(name);
     repair.dir.remove(name).map_err(|error| Error::io("cannot remove the file", &path, error))
-}
-
-fn sync(repair: &Repair) -> Result<()> {
-    repair.dir.sync().map_err(|error| Error::io("cannot sync the directory", repair.dir.path(), error))
 }
 
 #[cfg(target_os = "linux")]
@@ -184,6 +175,7 @@ mod tests {
 
     use super::*;
     use crate::dir::{Dir, OsDir};
+    use crate::list::LIST;
     use crate::lock::{Attempt, HealingLocks, Locker};
     use crate::request::{Asked, Served, State, find};
     use crate::stack::{Options, Stack};

@@ -13,7 +13,7 @@ mod watch;
 pub(crate) use hand_over::Admitted;
 pub use metrics::Metrics;
 pub use options::{AutoCompact, Durability, Options};
-pub(crate) use publish::{Edit, NewTable, Unlisted};
+pub(crate) use publish::{Edit, NewList, NewTable, Unlisted, sync_dir};
 
 use std::convert::Infallible;
 use std::fmt;
@@ -81,6 +81,12 @@ pub(crate) struct ListLock {
     /// Whether somebody else had it first.
     has_waited: bool,
     pub(crate) turn: Turn<Changes, Result<Commit>>,
+}
+
+impl AsRef<dyn Lock> for ListLock {
+    fn as_ref(&self) -> &(dyn Lock + 'static) {
+        &*self.lock
+    }
 }
 
 impl Stack {

@@ -9,13 +9,160 @@ use super::reload::{Cached, list_of};
 use super::watch::Watch;
 use super::{Durability, ListLock, Shared, seal};
 use crate::bytes::Bytes;
+use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::list::{self, LIST, TableName};
+use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
 use crate::mutant::{self, Mutant};
+use crate::request::Served;
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+
+/// A list that is to take the place of the present one. Every change of a store comes here: commits,
+/// compactions, the first list of all, and repairs.
+pub(crate) struct NewList<'a> {
+    pub(crate) dir: &'a Arc<dyn Dir>,
+    /// With [`Durability::Full`] all that the list names is durable already, but for what is added.
+    pub(crate) durability: Durability,
+    pub(crate) contents: &'a [u8],
+    /// The tables that no list has named before. They are removed if this one is not published.
+    pub(crate) added: Vec<AddedTable>,
+}
+
+/// A table under its final name that no list has named yet.
+#[derive(Debug)]
+pub(crate) struct AddedTable {
+    pub(crate) file: Scratch,
+    /// Whether its contents are durable already.
+    pub(crate) is_synced: bool,
+}
+
+/// What others can see from now on.
+pub(crate) struct Published {
+    /// The list, open, and its identity; `None` if the system reported a failure and did it all the same.
+    list: Option<(Box<dyn DirFile>, Stamp)>,
+    added: Vec<AddedTable>,
+}
+
+impl NewList<'_> {
+    /// Replaces the list while `lock` is held. `release` gets the lock once the change is visible: it
+    /// tells those whose transactions were taken along, and lets the lock go. Returns what that returns.
+    ///
+    /// `Err` means that nothing was published, except for `Indeterminate`.
+    ///
+    /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is durable once
+    ///    it is published.
+    /// 2. Sync the added tables and the list, one directly after the other: file systems with a journal
+    ///    write what all of them need for the first, and find it done for the others.
+    /// 3. Sync the directory: the names of the tables and of the temporary file are durable now.
+    /// 4. Look once more whether the lock is ours.
+    /// 5. Rename the list into place: here the change becomes visible, whole.
+    /// 6. Release the lock. Others may build upon the change.
+    /// 7. Sync the directory: the rename is durable, the change can be acknowledged.
+    pub(crate) fn publish<'l, L, T>(mut self, lock: L, release: impl FnOnce(L, Published) -> T) -> Result<T>
+    where
+        L: AsRef<dyn Lock + 'l>,
+    {
+        let list = self.write()?;
+        self.sync_files(&list)?;
+        if self.durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
+            sync_dir(self.dir)?;
+        }
+        check_lock(self.dir, lock.as_ref())?;
+        if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
+            return Ok(release(lock, Published { list: None, added: Vec::new() }));
+        }
+        let list = self.before_its_table(|| replace(self.dir, list))?;
+        self.added.iter_mut().for_each(|table| table.file.stay());
+        let released = release(lock, Published { list, added: self.added });
+        let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
+        if self.durability == Durability::Full && !skips {
+            sync_published(self.dir)?;
+        }
+        Ok(released)
+    }
+
+    fn write(&self) -> Result<Scratch> {
+        let mut list = Scratch::temporary(self.dir)?;
+        if !self.contents.is_empty() {
+            list.write_all(self.contents).map_err(|error| list.failed("cannot write the table list", error))?;
+        }
+        if self.durability == Durability::Full || mutant::is_on(Mutant::SealUnsynced) {
+            leave_seal(&list, self.contents);
+        }
+        Ok(list)
+    }
+
+    fn sync_files(&self, list: &Scratch) -> Result<()> {
+        if self.durability == Durability::Off {
+            return Ok(());
+        }
+        for table in self.added.iter().filter(|table| !table.is_synced) {
+            if !mutant::is_on(Mutant::SkipTableSync) {
+                table.file.sync()?;
+            }
+        }
+        list.sync()
+    }
+
+    /// For [`Mutant::PublishBeforeTable`]: the table is not there yet when the list names it.
+    fn before_its_table<T>(&self, publish: impl FnOnce() -> Result<T>) -> Result<T> {
+        let table = self.added.first().map(|table| table.file.name());
+        let Some(name) = table.filter(|_| mutant::is_on(Mutant::PublishBeforeTable)) else { return publish() };
+        let failed = |error| Error::io("cannot rename the table", &self.dir.path().join(name), error);
+        self.dir.rename(name, "hidden").map_err(failed)?;
+        let published = publish()?;
+        self.dir.rename("hidden", name).map_err(failed)?;
+        Ok(published)
+    }
+}
+
+/// Makes the names in the directory durable.
+pub(crate) fn sync_dir(dir: &Arc<dyn Dir>) -> Result<()> {
+    dir.sync().map_err(|error| Error::io("cannot sync the directory", dir.path(), error))
+}
+
+/// Makes a list durable that is there for all to see.
+fn sync_published(dir: &Arc<dyn Dir>) -> Result<()> {
+    dir.sync().map_err(|error| {
+        Error::io("the change is visible, but the directory could not be synced", dir.path(), error)
+            .with_kind(ErrorKind::Indeterminate)
+            .way_out("it may be lost if power fails now; commit something else to be sure")
+    })
+}
+
+/// A person may have removed the lock, and somebody else may have it now.
+fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
+    if lock.is_ours()? {
+        return Ok(());
+    }
+    let message = "the lock file was removed or replaced while we held it";
+    let error = Error::new(ErrorKind::Locked, message).in_file(&dir.path().join(LIST_LOCK));
+    Err(error.way_out("nothing was changed; try again, and leave lock files of live processes alone"))
+}
+
+/// Renames the list into place. Returns it with its identity.
+///
+/// A rename may be reported as failed although it happened, by network file systems that lose an answer: what
+/// counts is what is there.
+fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Option<(Box<dyn DirFile>, Stamp)>> {
+    let stamp = list.stamp()?;
+    match list.renamed(LIST) {
+        Ok(list) => Ok(Some((list.kept(), stamp))),
+        Err(error) => match dir.stamp(LIST) {
+            Ok(there) if there.is_same_file(&stamp) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Leaves the seal on a list that is all written. Where that fails, others sync what they could have relied upon.
+fn leave_seal(list: &Scratch, contents: &[u8]) {
+    if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
+        list.set_note(&seal);
+    }
+}
 
 /// A change of the list: the tables in `replace` give way to those in `with`, oldest first.
 #[derive(Debug)]
@@ -66,141 +213,65 @@ impl Shared {
     }
 
     /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the lock. Returns the state
-    /// after.
-    ///
-    /// `Err` means that nothing was published, except for `Indeterminate`.
-    ///
-    /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is durable once it is published.
-    /// 2. Sync the table and the list, one directly after the other: file systems with a journal write what both need
-    ///    for the first, and find it done for the second.
-    /// 3. Sync the directory: the names of the table and of the temporary file are durable now.
-    /// 4. Look once more whether the lock is ours.
-    /// 5. Rename the list into place: here the change becomes visible, whole.
-    /// 6. Tell those whose transactions we have taken along, and release the lock. Others may build upon the change.
-    /// 7. Sync the directory: the rename is durable, the commit can be acknowledged.
-    pub(crate) fn publish(&self, mut lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
+    /// after. Errors as for [`NewList::publish`].
+    pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
         let durability = self.options.durability;
         let Edit { replace, with } = edit;
         if durability == Durability::Full {
             self.sync_foreign_tables(base, &replace)?;
         }
-        let (after, tables) = self.edited(base, replace, with)?;
-        let mut list = Scratch::temporary(&self.dir)?;
+        let (after, added) = self.edited(base, replace, with)?;
         let contents = list_of(&after);
-        list.write_all(&contents).map_err(|error| list.failed("cannot write the table list", error))?;
-        if durability == Durability::Full || mutant::is_on(Mutant::SealUnsynced) {
-            leave_seal(&list, &contents);
-        }
-        if durability != Durability::Off {
-            for (table, is_synced) in &tables {
-                if !is_synced && !mutant::is_on(Mutant::SkipTableSync) {
-                    table.sync()?;
-                }
-            }
-            list.sync()?;
-        }
-        if durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
-            self.sync_dir()?;
-        }
-        self.check_lock(&*lock.lock)?;
-        if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
-            return Ok(after);
-        }
-        let first = tables.first().map(|(table, _)| table.name());
-        let hidden = first.filter(|_| mutant::is_on(Mutant::PublishBeforeTable));
-        if let Some(name) = hidden {
-            self.dir.rename(name, "hidden").map_err(|error| self.io("cannot hide the table", name, error))?;
-        }
-        self.replace_list(list, Some(&after))?;
-        if let Some(name) = hidden {
-            self.dir.rename("hidden", name).map_err(|error| self.io("cannot show the table", name, error))?;
-        }
-        // From here on the list names the tables.
-        for (table, _) in tables {
-            if durability != Durability::Off {
-                self.synced.add(table.name());
-            }
-            table.keep();
-        }
-        self.courtesy.held(self.dir.now().saturating_sub(lock.since));
-        let mut served = mem::take(&mut lock.served);
-        served.publish();
-        drop(lock);
-        let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
-        if durability == Durability::Full && !skips {
-            self.sync_published()?;
-        }
+        let list = NewList { dir: &self.dir, durability, contents: &contents, added };
+        let served = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
         served.make_durable();
         Ok(after)
     }
 
-    /// Makes a list durable that is there for all to see.
-    pub(super) fn sync_published(&self) -> Result<()> {
-        self.dir.sync().map_err(|error| {
-            Error::io("the change is visible, but the directory could not be synced", self.dir.path(), error)
-                .with_kind(ErrorKind::Indeterminate)
-                .way_out("it may be lost if power fails now; commit something else to be sure")
-        })
+    /// What is to be done as soon as others see the state `after`. Releases the lock; returns whom we have served.
+    fn release(&self, mut lock: ListLock, published: Published, after: &Snapshot) -> Served {
+        let Published { list, added } = published;
+        // What we know of it need not be read.
+        if let Some((list, stamp)) = list {
+            let (snapshot, watch) = (after.clone(), Watch::default());
+            self.remember(Cached { snapshot, stamp, list: list.into(), watch });
+        }
+        if self.options.durability != Durability::Off {
+            added.iter().for_each(|table| self.synced.add(table.file.name()));
+        }
+        self.courtesy.held(self.dir.now().saturating_sub(lock.since));
+        let mut served = mem::take(&mut lock.served);
+        served.publish();
+        served
     }
 
-    /// The state after an edit of `base`, and the new files with whether they are synced. What cannot be opened is never
-    /// published.
+    /// Makes a list durable that is there for all to see.
+    pub(super) fn sync_published(&self) -> Result<()> {
+        sync_published(&self.dir)
+    }
+
+    /// Makes the names in the directory durable.
+    pub(crate) fn sync_dir(&self) -> Result<()> {
+        sync_dir(&self.dir)
+    }
+
+    /// The state after an edit of `base`, and the new files. What cannot be opened is never published.
     fn edited(
         &self,
         base: &Snapshot,
         replace: Range<usize>,
         with: Vec<NewTable>,
-    ) -> Result<(Snapshot, Vec<(Scratch, bool)>)> {
+    ) -> Result<(Snapshot, Vec<AddedTable>)> {
         let mut tables = base.tables().to_vec();
         let end = replace.end.min(tables.len());
         let replace = replace.start.min(end)..end;
-        let (mut opened, mut files) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
+        let (mut opened, mut added) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
         for NewTable { file, contents, is_synced } in with {
             opened.push(Arc::new(Table::open(self.dir.path().join(file.name()), contents)?));
-            files.push((file, is_synced));
+            added.push(AddedTable { file, is_synced });
         }
         tables.splice(replace, opened);
-        Ok((Snapshot::new(tables, self.options.hash), files))
-    }
-
-    /// Makes the names in the directory durable.
-    pub(crate) fn sync_dir(&self) -> Result<()> {
-        self.dir.sync().map_err(|error| Error::io("cannot sync the directory", self.dir.path(), error))
-    }
-
-    /// A person may have removed the lock, and somebody else may have it now.
-    fn check_lock(&self, lock: &dyn Lock) -> Result<()> {
-        if lock.is_ours()? {
-            return Ok(());
-        }
-        let message = "the lock file was removed or replaced while we held it";
-        let error = Error::new(ErrorKind::Locked, message).in_file(&self.dir.path().join(list::LIST_LOCK));
-        Err(error.way_out("nothing was changed; try again, and leave lock files of live processes alone"))
-    }
-
-    /// Renames the list into place, and remembers what it stands for: then nobody here need read it. A rename may be
-    /// reported as failed although it happened, by network file systems that lose an answer: what counts is what
-    /// is there.
-    fn replace_list(&self, list: Scratch, after: Option<&Snapshot>) -> Result<()> {
-        let stamp = list.stamp()?;
-        match list.renamed(LIST) {
-            Ok(list) => {
-                let list = list.kept();
-                if let Some(snapshot) = after {
-                    self.remember(Cached {
-                        snapshot: snapshot.clone(),
-                        stamp,
-                        list: list.into(),
-                        watch: Watch::default(),
-                    });
-                }
-                Ok(())
-            }
-            Err(error) => match self.dir.stamp(LIST) {
-                Ok(there) if there.is_same_file(&stamp) => Ok(()),
-                _ => Err(error),
-            },
-        }
+        Ok((Snapshot::new(tables, self.options.hash), added))
     }
 
     /// Creates an empty list if there is none, so that there never is a table without a list: that is what readers
@@ -211,7 +282,7 @@ impl Shared {
     fn create_list(&self, lock: &ListLock) -> Result<()> {
         match self.dir.stamp(LIST) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(&*lock.lock)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(lock)?,
             Err(error) => return Err(self.io("cannot examine the table list", LIST, error)),
         }
         if self.options.durability == Durability::Full {
@@ -220,13 +291,13 @@ impl Shared {
         Ok(())
     }
 
-    fn put_empty_list(&self, lock: &dyn Lock) -> Result<()> {
-        let list = Scratch::temporary(&self.dir)?;
-        if self.options.durability != Durability::Off {
-            list.sync()?;
-        }
-        self.check_lock(lock)?;
-        self.replace_list(list, None)
+    /// The lock stays ours, and the directory is synced by whoever has called.
+    fn put_empty_list(&self, lock: &ListLock) -> Result<()> {
+        let durability = match self.options.durability {
+            Durability::Off => Durability::Off,
+            Durability::Full | Durability::Ordered => Durability::Ordered,
+        };
+        NewList { dir: &self.dir, durability, contents: b"", added: Vec::new() }.publish(lock, |_, _| ())
     }
 
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a commit that is
@@ -245,12 +316,5 @@ impl Shared {
             self.synced.add(name);
         }
         Ok(())
-    }
-}
-
-/// Leaves the seal on a list that is all written. Where that fails, others sync what they could have relied upon.
-fn leave_seal(list: &Scratch, contents: &[u8]) {
-    if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
-        list.set_note(&seal);
     }
 }
