@@ -145,12 +145,17 @@ fn check_range(name: &str, table: &Table, report: &mut Report) {
 /// Git reads tables whose update indexes overlap in the order of the list.
 fn check_neighbours(below: Option<&Table>, name: &str, table: &Table, report: &mut Report) {
     let Some(below) = below else { return };
-    if table.header().min_update_index <= below.header().max_update_index {
+    let (header, theirs) = (table.header(), below.header());
+    if header.min_update_index <= theirs.max_update_index {
+        let what_now = match header.max_update_index < theirs.min_update_index {
+            true => "the list may have them in the wrong order, which decides",
+            false => "the order of the list decides, compacting all tables settles it",
+        };
         let message = format!(
-            "begins with update index {}, but {} below it ends with {}",
-            table.header().min_update_index,
+            "begins with update index {}, but {} below it ends with {}: {what_now}",
+            header.min_update_index,
             below.name(),
-            below.header().max_update_index
+            theirs.max_update_index
         );
         report.findings.push(Finding::warning(name, 8, message));
     }

@@ -277,6 +277,36 @@ fn we_read_what_dulwich_packs() {
     }
 }
 
+/// What it packs above other tables begins with update index 1 again: from 1 to 2 above 1 to 3. The list decides.
+#[test]
+fn we_read_what_dulwich_packs_above_other_tables() {
+    if !is_there() {
+        return;
+    }
+    let shared = Shared::new();
+    let pairs = |first: u64, names: &[&str]| -> String {
+        names.iter().zip(first..).map(|(name, number)| format!(" refs/heads/{name} {}", hex(number))).collect()
+    };
+    shared.dulwich(&format!("pack{}\n", pairs(1, &["a", "b", "c"])));
+    shared.dulwich(&format!("pack{}\n", pairs(11, &["b", "d"])));
+    let listing = shared.agree();
+    assert_eq!((&listing["refs/heads/b"].0, listing.len()), (&hex(11), 5));
+    let stack = shared.stack();
+    assert!(
+        stack.verify().unwrap().findings.iter().any(|finding| finding.message.contains("begins with update index 1"))
+    );
+    let most = stack.snapshot().unwrap().update_index();
+    assert!(stack.snapshot().unwrap().tables()[1].header().max_update_index < most);
+    commit(&stack, |tx| {
+        tx.set("refs/heads/b", Expect::Is(id(HASH, 11).into()), id(HASH, 21));
+    });
+    assert_eq!(stack.snapshot().unwrap().update_index(), most + 1);
+    assert_eq!(as_dulwich_lists(&stack.snapshot().unwrap())["refs/heads/b"].0, hex(21));
+    stack.compact(Compact::all()).unwrap().unwrap();
+    assert_verifies(&stack);
+    assert_eq!(shared.agree()["refs/heads/b"].0, hex(21));
+}
+
 /// A batch is one table with all references in it, those that we wrote, too: tags with what they lead to.
 #[test]
 fn we_read_a_batch_of_dulwich_over_our_tables() {

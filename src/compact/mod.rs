@@ -131,19 +131,6 @@ impl Claim {
         range.ok_or_else(|| Error::invalid("there are no tables to compact"))
     }
 
-    /// Checks that the merged table can take the place of `replace` in `base`. Always so, unless a table has update indexes
-    /// that run backwards: then others may share them.
-    fn check_neighbours(&self, base: &Snapshot, replace: &Range<usize>) -> Result<()> {
-        let (min, max) = self.update_indexes()?.into_inner();
-        let below = replace.start.checked_sub(1).and_then(|below| base.tables().get(below));
-        let above = base.tables().get(replace.end);
-        if below.is_none_or(|below| most(below) < min) && above.is_none_or(|above| max < least(above)) {
-            return Ok(());
-        }
-        let message = format!("the update indexes {min} to {max} of the tables to be merged overlap those beside them");
-        Err(Error::corrupt(message).way_out("compact all tables at once"))
-    }
-
     fn hash(&self) -> Result<HashKind> {
         self.snapshot.hash().ok_or_else(|| Error::invalid("there are no tables to compact"))
     }
@@ -156,6 +143,14 @@ fn least(table: &Arc<Table>) -> u64 {
 
 fn most(table: &Arc<Table>) -> u64 {
     table.header().max_update_index
+}
+
+/// The update indexes of each table. Those that run backwards say nothing of its place.
+fn ranges_of(snapshot: &Snapshot) -> Vec<Option<RangeInclusive<u64>>> {
+    let headers = snapshot.tables().iter().map(|table| table.header());
+    headers
+        .map(|header| (!header.runs_backwards()).then_some(header.min_update_index..=header.max_update_index))
+        .collect()
 }
 
 impl Stack {
@@ -213,16 +208,22 @@ impl Stack {
 
     /// The tables of `snapshot`, by position, that the rule of [`crate::Options::auto_compact`] would merge; git's
     /// rule when that is off. Reads nothing.
+    ///
+    /// A table whose update indexes are all below those of one beneath it may be in the wrong place of the list. Merging the two for good is left
+    /// to [`Compact::all`]; the rule sees what lies above them.
     #[must_use]
     pub fn compaction_due(&self, snapshot: &Snapshot) -> Option<Range<usize>> {
-        let sizes: Vec<u64> = snapshot.tables().iter().map(|table| table.weight()).collect();
+        let kept = plan::out_of_order(&ranges_of(snapshot));
+        let tables = snapshot.tables().get(kept..).unwrap_or_default();
+        let sizes: Vec<u64> = tables.iter().map(|table| table.weight()).collect();
         // A merged table may get indexes that its inputs do without: leave room for them.
         let limit = self.shared.options.write.largest_table() / 2;
-        match self.shared.options.auto_compact {
+        let due = match self.shared.options.auto_compact {
             AutoCompact::Lazy(tables) => plan::lazy(&sizes, usize::from(tables), limit),
             AutoCompact::Geometric(factor) => plan::geometric(&sizes, u64::from(factor), limit),
             AutoCompact::Off => plan::geometric(&sizes, 2, limit),
-        }
+        };
+        due.map(|range| range.start + kept..range.end + kept)
     }
 
     /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at it already.
@@ -456,7 +457,6 @@ impl Stack {
         (output, written): (NewTable, TableStats),
         litter: Litter,
     ) -> Result<Compaction> {
-        claim.check_neighbours(base, &replace)?;
         // At the top of the list an empty table keeps the largest update index, so that none is used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
         let with: Vec<NewTable> = keeps.then_some(output).into_iter().collect();

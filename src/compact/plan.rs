@@ -1,6 +1,6 @@
 //! Which tables to merge: pure arithmetic on sizes.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// git's rule: the tables to merge so that afterwards each is at least `factor` times as large as the next.
 ///
@@ -40,9 +40,38 @@ fn unlimited(sizes: &[u64], factor: u64) -> Option<Range<usize>> {
     Some(start..end)
 }
 
+/// How many tables, oldest first, end with the topmost one whose update indexes are all below those of a table beneath it. 0 when the
+/// list is in order; ranges that overlap are.
+pub(super) fn out_of_order(ranges: &[Option<RangeInclusive<u64>>]) -> usize {
+    let (mut kept, mut highest_start) = (0, 0);
+    for (index, range) in ranges.iter().enumerate() {
+        let Some(range) = range else { continue };
+        if *range.end() < highest_start {
+            kept = index + 1;
+        }
+        highest_start = highest_start.max(*range.start());
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_up_to_one_that_is_out_of_order_are_left_alone() {
+        let kept = |ranges: &[(u64, u64)]| {
+            let ranges: Vec<_> = ranges.iter().map(|(min, max)| (min <= max).then_some(*min..=*max)).collect();
+            out_of_order(&ranges)
+        };
+        assert_eq!(kept(&[]), 0);
+        assert_eq!(kept(&[(1, 1), (2, 5), (6, 6)]), 0);
+        assert_eq!(kept(&[(1, 3), (1, 2), (3, 3)]), 0, "overlaps are in order");
+        assert_eq!(kept(&[(1, 1), (3, 3), (2, 2), (4, 4)]), 3);
+        assert_eq!(kept(&[(5, 5), (1, 9), (3, 3), (10, 10)]), 3, "below the first");
+        assert_eq!(kept(&[(2, 2), (1, 1), (3, 3), (1, 2), (4, 4)]), 4, "the newest counts");
+        assert_eq!(kept(&[(5, 5), (u64::MAX, 3), (6, 6)]), 0, "of a rewritten reflog nobody can tell");
+    }
 
     fn plan(sizes: &[u64]) -> Option<Range<usize>> {
         geometric(sizes, 2, u64::MAX)

@@ -121,7 +121,7 @@ impl Shared {
                     None => return Ok(Loaded::Missing(self.missing_table(name), Some(stamp))),
                 },
             };
-            self.check_neighbours(tables.last(), &table)?;
+            self.check_hash(tables.last(), &table)?;
             tables.push(table);
         }
         let snapshot = Snapshot::new(tables, self.options.hash);
@@ -163,8 +163,8 @@ impl Shared {
         Table::open(self.dir.path().join(name), bytes).map(Arc::new).map(Some)
     }
 
-    /// A merge needs strictly increasing update indexes and one hash.
-    fn check_neighbours(&self, below: Option<&Arc<Table>>, table: &Arc<Table>) -> Result<()> {
+    /// A merge needs one hash. Update indexes may overlap, as in tables that dulwich packs: the order of the list decides.
+    fn check_hash(&self, below: Option<&Arc<Table>>, table: &Arc<Table>) -> Result<()> {
         if let Some(expected) = below.map(|below| below.hash()).filter(|expected| *expected != table.hash()) {
             let message = format!("the table holds {} ids, those below it {expected} ids", table.hash());
             return Err(Error::corrupt(message).in_file(table.path()));
@@ -173,16 +173,6 @@ impl Shared {
         if let Some(asked) = asked {
             let message = format!("the store was opened for {asked} ids, it holds {} ids", table.hash());
             return Err(Error::invalid(message).in_file(table.path()));
-        }
-        if let Some(below) = below {
-            let (last, first) = (below.header().max_update_index, table.header().min_update_index);
-            if first <= last {
-                let message = format!(
-                    "the table begins with update index {first}, {} below it in the list ends with {last}",
-                    below.name()
-                );
-                return Err(Error::corrupt(message).in_file(table.path()));
-            }
         }
         Ok(())
     }
