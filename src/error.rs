@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Cancelled,
     /// A defect of this library: a part of the work panicked in a thread that helped. Nothing has changed.
     Panicked,
+    /// A defect of this library: something that must be true is not. Nothing has changed. Please report it.
+    Internal,
     /// It is not known what became of the commit. Usually it was published, but the last sync failed: it is visible now and may be
     /// lost if power fails. Or another thread or process was doing it along with its own, and has not said how that ended.
     Indeterminate,

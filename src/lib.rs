@@ -80,6 +80,7 @@ mod compact;
 mod dir;
 mod error;
 mod format;
+mod invariant;
 mod list;
 mod lock;
 pub mod merged;

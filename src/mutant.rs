@@ -89,6 +89,14 @@ pub enum Mutant {
     ForgetPanic,
     /// A pool takes in as many jobs as there are.
     ExceedLimit,
+    /// A merge passes a record without handing it out.
+    DropRecord,
+    /// A merge hands out a record twice.
+    RepeatRecord,
+    /// A compaction that copies whole blocks passes one that it has not copied.
+    SkipCopiedBlock,
+    /// An index says that a block ends behind its last key.
+    IndexBeyond,
     /// The threads of a pool are not told of its end.
     CloseSilently,
     /// The threads of a pool are not waited for.
@@ -118,6 +126,11 @@ pub const ALL: [Mutant; 19] = [
     Mutant::CopyWrongDeltas,
     Mutant::CopyWithoutPadding,
 ];
+
+/// Every mistake that an invariant shows before anything is published: `invariants_hold.rs` makes them.
+#[cfg(reftable_mutants)]
+pub const INVARIANTS: [Mutant; 4] =
+    [Mutant::DropRecord, Mutant::RepeatRecord, Mutant::SkipCopiedBlock, Mutant::IndexBeyond];
 
 /// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only
 /// models of threads do.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::Expiry;
 use super::copy::Copier;
 use super::job::Job;
+use super::proof::{Account, check_ranges};
 use super::ranges::{Range, bytes_of_range, ranges};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, footer_len};
-use crate::merged::{Merge, Tombstones};
+use crate::invariant::{defect, invariant};
+use crate::merged::{Merge, Tally, Tombstones};
 use crate::pool::{Crew, Pool};
 use crate::record::{LogRecord, LogRecordView, Record, RefRecord};
 use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter, WholeBlock};
@@ -65,7 +67,9 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
     let bytes = section.bytes();
     let room = bytes_of_range(&section.tables, section.kind);
     let ranges = ranges(&section.tables, section.kind)?;
+    check_ranges(&ranges)?;
     let (mut written, count) = (0, ranges.len() as u64);
+    let mut account = Account::default();
     let mut ranges = ranges.into_iter();
     let mut pool = Pool::new(task.crew, task.crew.jobs_of(room), |(): &mut (), part: Part| part.merge());
     let mut is_first = writer.is_empty();
@@ -76,26 +80,30 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
                 pool.put(Part { section: Arc::clone(section), range, out })?
             }
             None => match pool.take()? {
-                None => return Ok(()),
+                None => break,
                 merged => merged,
             },
         };
         let Some((range, piece)) = merged else { continue };
-        let mut piece = piece?;
+        let (mut piece, mut of_range) = piece?;
         if writer.is_empty() && !piece.is_empty() && !piece.has_header() {
             // All before it came to nothing, so the file starts with it.
-            piece = section.merge(&range, writer.piece_writer(section.kind, true, room))?;
+            (piece, of_range) = section.merge(&range, writer.piece_writer(section.kind, true, room))?;
         }
+        account.add(of_range);
         writer.append(section.kind, piece)?;
         written += 1;
         if !bytes.is_empty() {
             task.job.advance(bytes.start + (bytes.end - bytes.start).saturating_mul(written) / count)?;
         }
     }
+    let section_written = writer.appended(section.kind);
+    invariant!(written == count, "a compaction has merged {written} of {count} ranges");
+    account.check(section.kind, section_written.records, section_written.keys)
 }
 
 impl Part {
-    fn merge(self) -> (Range, Result<Piece>) {
+    fn merge(self) -> (Range, Result<(Piece, Account)>) {
         let piece = self.section.merge(&self.range, self.out);
         (self.range, piece)
     }
@@ -116,15 +124,15 @@ impl Section {
     }
 
     /// The blocks of one range.
-    fn merge(&self, range: &Range, mut out: PieceWriter) -> Result<Piece> {
-        match self.kind {
+    fn merge(&self, range: &Range, mut out: PieceWriter) -> Result<(Piece, Account)> {
+        let account = match self.kind {
             BlockKind::Log => self.merge_logs(range, &mut out)?,
             _ => self.merge_refs(range, &mut out)?,
-        }
-        out.into_piece()
+        };
+        Ok((out.into_piece()?, account))
     }
 
-    fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {
+    fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<Account> {
         let drop_tombstones = self.tombstones == Tombstones::Hide;
         self.walk::<RefRecord>(
             range,
@@ -134,14 +142,19 @@ impl Section {
         )
     }
 
-    fn merge_logs(&self, range: &Range, out: &mut PieceWriter) -> Result<()> {
+    fn merge_logs(&self, range: &Range, out: &mut PieceWriter) -> Result<Account> {
         let drop_tombstones = self.tombstones == Tombstones::Hide;
-        self.walk::<LogRecord>(
+        let mut expired = 0;
+        let account = self.walk::<LogRecord>(
             range,
             out,
             |out, record| {
                 let record = record.view();
-                if is_expired(&self.expiry, &record) { Ok(()) } else { out.add_log(&record) }
+                if is_expired(&self.expiry, &record) {
+                    expired += 1;
+                    return Ok(());
+                }
+                out.add_log(&record)
             },
             |out, block, behind| {
                 out.copy_logs(block, behind, |record| match record.entry {
@@ -149,7 +162,8 @@ impl Section {
                     Some(_) => is_expired(&self.expiry, record),
                 })
             },
-        )
+        )?;
+        Ok(Account { expired, ..account })
     }
 
     /// Hands each record in `range` to `add`, or whole blocks of them to `copy`.
@@ -160,24 +174,36 @@ impl Section {
         out: &mut PieceWriter,
         mut add: impl FnMut(&mut PieceWriter, &Cursor<R>) -> Result<()>,
         mut copy: impl FnMut(&mut PieceWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
-    ) -> Result<()> {
+    ) -> Result<Account> {
         let mut merge = Merge::<R>::in_passing(&self.tables, self.tombstones);
         merge.seek(&range.from)?;
+        let first = merge.front().map(|record| record.key().to_vec());
         let mut copier = Copier::new(self.sources.iter(), self.kind, &range.from, range.to.as_deref())?;
         while let Some(record) = merge.next()? {
             if range.to.as_ref().is_some_and(|to| record.key() >= to.as_slice()) {
                 break;
             }
             if !copier.awaits(record) {
-                add(out, record).map_err(|error| record.refused(error))?;
+                add(out, record).map_err(|error| refused(out, record, error))?;
             } else if !copier.copy(&mut merge, out, &mut copy)?
                 && let Some(record) = merge.front()
             {
-                add(out, record).map_err(|error| record.refused(error))?;
+                add(out, record).map_err(|error| refused(out, record, error))?;
             }
         }
-        Ok(())
+        let Tally { read, shadowed, hidden } = merge.tally();
+        Ok(Account { read, shadowed, dropped: hidden, expired: 0, first, last: merge.last_key().map(<[u8]>::to_vec) })
     }
+}
+
+/// The error of a writer that refuses a record. Keys that do not ascend are a defect of the merge, unless they do not
+/// in their table either.
+#[cold]
+fn refused<R: Record>(out: &PieceWriter, record: &Cursor<R>, error: Error) -> Error {
+    if error.kind() == ErrorKind::Invalid && record.key() <= out.last_key() {
+        return defect(format!("a compaction comes to keys out of order: {}", error.message()));
+    }
+    record.refused(error)
 }
 
 fn is_expired(expiry: &Expiry, record: &LogRecordView<'_>) -> bool {

@@ -7,6 +7,7 @@ mod copy;
 mod job;
 mod merge;
 mod plan;
+mod proof;
 mod ranges;
 
 use std::cell::RefCell;
@@ -430,7 +431,8 @@ impl Stack {
         let is_small = claim.bytes() <= self.shared.options.compact_at_once;
         let copies = !job.rewrite && !is_small && self.shared.options.copy_blocks;
         let task = Task { tables, at_bottom, copies, job, crew: &crew };
-        merge::merge(&task, &mut writer).map_err(|error| error.in_file(&path))?;
+        let merged = merge::merge(&task, &mut writer).map_err(|error| proof::explain(error, tables));
+        merged.map_err(|error| error.in_file(&path))?;
         let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
         let (file, contents) = out.out.finish(self.shared.reading())?;
         Ok((file, contents, written))

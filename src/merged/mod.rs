@@ -9,6 +9,7 @@ use std::sync::Arc;
 use line::{Code, Standing, line_up, settle};
 
 use crate::error::Result;
+use crate::mutant::{self, Mutant};
 use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix, log_key};
 use crate::table::{Block, Cursor, Ran, Table};
 
@@ -119,6 +120,17 @@ impl LogRecords {
     }
 }
 
+/// What a merge came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Records that it has left behind.
+    pub(crate) read: u64,
+    /// Those of them that a newer one of their key hides.
+    pub(crate) shadowed: u64,
+    /// Tombstones that it has not handed out.
+    pub(crate) hidden: u64,
+}
+
 /// The merge itself: one cursor a table, in the order of the records they stand at ([`line`]).
 #[derive(Debug)]
 pub(crate) struct Merge<R: Record> {
@@ -129,6 +141,7 @@ pub(crate) struct Merge<R: Record> {
     tombstones: Tombstones,
     /// Whether the next record has been handed out.
     started: bool,
+    tally: Tally,
 }
 
 impl<R: Record> Merge<R> {
@@ -138,6 +151,7 @@ impl<R: Record> Merge<R> {
             line: Vec::with_capacity(tables.len()),
             tombstones,
             started: false,
+            tally: Tally::default(),
         }
     }
 
@@ -154,7 +168,10 @@ impl<R: Record> Merge<R> {
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
             steps::count();
             match cursor.seek(key) {
-                Ok(true) => self.line.push(Standing { cursor: index, code: Code::SAME }),
+                Ok(true) => {
+                    self.line.push(Standing { cursor: index, code: Code::SAME });
+                    self.tally.read += 1;
+                }
                 Ok(false) => {}
                 Err(error) => {
                     // Without this table, what it deletes would be seen.
@@ -165,6 +182,18 @@ impl<R: Record> Merge<R> {
         }
         line_up(&mut self.line, &self.cursors);
         Ok(())
+    }
+
+    /// Of a walk by [`Self::next`] since it was made: what it has left behind. The record at hand is not among that, nor
+    /// those that other cursors stand at.
+    pub(crate) fn tally(&self) -> Tally {
+        let pending = self.line.len() as u64;
+        Tally { read: self.tally.read.saturating_sub(pending), ..self.tally }
+    }
+
+    /// The largest of the last keys of those tables that have come to their end.
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
+        self.cursors.iter().filter(|cursor| cursor.offset().is_none()).map(Cursor::key).max()
     }
 
     /// The cursor at the record at hand.
@@ -178,10 +207,11 @@ impl<R: Record> Merge<R> {
         self.cursors.get(behind.cursor).map(Cursor::key)
     }
 
-    /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`. All other cursors stand behind
-    /// that.
-    pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8]) {
-        let Merge { cursors, line, .. } = self;
+    /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`, past `records`, that one
+    /// included. All other cursors stand behind that.
+    pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8], records: u64) {
+        let Merge { cursors, line, tally, .. } = self;
+        tally.read += records.saturating_sub(1);
         let [.., behind, front] = line.as_mut_slice() else {
             let only = line.last().and_then(|only| cursors.get_mut(only.cursor));
             return only.map_or((), |only| only.skip_behind(block, last_key));
@@ -290,8 +320,14 @@ impl<R: Record> Merge<R> {
         loop {
             steps::count();
             match cursor.next() {
-                Ok(true) if self.tombstones == Tombstones::Hide && cursor.is_tombstone() => {}
-                Ok(true) => return Ok(Some(only)),
+                Ok(true) if self.tombstones == Tombstones::Hide && cursor.is_tombstone() => {
+                    self.tally.read += 1;
+                    self.tally.hidden += 1;
+                }
+                Ok(true) => {
+                    self.tally.read += 1;
+                    return Ok(Some(only));
+                }
                 ended => {
                     self.line.clear();
                     return ended.map(|_| None);
@@ -303,7 +339,10 @@ impl<R: Record> Merge<R> {
     #[inline(never)]
     fn next_of_many(&mut self) -> Result<Option<usize>> {
         loop {
-            if self.started {
+            if self.started && !mutant::is_on(Mutant::RepeatRecord) {
+                self.leave_key()?;
+            }
+            if self.started && mutant::is_on(Mutant::DropRecord) {
                 self.leave_key()?;
             }
             self.started = true;
@@ -312,6 +351,7 @@ impl<R: Record> Merge<R> {
             if !self.cursors.get(first.cursor).is_some_and(is_hidden) {
                 return Ok(Some(first.cursor));
             }
+            self.tally.hidden += 1;
         }
     }
 
@@ -332,6 +372,7 @@ impl<R: Record> Merge<R> {
     fn leave_shared_key(&mut self, front: usize) -> Result<()> {
         let is_there = |at: usize| self.line.get(at).is_some_and(|standing| standing.code == Code::SAME);
         let mut at = (0..front).rev().take_while(|at| is_there(*at)).last().unwrap_or(front);
+        self.tally.shadowed += (front - at) as u64;
         // Those that have not stepped yet are ahead of all others.
         while at < self.line.len() {
             at += usize::from(self.step(at)?);
@@ -342,13 +383,14 @@ impl<R: Record> Merge<R> {
     /// Steps the cursor at place `at` of the line, and puts it where it belongs among those behind. `false` if it has come to its end.
     #[inline(always)]
     fn step(&mut self, at: usize) -> Result<bool> {
-        let Merge { cursors, line, .. } = self;
+        let Merge { cursors, line, tally, .. } = self;
         let Some(cursor) = line.get(at).and_then(|standing| cursors.get_mut(standing.cursor)) else { return Ok(false) };
         steps::count();
         match cursor.next_shared() {
             Ok(Some(shared)) => {
                 let code = Code::new(cursor.key_buf(), shared);
                 settle(line.get_mut(..=at).unwrap_or_default(), cursors, code);
+                tally.read += 1;
                 Ok(true)
             }
             Ok(None) => {

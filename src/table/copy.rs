@@ -155,6 +155,8 @@ impl PieceWriter {
             first.clone_into(&mut self.piece.first_key);
         }
         self.piece.copied += 1;
+        self.copied.bytes += from.block.stride;
+        self.copied.records += records;
         self.piece.records += records;
         self.piece.entries += records;
         self.piece.restarts += from.block.shape.restarts() as u64;

@@ -110,11 +110,18 @@ impl<R: Record> Cursor<R> {
     /// The error of a writer that refuses the record at hand: no table that was written well has such a record.
     #[cold]
     pub(crate) fn refused(&self, error: Error) -> Error {
-        match &self.block {
-            Some(block) if error.kind() == ErrorKind::Invalid => {
-                self.table.locate(Error::corrupt(error.message().to_owned()).at(self.pos as u64), block)
-            }
+        match error.kind() {
+            ErrorKind::Invalid => self.misplaced(Error::corrupt(error.message().to_owned())),
             _ => error,
+        }
+    }
+
+    /// `error`, which is about the record at hand, with its place.
+    #[cold]
+    pub(crate) fn misplaced(&self, error: Error) -> Error {
+        match &self.block {
+            Some(block) => self.table.locate(error.at(self.pos as u64), block),
+            None => error,
         }
     }
 

@@ -6,6 +6,7 @@ use super::WriteOptions;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Header};
+use crate::mutant::{self, Mutant};
 use crate::record::{Context, KeyBuf, LogRecord, LogRecordView, Record, RefRecord, RefRecordView, TargetView};
 
 /// Bytes of an id that the object index sorts by, see [`object`]. Ids that agree in all of them share a record.
@@ -68,6 +69,15 @@ impl Piece {
     }
 }
 
+/// What was copied from other tables as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Copied {
+    /// Bytes of the blocks in those tables, padding included.
+    pub(crate) bytes: u64,
+    /// Records in the blocks.
+    pub(crate) records: u64,
+}
+
 /// Fills blocks with records, in order.
 #[derive(Debug)]
 pub(crate) struct PieceWriter {
@@ -83,6 +93,8 @@ pub(crate) struct PieceWriter {
     scratch: Vec<u8>,
     /// The last key of a block that was copied.
     pub(super) key: KeyBuf,
+    /// In all pieces so far.
+    pub(super) copied: Copied,
     pub(super) piece: Piece,
 }
 
@@ -98,6 +110,7 @@ impl PieceWriter {
             last_key: Vec::new(),
             scratch: Vec::new(),
             key: KeyBuf::default(),
+            copied: Copied::default(),
             piece: Piece::default(),
         }
     }
@@ -144,6 +157,11 @@ impl PieceWriter {
     /// The key of the last record; empty before the first.
     pub(crate) fn last_key(&self) -> &[u8] {
         &self.last_key
+    }
+
+    /// What was copied so far.
+    pub(crate) fn copied(&self) -> Copied {
+        self.copied
     }
 
     /// Ends the block at hand, and the piece. The next one gets as much room.
@@ -218,12 +236,10 @@ impl PieceWriter {
     fn add<R: Record>(&mut self, view: &R::View<'_>) -> Result<()> {
         let mut key = mem::take(&mut self.scratch);
         R::key(view, &mut key);
-        let result = if key.is_empty() || key.as_slice() <= self.last_key.as_slice() {
-            let shown = String::from_utf8_lossy(&key).into_owned();
-            Err(Error::invalid(format!("the key '{shown}' is empty or not above the one before it")))
-        } else {
-            self.add_ordered::<R>(&key, view)
-        };
+        if key.is_empty() || key.as_slice() <= self.last_key.as_slice() {
+            return Err(not_above(&key));
+        }
+        let result = self.add_ordered::<R>(&key, view);
         if self.piece.records == 0 {
             key.clone_into(&mut self.piece.first_key);
         }
@@ -283,11 +299,20 @@ impl PieceWriter {
         self.piece.has_header |= mem::take(&mut self.is_first);
         self.piece.entries += self.block.entries() as u64;
         self.piece.restarts += self.block.restarts() as u64;
-        let (kind, last_key) = (self.block.kind(), self.block.last_key().to_vec());
+        let (kind, mut last_key) = (self.block.kind(), self.block.last_key().to_vec());
+        if mutant::is_on(Mutant::IndexBeyond) {
+            last_key.push(u8::MAX);
+        }
         let bytes = self.block.finish()?;
         self.piece.push(bytes, kind, last_key, &self.options);
         Ok(())
     }
+}
+
+#[cold]
+fn not_above(key: &[u8]) -> Error {
+    let shown = String::from_utf8_lossy(key).into_owned();
+    Error::invalid(format!("the key '{shown}' is empty or not above the one before it"))
 }
 
 /// An entry of [`Piece::objects`].

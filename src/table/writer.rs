@@ -48,12 +48,23 @@ pub struct TableWriter<W: Write> {
     section: Option<BlockKind>,
     /// The blocks of the section, or of a level of its index, so far.
     index: Vec<IndexEntry>,
+    /// The first key of the section, as far as it was appended in pieces.
+    first_key: Vec<u8>,
     /// For each id of a reference: its first 12 bytes, then the number of its block.
     objects: Vec<u128>,
     /// Offsets of the reference blocks by number.
     ref_blocks: Vec<u64>,
     stats: TableStats,
     crew: Option<Crew>,
+}
+
+/// See [`TableWriter::appended`].
+#[derive(Debug)]
+pub(crate) struct Appended<'a> {
+    /// Records in its blocks.
+    pub(crate) records: u64,
+    /// The first and the last key.
+    pub(crate) keys: Option<(&'a [u8], &'a [u8])>,
 }
 
 impl<W: Write> TableWriter<W> {
@@ -79,6 +90,7 @@ impl<W: Write> TableWriter<W> {
             blocks: PieceWriter::new(header, options, true),
             section: None,
             index: Vec::new(),
+            first_key: Vec::new(),
             objects: Vec::new(),
             ref_blocks: Vec::new(),
             stats: TableStats::default(),
@@ -171,10 +183,22 @@ impl<W: Write> TableWriter<W> {
             let shown = String::from_utf8_lossy(&piece.first_key).into_owned();
             return Err(Error::invalid(format!("the key '{shown}' is not above the one before it")));
         }
+        if self.index.is_empty() {
+            piece.first_key.clone_into(&mut self.first_key);
+        }
         self.put(piece)?;
         let last_key = self.index.last().map(|last| last.last_key.as_slice()).unwrap_or_default();
         self.blocks.continue_behind(last_key);
         Ok(())
+    }
+
+    /// What [`Self::append`] has written of the section of `kind`, which is not ended.
+    pub(crate) fn appended(&self, kind: BlockKind) -> Appended<'_> {
+        let last = self.index.last().filter(|_| self.section == Some(kind));
+        let keys = last.map(|last| (self.first_key.as_slice(), last.last_key.as_slice()));
+        let entries =
+            if kind == BlockKind::Log { self.stats.log_section.entries } else { self.stats.ref_section.entries };
+        Appended { records: entries, keys }
     }
 
     /// Ends the table and returns the writer below, not flushed or synced.
