@@ -3,6 +3,9 @@
 //! Everything above speaks to [`Dir`], so that crash, fault and interleaving checkers can stand in for the
 //! file system. Nothing here knows what the files mean.
 
+#[cfg(target_os = "linux")]
+mod processes;
+
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -68,6 +71,15 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Removes a directory that is empty.
+    ///
+    /// # Errors
+    /// See above; `Unsupported`, which is what an implementation need not change.
+    fn remove_empty_dir(&self, name: &str) -> io::Result<()> {
+        let _ = name;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The names in the directory, in any order. Names that are not UTF-8 are left out: none of ours are like that.
     ///
     /// # Errors
@@ -110,13 +122,14 @@ pub trait Dir: Debug + Send + Sync {
         None
     }
 
-    /// The processes that have the file open. By default not known.
+    /// The processes that have the file open, or use the directory otherwise: whoever has closed a lock may hold it still. An empty
+    /// answer says that there is none on any machine; what cannot be seen is not known. By default not known.
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         let _ = name;
         None
     }
 
-    /// Whether there is a process of this number. By default not known.
+    /// Whether there is a process of this number; `Some(false)` only if all processes can be seen. By default not known.
     fn process_lives(&self, process: u32) -> Option<bool> {
         let _ = process;
         None
@@ -355,6 +368,10 @@ impl Dir for OsDir {
         fs::remove_file(self.path.join(name))
     }
 
+    fn remove_empty_dir(&self, name: &str) -> io::Result<()> {
+        fs::remove_dir(self.path.join(name))
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -398,12 +415,13 @@ impl Dir for OsDir {
 
     #[cfg(target_os = "linux")]
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
-        openers_of(&self.path.join(name))
+        // Processes of other machines cannot be seen.
+        self.is_local().then(|| processes::users_of(&self.path, name))?
     }
 
     #[cfg(target_os = "linux")]
     fn process_lives(&self, process: u32) -> Option<bool> {
-        Some(Path::new("/proc").join(process.to_string()).exists())
+        processes::lives(process)
     }
 
     #[cfg(target_os = "linux")]
@@ -442,35 +460,6 @@ fn this_host() -> Host {
 #[cfg(not(target_os = "linux"))]
 fn this_host() -> Host {
     Host::default()
-}
-
-/// Looks through the open files of all processes. Those of another user's process may be hidden: whoever made the file
-/// has its user, so they do not matter. `None` if files of that user's processes are hidden, too.
-#[cfg(target_os = "linux")]
-fn openers_of(path: &Path) -> Option<Vec<u32>> {
-    use std::os::unix::fs::MetadataExt;
-    let path = path.canonicalize().ok()?;
-    let user = fs::metadata(&path).ok()?.uid();
-    let mut openers = Vec::new();
-    for process in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(number) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        match fs::read_dir(process.path().join("fd")) {
-            Ok(files) => {
-                let mut targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
-                if targets.any(|target| target == path) {
-                    openers.push(number);
-                }
-            }
-            // It has just ended.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(_) => {
-                if process.metadata().is_ok_and(|metadata| metadata.uid() == user) {
-                    return None;
-                }
-            }
-        }
-    }
-    Some(openers)
 }
 
 #[derive(Debug)]

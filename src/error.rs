@@ -50,7 +50,7 @@ struct Inner {
     message: Cow<'static, str>,
     path: Option<PathBuf>,
     offset: Option<u64>,
-    way_out: Option<&'static str>,
+    way_out: Option<Cow<'static, str>>,
     conflicts: Vec<Conflict>,
     source: Option<io::Error>,
 }
@@ -133,8 +133,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn way_out(mut self, way_out: &'static str) -> Self {
-        self.0.way_out.get_or_insert(way_out);
+    pub(crate) fn way_out(mut self, way_out: impl Into<Cow<'static, str>>) -> Self {
+        self.0.way_out.get_or_insert_with(|| way_out.into());
         self
     }
 
@@ -155,7 +155,7 @@ impl Error {
             message: inner.message.clone(),
             path: inner.path.clone(),
             offset: inner.offset,
-            way_out: inner.way_out,
+            way_out: inner.way_out.clone(),
             conflicts: inner.conflicts.clone(),
             source,
         }))
@@ -218,7 +218,7 @@ impl fmt::Display for Error {
         for conflict in &inner.conflicts {
             write!(f, "; {conflict}")?;
         }
-        if let Some(way_out) = inner.way_out {
+        if let Some(way_out) = &inner.way_out {
             write!(f, "; {way_out}")?;
         }
         Ok(())
@@ -234,5 +234,24 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// The command that mends the store in `dir`, to be copied from a message: with `options`, such as `--dry-run`.
+pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
+    let dir = dir.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@' | ':' | ',');
+    let dir = if dir.chars().all(is_plain) { dir } else { format!("'{}'", dir.replace('\'', r"'\''")) };
+    format!("`{}`", format!("reftable -C {dir} repair {options}").trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_copied() {
+        assert_eq!(repair_command(Path::new("/srv/a.git"), "--dry-run"), "`reftable -C /srv/a.git repair --dry-run`");
+        assert_eq!(repair_command(Path::new("/srv/it's $x"), ""), r"`reftable -C '/srv/it'\''s $x' repair`");
     }
 }

@@ -38,7 +38,7 @@ fn a_foreign_lock_is_an_error_that_names_it_and_the_way_out() {
             assert!(error.is_retryable());
             assert_eq!(error.path(), Some(lock.as_path()));
             let message = error.to_string();
-            assert!(message.contains("tables.list.lock") && message.contains("remove the file"), "{message}");
+            assert!(message.contains("tables.list.lock") && message.contains("repair --break-lock`"), "{message}");
             assert_eq!(stack.snapshot().unwrap().update_index(), 1, "reading goes on");
         }
         assert_eq!(dump(store.path()), before);

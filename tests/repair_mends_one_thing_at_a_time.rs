@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Problem, Repair, Stack};
 
@@ -41,60 +41,11 @@ fn only(dir: &Path) -> (Repair, Problem) {
     (repair, problems.remove(0))
 }
 
-fn age(path: &Path, seconds: u64) {
-    let then = SystemTime::now() - Duration::from_secs(seconds);
-    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
-}
-
 #[test]
 fn a_sound_store_has_no_problem() {
     let dir = store();
     assert_eq!(Repair::new(dir.path()).diagnose().unwrap(), []);
     assert_eq!(Repair::new(dir.path().join("none")).diagnose().unwrap_err().kind(), ErrorKind::Missing);
-}
-
-#[test]
-fn an_abandoned_lock_of_git_is_removed() {
-    let dir = store();
-    let lock = dir.path().join("tables.list.lock");
-    fs::write(&lock, "").unwrap();
-    age(&lock, 60);
-    let (repair, problem) = only(dir.path());
-    assert!(problem.has_remedy() && problem.is_delicate(), "{problem}");
-    assert!(problem.to_string().contains("which no process has open"), "{problem}");
-    repair.remedy(&problem).unwrap();
-    assert!(!lock.exists());
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
-}
-
-#[test]
-fn evidence_that_is_not_enough_keeps_the_lock() {
-    let dir = store();
-    let lock = dir.path().join("tables.list.lock");
-    // Young.
-    fs::write(&lock, "").unwrap();
-    let (repair, problem) = only(dir.path());
-    assert!(!problem.has_remedy(), "{problem}");
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
-    // Old, and open in this process.
-    age(&lock, 60);
-    let open = File::open(&lock).unwrap();
-    let (_, problem) = only(dir.path());
-    assert!(problem.to_string().contains(&format!("open in [{}]", std::process::id())), "{problem}");
-    assert!(!problem.has_remedy());
-    drop(open);
-    // Old and closed, but git says who has it, and that process lives.
-    let pid_file = dir.path().join("tables.list~pid.lock");
-    fs::write(&pid_file, format!("pid {}\n", std::process::id())).unwrap();
-    let (_, problem) = only(dir.path());
-    assert!(problem.to_string().contains("which is alive") && !problem.has_remedy(), "{problem}");
-    fs::write(&pid_file, "pid 4194999\n").unwrap();
-    let (_, problem) = only(dir.path());
-    assert!(problem.to_string().contains("which is dead") && problem.has_remedy(), "{problem}");
-    assert!(lock.exists());
-    // The lock of a table may be held for long by a git that has closed it.
-    fs::rename(&lock, dir.path().join(format!("{}.lock", list(dir.path())[0]))).unwrap();
-    assert!(!only(dir.path()).1.has_remedy());
 }
 
 #[test]

@@ -249,11 +249,21 @@ impl HealingLocks {
 /// Whether there is a lock of this name that no process here will ever inherit.
 pub(crate) fn is_foreign(dir: &Arc<dyn Dir>, name: &str) -> bool {
     let Ok(there) = dir.stamp(name) else { return false };
+    marker_of(dir, name, &there)
+        .is_none_or(|marker| !marker.can_be_judged(&dir.host(), || dir.is_local(), there.modified))
+}
+
+/// Whether the lock of this name was taken by this library, on whatever machine.
+pub(crate) fn is_marked(dir: &Arc<dyn Dir>, name: &str) -> bool {
+    dir.stamp(name).is_ok_and(|there| marker_of(dir, name, &there).is_some())
+}
+
+fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
+    // Opening a pipe would wait for a writer.
     if !there.is_file || there.size == 0 || there.size > MAX_LEN {
-        return true;
+        return None;
     }
-    let marker = dir.open(name).and_then(|file| file.contents()).ok().and_then(|contents| Marker::parse(&contents));
-    marker.is_none_or(|marker| !marker.can_be_judged(&dir.host(), || dir.is_local(), there.modified))
+    Marker::parse(&dir.open(name).and_then(|file| file.contents()).ok()?)
 }
 
 /// Whether the file system has no hard links, or none for us.

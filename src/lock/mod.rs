@@ -6,16 +6,18 @@ mod marker;
 
 pub use exclusive::ExclusiveFile;
 pub use healing::HealingLocks;
-pub(crate) use healing::is_foreign;
+pub(crate) use healing::{is_foreign, is_marked};
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dir::Dir;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, repair_command};
 
 /// How a lock is taken. A host that brings its own lock files supplies another one.
 pub trait Locker: Debug + Send + Sync {
@@ -70,12 +72,15 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
-    fn way_out(self) -> &'static str {
+    fn way_out(self, dir: &Path) -> Cow<'static, str> {
+        let command = || repair_command(dir, "--break-lock");
         match self {
-            Holder::Alive(_) | Holder::Gone => "try again, or wait longer",
-            Holder::ThisThread => "commit or drop the prepared transaction first",
-            Holder::Elsewhere => "try again; if that process is dead for certain, remove the file",
-            Holder::Foreign => "try again; if no such program is running, remove the file",
+            Holder::Alive(_) | Holder::Gone => "try again, or wait longer".into(),
+            Holder::ThisThread => "commit or drop the prepared transaction first".into(),
+            Holder::Elsewhere => format!("try again; if that process is dead, {} removes the lock", command()).into(),
+            Holder::Foreign => {
+                format!("try again; if no such program is running, {} removes the lock", command()).into()
+            }
         }
     }
 }
@@ -169,5 +174,5 @@ pub(crate) fn locked(dir: &Arc<dyn Dir>, name: &str, holder: Holder, waited: Dur
         0 => holder.to_string(),
         waited => format!("{holder}; gave up after {waited} ms"),
     };
-    Error::new(ErrorKind::Locked, message).in_file(&dir.path().join(name)).way_out(holder.way_out())
+    Error::new(ErrorKind::Locked, message).in_file(&dir.path().join(name)).way_out(holder.way_out(dir.path()))
 }

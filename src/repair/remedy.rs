@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{Evidence, Problem, Repair, diagnose};
+use crate::dir::DirFile;
 use crate::error::{Error, Result};
 use crate::list::{self, LIST_LOCK};
 use crate::lock::{Lock, acquire};
@@ -61,17 +62,44 @@ fn not_there_any_more(repair: &Repair) -> Error {
     Error::invalid("the problem is not there any more").in_file(repair.dir.path())
 }
 
-/// Removes a lock on evidence that still holds.
+/// Removes a lock on evidence that still holds, and nothing but the file that was judged.
+///
+/// 1. R judges the lock L, and so does another repair, S.
+/// 2. S removes L, and git takes a new lock of that name.
+/// 3. R would remove git's. So whoever removes L has it locked with the kernel, and looks at the name after that: S was
+///    done before, and the name stands for another file; or it has yet to come, and finds the name gone.
 fn break_lock(repair: &Repair, evidence: &Evidence) -> Result<String> {
-    let Some(now) = Evidence::of(&repair.dir, &evidence.lock) else {
-        return Err(Error::invalid("the lock is not there any more").in_file(&repair.dir.path().join(&evidence.lock)));
-    };
+    let name = &evidence.lock;
+    let path = repair.dir.path().join(name);
+    let changed = || Error::invalid("the lock is not there any more, or is another one").in_file(&path);
+    let now = Evidence::of(&repair.dir, name).filter(|now| now == evidence).ok_or_else(changed)?;
     if !now.is_sufficient() {
         return Err(Error::invalid(now.to_string()).way_out("find its owner, or wait"));
     }
-    remove(repair, &evidence.lock)?;
+    let _guard = lock_for_removal(repair, &now)?;
+    if repair.dir.stamp(name).ok() != Some(now.stamp) {
+        return Err(changed());
+    }
+    match repair.dir.remove(name) {
+        Err(error) if error.kind() == ErrorKind::IsADirectory => repair.dir.remove_empty_dir(name),
+        removed => removed,
+    }
+    .map_err(|error| Error::io("cannot remove the lock", &path, error))?;
     sync_dir(&repair.dir)?;
-    Ok(format!("removed {}", evidence.lock))
+    Ok(format!("removed {name}"))
+}
+
+/// Takes the kernel lock on what is about to be removed, if it is a file.
+fn lock_for_removal(repair: &Repair, lock: &Evidence) -> Result<Option<Box<dyn DirFile>>> {
+    if !lock.stamp.is_file {
+        return Ok(None);
+    }
+    let path = repair.dir.path().join(&lock.lock);
+    let file = repair.dir.open(&lock.lock).map_err(|error| Error::io("cannot open the lock", &path, error))?;
+    match file.try_lock().map_err(|error| Error::io("cannot lock the lock", &path, error))? {
+        true => Ok(Some(file)),
+        false => Err(Error::new(crate::ErrorKind::Locked, "a living process has the lock").in_file(&path)),
+    }
 }
 
 fn make_list(repair: &Repair, lock: &dyn Lock, tables: &[String], damaged: &[(String, String)]) -> Result<String> {

@@ -12,6 +12,21 @@ use reftable::{Bytes, Dir, DirFile, Host, OsDir, Reading, Stamp};
 pub(crate) trait Hook: Send + Sync + 'static {
     /// Does the `work` of a call on `name`, once at most.
     fn around(&self, call: &'static str, name: &str, work: Work<'_>) -> io::Result<()>;
+
+    /// The processes that use a file.
+    fn openers(&self, dir: &OsDir, name: &str) -> Option<Vec<u32>> {
+        dir.openers(name)
+    }
+
+    /// Whether there is a process of this number.
+    fn process_lives(&self, dir: &OsDir, process: u32) -> Option<bool> {
+        dir.process_lives(process)
+    }
+
+    /// The time of day.
+    fn wall_clock(&self, dir: &OsDir) -> Option<u128> {
+        dir.wall_clock()
+    }
 }
 
 pub(crate) type Work<'a> = &'a mut dyn FnMut() -> io::Result<()>;
@@ -83,6 +98,10 @@ impl<H: Hook> Dir for OverDir<H> {
         through(&*self.hook, "remove", name, || self.dir.remove(name))
     }
 
+    fn remove_empty_dir(&self, name: &str) -> io::Result<()> {
+        through(&*self.hook, "remove directory", name, || self.dir.remove_empty_dir(name))
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         through(&*self.hook, "names", ".", || self.dir.names())
     }
@@ -109,6 +128,18 @@ impl<H: Hook> Dir for OverDir<H> {
 
     fn host(&self) -> Host {
         self.dir.host()
+    }
+
+    fn wall_clock(&self) -> Option<u128> {
+        self.hook.wall_clock(&self.dir)
+    }
+
+    fn openers(&self, name: &str) -> Option<Vec<u32>> {
+        self.hook.openers(&self.dir, name)
+    }
+
+    fn process_lives(&self, process: u32) -> Option<bool> {
+        self.hook.process_lives(&self.dir, process)
     }
 }
 
@@ -158,6 +189,10 @@ impl<H: Hook> DirFile for OverFile<H> {
 
     fn stamp(&self) -> io::Result<Stamp> {
         self.through("stamp file", || self.inner.stamp())
+    }
+
+    fn naming(&self) -> io::Result<reftable::Naming> {
+        self.through("naming", || self.inner.naming())
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
