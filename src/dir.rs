@@ -107,7 +107,9 @@ pub trait Dir: Debug + Send + Sync {
         false
     }
 
-    /// Whether one kernel alone writes to this directory, as far as the file system tells. By default not known.
+    /// Whether one kernel alone writes to this directory, as far as the file system tells. By default not
+    /// known. Elsewhere tables are copied instead of mapped, and who holds the list lock reads the list
+    /// again instead of examining it.
     fn is_local(&self) -> bool {
         false
     }
@@ -287,6 +289,24 @@ impl Stamp {
     pub(crate) fn is_unique(&self) -> bool {
         self.inode != 0
     }
+}
+
+/// What the name stands for now. Where other kernels write to the directory (not `is_local`) what `stat`
+/// says may be seconds old, and only an open asks the server.
+pub(crate) fn stamp_now(dir: &dyn Dir, name: &str, is_local: bool) -> io::Result<Stamp> {
+    if is_local { dir.stamp(name) } else { dir.open(name)?.stamp() }
+}
+
+/// Looks at a file again, by its name, when a network file system says that the one it had looked at was
+/// replaced. Three times, without waiting: for those who look at a store once.
+pub(crate) fn again_if_stale<T>(mut look: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..2 {
+        match look() {
+            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {}
+            seen => return seen,
+        }
+    }
+    look()
 }
 
 /// In nanoseconds; 0 if it is not known.

@@ -197,6 +197,11 @@ impl Error {
         self.kind() == ErrorKind::Locked
     }
 
+    /// Whether a network file system says that it had looked at a file that was replaced meanwhile.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::StaleNetworkFileHandle)
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub use finding::{Finding, Report, Severity};
 
+use crate::dir::again_if_stale;
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, TableName};
 use crate::stack::Stack;
@@ -79,7 +80,7 @@ struct Listed {
 
 fn load(dir: &dyn crate::Dir) -> Result<Listed> {
     let mut listed = Listed { contents: Vec::new(), tables: Vec::new(), findings: Vec::new() };
-    let contents = match dir.open(LIST).and_then(|file| file.contents()) {
+    let contents = match again_if_stale(|| dir.open(LIST)?.contents()) {
         Ok(contents) => contents,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let names = dir.names().map_err(|error| Error::io("cannot read the directory", dir.path(), error))?;
@@ -109,7 +110,7 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
 
 fn open(dir: &dyn crate::Dir, name: &str) -> Result<Arc<Table>> {
     let path = dir.path().join(name);
-    let bytes = dir.open(name).and_then(|file| file.contents());
+    let bytes = again_if_stale(|| dir.open(name)?.contents());
     let bytes = bytes.map_err(|error| Error::io("cannot read the table", &path, error))?;
     Table::open(path, bytes).map(Arc::new)
 }

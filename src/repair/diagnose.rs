@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Evidence, Problem};
-use crate::dir::Dir;
+use crate::dir::{Dir, again_if_stale};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST, LIST_LOCK, TableName, is_temporary_name};
 use crate::lock::is_foreign;
@@ -39,7 +39,7 @@ pub(super) fn names(dir: &Arc<dyn Dir>) -> Result<Vec<String>> {
 /// The names in the list; `None` if there is no list.
 pub(super) fn read_list(dir: &Arc<dyn Dir>) -> Result<Option<Vec<String>>> {
     let path = dir.path().join(LIST);
-    match dir.open(LIST).and_then(|file| file.contents()) {
+    match again_if_stale(|| dir.open(LIST)?.contents()) {
         Ok(contents) => list::parse(&contents).map(Some).map_err(|error| error.in_file(&path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("cannot read the table list", &path, error)),
@@ -58,7 +58,7 @@ fn locks(dir: &Arc<dyn Dir>, names: &[String]) -> Vec<Problem> {
 /// Opens a table: header and footer, and its records up to the first that cannot be read.
 pub(super) fn open(dir: &Arc<dyn Dir>, name: &str) -> Result<Table> {
     let path = dir.path().join(name);
-    let bytes = dir.open(name).and_then(|file| file.contents());
+    let bytes = again_if_stale(|| dir.open(name)?.contents());
     let table = Table::open(&path, bytes.map_err(|error| Error::io("cannot read the table", &path, error))?)?;
     read_all(&table)?;
     Ok(table)

@@ -95,8 +95,9 @@ impl Stack {
     /// An existing directory without any table is an empty store. Reading needs no write permission.
     ///
     /// # Errors
-    /// `Invalid` for options out of range; `Missing` when the directory is, or when its list names a table that is
-    /// not there (after [`Options::reload_deadline`]); `Corrupt`; `Io`.
+    /// `Invalid` for options out of range; `Missing` when the directory is (at once), or when its list names
+    /// a table that is not there, or the list is not there and tables are (after
+    /// [`Options::reload_deadline`]); `Corrupt`; `Io`.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Stack> {
         let dir = OsDir::new(dir.as_ref(), options.permissions);
         let locks = HealingLocks::new(options.durability != Durability::Off);
@@ -154,7 +155,8 @@ impl Stack {
         self.shared.dir.path()
     }
 
-    /// The newest state. Costs one `stat` unless somebody has committed since the last call.
+    /// The newest state. Costs one `stat` unless somebody has committed since the last call. Waits for up
+    /// to [`Options::reload_deadline`] if the list names what is not there.
     ///
     /// # Errors
     /// As for [`Self::open`].

@@ -171,8 +171,12 @@ impl Options {
         self
     }
 
-    /// How long a reader goes on looking for tables that the list names and that are not there, while the list stays the
-    /// same. Default 3 s.
+    /// How long a reader ([`crate::Stack::open`], [`crate::Stack::snapshot`]) goes on looking for a list
+    /// beside tables, or for tables that the list names, that are not there, while the list stays the same;
+    /// and for what a network file system calls a stale handle. Default 3 s, for servers: somebody may
+    /// have been stopped between a table and its list. Nothing that is healthy takes more than
+    /// milliseconds, so a process that lives for one look-up, such as a prompt, may ask for 100 ms.
+    /// Zero reports what is missing at once, unless the list has changed meanwhile.
     pub fn reload_deadline(mut self, deadline: Duration) -> Self {
         self.reload_deadline = deadline;
         self

@@ -9,7 +9,7 @@ use super::reload::{Cached, list_of};
 use super::watch::Watch;
 use super::{Durability, ListLock, Shared, seal};
 use crate::bytes::Bytes;
-use crate::dir::{Dir, DirFile, Stamp};
+use crate::dir::{Dir, DirFile, Stamp, stamp_now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
@@ -150,7 +150,7 @@ fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Option<(Box<dyn DirFile>
     let stamp = list.stamp()?;
     match list.renamed(LIST) {
         Ok(list) => Ok(Some((list.kept(), stamp))),
-        Err(error) => match dir.stamp(LIST) {
+        Err(error) => match stamp_now(&**dir, LIST, dir.is_local()) {
             Ok(there) if there.is_same_file(&stamp) => Ok(None),
             _ => Err(error),
         },

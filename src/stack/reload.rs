@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use super::watch::Watch;
 use super::{Shared, seal};
-use crate::dir::{DirFile, Stamp};
+use crate::dir::{DirFile, Stamp, stamp_now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::{self, LIST};
 use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+
+/// How long a reader waits before its second look.
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
 /// The newest state that was read.
 pub(super) struct Cached {
@@ -36,8 +39,12 @@ impl Shared {
     }
 
     /// The newest state while we hold the list lock: nobody will complete what is missing, so do not wait for it.
+    ///
+    /// Where other kernels write to the directory, what `stat` says may be seconds old: their file systems
+    /// promise no more than that an open asks again (close-to-open consistency). So there the list is read.
     pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
-        match self.cached(false)? {
+        let cached = if self.is_local() { self.cached(false)? } else { None };
+        match cached {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(Duration::ZERO),
         }
@@ -59,6 +66,7 @@ impl Shared {
                 }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => Ok(None),
             Err(error) => Err(self.io("cannot examine the table list", LIST, error)),
         }
     }
@@ -71,29 +79,53 @@ impl Shared {
     ///
     /// Each turn that fails for this reason means that somebody else got further, so the loop ends. If the list stays the
     /// same and a table missing, it ends at the deadline, with an error that names the table.
+    ///
+    /// A network file system may tell the same by a stale handle, of the list or of a table. That says
+    /// nothing of what is there, also under the lock, so it is looked at again until the deadline of readers.
     fn reload(&self, deadline: Duration) -> Result<Snapshot> {
-        let (mut start, mut seen) = (self.dir.now(), None);
-        let mut pause = Duration::from_micros(100);
+        let begin = self.dir.now();
+        let (mut start, mut seen) = (begin, None);
+        let mut pause = FIRST_PAUSE;
         loop {
-            let (missing, list) = match self.try_load()? {
-                Loaded::Complete(snapshot) => return Ok(snapshot),
-                Loaded::Missing(error, list) => (error, list),
+            let (missing, list) = match self.try_load() {
+                Ok(Loaded::Complete(snapshot)) => return Ok(snapshot),
+                Ok(Loaded::Missing(error, list)) => (error, list),
+                Err(error) if error.is_stale() => {
+                    let left = self.options.reload_deadline.saturating_sub(self.dir.now().saturating_sub(begin));
+                    // Once more in any case: mostly it was the system's memory of a name that was stale.
+                    if left.is_zero() && pause > FIRST_PAUSE {
+                        return Err(error);
+                    }
+                    pause = self.pause(pause, left.max(FIRST_PAUSE));
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             if seen.replace(list) != Some(list) {
                 start = self.dir.now();
             }
             let left = deadline.saturating_sub(self.dir.now().saturating_sub(start));
             // Between the list and the table much time may have passed for a process that had to wait for its turn.
-            if left.is_zero() && self.dir.stamp(LIST).ok() == list {
+            if left.is_zero() && self.list_there() == list {
                 return Err(missing);
             }
             if mutant::is_on(Mutant::NoSecondLook) {
                 return Err(missing);
             }
-            let jitter = Duration::from_nanos(self.dir.random() % 1_000_000).min(pause);
-            self.dir.sleep((pause + jitter).min(left));
-            pause = (pause * 2).min(Duration::from_millis(20));
+            pause = self.pause(pause, left);
         }
+    }
+
+    /// Waits between two looks, `most` at most. Returns how long to wait the next time.
+    fn pause(&self, pause: Duration, most: Duration) -> Duration {
+        let jitter = Duration::from_nanos(self.dir.random() % 1_000_000).min(pause);
+        self.dir.sleep((pause + jitter).min(most));
+        (pause * 2).min(Duration::from_millis(20))
+    }
+
+    /// Which list is there now; `None` if there is none.
+    fn list_there(&self) -> Option<Stamp> {
+        stamp_now(&*self.dir, LIST, self.is_local()).ok()
     }
 
     fn try_load(&self) -> Result<Loaded> {
