@@ -17,6 +17,11 @@ use fs4::FileExt;
 
 use crate::bytes::{Bytes, Reading};
 
+#[cfg(unix)]
+mod access;
+#[cfg(unix)]
+use access::Access;
+
 /// One directory, as a list of primitive operations. Names are plain file names.
 pub trait Dir: Debug + Send + Sync {
     /// Where it is, for messages.
@@ -326,25 +331,24 @@ pub struct OsDir {
 impl OsDir {
     /// The directory at `path`. Nothing is opened yet.
     ///
-    /// `permissions` are the mode bits of the files it creates; `None` leaves them to the process's umask.
+    /// `permissions` are the mode bits of the files it creates. With `None` new files take the mode of
+    /// `tables.list`, and its owner and group as far as the system lets us, so that whoever could read
+    /// the store still can. Without a list they take the mode of a directory with the setgid bit, else
+    /// what the umask leaves. Not used on Windows.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, permissions: Option<u32>) -> Self {
         OsDir { path: path.into(), epoch: Instant::now(), permissions, host: OnceLock::new() }
     }
 
     #[cfg(unix)]
-    fn set_permissions(&self, file: &File) -> io::Result<()> {
-        use std::os::unix::fs::PermissionsExt;
-        match self.permissions {
-            Some(mode) => file.set_permissions(fs::Permissions::from_mode(mode)),
-            None => Ok(()),
-        }
+    fn create_file(&self, path: &Path) -> io::Result<File> {
+        self.permissions.map_or_else(|| Access::of_dir(&self.path), Access::with_mode).create(path)
     }
 
     #[cfg(not(unix))]
-    fn set_permissions(&self, _file: &File) -> io::Result<()> {
+    fn create_file(&self, path: &Path) -> io::Result<File> {
         let _no_mode_bits_here = self.permissions;
-        Ok(())
+        OpenOptions::new().read(true).append(true).create_new(true).open(path)
     }
 }
 
@@ -362,14 +366,7 @@ impl Dir for OsDir {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let path = self.path.join(name);
-        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
-        if let Err(error) = self.set_permissions(&file) {
-            // Nobody above knows that there is a file.
-            let _ = fs::remove_file(path);
-            return Err(error);
-        }
-        Ok(Box::new(OsFile(file)))
+        Ok(Box::new(OsFile(self.create_file(&self.path.join(name))?)))
     }
 
     fn stamp(&self, name: &str) -> io::Result<Stamp> {

@@ -189,8 +189,8 @@ impl Options {
         self
     }
 
-    /// The mode bits of new files, such as `0o664`. Default: left to the process's umask. Mirrors
-    /// `core.sharedRepository`. Not used on Windows.
+    /// The mode bits of new files, such as `0o664`. Default: those of the list that they belong to, as
+    /// [`crate::OsDir::new`] says. Mirrors `core.sharedRepository`. Not used on Windows.
     pub fn permissions(mut self, mode: Option<u32>) -> Self {
         self.permissions = mode;
         self

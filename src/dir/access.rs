@@ -1,0 +1,99 @@
+//! Who may use new files: whoever may use the list that they belong to.
+//!
+//! A list that its readers may not open hides every reference from them, and git then shows an empty
+//! repository and no error. So the umask of the process that happens to commit does not matter.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+/// The file that new files follow: what every reader opens first.
+const LIST: &str = "tables.list";
+
+/// The owner and the mode bits that a new file gets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Access {
+    /// `None` leaves the bits to the umask.
+    mode: Option<u32>,
+    /// User and group; `None` leaves them to the system.
+    owner: Option<(u32, u32)>,
+}
+
+impl Access {
+    /// These mode bits, whatever the list has.
+    pub(super) fn with_mode(mode: u32) -> Access {
+        Access { mode: Some(mode & 0o777), owner: None }
+    }
+
+    /// The access to the list in `dir`. Without a list, that to the directory, if its setgid bit says
+    /// that a group shares it; else what the umask says.
+    pub(super) fn of_dir(dir: &Path) -> Access {
+        let owner = |of: &Metadata| Some((of.uid(), of.gid()));
+        match fs::symlink_metadata(dir.join(LIST)) {
+            Ok(list) if list.is_file() => Access { mode: Some(list.mode() & 0o666), owner: owner(&list) },
+            _ => fs::metadata(dir).map_or_else(
+                |_| Access::default(),
+                |dir| {
+                    let is_shared = dir.mode() & 0o2000 != 0;
+                    Access { mode: is_shared.then_some(dir.mode() & 0o666), owner: owner(&dir) }
+                },
+            ),
+        }
+    }
+
+    /// Creates a file that at no time more people may open than in the end.
+    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        if self.mode.is_some() {
+            options.mode(0o600);
+        }
+        let file = options.read(true).append(true).create_new(true).open(path)?;
+        if let Err(error) = self.give(&file) {
+            // Nobody above knows that there is a file.
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    fn give(&self, file: &File) -> io::Result<()> {
+        let has_group = match self.owner {
+            Some((user, group)) => give_owner(file, user, group)?,
+            None => true,
+        };
+        match self.mode {
+            // Its owner writes to it, whatever has become of the list.
+            Some(mode) if has_group => file.set_permissions(Permissions::from_mode(mode | 0o600)),
+            Some(mode) => file.set_permissions(Permissions::from_mode(for_another_group(mode) | 0o600)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Gives the file to `user`, which root alone may, or at least to `group`. Says whether it has the group.
+fn give_owner(file: &File, user: u32, group: u32) -> io::Result<bool> {
+    let there = file.metadata()?;
+    if (there.uid(), there.gid()) == (user, group) || fchown(file, Some(user), Some(group)).is_ok() {
+        return Ok(true);
+    }
+    Ok(there.gid() == group || fchown(file, None, Some(group)).is_ok())
+}
+
+/// The bits for a file whose group is not the list's: to its group it gives what others have.
+fn for_another_group(mode: u32) -> u32 {
+    mode & !0o070 | mode & (mode & 0o007) << 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_group_gets_no_more_than_others() {
+        assert_eq!(for_another_group(0o660), 0o600);
+        assert_eq!(for_another_group(0o664), 0o644);
+        assert_eq!(for_another_group(0o666), 0o666);
+        assert_eq!(for_another_group(0o606), 0o606);
+    }
+}
