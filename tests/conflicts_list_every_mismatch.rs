@@ -78,6 +78,16 @@ fn mismatches_name_expected_and_actual() {
             .len(),
             1
         );
+        assert_eq!(
+            refused(&store, |tx| {
+                tx.verify("refs/heads/symbolic", Expect::NotSymbolic);
+            })
+            .len(),
+            1
+        );
+        let mut tx = store.stack.transaction();
+        tx.verify("refs/heads/there", Expect::NotSymbolic).verify("refs/heads/missing", Expect::NotSymbolic);
+        tx.commit().unwrap();
         // A stored peeled id does not matter.
         let mut tx = store.stack.transaction();
         tx.verify("refs/tags/v1", Expect::Is(one.into()));

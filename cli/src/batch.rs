@@ -2,19 +2,23 @@
 //!
 //! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view that was read before
 //! the lock was taken. What was found on the way becomes an expectation of the transaction (a *pin*); when a pin turns
-//! out not to hold, somebody was faster, and everything is planned anew.
+//! out not to hold, somebody was faster, and everything is planned anew ([`crate::retry`]).
+//!
+//! A batch of one store is committed as the core commits a transaction: together with others that wait for the lock.
+//! Only `prepare`, and a batch of two stores, hold locks while something else happens.
 
 use std::collections::BTreeMap;
 
-use reftable::{Commit, ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Prepared, Stack, Target, Transaction};
+use reftable::{
+    Commit, ConflictKind, ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Prepared, Ref, Stack, Target,
+    Transaction,
+};
 
 use crate::failure::{Code, Failure};
 use crate::output::complain;
 use crate::repo::{Place, Stores};
+use crate::retry::Retry;
 use crate::view::{Chain, View};
-
-/// How often others may be faster before that counts as a conflict.
-const ATTEMPTS: usize = 20;
 
 /// What is to happen to one reference.
 #[derive(Debug, Clone)]
@@ -45,21 +49,42 @@ pub(crate) struct Batch {
 impl Batch {
     /// Plans, locks, and checks.
     pub(crate) fn prepare(&self, stores: &Stores) -> Result<Locked, Failure> {
-        let mut attempt = 1;
+        self.attempt(stores, |plan| prepare(plan.transactions(stores)))
+    }
+
+    /// Plans and commits.
+    pub(crate) fn commit(&self, stores: &Stores) -> Result<(), Failure> {
+        let locked = self.attempt(stores, |plan| {
+            let mut transactions = plan.transactions(stores);
+            if transactions.len() > 1 {
+                return prepare(transactions).map(Some);
+            }
+            if let Some(only) = transactions.pop() {
+                report(&only.commit()?);
+            }
+            Ok(None)
+        })?;
+        locked.map_or(Ok(()), Locked::commit)
+    }
+
+    /// Plans, and does something with the plan, until nobody has been faster.
+    fn attempt<T>(&self, stores: &Stores, act: impl Fn(&Plan<'_>) -> Result<T, reftable::Error>) -> Result<T, Failure> {
+        let mut retry = Retry::new(stores.patience());
         loop {
             let plan = Plan::new(self, &stores.view()?)?;
-            match plan.prepare(stores) {
-                Err(error) if attempt < ATTEMPTS && plan.is_outdated(&error) => attempt += 1,
+            match act(&plan) {
+                Ok(done) => return Ok(done),
+                Err(error) if plan.is_outdated(&error) && retry.again() => {}
+                Err(error) if error.is_retryable() && retry.is_in_time() => {}
                 Err(error) => return Err(error.into()),
-                Ok(prepared) => return Ok(Locked(prepared)),
             }
         }
     }
+}
 
-    /// [`Self::prepare`] and [`Locked::commit`] in one.
-    pub(crate) fn commit(&self, stores: &Stores) -> Result<(), Failure> {
-        self.prepare(stores)?.commit()
-    }
+/// Locks the stores and checks.
+fn prepare(transactions: Vec<Transaction>) -> reftable::Result<Locked> {
+    transactions.into_iter().map(Transaction::prepare).collect::<reftable::Result<_>>().map(Locked)
 }
 
 /// Everything is checked and the stores are locked. Dropping it rolls back.
@@ -103,6 +128,8 @@ struct Update {
     action: Action,
     /// The expectation is ours, not the caller's.
     pinned: bool,
+    /// It was not symbolic when it was looked at; if it were, the change would be meant for another one.
+    followed: bool,
 }
 
 #[derive(Debug)]
@@ -111,11 +138,19 @@ struct Plan<'a> {
     hash: Option<HashKind>,
     shared: Side,
     worktree: Side,
+    /// Whether the transactions write the entries of what they set, with the old ids that they find. Only the
+    /// entries of symbolic references on the way are planned then.
+    logs_itself: bool,
 }
 
 impl<'a> Plan<'a> {
     fn new(batch: &'a Batch, view: &View) -> Result<Plan<'a>, Failure> {
-        let mut plan = Plan { batch, hash: view.hash(), shared: Side::default(), worktree: Side::default() };
+        let (shared, worktree) = (Side::default(), Side::default());
+        let mut plan = Plan { batch, hash: view.hash(), shared, worktree, logs_itself: true };
+        for change in &batch.changes {
+            // The old id in such an entry is that of what the overwritten reference leads to.
+            plan.logs_itself &= change.follow || !is_symbolic(view.get(&change.name)?.as_ref());
+        }
         for change in &batch.changes {
             plan.check_hash(change)?;
             plan.add(change, view)?;
@@ -177,7 +212,8 @@ impl<'a> Plan<'a> {
         for (link, target) in links {
             self.pin(link, Expect::Is(Target::symbolic(target)));
         }
-        let mut update = Update { expect: change.expect.clone(), action: change.action.clone(), pinned: false };
+        let (expect, action) = (change.expect.clone(), change.action.clone());
+        let mut update = Update { expect, action, pinned: false, followed: change.follow };
         match &change.action {
             Action::Verify => {}
             Action::Delete => {
@@ -194,17 +230,34 @@ impl<'a> Plan<'a> {
                 }
             }
             Action::Set(target) => {
-                if self.log(name, links, current, target, view)? && update.expect == Expect::Any {
+                let is_planned = self.log(name, links, current, target, view)?;
+                if is_planned && update.expect == Expect::Any {
                     // The log entry says where the reference was, so it has to be there.
                     update.expect = current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
                     update.pinned = true;
                 }
             }
         }
+        if update.expect == Expect::Any && self.must_stay_direct(change) {
+            update.expect = Expect::NotSymbolic;
+            update.pinned = true;
+        }
         self.update(name, update)
     }
 
-    /// Adds log entries for a reference that will be set, if there is a reason to give. Says whether it did.
+    /// Whether the change would be another one if the reference became symbolic meanwhile: it would go on to where
+    /// that leads, or write another old id into the log.
+    fn must_stay_direct(&self, change: &Change) -> bool {
+        let is_logged = self.batch.reason.is_some() && self.logs_itself;
+        match change.action {
+            Action::Verify => false,
+            Action::Delete => change.follow,
+            Action::Set(Target::Symbolic(_)) => change.follow,
+            Action::Set(_) => change.follow || is_logged,
+        }
+    }
+
+    /// Plans log entries for a reference that will be set, if there is a reason to give. Says whether it did.
     fn log(
         &mut self,
         name: &[u8],
@@ -216,11 +269,13 @@ impl<'a> Plan<'a> {
         let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
         let Some(new) = resolve(Some(target), view)? else { return Ok(false) };
         let old = resolve(current, view)?.unwrap_or(ObjectId::null(new.kind()));
-        for name in links.iter().map(|(link, _)| link.as_slice()).chain([name]) {
+        let itself = (!self.logs_itself || matches!(target, Target::Symbolic(_))).then_some(name);
+        let names: Vec<&[u8]> = links.iter().map(|(link, _)| link.as_slice()).chain(itself).collect();
+        for name in &names {
             let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
             self.side(name).logs.push((name.to_vec(), entry));
         }
-        Ok(true)
+        Ok(!names.is_empty())
     }
 
     fn pin_chain(&mut self, chain: &Chain, end: Expect) {
@@ -232,7 +287,7 @@ impl<'a> Plan<'a> {
 
     /// Expects what was found, unless something else is said about `name` already.
     fn pin(&mut self, name: &[u8], expect: Expect) {
-        let update = Update { expect, action: Action::Verify, pinned: true };
+        let update = Update { expect, action: Action::Verify, pinned: true, followed: false };
         self.side(name).updates.entry(name.to_vec()).or_insert(update);
     }
 
@@ -245,38 +300,40 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn prepare(&self, stores: &Stores) -> reftable::Result<Vec<Prepared>> {
-        let sides = [(Place::Shared, &self.shared), (Place::Worktree, &self.worktree)];
-        let mut transactions: Vec<Transaction> = Vec::new();
-        for (place, side) in sides {
-            let stack = stores.at(place);
-            // Without a linked worktree both sides belong to one store, and into one transaction.
-            let is_same = place == Place::Worktree && std::ptr::eq(stack, stores.at(Place::Shared));
-            match transactions.last_mut().filter(|_| is_same) {
-                Some(transaction) => side.add_to(transaction),
-                None => transactions.push(side.transaction(stack)),
-            }
+    /// One for each store that has something to do.
+    fn transactions(&self, stores: &Stores) -> Vec<Transaction> {
+        let Some(second) = stores.second() else {
+            // Both sides belong to one store, and into one transaction.
+            return self.transaction(stores.at(Place::Shared), &[&self.shared, &self.worktree]).into_iter().collect();
+        };
+        let shared = self.transaction(stores.at(Place::Shared), &[&self.shared]);
+        let worktree = if shared.is_some() { second } else { stores.at(Place::Worktree) };
+        shared.into_iter().chain(self.transaction(worktree, &[&self.worktree])).collect()
+    }
+
+    /// `None` if there is nothing to do.
+    fn transaction(&self, stack: &Stack, sides: &[&Side]) -> Option<Transaction> {
+        let mut transaction = stack.transaction();
+        sides.iter().for_each(|side| side.add_to(&mut transaction));
+        if let Some((committer, message)) = self.batch.reason.as_ref().filter(|_| self.logs_itself) {
+            transaction.reflog(committer.clone(), message);
         }
-        transactions.into_iter().filter(|transaction| !transaction.is_empty()).map(Transaction::prepare).collect()
+        (!transaction.is_empty()).then_some(transaction)
     }
 
     /// Whether `error` says that something has changed since the plan was made.
     fn is_outdated(&self, error: &reftable::Error) -> bool {
-        let is_pinned = |name: &Vec<u8>| {
-            let update = self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
-            update.is_some_and(|update| update.pinned)
-        };
-        error.kind() == ErrorKind::Conflict && error.conflicts().iter().any(|conflict| is_pinned(&conflict.name))
+        let update = |name: &Vec<u8>| self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
+        error.kind() == ErrorKind::Conflict
+            && error.conflicts().iter().any(|conflict| {
+                let became_symbolic =
+                    matches!(conflict.kind, ConflictKind::Mismatch { actual: Some(Target::Symbolic(_)), .. });
+                update(&conflict.name).is_some_and(|update| update.pinned || (update.followed && became_symbolic))
+            })
     }
 }
 
 impl Side {
-    fn transaction(&self, stack: &Stack) -> Transaction {
-        let mut transaction = stack.transaction();
-        self.add_to(&mut transaction);
-        transaction
-    }
-
     fn add_to(&self, transaction: &mut Transaction) {
         for (name, Update { expect, action, .. }) in &self.updates {
             match action {
@@ -292,6 +349,10 @@ impl Side {
             transaction.append_log(name, entry.clone());
         }
     }
+}
+
+fn is_symbolic(found: Option<&Ref>) -> bool {
+    found.is_some_and(|found| matches!(found.target, Target::Symbolic(_)))
 }
 
 fn resolve(target: Option<&Target>, view: &View) -> Result<Option<ObjectId>, Failure> {

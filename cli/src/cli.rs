@@ -65,7 +65,10 @@ pub(crate) struct Format {
 #[derive(Debug, Args)]
 pub(crate) struct Writing {
     /// How long to wait for a lock, in milliseconds; -1 waits for ever, 0 not at all
-    #[arg(long, value_name = "MS", default_value_t = 100, allow_negative_numbers = true,
+    ///
+    /// Ten seconds are time for some thousand commits of others, or for a slow disk to sync, so who fails has met a lock
+    /// that somebody left behind.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i64).range(-1..), help_heading = "Writing")]
     timeout: i64,
 
@@ -91,8 +94,12 @@ impl Writing {
             Keep::Ordered => Durability::Ordered,
             Keep::Off => Durability::Off,
         };
-        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
-        Options::default().reading(Reading::Checked).durability(durability).lock_timeout(timeout)
+        Options::default().reading(Reading::Checked).durability(durability)
+    }
+
+    /// How long to wait for a lock; `None` is for ever.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        u64::try_from(self.timeout).ok().map(Duration::from_millis)
     }
 }
 

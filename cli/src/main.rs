@@ -1,7 +1,7 @@
 //! `reftable`: git's reftable stores on the command line.
 //!
-//! `cli` has the arguments, `repo` finds the stores, `view` reads them as one, `batch` changes them, and
-//! `watch` shows long work, `commands` has one file for each subcommand.
+//! `cli` has the arguments, `repo` finds the stores, `view` reads them as one, `batch` changes them, `retry`
+//! when others were faster, `watch` shows long work, `commands` has one file for each subcommand.
 
 mod batch;
 mod cli;
@@ -11,6 +11,7 @@ mod ident;
 mod json;
 mod output;
 mod repo;
+mod retry;
 mod time;
 mod view;
 mod watch;

@@ -15,6 +15,9 @@ use crate::view::View;
 
 const STORE: &str = "reftable";
 
+/// How long a batch that has one store's lock waits for that of the other.
+const SECOND_LOCK: Duration = Duration::from_millis(100);
+
 /// Where the stores are. Nothing has been opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Repo {
@@ -72,19 +75,18 @@ impl Repo {
         std::iter::once(self.shared.as_path()).chain(self.worktree.as_deref())
     }
 
-    /// Opens the stores.
-    pub(crate) fn open(&self, options: &Options) -> Result<Stores, Failure> {
-        let shared = Stack::open(&self.shared, options.clone())?;
-        let worktree = match &self.worktree {
-            Some(dir) => Some(Stack::open(dir, options.clone())?),
-            None => None,
-        };
-        Ok(Stores { shared, worktree })
+    /// Opens the stores, to wait for a lock as long as `patience` says.
+    pub(crate) fn open(&self, options: &Options, patience: Option<Duration>) -> Result<Stores, Failure> {
+        let open = |dir: &PathBuf, patience| Stack::open(dir, options.clone().lock_timeout(patience));
+        let shared = open(&self.shared, patience)?;
+        let short = Some(patience.map_or(SECOND_LOCK, |patience| patience.min(SECOND_LOCK)));
+        let worktree = self.worktree.as_ref().map(|dir| Ok::<_, Failure>((open(dir, patience)?, open(dir, short)?)));
+        Ok(Stores { shared, worktree: worktree.transpose()?, patience })
     }
 
     /// What is in the stores now, for those who only read.
     pub(crate) fn view(&self, reading: Reading) -> Result<View, Failure> {
-        self.open(&for_reading(reading))?.view()
+        self.open(&for_reading(reading), Some(Duration::ZERO))?.view()
     }
 }
 
@@ -104,26 +106,40 @@ pub(crate) fn for_reading(reading: Reading) -> Options {
 #[derive(Debug)]
 pub(crate) struct Stores {
     shared: Stack,
-    worktree: Option<Stack>,
+    /// That of a linked worktree, twice: the second one does not wait long for its lock.
+    worktree: Option<(Stack, Stack)>,
+    patience: Option<Duration>,
 }
 
 impl Stores {
+    /// How long to wait for locks, and for others to be slower; `None` is for ever.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
     /// The store for `place`; without a linked worktree there is only one.
     pub(crate) fn at(&self, place: Place) -> &Stack {
         match (place, &self.worktree) {
-            (Place::Worktree, Some(worktree)) => worktree,
+            (Place::Worktree, Some((worktree, _))) => worktree,
             _ => &self.shared,
         }
     }
 
+    /// The linked worktree's store, if there is one, for a batch that will have the lock of the shared one when it takes
+    /// this one's. Waiting long would keep everybody from the first one, and others may have the two crosswise: who has
+    /// time lets go of both, and tries again.
+    pub(crate) fn second(&self) -> Option<&Stack> {
+        self.worktree.as_ref().map(|(_, second)| second)
+    }
+
     /// All stores, the shared one first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Stack> {
-        std::iter::once(&self.shared).chain(self.worktree.as_ref())
+        std::iter::once(&self.shared).chain(self.worktree.iter().map(|(worktree, _)| worktree))
     }
 
     /// What is in them now.
     pub(crate) fn view(&self) -> Result<View, Failure> {
-        let worktree: Option<Snapshot> = self.worktree.as_ref().map(Stack::snapshot).transpose()?;
+        let worktree: Option<Snapshot> = self.worktree.as_ref().map(|(worktree, _)| worktree.snapshot()).transpose()?;
         Ok(View::new(self.shared.snapshot()?, worktree))
     }
 }

@@ -14,6 +14,9 @@ pub enum Expect {
     Absent,
     /// It exists, wherever it points.
     Exists,
+    /// It is not symbolic: it does not exist, or it points at an object. What a change of a name rests on that
+    /// would have been a change of another name, had this one led there.
+    NotSymbolic,
     /// It points here. For object ids a stored peeled id does not matter.
     Is(Target),
 }
@@ -21,7 +24,8 @@ pub enum Expect {
 impl Expect {
     pub(crate) fn holds(&self, actual: Option<&Target>) -> bool {
         match (self, actual) {
-            (Expect::Any, _) | (Expect::Absent, None) | (Expect::Exists, Some(_)) => true,
+            (Expect::Any, _) | (Expect::Absent | Expect::NotSymbolic, None) | (Expect::Exists, Some(_)) => true,
+            (Expect::NotSymbolic, Some(actual)) => !matches!(actual, Target::Symbolic(_)),
             (Expect::Is(Target::Symbolic(expected)), Some(Target::Symbolic(actual))) => expected == actual,
             (Expect::Is(expected), Some(actual)) => expected.id().is_some() && expected.id() == actual.id(),
             _ => false,
@@ -35,6 +39,7 @@ impl fmt::Display for Expect {
             Expect::Any => f.write_str("anything"),
             Expect::Absent => f.write_str("absent"),
             Expect::Exists => f.write_str("present"),
+            Expect::NotSymbolic => f.write_str("not symbolic"),
             Expect::Is(target) => write!(f, "{target}"),
         }
     }

@@ -10,6 +10,7 @@ const ANY: u8 = 0;
 const ABSENT: u8 = 1;
 const EXISTS: u8 = 2;
 const IS: u8 = 3;
+const NOT_SYMBOLIC: u8 = 4;
 
 const SET: u8 = 0;
 const DELETE: u8 = 1;
@@ -159,6 +160,7 @@ fn put_expect(out: &mut Vec<u8>, expect: &Expect) {
         Expect::Any => out.push(ANY),
         Expect::Absent => out.push(ABSENT),
         Expect::Exists => out.push(EXISTS),
+        Expect::NotSymbolic => out.push(NOT_SYMBOLIC),
         Expect::Is(target) => {
             out.push(IS);
             put_target(out, target);
@@ -171,6 +173,7 @@ fn expect(input: &mut Reader<'_>) -> Result<Expect> {
         ANY => Ok(Expect::Any),
         ABSENT => Ok(Expect::Absent),
         EXISTS => Ok(Expect::Exists),
+        NOT_SYMBOLIC => Ok(Expect::NotSymbolic),
         IS => Ok(Expect::Is(target(input)?)),
         _ => Err(unknown(input)),
     }
@@ -210,6 +213,7 @@ mod tests {
                 update("refs/heads/a", Expect::Is(id(1).into()), Action::Set(id(2).into())),
                 update("refs/heads/b", Expect::Any, Action::Delete),
                 update("refs/heads/c", Expect::Absent, Action::Verify),
+                update("refs/heads/e", Expect::NotSymbolic, Action::Delete),
                 update("refs/tags/d", Expect::Any, Action::Set(Target::Tag { id: long, peeled: long })),
             ],
             logs: vec![

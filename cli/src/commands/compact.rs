@@ -66,7 +66,7 @@ impl Compact {
         if let Some(threads) = self.threads {
             options = options.threads(threads.into());
         }
-        let stores = repo.open(&options)?;
+        let stores = repo.open(&options, self.writing.patience())?;
         let mut watch = Watch::new(self.quiet || self.format.json).map_err(Failure::signals)?;
         for stack in stores.all() {
             let done = stack.compact_watched(self.what(), |progress| watch.look(progress));

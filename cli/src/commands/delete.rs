@@ -41,7 +41,7 @@ impl Delete {
         let old = self.old.as_deref().map(old_value).transpose()?.flatten();
         let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
         let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };
-        let stores = repo.open(&self.writing.options())?;
+        let stores = repo.open(&self.writing.options(), self.writing.patience())?;
         Batch { changes: vec![change], reason: None }.commit(&stores)?;
         Ok(Code::Done)
     }

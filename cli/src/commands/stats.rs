@@ -1,6 +1,7 @@
 //! `reftable stats`
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args;
 use reftable::table::{RecordView, Table};
@@ -44,7 +45,8 @@ struct Counts {
 impl Stats {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         // What is due is what `compact` would do.
-        let stores = repo.open(&for_reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2)))?;
+        let options = for_reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2));
+        let stores = repo.open(&options, Some(Duration::ZERO))?;
         for stack in stores.all() {
             let snapshot = stack.snapshot()?;
             let counts: Vec<Counts> =

@@ -85,7 +85,7 @@ impl SymbolicRef {
         if let Some(reason) = &self.reason {
             batch.reason = Some((ident::committer()?, ident::one_line(reason.as_encoded_bytes())));
         }
-        batch.commit(&repo.open(&self.writing.options())?)?;
+        batch.commit(&repo.open(&self.writing.options(), self.writing.patience())?)?;
         Ok(Code::Done)
     }
 }

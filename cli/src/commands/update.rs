@@ -71,7 +71,7 @@ Examples:
 
 impl Update {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let stores = repo.open(&self.writing.options())?;
+        let stores = repo.open(&self.writing.options(), self.writing.patience())?;
         let mut batch = Batch::default();
         if let Some(reason) = &self.reason {
             batch.reason = Some((ident::committer()?, ident::one_line(reason.as_encoded_bytes())));
