@@ -134,6 +134,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+    use crate::bytes::{Bytes, Reading};
 
     #[test]
     fn a_mapping_is_known_by_its_number_and_its_path() {
@@ -193,7 +194,7 @@ mod tests {
         fs::write(&table, [7; 100_000]).unwrap();
         let wanted = Wanted::of(dir.path(), "lock").unwrap();
         assert!(!wanted.is_mapped_in(here).unwrap());
-        let mapped = crate::bytes::Bytes::of_file(&File::open(&table).unwrap()).unwrap();
+        let mapped = Bytes::of_file(&File::open(&table).unwrap(), Reading::Mapped).unwrap();
         assert!(wanted.is_mapped_in(here).unwrap());
         fs::remove_file(&table).unwrap();
         assert!(Wanted::of(dir.path(), "lock").unwrap().is_mapped_in(here).unwrap(), "by a compaction");
