@@ -82,6 +82,7 @@ mod error;
 mod format;
 mod invariant;
 mod list;
+mod load;
 mod lock;
 pub mod merged;
 #[cfg(reftable_mutants)]

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 pub use finding::{Finding, Report, Severity};
 
-use crate::dir::again_if_stale;
+use crate::bytes::Reading;
 use crate::error::{Error, Result};
-use crate::list::{self, LIST, TableName};
+use crate::list::{LIST, TableName};
+use crate::load::{self, Listing};
 use crate::stack::Stack;
 use crate::table::Table;
 
@@ -80,39 +81,26 @@ struct Listed {
 
 fn load(dir: &dyn crate::Dir) -> Result<Listed> {
     let mut listed = Listed { contents: Vec::new(), tables: Vec::new(), findings: Vec::new() };
-    let contents = match again_if_stale(|| dir.open(LIST)?.contents()) {
-        Ok(contents) => contents,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let names = dir.names().map_err(|error| Error::io("cannot read the directory", dir.path(), error))?;
-            if let Some(table) = names.iter().find(|name| name.ends_with(".ref")) {
-                let message = format!("the table list is missing, but there are tables, such as {table}");
-                listed.findings.push(Finding::error(LIST, None, message));
-            }
+    let list = match load::read(dir)? {
+        Listing::Nothing => return Ok(listed),
+        Listing::Lost(lost) => {
+            listed.findings.push(Finding::of(LIST, &lost.error(dir)));
             return Ok(listed);
         }
-        Err(error) => return Err(Error::io("cannot read the table list", &dir.path().join(LIST), error)),
+        Listing::Listed(list) => list,
     };
-    listed.contents = contents.to_vec();
-    match list::parse(&contents) {
+    listed.contents = list.contents.to_vec();
+    match list.names(dir) {
         Ok(names) => {
-            listed.tables = names
-                .into_iter()
-                .map(|name| {
-                    let table = open(dir, &name);
-                    (name, table)
-                })
-                .collect();
+            let tables = names.into_iter().map(|name| {
+                let table = load::open(dir, &name, Reading::Copied);
+                (name, table)
+            });
+            listed.tables = tables.collect();
         }
         Err(error) => listed.findings.push(Finding::of(LIST, &error)),
     }
     Ok(listed)
-}
-
-fn open(dir: &dyn crate::Dir, name: &str) -> Result<Arc<Table>> {
-    let path = dir.path().join(name);
-    let bytes = again_if_stale(|| dir.open(name)?.contents());
-    let bytes = bytes.map_err(|error| Error::io("cannot read the table", &path, error))?;
-    Table::open(path, bytes).map(Arc::new)
 }
 
 /// The name of a table states its update indexes, and everybody believes the header.

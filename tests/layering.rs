@@ -12,7 +12,7 @@ use std::path::Path;
 const EVERYWHERE: [&str; 6] = ["error", "invariant", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "pool",
     "varint",
     "format",
@@ -26,6 +26,7 @@ const ORDER: [&str; 24] = [
     "name",
     "dir",
     "list",
+    "load",
     "scratch",
     "lock",
     "queue",

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::watch::Watch;
 use super::{Shared, seal};
 use crate::dir::{DirFile, Stamp, stamp_now};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::list::{self, LIST};
+use crate::load::{self, List, Listing};
 use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -129,35 +130,37 @@ impl Shared {
     }
 
     fn try_load(&self) -> Result<Loaded> {
-        let file = match self.dir.open(LIST) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.without_list(),
-            Err(error) => return Err(self.io("cannot open the table list", LIST, error)),
+        let dir = &*self.dir;
+        let list = match load::read(dir)? {
+            Listing::Listed(list) => list,
+            Listing::Nothing => return Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.options.hash))),
+            Listing::Lost(lost) => return Ok(Loaded::Missing(lost.error(dir), None)),
         };
-        let failed = |error| self.io("cannot read the table list", LIST, error);
-        let stamp = file.stamp().map_err(failed)?;
-        let contents = file.contents().map_err(failed)?;
-        let names = list::parse(&contents).map_err(|error| error.in_file(&self.dir.path().join(LIST)))?;
+        let names = list.names(dir)?;
         let mut known = self.known_tables();
         // Where the newest tables begin that we have not seen before.
         let mut unseen = 0;
-        let mut tables = Vec::with_capacity(names.len());
+        let mut tables: Vec<Arc<Table>> = Vec::with_capacity(names.len());
         for name in &names {
             let table = match known.remove(name.as_str()) {
                 Some(table) => {
                     unseen = tables.len() + 1;
                     table
                 }
-                None => match self.open_table(name)? {
-                    Some(table) => table,
-                    None => return Ok(Loaded::Missing(self.missing_table(name), Some(stamp))),
+                None => match load::open(dir, name, self.reading()) {
+                    Ok(table) => table,
+                    Err(error) if error.is_not_found() => {
+                        return Ok(Loaded::Missing(load::missing_table(name, dir), Some(list.stamp)));
+                    }
+                    Err(error) => return Err(error),
                 },
             };
-            self.check_hash(tables.last(), &table)?;
+            load::check_hash(tables.last().map(|below| &**below), &table, self.options.hash)?;
             tables.push(table);
         }
         let snapshot = Snapshot::new(tables, self.options.hash);
         self.counters.reloads.add(1);
+        let List { file, stamp, .. } = list;
         self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
         self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into(), watch: Watch::default() });
         Ok(Loaded::Complete(snapshot))
@@ -182,68 +185,6 @@ impl Shared {
         let cache = self.cache.lock();
         let tables = cache.iter().flat_map(|cached| cached.snapshot.tables());
         tables.map(|table| (table.name().to_owned(), Arc::clone(table))).collect()
-    }
-
-    /// Opens a table; `None` if it is not there.
-    fn open_table(&self, name: &str) -> Result<Option<Arc<Table>>> {
-        let file = match self.dir.open(name) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.io("cannot open the table", name, error)),
-        };
-        let bytes = file.contents_by(self.reading()).map_err(|error| self.io("cannot read the table", name, error))?;
-        Table::open(self.dir.path().join(name), bytes).map(Arc::new).map(Some)
-    }
-
-    /// A merge needs one hash. Update indexes may overlap, as in tables that dulwich packs: the order of the list decides.
-    fn check_hash(&self, below: Option<&Arc<Table>>, table: &Arc<Table>) -> Result<()> {
-        if let Some(expected) = below.map(|below| below.hash()).filter(|expected| *expected != table.hash()) {
-            let message = format!("the table holds {} ids, those below it {expected} ids", table.hash());
-            return Err(Error::corrupt(message).in_file(table.path()));
-        }
-        let asked = self.options.hash.filter(|asked| *asked != table.hash());
-        if let Some(asked) = asked {
-            let message = format!("the store was opened for {asked} ids, it holds {} ids", table.hash());
-            return Err(Error::invalid(message).in_file(table.path()));
-        }
-        Ok(())
-    }
-
-    /// No list: an empty store, unless there are tables. Those would be lost to the next commit.
-    ///
-    /// git creates a store in the order table, list, so for a moment this may be what we see.
-    fn without_list(&self) -> Result<Loaded> {
-        let names = match self.dir.names() {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let missing = Error::new(ErrorKind::Missing, "there is no such directory");
-                return Err(missing.in_file(self.dir.path()).way_out("create it first"));
-            }
-            Err(error) => return Err(Error::io("cannot read the directory", self.dir.path(), error)),
-        };
-        let table = names.iter().find(|name| name.ends_with(".ref"));
-        if names.iter().any(|name| name == LIST) {
-            return Ok(Loaded::Missing(self.missing_list("the table list came and went"), None));
-        }
-        match table {
-            Some(table) => {
-                let message = format!("the table list is missing, but there are tables, such as {table}");
-                Ok(Loaded::Missing(self.missing_list(message), None))
-            }
-            None => Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.options.hash))),
-        }
-    }
-
-    fn missing_list(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-        Error::new(ErrorKind::Missing, message)
-            .in_file(&self.dir.path().join(LIST))
-            .way_out("restore the list, or remove the tables if the store is to be empty")
-    }
-
-    fn missing_table(&self, name: &str) -> Error {
-        Error::new(ErrorKind::Missing, "the table list names this table, and it is not there")
-            .in_file(&self.dir.path().join(name))
-            .way_out("restore it from a copy of the repository")
     }
 }
 

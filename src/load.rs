@@ -1,0 +1,151 @@
+//! Reading the table list and opening what it names: the same for readers, which stop at the first thing that
+//! is wrong, and for verification and repair, which look at all.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::bytes::{Bytes, Reading};
+use crate::dir::{Dir, DirFile, Stamp, again_if_stale};
+use crate::error::{Error, ErrorKind, Result, repair_command};
+use crate::list::{self, LIST};
+use crate::oid::HashKind;
+use crate::table::Table;
+
+/// What the directory of a store has at one moment.
+#[derive(Debug)]
+pub(crate) enum Listing {
+    /// Neither list nor tables: an empty store.
+    Nothing,
+    /// A list. What it says may be wrong.
+    Listed(List),
+    /// Tables, and nothing that says which of them count.
+    Lost(Lost),
+}
+
+/// A table list that was read.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// As long as it is open no other list has its stamp.
+    pub(crate) file: Box<dyn DirFile>,
+    pub(crate) stamp: Stamp,
+    pub(crate) contents: Bytes,
+}
+
+/// Tables whose list is gone.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// Their names, in order.
+    pub(crate) tables: Vec<String>,
+    /// The list was not there when it was opened, and was there afterwards.
+    pub(crate) has_come: bool,
+}
+
+/// Reads the list.
+///
+/// # Errors
+/// `Missing` when the directory is, `Io`.
+pub(crate) fn read(dir: &dyn Dir) -> Result<Listing> {
+    let read = again_if_stale(|| {
+        let file = dir.open(LIST)?;
+        let (stamp, contents) = (file.stamp()?, file.contents()?);
+        Ok(List { file, stamp, contents })
+    });
+    match read {
+        Ok(list) => Ok(Listing::Listed(list)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => without_list(dir),
+        Err(error) => Err(Error::io("cannot read the table list", &dir.path().join(LIST), error)),
+    }
+}
+
+/// No list: an empty store, unless there are tables. Those would be lost to the next commit.
+///
+/// git creates a store in the order table, list, so for a moment this may be what we see.
+fn without_list(dir: &dyn Dir) -> Result<Listing> {
+    let names = names(dir)?;
+    let has_come = names.iter().any(|name| name == LIST);
+    let tables: Vec<String> = names.into_iter().filter(|name| name.ends_with(".ref")).collect();
+    if tables.is_empty() && !has_come {
+        return Ok(Listing::Nothing);
+    }
+    Ok(Listing::Lost(Lost { tables, has_come }))
+}
+
+/// The names in the directory, in order.
+///
+/// # Errors
+/// `Missing` when the directory is, `Io`.
+pub(crate) fn names(dir: &dyn Dir) -> Result<Vec<String>> {
+    let mut names = dir.names().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let missing = Error::new(ErrorKind::Missing, "there is no such directory");
+            missing.in_file(dir.path()).way_out("create it first")
+        }
+        _ => Error::io("cannot read the directory", dir.path(), error),
+    })?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+impl List {
+    /// The names of the tables, oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt`, with path and offset.
+    pub(crate) fn names(&self, dir: &dyn Dir) -> Result<Vec<String>> {
+        list::parse(&self.contents).map_err(|error| error.in_file(&dir.path().join(LIST)))
+    }
+}
+
+impl Lost {
+    /// What a reader says who cannot wait any longer.
+    pub(crate) fn error(&self, dir: &dyn Dir) -> Error {
+        let message = match self.tables.first() {
+            Some(table) if !self.has_come => {
+                format!("the table list is missing, but there are tables, such as {table}")
+            }
+            _ => "the table list came and went".to_owned(),
+        };
+        missing(message, LIST, dir)
+    }
+}
+
+/// The error for a table that is listed and was not there until the deadline.
+pub(crate) fn missing_table(name: &str, dir: &dyn Dir) -> Error {
+    missing("the table list names this table, and it is not there".to_owned(), name, dir)
+}
+
+fn missing(message: String, name: &str, dir: &dyn Dir) -> Error {
+    let command = repair_command(dir.path(), "--dry-run");
+    Error::new(ErrorKind::Missing, message)
+        .in_file(&dir.path().join(name))
+        .way_out(format!("{command} says what can be done, and changes nothing"))
+}
+
+/// Opens a table.
+///
+/// # Errors
+/// `Io`, for which [`Error::is_not_found`] tells that it is not there; `Corrupt`, `Unsupported`.
+pub(crate) fn open(dir: &dyn Dir, name: &str, reading: Reading) -> Result<Arc<Table>> {
+    let path = dir.path().join(name);
+    let bytes = again_if_stale(|| dir.open(name)?.contents_by(reading));
+    let bytes = bytes.map_err(|error| Error::io("cannot read the table", &path, error))?;
+    Table::open(path, bytes).map(Arc::new)
+}
+
+/// A merge needs one hash: that of the tables below, and the one that was `asked` for. Update indexes may
+/// overlap, as in tables that dulwich packs: the order of the list decides.
+///
+/// # Errors
+/// `Corrupt` for two hashes in one store, `Invalid` for another one than was asked for.
+pub(crate) fn check_hash(below: Option<&Table>, table: &Table, asked: Option<HashKind>) -> Result<()> {
+    let hash = table.hash();
+    if let Some(expected) = below.map(Table::hash).filter(|expected| *expected != hash) {
+        let message = format!("the table holds {hash} ids, those below it {expected} ids");
+        return Err(Error::corrupt(message).in_file(table.path()));
+    }
+    if let Some(asked) = asked.filter(|asked| *asked != hash) {
+        let message = format!("the store was opened for {asked} ids, it holds {hash} ids");
+        return Err(Error::invalid(message).in_file(table.path()));
+    }
+    Ok(())
+}
