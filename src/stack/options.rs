@@ -87,8 +87,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The hash function. Default: that of the existing tables; in an empty store, that of the first id that is
-    /// written, and SHA-1 if the first transaction has none. Mirrors `extensions.objectFormat`.
+    /// The hash function. Default: that of the existing tables, also if they have nothing left in them; in a
+    /// store without tables, that of the first id that is written, and SHA-1 if the first transaction has
+    /// none. A list may become empty again, so who knows the repository says what it is: mirrors
+    /// `extensions.objectFormat`.
     pub fn hash(mut self, hash: HashKind) -> Self {
         self.hash = Some(hash);
         self

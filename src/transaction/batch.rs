@@ -52,7 +52,7 @@ impl<'a> Batch<'a> {
             self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         let view = View::new(self.base, &self.refs);
         let current = check::check(&updates, &view)?;
-        let hash = self.hash.or_else(|| check::first_hash(&updates, &logs));
+        let hash = check::hash(&updates, &logs, self.hash)?;
 
         let mut rows = MemberLogs::new(update_index);
         for change in logs {

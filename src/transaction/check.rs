@@ -118,17 +118,26 @@ fn names_with(updates: &[Update], wanted: impl Fn(&Action) -> bool) -> HashSet<&
     updates.iter().filter(|update| wanted(&update.action)).map(|update| update.name.as_slice()).collect()
 }
 
-/// The hash of the first id that is to be written, for a store that has none yet.
-pub(super) fn first_hash(updates: &[Update], logs: &[LogChange]) -> Option<HashKind> {
-    let in_updates = updates.iter().find_map(|update| match &update.action {
-        Action::Set(target) => target.id().map(|id| id.kind()),
-        _ => None,
+/// The hash of all ids that are to be written: that of the store, or of the first if the store has none yet.
+///
+/// # Errors
+/// `Invalid` if one is of another.
+pub(super) fn hash(updates: &[Update], logs: &[LogChange], store: Option<HashKind>) -> Result<Option<HashKind>> {
+    let in_updates = updates.iter().flat_map(|update| match &update.action {
+        Action::Set(target) => [target.id(), target.as_view().peeled()],
+        Action::Delete | Action::Verify => [None, None],
     });
-    let in_logs = || {
-        logs.iter().find_map(|change| match change {
-            LogChange::Append { entry, .. } => Some(entry.new.kind()),
-            _ => None,
-        })
-    };
-    in_updates.or_else(in_logs)
+    let in_logs = logs.iter().flat_map(|change| match change {
+        LogChange::Append { entry, .. } => [Some(entry.old), Some(entry.new)],
+        LogChange::DeleteEntry { .. } | LogChange::DeleteAll { .. } => [None, None],
+    });
+    let mut hash = store;
+    for id in in_updates.chain(in_logs).flatten() {
+        let expected = *hash.get_or_insert(id.kind());
+        if id.kind() != expected {
+            let those = if store.is_some() { "the store holds" } else { "the transaction begins with" };
+            return Err(Error::invalid(format!("{id} is a {} id, {those} {expected} ids", id.kind())));
+        }
+    }
+    Ok(hash)
 }

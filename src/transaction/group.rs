@@ -106,7 +106,7 @@ fn run(
         match write(&stack.shared, &base, &batch) {
             Ok(written) => break Ok(written),
             Err(error) => match error.kind() {
-                // Something is too large, or of another hash: one of them is, the others must not suffer.
+                // Something is too large: one of them is, the others must not suffer.
                 ErrorKind::TooLarge | ErrorKind::Invalid => members.refuse_offenders(stack, &base, &error),
                 _ => break Err(error),
             },
