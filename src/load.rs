@@ -11,6 +11,9 @@ use crate::list::{self, LIST};
 use crate::oid::HashKind;
 use crate::table::Table;
 
+/// No list is longer, in bytes: it would name a million tables. What is, is not worth its memory.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
 /// What the directory of a store has at one moment.
 #[derive(Debug)]
 pub(crate) enum Listing {
@@ -43,15 +46,20 @@ pub(crate) struct Lost {
 /// Reads the list.
 ///
 /// # Errors
-/// `Missing` when the directory is, `Io`.
+/// `Missing` when the directory is, `Corrupt` for what is too long for a list, `Io`.
 pub(crate) fn read(dir: &dyn Dir) -> Result<Listing> {
     let read = again_if_stale(|| {
         let file = dir.open(LIST)?;
-        let (stamp, contents) = (file.stamp()?, file.contents()?);
-        Ok(List { file, stamp, contents })
+        let stamp = file.stamp()?;
+        let contents = if stamp.size > LONGEST { None } else { Some(file.contents()?) };
+        Ok((file, stamp, contents))
     });
     match read {
-        Ok(list) => Ok(Listing::Listed(list)),
+        Ok((file, stamp, Some(contents))) => Ok(Listing::Listed(List { file, stamp, contents })),
+        Ok((_, stamp, None)) => {
+            let message = format!("the table list has {} bytes, more than any list has", stamp.size);
+            Err(Error::corrupt(message).in_file(&dir.path().join(LIST)))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => without_list(dir),
         Err(error) => Err(Error::io("cannot read the table list", &dir.path().join(LIST), error)),
     }

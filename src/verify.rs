@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use finding::{Finding, Report, Severity};
 
 use crate::bytes::Reading;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::list::{LIST, TableName};
 use crate::load::{self, Listing};
 use crate::stack::Stack;
@@ -81,13 +81,18 @@ struct Listed {
 
 fn load(dir: &dyn crate::Dir) -> Result<Listed> {
     let mut listed = Listed { contents: Vec::new(), tables: Vec::new(), findings: Vec::new() };
-    let list = match load::read(dir)? {
-        Listing::Nothing => return Ok(listed),
-        Listing::Lost(lost) => {
+    let list = match load::read(dir) {
+        Ok(Listing::Listed(list)) => list,
+        Ok(Listing::Nothing) => return Ok(listed),
+        Ok(Listing::Lost(lost)) => {
             listed.findings.push(Finding::of(LIST, &lost.error(dir)));
             return Ok(listed);
         }
-        Listing::Listed(list) => list,
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            listed.findings.push(Finding::of(LIST, &error));
+            return Ok(listed);
+        }
+        Err(error) => return Err(error),
     };
     listed.contents = list.contents.to_vec();
     match list.names(dir) {

@@ -107,6 +107,16 @@ fn a_list_without_its_last_newline_is_corrupt() {
     }
 }
 
+/// A file of terabytes is not read to see that it is no list.
+#[test]
+fn a_list_that_is_longer_than_any_is_corrupt() {
+    let store = store(HASHES[0]);
+    let list = store.path().join("tables.list");
+    fs::File::options().write(true).open(&list).unwrap().set_len((64 << 20) + 1).unwrap();
+    let error = refused(&store, ErrorKind::Corrupt);
+    assert_eq!(error.path(), Some(list.as_path()));
+}
+
 #[test]
 fn names_that_are_no_file_names_are_corrupt() {
     let store = store(HASHES[0]);

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use support::for_each_hash;
 
@@ -66,6 +67,30 @@ fn a_damaged_store_is_3() {
         assert_eq!(json.code, Some(3));
         assert!(json.out.starts_with("{\"type\":\"finding\","), "{}", json.out);
         assert!(json.out.contains("\"severity\":\"error\""), "{}", json.out);
+    });
+}
+
+/// Everything else than the first commit of a git that is alive is damage, and a prompt must not wait for it.
+#[test]
+fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let store = repo.store();
+        let list = fs::read(store.join("tables.list")).unwrap();
+        let table = String::from_utf8(list.clone()).unwrap().lines().next().unwrap().to_owned();
+        for missing in ["tables.list", &table] {
+            fs::rename(store.join(missing), store.join("away")).unwrap();
+            for args in [&["list"][..], &["get", "HEAD"], &["log", "HEAD"], &["stats"]] {
+                let begin = Instant::now();
+                let error = repo.run(args).failed(3);
+                let took = begin.elapsed();
+                assert!(took < Duration::from_millis(1500), "{args:?} took {took:?}");
+                let command = format!("reftable -C {} repair --dry-run", store.display());
+                assert!(error.contains(missing) && error.contains(&command), "{error}");
+            }
+            fs::rename(store.join("away"), store.join(missing)).unwrap();
+        }
+        repo.ours(["list"]);
     });
 }
 
