@@ -71,7 +71,7 @@ impl Batch {
     fn attempt<T>(&self, stores: &Stores, act: impl Fn(&Plan<'_>) -> Result<T, reftable::Error>) -> Result<T, Failure> {
         let mut retry = Retry::new(stores.patience());
         loop {
-            let plan = Plan::new(self, &stores.view()?)?;
+            let plan = Plan::new(self, &stores.view()?, stores.hash())?;
             match act(&plan) {
                 Ok(done) => return Ok(done),
                 Err(error) if plan.is_outdated(&error) && retry.again() => {}
@@ -144,9 +144,9 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(batch: &'a Batch, view: &View) -> Result<Plan<'a>, Failure> {
+    fn new(batch: &'a Batch, view: &View, hash: Option<HashKind>) -> Result<Plan<'a>, Failure> {
         let (shared, worktree) = (Side::default(), Side::default());
-        let mut plan = Plan { batch, hash: view.hash(), shared, worktree, logs_itself: true };
+        let mut plan = Plan { batch, hash: view.hash().or(hash), shared, worktree, logs_itself: true };
         for change in &batch.changes {
             // The old id in such an entry is that of what the overwritten reference leads to.
             plan.logs_itself &= change.follow || !is_symbolic(view.get(&change.name)?.as_ref());

@@ -16,11 +16,13 @@ use crate::failure::Failure;
 pub(crate) struct Cli {
     /// Start here instead of in the current directory
     ///
-    /// A work tree or anything in it (linked worktrees, too), a git directory, or a 'reftable' directory. In a
+    /// A work tree or anything in it (linked worktrees, too), a git directory, or a store itself: the 'reftable'
+    /// directory of a repository, or a directory with a tables.list in it (or an empty one called 'reftable') that is
+    /// in no repository. A repository's store is used only if its configuration says so (extensions.refStorage). In a
     /// linked worktree, HEAD and other root references, refs/bisect/, refs/worktree/ and refs/rewritten/ are those of
-    /// that worktree. GIT_DIR is not looked at.
-    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".")]
-    pub(crate) dir: PathBuf,
+    /// that worktree. GIT_DIR and GIT_COMMON_DIR count as for git; a DIR in another repository is then an error.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub(crate) dir: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) command: Command,

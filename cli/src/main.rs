@@ -1,11 +1,12 @@
 //! `reftable`: git's reftable stores on the command line.
 //!
-//! `cli` has the arguments, `repo` finds the stores, `view` reads them as one, `batch` changes them, `retry`
+//! `cli` has the arguments, `repo` finds the stores where `config` says that there are some, `view` reads them as one, `batch` changes them, `retry`
 //! when others were faster, `watch` shows long work, `commands` has one file for each subcommand.
 
 mod batch;
 mod cli;
 mod commands;
+mod config;
 mod failure;
 mod ident;
 mod json;

@@ -1,19 +1,23 @@
 //! From a directory to its stores.
 //!
 //! A repository has one store, `reftable/` in the git directory. A linked worktree has a second one in its own
-//! git directory, for the references that each worktree has for itself.
+//! git directory, for the references that each worktree has for itself. Only the configuration says whether that
+//! directory is the store: it may be left over from a migration, or have the name by chance.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reftable::{Options, Reading, Snapshot, Stack};
+use reftable::{HashKind, Options, Reading, Snapshot, Stack};
 
+use crate::config::{self, Format, RefStorage};
 use crate::failure::Failure;
 use crate::view::View;
 
 const STORE: &str = "reftable";
+const LIST: &str = "tables.list";
 
 /// How long a batch that has one store's lock waits for that of the other.
 const SECOND_LOCK: Duration = Duration::from_millis(100);
@@ -25,6 +29,8 @@ pub(crate) struct Repo {
     pub(crate) shared: PathBuf,
     /// The store of a linked worktree.
     pub(crate) worktree: Option<PathBuf>,
+    /// The repository around them: its common directory, and its format.
+    config: Option<(PathBuf, Format)>,
 }
 
 /// One of the stores of a repository.
@@ -44,30 +50,78 @@ impl Place {
 }
 
 impl Repo {
-    /// Finds the stores of `start`: a `reftable` directory, a git directory, or anything in a work tree.
-    pub(crate) fn find(start: &Path) -> Result<Repo, Failure> {
-        let start = start.canonicalize().map_err(|error| Failure::file(start, error))?;
-        if let Some(store) = as_store(&start) {
-            return Ok(Repo { shared: store, worktree: None });
+    /// Finds the stores for a command that was told to start at `start`, or was told nothing. `GIT_DIR` decides, as it
+    /// does for git; unless `start` is in another repository, which is an error.
+    pub(crate) fn find(start: Option<&Path>) -> Result<Repo, Failure> {
+        let dir = start.unwrap_or(Path::new("."));
+        let Some(git_dir) = env::var_os("GIT_DIR").filter(|value| !value.is_empty()) else { return Repo::at(dir) };
+        let git_dir = canonical(&dir.join(git_dir))?;
+        if !is_git_dir(&git_dir) {
+            return Err(Failure::file(&git_dir, "GIT_DIR names this, which is no git directory"));
         }
-        for dir in start.ancestors() {
-            if let Some(git_dir) = git_dir_of(dir)? {
-                return Repo::of_git_dir(&git_dir);
+        let Some(start) = start else { return Repo::of_git_dir(&git_dir) };
+        let start = canonical(start)?;
+        match discover(&start)? {
+            Some(other) if canonical(&other)? != git_dir => {
+                let message = format!("GIT_DIR names another repository, {}; unset it, or go there", git_dir.display());
+                Err(Failure::file(&start, message))
             }
+            Some(_) => Repo::at(&start),
+            None if has_list(&start) => {
+                let message = format!("a store outside of {}, which GIT_DIR names; unset it", git_dir.display());
+                Err(Failure::file(&start, message))
+            }
+            None => Repo::of_git_dir(&git_dir),
         }
-        let message = "neither a git repository nor a reftable directory, and no parent is a repository";
-        Err(Failure::file(&start, message))
+    }
+
+    /// Finds the stores of `start`: a git directory, anything in a work tree, a store of a repository, or a store
+    /// without a repository around it.
+    pub(crate) fn at(start: &Path) -> Result<Repo, Failure> {
+        let start = canonical(start)?;
+        let Some(git_dir) = discover(&start)? else {
+            return as_store(&start).ok_or_else(|| {
+                let message = "neither in a git repository nor a reftable store";
+                Failure::file(&start, message)
+            });
+        };
+        let repo = Repo::of_git_dir(&git_dir)?;
+        if repo.directories().any(|store| store.canonicalize().is_ok_and(|store| store == start)) {
+            return Ok(Repo { shared: start, worktree: None, config: repo.config });
+        }
+        if has_list(&start) {
+            let message = format!(
+                "has a table list, but is not the store of the repository around it, {}; to look into it, copy it to a \
+                 place outside",
+                git_dir.display()
+            );
+            return Err(Failure::file(&start, message));
+        }
+        Ok(repo)
     }
 
     fn of_git_dir(git_dir: &Path) -> Result<Repo, Failure> {
-        let common_dir = read_path(&git_dir.join("commondir"))?;
-        let shared = common_dir.as_deref().unwrap_or(git_dir).join(STORE);
-        if !shared.is_dir() {
-            let message = "this repository does not keep its references in the reftable format; \
-                           'git refs migrate --ref-format=reftable' converts it";
+        let named = env::var_os("GIT_COMMON_DIR").filter(|value| !value.is_empty());
+        let common_dir = match named {
+            Some(dir) => Some(canonical(Path::new(&dir))?),
+            None => read_path(&git_dir.join("commondir"))?,
+        };
+        let common = common_dir.as_deref().unwrap_or(git_dir);
+        let format = config::format(common)?;
+        let shared = common.join(STORE);
+        if format.refs != RefStorage::Reftable {
+            let unused = if shared.is_dir() { ", and its 'reftable' directory is not in use" } else { "" };
+            let message = format!(
+                "by its configuration this repository does not keep its references in the reftable format{unused}; \
+                 'git refs migrate --ref-format=reftable' converts it"
+            );
             return Err(Failure::file(git_dir, message));
         }
-        Ok(Repo { shared, worktree: common_dir.map(|_| git_dir.join(STORE)) })
+        if !shared.is_dir() {
+            return Err(Failure::file(&shared, "the store that the repository's configuration names is missing"));
+        }
+        let config = Some((common.to_owned(), format));
+        Ok(Repo { shared, worktree: common_dir.map(|_| git_dir.join(STORE)), config })
     }
 
     /// The stores' directories, the shared one first.
@@ -77,11 +131,31 @@ impl Repo {
 
     /// Opens the stores, to wait for a lock as long as `patience` says.
     pub(crate) fn open(&self, options: &Options, patience: Option<Duration>) -> Result<Stores, Failure> {
-        let open = |dir: &PathBuf, patience| Stack::open(dir, options.clone().lock_timeout(patience));
+        let open = |dir: &PathBuf, patience| Stack::open(dir, self.options(dir, options).lock_timeout(patience));
         let shared = open(&self.shared, patience)?;
         let short = Some(patience.map_or(SECOND_LOCK, |patience| patience.min(SECOND_LOCK)));
         let worktree = self.worktree.as_ref().map(|dir| Ok::<_, Failure>((open(dir, patience)?, open(dir, short)?)));
-        Ok(Stores { shared, worktree: worktree.transpose()?, patience })
+        Ok(Stores { shared, worktree: worktree.transpose()?, patience, hash: self.hash() })
+    }
+
+    /// What the configuration says goes for a store without tables, which says nothing itself.
+    fn options(&self, store: &Path, options: &Options) -> Options {
+        let mut options = options.clone();
+        let list = fs::symlink_metadata(store.join(LIST)).ok();
+        if let Some((common_dir, format)) = &self.config {
+            if list.is_none() {
+                options = options.permissions(config::shared_mode(common_dir));
+            }
+            if list.is_none_or(|list| list.len() == 0) {
+                options = options.hash(format.hash);
+            }
+        }
+        options
+    }
+
+    /// The hash of the repository's ids, if there is a repository.
+    fn hash(&self) -> Option<HashKind> {
+        self.config.as_ref().map(|(_, format)| format.hash)
     }
 
     /// What is in the stores now, for those who only read.
@@ -109,9 +183,15 @@ pub(crate) struct Stores {
     /// That of a linked worktree, twice: the second one does not wait long for its lock.
     worktree: Option<(Stack, Stack)>,
     patience: Option<Duration>,
+    hash: Option<HashKind>,
 }
 
 impl Stores {
+    /// The hash of the repository's ids, by its configuration.
+    pub(crate) fn hash(&self) -> Option<HashKind> {
+        self.hash
+    }
+
     /// How long to wait for locks, and for others to be slower; `None` is for ever.
     pub(crate) fn patience(&self) -> Option<Duration> {
         self.patience
@@ -144,10 +224,23 @@ impl Stores {
     }
 }
 
-/// `dir` if it is a store itself: it has a table list, or is empty yet and has the name.
-fn as_store(dir: &Path) -> Option<PathBuf> {
-    let is_store = dir.join("tables.list").exists() || (dir.ends_with(STORE) && !dir.join(".git").exists());
-    is_store.then(|| dir.to_owned())
+fn canonical(path: &Path) -> Result<PathBuf, Failure> {
+    path.canonicalize().map_err(|error| Failure::file(path, error))
+}
+
+/// The git directory of the repository that `start` is in.
+fn discover(start: &Path) -> Result<Option<PathBuf>, Failure> {
+    start.ancestors().find_map(|dir| git_dir_of(dir).transpose()).transpose()
+}
+
+fn has_list(dir: &Path) -> bool {
+    dir.join(LIST).symlink_metadata().is_ok()
+}
+
+/// A store without a repository: it has a table list, or it has the name and nothing in it yet.
+fn as_store(dir: &Path) -> Option<Repo> {
+    let is_new = || dir.ends_with(STORE) && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    (has_list(dir) || is_new()).then(|| Repo { shared: dir.to_owned(), worktree: None, config: None })
 }
 
 /// The git directory that belongs to `dir`: itself, its `.git`, or what its `.git` file names.

@@ -45,15 +45,15 @@ pub(super) trait Show {
 }
 
 impl Dump {
-    pub(crate) fn run(&self, dir: &Path, out: &mut Out) -> Result<Code, Failure> {
-        let path = dir.join(&self.path);
+    pub(crate) fn run(&self, dir: Option<&Path>, out: &mut Out) -> Result<Code, Failure> {
+        let path = dir.unwrap_or(Path::new("")).join(&self.path);
         let mut show: Box<dyn Show> = if self.format.json { Box::new(JsonDump::default()) } else { Box::new(TextDump) };
         if !path.is_dir() {
             dump(&open(&path)?, &mut *show, out)?;
             return Ok(Code::Done);
         }
         let mut code = Code::Done;
-        for store in Repo::find(&path)?.directories() {
+        for store in Repo::at(&path)?.directories() {
             for table in tables(store)? {
                 match table.and_then(|table| dump(&table, &mut *show, out)) {
                     Ok(()) => {}

@@ -23,9 +23,9 @@ use crate::repo::Repo;
 /// Does what the arguments say.
 pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
     if let Command::Dump(dump) = &cli.command {
-        return dump.run(&cli.dir, out);
+        return dump.run(cli.dir.as_deref(), out);
     }
-    let repo = Repo::find(&cli.dir)?;
+    let repo = Repo::find(cli.dir.as_deref())?;
     match &cli.command {
         Command::List(list) => list.run(&repo, out),
         Command::Get(get) => get.run(&repo, out),
@@ -35,7 +35,7 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
         Command::SymbolicRef(symbolic_ref) => symbolic_ref.run(&repo, out),
         Command::Compact(compact) => compact.run(&repo, out),
         Command::Verify(verify) => verify.run(&repo, out),
-        Command::Dump(dump) => dump.run(&cli.dir, out),
+        Command::Dump(dump) => dump.run(cli.dir.as_deref(), out),
         Command::Repair(repair) => repair.run(&repo, out),
         Command::Stats(stats) => stats.run(&repo, out),
     }
