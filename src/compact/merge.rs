@@ -206,6 +206,15 @@ fn refused<R: Record>(out: &PieceWriter, record: &Cursor<R>, error: Error) -> Er
     record.refused(error)
 }
 
+/// The size of blocks that hold whatever those of the tables hold.
+pub(super) fn largest_block(tables: &[Arc<Table>]) -> Result<u32> {
+    let mut largest = 0;
+    for table in tables {
+        largest = table.longest_block()?.max(table.header().block_size.into()).max(largest);
+    }
+    Ok(u32::try_from(largest).unwrap_or(u32::MAX))
+}
+
 fn is_expired(expiry: &Expiry, record: &LogRecordView<'_>) -> bool {
     record.entry.is_some_and(|entry| {
         expiry.before_time.is_some_and(|time| entry.time < time)

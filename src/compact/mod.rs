@@ -384,8 +384,8 @@ impl Stack {
         let options = &self.shared.options.write;
         match self.merge_into(create()?, claim, job, options) {
             Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
-                let largest = claim.tables().iter().map(|table| table.header().block_size).max().unwrap_or(0);
-                self.merge_into(create()?, claim, job, &options.clone().with_room_for(largest))
+                let room = options.clone().with_room_for(merge::largest_block(claim.tables())?);
+                self.merge_into(create()?, claim, job, &room)
             }
             merged => merged.map_err(|error| job.explain(error)),
         }

@@ -18,7 +18,7 @@ pub struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     pub(super) fn new(table: &'a Table) -> Self {
-        Blocks { table, next: 0 }
+        Blocks { table, next: table.first() }
     }
 
     /// The next block; `None` behind the last. After an error nothing follows.
@@ -31,18 +31,34 @@ impl<'a> Blocks<'a> {
         self.next = self.table.end();
         let block = self.table.block_at(offset)?;
         if let Some(block) = &block {
-            self.next = offset + block.block.stride;
+            self.next = block.end();
         }
         Ok(block)
     }
 }
 
 impl Table {
-    /// The block at `offset`; `None` behind the last. Offset 0 is that of the first, [`BlockDump::end`] leads on.
+    /// The most bytes that a block of references or of logs has, inflated. Log blocks may be longer than the header says, and of blocks
+    /// that are not aligned it says nothing. Cost: a look at every block.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the offset.
+    pub(crate) fn longest_block(&self) -> Result<u64> {
+        let (mut blocks, mut longest) = (self.blocks(), 0);
+        while let Some(block) = blocks.next()? {
+            if matches!(block.kind(), BlockKind::Ref | BlockKind::Log) {
+                longest = longest.max(block.len());
+            }
+        }
+        Ok(longest)
+    }
+
+    /// The block at `offset`; `None` behind the last. Offset 0 means the first, wherever it is; [`BlockDump::end`] leads on.
     ///
     /// # Errors
     /// `Corrupt`, with the offset.
     pub fn block_at(&self, offset: u64) -> Result<Option<BlockDump<'_>>> {
+        let offset = if offset == 0 { self.first() } else { offset };
         if self.kind_at(offset)?.is_none() {
             return Ok(None);
         }
@@ -67,7 +83,8 @@ impl BlockDump<'_> {
         self.block.shape.kind
     }
 
-    /// Where it starts in the file. The first block starts at 0, with the file header.
+    /// Where it starts in the file. The first block starts at 0, with the file header; that of a table of logs alone may start behind
+    /// the header instead.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.block.offset
@@ -79,7 +96,7 @@ impl BlockDump<'_> {
         self.block.offset.saturating_add(self.block.stride)
     }
 
-    /// Bytes of the file header that it starts with: none but for the first block of a file.
+    /// Bytes of the file header that it starts with: none but for a block at offset 0.
     #[must_use]
     pub fn header_len(&self) -> usize {
         self.table.header_off(self.block.offset)

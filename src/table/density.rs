@@ -39,7 +39,7 @@ impl Table {
             _ => self.habits::<RefRecord>(offset, options)?,
         };
         // A fresh block has room for half a record, on average; and the last of them may be nearly empty.
-        let fresh = bytes / (block_size - record / 2).max(1) + 1;
+        let fresh = bytes / block_size.saturating_sub(record / 2).max(1) + 1;
         Ok(has_interval && blocks * 100 <= fresh * 115)
     }
 

@@ -52,8 +52,10 @@ pub struct Table {
     bytes: Bytes,
     header: Header,
     footer: Footer,
-    /// Bytes of the file header, with which the first block starts.
+    /// Bytes of the file header, with which the block at offset 0 starts.
     lead: usize,
+    /// Where the first block starts: at 0, with the file header in it, or behind that.
+    first: u64,
     /// Where blocks end and the footer begins.
     end: u64,
     refs: Option<Guide>,
@@ -101,7 +103,11 @@ impl Table {
         let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
         let guide = |kind| section(&footer, first, kind).map(|section| Guide::new(kind, section));
         let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(guide);
-        Table { path, bytes, header, footer, lead, end, refs, objects, logs }
+        // A table of logs alone may begin with a block like all others, as the text of the format has it and JGit writes it; or with one that
+        // has the file header in it, as git writes it. The footer tells.
+        let is_apart = first == Some(BlockKind::Log) && footer.log == lead as u64;
+        let first = if is_apart { footer.log } else { 0 };
+        Table { path, bytes, header, footer, lead, first, end, refs, objects, logs }
     }
 
     fn parse(bytes: &[u8]) -> Result<(Header, Footer, u64)> {
@@ -190,6 +196,11 @@ impl Table {
         self.end
     }
 
+    /// Where the first block starts, if there is one.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Where the records of `kind` are, if the table has any.
     pub(crate) fn section(&self, kind: BlockKind) -> Option<Section> {
         self.guide(kind).map(|guide| guide.section)
@@ -252,11 +263,39 @@ impl Table {
             return Ok(Block { offset, shape, stride });
         }
         let shape = Shape::parse(data, header_off)?;
-        // Padding is recognised by the zero behind the block, as git does: unpadded neighbours start with a letter.
-        let padded = self.header.block_size as usize;
-        let unpadded = shape.len() >= padded || data.get(shape.len()).is_some_and(|&byte| byte != 0);
-        let stride = if unpadded { shape.len() } else { padded } as u64;
+        let stride = self.stride(offset, shape.len(), data);
         Ok(Block { offset, shape, stride })
+    }
+
+    /// Bytes from the block at `offset`, which begins `data` and states the length `len`, to the next.
+    ///
+    /// Padding is recognised by the zero behind the block, as git does: unpadded neighbours start with a letter. It fills up a
+    /// multiple of the block size: an index block may be longer than one.
+    #[inline]
+    fn stride(&self, offset: u64, len: usize, data: &[u8]) -> u64 {
+        let padded = u64::from(self.header.block_size);
+        let is_padded = padded > 0 && data.get(len).is_none_or(|&byte| byte == 0);
+        match is_padded {
+            false => len as u64,
+            true if len as u64 <= padded && offset.is_multiple_of(padded) => padded,
+            true => self.padded_stride(offset, len as u64, data),
+        }
+    }
+
+    /// The same for a padded block that is long, or lies behind log blocks, which are not aligned. git pads to a multiple of the block size from
+    /// the start of the block, JGit from the start of the file: zeros reach to where the next block is, or to the end.
+    #[cold]
+    fn padded_stride(&self, offset: u64, len: u64, data: &[u8]) -> u64 {
+        let padded = u64::from(self.header.block_size).max(1);
+        let from_block = len.next_multiple_of(padded);
+        let from_file = offset.saturating_add(len).next_multiple_of(padded).saturating_sub(offset);
+        let is_next = |stride: u64| {
+            let behind = data.get(len as usize..).unwrap_or_default();
+            let padding = behind.get(..stride.saturating_sub(len) as usize).unwrap_or(behind);
+            padding.iter().all(|byte| *byte == 0) && data.get(stride as usize).is_none_or(|byte| *byte != 0)
+        };
+        let (nearer, farther) = (from_block.min(from_file), from_block.max(from_file));
+        if !is_next(nearer) && is_next(farther) { farther } else { nearer }
     }
 
     /// What the positions in `block.shape` count in.
