@@ -4,6 +4,10 @@
 //! file system. Nothing here knows what the files mean.
 
 #[cfg(target_os = "linux")]
+mod file_system;
+#[cfg(target_os = "linux")]
+mod host;
+#[cfg(target_os = "linux")]
 mod processes;
 
 use std::fmt::Debug;
@@ -119,6 +123,12 @@ pub trait Dir: Debug + Send + Sync {
         false
     }
 
+    /// A number for the kind of the file system, such as `statfs` tells; 0, the default, where that is not known. A lock that
+    /// was left by an earlier run of the kernel is inherited only if it was taken on a local one of the same kind.
+    fn file_system(&self) -> u64 {
+        0
+    }
+
     /// What is known about the machine we run on. By default nothing.
     fn host(&self) -> Host {
         Host::default()
@@ -142,20 +152,25 @@ pub trait Dir: Debug + Send + Sync {
         None
     }
 
+    /// When the process of this number started, in any unit: it tells processes that had one number from each other. `None` if there is
+    /// no such process, and by default.
+    fn process_started(&self, process: u32) -> Option<u64> {
+        let _ = process;
+        None
+    }
+
     /// The number of this process; another one after a fork.
     fn process_id(&self) -> u32 {
         std::process::id()
     }
 }
 
-/// What tells this machine, and this run of its kernel, from others. What is `None` is not known.
+/// What tells this run of this machine's kernel from others. What is `None` is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Host {
-    /// The run of the kernel: no two have the same, on any machine.
+    /// The run of the kernel: no two have the same, on any machine. At most 64 bytes, without spaces.
     pub boot: Option<String>,
-    /// The machine; it keeps this over reboots.
-    pub machine: Option<String>,
-    /// When the kernel started, in nanoseconds since 1970.
+    /// When the kernel started, in nanoseconds since 1970, by the clock of [`Stamp::changed`].
     pub booted: Option<u128>,
 }
 
@@ -237,7 +252,9 @@ pub struct Naming {
 }
 
 /// What tells one file from another that had its name. While a file is held open no other has its stamp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+///
+/// Two are equal if all but [`Stamp::changed`] is: that changes with every name that a file is given or loses.
+#[derive(Debug, Clone, Copy, Eq, Default)]
 pub struct Stamp {
     /// The device.
     pub device: u64,
@@ -249,8 +266,21 @@ pub struct Stamp {
     pub modified: u128,
     /// When the file was made, in nanoseconds since 1970; 0 where that is not known. Unlike the time above it cannot be set.
     pub created: u128,
+    /// When anything about the file was changed last, its names included, in nanoseconds since 1970; 0 where that is not known. It
+    /// cannot be set either.
+    pub changed: u128,
     /// Whether it is a regular file, not a directory, a link, a pipe.
     pub is_file: bool,
+}
+
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Stamp) -> bool {
+        let without_change = |stamp: &Stamp| {
+            let Stamp { device, inode, size, modified, created, changed: _, is_file } = *stamp;
+            (device, inode, size, modified, created, is_file)
+        };
+        without_change(self) == without_change(other)
+    }
 }
 
 impl Stamp {
@@ -259,13 +289,14 @@ impl Stamp {
     #[must_use]
     pub fn of(metadata: &fs::Metadata) -> Stamp {
         use std::os::unix::fs::MetadataExt;
-        let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        let nanoseconds = |seconds, rest| (i128::from(seconds) * 1_000_000_000 + i128::from(rest)) as u128;
         Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.len(),
-            modified: nanoseconds as u128,
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             created: since_1970(metadata.created()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             is_file: metadata.is_file(),
         }
     }
@@ -280,6 +311,7 @@ impl Stamp {
             size: metadata.len(),
             modified: since_1970(metadata.modified()),
             created: since_1970(metadata.created()),
+            changed: 0,
             is_file: metadata.is_file(),
         }
     }
@@ -326,6 +358,8 @@ pub struct OsDir {
     epoch: Instant,
     permissions: Option<u32>,
     host: OnceLock<Host>,
+    /// The kind of the file system, once it is known.
+    file_system: OnceLock<u64>,
 }
 
 impl OsDir {
@@ -337,7 +371,12 @@ impl OsDir {
     /// what the umask leaves. Not used on Windows.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, permissions: Option<u32>) -> Self {
-        OsDir { path: path.into(), epoch: Instant::now(), permissions, host: OnceLock::new() }
+        let (host, file_system) = (OnceLock::new(), OnceLock::new());
+        OsDir { path: path.into(), epoch: Instant::now(), permissions, host, file_system }
+    }
+
+    fn file(&self, file: File) -> Box<dyn DirFile> {
+        Box::new(OsFile { file, is_local: self.is_local() })
     }
 
     #[cfg(unix)]
@@ -358,19 +397,27 @@ impl Dir for OsDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        Ok(Box::new(OsFile(File::open(self.path.join(name))?)))
+        let file = File::open(self.path.join(name))?;
+        #[cfg(target_os = "linux")]
+        file_system::bypass_cache(&file, self.file_system());
+        Ok(self.file(file))
     }
 
     fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        Ok(Box::new(OsFile(OpenOptions::new().read(true).append(true).open(self.path.join(name))?)))
+        Ok(self.file(OpenOptions::new().read(true).append(true).open(self.path.join(name))?))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        Ok(Box::new(OsFile(self.create_file(&self.path.join(name))?)))
+        Ok(self.file(self.create_file(&self.path.join(name))?))
     }
 
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        fs::symlink_metadata(self.path.join(name)).map(|metadata| Stamp::of(&metadata))
+        let path = self.path.join(name);
+        #[cfg(target_os = "linux")]
+        if !self.is_local() {
+            return file_system::stamp_now(&path);
+        }
+        fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -423,7 +470,11 @@ impl Dir for OsDir {
     }
 
     fn host(&self) -> Host {
-        self.host.get_or_init(this_host).clone()
+        #[cfg(target_os = "linux")]
+        return self.host.get_or_init(host::this_host).clone();
+        // Elsewhere nothing is known, and locks of dead processes are left to people.
+        #[cfg(not(target_os = "linux"))]
+        self.host.get_or_init(Host::default).clone()
     }
 
     fn wall_clock(&self) -> Option<u128> {
@@ -445,42 +496,34 @@ impl Dir for OsDir {
     fn tells_renames(&self) -> bool {
         // ext2 to 4, XFS, Btrfs, F2FS, tmpfs. Not overlay, where an open file may be one below that keeps its name.
         const TELLING: [u64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994];
-        rustix::fs::statfs(&self.path).is_ok_and(|about| TELLING.contains(&(about.f_type as u64)))
+        TELLING.contains(&self.file_system())
     }
 
     #[cfg(target_os = "linux")]
     fn is_local(&self) -> bool {
-        // ext2 to 4, XFS, Btrfs, F2FS, tmpfs, ZFS, bcachefs, overlay; see statfs(2).
-        const LOCAL: [u64; 8] =
-            [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994, 0x2FC1_2FC1, 0xCA45_1A4E, 0x794C_7630];
-        rustix::fs::statfs(&self.path).is_ok_and(|about| LOCAL.contains(&(about.f_type as u64)))
+        file_system::is_local(self.file_system())
     }
-}
 
-/// Reads what Linux tells. Elsewhere nothing is known, and locks of dead processes are left to people.
-#[cfg(target_os = "linux")]
-fn this_host() -> Host {
-    let line = |path: &str| {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let word = text.trim();
-        (!word.is_empty() && word.len() <= 64 && word.is_ascii()).then(|| word.to_owned())
-    };
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let booted = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u128>().ok());
-    Host {
-        boot: line("/proc/sys/kernel/random/boot_id"),
-        machine: line("/etc/machine-id"),
-        booted: booted.and_then(|seconds| seconds.checked_mul(1_000_000_000)),
+    #[cfg(target_os = "linux")]
+    fn file_system(&self) -> u64 {
+        if let Some(kind) = self.file_system.get() {
+            return *kind;
+        }
+        file_system::kind_of(&self.path).map_or(0, |kind| *self.file_system.get_or_init(|| kind))
     }
-}
 
-#[cfg(not(target_os = "linux"))]
-fn this_host() -> Host {
-    Host::default()
+    #[cfg(target_os = "linux")]
+    fn process_started(&self, process: u32) -> Option<u64> {
+        host::process_started(process)
+    }
 }
 
 #[derive(Debug)]
-struct OsFile(File);
+struct OsFile {
+    file: File,
+    /// Whether the system knows how the file is, without asking a server.
+    is_local: bool,
+}
 
 /// The extended attribute that holds the note of a file.
 #[cfg(target_os = "linux")]
@@ -488,27 +531,32 @@ const NOTE: &str = "user.reftable";
 
 impl DirFile for OsFile {
     fn contents(&self) -> io::Result<Bytes> {
-        Bytes::of_file(&self.0, Reading::Copied)
+        Bytes::of_file(&self.file, Reading::Copied)
     }
 
     fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
-        Bytes::of_file(&self.0, reading)
+        Bytes::of_file(&self.file, reading)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.file.write_all(bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        self.0.metadata().map(|metadata| Stamp::of(&metadata))
+        #[cfg(target_os = "linux")]
+        if !self.is_local {
+            return file_system::stamp_of_open_now(&self.file);
+        }
+        let _elsewhere_there_is_one_way = self.is_local;
+        self.file.metadata().map(|metadata| Stamp::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match FileExt::try_lock(&self.0) {
+        match FileExt::try_lock(&self.file) {
             Ok(()) => Ok(true),
             Err(fs4::TryLockError::WouldBlock) => Ok(false),
             Err(fs4::TryLockError::Error(error)) => Err(error),
@@ -517,7 +565,7 @@ impl DirFile for OsFile {
 
     #[cfg(target_os = "linux")]
     fn naming(&self) -> io::Result<Naming> {
-        let about = rustix::fs::fstat(&self.0)?;
+        let about = rustix::fs::fstat(&self.file)?;
         let changed = i128::from(about.st_ctime) * 1_000_000_000 + i128::from(about.st_ctime_nsec);
         #[allow(clippy::useless_conversion, reason = "on other processors it has 32 bits")]
         let links = u64::from(about.st_nlink);
@@ -526,14 +574,14 @@ impl DirFile for OsFile {
 
     #[cfg(target_os = "linux")]
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::fsetxattr(&self.0, NOTE, note, rustix::fs::XattrFlags::empty())?)
+        Ok(rustix::fs::fsetxattr(&self.file, NOTE, note, rustix::fs::XattrFlags::empty())?)
     }
 
     #[cfg(target_os = "linux")]
     fn note(&self) -> io::Result<Option<Vec<u8>>> {
         use rustix::io::Errno;
         let mut note = [0; 64];
-        match rustix::fs::fgetxattr(&self.0, NOTE, &mut note) {
+        match rustix::fs::fgetxattr(&self.file, NOTE, &mut note) {
             Ok(len) => Ok(note.get(..len).map(<[u8]>::to_vec)),
             Err(Errno::NODATA | Errno::RANGE | Errno::NOTSUP) => Ok(None),
             Err(error) => Err(error.into()),

@@ -18,6 +18,8 @@ pub enum Mutant {
     AcknowledgeBeforeRename,
     /// A lock is taken over without asking whether its owner lives.
     BreakLockUnasked,
+    /// A kernel lock is taken to belong to a file, though it belongs to a name of it.
+    TrustLocksOfNames,
     /// The state that was read before the lock was taken is not read again under it.
     SkipReread,
     /// The list names the table before the table has its name.
@@ -105,13 +107,14 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 19] = [
+pub const ALL: [Mutant; 20] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
     Mutant::DeleteInputsEarly,
     Mutant::AcknowledgeBeforeRename,
     Mutant::BreakLockUnasked,
+    Mutant::TrustLocksOfNames,
     Mutant::SkipReread,
     Mutant::PublishBeforeTable,
     Mutant::DropTombstones,

@@ -58,8 +58,8 @@ impl Scratch {
             let mut scratch = Self::create(dir, kind.name(dir.random()))?;
             scratch.locked = match scratch.file.try_lock() {
                 // No such locks here. Then cleaners cannot take it either, and leave it alone.
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(scratch),
-                locked => locked.map_err(|error| scratch.failed("cannot lock the file", error))?,
+                Err(_) => return Ok(scratch),
+                Ok(locked) => locked,
             };
             if scratch.locked && dir.stamp(scratch.name()).is_ok_and(|there| scratch.is(&there)) {
                 return Ok(scratch);

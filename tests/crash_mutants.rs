@@ -67,6 +67,12 @@ fn the_mistakes_of_copying_are_caught() {
     are_caught_in(&["compact whole blocks"], &mistakes);
 }
 
+/// Elsewhere locks belong to files, and the mistake is none.
+#[test]
+fn trusting_locks_of_names_is_caught() {
+    are_caught_in(&["kernel locks that belong to names"], &[Mutant::TrustLocksOfNames]);
+}
+
 /// Only where requests are made.
 #[test]
 fn the_mistakes_of_requests_are_caught() {

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 #[path = "support/victim.rs"]
+#[allow(dead_code, reason = "the support is shared")]
 mod victim;
 
 use std::path::Path;

@@ -8,11 +8,15 @@
 mod hook_dir;
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hook_dir::over_dir::{Hook, OverDir, Work};
 use hook_dir::{HookDir, is_temporary};
-use reftable::{Error, ErrorKind, Expect, HealingLocks, ObjectId, Options, Problem, Repair, Stack};
+
+use reftable::{Dir, Error, ErrorKind, Expect, HealingLocks, ObjectId, Options, OsDir, Problem, Repair, Stack};
 
 fn id() -> ObjectId {
     ObjectId::from_bytes(&[7; 20]).unwrap()
@@ -42,10 +46,20 @@ fn refused(stack: &Stack, lock: &Path, reason: &str) {
     assert!(lock.symlink_metadata().is_ok(), "the lock is still there");
 }
 
-/// A marker as this library writes it.
-fn marker(boot: &str, machine: &str) -> String {
-    let text =
-        format!("reftable lock 1\nboot {boot}\nmachine {machine}\nprocess 1\nowner reftable-0123456789abcdef.owner\n");
+/// A marker as this library writes it, with so much that is unusual: the boot, and the kind of the file system.
+fn marker(boot: &str, dir: &Path, file_system: u64) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let device = fs::metadata(dir).unwrap().dev();
+    let rest = format!(
+        "boot {boot}\ndevice {device}\nfile-system {file_system}\nprocess 1\nstarted -\nowner reftable-0123456789abcdef.owner\n"
+    );
+    let text = format!("reftable lock 2 {:03}\n{rest}", 20 + rest.len() + 15);
+    format!("{text}check {:08x}\n", crc32fast::hash(text.as_bytes()))
+}
+
+/// A marker as the first version of this library wrote it: it does not say on what file system.
+fn old_marker(boot: &str) -> String {
+    let text = format!("reftable lock 1\nboot {boot}\nmachine m\nprocess 1\nowner reftable-0123456789abcdef.owner\n");
     format!("{text}check {:08x}\n", crc32fast::hash(text.as_bytes()))
 }
 
@@ -82,40 +96,60 @@ fn what_is_not_a_file_is_foreign() {
 }
 
 #[test]
-fn another_machine_is_elsewhere() {
-    let (boot, machine) = (line_of("/proc/sys/kernel/random/boot_id"), line_of("/etc/machine-id"));
-    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    let there = "another machine";
-    for (contents, modified) in [
-        (marker("other-boot", "other-machine"), long_ago),
-        (marker("other-boot", &machine), SystemTime::now()),
-        (marker("-", &machine), long_ago),
-        (marker("-", "-"), long_ago),
-    ] {
-        let (_dir, stack, lock) = store();
+fn another_kernel_is_elsewhere() {
+    let this_boot = line_of("/proc/sys/kernel/random/boot_id");
+    for (boot, is_this_kind) in [("other-boot", true), ("-", true), ("other-boot", false), (&this_boot, false)] {
+        let (dir, stack, lock) = store();
+        let kind = OsDir::new(dir.path(), None).file_system();
+        let mut contents = marker(boot, dir.path(), if is_this_kind { kind } else { kind + 1 });
+        // The owner file is there: nobody has inherited from it yet.
+        fs::write(dir.path().join("reftable-0123456789abcdef.owner"), "").unwrap();
         fs::write(&lock, &contents).unwrap();
-        File::options().write(true).open(&lock).unwrap().set_modified(modified).unwrap();
-        refused(&stack, &lock, there);
+        // The time of the contents can be set, that of the last change cannot.
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        File::options().write(true).open(&lock).unwrap().set_modified(long_ago).unwrap();
+        refused(&stack, &lock, "another machine");
+        contents.push('\n');
+        fs::write(&lock, &contents).unwrap();
+        refused(&stack, &lock, "git or another program");
     }
-    if !boot.is_empty() {
+    if !this_boot.is_empty() {
         // The same marker with this boot is that of a dead process.
-        let (_dir, stack, lock) = store();
-        fs::write(&lock, marker(&boot, "other-machine")).unwrap();
+        let (dir, stack, lock) = store();
+        let kind = OsDir::new(dir.path(), None).file_system();
+        fs::write(&lock, marker(&this_boot, dir.path(), kind)).unwrap();
         put(&stack).unwrap();
     }
 }
 
 #[test]
-fn a_lock_from_before_the_reboot_heals() {
-    let machine = line_of("/etc/machine-id");
-    if machine.is_empty() {
-        eprintln!("SKIPPED: this machine has no id");
+fn another_version_is_respected() {
+    let this_boot = line_of("/proc/sys/kernel/random/boot_id");
+    let (_dir, stack, lock) = store();
+    let contents = old_marker(&this_boot);
+    fs::write(&lock, &contents).unwrap();
+    refused(&stack, &lock, "git or another program");
+    assert_eq!(fs::read(&lock).unwrap(), contents.as_bytes());
+    // Nor does the first version take ours for one of its own: it looks for its first line and a newline.
+    let mut tx = stack.transaction();
+    fs::remove_file(&lock).unwrap();
+    tx.set("refs/heads/y", Expect::Any, id());
+    let prepared = tx.prepare().unwrap();
+    let ours = fs::read_to_string(&lock).unwrap();
+    assert!(ours.lines().next() != Some("reftable lock 1") && ours.len() <= 512, "{ours}");
+    drop(prepared);
+}
+
+/// Its owner was seen dead by somebody who has died since, and whose work has changed the file.
+#[test]
+fn a_lock_of_another_boot_whose_owner_file_is_gone_was_judged_before() {
+    let (dir, stack, lock) = store();
+    let kind = OsDir::new(dir.path(), None).file_system();
+    if !OsDir::new(dir.path(), None).is_local() {
+        eprintln!("SKIPPED: this file system is not local");
         return;
     }
-    let (dir, stack, lock) = store();
-    fs::write(&lock, marker("an-earlier-boot", &machine)).unwrap();
-    let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    File::options().write(true).open(&lock).unwrap().set_modified(before).unwrap();
+    fs::write(&lock, marker("an-earlier-boot", dir.path(), kind)).unwrap();
     put(&stack).unwrap();
     assert!(!lock.exists());
     drop(stack);
@@ -217,4 +251,64 @@ fn two_prepared_transactions_of_one_thread_are_an_error_and_no_deadlock() {
     assert!(error.to_string().contains("this thread holds the lock already"), "{error}");
     first.commit().unwrap();
     put(&stack).unwrap();
+}
+
+/// Fails each call of one kind, on a file system that a server may be behind, or a local one.
+struct Unable {
+    call: &'static str,
+    error: i32,
+    is_local: bool,
+}
+
+impl Hook for Unable {
+    fn around(&self, call: &'static str, _name: &str, work: Work<'_>) -> io::Result<()> {
+        if call == self.call { Err(io::Error::from_raw_os_error(self.error)) } else { work() }
+    }
+
+    fn is_local(&self, really: bool) -> bool {
+        really && self.is_local
+    }
+}
+
+/// Where links or kernel locks fail, for whatever reason, locks are plain files: whoever meets one cannot judge it.
+#[test]
+fn without_links_or_kernel_locks_there_are_plain_locks() {
+    use rustix::io::Errno;
+    let errors = [
+        Errno::NOLCK,
+        Errno::INVAL,
+        Errno::BADF,
+        Errno::XDEV,
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::NOTSUP,
+        Errno::NOTTY,
+        Errno::IO,
+        Errno::NOSYS,
+        Errno::MLINK,
+        Errno::INTR,
+        Errno::REMOTEIO,
+    ];
+    for error in errors {
+        for (call, is_local) in [("link", true), ("link", false), ("try_lock", true), ("try_lock", false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let unable = OverDir::over(dir.path(), Arc::new(Unable { call, error: error.raw_os_error(), is_local }));
+            let stack = Stack::open_in(unable, Box::new(HealingLocks::new(true)), Options::default()).unwrap();
+            let what = format!("{call}: {error}, local: {is_local}");
+            put(&stack).unwrap_or_else(|failed| panic!("{what}: {failed}"));
+            let mut tx = stack.transaction();
+            tx.set("refs/heads/y", Expect::Any, id());
+            let prepared = tx.prepare().unwrap();
+            let options = Options::default().lock_timeout(Some(Duration::ZERO));
+            let other = Stack::open(dir.path(), options).unwrap();
+            refused(&other, &dir.path().join("tables.list.lock"), "git or another program");
+            prepared.commit().unwrap();
+            put(&other).unwrap();
+            drop((stack, other));
+            let names =
+                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let left: Vec<_> = names.filter(|name| !name.ends_with(".ref") && name != "tables.list").collect();
+            assert!(left.is_empty(), "{what}: {left:?}");
+        }
+    }
 }

@@ -216,6 +216,10 @@ impl Dir for HostDir {
         self.os.is_local()
     }
 
+    fn file_system(&self) -> u64 {
+        self.os.file_system()
+    }
+
     fn host(&self) -> reftable::Host {
         self.os.host()
     }
@@ -230,6 +234,10 @@ impl Dir for HostDir {
 
     fn process_lives(&self, process: u32) -> Option<bool> {
         self.os.process_lives(process)
+    }
+
+    fn process_started(&self, process: u32) -> Option<u64> {
+        self.os.process_started(process)
     }
 }
 
@@ -346,11 +354,13 @@ impl HostFile {
 
 impl DirFile for HostFile {
     fn contents(&self) -> io::Result<Bytes> {
-        Bytes::of_file(&self.borrow()?, Reading::Copied)
+        let file = self.borrow()?;
+        Bytes::of_file(&file, Reading::Copied)
     }
 
     fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
-        contents_of(&self.borrow()?, self.host, reading)
+        let file = self.borrow()?;
+        contents_of(&file, self.host, reading)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -28,6 +28,9 @@ pub enum Flaw {
     LocksForAll,
     /// The kernel's lock outlives its owner.
     LocksOutliveTheirOwner,
+    /// The kernel's lock belongs to the name by which a file was opened. The file system says that it is not local, so this is one
+    /// that the locks reckon with.
+    LocksOfNames,
     /// The number of an inode is used again while somebody has the file open.
     InodesReusedWhileOpen,
 }
@@ -153,7 +156,8 @@ impl ModelDir {
 
     fn file(&self, name: &str, (inode, open): (u64, u64)) -> Box<dyn DirFile> {
         let shared = name.ends_with(".request").then(|| point_of(name));
-        Box::new(ModelFile { dir: self.clone(), inode, open, shared })
+        let locked = if self.world.flaw == Flaw::LocksOfNames { name.to_owned() } else { String::new() };
+        Box::new(ModelFile { dir: self.clone(), inode, open, shared, locked })
     }
 }
 
@@ -259,11 +263,15 @@ impl Dir for ModelDir {
     }
 
     fn is_local(&self) -> bool {
-        true
+        self.world.flaw != Flaw::LocksOfNames
+    }
+
+    fn file_system(&self) -> u64 {
+        1
     }
 
     fn host(&self) -> Host {
-        Host { boot: Some("boot".to_owned()), machine: Some("machine".to_owned()), booted: Some(0) }
+        Host { boot: Some("boot".to_owned()), booted: Some(0) }
     }
 
     fn process_id(&self) -> u32 {
@@ -279,6 +287,8 @@ struct ModelFile {
     /// For a file that several processes write to: what its contents count as. No other file changes once another process
     /// can find it.
     shared: Option<usize>,
+    /// What a kernel lock through this description belongs to: the whole file, or this name of it.
+    locked: String,
 }
 
 impl ModelFile {
@@ -330,7 +340,7 @@ impl DirFile for ModelFile {
     fn try_lock(&self) -> io::Result<bool> {
         let (inode, open, number) = (self.inode, self.open, self.dir.process.number);
         let for_all = self.dir.world.flaw == Flaw::LocksForAll;
-        self.dir.point(&self.kernel_lock(), |files| Ok(files.try_lock(inode, open, number) || for_all))
+        self.dir.point(&self.kernel_lock(), |files| Ok(files.try_lock((inode, &self.locked), open, number) || for_all))
     }
 }
 
@@ -343,9 +353,9 @@ impl Drop for ModelFile {
         let (inode, open) = (self.inode, self.open);
         let world = &self.dir.world;
         // Only letting go of the kernel's lock can be noticed. The dead have let go of theirs already.
-        if world.files(|files| files.is_locked_by(inode, open)) && !self.dir.is_dead() {
+        if world.files(|files| files.is_locked_by((inode, &self.locked), open)) && !self.dir.is_dead() {
             // Dying here is the same as dropping it.
-            world.touch(&self.kernel_lock(), |files| files.unlock(inode, open));
+            world.touch(&self.kernel_lock(), |files| files.unlock((inode, &self.locked), open));
         }
         world.files(|files| files.close(inode));
     }

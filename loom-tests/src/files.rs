@@ -15,9 +15,16 @@ struct Inode {
     creator: u64,
     /// How often it is open.
     opens: usize,
-    /// The process and the open file description that has the kernel's lock.
-    locked: Option<(u64, u64)>,
+    /// The process and the open file description that has the kernel's lock, by what it belongs to: the file, which
+    /// has no name here, or a name.
+    locked: BTreeMap<String, (u64, u64)>,
     note: Option<Vec<u8>>,
+}
+
+impl Inode {
+    fn is_locked_by(&self, process: u64) -> bool {
+        self.locked.values().any(|(holder, _)| *holder == process)
+    }
 }
 
 /// Names, files, and kernel locks.
@@ -65,7 +72,7 @@ impl Files {
 
     pub(crate) fn stamp(&self, inode: u64) -> Stamp {
         let size = self.inodes.get(&inode).map_or(0, |inode| inode.contents.len());
-        Stamp { device: 0, inode, size: size as u64, modified: 0, created: 0, is_file: true }
+        Stamp { inode, size: size as u64, is_file: true, ..Stamp::default() }
     }
 
     pub(crate) fn contents(&self, inode: u64) -> Vec<u8> {
@@ -124,31 +131,30 @@ impl Files {
         self.names.keys().cloned().collect()
     }
 
-    pub(crate) fn try_lock(&mut self, inode: u64, open: u64, process: u64) -> bool {
+    pub(crate) fn try_lock(&mut self, (inode, of): (u64, &str), open: u64, process: u64) -> bool {
         let inode = self.inodes.entry(inode).or_default();
-        inode.locked.get_or_insert((process, open)).1 == open
+        inode.locked.entry(of.to_owned()).or_insert((process, open)).1 == open
     }
 
-    pub(crate) fn is_locked_by(&self, inode: u64, open: u64) -> bool {
-        let locked = self.inodes.get(&inode).and_then(|inode| inode.locked);
-        locked.is_some_and(|(_, holder)| holder == open)
+    pub(crate) fn is_locked_by(&self, (inode, of): (u64, &str), open: u64) -> bool {
+        let locked = self.inodes.get(&inode).and_then(|inode| inode.locked.get(of));
+        locked.is_some_and(|(_, holder)| *holder == open)
     }
 
-    pub(crate) fn unlock(&mut self, inode: u64, open: u64) {
-        if self.is_locked_by(inode, open) {
-            self.inodes.entry(inode).or_default().locked = None;
+    pub(crate) fn unlock(&mut self, (inode, of): (u64, &str), open: u64) {
+        if self.is_locked_by((inode, of), open) {
+            self.inodes.entry(inode).or_default().locked.remove(of);
         }
     }
 
     /// Who made the files that this process has locked.
     pub(crate) fn kernel_locks_of(&self, process: u64) -> Vec<u64> {
-        let locked = self.inodes.values().filter(|inode| inode.locked.is_some_and(|(holder, _)| holder == process));
-        locked.map(|inode| inode.creator).collect()
+        self.inodes.values().filter(|inode| inode.is_locked_by(process)).map(|inode| inode.creator).collect()
     }
 
     pub(crate) fn free_kernel_locks_of(&mut self, process: u64) {
         for inode in self.inodes.values_mut() {
-            inode.locked.take_if(|(holder, _)| *holder == process);
+            inode.locked.retain(|_, (holder, _)| *holder != process);
         }
     }
 
@@ -186,7 +192,7 @@ impl Files {
     /// Whether a lock that is this file is held by this process: it made the file, or has the kernel's lock on it.
     fn has(&self, process: u64, inode: u64) -> bool {
         let about = self.inodes.get(&inode);
-        about.is_some_and(|about| about.creator == process || about.locked.is_some_and(|(holder, _)| holder == process))
+        about.is_some_and(|about| about.creator == process || about.is_locked_by(process))
     }
 
     fn listed(&self) -> Vec<String> {

@@ -68,6 +68,11 @@ fn both_succeed_with_plain_lock_files() {
 }
 
 #[test]
+fn both_succeed_where_kernel_locks_belong_to_names() {
+    explore("two committers, kernel locks of names", 3, || distinct(Flaw::LocksOfNames, true, AutoCompact::Off));
+}
+
+#[test]
 fn both_succeed_and_compact() {
     explore("two compacting committers", 2, || distinct(Flaw::None, true, AutoCompact::Geometric(2)));
 }
@@ -95,6 +100,8 @@ fn mutants_are_caught() {
     for mutant in [Mutant::SkipReread, Mutant::AcknowledgeBeforeRename, Mutant::BreakLockUnasked] {
         loom_tests::catches(mutant, || explore("mutant", 3, || distinct(Flaw::None, true, AutoCompact::Off)));
     }
+    let trust = || distinct(Flaw::LocksOfNames, true, AutoCompact::Off);
+    loom_tests::catches(Mutant::TrustLocksOfNames, move || explore("mutant", 3, trust));
     let skip = |model: fn()| loom_tests::catches(Mutant::SkipReread, move || explore("mutant", 2, model));
     skip(|| same(Flaw::None));
     skip(|| distinct(Flaw::None, false, AutoCompact::Off));

@@ -14,15 +14,37 @@ pub struct ExclusiveFile;
 
 impl Locker for ExclusiveFile {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
-        match dir.create(name) {
+        match create(dir, name) {
             Ok(file) => {
                 let stamp = file.stamp().ok();
                 // A compaction locks any number of tables, but there are only so many descriptors.
                 let file = (name == LIST_LOCK).then_some(file);
+                // Where a server makes up the numbers of files, one that is not open may get another.
+                let stamp = stamp.filter(|_| file.is_some() || dir.is_local());
                 Ok(Attempt::Taken(Box::new(Held { dir: Arc::clone(dir), name: name.to_owned(), stamp, _file: file })))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Attempt::Busy(Holder::Foreign)),
             Err(error) => Err(Error::io("cannot create the lock file", &dir.path().join(name), error)),
+        }
+    }
+}
+
+/// How often a failure is looked into that may mean that the name was there.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// As [`Dir::create`]. An sftp server says only "failure" if the name is there, which becomes EPERM. Then whether it is there
+/// tells; and if it is gone already, another try.
+fn create(dir: &Arc<dyn Dir>, name: &str) -> io::Result<Box<dyn DirFile>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match dir.create(name) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match dir.stamp(name) {
+                Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) if attempts < MAX_ATTEMPTS => {}
+                Err(_) => return Err(error),
+            },
+            created => return created,
         }
     }
 }

@@ -21,7 +21,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::exclusive::is_file;
-use super::marker::{MAX_LEN, Marker};
+use super::marker::{MAX_LEN, Marker, Place};
+use super::self_test;
 use super::{Attempt, ExclusiveFile, Holder, Lock, Locker};
 use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, Result};
@@ -142,11 +143,13 @@ impl HealingLocks {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && dir.stamp(owner.name()).is_err() => {
                     self.forget_owner();
                 }
-                Err(error) if cannot_link(&error) => {
+                Err(error) if self_test::is_about_room(&error) => {
+                    return Err(Error::io("cannot create the lock", &dir.path().join(name), error));
+                }
+                Err(_) => {
                     self.state.lock().plain = true;
                     self.forget_owner();
                 }
-                Err(error) => return Err(Error::io("cannot create the lock", &dir.path().join(name), error)),
             }
         }
         Ok(Attempt::Busy(Holder::Gone))
@@ -207,19 +210,19 @@ impl HealingLocks {
             return Ok(Attempt::Busy(Holder::Foreign));
         }
         let Some(marker) = Marker::parse(&file.contents()?) else { return Ok(Attempt::Busy(Holder::Foreign)) };
-        if !marker.can_be_judged(&dir.host(), || dir.is_local(), stamp.modified) {
-            return Ok(Attempt::Busy(Holder::Elsewhere));
-        }
         let Some(file) = self.inherit(file, &stamp)? else {
             let seen = Seen { stamp, process: marker.process, at: dir.now() };
             self.state.lock().alive.insert(name.to_owned(), seen);
             return Ok(Attempt::Busy(Holder::Alive(marker.process)));
         };
+        if !can_be_judged(dir, &marker, &stamp) {
+            return Ok(Attempt::Busy(Holder::Elsewhere));
+        }
         let now = dir.stamp(name)?;
         if !now.is_same_file(&stamp) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
-        // The dead need their first name no more.
+        // The dead need their first name no more. Before any other name goes: it tells that this owner was judged.
         if dir.stamp(&marker.owner).is_ok_and(|owner| owner.is_same_file(&stamp)) {
             let _ = dir.remove(&marker.owner);
         }
@@ -246,11 +249,20 @@ impl HealingLocks {
     }
 }
 
+/// Whether a kernel lock that is free means that the owner is dead.
+fn can_be_judged(dir: &Arc<dyn Dir>, marker: &Marker, stamp: &Stamp) -> bool {
+    let is_gone = || dir.stamp(&marker.owner).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    marker.can_be_judged(&dir.host(), place(dir, stamp), stamp, is_gone)
+}
+
+fn place(dir: &Arc<dyn Dir>, stamp: &Stamp) -> Place {
+    Place { device: stamp.device, file_system: dir.file_system(), is_local: dir.is_local() }
+}
+
 /// Whether there is a lock of this name that no process here will ever inherit.
 pub(crate) fn is_foreign(dir: &Arc<dyn Dir>, name: &str) -> bool {
     let Ok(there) = dir.stamp(name) else { return false };
-    marker_of(dir, name, &there)
-        .is_none_or(|marker| !marker.can_be_judged(&dir.host(), || dir.is_local(), there.modified))
+    marker_of(dir, name, &there).is_none_or(|marker| !can_be_judged(dir, &marker, &there))
 }
 
 /// Whether the lock of this name was taken by this library, on whatever machine.
@@ -266,11 +278,6 @@ fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
     Marker::parse(&dir.open(name).and_then(|file| file.contents()).ok()?)
 }
 
-/// Whether the file system has no hard links, or none for us.
-fn cannot_link(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied | io::ErrorKind::TooManyLinks)
-}
-
 /// The file that a handle gives the names of locks to.
 #[derive(Debug)]
 struct Owner {
@@ -282,13 +289,14 @@ struct Owner {
 }
 
 impl Owner {
-    /// `None` if the kernel has no locks for files here.
+    /// `None` if the kernel has no locks for files here, or such as do not go with links.
     fn create(dir: &Arc<dyn Dir>, durable: bool) -> Result<Option<Owner>> {
         let mut file = Scratch::temporary_locked(dir, Temporary::Owner)?;
-        if !file.is_locked() {
+        if !file.is_locked() || !self_test::passes(dir, &file)? {
             return Ok(None);
         }
-        let marker = Marker::new(&dir.host(), dir.process_id(), file.name()).print();
+        let process = (dir.process_id(), dir.process_started(dir.process_id()));
+        let marker = Marker::new(&dir.host(), place(dir, &file.stamp()?), process, file.name()).print();
         file.write_all(&marker).map_err(|error| file.failed("cannot write the marker of locks", error))?;
         if durable {
             file.sync()?;

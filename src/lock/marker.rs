@@ -1,70 +1,108 @@
 //! What stands in a lock file of ours, so that others can tell whose it is and whether its owner can be judged.
 
-use crate::dir::Host;
+use crate::dir::{Host, Stamp};
 use crate::list::is_temporary_name;
 
 /// No marker is longer; a larger file is not one.
 pub(super) const MAX_LEN: u64 = 512;
-const FIRST_LINE: &str = "reftable lock 1";
+/// What the file is, and the version of its form. A marker of another version is nobody's that we could judge: it is
+/// respected as a lock of another program.
+const KIND: &str = "reftable lock 2";
+
+/// Where a lock is, as one process sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) device: u64,
+    /// The kind of the file system, as [`crate::dir::Dir::file_system`] says; 0 if that is not known.
+    pub(super) file_system: u64,
+    /// Whether one kernel alone writes there. Not part of the marker.
+    pub(super) is_local: bool,
+}
 
 /// The owner of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Marker {
     pub(super) boot: Option<String>,
-    pub(super) machine: Option<String>,
+    device: u64,
+    file_system: u64,
     pub(super) process: u32,
+    /// When that process started, by [`crate::dir::Dir::process_started`].
+    pub(super) started: Option<u64>,
     /// The first name of the file, which is removed when its locks are inherited.
     pub(super) owner: String,
 }
 
 impl Marker {
-    pub(super) fn new(host: &Host, process: u32, owner: &str) -> Marker {
-        Marker { boot: host.boot.clone(), machine: host.machine.clone(), process, owner: owner.to_owned() }
+    pub(super) fn new(host: &Host, place: Place, (process, started): (u32, Option<u64>), owner: &str) -> Marker {
+        let Place { device, file_system, .. } = place;
+        Marker { boot: host.boot.clone(), device, file_system, process, started, owner: owner.to_owned() }
     }
 
-    /// Lines of text with a checksum: a marker that a loss of power cut short is not taken for one.
+    /// Lines of text: kind, version and length, what there is to say, and a checksum. A marker that a loss of power cut short is
+    /// not taken for one.
     pub(super) fn print(&self) -> Vec<u8> {
-        let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".to_owned());
-        let (boot, machine) = (word(&self.boot), word(&self.machine));
-        let (process, owner) = (self.process, &self.owner);
-        let text = format!("{FIRST_LINE}\nboot {boot}\nmachine {machine}\nprocess {process}\nowner {owner}\n");
+        let boot = self.boot.as_deref().unwrap_or("-");
+        let started = self.started.map_or("-".to_owned(), |started| started.to_string());
+        let Marker { device, file_system, process, owner, .. } = self;
+        let rest = format!(
+            "boot {boot}\ndevice {device}\nfile-system {file_system}\nprocess {process}\nstarted {started}\nowner {owner}\n"
+        );
+        // Three digits and a newline, and the last line.
+        let len = KIND.len() + 1 + 4 + rest.len() + "check \n".len() + 8;
+        let text = format!("{KIND} {len:03}\n{rest}");
         format!("{text}check {:08x}\n", crc32fast::hash(text.as_bytes())).into_bytes()
     }
 
-    /// The marker in a lock file; `None` if it is none of ours, or not whole.
+    /// The marker in a lock file; `None` if it is none of this version, or not whole.
     pub(super) fn parse(contents: &[u8]) -> Option<Marker> {
-        let contents = std::str::from_utf8(contents).ok()?;
-        let (text, check) = contents.strip_suffix('\n')?.rsplit_once("check ")?;
+        let text = std::str::from_utf8(contents).ok()?;
+        let (text, check) = text.strip_suffix('\n')?.rsplit_once("check ")?;
         if u32::from_str_radix(check, 16).ok()? != crc32fast::hash(text.as_bytes()) {
             return None;
         }
         let mut lines = text.lines();
-        if lines.next()? != FIRST_LINE {
+        let len = lines.next()?.strip_prefix(KIND)?.strip_prefix(' ')?;
+        if len.parse::<usize>().ok()? != contents.len() {
             return None;
         }
-        let word = |line: &str| (line != "-").then(|| line.to_owned());
+        let mut value = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(' ');
+        let known = |value: &str| (value != "-").then(|| value.to_owned());
         Some(Marker {
-            boot: word(lines.next()?.strip_prefix("boot ")?),
-            machine: word(lines.next()?.strip_prefix("machine ")?),
-            process: lines.next()?.strip_prefix("process ")?.parse().ok()?,
-            owner: lines.next()?.strip_prefix("owner ").filter(|name| is_temporary_name(name))?.to_owned(),
+            boot: known(value("boot")?),
+            device: value("device")?.parse().ok()?,
+            file_system: value("file-system")?.parse().ok()?,
+            process: value("process")?.parse().ok()?,
+            started: known(value("started")?).map(|started| started.parse()).transpose().ok()?,
+            owner: value("owner").filter(|name| is_temporary_name(name))?.to_owned(),
         })
     }
 
-    /// Whether the kernel we run on can tell if the owner lives: it runs on the same one, or ran on this machine
-    /// before that started. `created` is when the lock's file was written.
+    /// Whether a kernel lock that is free proves that the owner is dead: the owner's lock would be seen through this file.
     ///
-    /// The same machine with another boot is not enough, because copies of a virtual machine share its id. So an
-    /// earlier boot counts only in a directory that no other kernel can write to, and only if the file is older than
-    /// our kernel: a younger one was written by somebody who ran beside it. `is_local` is asked only where it matters.
-    pub(super) fn can_be_judged(&self, host: &Host, is_local: impl FnOnce() -> bool, created: u128) -> bool {
-        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        if same(&self.boot, &host.boot) {
-            return true;
+    /// *In this run of the kernel* it would if both reach the file by the same device: then it is one inode to both. Another
+    /// device is another way to the same directory, with kernel locks of its own. Only on a local file system the
+    /// number may have changed because it was mounted anew, and says nothing; but the kind has not.
+    ///
+    /// *In another run* the owner has run on another kernel, or before this one started. A local file system excludes other
+    /// kernels, unless this one serves it to them: those see another kind of file system. To be sure, too, that it was
+    /// before this kernel started, the lock must not have changed since: each lock that is taken changes the time
+    /// `stamp.changed` of its file, which nobody can set. An heir changes it as well; but it takes away the first name before
+    /// anything else, so if `is_first_name_gone` somebody has been sure already. The living keep that name until they hold no lock.
+    pub(super) fn can_be_judged(
+        &self,
+        host: &Host,
+        here: Place,
+        stamp: &Stamp,
+        is_first_name_gone: impl FnOnce() -> bool,
+    ) -> bool {
+        let (Some(boot), Some(this_boot)) = (&self.boot, &host.boot) else { return false };
+        let is_same_kind = here.is_local && here.file_system != 0 && self.file_system == here.file_system;
+        if boot == this_boot {
+            let is_same_device = (self.device, self.file_system) == (here.device, here.file_system);
+            return is_same_device || is_same_kind;
         }
-        let both_known = self.boot.is_some() && host.boot.is_some();
-        let is_past = host.booted.is_some_and(|booted| created < booted);
-        both_known && same(&self.machine, &host.machine) && is_past && is_local()
+        let is_past = host.booted.is_some_and(|booted| stamp.changed != 0 && stamp.changed < booted);
+        is_same_kind && (is_past || is_first_name_gone())
     }
 }
 
@@ -73,15 +111,22 @@ mod tests {
     use super::*;
 
     const OWNER: &str = "reftable-0123456789abcdef.owner";
+    const DISK: Place = Place { device: 1, file_system: 0xEF53, is_local: true };
+    const FUSE: Place = Place { device: 7, file_system: 0x6573_5546, is_local: false };
 
-    fn host(boot: &str, machine: &str, booted: u128) -> Host {
-        Host { boot: Some(boot.to_owned()), machine: Some(machine.to_owned()), booted: Some(booted) }
+    fn host(boot: &str, booted: u128) -> Host {
+        Host { boot: Some(boot.to_owned()), booted: Some(booted) }
+    }
+
+    fn marker(place: Place) -> Marker {
+        Marker::new(&host("b", 7), place, (12, Some(34)), OWNER)
     }
 
     #[test]
     fn a_marker_survives_a_round_trip_and_nothing_else_is_one() {
-        let marker = Marker::new(&host("b", "m", 7), 12, OWNER);
+        let marker = marker(DISK);
         let text = marker.print();
+        assert!(text.len() as u64 <= MAX_LEN);
         assert_eq!(Marker::parse(&text), Some(marker));
         for len in 0..text.len() {
             assert_eq!(Marker::parse(&text[..len]), None);
@@ -91,18 +136,51 @@ mod tests {
             damaged[position] ^= 1;
             assert_eq!(Marker::parse(&damaged), None, "{}", String::from_utf8_lossy(&damaged));
         }
+        assert_eq!(Marker::parse(&[&text[..], b"\n"].concat()), None);
     }
 
     #[test]
-    fn only_this_kernel_and_the_past_of_this_machine_can_be_judged() {
-        let marker = Marker::new(&host("b", "m", 7), 12, OWNER);
-        let judged = |host: &Host, is_local| marker.can_be_judged(host, || is_local, 10);
-        assert!(judged(&host("b", "other", 5), false), "a container beside ours");
-        assert!(judged(&host("later", "m", 20), true), "before the reboot");
-        assert!(!judged(&host("later", "m", 20), false), "a copy of this machine, in a folder that both have");
-        assert!(!judged(&host("later", "m", 5), true), "a copy of this machine, at the same time");
-        assert!(!judged(&host("later", "other", 20), true), "another machine");
-        assert!(!judged(&Host::default(), true), "we do not know where we are");
-        assert!(!Marker::new(&Host::default(), 1, OWNER).can_be_judged(&Host::default(), || true, 10), "nobody knows");
+    fn the_longest_marker_fits() {
+        let host = host(&"b".repeat(64), 0);
+        let place = Place { device: u64::MAX, file_system: u64::MAX, is_local: true };
+        let longest = Marker::new(&host, place, (u32::MAX, Some(u64::MAX)), OWNER);
+        let text = longest.print();
+        assert!(text.len() as u64 <= MAX_LEN, "{}", text.len());
+        assert_eq!(Marker::parse(&text), Some(longest));
+        let unknown = Marker::new(&Host::default(), place, (1, None), OWNER);
+        assert_eq!(Marker::parse(&unknown.print()), Some(unknown));
+    }
+
+    #[test]
+    fn in_one_run_of_the_kernel_the_way_to_the_file_counts() {
+        let judged = |marker: &Marker, here| marker.can_be_judged(&host("b", 5), here, &Stamp::default(), || false);
+        assert!(judged(&marker(FUSE), FUSE));
+        assert!(!judged(&marker(FUSE), Place { device: 8, ..FUSE }), "another mount of the same directory");
+        assert!(!judged(&marker(FUSE), DISK), "the directory itself below a mount");
+        assert!(!judged(&marker(DISK), FUSE));
+        assert!(judged(&marker(DISK), Place { device: 2, ..DISK }), "a disk that was mounted anew");
+        let unknown = Place { file_system: 0, ..DISK };
+        assert!(!judged(&marker(unknown), Place { device: 2, ..unknown }));
+    }
+
+    #[test]
+    fn of_another_run_only_the_past_of_a_local_file_system_can_be_judged() {
+        let at = |changed| Stamp { changed, ..Stamp::default() };
+        let judged =
+            |marker: &Marker, host: &Host, here, changed| marker.can_be_judged(host, here, &at(changed), || false);
+        let later = host("later", 20);
+        assert!(judged(&marker(DISK), &later, DISK, 10), "before the reboot, or on another node");
+        assert!(judged(&marker(DISK), &later, Place { device: 9, ..DISK }, 10), "devices are numbered anew");
+        assert!(!judged(&marker(DISK), &later, DISK, 20), "since this kernel started");
+        assert!(!judged(&marker(DISK), &later, DISK, 0), "nobody knows when");
+        assert!(!judged(&marker(FUSE), &later, FUSE, 10), "another kernel may have it, too");
+        assert!(!judged(&marker(FUSE), &later, DISK, 10), "we serve it to another kernel");
+        assert!(!judged(&marker(DISK), &Host { booted: None, ..later.clone() }, DISK, 10), "our clock tells nothing");
+        assert!(!judged(&marker(DISK), &Host::default(), DISK, 10), "we do not know where we are");
+        let found_dead = |here| marker(DISK).can_be_judged(&later, here, &at(30), || true);
+        assert!(found_dead(DISK), "an heir has changed it since, and died");
+        assert!(!found_dead(FUSE));
+        let nobody = Marker::new(&Host::default(), DISK, (1, None), OWNER);
+        assert!(!judged(&nobody, &Host::default(), DISK, 10), "nobody knows");
     }
 }

@@ -3,6 +3,7 @@
 mod exclusive;
 mod healing;
 mod marker;
+mod self_test;
 
 pub use exclusive::ExclusiveFile;
 pub use healing::HealingLocks;

@@ -40,20 +40,21 @@ impl Shared {
     }
 
     /// The newest state while we hold the list lock: nobody will complete what is missing, so do not wait for it.
-    ///
-    /// Where other kernels write to the directory, what `stat` says may be seconds old: their file systems
-    /// promise no more than that an open asks again (close-to-open consistency). So there the list is read.
     pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
-        let cached = if self.is_local() { self.cached(false)? } else { None };
-        match cached {
+        match self.cached(false)? {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(Duration::ZERO),
         }
     }
 
     /// The cached state if its list still has the name; `is_watching` prepares for [`Self::watched`] if that pays.
+    ///
+    /// Where other kernels write to the directory, what `stat` says may be seconds old: their file systems
+    /// promise no more than that an open asks again (close-to-open consistency). And servers that know files
+    /// by their names (sshfs) say of an open list how the one is that has its name now. So there the list is
+    /// read each time.
     fn cached(&self, is_watching: bool) -> Result<Option<Snapshot>> {
-        if self.cache.lock().is_none() {
+        if self.cache.lock().is_none() || !self.is_local() {
             return Ok(None);
         }
         let watch = is_watching.then(|| self.watch()).flatten();

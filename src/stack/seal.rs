@@ -44,8 +44,15 @@ mod tests {
     use super::*;
 
     const LIST: &[u8] = b"a.ref\nb.ref\n";
-    const FILE: Stamp =
-        Stamp { device: 1, inode: 2, size: LIST.len() as u64, modified: 3, created: 1 << 60, is_file: true };
+    const FILE: Stamp = Stamp {
+        device: 1,
+        inode: 2,
+        size: LIST.len() as u64,
+        modified: 3,
+        created: 1 << 60,
+        changed: 4,
+        is_file: true,
+    };
 
     #[test]
     fn a_seal_fits_its_list() {

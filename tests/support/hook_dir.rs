@@ -1,7 +1,7 @@
 //! A directory that lets others work at chosen moments.
 
 #[path = "over_dir.rs"]
-mod over_dir;
+pub(crate) mod over_dir;
 
 use std::io;
 use std::path::Path;

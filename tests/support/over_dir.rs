@@ -137,6 +137,10 @@ impl<H: Hook> Dir for OverDir<H> {
         self.hook.is_local(self.dir.is_local())
     }
 
+    fn file_system(&self) -> u64 {
+        self.dir.file_system()
+    }
+
     fn host(&self) -> Host {
         self.dir.host()
     }
@@ -151,6 +155,10 @@ impl<H: Hook> Dir for OverDir<H> {
 
     fn process_lives(&self, process: u32) -> Option<bool> {
         self.hook.process_lives(&self.dir, process)
+    }
+
+    fn process_started(&self, process: u32) -> Option<u64> {
+        self.dir.process_started(process)
     }
 }
 

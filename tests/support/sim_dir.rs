@@ -8,6 +8,7 @@
 //! * [`links`]: locks that are symbolic links.
 //! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are merged under the lock, and by copies.
 //! * [`handed_over`]: transactions that one process does for another; [`beside`]: processes that go on in the midst of another one.
+//! * [`names`]: kernel locks that belong to names.
 //! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a control.
@@ -36,6 +37,8 @@ mod links;
 pub(crate) mod mend;
 #[path = "sim/mutants.rs"]
 pub(crate) mod mutants;
+#[path = "sim/names.rs"]
+mod names;
 #[path = "sim/persist.rs"]
 pub(crate) mod persist;
 #[path = "sim/run.rs"]

@@ -63,6 +63,13 @@ impl Victim {
         std::iter::from_fn(|| self.line()).collect()
     }
 
+    /// Waits until it ends by itself, which must be well. What it has said.
+    pub(crate) fn said(mut self) -> Vec<String> {
+        let said = std::iter::from_fn(|| self.line()).collect();
+        self.finish();
+        said
+    }
+
     /// Waits until it ends by itself, which must be well.
     pub(crate) fn finish(mut self) {
         assert!(self.child.wait().unwrap().success());

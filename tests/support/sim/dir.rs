@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reftable::{Bytes, Dir, DirFile, Host, Stamp};
 
-use super::world::{BOOT, File, FileId, Name, Op, Pid, World, pid_of};
+use super::world::{BOOT, File, FileId, Inner, Locked, Name, Op, Pid, World, pid_of};
 use crate::support::Random;
 
 /// One process's view of the directory.
@@ -31,7 +31,14 @@ impl SimDir {
             let (file, target) = (inner.next_file, Arc::new(target.as_bytes().to_vec()));
             inner.next_file += 1;
             let (number, modified, name) = (inner.free_number(), inner.time, Name::from(name));
-            let link = File { bytes: Arc::clone(&target), modified, number, is_link: true, ..File::default() };
+            let link = File {
+                bytes: Arc::clone(&target),
+                modified,
+                changed: modified,
+                number,
+                is_link: true,
+                ..File::default()
+            };
             inner.tree.files.insert(file, link);
             inner.tree.names.insert(Arc::clone(&name), file);
             Ok(((), Some(Op::Symlink { name, file, target })))
@@ -68,7 +75,10 @@ impl Dir for SimDir {
             let file = inner.next_file;
             inner.next_file += 1;
             let (number, created, name) = (inner.free_number(), inner.time, Name::from(name));
-            inner.tree.files.insert(file, File { modified: created, created, number, ..File::default() });
+            inner
+                .tree
+                .files
+                .insert(file, File { modified: created, created, changed: created, number, ..File::default() });
             inner.tree.names.insert(Arc::clone(&name), file);
             Ok(((file, inner.describe(self.pid, file)), Some(Op::Create { name, file, number, created })))
         })?;
@@ -88,6 +98,7 @@ impl Dir for SimDir {
             }
             inner.tree.names.remove(from);
             inner.tree.names.insert(to.into(), file);
+            inner.touch(file);
             inner.collect();
             Ok(((), Some(Op::Rename { from: from.into(), to: to.into(), file })))
         })
@@ -100,14 +111,16 @@ impl Dir for SimDir {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             inner.tree.names.insert(new.into(), file);
+            inner.touch(file);
             Ok(((), Some(Op::Link { existing: existing.into(), new: new.into(), file })))
         })
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.world.call(self.pid, true, |inner| {
-            inner.find(name)?;
+            let file = inner.find(name)?;
             inner.tree.names.remove(name);
+            inner.touch(file);
             inner.collect();
             Ok(((), Some(Op::Remove { name: name.into() })))
         })
@@ -139,13 +152,17 @@ impl Dir for SimDir {
     }
 
     fn is_local(&self) -> bool {
-        true
+        !self.world.lock().knows_names
+    }
+
+    fn file_system(&self) -> u64 {
+        1
     }
 
     fn host(&self) -> Host {
         let boot = self.world.boot();
         let booted = Some(BOOT.as_nanos() * u128::from(boot));
-        Host { boot: Some(format!("boot-{boot}")), machine: Some("machine".to_owned()), booted }
+        Host { boot: Some(format!("boot-{boot}")), booted }
     }
 
     fn process_id(&self) -> u32 {
@@ -176,6 +193,11 @@ impl SimFile {
     fn pid(&self) -> Pid {
         pid_of(self.description)
     }
+
+    /// What a kernel lock through this description is on.
+    fn locked(&self, inner: &Inner) -> Locked {
+        (self.file, inner.knows_names.then(|| Arc::clone(&self.name)))
+    }
 }
 
 impl DirFile for SimFile {
@@ -191,7 +213,7 @@ impl DirFile for SimFile {
             let file = inner.tree.files.get_mut(&self.file).unwrap();
             let from = file.bytes.len();
             let whole = Arc::new([file.bytes.as_slice(), bytes].concat());
-            (file.bytes, file.modified) = (Arc::clone(&whole), time);
+            (file.bytes, file.modified, file.changed) = (Arc::clone(&whole), time, time);
             Ok(((), Some(Op::Write { name: Arc::clone(&self.name), file: self.file, bytes: whole, from })))
         })
     }
@@ -221,7 +243,7 @@ impl DirFile for SimFile {
 
     fn try_lock(&self) -> io::Result<bool> {
         self.world.call(self.pid(), false, |inner| {
-            let holder = *inner.locks.entry(self.file).or_insert(self.description);
+            let holder = *inner.locks.entry(self.locked(inner)).or_insert(self.description);
             Ok((holder == self.description, None))
         })
     }
@@ -230,8 +252,9 @@ impl DirFile for SimFile {
 impl Drop for SimFile {
     fn drop(&mut self) {
         let mut inner = self.world.lock();
-        if inner.locks.get(&self.file) == Some(&self.description) {
-            inner.locks.remove(&self.file);
+        let locked = self.locked(&inner);
+        if inner.locks.get(&locked) == Some(&self.description) {
+            inner.locks.remove(&locked);
         }
         let left = inner.open.get_mut(&self.file).map_or(0, |count| {
             *count -= 1;

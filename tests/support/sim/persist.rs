@@ -87,7 +87,7 @@ impl Disk {
     pub(crate) fn apply(&mut self, number: usize, op: &Op) {
         match op {
             Op::Create { name, file, number: inode, created } => {
-                let empty = File { number: *inode, created: *created, ..File::default() };
+                let empty = File { number: *inode, created: *created, changed: *created, ..File::default() };
                 self.files.insert(*file, Data::synced(empty));
                 self.set(number, name, Some(*file));
             }

@@ -9,6 +9,7 @@ use super::groups;
 use super::handed_over;
 use super::links;
 use super::mend;
+use super::names;
 use super::persist::Model as Crashes;
 use super::run::{Actor, GIT, Run};
 use super::seals;
@@ -62,6 +63,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "full in a copied store", crashes: ALL_CRASHES, record: seals::copied },
     Scenario { name: "full above a list that was edited", crashes: ALL_CRASHES, record: seals::edited },
     Scenario { name: "locks that are symbolic links", crashes: ALL_CRASHES, record: links::locks },
+    Scenario { name: "kernel locks that belong to names", crashes: KILLS, record: names::two_at_once },
     Scenario { name: "repair after a dead git", crashes: ALL_CRASHES, record: mend::dead_git },
     Scenario { name: "repair of a missing list", crashes: ALL_CRASHES, record: mend::list_missing },
     Scenario { name: "repair of a damaged table", crashes: ALL_CRASHES, record: mend::newest_damaged },

@@ -29,6 +29,8 @@ pub(crate) struct File {
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) modified: u128,
     pub(crate) created: u128,
+    /// When it was written, or got or lost a name.
+    pub(crate) changed: u128,
     /// The inode number, which is used again once nothing refers to the file.
     pub(crate) number: u64,
     /// A symbolic link; its bytes are where it leads.
@@ -132,6 +134,9 @@ pub(crate) struct Entry {
     pub(crate) published: usize,
 }
 
+/// What a kernel lock is on: a file, or one name of it.
+pub(super) type Locked = (FileId, Option<Name>);
+
 type Work = Box<dyn FnOnce() + Send>;
 /// Told the tree after each change of a name; answers with the number of the state it shows.
 type Watcher = Arc<dyn Fn(Pid, &Op) -> usize + Send + Sync>;
@@ -159,8 +164,10 @@ pub(super) struct Inner {
     pub(super) next_file: FileId,
     /// Open descriptions of each file.
     pub(super) open: BTreeMap<FileId, usize>,
-    /// Kernel locks: the file, and the description that has it.
-    pub(super) locks: BTreeMap<FileId, u64>,
+    /// Kernel locks: what is locked, and the description that has it.
+    pub(super) locks: BTreeMap<Locked, u64>,
+    /// A server knows files by their names, so kernel locks belong to those.
+    pub(super) knows_names: bool,
     next_description: u64,
     pub(super) processes: BTreeMap<Pid, Process>,
     /// Nanoseconds; grows with every change.
@@ -198,6 +205,11 @@ impl World {
     pub(crate) fn process(&self, pid: Pid) -> Arc<SimDir> {
         self.lock().processes.entry(pid).or_default();
         SimDir::new(self, pid)
+    }
+
+    /// From now on kernel locks belong to names, as on bindfs and sshfs.
+    pub(super) fn know_names(&self) {
+        self.lock().knows_names = true;
     }
 
     pub(crate) fn tree(&self) -> Tree {
@@ -352,8 +364,17 @@ impl Inner {
 
     pub(super) fn stamp(&self, id: FileId) -> Stamp {
         let file = &self.tree.files[&id];
-        let File { modified, created, number: inode, .. } = *file;
-        Stamp { device: 1, inode, size: file.bytes.len() as u64, modified, created, is_file: !file.is_link }
+        let File { modified, created, changed, number: inode, .. } = *file;
+        let size = file.bytes.len() as u64;
+        Stamp { device: 1, inode, size, modified, created, changed, is_file: !file.is_link }
+    }
+
+    /// A name came or went.
+    pub(super) fn touch(&mut self, id: FileId) {
+        let time = self.time;
+        if let Some(file) = self.tree.files.get_mut(&id) {
+            file.changed = time;
+        }
     }
 
     /// Forgets files that nothing refers to.
