@@ -130,7 +130,7 @@ pub use snapshot::{LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot}
 pub use stack::{AutoCompact, Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, Ref, Target};
-pub use verify::{Finding, Report, Severity, verify_dir};
+pub use verify::{Finding, Report, Severity, verify_dir, verify_repository};
 
 /// The examples of `docs/embedding.md`.
 #[cfg(doctest)]

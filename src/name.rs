@@ -18,7 +18,8 @@ pub fn check(name: &[u8]) -> Result<()> {
     }
 }
 
-fn broken_rule(name: &[u8]) -> Option<&'static str> {
+/// The rule that `name` breaks.
+pub(crate) fn broken_rule(name: &[u8]) -> Option<&'static str> {
     if name.is_empty() {
         return Some("it is empty");
     }
@@ -43,6 +44,25 @@ fn broken_rule(name: &[u8]) -> Option<&'static str> {
         [.., b'.', b'l', b'o', b'c', b'k'] => Some("a part of it ends with '.lock'"),
         _ => None,
     })
+}
+
+/// Whether git keeps `name` in a file, never among its references.
+pub(crate) fn is_pseudo_ref(name: &[u8]) -> bool {
+    name == b"FETCH_HEAD" || name == b"MERGE_HEAD"
+}
+
+/// Whether git takes `name` for a reference although it is not in `refs/`.
+pub(crate) fn is_root_ref(name: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 6] = [
+        b"HEAD",
+        b"AUTO_MERGE",
+        b"BISECT_EXPECTED_REV",
+        b"NOTES_MERGE_PARTIAL",
+        b"NOTES_MERGE_REF",
+        b"MERGE_AUTOSTASH",
+    ];
+    let has_form = name.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+    has_form && !is_pseudo_ref(name) && (OTHERS.contains(&name) || name.ends_with(b"_HEAD"))
 }
 
 /// The names that must not exist beside `name`, because it would need them as directories: `a/b/c` gives `a/b`
@@ -75,6 +95,16 @@ mod tests {
             "a?", "a*", "a[", "a\\", "a\x7f", "a\n", "a@{b", "a\0b",
         ] {
             assert!(check(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn root_references_are_those_of_git() {
+        for root in ["HEAD", "ORIG_HEAD", "CHERRY_PICK_HEAD", "AUTO_MERGE", "X-Y_HEAD"] {
+            assert!(is_root_ref(root.as_bytes()), "{root}");
+        }
+        for other in ["FETCH_HEAD", "MERGE_HEAD", "head", "Orig_HEAD", "refs/heads/HEAD", "HEADS", "main", ""] {
+            assert!(!is_root_ref(other.as_bytes()), "{other}");
         }
     }
 

@@ -1,11 +1,15 @@
 //! Checking a store against every rule of the format: a report, not the first error.
 
+mod directory;
 mod finding;
 mod index;
 mod objects;
+mod references;
+mod symbolic;
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use finding::{Finding, Report, Severity};
 
@@ -17,17 +21,25 @@ use crate::stack::Stack;
 use crate::table::Table;
 
 impl Stack {
-    /// Reads every byte that the table list leads to and reports all that is wrong with it, and how wrong.
+    /// Reads every byte that the table list leads to and reports all that is wrong with it, and how wrong: the format,
+    /// git's rules for names, targets and logs, and files that nothing leads to. Each rule about references is told of
+    /// at most a hundred of them by name.
     ///
     /// Works on damaged stores as far as it can: what cannot be read is a finding. Takes no lock; a commit or a
-    /// compaction meanwhile does not disturb it, because the tables stay open.
+    /// compaction meanwhile does not disturb it, because the tables stay open. What may be so for a moment only is looked
+    /// at again, for half a second, or as long as [`crate::Options::reload_deadline`] says of a missing list.
+    ///
+    /// Memory: an entry for each block of a table and each id in it, whatever the number of tables.
     ///
     /// # Errors
     /// Only when the directory cannot be read at all.
     pub fn verify(&self) -> Result<Report> {
-        verify_dir(&*self.shared.dir)
+        verify(&*self.shared.dir, false, self.shared.options.reload_deadline)
     }
 }
+
+/// How long a list may be missing, or empty, beside tables: for as long as the first commit of another process takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the list may change between reading it and opening its tables.
 const MAX_ATTEMPTS: usize = 50;
@@ -37,8 +49,20 @@ const MAX_ATTEMPTS: usize = 50;
 /// # Errors
 /// Only when the directory cannot be read at all.
 pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
+    verify(dir, false, PATIENCE)
+}
+
+/// [`verify_dir`] for a store of a git repository or of one of its worktrees, which must have a HEAD.
+///
+/// # Errors
+/// Only when the directory cannot be read at all.
+pub fn verify_repository(dir: &dyn crate::Dir) -> Result<Report> {
+    verify(dir, true, PATIENCE)
+}
+
+fn verify(dir: &dyn crate::Dir, of_repository: bool, patience: Duration) -> Result<Report> {
     let mut report = Report::default();
-    let mut listed = load(dir)?;
+    let mut listed = load_patiently(dir, patience)?;
     for _ in 0..MAX_ATTEMPTS {
         let is_missing = |table: &Result<Arc<Table>>| table.as_ref().is_err_and(Error::is_not_found);
         if !listed.tables.iter().any(|(_, table)| is_missing(table)) {
@@ -53,15 +77,33 @@ pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
         }
     }
     report.findings.append(&mut listed.findings);
+    let count = listed.tables.len();
+    let tables = check_tables(listed.tables, &mut report);
+    if tables.len() == count
+        && let Err(error) = references::check(&tables, of_repository, &mut report)
+        && report.count(Severity::Error) == 0
+    {
+        // Only what the walk over the tables has not told already.
+        report.findings.push(Finding::of(LIST, &error));
+    }
+    let last = tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0);
+    directory::check(dir, last, &mut report)?;
+    Ok(report)
+}
+
+/// Checks each table, and those beside one another. Returns those that could be opened.
+fn check_tables(listed: Vec<(String, Result<Arc<Table>>)>, report: &mut Report) -> Vec<Arc<Table>> {
+    let mut opened = Vec::new();
     let mut below: Option<Arc<Table>> = None;
-    for (name, table) in listed.tables {
+    for (name, table) in listed {
         match table {
             Ok(table) => {
-                check_name(&name, &table, &mut report);
-                check_range(&name, &table, &mut report);
-                check_neighbours(below.as_deref(), &name, &table, &mut report);
-                table::check(&name, &table, &mut report);
+                check_name(&name, &table, report);
+                check_range(&name, &table, report);
+                check_neighbours(below.as_deref(), &name, &table, report);
+                table::check(&name, &table, report);
                 report.tables.push(name);
+                opened.push(Arc::clone(&table));
                 // The one that reaches highest: that is the last one, unless its indexes run backwards.
                 let most = |table: &Arc<Table>| table.header().max_update_index;
                 below = below.into_iter().chain([table]).max_by_key(most);
@@ -69,7 +111,7 @@ pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
             Err(error) => report.findings.push(Finding::of(&name, &error)),
         }
     }
-    Ok(report)
+    opened
 }
 
 /// The list and what it leads to.
@@ -77,14 +119,32 @@ struct Listed {
     contents: Vec<u8>,
     tables: Vec<(String, Result<Arc<Table>>)>,
     findings: Vec<Finding>,
+    /// Whether there are tables, and no list, or one that names none.
+    is_without_list: bool,
+}
+
+/// The list, once there is one. Without one, or with an empty one, tables are no finding before the first commit of
+/// another process would have ended.
+fn load_patiently(dir: &dyn crate::Dir, patience: Duration) -> Result<Listed> {
+    let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(1));
+    loop {
+        let listed = load(dir)?;
+        if !listed.is_without_list || waited >= patience {
+            return Ok(listed);
+        }
+        dir.sleep(pause);
+        waited += pause;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
 }
 
 fn load(dir: &dyn crate::Dir) -> Result<Listed> {
-    let mut listed = Listed { contents: Vec::new(), tables: Vec::new(), findings: Vec::new() };
+    let mut listed = Listed { contents: Vec::new(), tables: Vec::new(), findings: Vec::new(), is_without_list: false };
     let list = match load::read(dir) {
         Ok(Listing::Listed(list)) => list,
         Ok(Listing::Nothing) => return Ok(listed),
         Ok(Listing::Lost(lost)) => {
+            listed.is_without_list = true;
             listed.findings.push(Finding::of(LIST, &lost.error(dir)));
             return Ok(listed);
         }
@@ -96,6 +156,13 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
     };
     listed.contents = list.contents.to_vec();
     match list.names(dir) {
+        Ok(names) if names.is_empty() => {
+            if let Some(table) = load::names(dir)?.into_iter().find(|name| name.ends_with(".ref")) {
+                listed.is_without_list = true;
+                let message = format!("the table list is empty, but there are tables, such as {table}");
+                listed.findings.push(Finding::error(LIST, None, message));
+            }
+        }
         Ok(names) => {
             let tables = names.into_iter().map(|name| {
                 let table = load::open(dir, &name, Reading::Copied);

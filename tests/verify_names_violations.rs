@@ -267,7 +267,7 @@ fn footers_that_lead_astray() {
         TableWriter::new(Vec::new(), HashKind::Sha1, 1..=1, &WriteOptions::default().block_size(256)).unwrap();
     let names: Vec<String> = (0..40).map(|number| format!("refs/heads/{number:02}-{}", "n".repeat(20))).collect();
     for (number, name) in names.iter().enumerate() {
-        let id = id(HashKind::Sha1, number as u8 * 5);
+        let id = id(HashKind::Sha1, number as u8 * 5 + 1);
         let target = Some(TargetView::Id(id.as_view()));
         writer.add_ref(&RefRecordView { name: name.as_bytes(), update_index: 1, target }).unwrap();
     }
@@ -312,7 +312,7 @@ fn footers_that_lead_astray() {
 
 fn small(min: u64, max: u64) -> Vec<u8> {
     let mut table = Forge::new(SIZE, min, max);
-    table.block(b'r', &[reference("a", 0, 1)], false);
+    table.block(b'r', &[reference("refs/a", 0, 1)], false);
     table.finish([0; 5])
 }
 

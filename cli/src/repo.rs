@@ -129,6 +129,11 @@ impl Repo {
         std::iter::once(self.shared.as_path()).chain(self.worktree.as_deref())
     }
 
+    /// Whether there is a repository around the stores.
+    pub(crate) fn is_repository(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Opens the stores, to wait for a lock as long as `patience` says.
     pub(crate) fn open(&self, options: &Options, patience: Option<Duration>) -> Result<Stores, Failure> {
         let open = |dir: &PathBuf, patience| Stack::open(dir, self.options(dir, options).lock_timeout(patience));

@@ -95,6 +95,24 @@ fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
 }
 
 #[test]
+fn a_head_that_is_no_branch_is_3() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        repo.git(["symbolic-ref", "HEAD", "refs/tags/v1"]);
+        let verified = repo.run(["verify"]);
+        assert_eq!(verified.code, Some(3), "{}", verified.out);
+        assert!(verified.out.contains("'HEAD' leads to something that is not a branch"), "{}", verified.out);
+        let json = repo.run(["verify", "--json"]).out;
+        assert!(json.contains("\"name\":\"HEAD\""), "{json}");
+        // A store alone need not have one.
+        let (alone, list) = (repo.top().join("alone"), "tables.list");
+        fs::create_dir(&alone).unwrap();
+        fs::write(alone.join(list), "").unwrap();
+        repo.ours(["-C", alone.to_str().unwrap(), "verify"]);
+    });
+}
+
+#[test]
 fn a_store_that_is_only_unusual_is_0() {
     for_each_hash(|repo| {
         repo.commit("one");

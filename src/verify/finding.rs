@@ -36,13 +36,38 @@ pub struct Finding {
     pub file: String,
     /// Where in the file, if it can be told.
     pub offset: Option<u64>,
-    /// What is wrong.
+    /// The reference or log that it is about, if it is about one.
+    pub name: Option<Vec<u8>>,
+    /// What is wrong. Control characters in names and other text from the store are escaped.
     pub message: String,
 }
 
+/// A name for people: control characters are escaped, and what is not UTF-8 is replaced.
+pub(super) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).escape_debug().to_string()
+}
+
+/// Messages may hold pieces of damaged tables.
+fn without_controls(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let escape = |character: char| {
+        let keeps = !character.is_control();
+        let escaped = (!keeps).then(|| character.escape_debug()).into_iter().flatten();
+        keeps.then_some(character).into_iter().chain(escaped)
+    };
+    message.chars().flat_map(escape).collect()
+}
+
 impl Finding {
-    fn new(severity: Severity, file: &str, offset: Option<u64>, message: String) -> Finding {
-        Finding { severity, file: file.to_owned(), offset, message }
+    pub(super) fn new(severity: Severity, file: &str, offset: Option<u64>, message: String) -> Finding {
+        Finding { severity, file: file.to_owned(), offset, name: None, message: without_controls(message) }
+    }
+
+    /// The same about a reference or its log.
+    pub(super) fn about(self, name: &[u8]) -> Finding {
+        Finding { name: Some(name.to_vec()), ..self }
     }
 
     /// A broken rule.

@@ -86,6 +86,12 @@ impl Walk<'_> {
         if roots.first() != Some(&root) {
             self.find(root, "the footer's index offset does not lead to an index block".to_owned());
         }
+        if roots.len() > 1 {
+            let (kind, count) = (self.kind.name(), roots.len());
+            let message =
+                format!("JGit reads a {kind} index only if its topmost level is one block; here it has {count}");
+            self.report.findings.push(Finding::note(self.name, root, message));
+        }
         // A list instead of recursion: a crafted file may have as many levels as blocks.
         let mut open = roots;
         while let Some(offset) = open.pop() {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
-use reftable::{Finding, OsDir, Report, Severity, verify_dir};
+use reftable::{Finding, OsDir, Report, Severity, verify_dir, verify_repository};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
@@ -13,6 +13,8 @@ use crate::output::Out;
 use crate::repo::Repo;
 
 /// Check every byte of the store against the rules of the format
+///
+/// Also git's rules for names, targets and logs, and whether nothing is left over in the directory.
 ///
 /// Prints each finding with its severity, and at the end what was looked at. An error is a broken rule: something is
 /// lost, hidden or unreadable. A warning is read by everybody as it should be, but should not be there. A note is allowed.
@@ -35,7 +37,8 @@ impl Verify {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let mut worst = None;
         for store in repo.directories() {
-            let report = verify_dir(&OsDir::new(store, None))?;
+            let dir = OsDir::new(store, None);
+            let report = if repo.is_repository() { verify_repository(&dir) } else { verify_dir(&dir) }?;
             worst = worst.max(report.worst());
             match self.format.json {
                 true => print_json(store, &report, out)?,
@@ -73,9 +76,14 @@ fn counts(report: &Report) -> [usize; 3] {
 fn print_json(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
     let start =
         |kind: &str| Object::default().put("type", kind).put_text("store", store.as_os_str().as_encoded_bytes());
-    for Finding { severity, file, offset, message, .. } in &report.findings {
+    for Finding { severity, file, offset, name, message, .. } in &report.findings {
         let finding = start("finding").put("severity", severity.to_string()).put("file", file.as_str());
-        out.json(&finding.put_some("offset", *offset).put("message", message.as_str()).build())?;
+        let finding = finding.put_some("offset", *offset);
+        let finding = match name {
+            Some(name) => finding.put_text("name", name),
+            None => finding,
+        };
+        out.json(&finding.put("message", message.as_str()).build())?;
     }
     let [errors, warnings, notes] = counts(report);
     let summary = start("summary")

@@ -1,0 +1,162 @@
+//! What the live references and logs say, against git's rules: one walk over the merged tables, in order of names.
+//!
+//! Memory: the names that the name at hand begins with, and the findings, of which each rule has a bounded number.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::finding::{Finding, Report, Severity, shown};
+use super::symbolic;
+use crate::error::Result;
+use crate::merged::{Merged, Tombstones};
+use crate::name;
+use crate::oid::ObjectId;
+use crate::record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
+use crate::snapshot::Snapshot;
+use crate::table::{NameHash, Table};
+
+/// How many findings of one rule are told one by one.
+const MOST: u64 = 100;
+
+/// The largest time that a signed number of 64 bits holds: what git's calendar can work with.
+const LAST_TIME: u64 = i64::MAX as u64;
+
+/// Checks the state that `tables`, oldest first, make up.
+///
+/// # Errors
+/// `Corrupt`, if a table cannot be read.
+pub(super) fn check(tables: &[Arc<Table>], of_repository: bool, report: &mut Report) -> Result<()> {
+    let snapshot = Snapshot::new(tables.to_vec(), None);
+    let mut checker = Checker { snapshot: &snapshot, report, counts: BTreeMap::new(), parents: Vec::new() };
+    if of_repository {
+        checker.check_head()?;
+    }
+    let merged = Merged::new(tables.to_vec());
+    let mut refs = merged.refs(b"", Tombstones::Hide)?;
+    while let Some(record) = refs.next()? {
+        checker.check_ref(&record)?;
+    }
+    let (mut logs, mut last) = (merged.logs(b"", Tombstones::Hide)?, Vec::new());
+    while let Some(record) = logs.next()? {
+        checker.check_log(&record, &mut last);
+    }
+    checker.tell_of_more();
+    Ok(())
+}
+
+struct Checker<'a> {
+    snapshot: &'a Snapshot,
+    report: &'a mut Report,
+    /// Findings by rule.
+    counts: BTreeMap<&'static str, (Severity, u64)>,
+    /// The live names that the name at hand begins with, each the beginning of the next. In order of names all that
+    /// begin with one follow it directly, so the others are done with.
+    parents: Vec<Vec<u8>>,
+}
+
+impl Checker<'_> {
+    /// Every store of a repository has a HEAD, and it leads to a branch or is detached.
+    fn check_head(&mut self) -> Result<()> {
+        let Some(head) = self.snapshot.get("HEAD")? else {
+            self.report.findings.push(Finding::error(crate::list::LIST, None, "there is no HEAD").about(b"HEAD"));
+            return Ok(());
+        };
+        match head.target.as_view() {
+            TargetView::Symbolic(target) if !target.starts_with(b"refs/heads/") => {
+                let to = format!(" ('{}')", shown(target));
+                self.find(Severity::Error, b"HEAD", "leads to something that is not a branch", &to);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check_ref(&mut self, record: &RefRecordView<'_>) -> Result<()> {
+        self.check_name(record.name);
+        self.check_parents(record.name);
+        match record.target {
+            Some(TargetView::Symbolic(target)) => {
+                if let Some((severity, rule)) = symbolic::broken_rule(self.snapshot, record.name, target)? {
+                    self.find(severity, record.name, rule, &format!(" ('{}')", shown(target)));
+                }
+            }
+            Some(target) => self.check_ids(record.name, target),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn check_name(&mut self, name: &[u8]) {
+        if let Some(rule) = name::broken_rule(name) {
+            self.find(Severity::Error, name, "is not a valid reference name", &format!(": {rule}"));
+        } else if name::is_pseudo_ref(name) {
+            self.find(Severity::Warning, name, "is kept in a file by git, which does not look for it here", "");
+        } else if !name.starts_with(b"refs/") && !name::is_root_ref(name) {
+            self.find(Severity::Note, name, "is not listed by git: it is neither in refs/ nor a root reference", "");
+        }
+    }
+
+    /// No name may be a directory of another one.
+    fn check_parents(&mut self, name: &[u8]) {
+        while self.parents.last().is_some_and(|parent| !name.starts_with(parent)) {
+            self.parents.pop();
+        }
+        let directory = self.parents.iter().find(|parent| name::is_below(name, parent)).cloned();
+        if let Some(directory) = directory {
+            self.find(Severity::Error, name, "cannot exist beside", &format!(" '{}'", shown(&directory)));
+        }
+        self.parents.push(name.to_vec());
+    }
+
+    fn check_ids(&mut self, name: &[u8], target: TargetView<'_>) {
+        let (id, peeled) = (target.id(), target.peeled());
+        if id.iter().chain(&peeled).any(ObjectId::is_null) {
+            self.find(Severity::Error, name, "points at the null id, which stands for no object", "");
+        } else if peeled.is_some() && peeled == id {
+            self.find(Severity::Note, name, "has a peeled id that is its own", "");
+        }
+    }
+
+    fn check_log(&mut self, record: &LogRecordView<'_>, last: &mut Vec<u8>) {
+        if record.refname != last.as_slice() {
+            record.refname.clone_into(last);
+            if let Some(rule) = name::broken_rule(record.refname) {
+                self.find(Severity::Error, record.refname, "has a log, but is not a valid name", &format!(": {rule}"));
+            }
+        }
+        let Some(LogEntryView { time, time_zone, .. }) = record.entry else { return };
+        if time > LAST_TIME {
+            let at = format!(" ({time})");
+            self.find(Severity::Note, record.refname, "has a log entry from a time that is no date", &at);
+        }
+        if time_zone.unsigned_abs() > 1400 || time_zone.unsigned_abs() % 100 >= 60 {
+            let zone = format!(" ({time_zone:+05})");
+            self.find(Severity::Note, record.refname, "has a log entry from a time zone that does not exist", &zone);
+        }
+    }
+
+    /// A finding about a reference, unless there are many of its rule already. `detail` belongs to this one alone.
+    #[cold]
+    fn find(&mut self, severity: Severity, name: &[u8], rule: &'static str, detail: &str) {
+        let (_, count) = self.counts.entry(rule).or_insert((severity, 0));
+        *count += 1;
+        if *count > MOST {
+            return;
+        }
+        let hash = NameHash::of(name);
+        let knows = |table: &&Arc<Table>| table.reference(name, hash).is_ok_and(|found| found.is_some());
+        let table = self.snapshot.tables().iter().rev().find(knows).or(self.snapshot.tables().last());
+        let file = table.map_or(crate::list::LIST, |table| table.name());
+        let message = format!("'{}' {rule}{detail}", shown(name));
+        self.report.findings.push(Finding::new(severity, file, None, message).about(name));
+    }
+
+    fn tell_of_more(&mut self) {
+        for (rule, (severity, count)) in std::mem::take(&mut self.counts) {
+            if count > MOST {
+                let message = format!("{} more of which each {rule}", count - MOST);
+                self.report.findings.push(Finding::new(severity, crate::list::LIST, None, message));
+            }
+        }
+    }
+}
