@@ -4,8 +4,11 @@
 
 mod support;
 
-use support::Random;
+use reftable::table::WriteOptions;
+use reftable::{ErrorKind, Expect, HashKind, Stack, Target};
 use support::git::{self, Repo};
+use support::tables::write;
+use support::{Random, entry, id, quick};
 
 #[test]
 fn random_names_are_judged_alike() {
@@ -31,4 +34,60 @@ fn random_names_are_judged_alike() {
         judged[usize::from(theirs)] += 1;
     }
     assert!(judged.iter().all(|count| *count > 30), "both verdicts come up: {judged:?}");
+}
+
+const ODD: [&str; 6] = ["refs/heads/a..b", "refs/heads/a\nb", "../config", "refs/heads/.lock", "@", "refs/\u{1b}[2J"];
+
+/// A store that somebody else has filled with names that git refuses.
+fn odd_store() -> (tempfile::TempDir, Stack) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut names = ODD;
+    names.sort_unstable();
+    let (hash, name) = (HashKind::Sha1, "0x000000000001-0x000000000001-00000001.ref");
+    let refs: Vec<_> = names.iter().map(|name| ((*name).to_owned(), 1, Some(Target::Id(id(hash, 1))))).collect();
+    let logs: Vec<_> = names.iter().map(|name| ((*name).to_owned(), 1, Some(entry(hash, 0, 1, "created\n")))).collect();
+    let (bytes, _) = write(hash, 1..=1, &WriteOptions::default(), &refs, &logs).unwrap();
+    std::fs::write(dir.path().join(name), bytes).unwrap();
+    std::fs::write(dir.path().join("tables.list"), format!("{name}\n")).unwrap();
+    let stack = Stack::open(dir.path(), quick()).unwrap();
+    (dir, stack)
+}
+
+#[test]
+fn what_has_a_bad_name_can_be_deleted() {
+    let (_dir, stack) = odd_store();
+    assert!(!stack.verify().unwrap().is_clean());
+    for name in ODD {
+        let mut tx = stack.transaction();
+        tx.delete(name, Expect::Is(Target::Id(id(HashKind::Sha1, 1)))).delete_log(name);
+        tx.commit().unwrap();
+        assert_eq!(stack.snapshot().unwrap().get(name).unwrap(), None);
+    }
+    assert_eq!(stack.snapshot().unwrap().logs().unwrap().into_iter().count(), 0);
+    assert!(stack.verify().unwrap().is_clean());
+}
+
+#[test]
+fn nothing_else_is_done_to_a_bad_name() {
+    let (_dir, stack) = odd_store();
+    for name in ODD {
+        let mut tx = stack.transaction();
+        tx.set(name, Expect::Any, id(HashKind::Sha1, 2));
+        assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Invalid, "{name:?} is set");
+    }
+    for name in ["", "refs/heads/no..where"] {
+        let mut tx = stack.transaction();
+        tx.delete(name, Expect::Any);
+        assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Invalid, "{name:?} is not there");
+    }
+}
+
+#[test]
+fn git_deletes_bad_names_too() {
+    if !git::is_there() {
+        return;
+    }
+    let repo = Repo::new(HashKind::Sha1);
+    let name = "refs/heads/a..b";
+    assert!(repo.try_git(["update-ref", "-d", name]).status.success(), "git allows it where it is safe");
 }

@@ -10,9 +10,13 @@ use crate::oid::HashKind;
 use crate::value::Target;
 
 /// Names are valid and appear once. Sorts the updates by name, as the table needs them.
+///
+/// What is there under a name that is not valid must go somehow: whether there is something to delete, [`check`] looks.
 pub(super) fn order(updates: &mut [Update]) -> Result<()> {
     for update in updates.iter() {
-        name::check(&update.name)?;
+        if matches!(update.action, Action::Set(_)) || update.name.is_empty() {
+            name::check(&update.name)?;
+        }
         if let Action::Set(target) = &update.action {
             check_target(&update.name, target)?;
         }
@@ -51,6 +55,9 @@ pub(super) fn check(updates: &[Update], view: &View<'_>) -> Result<Vec<Option<Ta
     let mut current = Vec::with_capacity(updates.len());
     for update in updates {
         let actual = view.get(&update.name)?;
+        if actual.is_none() {
+            name::check(&update.name)?;
+        }
         if !update.expect.holds(actual.as_ref()) {
             let kind = ConflictKind::Mismatch { expected: update.expect.clone(), actual: actual.clone() };
             conflicts.push(Conflict { name: update.name.clone(), kind });
