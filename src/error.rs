@@ -1,11 +1,12 @@
 //! The one error type: what went wrong, where, and the way out.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::FailedRead;
+use crate::escape::{self, NoControl};
 use crate::transaction::Conflict;
 
 /// The result of everything in this crate that can fail.
@@ -59,7 +60,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Error(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: printable(message.into()),
             path: None,
             offset: None,
             way_out: None,
@@ -210,6 +211,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        // Paths, names and the words of others may have any characters.
+        let mut f = NoControl(f);
         if let Some(path) = &inner.path {
             write!(f, "{}: ", path.display())?;
         }
@@ -240,6 +243,11 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| source as _)
     }
+}
+
+/// The message without control characters: it may quote what is in a damaged or hostile store.
+fn printable(message: Cow<'static, str>) -> Cow<'static, str> {
+    if escape::has_control(&message) { escape::escaped_message(&message).to_string().into() } else { message }
 }
 
 /// The command that mends the store in `dir`, to be copied from a message: with `options`, such as `--dry-run`.

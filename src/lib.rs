@@ -79,6 +79,7 @@ mod changes;
 mod compact;
 mod dir;
 mod error;
+pub mod escape;
 mod format;
 mod invariant;
 mod list;

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{Error, Result};
+use crate::escape::escaped;
 
 /// Checks `name` against the rules of `git check-ref-format --allow-onelevel`.
 ///
@@ -12,7 +13,7 @@ pub fn check(name: &[u8]) -> Result<()> {
     match broken_rule(name) {
         None => Ok(()),
         Some(rule) => {
-            let shown = String::from_utf8_lossy(name.get(..name.len().min(200)).unwrap_or_default());
+            let shown = escaped(name.get(..name.len().min(200)).unwrap_or_default());
             Err(Error::invalid(format!("'{shown}' is not a valid reference name: {rule}")))
         }
     }

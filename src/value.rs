@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::escape::escaped;
 use crate::oid::ObjectId;
 use crate::record::{LogEntryView, RefRecordView, TargetView};
 
@@ -57,7 +58,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Id(id) | Target::Tag { id, .. } => write!(f, "{id}"),
-            Target::Symbolic(name) => write!(f, "ref: {}", String::from_utf8_lossy(name)),
+            Target::Symbolic(name) => write!(f, "ref: {}", escaped(name)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// May be imported from anywhere.
-const EVERYWHERE: [&str; 6] = ["error", "invariant", "sync", "bytes", "oid", "mutant"];
+const EVERYWHERE: [&str; 7] = ["error", "escape", "invariant", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
 const ORDER: [&str; 25] = [

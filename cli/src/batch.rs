@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use reftable::escape::escaped;
 use reftable::{
     Commit, ConflictKind, ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Prepared, Ref, Stack, Target,
     Transaction,
@@ -294,7 +295,7 @@ impl<'a> Plan<'a> {
     fn update(&mut self, name: &[u8], update: Update) -> Result<(), Failure> {
         match self.side(name).updates.insert(name.to_vec(), update) {
             Some(before) if !before.pinned || !matches!(before.action, Action::Verify) => {
-                Err(Failure::usage(format!("two changes of '{}' at once", String::from_utf8_lossy(name))))
+                Err(Failure::usage(format!("two changes of '{}' at once", escaped(name))))
             }
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reftable::escape::escaped;
 use reftable::{Durability, ObjectId, Options, Reading};
 
 use crate::commands::{compact, delete, dump, get, list, log, repair, stats, symbolic_ref, update, verify};
@@ -30,6 +31,10 @@ pub(crate) struct Cli {
 
 const HELP: &str = "\
 Names are full names, such as refs/heads/main; ids are given in full.
+
+Names, messages and other texts of a store are printed as they are, unless there are control characters or bytes that
+are not UTF-8 in them, or they begin with a double quote: then as C strings in double quotes, as git prints such paths.
+The program that wants the bytes uses --json.
 
 Exit codes: 0 done; 1 not found, a conflict, locked by others, or a warning of verify; 2 wrong usage; 3 corrupt or
 unreadable.
@@ -59,6 +64,9 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Format {
     /// Print one JSON object a line; text that is not UTF-8 comes with a second field NAME_hex
+    ///
+    /// Text is exact: control characters are escaped as JSON escapes them. Bytes that are not UTF-8 are replaced in the
+    /// field NAME, and all bytes are in the field NAME_hex, in hexadecimal, which is there only then.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -116,7 +124,7 @@ pub(crate) fn ref_name(name: &OsString) -> Result<&[u8], Failure> {
 pub(crate) fn check_ref_name(name: &[u8]) -> Result<(), Failure> {
     reftable::check_name(name)?;
     if name.starts_with(b"main-worktree/") || name.starts_with(b"worktrees/") {
-        let name = String::from_utf8_lossy(name);
+        let name = escaped(name);
         return Err(Failure::usage(format!("'{name}' is in another worktree: go there with -C")));
     }
     Ok(())

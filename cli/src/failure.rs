@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use reftable::ErrorKind;
 
+use crate::output::shown_path;
+
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -54,7 +56,7 @@ impl Failure {
 
     /// A file could not be read.
     pub(crate) fn file(path: &Path, error: impl Display) -> Failure {
-        Failure::broken(format!("{}: {error}", path.display()))
+        Failure::broken(format!("{}: {error}", shown_path(path)))
     }
 
     /// Signals could not be caught or sent.

@@ -1,7 +1,10 @@
-//! Standard output, buffered and locked once, and standard error.
+//! Standard output, buffered and locked once, and standard error. Neither gets control characters of a store.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::Path;
 
+use reftable::escape;
 use serde_json::Value;
 
 /// Standard output.
@@ -12,9 +15,21 @@ impl Out {
         Out(BufWriter::with_capacity(64 * 1024, io::stdout().lock()))
     }
 
-    /// One JSON value on one line.
+    /// One JSON value on one line. What JSON need not escape and a terminal would obey is escaped, too.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
-        serde_json::to_writer(&mut self.0, value)?;
+        let text = value.to_string();
+        if text.bytes().all(|byte| byte < 0x7f) {
+            self.0.write_all(text.as_bytes())?;
+            return self.0.write_all(b"\n");
+        }
+        for c in text.chars() {
+            match c {
+                '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    write!(self.0, "\\u{:04x}", u32::from(c))?;
+                }
+                c => self.0.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?,
+            }
+        }
         self.0.write_all(b"\n")
     }
 }
@@ -29,7 +44,23 @@ impl Write for Out {
     }
 }
 
+/// A path, as [`escape::quoted`] shows it.
+pub(crate) fn shown_path(path: &Path) -> impl Display + '_ {
+    escape::quoted(path.as_os_str().as_encoded_bytes())
+}
+
+/// Appends a text of a store as [`escape::quoted`] shows it. Nearly all of them are plain, and not formatted.
+pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {
+    let is_plain = text.iter().all(|byte| (b' '..0x7f).contains(byte)) && !text.starts_with(b"\"");
+    if is_plain {
+        line.extend_from_slice(text);
+    } else {
+        line.extend_from_slice(escape::quoted(text).to_string().as_bytes());
+    }
+}
+
 /// Tells the user about a problem. If even that fails nobody is listening.
 pub(crate) fn complain(message: &str) {
+    let message = escape::escaped_message(message);
     let _nobody_listens = writeln!(io::stderr().lock(), "reftable: {message}");
 }

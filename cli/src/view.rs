@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 
+use reftable::escape::escaped;
 use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, RefView, Refs, Result, Snapshot, Target};
 
 use crate::failure::Failure;
@@ -74,7 +75,7 @@ impl View {
                 }
             }
             if chain.links.len() > MAX_DEPTH {
-                let name = String::from_utf8_lossy(name);
+                let name = escaped(name);
                 return Err(Failure::not_found(format!("'{name}' leads through too many symbolic references")));
             }
         }

@@ -5,6 +5,7 @@ use std::mem;
 use super::WriteOptions;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::escaped;
 use crate::format::{BlockKind, Header};
 use crate::mutant::{self, Mutant};
 use crate::record::{Context, KeyBuf, LogRecord, LogRecordView, Record, RefRecord, RefRecordView, TargetView};
@@ -258,7 +259,7 @@ impl PieceWriter {
             return Ok(());
         }
         let name = key.split(|&byte| byte == 0).next().unwrap_or_default();
-        let shown = String::from_utf8_lossy(name.get(..name.len().min(80)).unwrap_or_default());
+        let shown = escaped(name.get(..name.len().min(80)).unwrap_or_default());
         let message = format!(
             "the {} record of '{shown}' does not fit into a block of {} bytes",
             R::KIND.name(),
@@ -311,7 +312,7 @@ impl PieceWriter {
 
 #[cold]
 fn not_above(key: &[u8]) -> Error {
-    let shown = String::from_utf8_lossy(key).into_owned();
+    let shown = escaped(key);
     Error::invalid(format!("the key '{shown}' is empty or not above the one before it"))
 }
 

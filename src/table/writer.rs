@@ -180,7 +180,7 @@ impl<W: Write> TableWriter<W> {
             return Err(Error::invalid("the first piece of a table, and no other, must have the file header"));
         }
         if self.index.last().is_some_and(|last| last.last_key >= piece.first_key) {
-            let shown = String::from_utf8_lossy(&piece.first_key).into_owned();
+            let shown = crate::escape::escaped(&piece.first_key).to_string();
             return Err(Error::invalid(format!("the key '{shown}' is not above the one before it")));
         }
         if self.index.is_empty() {

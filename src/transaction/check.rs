@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::view::View;
 use super::{Action, Conflict, ConflictKind, LogChange, Update};
 use crate::error::{Error, Result};
+use crate::escape::escaped;
 use crate::name;
 use crate::oid::HashKind;
 use crate::value::Target;
@@ -26,7 +27,7 @@ pub(super) fn order(updates: &mut [Update]) -> Result<()> {
         if let [a, b] = pair
             && a.name == b.name
         {
-            let shown = String::from_utf8_lossy(&a.name);
+            let shown = escaped(&a.name);
             return Err(Error::invalid(format!("the transaction names '{shown}' twice")));
         }
     }
@@ -40,7 +41,7 @@ fn check_target(name: &[u8], target: &Target) -> Result<()> {
         Target::Id(id) if !id.is_null() => Ok(()),
         Target::Tag { id, peeled } if !id.is_null() && !peeled.is_null() => Ok(()),
         _ => {
-            let shown = String::from_utf8_lossy(name);
+            let shown = escaped(name);
             Err(Error::invalid(format!("'{shown}' cannot point at the null id")).way_out("delete it instead"))
         }
     }

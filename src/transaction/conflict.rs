@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::escape::escaped;
 use crate::value::Target;
 
 /// What must be true of a reference at the moment of the commit.
@@ -74,7 +75,7 @@ pub enum ConflictKind {
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = String::from_utf8_lossy(&self.name);
+        let name = escaped(&self.name);
         match &self.kind {
             ConflictKind::Mismatch { expected, actual: Some(actual) } => {
                 write!(f, "'{name}' is at {actual}, expected {expected}")
@@ -83,7 +84,7 @@ impl fmt::Display for Conflict {
                 write!(f, "'{name}' does not exist, expected {expected}")
             }
             ConflictKind::Name { other } => {
-                write!(f, "'{name}' cannot exist beside '{}'", String::from_utf8_lossy(other))
+                write!(f, "'{name}' cannot exist beside '{}'", escaped(other))
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What a check has found, how bad it is, and the report of them all.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::error::Error;
+use crate::escape::NoControl;
 
 /// How bad a [`Finding`] is, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,8 +100,8 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.offset {
-            Some(offset) => write!(f, "{}: at offset {offset}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
+            Some(offset) => write!(NoControl(f), "{}: at offset {offset}: {}", self.file, self.message),
+            None => write!(NoControl(f), "{}: {}", self.file, self.message),
         }
     }
 }

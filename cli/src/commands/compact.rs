@@ -5,12 +5,13 @@ use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
+use reftable::escape::quoted;
 use reftable::{AutoCompact, Compaction, ErrorKind, Expiry, Reading};
 
 use crate::cli::{Format, Writing};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, complain};
+use crate::output::{Out, complain, shown_path};
 use crate::repo::Repo;
 use crate::time;
 use crate::watch::Watch;
@@ -73,7 +74,7 @@ impl Compact {
             watch.end();
             let done = match done {
                 Err(error) if error.kind() == ErrorKind::Cancelled => {
-                    let message = format!("{}: stopped; nothing has changed", stack.path().display());
+                    let message = format!("{}: stopped; nothing has changed", shown_path(stack.path()));
                     return Err(Failure::Interrupted(watch.signal(), message));
                 }
                 done => done?,
@@ -101,11 +102,11 @@ impl Compact {
 }
 
 fn print_text(store: &Path, done: Option<&Compaction>, out: &mut Out) -> io::Result<()> {
-    let store = store.display();
+    let store = shown_path(store);
     let Some(done) = done else { return writeln!(out, "{store}: nothing to do") };
     writeln!(out, "{store}: merged {} tables of {} bytes", done.merged.len(), done.bytes_before)?;
     for table in &done.merged {
-        writeln!(out, "  {table}")?;
+        writeln!(out, "  {}", quoted(table.as_bytes()))?;
     }
     match &done.table {
         Some(table) => {

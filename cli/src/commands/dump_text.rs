@@ -2,20 +2,21 @@
 
 use std::io::{self, Write};
 
+use reftable::escape::quoted;
 use reftable::table::{BlockDump, RecordView, Table};
 use reftable::{LogRecordView, RefRecordView, TargetView};
 
 use super::dump::Show;
 use super::log;
 use crate::json::hex;
-use crate::output::Out;
+use crate::output::{Out, shown_path};
 
 pub(super) struct TextDump;
 
 impl Show for TextDump {
     fn header(&mut self, table: &Table, out: &mut Out) -> io::Result<()> {
         let header = table.header();
-        writeln!(out, "table {}, {} bytes", table.path().display(), table.file_size())?;
+        writeln!(out, "table {}, {} bytes", shown_path(table.path()), table.file_size())?;
         writeln!(
             out,
             "header: version {}, block size {}, update indexes {} to {}, {}",
@@ -74,15 +75,13 @@ impl Show for TextDump {
 }
 
 fn write_ref(record: &RefRecordView<'_>, out: &mut Out) -> io::Result<()> {
-    out.write_all(record.name)?;
-    write!(out, " @{} ", record.update_index)?;
+    write!(out, "{} @{} ", quoted(record.name), record.update_index)?;
     match record.target {
         None => out.write_all(b"deleted")?,
         Some(TargetView::Id(id)) => write!(out, "{id}")?,
         Some(TargetView::Tag { id, peeled }) => write!(out, "{id} peeled {peeled}")?,
         Some(TargetView::Symbolic(name)) => {
-            out.write_all(b"ref: ")?;
-            out.write_all(name)?;
+            write!(out, "ref: {}", quoted(name))?;
         }
         Some(_) => out.write_all(b"a target of a kind that is not known here")?,
     }
@@ -90,8 +89,7 @@ fn write_ref(record: &RefRecordView<'_>, out: &mut Out) -> io::Result<()> {
 }
 
 fn write_log(record: &LogRecordView<'_>, out: &mut Out) -> io::Result<()> {
-    out.write_all(record.refname)?;
-    write!(out, " @{} ", record.update_index)?;
+    write!(out, "{} @{} ", quoted(record.refname), record.update_index)?;
     match &record.entry {
         None => out.write_all(b"deleted\n"),
         Some(entry) => log::print_text(entry, out),
@@ -102,10 +100,9 @@ fn write_log(record: &LogRecordView<'_>, out: &mut Out) -> io::Result<()> {
 fn write_key(key: &[u8], out: &mut Out) -> io::Result<()> {
     match log_key(key) {
         Some((name, update_index)) => {
-            out.write_all(name)?;
-            write!(out, " @{update_index}")
+            write!(out, "{} @{update_index}", quoted(name))
         }
-        None if reftable::check_name(key).is_ok() => out.write_all(key),
+        None if reftable::check_name(key).is_ok() => write!(out, "{}", quoted(key)),
         None => write!(out, "{}", hex(key)),
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
+use reftable::escape::{escaped, quoted};
 use reftable::{Reading, Ref, Target};
 
 use crate::cli::{Format, ref_name};
@@ -51,9 +52,7 @@ impl Get {
             };
             out.json(&object.put("update_index", found.update_index).build())?;
         } else if let Target::Symbolic(next) = &target {
-            out.write_all(b"ref: ")?;
-            out.write_all(next)?;
-            out.write_all(b"\n")?;
+            writeln!(out, "ref: {}", quoted(next))?;
         } else {
             writeln!(out, "{target}")?;
         }
@@ -64,17 +63,17 @@ impl Get {
 fn resolve(found: &Ref, view: &View) -> Result<Target, Failure> {
     let chain = view.follow(&found.name)?;
     chain.target.ok_or_else(|| {
-        let end = String::from_utf8_lossy(&chain.name).into_owned();
-        Failure::not_found(format!("'{}' leads to '{end}', which does not exist", found.name_lossy()))
+        let (name, end) = (escaped(&found.name), escaped(&chain.name));
+        Failure::not_found(format!("'{name}' leads to '{end}', which does not exist"))
     })
 }
 
 fn missing(name: &[u8], view: &View) -> Result<Failure, Failure> {
-    let mut message = format!("'{}' does not exist", String::from_utf8_lossy(name));
+    let mut message = format!("'{}' does not exist", escaped(name));
     for place in ["refs/heads/", "refs/tags/", "refs/remotes/", "refs/"] {
         let full = [place.as_bytes(), name].concat();
         if view.get(&full)?.is_some() {
-            message.push_str(&format!("; '{}' does", String::from_utf8_lossy(&full)));
+            message.push_str(&format!("; '{}' does", escaped(&full)));
             break;
         }
     }

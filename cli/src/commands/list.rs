@@ -9,7 +9,7 @@ use reftable::{ObjectId, Reading, RefView, TargetView};
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json;
-use crate::output::Out;
+use crate::output::{Out, put_quoted};
 use crate::repo::Repo;
 use crate::view::View;
 
@@ -17,7 +17,7 @@ use crate::view::View;
 ///
 /// Prints 'ID NAME' for each reference, and 'ref: TARGET NAME' for symbolic ones, as they are stored. All that the
 /// store has is listed, HEAD and other root references among it: '--prefix refs/' leaves those out. Finding nothing
-/// is no failure.
+/// is no failure. Names with control characters are printed as C strings in double quotes: see 'reftable --help'.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -68,13 +68,13 @@ fn put_line<'a>(line: &'a mut Vec<u8>, found: &RefView<'_>) -> &'a [u8] {
     match found.target {
         TargetView::Symbolic(target) => {
             line.extend_from_slice(b"ref: ");
-            line.extend_from_slice(String::from_utf8_lossy(target).as_bytes());
+            put_quoted(line, target);
         }
         TargetView::Id(id) | TargetView::Tag { id, .. } => line.extend_from_slice(id.hex_bytes(&mut [0; 64])),
         _ => {}
     }
     line.push(b' ');
-    line.extend_from_slice(found.name);
+    put_quoted(line, found.name);
     line.push(b'\n');
     line
 }

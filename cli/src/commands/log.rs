@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::Args;
+use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView, Reading};
 
 use crate::cli::{Format, ref_name};
@@ -59,7 +60,7 @@ impl Log {
         if exists {
             return Ok(Code::Done);
         }
-        Err(Failure::not_found(format!("'{}' has no reflog", String::from_utf8_lossy(name))))
+        Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))))
     }
 }
 
@@ -71,14 +72,11 @@ pub(super) fn message<'a>(entry: &LogEntryView<'a>) -> &'a [u8] {
 /// The entry as it would be in a file under `logs/`.
 pub(super) fn print_text(entry: &LogEntryView<'_>, out: &mut impl Write) -> io::Result<()> {
     write!(out, "{} {} ", entry.old, entry.new)?;
-    out.write_all(entry.name)?;
-    out.write_all(b" <")?;
-    out.write_all(entry.email)?;
-    write!(out, "> {} {}", entry.time, zone_text(entry.time_zone))?;
+    write!(out, "{} <{}>", quoted(entry.name), quoted(entry.email))?;
+    write!(out, " {} {}", entry.time, zone_text(entry.time_zone))?;
     let message = message(entry);
     if !message.is_empty() {
-        out.write_all(b"\t")?;
-        out.write_all(message)?;
+        write!(out, "\t{}", quoted(message))?;
     }
     out.write_all(b"\n")
 }

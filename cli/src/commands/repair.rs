@@ -4,12 +4,13 @@ use std::io::{self, BufRead, Write};
 use std::path::Path;
 
 use clap::Args;
+use reftable::escape::escaped_message;
 use reftable::{Problem, Repair as Mender};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::Out;
+use crate::output::{Out, shown_path};
 use crate::repo::Repo;
 
 /// Find what keeps a store from working, and mend it
@@ -51,7 +52,7 @@ impl Repair {
             let mender = Mender::new(store);
             let problems = mender.diagnose()?;
             if problems.is_empty() && !self.format.json {
-                writeln!(out, "{}: nothing to mend", store.display())?;
+                writeln!(out, "{}: nothing to mend", shown_path(store))?;
             }
             for problem in &problems {
                 let outcome = self.mend(&mender, problem, out)?;
@@ -83,9 +84,9 @@ impl Repair {
             let object = object.put("problem", problem.to_string()).put("mended", outcome.is_some());
             return out.json(&object.put_some("done", outcome).build());
         }
-        writeln!(out, "{}: {problem}", store.display())?;
+        writeln!(out, "{}: {}", shown_path(store), escaped_message(&problem.to_string()))?;
         match outcome {
-            Some(done) => writeln!(out, "  done: {done}"),
+            Some(done) => writeln!(out, "  done: {}", escaped_message(done)),
             None if matches!(problem, Problem::ForeignLock(_)) && !self.break_lock => {
                 writeln!(out, "  left as it is: --break-lock removes it, if the evidence is enough")
             }
@@ -98,7 +99,7 @@ impl Repair {
 fn confirmed(problem: &Problem, out: &mut Out) -> io::Result<bool> {
     out.flush()?;
     let mut terminal = io::stderr().lock();
-    write!(terminal, "{problem}\nDo this? [y/N] ")?;
+    write!(terminal, "{}\nDo this? [y/N] ", escaped_message(&problem.to_string()))?;
     terminal.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

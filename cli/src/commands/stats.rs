@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
+use reftable::escape::quoted;
 use reftable::table::{RecordView, Table};
 use reftable::{AutoCompact, BlockKind, Reading, Snapshot, Stack};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::Out;
+use crate::output::{Out, shown_path};
 use crate::repo::{Repo, for_reading};
 
 /// Show what each table holds, and whether a compaction is due
@@ -102,12 +103,12 @@ fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
     let hash = snapshot.hash().map_or("no ids yet".to_owned(), |hash| hash.to_string());
     let tables = snapshot.tables();
     let bytes: u64 = tables.iter().map(|table| table.file_size()).sum();
-    writeln!(out, "{}: {} tables, {bytes} bytes, {hash}", stack.path().display(), tables.len())?;
+    writeln!(out, "{}: {} tables, {bytes} bytes, {hash}", shown_path(stack.path()), tables.len())?;
     let heads = ["table", "bytes", "first", "last", "refs", "deleted", "logs", "deleted", "ref", "log", "obj", "index"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for (table, counts) in tables.iter().zip(counts) {
         let header = table.header();
-        let mut row = vec![table.name().to_owned()];
+        let mut row = vec![quoted(table.name().as_bytes()).to_string()];
         let sizes = [table.file_size(), header.min_update_index, header.max_update_index];
         row.extend(sizes.into_iter().chain(counts.fields()).map(|number| number.to_string()));
         rows.push(row);

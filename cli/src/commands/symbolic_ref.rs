@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
+use reftable::escape::{escaped, quoted};
 use reftable::{Expect, Reading, Target};
 
 use crate::batch::{Action, Batch, Change};
@@ -59,7 +60,7 @@ impl SymbolicRef {
 
     fn print(&self, name: &[u8], repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Checked)?;
-        let shown = String::from_utf8_lossy(name);
+        let shown = escaped(name);
         let found = view.get(name)?.ok_or_else(|| Failure::not_found(format!("'{shown}' does not exist")))?;
         let Target::Symbolic(first) = &found.target else {
             return Err(Failure::not_found(format!("'{shown}' is not symbolic, it is at {}", found.target)));
@@ -69,8 +70,7 @@ impl SymbolicRef {
             let object = Object::default().put_text("name", name).put_text("symref", &target);
             out.json(&object.put("update_index", found.update_index).build())?;
         } else {
-            out.write_all(&target)?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", quoted(&target))?;
         }
         Ok(Code::Done)
     }

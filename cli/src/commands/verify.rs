@@ -9,7 +9,7 @@ use reftable::{Finding, OsDir, Report, Severity, verify_dir, verify_repository};
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::Out;
+use crate::output::{Out, shown_path};
 use crate::repo::Repo;
 
 /// Check every byte of the store against the rules of the format
@@ -63,7 +63,7 @@ fn print_text(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
         writeln!(out, "{}: {finding}", finding.severity)?;
     }
     let Report { tables, blocks, refs, logs, .. } = report;
-    let (store, tables) = (store.display(), tables.len());
+    let (store, tables) = (shown_path(store), tables.len());
     let [errors, warnings, notes] = counts(report);
     write!(out, "{store}: {tables} tables, {blocks} blocks, {refs} refs, {logs} log entries: ")?;
     writeln!(out, "{errors} errors, {warnings} warnings, {notes} notes")

@@ -1,0 +1,131 @@
+//! Whatever a store has in its names and texts, people see one line for each reference and nothing that their terminal
+//! obeys; programs get the exact bytes.
+
+#![cfg(test)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use reftable::table::{TableWriter, WriteOptions};
+use reftable::{HashKind, LogEntryView, LogRecordView, ObjectId, RefRecordView, TargetView};
+use support::{Repo, for_each_hash};
+
+/// Names that no check lets through, in the order of a table.
+const NAMES: [&[u8]; 6] = [
+    b"refs/heads/a\n1111111111111111111111111111111111111111 refs/heads/b",
+    b"refs/heads/\x1b[2J",
+    b"refs/heads/\x7f",
+    b"refs/heads/gr\xfcn",
+    "refs/heads/gr\u{fc}n".as_bytes(),
+    "refs/heads/\u{9b}\u{202e}".as_bytes(),
+];
+const TEXT: &[u8] = b"tea\x1b[31m\r\ncake";
+
+/// A store outside of any repository with one table: the names, a symbolic reference to the first, and logs.
+fn hostile_store(repo: &Repo) -> std::path::PathBuf {
+    let store = repo.top().join("hostile");
+    fs::create_dir(&store).unwrap();
+    let hash = if repo.hash == "sha1" { HashKind::Sha1 } else { HashKind::Sha256 };
+    let id = ObjectId::from_bytes(&vec![0x11; hash.len()]).unwrap();
+    let mut table = TableWriter::new(Vec::new(), hash, 1..=1, &WriteOptions::default()).unwrap();
+    let target = TargetView::Symbolic(NAMES[0]);
+    table.add_ref(&RefRecordView { name: b"HEAD", update_index: 1, target: Some(target) }).unwrap();
+    let mut names = NAMES.to_vec();
+    names.sort_unstable();
+    for name in &names {
+        let target = Some(TargetView::Id(id.as_view()));
+        table.add_ref(&RefRecordView { name, update_index: 1, target }).unwrap();
+    }
+    let entry = LogEntryView { old: id, new: id, name: TEXT, email: TEXT, time: 1, time_zone: 0, message: TEXT };
+    table.add_log(&LogRecordView { refname: b"HEAD", update_index: 1, entry: Some(entry) }).unwrap();
+    let (bytes, _) = table.finish().unwrap();
+    let name = "0x000000000001-0x000000000001-00000001.ref";
+    fs::write(store.join(name), bytes).unwrap();
+    fs::write(store.join("tables.list"), format!("{name}\n")).unwrap();
+    store
+}
+
+/// Nothing but text and newlines.
+#[track_caller]
+fn assert_printable(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).unwrap();
+    assert!(!text.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}'), "{text:?}");
+}
+
+fn run(repo: &Repo, store: &Path, args: &[&str]) -> support::Run {
+    let run = repo.run([["-C", store.to_str().unwrap()].as_slice(), args].concat());
+    assert_printable(&run.raw);
+    assert_printable(run.err.as_bytes());
+    run
+}
+
+#[test]
+fn people_see_one_line_for_each_reference() {
+    for_each_hash(|repo| {
+        let store = hostile_store(repo);
+        let list = run(repo, &store, &["list"]).ok();
+        assert_eq!(list.lines().count(), NAMES.len() + 1, "{list}");
+        let ones = "1".repeat(40);
+        assert!(list.starts_with(&format!("ref: \"refs/heads/a\\n{ones} refs/heads/b\" HEAD\n")), "{list}");
+        for shown in
+            ["\"refs/heads/\\033[2J\"", "\"refs/heads/\\177\"", "\"refs/heads/gr\\374n\"", " refs/heads/gr\u{fc}n"]
+        {
+            assert!(list.lines().any(|line| line.ends_with(shown)), "{shown}: {list}");
+        }
+        let log = run(repo, &store, &["log", "HEAD"]).ok();
+        assert_eq!(log.lines().count(), 1);
+        assert!(log.ends_with("\t\"tea\\033[31m\\r\\ncake\"\n"), "{log}");
+        assert_eq!(run(repo, &store, &["get", "--no-deref", "HEAD"]).ok().lines().count(), 1);
+        assert_eq!(run(repo, &store, &["symbolic-ref", "HEAD"]).ok().lines().count(), 1);
+        for args in [["dump", "."].as_slice(), &["stats"], &["verify"], &["repair", "--dry-run"], &["get", "a\x1b\n"]] {
+            run(repo, &store, args);
+        }
+        let file = fs::read_dir(&store)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|e| e == "ref"));
+        fs::write(file.unwrap(), "").unwrap();
+        run(repo, &store, &["list"]).failed(3);
+    });
+}
+
+#[test]
+fn programs_get_the_bytes() {
+    for_each_hash(|repo| {
+        let store = hostile_store(repo);
+        let listed = run(repo, &store, &["list", "--json"]).json();
+        let names: Vec<Vec<u8>> = listed[1..].iter().map(bytes_of_name).collect();
+        let mut expected = NAMES.map(<[u8]>::to_vec).to_vec();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert_eq!(listed[0]["symref"].as_str().unwrap().as_bytes(), NAMES[0]);
+        let log = run(repo, &store, &["log", "HEAD", "--json"]).json();
+        assert_eq!(log[0]["message"].as_str().unwrap().as_bytes(), TEXT);
+        run(repo, &store, &["dump", "--json", "."]).ok();
+    });
+}
+
+fn bytes_of_name(found: &serde_json::Value) -> Vec<u8> {
+    match found.get("name_hex") {
+        None => found["name"].as_str().unwrap().as_bytes().to_vec(),
+        Some(hex) => {
+            let digits = hex.as_str().unwrap().as_bytes().chunks(2);
+            digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+        }
+    }
+}
+
+#[test]
+fn so_are_paths() {
+    for_each_hash(|repo| {
+        let store = hostile_store(repo);
+        let moved = repo.top().join("a\x1b[2J\nb");
+        fs::rename(store, &moved).unwrap();
+        let stats = run(repo, &moved, &["stats"]).ok();
+        assert!(stats.contains("a\\033[2J\\nb"), "{stats}");
+        fs::write(moved.join("tables.list"), "missing.ref\n").unwrap();
+        run(repo, &moved, &["list"]).failed(3);
+    });
+}

@@ -1,0 +1,179 @@
+//! Bytes of a store as text for people: what is in them is seen, and does nothing else.
+//!
+//! A name, a symbolic target, a committer or a message may have any bytes in a hostile store. Printed as
+//! they are, a newline makes two references of one, and an escape sequence rewrites what stands above.
+//! The escapes are those of C strings, as git quotes paths; UTF-8 stays readable.
+
+use std::fmt::{self, Display, Write};
+
+/// The text as it is, or with escapes if any of it is a control character or not UTF-8. For text that
+/// stands in quotes already.
+#[must_use]
+pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
+    Printable { bytes, quotes: false }
+}
+
+/// The text as it is, or in double quotes with escapes if any of it is a control character or not UTF-8,
+/// or if it begins with a double quote. So no two texts look alike, and [`unquoted`] reads them.
+#[must_use]
+pub fn quoted(bytes: &[u8]) -> impl Display + '_ {
+    Printable { bytes, quotes: true }
+}
+
+struct Printable<'a> {
+    bytes: &'a [u8],
+    quotes: bool,
+}
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) if !(text.chars().any(is_unsafe) || self.quotes && text.starts_with('"')) => f.write_str(text),
+            _ if self.quotes => {
+                f.write_char('"')?;
+                escape(self.bytes, f)?;
+                f.write_char('"')
+            }
+            _ => escape(self.bytes, f),
+        }
+    }
+}
+
+/// A whole message that quotes such texts: control characters are escaped, and nothing else.
+#[must_use]
+pub fn escaped_message(message: &str) -> impl Display + '_ {
+    struct Message<'a>(&'a str);
+    impl Display for Message<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            NoControl(f).write_str(self.0)
+        }
+    }
+    Message(message)
+}
+
+/// Whether [`escaped_message`] changes it.
+pub(crate) fn has_control(message: &str) -> bool {
+    message.chars().any(is_unsafe)
+}
+
+/// Escapes the control characters in all that is written to it.
+pub(crate) struct NoControl<'a, 'b>(pub(crate) &'a mut fmt::Formatter<'b>);
+
+impl Write for NoControl<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| if is_unsafe(c) { escape_char(c, self.0) } else { self.0.write_char(c) })
+    }
+}
+
+/// Whether a terminal or an editor would do something else than show it: the control characters of ASCII
+/// and Latin 1, ends of lines and paragraphs, and what turns the direction of writing.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The letters of the escapes that have one.
+const LETTERS: [(u8, u8); 9] = [
+    (0x07, b'a'),
+    (0x08, b'b'),
+    (b'\t', b't'),
+    (b'\n', b'n'),
+    (0x0b, b'v'),
+    (0x0c, b'f'),
+    (b'\r', b'r'),
+    (b'"', b'"'),
+    (b'\\', b'\\'),
+];
+
+fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if is_unsafe(c) || matches!(c, '"' | '\\') { escape_char(c, f)? } else { f.write_char(c)? }
+        }
+        chunk.invalid().iter().try_for_each(|byte| escape_byte(*byte, f))?;
+    }
+    Ok(())
+}
+
+fn escape_char(c: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|byte| escape_byte(byte, f))
+}
+
+fn escape_byte(byte: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match LETTERS.iter().find(|(meant, _)| *meant == byte) {
+        Some((_, letter)) => write!(f, "\\{}", char::from(*letter)),
+        None => write!(f, "\\{byte:03o}"),
+    }
+}
+
+/// Reads a text in double quotes at the start of `text`, and returns it with what follows. `None` if there
+/// is none, or it has no end, or an escape that C does not know.
+#[must_use]
+pub fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    let mut bytes = Vec::new();
+    loop {
+        let (first, behind) = rest.split_first()?;
+        rest = behind;
+        match first {
+            b'"' => return Some((bytes, rest)),
+            b'\\' => {
+                let (letter, behind) = rest.split_first()?;
+                if let Some((meant, _)) = LETTERS.iter().find(|(_, known)| known == letter) {
+                    bytes.push(*meant);
+                    rest = behind;
+                    continue;
+                }
+                let (digits, behind) = rest.split_at_checked(3)?;
+                bytes.push(octal(digits)?);
+                rest = behind;
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+}
+
+/// Three octal digits.
+fn octal(digits: &[u8]) -> Option<u8> {
+    let is_octal = digits.iter().all(|digit| matches!(digit, b'0'..=b'7'));
+    let digits = std::str::from_utf8(digits).ok().filter(|_| is_octal)?;
+    u8::from_str_radix(digits, 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_plain_text_is_changed() {
+        for plain in ["refs/heads/main", "a b", "grün/日本", "say \"hi\"", "back\\slash", "👩‍💻", ""] {
+            assert_eq!(escaped(plain.as_bytes()).to_string(), plain);
+            assert_eq!(quoted(plain.as_bytes()).to_string(), plain);
+        }
+        for (bytes, text) in [
+            (b"a\nb".as_slice(), r"a\nb"),
+            (b"\x1b[2J", r"\033[2J"),
+            (b"\0\x07\x7f", r"\000\a\177"),
+            (b"gr\xfcn", r"gr\374n"),
+            ("é\u{9b}".as_bytes(), r"é\302\233"),
+            ("\u{202e}x".as_bytes(), r"\342\200\256x"),
+            (b"\"\\\t", r#"\"\\\t"#),
+        ] {
+            assert_eq!(escaped(bytes).to_string(), text);
+            assert_eq!(quoted(bytes).to_string(), format!("\"{text}\""));
+        }
+        assert_eq!(quoted(b"\"a").to_string(), r#""\"a""#);
+        assert_eq!(escaped_message("no 'a\n\\' \"here\"").to_string(), r#"no 'a\n\' "here""#);
+    }
+
+    #[test]
+    fn what_was_quoted_is_read_again() {
+        for number in 0..=u16::MAX {
+            let bytes = [b"\x1b".as_slice(), &number.to_be_bytes()].concat();
+            let text = format!("{} rest", quoted(&bytes));
+            assert_eq!(unquoted(text.as_bytes()), Some((bytes, b" rest".as_slice())));
+        }
+        for bad in ["", "a", "\"", "\"a", r#""\"#, r#""\x41""#, r#""\400""#, r#""\18x""#, r#""\+12""#] {
+            assert_eq!(unquoted(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
