@@ -213,6 +213,7 @@ impl<'a> Plan<'a> {
         for (link, target) in links {
             self.pin(link, Expect::Is(Target::symbolic(target)));
         }
+        check_written(name, &change.action, current.is_some())?;
         let (expect, action) = (change.expect.clone(), change.action.clone());
         let mut update = Update { expect, action, pinned: false, followed: change.follow };
         match &change.action {
@@ -220,6 +221,7 @@ impl<'a> Plan<'a> {
             Action::Delete => {
                 let has_log = view.log(name)?.next()?.is_some();
                 if current.is_none() && !has_log {
+                    reftable::check_name(name)?;
                     if change.expect == Expect::Any {
                         return Ok(());
                     }
@@ -350,6 +352,21 @@ impl Side {
             transaction.append_log(name, entry.clone());
         }
     }
+}
+
+/// git reads and writes these two as files, whatever the store has: what is written here nobody would see. What a store
+/// has all the same may be deleted.
+fn check_written(name: &[u8], action: &Action, exists: bool) -> Result<(), Failure> {
+    let is_written = match action {
+        Action::Verify => false,
+        Action::Delete => !exists,
+        Action::Set(_) => true,
+    };
+    if is_written && matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD") {
+        let name = escaped(name);
+        return Err(Failure::usage(format!("'{name}' is not changed here: git keeps it in a file of its own")));
+    }
+    Ok(())
 }
 
 fn is_symbolic(found: Option<&Ref>) -> bool {

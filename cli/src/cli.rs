@@ -120,9 +120,21 @@ pub(crate) fn ref_name(name: &OsString) -> Result<&[u8], Failure> {
     Ok(name)
 }
 
+/// The name of a reference that is to go away: a name that none should have is what one may want to get rid of.
+pub(crate) fn doomed_name(name: &OsString) -> Result<&[u8], Failure> {
+    let name = name.as_encoded_bytes();
+    check_place(name)?;
+    Ok(name)
+}
+
 /// Refuses names that no reference can have, and those by which git reaches into other worktrees.
 pub(crate) fn check_ref_name(name: &[u8]) -> Result<(), Failure> {
     reftable::check_name(name)?;
+    check_place(name)
+}
+
+/// Refuses names by which git reaches into other worktrees.
+pub(crate) fn check_place(name: &[u8]) -> Result<(), Failure> {
     if name.starts_with(b"main-worktree/") || name.starts_with(b"worktrees/") {
         let name = escaped(name);
         return Err(Failure::usage(format!("'{name}' is in another worktree: go there with -C")));

@@ -79,6 +79,91 @@ fn all_happens_or_nothing() {
     });
 }
 
+/// What was cut off anywhere within a line changes nothing: `delete refs/heads/feature` may have been
+/// `delete refs/heads/feature-2`.
+#[test]
+fn input_that_ends_within_a_line_changes_nothing() {
+    for_each_hash(|repo| {
+        let one = repo.commit("one");
+        for name in ["feature", "feature-2"] {
+            repo.ours(["update", &format!("refs/heads/{name}"), &one]);
+        }
+        let before = repo.ours(["list"]);
+        for line in [
+            format!("update refs/heads/feature {}", repo.zero()),
+            format!("create refs/heads/new {one}"),
+            "delete refs/heads/feature".to_owned(),
+            format!("delete refs/heads/feature {one}"),
+            "verify refs/heads/missing".to_owned(),
+            "symref-update HEAD refs/heads/feature".to_owned(),
+            "symref-create refs/heads/s refs/heads/feature".to_owned(),
+            "symref-delete HEAD".to_owned(),
+            "symref-verify HEAD refs/heads/main".to_owned(),
+            "option no-deref".to_owned(),
+            format!("start\ndelete refs/heads/feature {one}\ncommit"),
+            format!("start\ndelete refs/heads/feature {one}\nprepare\ncommit"),
+            "start".to_owned(),
+        ] {
+            for input in [line.clone(), format!("create refs/heads/before {one}\n{line}")] {
+                let input = if line.starts_with("start") { line.clone() } else { input };
+                let error = ours(repo, &input).failed(2);
+                assert!(error.contains("ends within the line"), "{input}: {error}");
+                assert_eq!(repo.ours(["list"]), before, "{input}");
+            }
+        }
+        // Nobody is kept from the lock after a transaction that was prepared.
+        repo.ours(["update", "--timeout", "0", "refs/heads/feature", &one]);
+    });
+}
+
+#[test]
+fn words_may_be_c_strings() {
+    for_each_hash(|repo| {
+        let one = repo.commit("one");
+        for input in [
+            format!("create \"refs/heads/a\" \"{one}\"\n"),
+            format!("create \"refs/heads/\\303\\274\" {one}\n"),
+            format!("update refs/heads/a {one} \"\"\n"),
+            format!("update refs/heads/b {one} \"\"\n"),
+            format!("create \"refs/heads/c {one}\n"),
+            format!("create \"refs/heads/d\"x {one}\n"),
+            format!("create \"refs/heads/\\e\" {one}\n"),
+            "delete \"refs/heads/a\"\n".to_owned(),
+        ] {
+            compare(repo, &input);
+        }
+    });
+}
+
+/// git reads and writes FETCH_HEAD and MERGE_HEAD as files: in the store nobody would see them.
+#[test]
+fn pseudo_references_are_refused_however_they_are_reached() {
+    for_each_hash(|repo| {
+        let one = repo.commit("one");
+        let zero = repo.zero();
+        repo.ours(["symbolic-ref", "refs/heads/link", "FETCH_HEAD"]);
+        for name in ["FETCH_HEAD", "MERGE_HEAD"] {
+            for input in [
+                format!("update {name} {one}\n"),
+                format!("create {name} {one}\n"),
+                format!("delete {name}\n"),
+                format!("update {name} {zero}\n"),
+                format!("symref-create {name} refs/heads/main\n"),
+            ] {
+                compare(repo, &input);
+                ours(repo, &input).failed(2);
+            }
+            repo.run(["update", name, &one]).failed(2);
+            repo.run(["delete", name]).failed(2);
+            repo.run(["symbolic-ref", name, "refs/heads/main"]).failed(2);
+        }
+        repo.run(["update", "refs/heads/link", &one]).failed(2);
+        assert!(!repo.ours(["list"]).lines().any(|line| line.ends_with(" FETCH_HEAD")));
+        // One letter more, and it is any reference.
+        repo.ours(["update", "FETCH_HEADS", &one]);
+    });
+}
+
 #[test]
 fn one_reason_goes_for_all() {
     for_each_hash(|repo| {

@@ -6,14 +6,15 @@ use clap::Args;
 use reftable::{Expect, Target};
 
 use crate::batch::{Action, Batch, Change};
-use crate::cli::{Writing, old_value, ref_name};
+use crate::cli::{Writing, doomed_name, old_value};
 use crate::failure::{Code, Failure};
 use crate::repo::Repo;
 
 /// Delete a reference and its reflog
 ///
 /// Like 'git update-ref -d': a symbolic reference stands for the one it leads to, and it is no failure if there was
-/// nothing to delete, unless OLD says that there should be.
+/// nothing to delete, unless OLD says that there should be. A name that breaks git's rules can be deleted if it is there,
+/// if need be by 'reftable update --stdin', which reads the quotes that 'reftable list' prints.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +38,7 @@ pub(crate) struct Delete {
 
 impl Delete {
     pub(crate) fn run(&self, repo: &Repo) -> Result<Code, Failure> {
-        let name = ref_name(&self.name)?.to_vec();
+        let name = doomed_name(&self.name)?.to_vec();
         let old = self.old.as_deref().map(old_value).transpose()?.flatten();
         let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
         let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };

@@ -1,12 +1,14 @@
 //! `reftable update --stdin`: git's line protocol for transactions.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 
+use reftable::escape::{escaped, unquoted};
 use reftable::{Expect, ObjectId, Target};
 
 use super::update::expect_old;
 use crate::batch::{Action, Batch, Change, Locked};
-use crate::cli::{check_ref_name, old_value};
+use crate::cli::{check_place, check_ref_name, old_value};
 use crate::failure::{Code, Failure};
 use crate::output::Out;
 use crate::repo::Stores;
@@ -42,11 +44,13 @@ pub(super) fn run(stores: &Stores, batch: Batch, follow: bool, out: &mut Out) ->
         if read == 0 {
             break;
         }
-        let command = line.strip_suffix(b"\n").unwrap_or(&line);
+        let Some(command) = line.strip_suffix(b"\n") else {
+            // It may be a part of a longer one: 'delete refs/heads/feature' of 'delete refs/heads/feature-2'.
+            let message = format!("the input ends within the line '{}': nothing was done for it", escaped(&line));
+            return Err(Failure::usage(message));
+        };
         session.command(command, out).map_err(|failure| match (failure.code(), failure.message()) {
-            (Code::Usage, Some(message)) => {
-                Failure::usage(format!("'{}': {message}", String::from_utf8_lossy(command)))
-            }
+            (Code::Usage, Some(message)) => Failure::usage(format!("'{}': {message}", escaped(command))),
             _ => failure,
         })?;
     }
@@ -58,8 +62,8 @@ pub(super) fn run(stores: &Stores, batch: Batch, follow: bool, out: &mut Out) ->
 
 impl Session<'_> {
     fn command(&mut self, line: &[u8], out: &mut Out) -> Result<(), Failure> {
-        let mut words = Words(line.split(|byte| *byte == b' ').collect::<Vec<_>>().into_iter());
-        let command = words.0.next().unwrap_or_default();
+        let mut words = Words(split(line)?.into_iter());
+        let command = &*words.0.next().unwrap_or_default();
         match command {
             b"start" | b"prepare" | b"commit" | b"abort" => {
                 words.end()?;
@@ -69,7 +73,7 @@ impl Session<'_> {
                 return Ok(out.flush()?);
             }
             b"option" => {
-                self.no_deref = words.required("an option")? == b"no-deref";
+                self.no_deref = *words.required("an option")? == *b"no-deref";
                 if !self.no_deref {
                     return Err(Failure::usage("the only option is 'no-deref'"));
                 }
@@ -111,22 +115,56 @@ impl Session<'_> {
     }
 }
 
+/// The words of a line: each up to a space, or a C string in double quotes. As in git, names with spaces and such are
+/// written so, and `""` is a word.
+fn split(line: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Failure> {
+    let mut words = Vec::new();
+    let mut rest = Some(line);
+    while let Some(text) = rest {
+        let behind;
+        if text.starts_with(b"\"") {
+            let (word, after) = unquoted(text)
+                .ok_or_else(|| Failure::usage("a quoted word has no end, or an escape that C does not know"))?;
+            words.push(Cow::Owned(word));
+            behind = after;
+        } else {
+            let end = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
+            let (word, after) = text.split_at(end);
+            words.push(Cow::Borrowed(word));
+            behind = after;
+        }
+        rest = match behind.split_first() {
+            None => None,
+            Some((b' ', after)) => Some(after),
+            Some(_) => return Err(Failure::usage("a quoted word is followed by something else than a space")),
+        };
+    }
+    Ok(words)
+}
+
 /// The words of a line after the first.
-struct Words<'a>(std::vec::IntoIter<&'a [u8]>);
+struct Words<'a>(std::vec::IntoIter<Cow<'a, [u8]>>);
 
 impl<'a> Words<'a> {
-    fn required(&mut self, what: &str) -> Result<&'a [u8], Failure> {
+    fn required(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Failure> {
         self.0.next().filter(|word| !word.is_empty()).ok_or_else(|| Failure::usage(format!("{what} is missing")))
     }
 
     fn name(&mut self) -> Result<Vec<u8>, Failure> {
         let name = self.required("the reference")?;
-        check_ref_name(name)?;
-        Ok(name.to_vec())
+        check_ref_name(&name)?;
+        Ok(name.into_owned())
+    }
+
+    /// The name of something that may only go away.
+    fn doomed_name(&mut self) -> Result<Vec<u8>, Failure> {
+        let name = self.required("the reference")?;
+        check_place(&name)?;
+        Ok(name.into_owned())
     }
 
     fn new_id(&mut self) -> Result<ObjectId, Failure> {
-        Ok(text(self.required("the new id")?)?.parse()?)
+        Ok(text(&self.required("the new id")?)?.parse()?)
     }
 
     fn target(&mut self) -> Result<Action, Failure> {
@@ -135,13 +173,13 @@ impl<'a> Words<'a> {
 
     /// An old id: `None` if there is none on the line.
     fn old(&mut self) -> Result<Option<Option<ObjectId>>, Failure> {
-        self.0.next().map(|word| old_value(text(word)?)).transpose()
+        self.0.next().map(|word| old_value(text(&word)?)).transpose()
     }
 
     fn end(&mut self) -> Result<(), Failure> {
         match self.0.next() {
             None => Ok(()),
-            Some(word) => Err(Failure::usage(format!("'{}' is one word too many", String::from_utf8_lossy(word)))),
+            Some(word) => Err(Failure::usage(format!("'{}' is one word too many", escaped(&word)))),
         }
     }
 }
@@ -154,10 +192,16 @@ fn parse(command: &[u8], words: &mut Words<'_>, follow: bool) -> Result<Change, 
     if !matches!(command, b"update" | b"create" | b"delete" | b"verify") {
         return parse_symbolic(command, words, follow);
     }
-    let name = words.name()?;
+    let name = words.doomed_name()?;
+    if !matches!(command, b"update" | b"delete") {
+        check_ref_name(&name)?;
+    }
     let (expect, action) = match command {
         b"update" => {
             let new = words.new_id()?;
+            if !new.is_null() {
+                check_ref_name(&name)?;
+            }
             let action = if new.is_null() { Action::Delete } else { Action::Set(Target::Id(new)) };
             (words.old()?.map_or(Expect::Any, expect_old), action)
         }
@@ -183,13 +227,13 @@ fn parse_symbolic(command: &[u8], words: &mut Words<'_>, follow: bool) -> Result
     if !matches!(command, b"symref-update" | b"symref-create" | b"symref-delete" | b"symref-verify") {
         return Err(Failure::usage("this command is not known"));
     }
-    let name = words.name()?;
+    let name = if command == b"symref-delete" { words.doomed_name()? } else { words.name()? };
     let mut change = Change { name, expect: Expect::Any, action: Action::Verify, follow: false };
     let old_target = |words: &mut Words<'_>| words.0.next().map(|old| Expect::Is(Target::symbolic(old)));
     match command {
         b"symref-update" => {
             change.action = words.target()?;
-            change.expect = match words.0.next() {
+            change.expect = match words.0.next().as_deref() {
                 None => Expect::Any,
                 Some(b"ref") => Expect::Is(Target::symbolic(words.required("the old target")?)),
                 Some(b"oid") => words.old()?.map_or(Expect::Absent, expect_old),

@@ -7,7 +7,7 @@ use reftable::{Expect, ObjectId, Target};
 
 use super::stdin;
 use crate::batch::{Action, Batch, Change};
-use crate::cli::{Writing, old_value, ref_name};
+use crate::cli::{Writing, doomed_name, old_value, ref_name};
 use crate::failure::{Code, Failure};
 use crate::ident;
 use crate::output::Out;
@@ -19,6 +19,8 @@ use crate::repo::Repo;
 /// with -m. With it, the reference gets an entry and so does each symbolic reference that led to it: the reflog of HEAD
 /// grows by an update of HEAD, not by an update of the branch under its own name. The committer is taken from
 /// GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL and GIT_COMMITTER_DATE, else from the system; git's configuration is not read.
+///
+/// FETCH_HEAD and MERGE_HEAD are refused: git keeps these two in files of their own.
 ///
 /// Exits with 1, having changed nothing, if the reference is not at OLD or the store is locked.
 #[derive(Debug, Args)]
@@ -63,6 +65,8 @@ With --stdin, each line is a command, and all happen together at the end or not 
   option no-deref          (for the next command)
   start | prepare | commit | abort
 The last four are answered by 'start: ok' and so on. After 'start' nothing happens without 'commit'.
+A word may be a C string in double quotes, as 'reftable list' prints names with control characters. Each line ends with
+a newline: input that ends within a line is an error, and without 'commit' before it nothing has happened.
 
 Examples:
   reftable update refs/heads/main 2e6f9b0d5885b6010f9167787445617f553a735f
@@ -94,7 +98,8 @@ impl Update {
             None => Action::Set(Target::Id(id)),
             Some(peeled) => Action::Set(Target::Tag { id, peeled: peeled.parse()? }),
         };
-        Ok(Change { name: ref_name(name)?.to_vec(), expect, action, follow: !self.no_deref })
+        let name = if id.is_null() { doomed_name(name)? } else { ref_name(name)? };
+        Ok(Change { name: name.to_vec(), expect, action, follow: !self.no_deref })
     }
 }
 
