@@ -94,6 +94,28 @@ fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
     });
 }
 
+/// A list without tables, which git leaves where it has merged tables with nothing left in them, does not say which ids
+/// belong there: the repository does.
+#[test]
+fn a_store_without_tables_takes_the_ids_of_its_repository() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let foreign = "a".repeat(if id.len() == 40 { 64 } else { 40 });
+        let list = repo.store().join("tables.list");
+        for table in fs::read_to_string(&list).unwrap().lines() {
+            fs::remove_file(repo.store().join(table)).unwrap();
+        }
+        fs::write(&list, "").unwrap();
+        repo.run(["update", "refs/heads/x", &foreign]).failed(2);
+        assert_eq!(fs::read(&list).unwrap(), b"");
+        // No id says anything here.
+        repo.ours(["symbolic-ref", "HEAD", "refs/heads/main"]);
+        repo.run(["update", "refs/heads/main", &foreign]).failed(2);
+        repo.ours(["update", "refs/heads/main", &id]);
+        assert_eq!(repo.git(["rev-parse", "HEAD"]).trim(), id);
+    });
+}
+
 #[test]
 fn a_head_that_is_no_branch_is_3() {
     for_each_hash(|repo| {
