@@ -18,14 +18,14 @@ const CONTENTS: usize = 5;
 
 /// The seal of a list: a version, a checksum of the contents, device, inode, and time of birth of the file. The last one
 /// tells a file from an earlier one that had its number, whose note an archive may have brought back. `None` where files
-/// have no numbers.
+/// have no numbers, or no time of birth: an archive that is unpacked where the store was could not be told from it.
 pub(super) fn print(list: &[u8], file: &Stamp) -> Option<Vec<u8>> {
     let mut seal = vec![VERSION];
     seal.extend(crc32fast::hash(list).to_be_bytes());
     seal.extend(file.device.to_be_bytes());
     seal.extend(file.inode.to_be_bytes());
     seal.extend((file.created as u64).to_be_bytes());
-    file.is_unique().then_some(seal)
+    (file.is_unique() && file.created != 0).then_some(seal)
 }
 
 /// Whether this is the seal of a list with these contents in this file.
@@ -92,7 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn files_without_numbers_have_none() {
-        assert_eq!(print(LIST, &Stamp { inode: 0, ..FILE }), None);
+    fn files_without_numbers_or_times_of_birth_have_none() {
+        let seal = print(LIST, &FILE).unwrap();
+        for poor in [Stamp { inode: 0, ..FILE }, Stamp { created: 0, ..FILE }] {
+            assert_eq!(print(LIST, &poor), None);
+            assert!(!fits(&seal, LIST, &poor));
+        }
     }
 }
