@@ -354,7 +354,10 @@ fn since_1970(time: io::Result<SystemTime>) -> u128 {
 /// A directory of the operating system.
 #[derive(Debug)]
 pub struct OsDir {
+    /// As it was given, for messages.
     path: PathBuf,
+    /// From the root: whoever changes the working directory means other files by relative paths, and not another store.
+    place: PathBuf,
     epoch: Instant,
     permissions: Option<u32>,
     host: OnceLock<Host>,
@@ -363,7 +366,8 @@ pub struct OsDir {
 }
 
 impl OsDir {
-    /// The directory at `path`. Nothing is opened yet.
+    /// The directory at `path`. Nothing is opened yet. A relative path counts from the working directory of this
+    /// moment, also when that changes.
     ///
     /// `permissions` are the mode bits of the files it creates. With `None` new files take the mode of
     /// `tables.list`, and its owner and group as far as the system lets us, so that whoever could read
@@ -371,8 +375,10 @@ impl OsDir {
     /// what the umask leaves. Not used on Windows.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, permissions: Option<u32>) -> Self {
+        let path = path.into();
+        let place = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         let (host, file_system) = (OnceLock::new(), OnceLock::new());
-        OsDir { path: path.into(), epoch: Instant::now(), permissions, host, file_system }
+        OsDir { path, place, epoch: Instant::now(), permissions, host, file_system }
     }
 
     fn file(&self, file: File) -> Box<dyn DirFile> {
@@ -381,7 +387,7 @@ impl OsDir {
 
     #[cfg(unix)]
     fn create_file(&self, path: &Path) -> io::Result<File> {
-        self.permissions.map_or_else(|| Access::of_dir(&self.path), Access::with_mode).create(path)
+        self.permissions.map_or_else(|| Access::of_dir(&self.place), Access::with_mode).create(path)
     }
 
     #[cfg(not(unix))]
@@ -397,22 +403,22 @@ impl Dir for OsDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let file = File::open(self.path.join(name))?;
+        let file = File::open(self.place.join(name))?;
         #[cfg(target_os = "linux")]
         file_system::bypass_cache(&file, self.file_system());
         Ok(self.file(file))
     }
 
     fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        Ok(self.file(OpenOptions::new().read(true).append(true).open(self.path.join(name))?))
+        Ok(self.file(OpenOptions::new().read(true).append(true).open(self.place.join(name))?))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        Ok(self.file(self.create_file(&self.path.join(name))?))
+        Ok(self.file(self.create_file(&self.place.join(name))?))
     }
 
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        let path = self.path.join(name);
+        let path = self.place.join(name);
         #[cfg(target_os = "linux")]
         if !self.is_local() {
             return file_system::stamp_now(&path);
@@ -421,24 +427,24 @@ impl Dir for OsDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        fs::rename(self.place.join(from), self.place.join(to))
     }
 
     fn link(&self, existing: &str, new: &str) -> io::Result<()> {
-        fs::hard_link(self.path.join(existing), self.path.join(new))
+        fs::hard_link(self.place.join(existing), self.place.join(new))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        fs::remove_file(self.place.join(name))
     }
 
     fn remove_empty_dir(&self, name: &str) -> io::Result<()> {
-        fs::remove_dir(self.path.join(name))
+        fs::remove_dir(self.place.join(name))
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
+        for entry in fs::read_dir(&self.place)? {
             names.extend(entry?.file_name().into_string());
         }
         Ok(names)
@@ -446,7 +452,7 @@ impl Dir for OsDir {
 
     #[cfg(unix)]
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        File::open(&self.place)?.sync_all()
     }
 
     #[cfg(not(unix))]
@@ -484,7 +490,7 @@ impl Dir for OsDir {
     #[cfg(target_os = "linux")]
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         // Processes of other machines cannot be seen.
-        self.is_local().then(|| processes::users_of(&self.path, name))?
+        self.is_local().then(|| processes::users_of(&self.place, name))?
     }
 
     #[cfg(target_os = "linux")]
@@ -509,7 +515,7 @@ impl Dir for OsDir {
         if let Some(kind) = self.file_system.get() {
             return *kind;
         }
-        file_system::kind_of(&self.path).map_or(0, |kind| *self.file_system.get_or_init(|| kind))
+        file_system::kind_of(&self.place).map_or(0, |kind| *self.file_system.get_or_init(|| kind))
     }
 
     #[cfg(target_os = "linux")]
