@@ -8,7 +8,7 @@ use reftable::table::WriteOptions;
 use reftable::{ErrorKind, Expect, HashKind, Stack, Target};
 use support::git::{self, Repo};
 use support::tables::write;
-use support::{Random, entry, id, quick};
+use support::{HASHES, Random, Store, entry, id, quick};
 
 #[test]
 fn random_names_are_judged_alike() {
@@ -90,4 +90,21 @@ fn git_deletes_bad_names_too() {
     let repo = Repo::new(HashKind::Sha1);
     let name = "refs/heads/a..b";
     assert!(repo.try_git(["update-ref", "-d", name]).status.success(), "git allows it where it is safe");
+}
+
+/// git looks for these in files: in a store nobody would see them. What is there all the same can go.
+#[test]
+fn pseudo_references_are_not_set() {
+    let store = Store::new(HASHES[0]);
+    store.set("FETCH_HEADS", 1);
+    for name in ["FETCH_HEAD", "MERGE_HEAD"] {
+        let mut tx = store.stack.transaction();
+        tx.set(name, Expect::Any, store.id(1));
+        let error = tx.commit().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("git keeps it in a file"), "{error}");
+        let mut tx = store.stack.transaction();
+        tx.delete(name, Expect::Any);
+        tx.commit().unwrap();
+    }
 }

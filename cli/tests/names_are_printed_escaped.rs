@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use reftable::table::{TableWriter, WriteOptions};
@@ -115,6 +116,25 @@ fn bytes_of_name(found: &serde_json::Value) -> Vec<u8> {
             digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
         }
     }
+}
+
+/// By its bytes, or by what `list` prints.
+#[test]
+fn what_is_listed_can_be_deleted() {
+    for_each_hash(|repo| {
+        let store = hostile_store(repo);
+        run(repo, &store, &["delete", "--no-deref", "HEAD"]).ok();
+        let raw = std::ffi::OsStr::from_bytes(NAMES[0]);
+        repo.run([std::ffi::OsStr::new("-C"), store.as_os_str(), "delete".as_ref(), raw]).ok();
+        let list = run(repo, &store, &["list"]).ok();
+        assert_eq!(list.lines().count(), NAMES.len() - 1, "{list}");
+        let deletions: String =
+            list.lines().map(|line| format!("delete {}\n", line.split_once(' ').unwrap().1)).collect();
+        repo.run_with(["-C", store.to_str().unwrap(), "update", "--stdin"], deletions.as_bytes()).ok();
+        assert_eq!(run(repo, &store, &["list"]).ok(), "");
+        // What is not there is a mistake.
+        run(repo, &store, &["delete", "refs/heads/\x1b"]).failed(2);
+    });
 }
 
 #[test]

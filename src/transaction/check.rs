@@ -19,6 +19,10 @@ pub(super) fn order(updates: &mut [Update]) -> Result<()> {
             name::check(&update.name)?;
         }
         if let Action::Set(target) = &update.action {
+            if name::is_pseudo_ref(&update.name) {
+                let message = format!("'{}' is no reference: git keeps it in a file", escaped(&update.name));
+                return Err(Error::invalid(message));
+            }
             check_target(&update.name, target)?;
         }
     }
