@@ -10,7 +10,7 @@ mod victim;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reftable::{AutoCompact, Compact, Durability, ErrorKind, Expect, ObjectId, Options, Stack};
+use reftable::{AutoCompact, Compact, Dir, Durability, ErrorKind, Expect, ObjectId, Options, OsDir, Stack};
 use victim::{Victim, say};
 
 fn id(byte: u8) -> ObjectId {
@@ -149,4 +149,28 @@ fn two_hundred_tables_need_no_more_than_sixteen_descriptors() {
     }
     Victim::start_limited("victim_that_compacts", dir.path(), 16).finish();
     assert_eq!(stack.snapshot().unwrap().tables().len(), 2);
+}
+
+/// Looks at the clock of a time namespace.
+#[test]
+fn victim_whose_clock_is_shifted() {
+    let Some(dir) = victim::dir() else { return };
+    let host = OsDir::new(&dir, None).host();
+    say(&format!("{:?} {:?}", host.boot, host.booted));
+}
+
+/// By such a clock each lock of another run of the kernel would be older than this run.
+#[test]
+fn the_boot_time_of_a_time_namespace_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = OsDir::new(dir.path(), None).host();
+    assert!(host.booted.is_some());
+    let unshare = ["unshare", "--fork", "--time", "--boottime", "1000000"];
+    let can = std::process::Command::new("unshare").args(&unshare[1..]).arg("true").output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: time namespaces cannot be made here");
+        return;
+    }
+    let said = Victim::start_by(&unshare, "victim_whose_clock_is_shifted", dir.path()).said();
+    assert_eq!(said, [format!("{:?} None", host.boot)]);
 }

@@ -80,3 +80,57 @@ fn descriptors_are_closed_when_another_program_is_executed() {
     let dir = tempfile::tempdir().unwrap();
     Victim::start("victim_that_executes", dir.path()).finish();
 }
+
+/// Forks while it holds no lock, which makes no difference: the child has a copy of the owner file's descriptor, which the first commit
+/// has opened.
+#[test]
+fn victim_whose_child_outlives_it() {
+    let Some(dir) = victim::dir() else { return };
+    let stack = Stack::open(&dir, Options::default()).unwrap();
+    put(&stack, "refs/heads/before").unwrap();
+    if let Fork::Child = fork::fork().unwrap() {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        std::process::exit(0);
+    }
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/x", Expect::Any, ObjectId::from_bytes(&[7; 20]).unwrap());
+    let _prepared = tx.prepare().unwrap();
+    victim::say("ready");
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+
+#[test]
+fn a_child_that_keeps_the_lock_of_its_dead_parent_is_named_as_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut parent = Victim::start("victim_whose_child_outlives_it", dir.path());
+    assert_eq!(parent.line().unwrap(), "ready");
+    let number = parent.id();
+    let children = children_of(number);
+    assert!(!children.is_empty());
+    let options = Options::default().lock_timeout(Some(std::time::Duration::from_millis(20)));
+    let stack = Stack::open(dir.path(), options).unwrap();
+    let error = put(&stack, "refs/heads/y").unwrap_err();
+    assert!(error.to_string().contains(&format!("process {number}, which is alive")), "{error}");
+    parent.kill_only();
+    let error = put(&stack, "refs/heads/y").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains(&format!("process {number} took the lock; it has ended")), "{error}");
+    for child in children {
+        let killed = std::process::Command::new("kill").args(["-KILL", &child.to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+    let patient = Options::default().lock_timeout(Some(std::time::Duration::from_secs(5)));
+    put(&Stack::open(dir.path(), patient).unwrap(), "refs/heads/y").unwrap();
+}
+
+/// The processes whose parent is this one.
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |number: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
+        fields.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+    };
+    numbers.filter(is_child).collect()
+}

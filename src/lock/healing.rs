@@ -64,7 +64,7 @@ struct State {
 #[derive(Debug)]
 struct Seen {
     stamp: Stamp,
-    process: u32,
+    holder: Holder,
     /// When that was, by [`Dir::now`].
     at: Duration,
 }
@@ -113,8 +113,8 @@ impl HealingLocks {
 
 impl Locker for Arc<HealingLocks> {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
-        if let Some(process) = self.is_still_alive(dir, name) {
-            return Ok(Attempt::Busy(Holder::Alive(process)));
+        if let Some(holder) = self.is_still_alive(dir, name) {
+            return Ok(Attempt::Busy(holder));
         }
         if let Some(thread) = self.reserve(name) {
             let mine = thread == this_thread();
@@ -157,8 +157,8 @@ impl HealingLocks {
 
     /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of nine calls a poll. Costs
     /// nothing where no lock was met lately.
-    fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<u32> {
-        let (seen, process) = {
+    fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Holder> {
+        let (seen, holder) = {
             let mut state = self.state.lock();
             if state.alive.is_empty() {
                 return None;
@@ -166,9 +166,9 @@ impl HealingLocks {
             // Forgets all that is too old, so that names of tables long gone do not pile up.
             let now = dir.now();
             state.alive.retain(|_, seen| now.saturating_sub(seen.at) < LOOK_EVERY);
-            state.alive.get(name).map(|seen| (seen.stamp, seen.process))?
+            state.alive.get(name).map(|seen| (seen.stamp, seen.holder))?
         };
-        dir.stamp(name).is_ok_and(|there| there.is_same_file(&seen)).then_some(process)
+        dir.stamp(name).is_ok_and(|there| there.is_same_file(&seen)).then_some(holder)
     }
 
     /// No links here. The lock is the plain one, and not reserved: its file tells it from others.
@@ -211,9 +211,10 @@ impl HealingLocks {
         }
         let Some(marker) = Marker::parse(&file.contents()?) else { return Ok(Attempt::Busy(Holder::Foreign)) };
         let Some(file) = self.inherit(file, &stamp)? else {
-            let seen = Seen { stamp, process: marker.process, at: dir.now() };
+            let holder = holder_of(dir, &marker);
+            let seen = Seen { stamp, holder, at: dir.now() };
             self.state.lock().alive.insert(name.to_owned(), seen);
-            return Ok(Attempt::Busy(Holder::Alive(marker.process)));
+            return Ok(Attempt::Busy(holder));
         };
         if !can_be_judged(dir, &marker, &stamp) {
             return Ok(Attempt::Busy(Holder::Elsewhere));
@@ -246,6 +247,16 @@ impl HealingLocks {
         // From now on it is ours that is alive.
         state.alive.retain(|_, seen| !seen.stamp.is_same_file(stamp));
         Ok(Some(heir))
+    }
+}
+
+/// Who has a lock whose kernel lock is not free: its owner, unless that has ended. Then its children have it that it forked before,
+/// whether it had a lock then or not; or an heir.
+fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
+    let is_known_to_live = |started| dir.process_started(marker.process) == Some(started);
+    match marker.started {
+        Some(started) if !is_known_to_live(started) => Holder::Orphaned(marker.process),
+        _ => Holder::Alive(marker.process),
     }
 }
 

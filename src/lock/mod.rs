@@ -50,6 +50,9 @@ pub enum Attempt {
 pub enum Holder {
     /// A process on this machine that uses this library and lives; its number where it ran.
     Alive(u32),
+    /// A process that has ended, or runs in another container; its number. Another one keeps what it has opened: a child
+    /// that it forked at any time, or an heir that is at work.
+    Orphaned(u32),
     /// This thread itself, through the same handle. Waiting would never end.
     ThisThread,
     /// A process on another machine, or of another time, that uses this library. Whether it lives cannot be told.
@@ -64,6 +67,11 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Holder::Alive(process) => write!(f, "process {process}, which is alive, holds the lock"),
+            Holder::Orphaned(process) => write!(
+                f,
+                "process {process} took the lock; it has ended or runs in another container, and a process that it forked, \
+                 or its heir, keeps the lock"
+            ),
             Holder::ThisThread => f.write_str("this thread holds the lock already, for another transaction"),
             Holder::Elsewhere => f.write_str("a process of another machine or container holds the lock"),
             Holder::Foreign => f.write_str("git or another program holds the lock, or has left it behind"),
@@ -77,6 +85,7 @@ impl Holder {
         let command = || repair_command(dir, "--break-lock");
         match self {
             Holder::Alive(_) | Holder::Gone => "try again, or wait longer".into(),
+            Holder::Orphaned(_) => "try again; if it stays, end the processes that have the store's files open".into(),
             Holder::ThisThread => "commit or drop the prepared transaction first".into(),
             Holder::Elsewhere => format!("try again; if that process is dead, {} removes the lock", command()).into(),
             Holder::Foreign => {

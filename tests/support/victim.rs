@@ -31,6 +31,13 @@ impl Victim {
         Self::start_with(command, test, dir)
     }
 
+    /// The same by a program that takes it as its last arguments, with some of its own before.
+    pub(crate) fn start_by(program: &[&str], test: &str, dir: &Path) -> Victim {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(std::env::current_exe().unwrap());
+        Self::start_with(command, test, dir)
+    }
+
     fn start_with(mut command: Command, test: &str, dir: &Path) -> Victim {
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
         let mut child = command.env(DIR, dir).stdout(Stdio::piped()).spawn().unwrap();
@@ -54,6 +61,16 @@ impl Victim {
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9, and waits for its end, not for that of its children, which may go on speaking.
+    pub(crate) fn kill_only(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// kill -9, and waits for the end.
