@@ -181,7 +181,7 @@ fn any_that_the_format_allows() {
     for round in 0..300 {
         let mut random = Random(round);
         let hash = HASHES[(round % 2) as usize];
-        let style = Style::any(hash, &mut random);
+        let style = Style::any(hash, |below| random.below(below));
         let ids = ids(hash, 40);
         let rows = rows(&mut random, hash, &ids[..39], round / 2 % 4);
         check(&style, &rows, &mut random, &ids);
@@ -202,7 +202,7 @@ fn git_reads_them_alike() {
         for (_, _, entry) in &mut rows.logs {
             entry.iter_mut().for_each(|entry| (entry.old, entry.new) = (ids[0], ids[1]));
         }
-        let style = Style::any(hash, &mut random);
+        let style = Style::any(hash, |below| random.below(below));
         // git reads as many bytes of a log block as it has inflated, and misses the end of what deflation made longer.
         let style = Style { deflate: style.deflate.max(6), ..style };
         let table = style.table(MIN..=MAX, &rows.refs, &rows.logs);
@@ -221,7 +221,8 @@ fn logs_alone_begin_behind_the_header_or_with_it() {
     for hash in HASHES {
         for (apart, count) in [(true, 1), (false, 1), (true, 200), (false, 200)] {
             let mut random = Random(9);
-            let style = Style { logs_apart: apart, log_index: Index::Single, ..Style::any(hash, &mut random) };
+            let style =
+                Style { logs_apart: apart, log_index: Index::Single, ..Style::any(hash, |below| random.below(below)) };
             let logs =
                 (0..count).map(|number| (format!("refs/heads/{number:05}"), MIN, Some(entry(hash, 1, 2, "m\n"))));
             let rows = Rows { refs: Vec::new(), logs: logs.collect() };
@@ -252,7 +253,7 @@ fn indexes_of_one_block_are_as_long_as_they_need_to_be() {
             id_len: Some(4),
             most_positions: 100,
             restarts: Restarts::Every(16),
-            ..Style::any(hash, &mut random)
+            ..Style::any(hash, |below| random.below(below))
         };
         let ids = ids(hash, 300);
         let rows = rows(&mut random, hash, &ids, 3);
@@ -270,8 +271,12 @@ fn what_is_longer_than_a_block_is_merged() {
     for hash in HASHES {
         for block_size in [0, 256] {
             let mut random = Random(11);
-            let style =
-                Style { block_size, aligned: block_size > 0, log_fill: 100_000, ..Style::any(hash, &mut random) };
+            let style = Style {
+                block_size,
+                aligned: block_size > 0,
+                log_fill: 100_000,
+                ..Style::any(hash, |below| random.below(below))
+            };
             let style = Style { fill: 256, log_index: Index::Single, ref_index: Index::Single, ..style };
             let mut rows = rows(&mut random, hash, &ids(hash, 9), 3);
             for (number, row) in rows.logs.iter_mut().enumerate() {

@@ -1,5 +1,7 @@
 //! Tables as others may write them: all that the format allows and git or JGit read, not only what this library writes.
 
+#![allow(dead_code, reason = "each test uses its own part of this")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -8,8 +10,10 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use reftable::{HashKind, LogEntry, Target};
 
-use crate::support::Random;
-use crate::support::tables::{LogRow, RefRow};
+/// A record of a reference; no target is a tombstone.
+pub(crate) type RefRow = (String, u64, Option<Target>);
+/// A record of a log; no entry is a tombstone.
+pub(crate) type LogRow = (String, u64, Option<LogEntry>);
 
 /// How a table is laid out.
 #[derive(Debug, Clone)]
@@ -68,9 +72,8 @@ pub(crate) enum Index {
 }
 
 impl Style {
-    /// Any that is allowed.
-    pub(crate) fn any(hash: HashKind, random: &mut Random) -> Style {
-        let mut pick = |choices: u64| random.below(choices);
+    /// Any that is allowed; `pick` gives a random number below its argument.
+    pub(crate) fn any(hash: HashKind, mut pick: impl FnMut(u64) -> u64) -> Style {
         let aligned = pick(3) > 0;
         let size = [256, 257, 300, 1000, 4096][pick(5) as usize];
         let index = |choice: u64| match choice {
@@ -241,7 +244,8 @@ struct Draft<'a> {
     /// Where the last block starts, if it is one that may be padded.
     pending: Option<usize>,
     has_header_apart: bool,
-    random: Random,
+    /// Where keys stand alone by chance.
+    dice: u64,
 }
 
 impl<'a> Draft<'a> {
@@ -256,7 +260,12 @@ impl<'a> Draft<'a> {
         }
         let seed = if let Restarts::Anywhere(seed) = style.restarts { seed } else { 0 };
         let bytes = header.clone();
-        Draft { style, header, bytes, pending: None, has_header_apart: false, random: Random(seed) }
+        Draft { style, header, bytes, pending: None, has_header_apart: false, dice: seed }
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.dice >> 33).is_multiple_of(chances)
     }
 
     /// Where the next block starts, once padding is settled.
@@ -298,10 +307,9 @@ impl<'a> Draft<'a> {
                 _ if taken == 0 => true,
                 Restarts::First => false,
                 Restarts::Every(interval) => taken % interval == 0,
-                Restarts::Anywhere(_) => self.random.below(4) == 0,
+                Restarts::Anywhere(_) => self.one_in(4),
             };
-            let is_whole =
-                is_restart || matches!(self.style.restarts, Restarts::Anywhere(_)) && self.random.below(9) == 0;
+            let is_whole = is_restart || matches!(self.style.restarts, Restarts::Anywhere(_)) && self.one_in(9);
             let same = row.key.iter().zip(before).take_while(|(a, b)| a == b).count();
             let shared = if is_whole { 0 } else { same };
             let mut record = varint(shared as u64);
