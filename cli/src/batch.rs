@@ -17,7 +17,7 @@ use reftable::{
 
 use crate::failure::{Code, Failure};
 use crate::output::complain;
-use crate::repo::{Place, Stores};
+use crate::repo::{Place, SECOND_LOCK, Stores};
 use crate::retry::Retry;
 use crate::view::{Chain, View};
 
@@ -76,7 +76,8 @@ impl Batch {
             match act(&plan) {
                 Ok(done) => return Ok(done),
                 Err(error) if plan.is_outdated(&error) && retry.again() => {}
-                Err(error) if error.is_retryable() && retry.is_in_time() => {}
+                // The second lock of two. Others get the first one meanwhile, for as long as we had it.
+                Err(error) if error.is_retryable() && retry.is_in_time() => retry.pause(SECOND_LOCK * 2),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -3,6 +3,7 @@
 //! Whether a repository keeps them in a reftable store is said by its own `config`, without what that includes and
 //! without anybody else's: so does git decide before it reads any other configuration.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -42,12 +43,28 @@ pub(crate) struct Format {
     pub(crate) hash: HashKind,
 }
 
+/// The format of the repository with this common directory: by its `config`, unless `GIT_REFERENCE_BACKEND` says that
+/// the references are elsewhere, as it does to newer versions of git.
+///
+/// # Errors
+/// Those of [`of_config`], and for a place that is not understood.
+pub(crate) fn format(common_dir: &Path) -> Result<Format, Failure> {
+    let format = of_config(common_dir)?;
+    let Some(backend) = env::var_os("GIT_REFERENCE_BACKEND").filter(|value| !value.is_empty()) else {
+        return Ok(format);
+    };
+    match ref_storage(&backend.to_string_lossy()) {
+        Ok(refs) => Ok(Format { refs, ..format }),
+        Err(problem) => Err(Failure::usage(format!("GIT_REFERENCE_BACKEND is {problem}"))),
+    }
+}
+
 /// Reads the format from `config` in the common directory of a repository. Without that file, or without a version in
 /// it, the repository is of the oldest format.
 ///
 /// # Errors
 /// For what git refuses, too: versions and extensions that are not known.
-pub(crate) fn format(common_dir: &Path) -> Result<Format, Failure> {
+fn of_config(common_dir: &Path) -> Result<Format, Failure> {
     let path = common_dir.join("config");
     let oldest = Format { refs: RefStorage::Files, hash: HashKind::Sha1 };
     match fs::symlink_metadata(&path) {
@@ -94,22 +111,24 @@ fn of_extensions(file: &File) -> Result<Format, String> {
         Some(Some(value)) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
         None => Ok(None),
     };
-    let refs = match value("extensions.refStorage")?.as_deref() {
-        None | Some("files") => RefStorage::Files,
-        Some("reftable") => RefStorage::Reftable,
-        Some(elsewhere) if elsewhere.contains("://") => {
-            return Err(format!(
-                "extensions.refStorage is '{elsewhere}'; a store at another place is not supported yet"
-            ));
-        }
-        Some(other) => return Err(format!("extensions.refStorage is '{other}', which is not known")),
-    };
+    let refs = value("extensions.refStorage")?.as_deref().map_or(Ok(RefStorage::Files), ref_storage);
+    let refs = refs.map_err(|problem| format!("extensions.refStorage is {problem}"))?;
     let hash = match value("extensions.objectFormat")?.as_deref() {
         None | Some("sha1") => HashKind::Sha1,
         Some("sha256") => HashKind::Sha256,
         Some(other) => return Err(format!("extensions.objectFormat is '{other}', which is not known")),
     };
     Ok(Format { refs, hash })
+}
+
+/// Reads the name of a storage; says what is wrong with it.
+fn ref_storage(name: &str) -> Result<RefStorage, String> {
+    match name {
+        "files" => Ok(RefStorage::Files),
+        "reftable" => Ok(RefStorage::Reftable),
+        other if other.contains("://") => Err(format!("'{other}'; a store at another place is not supported yet")),
+        other => Err(format!("'{other}', which is not known")),
+    }
 }
 
 /// The mode bits that `core.sharedRepository` asks for, from all of git's configuration for this repository. `None` if

@@ -20,7 +20,7 @@ const STORE: &str = "reftable";
 const LIST: &str = "tables.list";
 
 /// How long a batch that has one store's lock waits for that of the other.
-const SECOND_LOCK: Duration = Duration::from_millis(100);
+pub(crate) const SECOND_LOCK: Duration = Duration::from_millis(20);
 
 /// Where the stores are. Nothing has been opened.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,30 +54,36 @@ impl Repo {
     /// does for git; unless `start` is in another repository, which is an error.
     pub(crate) fn find(start: Option<&Path>) -> Result<Repo, Failure> {
         let dir = start.unwrap_or(Path::new("."));
-        let Some(git_dir) = env::var_os("GIT_DIR").filter(|value| !value.is_empty()) else { return Repo::at(dir) };
-        let git_dir = canonical(&dir.join(git_dir))?;
+        let named = |variable| env::var_os(variable).filter(|value| !value.is_empty()).map(|value| dir.join(value));
+        let common_dir = named("GIT_COMMON_DIR").map(|dir| canonical(&dir)).transpose()?;
+        let Some(git_dir) = named("GIT_DIR") else { return Repo::around(dir, common_dir) };
+        let git_dir = canonical(&git_dir)?;
         if !is_git_dir(&git_dir) {
             return Err(Failure::file(&git_dir, "GIT_DIR names this, which is no git directory"));
         }
-        let Some(start) = start else { return Repo::of_git_dir(&git_dir) };
+        let Some(start) = start else { return Repo::of_git_dir(&git_dir, common_dir) };
         let start = canonical(start)?;
         match discover(&start)? {
             Some(other) if canonical(&other)? != git_dir => {
                 let message = format!("GIT_DIR names another repository, {}; unset it, or go there", git_dir.display());
                 Err(Failure::file(&start, message))
             }
-            Some(_) => Repo::at(&start),
+            Some(_) => Repo::around(&start, common_dir),
             None if has_list(&start) => {
                 let message = format!("a store outside of {}, which GIT_DIR names; unset it", git_dir.display());
                 Err(Failure::file(&start, message))
             }
-            None => Repo::of_git_dir(&git_dir),
+            None => Repo::of_git_dir(&git_dir, common_dir),
         }
     }
 
-    /// Finds the stores of `start`: a git directory, anything in a work tree, a store of a repository, or a store
-    /// without a repository around it.
+    /// Finds the stores of `start`, whatever the environment says: a git directory, anything in a work tree, a store of a
+    /// repository, or a store without a repository around it.
     pub(crate) fn at(start: &Path) -> Result<Repo, Failure> {
+        Repo::around(start, None)
+    }
+
+    fn around(start: &Path, common_dir: Option<PathBuf>) -> Result<Repo, Failure> {
         let start = canonical(start)?;
         let Some(git_dir) = discover(&start)? else {
             return as_store(&start).ok_or_else(|| {
@@ -85,11 +91,11 @@ impl Repo {
                 Failure::file(&start, message)
             });
         };
-        let repo = Repo::of_git_dir(&git_dir)?;
+        let repo = Repo::of_git_dir(&git_dir, common_dir)?;
         if repo.directories().any(|store| store.canonicalize().is_ok_and(|store| store == start)) {
             return Ok(Repo { shared: start, worktree: None, config: repo.config });
         }
-        if has_list(&start) {
+        if has_list(&start) && git_dir_of(&start)?.is_none() {
             let message = format!(
                 "has a table list, but is not the store of the repository around it, {}; to look into it, copy it to a \
                  place outside",
@@ -100,10 +106,9 @@ impl Repo {
         Ok(repo)
     }
 
-    fn of_git_dir(git_dir: &Path) -> Result<Repo, Failure> {
-        let named = env::var_os("GIT_COMMON_DIR").filter(|value| !value.is_empty());
-        let common_dir = match named {
-            Some(dir) => Some(canonical(Path::new(&dir))?),
+    fn of_git_dir(git_dir: &Path, common_dir: Option<PathBuf>) -> Result<Repo, Failure> {
+        let common_dir = match common_dir {
+            Some(dir) => Some(dir),
             None => read_path(&git_dir.join("commondir"))?,
         };
         let common = common_dir.as_deref().unwrap_or(git_dir);

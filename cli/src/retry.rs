@@ -36,14 +36,20 @@ impl Retry {
         }
         if self.attempts > 1 {
             let longest = Duration::from_micros(500).saturating_mul(1 << self.attempts.min(16)).min(LONGEST_PAUSE);
-            thread::sleep(Duration::from_nanos(random() % u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX)));
+            thread::sleep(jittered(longest));
         }
         self.attempts = self.attempts.saturating_add(1);
         true
     }
+
+    /// Waits at least half of `time` and at most all of it.
+    pub(crate) fn pause(&self, time: Duration) {
+        thread::sleep(time / 2 + jittered(time / 2));
+    }
 }
 
-/// The seeds of the standard library's hash maps are random.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
+/// Up to `time`. The seeds of the standard library's hash maps are random.
+fn jittered(time: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_nanos(random % u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1))
 }

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use support::{Repo, for_each_hash};
 
 const PROCESSES: usize = 32;
+const WORKTREES: usize = 12;
 const UPDATES: usize = 10;
 
-/// Runs `PROCESSES` shells at once, each of which runs `UPDATES` times what `args` says for a process and a number.
+/// Runs `processes` shells at once, each of which runs `UPDATES` times what `args` says for a process and a number.
 /// Returns what the runs that failed had to say.
-fn storm(repo: &Repo, args: impl Fn(usize, usize) -> Vec<String>) -> Vec<String> {
-    let children: Vec<Child> = (0..PROCESSES)
+fn storm(repo: &Repo, processes: usize, args: impl Fn(usize, usize) -> Vec<String>) -> Vec<String> {
+    let children: Vec<Child> = (0..processes)
         .map(|process| {
             let runs = (0..UPDATES).map(|number| format!("\"$0\" {} || echo failed", args(process, number).join(" ")));
             let mut shell = support::isolated("sh");
@@ -51,7 +52,7 @@ fn on_names_of_their_own() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let name = |process, number| format!("refs/heads/{process}/{number}");
-        let failed = storm(repo, |process, number| {
+        let failed = storm(repo, PROCESSES, |process, number| {
             ["update", "-m", "x", &name(process, number), &id].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
@@ -72,7 +73,7 @@ fn on_one_name_and_no_entry_of_its_log_is_lost() {
         let id = repo.commit("one");
         let before = moves(repo, "refs/heads/main").len();
         let new = |process: usize, number: usize| format!("{:0width$x}", 1 + process * 16 + number, width = id.len());
-        let failed = storm(repo, |process, number| {
+        let failed = storm(repo, PROCESSES, |process, number| {
             ["update", "-m", "x", "refs/heads/main", &new(process, number)].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
@@ -86,7 +87,7 @@ fn through_head_and_no_entry_of_either_log_is_lost() {
         let id = repo.commit("one");
         let before = moves(repo, "HEAD").len();
         let new = |process: usize, number: usize| format!("{:0width$x}", 1 + process * 16 + number, width = id.len());
-        let failed = storm(repo, |process, number| {
+        let failed = storm(repo, PROCESSES, |process, number| {
             ["update", "-m", "x", "HEAD", &new(process, number)].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
@@ -101,7 +102,7 @@ fn on_a_name_that_only_one_can_have_all_others_are_told_of_the_conflict() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let zero = repo.zero();
-        let failed = storm(repo, |_, number| {
+        let failed = storm(repo, PROCESSES, |_, number| {
             ["update", &format!("refs/heads/{number}"), &id, &zero].map(str::to_owned).to_vec()
         });
         let complaints: Vec<&str> = failed.iter().flat_map(|failed| failed.lines()).collect();
@@ -118,7 +119,7 @@ fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         repo.ours(["update", BRANCHES[1], &id]);
-        let failed = storm(repo, |process, number| {
+        let failed = storm(repo, PROCESSES, |process, number| {
             let args = match process % 4 {
                 0 => ["symbolic-ref", "-m", BRANCHES[number % 2], "HEAD", BRANCHES[number % 2]],
                 _ => ["update", "-m", "x", "HEAD", &id],
@@ -147,20 +148,39 @@ fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
 fn in_worktrees_of_their_own() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
-        for process in 0..PROCESSES {
+        for process in 0..WORKTREES {
             repo.git(["worktree", "add", "-q", "-b", &format!("w{process}"), &format!("../w{process}")]);
         }
-        let failed = storm(repo, |process, _| {
+        let failed = storm(repo, WORKTREES, |process, _| {
             ["-C", &format!("../w{process}"), "update", "-m", "x", "HEAD", &id].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
-        for process in 0..PROCESSES {
+        for process in 0..WORKTREES {
             let dir = format!("../w{process}");
             for name in ["HEAD", &format!("refs/heads/w{process}")] {
                 let log = repo.ours(["-C", &dir, "log", name]);
                 assert_eq!(log.lines().filter(|line| line.ends_with("\tx")).count(), UPDATES, "{name}");
             }
         }
+    });
+}
+
+/// Who needs two locks and gets only one lets go of it, again and again: others are not kept from it.
+#[test]
+fn a_lock_that_stays_in_a_worktree_keeps_nobody_from_the_repository() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        repo.git(["worktree", "add", "-q", "-b", "topic", "../linked"]);
+        std::fs::write(repo.path().join(".git/worktrees/linked/reftable/tables.list.lock"), "").unwrap();
+        let mut stuck = repo.command();
+        stuck.args(["-C", "../linked", "update", "-m", "x", "--timeout", "3000", "HEAD", &id]);
+        let start = Instant::now();
+        let mut stuck = stuck.stderr(Stdio::piped()).spawn().unwrap();
+        for number in 0..20 {
+            repo.ours(["update", "--timeout", "1000", &format!("refs/heads/{number}"), &id]);
+        }
+        assert_eq!(stuck.wait().unwrap().code(), Some(1));
+        assert!(start.elapsed() >= Duration::from_millis(2900));
     });
 }
 

@@ -168,6 +168,9 @@ fn directories_that_happen_to_be_called_reftable_are_left_alone() {
         }
         let error = assert_left_alone(repo, "reftable", &sources);
         assert!(error.contains("not the store of the repository around it"), "{error}");
+        // At the top of a work tree it is a file like others.
+        fs::write(repo.path().join("tables.list"), "a list of tables").unwrap();
+        assert_eq!(repo.ours(["get", "HEAD"]), id);
         // The same outside is what it looks like.
         fs::rename(&sources, repo.top().join("fixture")).unwrap();
         assert_eq!(repo.ours(["-C", "../fixture", "get", "HEAD"]), id);
@@ -200,6 +203,16 @@ fn git_dir_decides_as_it_does_for_git() {
         }
         let output = run(repo.top(), Path::new(".git"), &["-C", "repo", "get", "HEAD"]);
         assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{id}\n"), "{output:?}");
+        // A linked worktree, as its hooks see it.
+        repo.git(["worktree", "add", "-q", "-b", "topic", "../linked"]);
+        let worktree = git_dir.join("worktrees/linked");
+        let output = run(repo.top(), &worktree, &["symbolic-ref", "HEAD"]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "refs/heads/topic\n", "{output:?}");
+        // Newer versions of git can be told that the references are elsewhere.
+        for (backend, code) in [("reftable", 0), ("files", 3), ("reftable:///elsewhere", 2), ("REFTABLE", 2)] {
+            let run = feed(repo.command().env("GIT_REFERENCE_BACKEND", backend).args(["get", "HEAD"]), b"");
+            assert_eq!(run.status.code(), Some(code), "{backend}: {run:?}");
+        }
         // Two that contradict each other are not chosen from.
         let output = run(repo.top(), &git_dir, &["-C", "other", "update", "refs/heads/x", &id]);
         assert_eq!(output.status.code(), Some(3));
