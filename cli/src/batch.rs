@@ -7,7 +7,7 @@
 //! A batch of one store is committed as the core commits a transaction: together with others that wait for the lock.
 //! Only `prepare`, and a batch of two stores, hold locks while something else happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reftable::escape::escaped;
 use reftable::{
@@ -138,6 +138,10 @@ struct Update {
 struct Plan<'a> {
     batch: &'a Batch,
     hash: Option<HashKind>,
+    /// The names that the changes so far are of, or were followed through. As in git, each may be there once.
+    taken: BTreeSet<Vec<u8>>,
+    /// What `HEAD` leads to. Who changes that changes `HEAD`, too.
+    head: Option<Vec<u8>>,
     shared: Side,
     worktree: Side,
     /// Whether the transactions write the entries of what they set, with the old ids that they find. Only the
@@ -147,8 +151,9 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn new(batch: &'a Batch, view: &View, hash: Option<HashKind>) -> Result<Plan<'a>, Failure> {
-        let (shared, worktree) = (Side::default(), Side::default());
-        let mut plan = Plan { batch, hash: view.hash().or(hash), shared, worktree, logs_itself: true };
+        let head = view.follow(b"HEAD").ok().filter(|chain| !chain.links.is_empty()).map(|chain| chain.name);
+        let (taken, shared, worktree) = (BTreeSet::new(), Side::default(), Side::default());
+        let mut plan = Plan { batch, hash: view.hash().or(hash), taken, head, shared, worktree, logs_itself: true };
         for change in &batch.changes {
             // The old id in such an entry is that of what the overwritten reference leads to.
             plan.logs_itself &= change.follow || !is_symbolic(view.get(&change.name)?.as_ref());
@@ -212,7 +217,12 @@ impl<'a> Plan<'a> {
         view: &View,
     ) -> Result<(), Failure> {
         for (link, target) in links {
+            self.take(link, &change.name)?;
             self.pin(link, Expect::Is(Target::symbolic(target)));
+        }
+        self.take(name, &change.name)?;
+        if self.head.as_deref() == Some(name) && links.iter().all(|(link, _)| link != b"HEAD") {
+            self.take(b"HEAD", &change.name)?;
         }
         check_written(name, &change.action, current.is_some())?;
         let (expect, action) = (change.expect.clone(), change.action.clone());
@@ -246,7 +256,21 @@ impl<'a> Plan<'a> {
             update.expect = Expect::NotSymbolic;
             update.pinned = true;
         }
-        self.update(name, update)
+        self.side(name).updates.insert(name.to_vec(), update);
+        Ok(())
+    }
+
+    /// Notes that a change `of` a name is one of `name`, which it may have led to. Two of one name have no order in which they would
+    /// happen.
+    fn take(&mut self, name: &[u8], of: &[u8]) -> Result<(), Failure> {
+        if self.taken.insert(name.to_vec()) {
+            return Ok(());
+        }
+        let through = match of == name {
+            true => String::new(),
+            false => format!(", one of them through '{}'", escaped(of)),
+        };
+        Err(Failure::usage(format!("two changes of '{}' at once{through}", escaped(name))))
     }
 
     /// Whether the change would be another one if the reference became symbolic meanwhile: it would go on to where
@@ -293,15 +317,6 @@ impl<'a> Plan<'a> {
     fn pin(&mut self, name: &[u8], expect: Expect) {
         let update = Update { expect, action: Action::Verify, pinned: true, followed: false };
         self.side(name).updates.entry(name.to_vec()).or_insert(update);
-    }
-
-    fn update(&mut self, name: &[u8], update: Update) -> Result<(), Failure> {
-        match self.side(name).updates.insert(name.to_vec(), update) {
-            Some(before) if !before.pinned || !matches!(before.action, Action::Verify) => {
-                Err(Failure::usage(format!("two changes of '{}' at once", escaped(name))))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// One for each store that has something to do.

@@ -175,3 +175,53 @@ fn one_reason_goes_for_all() {
         }
     });
 }
+
+/// Changes of two names, or of one twice, directly or through `HEAD` or a symbolic branch.
+#[test]
+fn two_changes_of_one_reference_are_refused_as_git_refuses_them() {
+    for_each_hash(|repo| {
+        let one = repo.commit("one");
+        let two = repo.commit("two");
+        repo.git(["branch", "other"]);
+        repo.git(["symbolic-ref", "refs/heads/sym", "refs/heads/main"]);
+        let of = |name: &str| {
+            vec![
+                format!("update {name} {one}\n"),
+                format!("verify {name} {two}\n"),
+                format!("option no-deref\nupdate {name} {one}\n"),
+                format!("option no-deref\nsymref-update {name} refs/heads/other\n"),
+                format!("option no-deref\nsymref-delete {name}\n"),
+            ]
+        };
+        let mut pairs = vec![
+            format!("create refs/heads/new {one}\ndelete refs/heads/new\n"),
+            format!("delete refs/heads/never\ndelete refs/heads/never\n"),
+            format!("option no-deref\nverify HEAD {two}\nupdate HEAD {one}\n"),
+            format!("delete HEAD {two}\nupdate refs/heads/main {one}\n"),
+            format!("verify refs/heads/other {two}\nupdate refs/heads/other {one}\n"),
+        ];
+        for first in ["HEAD", "refs/heads/main"].map(of).into_iter().flatten() {
+            for second in ["HEAD", "refs/heads/sym"].map(of).into_iter().flatten() {
+                pairs.push(format!("{first}{second}"));
+            }
+        }
+        for input in pairs {
+            same_outcome(repo, &input);
+        }
+    });
+}
+
+/// Runs `input` through git and through us, each in a new copy of the repository.
+#[track_caller]
+fn same_outcome(repo: &Repo, input: &str) {
+    let run = |program: &str, args: [&str; 2]| {
+        let copy = repo.copy();
+        let run = feed(isolated(program).current_dir(&copy).args(args), input.as_bytes());
+        let list = ["for-each-ref", "--include-root-refs", "--format=%(objectname) %(symref) %(refname)"];
+        let message = String::from_utf8_lossy(&run.stderr).into_owned();
+        (run.status.success(), repo.git_in(&copy, list), message)
+    };
+    let git = run("git", ["update-ref", "--stdin"]);
+    let ours = run(env!("CARGO_BIN_EXE_reftable"), ["update", "--stdin"]);
+    assert_eq!((ours.0, &ours.1), (git.0, &git.1), "{input}: {} / {}", ours.2, git.2);
+}
