@@ -127,7 +127,7 @@ pub use name::check as check_name;
 pub use oid::{HashKind, IdView, ObjectId};
 pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 pub use repair::{Evidence, Problem, Repair};
-pub use snapshot::{LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
+pub use snapshot::{LogItem, LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
 pub use stack::{AutoCompact, Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, Ref, Target};

@@ -8,7 +8,9 @@ use crate::error::Result;
 use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogEntryView, LogRecord, RefRecord, RefRecordView, TargetView, is_same_log, log_key};
+use crate::record::{
+    LogEntryView, LogRecord, LogRecordView, RefRecord, RefRecordView, TargetView, is_same_log, log_key,
+};
 use crate::table::{Cursor, NameHash, Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
 
@@ -128,6 +130,16 @@ impl Snapshot {
         candidates.sort_by(|a, b| a.found.name.cmp(&b.found.name));
         let pointing = Pointing { snapshot: self.clone(), id: *id, candidates: candidates.into_iter(), current: None };
         Ok(Refs { source: Source::Pointing(pointing), prefix: Vec::new() })
+    }
+
+    /// Whether there is a reflog of `name`, be it without entries: what `git reflog exists` says.
+    ///
+    /// Cost: as for [`Self::log`], up to its first entry.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub fn log_exists(&self, name: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.log(name)?.next_item()?.is_some())
     }
 
     /// The reflog of one reference, newest entry first.
@@ -371,7 +383,53 @@ impl LogView<'_> {
     }
 }
 
-/// A walk over reflog entries: by name, then newest first. Owns its snapshot's tables.
+/// What a reflog holds, borrowed until the next step of its cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogItem<'a> {
+    /// Something that has happened to the reference.
+    Entry(LogView<'a>),
+    /// Nothing has happened: the log exists. git writes this for a log that begins without an entry, and in the place of the last one that
+    /// is deleted or expires. It says nothing where there are entries, and goes with the log.
+    Marker {
+        /// The reference's full name.
+        refname: &'a [u8],
+        /// The number of the transaction that wrote it.
+        update_index: u64,
+    },
+}
+
+impl<'a> LogItem<'a> {
+    /// The reference's full name.
+    #[must_use]
+    pub fn refname(&self) -> &'a [u8] {
+        match self {
+            LogItem::Entry(LogView { refname, .. }) | LogItem::Marker { refname, .. } => refname,
+        }
+    }
+
+    /// The number of the transaction that wrote it.
+    #[must_use]
+    pub fn update_index(&self) -> u64 {
+        match self {
+            LogItem::Entry(LogView { update_index, .. }) | LogItem::Marker { update_index, .. } => *update_index,
+        }
+    }
+
+    /// The entry, if it is one.
+    #[must_use]
+    pub fn entry(&self) -> Option<LogEntryView<'a>> {
+        match self {
+            LogItem::Entry(log) => Some(log.entry),
+            LogItem::Marker { .. } => None,
+        }
+    }
+}
+
+/// A walk over reflogs: by name, then newest first. Owns its snapshot's tables.
+///
+/// [`Logs::next`] lends entries, and as an [`IntoIterator`] it gives owned ones. [`Logs::next_item`] lends the markers of logs
+/// that merely exist, too.
 #[derive(Debug)]
 pub struct Logs {
     merge: Merge<LogRecord>,
@@ -390,13 +448,45 @@ impl Logs {
     /// `Corrupt`, with file and offset; nothing follows it.
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<LogView<'_>>> {
+        loop {
+            if !self.step()? {
+                return Ok(None);
+            }
+            let record = self.merge.front().map(Cursor::view);
+            if !record.and_then(|record| record.entry).is_some_and(|entry| entry.is_marker()) {
+                break;
+            }
+        }
+        Ok(self.view())
+    }
+
+    /// The next entry or marker; `None` at the end, and ever after.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset; nothing follows it.
+    pub fn next_item(&mut self) -> Result<Option<LogItem<'_>>> {
+        if !self.step()? {
+            return Ok(None);
+        }
+        Ok(self.view().map(|log| match log {
+            LogView { refname, update_index, entry } if entry.is_marker() => LogItem::Marker { refname, update_index },
+            log => LogItem::Entry(log),
+        }))
+    }
+
+    /// The record at hand, be it a marker.
+    fn view(&self) -> Option<LogView<'_>> {
+        let LogRecordView { refname, update_index, entry } = self.merge.front()?.view();
+        entry.map(|entry| LogView { refname, update_index, entry })
+    }
+
+    /// Steps to the next record; `false` at the end.
+    fn step(&mut self) -> Result<bool> {
         let found = match &self.first {
             None => self.merge.next()?,
             Some(first) => self.merge.next_alive(|key| is_same_log(key, first))?,
         };
-        let Some(record) = found.map(Cursor::view) else { return Ok(None) };
-        let (refname, update_index) = (record.refname, record.update_index);
-        Ok(record.entry.map(|entry| LogView { refname, update_index, entry }))
+        Ok(found.is_some())
     }
 
     /// Moves before the first entry of `name` whose update index is at most `at_most`.

@@ -89,7 +89,7 @@ fn helpers() -> usize {
 #[test]
 fn the_number_of_threads_makes_no_difference() {
     let _alone = ONE_BY_ONE.lock();
-    let keep_late = Expiry { before_update_index: Some(2), ..Expiry::default() };
+    let keep_late = Expiry::default().before_update_index(2);
     let cases: [(&str, Files, Compact, &[BlockKind]); 3] = [
         ("references", tables(|table| (refs(table), vec![])), Compact::all(), &[BlockKind::Ref, BlockKind::Obj]),
         ("logs", tables(|table| (vec![], logs(table))), Compact::all(), &[BlockKind::Log]),

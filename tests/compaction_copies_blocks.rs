@@ -137,14 +137,14 @@ proptest! {
     #[test]
     fn both_ways_leave_the_same_records(plan in plans()) {
         let dir = plan.build();
-        let expiry = Expiry { before_update_index: plan.expiry, before_time: None };
-        let (copied, stack) = compact(&plan, dir.path(), Compact::All { expiry });
-        let (rewritten, other) = compact(&plan, dir.path(), Compact::Rewrite { expiry });
+        let expiry = Expiry::default().before_update_index(plan.expiry);
+        let (copied, stack) = compact(&plan, dir.path(), Compact::All { expiry: expiry.clone() });
+        let (rewritten, other) = compact(&plan, dir.path(), Compact::Rewrite { expiry: expiry.clone() });
         prop_assert_eq!(contents::of_stack(&stack), contents::of_stack(&other));
         let (copied, rewritten) = (only_table(copied.path()), only_table(rewritten.path()));
         prop_assert_eq!(records(&copied), records(&rewritten));
         // What was copied can be written again, and copied again.
-        for what in [Compact::Rewrite { expiry }, Compact::All { expiry }] {
+        for what in [Compact::Rewrite { expiry: expiry.clone() }, Compact::All { expiry }] {
             let (again, _stack) = compact(&plan, stack.path(), what);
             prop_assert_eq!(records(&only_table(again.path())), records(&rewritten));
         }

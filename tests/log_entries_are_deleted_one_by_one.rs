@@ -82,7 +82,7 @@ fn compaction_expires_by_time_and_by_update_index() {
             tx.commit().unwrap();
         }
         let expire = |before_time, before_update_index| {
-            let expiry = Expiry { before_time, before_update_index };
+            let expiry = Expiry::default().before_time(before_time).before_update_index(before_update_index);
             store.stack.compact(Compact::All { expiry }).unwrap().unwrap();
             messages(&store, "refs/heads/a")
         };

@@ -110,7 +110,7 @@ fn change() -> impl Strategy<Value = Draft> {
         8 => (name(), expect(), target()).prop_map(|(name, expect, target)| Draft::Set(name, expect, target)),
         4 => (name(), expect()).prop_map(|(name, expect)| Draft::Delete(name, expect)),
         1 => (name(), expect()).prop_map(|(name, expect)| Draft::Verify(name, expect)),
-        3 => (name(), 0..=IDS, 0..=IDS, 0..1000u64, "[ -~]{0,40}").prop_map(|(name, old, new, time, message)| {
+        3 => (name(), 0..=IDS, 1..=IDS, 0..1000u64, "[ -~]{0,40}").prop_map(|(name, old, new, time, message)| {
             Draft::AppendLog { name, old, new, time, message }
         }),
         1 => (name(), 0..6u64).prop_map(|(name, age)| Draft::DeleteLogEntry(name, age)),
@@ -221,7 +221,11 @@ impl Pair {
             }
             Op::Expire { before_time, before_update_index } => {
                 let (before_time, before_update_index) = (*before_time, *before_update_index);
-                self.stack.compact(Compact::All { expiry: Expiry { before_time, before_update_index } }).unwrap();
+                self.stack
+                    .compact(Compact::All {
+                        expiry: Expiry::default().before_time(before_time).before_update_index(before_update_index),
+                    })
+                    .unwrap();
                 self.model.expire(before_time, before_update_index);
             }
             Op::Reopen => self.stack = Stack::open(self.dir.path(), self.options.clone()).unwrap(),

@@ -39,12 +39,12 @@ pub(crate) fn run(bench: &Bench) {
     }
     latest(bench, &log1);
     compact(bench, "compact/log10", &one_each, &Compact::all());
-    let rewrite = Compact::All { expiry: Expiry { before_time: Some(1), before_update_index: None } };
+    let rewrite = Compact::All { expiry: Expiry::default().before_time(1) };
     compact(bench, "compact/log1", &[1..=ENTRIES], &rewrite);
     // Half of the entries: all of half of the logs, or half of each.
-    let half = Expiry { before_time: Some(1_700_000_000 + ALL as u64 / 2), before_update_index: None };
+    let half = Expiry::default().before_time(1_700_000_000 + ALL as u64 / 2);
     compact(bench, "compact/log1half/time", &[1..=ENTRIES], &Compact::All { expiry: half });
-    let half = Expiry { before_time: None, before_update_index: Some(ENTRIES / 2 + 1) };
+    let half = Expiry::default().before_update_index(ENTRIES / 2 + 1);
     compact(bench, "compact/log1half/index", &[1..=ENTRIES], &Compact::All { expiry: half });
     compact(bench, "compact/log1again", &[1..=ENTRIES], &Compact::Rewrite { expiry: Expiry::default() });
     remove(&log1);

@@ -37,11 +37,11 @@ pub unsafe extern "C" fn reftable_stack_compact_all(
         let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
         // SAFETY: as promised to us.
         let config = unsafe { config.as_ref() };
-        let expiry = Expiry {
-            before_time: config.map(|config| config.time).filter(|time| *time > 0),
-            before_update_index: config.map(|config| config.min_update_index).filter(|index| *index > 0),
-        };
-        if stack.state().tables().len() < 2 && expiry == Expiry::default() {
+        let expiry = Expiry::default()
+            .before_time(config.map(|config| config.time).filter(|time| *time > 0))
+            .before_update_index(config.map(|config| config.min_update_index).filter(|index| *index > 0))
+            .keeping_nothing();
+        if stack.state().tables().len() < 2 && !expiry.is_set() {
             return Ok(OK);
         }
         stack.compact(&options, Compact::All { expiry }).map(|()| OK)

@@ -230,7 +230,7 @@ impl<'a> Plan<'a> {
         match &change.action {
             Action::Verify => {}
             Action::Delete => {
-                let has_log = view.log(name)?.next()?.is_some();
+                let has_log = view.log_exists(name)?;
                 if current.is_none() && !has_log {
                     reftable::check_name(name)?;
                     if change.expect == Expect::Any {

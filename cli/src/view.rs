@@ -60,6 +60,11 @@ impl View {
         self.at(name).log(name)
     }
 
+    /// Whether `name` has a log, be it without entries.
+    pub(crate) fn log_exists(&self, name: &[u8]) -> Result<bool> {
+        self.at(name).log_exists(name)
+    }
+
     /// Follows `name` to the first reference that is not symbolic.
     pub(crate) fn follow(&self, name: &[u8]) -> std::result::Result<Chain, Failure> {
         let mut chain = Chain { links: Vec::new(), name: name.to_vec(), target: None };

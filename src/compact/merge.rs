@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Expiry;
 use super::copy::Copier;
+use super::emptied::Expirer;
 use super::job::Job;
 use super::proof::{Account, check_ranges};
 use super::ranges::{Range, bytes_of_range, ranges};
@@ -15,7 +16,7 @@ use crate::format::{BlockKind, footer_len};
 use crate::invariant::{defect, invariant};
 use crate::merged::{Merge, Tally, Tombstones};
 use crate::pool::{Crew, Pool};
-use crate::record::{LogRecord, LogRecordView, Record, RefRecord};
+use crate::record::{LogRecord, Record, RefRecord, split_key};
 use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter, WholeBlock};
 
 /// What the parts of a merge have in common.
@@ -56,7 +57,8 @@ pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> R
         for table in task.tables.iter().filter(|_| task.copies) {
             sources.extend(writer.copies_from(table, kind)?.then(|| Arc::clone(table)));
         }
-        let section = Section { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry };
+        let section =
+            Section { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry.clone() };
         merge_section(&Arc::new(section), task, writer)?;
     }
     Ok(())
@@ -133,48 +135,20 @@ impl Section {
     }
 
     fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<Account> {
-        let drop_tombstones = self.tombstones == Tombstones::Hide;
-        self.walk::<RefRecord>(
-            range,
-            out,
-            |out, record| out.add_ref(&record.view()),
-            |out, block, behind| out.copy_refs(block, behind, drop_tombstones),
-        )
+        self.walk(range, out, &mut RefSink { drop_tombstones: self.tombstones == Tombstones::Hide })
     }
 
     fn merge_logs(&self, range: &Range, out: &mut PieceWriter) -> Result<Account> {
-        let drop_tombstones = self.tombstones == Tombstones::Hide;
-        let mut expired = 0;
-        let account = self.walk::<LogRecord>(
-            range,
-            out,
-            |out, record| {
-                let record = record.view();
-                if is_expired(&self.expiry, &record) {
-                    expired += 1;
-                    return Ok(());
-                }
-                out.add_log(&record)
-            },
-            |out, block, behind| {
-                out.copy_logs(block, behind, |record| match record.entry {
-                    None => drop_tombstones,
-                    Some(_) => is_expired(&self.expiry, record),
-                })
-            },
-        )?;
-        Ok(Account { expired, ..account })
+        let expirer = Expirer::new(&self.expiry, &self.tables, range)?;
+        let mut sink = LogSink { drop_tombstones: self.tombstones == Tombstones::Hide, expiry: &self.expiry, expirer };
+        let account = self.walk(range, out, &mut sink)?;
+        sink.expirer.end(out)?;
+        Ok(Account { expired: sink.expirer.expired, marked: sink.expirer.marked, ..account })
     }
 
-    /// Hands each record in `range` to `add`, or whole blocks of them to `copy`.
+    /// Hands each record in `range`, or whole blocks of them, to `sink`.
     #[inline(always)]
-    fn walk<R: Record>(
-        &self,
-        range: &Range,
-        out: &mut PieceWriter,
-        mut add: impl FnMut(&mut PieceWriter, &Cursor<R>) -> Result<()>,
-        mut copy: impl FnMut(&mut PieceWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
-    ) -> Result<Account> {
+    fn walk<R: Record>(&self, range: &Range, out: &mut PieceWriter, sink: &mut impl Sink<R>) -> Result<Account> {
         let mut merge = Merge::<R>::in_passing(&self.tables, self.tombstones);
         merge.seek(&range.from)?;
         let first = merge.front().map(|record| record.key().to_vec());
@@ -184,15 +158,23 @@ impl Section {
                 break;
             }
             if !copier.awaits(record) {
-                add(out, record).map_err(|error| refused(out, record, error))?;
-            } else if !copier.copy(&mut merge, out, &mut copy)?
+                sink.add(out, record).map_err(|error| refused(out, record, error))?;
+            } else if !copier.copy(&mut merge, out, |out, block, behind| sink.copy(out, block, behind))?
                 && let Some(record) = merge.front()
             {
-                add(out, record).map_err(|error| refused(out, record, error))?;
+                sink.add(out, record).map_err(|error| refused(out, record, error))?;
             }
         }
         let Tally { read, shadowed, hidden } = merge.tally();
-        Ok(Account { read, shadowed, dropped: hidden, expired: 0, first, last: merge.last_key().map(<[u8]>::to_vec) })
+        Ok(Account {
+            read,
+            shadowed,
+            dropped: hidden,
+            expired: 0,
+            marked: 0,
+            first,
+            last: merge.last_key().map(<[u8]>::to_vec),
+        })
     }
 }
 
@@ -215,9 +197,56 @@ pub(super) fn largest_block(tables: &[Arc<Table>]) -> Result<u32> {
     Ok(u32::try_from(largest).unwrap_or(u32::MAX))
 }
 
-fn is_expired(expiry: &Expiry, record: &LogRecordView<'_>) -> bool {
-    record.entry.is_some_and(|entry| {
-        expiry.before_time.is_some_and(|time| entry.time < time)
-            || expiry.before_update_index.is_some_and(|index| record.update_index < index)
-    })
+/// Where the records of a merge go.
+trait Sink<R: Record> {
+    /// Takes a record.
+    fn add(&mut self, out: &mut PieceWriter, record: &Cursor<R>) -> Result<()>;
+
+    /// Takes a block, which ends before the key `behind`; or leaves it, and says `false`.
+    fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool>;
+}
+
+struct RefSink {
+    drop_tombstones: bool,
+}
+
+impl Sink<RefRecord> for RefSink {
+    #[inline(always)]
+    fn add(&mut self, out: &mut PieceWriter, record: &Cursor<RefRecord>) -> Result<()> {
+        out.add_ref(&record.view())
+    }
+
+    fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
+        out.copy_refs(block, behind, self.drop_tombstones)
+    }
+}
+
+struct LogSink<'a> {
+    drop_tombstones: bool,
+    expiry: &'a Expiry,
+    expirer: Expirer<'a>,
+}
+
+impl Sink<LogRecord> for LogSink<'_> {
+    #[inline(always)]
+    fn add(&mut self, out: &mut PieceWriter, record: &Cursor<LogRecord>) -> Result<()> {
+        match self.expiry.is_set() {
+            true => self.expirer.add(out, &record.view()),
+            false => out.add_log(&record.view()),
+        }
+    }
+
+    fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
+        if let Some((name, _)) = block.first_key().and_then(split_key) {
+            self.expirer.enter(out, name)?;
+        }
+        let copied = out.copy_logs(block, behind, |record| match record.entry {
+            None => self.drop_tombstones,
+            Some(_) => self.expiry.takes(record),
+        })?;
+        if copied {
+            self.expirer.copied(out.last_key());
+        }
+        Ok(copied)
+    }
 }

@@ -4,8 +4,11 @@
 mod background;
 mod clean;
 mod copy;
+mod emptied;
+mod expiry;
 mod job;
 mod merge;
+mod pattern;
 mod plan;
 mod proof;
 mod ranges;
@@ -19,6 +22,7 @@ use std::time::Duration;
 #[cfg(not(loom))]
 pub(crate) use background::Background;
 use clean::Litter;
+pub use expiry::Expiry;
 pub use job::Progress;
 use job::{Job, Watch, Watched};
 use merge::Task;
@@ -69,21 +73,6 @@ impl Compact {
     #[must_use]
     pub fn all() -> Compact {
         Compact::All { expiry: Expiry::default() }
-    }
-}
-
-/// Which log entries a compaction leaves out. The default leaves out none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Expiry {
-    /// Those from before this time, in seconds since 1970.
-    pub before_time: Option<u64>,
-    /// Those with an update index below this.
-    pub before_update_index: Option<u64>,
-}
-
-impl Expiry {
-    fn is_set(&self) -> bool {
-        self.before_time.is_some() || self.before_update_index.is_some()
     }
 }
 

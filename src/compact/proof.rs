@@ -1,7 +1,8 @@
 //! The proof that a compaction has lost nothing, kept while it works and checked before its output is published.
 //!
 //! *Counts.* Every record that was read is written, or shadowed by a newer one of the same key, or a tombstone that
-//! nothing lies below, or expired. What was read is counted where cursors step, what was written where blocks end;
+//! nothing lies below, or expired; a log that loses its last entry gets a marker in its place. What was read is counted where
+//! cursors step, what was written where blocks end;
 //! records of blocks that are copied are counted while they are validated, and the bytes of the blocks that a cursor
 //! passes must be those of the blocks that were copied ([`super::copy`]).
 //!
@@ -33,6 +34,8 @@ pub(super) struct Account {
     pub(super) dropped: u64,
     /// Log entries that were left out for their age.
     pub(super) expired: u64,
+    /// Markers that were written in the place of the last of those.
+    pub(super) marked: u64,
     /// The first key that was read.
     pub(super) first: Option<Vec<u8>>,
     /// The largest of the last keys of tables that were read to their end.
@@ -46,17 +49,18 @@ impl Account {
         self.shadowed += next.shadowed;
         self.dropped += next.dropped;
         self.expired += next.expired;
+        self.marked += next.marked;
         self.first = self.first.take().or(next.first);
         self.last = self.last.take().max(next.last);
     }
 
     /// Checks the account against what was written: so many records, with these first and last keys.
     pub(super) fn check(&self, kind: BlockKind, written: u64, keys: Option<(&[u8], &[u8])>) -> Result<()> {
-        let Account { read, shadowed, dropped, expired, .. } = self;
-        if *read != written + shadowed + dropped + expired {
+        let Account { read, shadowed, dropped, expired, marked, .. } = self;
+        if read + marked != written + shadowed + dropped + expired {
             return Err(defect(format!(
                 "a compaction has read {read} {} records, but written {written}, with {shadowed} shadowed, {dropped} \
-                 tombstones dropped and {expired} expired",
+                 tombstones dropped, {expired} expired and {marked} markers in their place",
                 kind.name()
             )));
         }
@@ -114,7 +118,7 @@ mod tests {
 
     fn account() -> Account {
         let (first, last) = (Some(b"b".to_vec()), Some(b"x".to_vec()));
-        Account { read: 10, shadowed: 3, dropped: 2, expired: 1, first, last }
+        Account { read: 10, shadowed: 3, dropped: 2, expired: 1, marked: 0, first, last }
     }
 
     #[test]

@@ -28,14 +28,28 @@ pub struct LogEntryView<'a> {
     pub message: &'a [u8],
 }
 
-/// A log record as tables hold it, tombstones included.
+impl LogEntryView<'_> {
+    /// The marker of a log, with this null id.
+    pub(crate) fn marker(null: ObjectId) -> LogEntryView<'static> {
+        LogEntryView { old: null, new: null, name: b"", email: b"", time: 0, time_zone: 0, message: b"" }
+    }
+
+    /// Whether this is no entry but a marker: git's note that a log exists, also while there is no entry in it. It goes from no object to
+    /// none, and the rest of it is empty.
+    #[must_use]
+    pub fn is_marker(&self) -> bool {
+        self.old.is_null() && self.new.is_null()
+    }
+}
+
+/// A log record as tables hold it, tombstones and markers included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRecordView<'a> {
     /// The reference's full name.
     pub refname: &'a [u8],
     /// The number of the transaction that wrote the entry.
     pub update_index: u64,
-    /// The entry; `None` is a tombstone, which hides the entry of this name and update index in older tables.
+    /// The entry, or a marker ([`LogEntryView::is_marker`]); `None` is a tombstone, which hides the entry of this name and update index in older tables.
     pub entry: Option<LogEntryView<'a>>,
 }
 
@@ -73,7 +87,7 @@ pub(crate) fn is_same_log(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// The name and update index in a log key.
-fn split_key(key: &[u8]) -> Option<(&[u8], u64)> {
+pub(crate) fn split_key(key: &[u8]) -> Option<(&[u8], u64)> {
     let (name, tail) = key.split_at_checked(key.len().checked_sub(KEY_TAIL)?)?;
     let (zero, inverted) = tail.split_first()?;
     let inverted: [u8; 8] = inverted.try_into().ok()?;

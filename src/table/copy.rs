@@ -29,7 +29,7 @@ impl<'a> WholeBlock<'a> {
     }
 
     /// The key of its first record; `None` if it cannot be read.
-    pub(super) fn first_key(&self) -> Option<&'a [u8]> {
+    pub(crate) fn first_key(&self) -> Option<&'a [u8]> {
         self.block.shape.restart_key(self.data, self.block.shape.first()).ok()
     }
 

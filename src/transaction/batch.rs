@@ -53,6 +53,7 @@ impl<'a> Batch<'a> {
         let view = View::new(self.base, &self.refs);
         let current = check::check(&updates, &view)?;
         let hash = check::hash(&updates, &logs, self.hash)?;
+        let null = ObjectId::null(hash.unwrap_or_default());
 
         let mut rows = MemberLogs::new(update_index);
         for change in logs {
@@ -61,14 +62,14 @@ impl<'a> Batch<'a> {
         if let Some((committer, message)) = reflog {
             for (update, before) in updates.iter().zip(current) {
                 if let Action::Set(Target::Id(new) | Target::Tag { id: new, .. }) = update.action {
-                    let old = before.and_then(|target| target.id()).unwrap_or(ObjectId::null(hash.unwrap_or_default()));
+                    let old = before.and_then(|target| target.id()).unwrap_or(null);
                     let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
                     rows.append(update.name.clone(), entry)?;
                 }
             }
         }
+        let (logs, last) = rows.finish(self.base, &self.logs, null)?;
         // Nothing fails from here on.
-        let (logs, last) = rows.finish();
         let refs: Vec<RefRow> = updates
             .into_iter()
             .filter_map(|update| match update.action {

@@ -141,7 +141,7 @@ pub(super) fn hash(updates: &[Update], logs: &[LogChange], store: Option<HashKin
     });
     let in_logs = logs.iter().flat_map(|change| match change {
         LogChange::Append { entry, .. } => [Some(entry.old), Some(entry.new)],
-        LogChange::DeleteEntry { .. } | LogChange::DeleteAll { .. } => [None, None],
+        LogChange::Create { .. } | LogChange::DeleteEntry { .. } | LogChange::DeleteAll { .. } => [None, None],
     });
     let mut hash = store;
     for id in in_updates.chain(in_logs).flatten() {
@@ -150,6 +150,10 @@ pub(super) fn hash(updates: &[Update], logs: &[LogChange], store: Option<HashKin
             let those = if store.is_some() { "the store holds" } else { "the transaction begins with" };
             return Err(Error::invalid(format!("{id} is a {} id, {those} {expected} ids", id.kind())));
         }
+    }
+    if hash.is_none() && logs.iter().any(|change| matches!(change, LogChange::Create { .. })) {
+        let error = Error::invalid("nothing says which hash function the first log of this store is for");
+        return Err(error.way_out("set Options::hash"));
     }
     Ok(hash)
 }

@@ -23,6 +23,7 @@ const SYMBOLIC: u8 = 2;
 const APPEND: u8 = 0;
 const DELETE_ENTRY: u8 = 1;
 const DELETE_ALL: u8 = 2;
+const CREATE: u8 = 3;
 
 /// The bytes that [`decode`] reads.
 pub(super) fn encode(changes: &Changes) -> Vec<u8> {
@@ -51,6 +52,10 @@ pub(super) fn encode(changes: &Changes) -> Vec<u8> {
                 put_id(out, &entry.new);
                 put_ident(out, &entry.committer);
                 put_string(out, &entry.message);
+            }
+            LogChange::Create { refname } => {
+                out.push(CREATE);
+                put_string(out, refname);
             }
             LogChange::DeleteEntry { refname, update_index } => {
                 out.push(DELETE_ENTRY);
@@ -94,6 +99,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Changes> {
         let refname = string(&mut input)?;
         changes.logs.push(match kind {
             APPEND => LogChange::Append { refname, entry: entry(&mut input)? },
+            CREATE => LogChange::Create { refname },
             DELETE_ENTRY => LogChange::DeleteEntry { refname, update_index: input.varint()? },
             DELETE_ALL => LogChange::DeleteAll { refname },
             _ => return Err(unknown(&input)),
@@ -220,6 +226,7 @@ mod tests {
                 LogChange::Append { refname: b"refs/heads/a".to_vec(), entry },
                 LogChange::DeleteEntry { refname: b"refs/heads/b".to_vec(), update_index: 300 },
                 LogChange::DeleteAll { refname: b"refs/heads/c".to_vec() },
+                LogChange::Create { refname: b"refs/tags/d".to_vec() },
             ],
             reflog: Some((who, b"why\n".to_vec())),
         };

@@ -75,6 +75,7 @@ enum Action {
 #[derive(Debug, Clone)]
 enum LogChange {
     Append { refname: Vec<u8>, entry: LogEntry },
+    Create { refname: Vec<u8> },
     DeleteEntry { refname: Vec<u8>, update_index: u64 },
     DeleteAll { refname: Vec<u8> },
 }
@@ -118,13 +119,21 @@ impl Transaction {
         self
     }
 
-    /// Deletes the log entry of `name` that has this update index.
+    /// Lets a reflog of `name` exist, if there is none yet: with nothing in it but a marker ([`crate::LogItem::Marker`]). Where git is to
+    /// log what it would not log by itself, such as updates of tags, that is how to ask it.
+    pub fn create_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
+        self.changes.logs.push(LogChange::Create { refname: name.as_ref().to_vec() });
+        self
+    }
+
+    /// Deletes the log entry of `name` that has this update index. If it was the last one the log still exists: a marker takes its place,
+    /// as with `git reflog delete`.
     pub fn delete_log_entry(&mut self, name: impl AsRef<[u8]>, update_index: u64) -> &mut Self {
         self.changes.logs.push(LogChange::DeleteEntry { refname: name.as_ref().to_vec(), update_index });
         self
     }
 
-    /// Deletes all log entries of `name` that exist now; not those this transaction appends.
+    /// Deletes the reflog of `name` as it is now, markers included; not the entries that this transaction appends.
     pub fn delete_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
         self.changes.logs.push(LogChange::DeleteAll { refname: name.as_ref().to_vec() });
         self

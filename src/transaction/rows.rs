@@ -1,9 +1,10 @@
 //! The log records of transactions: which entries, under which update indexes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::LogChange;
 use crate::error::{Error, Result};
+use crate::oid::ObjectId;
 use crate::snapshot::Snapshot;
 use crate::value::{Ident, LogEntry};
 
@@ -21,32 +22,47 @@ pub(super) struct MemberLogs {
     rows: Vec<LogRow>,
     /// The update index of the next entry of each name; `None` when the last one is taken.
     next: HashMap<Vec<u8>, Option<u64>>,
+    /// Logs that are to exist afterwards.
+    lasting: BTreeMap<Vec<u8>, Lasting>,
     update_index: u64,
     last: u64,
+}
+
+/// Why a log is to exist afterwards, be it without entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lasting {
+    /// It may lose its last entry, but exists if it did before.
+    AsBefore,
+    /// It is deleted as a whole.
+    No,
+    /// It is created.
+    Always,
 }
 
 impl MemberLogs {
     /// No records yet; the first entry of each name will have this update index.
     pub(super) fn new(update_index: u64) -> MemberLogs {
-        MemberLogs { rows: Vec::new(), next: HashMap::new(), update_index, last: update_index }
+        let (rows, next, lasting) = (Vec::new(), HashMap::new(), BTreeMap::new());
+        MemberLogs { rows, next, lasting, update_index, last: update_index }
     }
 
     /// Adds a change. What exists is what `base` has and what `earlier` transactions of the group have written.
     pub(super) fn add(&mut self, change: LogChange, base: &Snapshot, earlier: &[LogRow]) -> Result<()> {
         match change {
             LogChange::Append { refname, entry } => self.append(refname, entry)?,
+            LogChange::Create { refname } => self.lasts(refname, Lasting::Always),
             LogChange::DeleteEntry { refname, update_index } => {
+                self.lasts(refname.clone(), Lasting::AsBefore);
                 self.rows.push(LogRow { refname, update_index, entry: None });
             }
             LogChange::DeleteAll { refname } => {
+                self.lasts(refname.clone(), Lasting::No);
                 let mut existing = base.log(&refname)?;
-                while let Some(log) = existing.next()? {
-                    let row = LogRow { refname: refname.clone(), update_index: log.update_index, entry: None };
+                while let Some(item) = existing.next_item()? {
+                    let row = LogRow { refname: refname.clone(), update_index: item.update_index(), entry: None };
                     self.rows.push(row);
                 }
-                let start = earlier.partition_point(|row| row.refname < refname);
-                let written = earlier.get(start..).unwrap_or_default().iter();
-                self.rows.extend(written.take_while(|row| row.refname == refname).map(|row| LogRow {
+                self.rows.extend(rows_of(earlier, &refname).iter().map(|row| LogRow {
                     refname: refname.clone(),
                     update_index: row.update_index,
                     entry: None,
@@ -54,6 +70,11 @@ impl MemberLogs {
             }
         }
         Ok(())
+    }
+
+    fn lasts(&mut self, refname: Vec<u8>, lasting: Lasting) {
+        let known = self.lasting.entry(refname).or_insert(lasting);
+        *known = lasting.max(*known);
     }
 
     pub(super) fn append(&mut self, refname: Vec<u8>, entry: LogEntry) -> Result<()> {
@@ -66,12 +87,56 @@ impl MemberLogs {
     }
 
     /// The records as a table wants them, and the last update index: by name, newest first, each key once. An entry
-    /// that is appended stays, whatever was deleted under its update index before.
-    pub(super) fn finish(mut self) -> (Vec<LogRow>, u64) {
+    /// that is appended stays, whatever was deleted under its update index before. Logs that are to exist and have nothing get a marker,
+    /// with this null id.
+    pub(super) fn finish(mut self, base: &Snapshot, earlier: &[LogRow], null: ObjectId) -> Result<(Vec<LogRow>, u64)> {
+        self.put_in_order();
+        for (refname, lasting) in std::mem::take(&mut self.lasting) {
+            let own = rows_of(&self.rows, &refname);
+            let is_wanted = match lasting {
+                Lasting::No => false,
+                _ if own.iter().any(|row| row.entry.is_some()) => false,
+                Lasting::Always => !exists(&refname, base, earlier, own)?,
+                Lasting::AsBefore => !exists(&refname, base, earlier, own)? && exists(&refname, base, earlier, &[])?,
+            };
+            if is_wanted {
+                let committer = Ident::new("", "", 0);
+                let entry = Some(LogEntry { old: null, new: null, committer, message: Vec::new() });
+                self.rows.push(LogRow { refname, update_index: self.update_index, entry });
+            }
+        }
+        self.put_in_order();
+        Ok((self.rows, self.last))
+    }
+
+    fn put_in_order(&mut self) {
         self.rows.sort_by(|a, b| by_key(a, b).then(b.entry.is_some().cmp(&a.entry.is_some())));
         self.rows.dedup_by(|later, kept| by_key(later, kept).is_eq());
-        (self.rows, self.last)
     }
+}
+
+/// The rows of one log, among `rows` as tables want them.
+fn rows_of<'a>(rows: &'a [LogRow], refname: &[u8]) -> &'a [LogRow] {
+    let start = rows.partition_point(|row| row.refname.as_slice() < refname);
+    let rest = rows.get(start..).unwrap_or_default();
+    rest.get(..rest.partition_point(|row| row.refname == refname)).unwrap_or_default()
+}
+
+/// Whether a log has anything when transactions of the group have written `earlier` rows, and then `own` ones of this log have deleted
+/// theirs.
+fn exists(refname: &[u8], base: &Snapshot, earlier: &[LogRow], own: &[LogRow]) -> Result<bool> {
+    let earlier = rows_of(earlier, refname);
+    let is_in = |rows: &[LogRow], index: u64| rows.binary_search_by(|row| index.cmp(&row.update_index)).is_ok();
+    if earlier.iter().any(|row| row.entry.is_some() && !is_in(own, row.update_index)) {
+        return Ok(true);
+    }
+    let mut logs = base.log(refname)?;
+    while let Some(item) = logs.next_item()? {
+        if !is_in(earlier, item.update_index()) && !is_in(own, item.update_index()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Adds `newer` rows to `rows`, both as tables want them. Of two for one key the newer stays; a deletion of what was never written
@@ -99,8 +164,15 @@ fn by_key(a: &LogRow, b: &LogRow) -> std::cmp::Ordering {
 /// `Invalid` for names, messages and committers that cannot be.
 pub(super) fn check(change: &mut LogChange) -> Result<()> {
     match change {
+        LogChange::Create { refname } => crate::name::check(refname),
         LogChange::Append { refname, entry } => {
             crate::name::check(refname)?;
+            if entry.as_view().is_marker() {
+                return Err(Error::invalid(
+                    "a log entry from no object to none would be taken for an empty log's marker",
+                )
+                .way_out("create the log instead"));
+            }
             check_committer(&entry.committer)?;
             one_line(&mut entry.message)
         }

@@ -92,7 +92,7 @@ impl Compact {
     }
 
     fn what(&self) -> reftable::Compact {
-        let expiry = Expiry { before_time: self.expire_logs, ..Expiry::default() };
+        let expiry = Expiry::default().before_time(self.expire_logs);
         match (self.rewrite, self.all || self.expire_logs.is_some()) {
             (true, _) => reftable::Compact::Rewrite { expiry },
             (false, true) => reftable::Compact::All { expiry },

@@ -39,28 +39,19 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let name = ref_name(&self.name)?;
-        let mut logs = repo.view(Reading::Checked)?.log(name)?;
-        let mut exists = false;
-        let mut left = self.limit.unwrap_or(u64::MAX);
-        while let Some(log) = logs.next()? {
-            exists = true;
-            if left == 0 {
-                break;
-            }
-            // git notes with such an entry that an empty reflog exists.
-            if log.entry.old.is_null() && log.entry.new.is_null() {
-                continue;
-            }
-            left -= 1;
+        let view = repo.view(Reading::Checked)?;
+        if !view.log_exists(name)? {
+            return Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))));
+        }
+        let mut logs = view.log(name)?;
+        for _ in 0..self.limit.unwrap_or(u64::MAX) {
+            let Some(log) = logs.next()? else { break };
             match self.format.json {
                 true => print_json(&log, out)?,
                 false => print_text(&log.entry, out)?,
             }
         }
-        if exists {
-            return Ok(Code::Done);
-        }
-        Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))))
+        Ok(Code::Done)
     }
 }
 

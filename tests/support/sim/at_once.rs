@@ -12,7 +12,7 @@ pub(super) fn alone(sink: Sink<'_>) {
     for before in [None, Some(3)] {
         let run = Run::start(&stairs(3));
         let actor = run.actor(1, Durability::Full, at_once().auto_compact(AutoCompact::Off));
-        actor.compact(Expiry { before_update_index: before, before_time: None });
+        actor.compact(Expiry::default().before_update_index(before));
         actor.commit(set("new", 2, 50));
         drop(actor);
         sink(run.finish());
@@ -60,7 +60,7 @@ pub(super) fn beside(sink: Sink<'_>) {
         &stairs(3),
         (at_once(), off()),
         |one| one.commit(vec![delete("refs/heads/base-4")]),
-        |two| two.compact(Expiry { before_update_index: Some(2), before_time: None }),
+        |two| two.compact(Expiry::default().before_update_index(2)),
         sink,
     );
 }

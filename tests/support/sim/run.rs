@@ -363,7 +363,7 @@ impl Actor {
     }
 
     pub(crate) fn compact(&self, expiry: Expiry) {
-        let done = self.perform(&Deed::Compact(expiry), || self.stack.compact(Compact::All { expiry }));
+        let done = self.perform(&Deed::Compact(expiry.clone()), || self.stack.compact(Compact::All { expiry }));
         let Some(done) = done.and_then(|(done, _)| done) else { return };
         if !done.leftovers.is_empty() {
             self.run.report(broken('F', format!("left over: {:?}", done.leftovers)));

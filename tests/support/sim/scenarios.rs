@@ -139,9 +139,9 @@ fn expire(sink: Sink<'_>) {
         let run = Run::start(&stairs(3));
         let actor = run.actor(1, Durability::Full, plain());
         actor.commit(set("new", 2, 50));
-        actor.compact(Expiry { before_update_index: Some(before), before_time: None });
+        actor.compact(Expiry::default().before_update_index(before));
         actor.commit(vec![delete("refs/heads/base-0")]);
-        actor.compact(Expiry { before_update_index: Some(99), before_time: None });
+        actor.compact(Expiry::default().before_update_index(99));
         drop(actor);
         sink(run.finish());
     }
@@ -214,7 +214,7 @@ fn compaction_during_commit(sink: Sink<'_>) {
             one.commit(vec![delete("refs/heads/base-4")]);
             one.commit(set("one", 3, 60));
         },
-        |two| two.compact(Expiry { before_update_index: Some(2), before_time: None }),
+        |two| two.compact(Expiry::default().before_update_index(2)),
         sink,
     );
 }

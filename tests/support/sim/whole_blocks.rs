@@ -19,7 +19,7 @@ pub(super) fn compact(sink: Sink<'_>) {
     for expiry in [None, Some(2)] {
         let run = Run::start(&base(&[oldest.clone(), behind()]));
         let actor = run.actor(1, Durability::Full, plain());
-        actor.compact(Expiry { before_update_index: expiry, before_time: None });
+        actor.compact(Expiry::default().before_update_index(expiry));
         actor.commit(vec![delete("refs/heads/base-7")]);
         actor.compact(Expiry::default());
         drop(actor);
