@@ -81,7 +81,7 @@ fn json_has_the_same_fields_and_no_others() {
 
 #[cfg(unix)]
 #[test]
-fn names_that_are_not_utf8_come_in_hexadecimal_too() {
+fn names_that_are_not_utf8_come_as_c_strings_and_in_hexadecimal() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -90,7 +90,7 @@ fn names_that_are_not_utf8_come_in_hexadecimal_too() {
         let name = OsStr::from_bytes(b"refs/heads/\xff\xfe");
         repo.git([OsStr::new("update-ref"), name, OsStr::new(&id)]);
         let listed = repo.run(["list", "--prefix", "refs/heads/"]).raw;
-        assert!(listed.ends_with(b" refs/heads/\xff\xfe\n"));
+        assert!(listed.ends_with(b" \"refs/heads/\\377\\376\"\n"));
         let json = repo.run(["list", "--prefix", "refs/heads/", "--json"]).json();
         assert_eq!(json[1]["name"], "refs/heads/\u{fffd}\u{fffd}");
         assert_eq!(json[1]["name_hex"], "726566732f68656164732ffffe");
