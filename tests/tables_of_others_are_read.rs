@@ -44,13 +44,16 @@ fn rows(random: &mut Random, hash: HashKind, ids: &[ObjectId], kind: u64) -> Row
         let id = ids[any(ids.len() as u64) as usize];
         let target = match any(8) {
             0 => None,
-            1 => Some(Target::symbolic(format!("refs/heads/{:05}", any(ref_count)))),
+            1 => Some(Target::symbolic("refs/heads/main")),
             2 => Some(Target::Id(ids[0])),
-            3 if is_tagged => Some(Target::Tag { id, peeled: ids[1] }),
+            3 if is_tagged && id != ids[1] => Some(Target::Tag { id, peeled: ids[1] }),
             _ => Some(Target::Id(id)),
         };
         let name = format!("refs/heads/{number:05}{}", "x".repeat(any(30) as usize));
         refs.push((name, MIN + any(MAX - MIN + 1), target));
+    }
+    if ref_count > 0 {
+        refs.push(("refs/heads/main".to_owned(), MIN, Some(Target::Id(ids[0]))));
     }
     let mut logs = Vec::new();
     for number in 0..log_count {
@@ -171,7 +174,8 @@ fn check(style: &Style, rows: &Rows, random: &mut Random, ids: &[ObjectId]) {
     let stack = Stack::open(dir.path(), quick().auto_compact(AutoCompact::Off)).unwrap();
     let all = check_snapshot(&stack.snapshot().unwrap(), rows, ids);
     let report = stack.verify().unwrap();
-    assert_eq!(report.findings, [], "{style:#?}");
+    // That JGit needs one block at the top of an index is a note.
+    assert!(report.is_clean(), "{style:#?} {:#?}", report.findings);
     assert_eq!((report.refs, report.logs), (rows.refs.len() as u64, rows.logs.len() as u64));
     check_compactions(style, &bytes, &all);
 }

@@ -1,5 +1,7 @@
 //! All commands on tables as git or JGit may write them, in which blocks, padding and indexes lie otherwise than in ours.
 
+#![cfg(test)]
+
 #[path = "../../tests/support/foreign.rs"]
 mod foreign;
 mod support;
@@ -86,7 +88,8 @@ fn tried(repo: &Repo, style: &Style) {
     let logged = repo.ours(["log", "refs/heads/00149"]);
     assert!(logged.contains("message 149"), "{logged}");
     let report = &repo.run(["verify", "--json"]).json();
-    assert!(report.iter().all(|line| line.get("severity").is_none()), "{report:?}");
+    let is_bad = |line: &serde_json::Value| line.get("severity").is_some_and(|severity| severity != "note");
+    assert!(!report.iter().any(is_bad), "{report:?}");
 
     let dump = repo.run(["dump", ".git/reftable", "--json"]).json();
     let records =
