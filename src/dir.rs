@@ -8,6 +8,8 @@ mod file_system;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
+mod journal;
+#[cfg(target_os = "linux")]
 mod processes;
 
 use std::fmt::Debug;
@@ -127,6 +129,12 @@ pub trait Dir: Debug + Send + Sync {
     /// was left by an earlier run of the kernel is inherited only if it was taken on a local one of the same kind.
     fn file_system(&self) -> u64 {
         0
+    }
+
+    /// Whether the file system has a journal, or something as good, so that what was synced survives a power failure. Without one
+    /// a name that was synced may be lost all the same. By default not known.
+    fn has_journal(&self) -> Option<bool> {
+        None
     }
 
     /// What is known about the machine we run on. By default nothing.
@@ -516,6 +524,11 @@ impl Dir for OsDir {
             return *kind;
         }
         file_system::kind_of(&self.place).map_or(0, |kind| *self.file_system.get_or_init(|| kind))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn has_journal(&self) -> Option<bool> {
+        journal::is_kept(&self.place, self.file_system())
     }
 
     #[cfg(target_os = "linux")]

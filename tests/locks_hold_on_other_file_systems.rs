@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 #[path = "support/mounts.rs"]
+#[allow(dead_code, reason = "the support is shared")]
 mod mounts;
 #[expect(dead_code, reason = "nobody is stopped or killed here")]
 #[path = "support/victim.rs"]
@@ -128,8 +129,17 @@ fn sshfs_without_hard_links() {
 }
 
 #[test]
+fn xfs_and_btrfs() {
+    let Some(mut mounts) = Mounts::with(&["mount", "mkfs.xfs", "mkfs.btrfs"]) else { return };
+    for (kind, bytes) in [("xfs", 320 << 20), ("btrfs", 128 << 20)] {
+        let Some(mount) = mounts.image(kind, &[], bytes, kind) else { continue };
+        by(&[&mount; 3]);
+    }
+}
+
+#[test]
 fn fat() {
     let Some(mut mounts) = Mounts::with(&["mount", "mkfs.vfat"]) else { return };
-    let Some(mount) = mounts.image("vfat", 64 << 20, "mount") else { return };
+    let Some(mount) = mounts.image("vfat", &[], 64 << 20, "mount") else { return };
     by(&[&mount; 4]);
 }

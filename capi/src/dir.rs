@@ -220,6 +220,10 @@ impl Dir for HostDir {
         self.os.file_system()
     }
 
+    fn has_journal(&self) -> Option<bool> {
+        self.os.has_journal()
+    }
+
     fn host(&self) -> reftable::Host {
         self.os.host()
     }

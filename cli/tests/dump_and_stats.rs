@@ -93,6 +93,9 @@ fn stats_count_what_is_there() {
             assert!(table[kind].as_u64() > Some(0), "{kind}");
         }
         assert_eq!((&store["tables"], &store["compaction_due"]), (&1.into(), &false.into()));
+        let journal = store["journal"].as_str().unwrap();
+        assert!(["yes", "no", "unknown"].contains(&journal), "{journal}");
+        assert_eq!(repo.ours(["stats"]).lines().next().unwrap().contains("no journal"), journal == "no");
 
         let id = repo.git(["rev-parse", "HEAD"]);
         repo.ours(["delete", "refs/heads/branch-8"]);

@@ -73,6 +73,13 @@ impl Counters {
 }
 
 impl Stack {
+    /// Whether the file system has a journal, or something as good: [`crate::Durability::Full`] needs it. `None` where that
+    /// cannot be told. Asks the system.
+    #[must_use]
+    pub fn has_journal(&self) -> Option<bool> {
+        self.shared.dir.has_journal()
+    }
+
     /// What this handle and its clones have done so far.
     #[must_use]
     pub fn metrics(&self) -> Metrics {

@@ -62,8 +62,8 @@ impl Mounts {
         self.mount(name, |at| Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(at).output())
     }
 
-    /// A file system of this kind in an image. `None`, and a loud word, where the kernel does not know it.
-    pub(crate) fn image(&mut self, kind: &str, bytes: u64, name: &str) -> Option<PathBuf> {
+    /// A file system of this kind, made with these options, in an image. `None`, and a loud word, where the kernel does not know it.
+    pub(crate) fn image(&mut self, kind: &str, options: &[&str], bytes: u64, name: &str) -> Option<PathBuf> {
         let _ = Command::new("modprobe").arg(kind).output();
         let known = fs::read_to_string("/proc/filesystems").unwrap();
         if known.lines().all(|line| line.split_whitespace().next_back() != Some(kind)) {
@@ -72,8 +72,13 @@ impl Mounts {
         }
         let image = self.temp.path().join(format!("{name}.image"));
         fs::File::create(&image).unwrap().set_len(bytes).unwrap();
-        done(Command::new(format!("mkfs.{kind}")).arg(&image).output(), "mkfs");
+        done(Command::new(format!("mkfs.{kind}")).args(options).arg(&image).output(), "mkfs");
         Some(self.mount(name, |at| Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(at).output()))
+    }
+
+    /// A tmpfs.
+    pub(crate) fn memory(&mut self, name: &str) -> PathBuf {
+        self.mount(name, |at| Command::new("mount").args(["-t", "tmpfs", "none"]).arg(at).output())
     }
 
     fn mount(&mut self, name: &str, mount: impl FnOnce(&Path) -> std::io::Result<Output>) -> PathBuf {

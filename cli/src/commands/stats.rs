@@ -20,7 +20,8 @@ use crate::repo::{Repo, for_reading};
 /// Reads all tables. 'deleted' counts the records that hide a reference or a log entry of an older table.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, one object of type 'table' a table, oldest first, and one of type 'store' a store.
+With --json, one object of type 'table' a table, oldest first, and one of type 'store' a store. Its 'journal' is
+'yes', 'no' or 'unknown': whether the file system keeps what was synced when the power fails.
 
 Examples:
   reftable stats
@@ -103,7 +104,9 @@ fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
     let hash = snapshot.hash().map_or("no ids yet".to_owned(), |hash| hash.to_string());
     let tables = snapshot.tables();
     let bytes: u64 = tables.iter().map(|table| table.file_size()).sum();
-    writeln!(out, "{}: {} tables, {bytes} bytes, {hash}", shown_path(stack.path()), tables.len())?;
+    let warning =
+        if stack.has_journal() == Some(false) { ", no journal: a power failure may lose commits" } else { "" };
+    writeln!(out, "{}: {} tables, {bytes} bytes, {hash}{warning}", shown_path(stack.path()), tables.len())?;
     let heads = ["table", "bytes", "first", "last", "refs", "deleted", "logs", "deleted", "ref", "log", "obj", "index"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for (table, counts) in tables.iter().zip(counts) {
@@ -160,6 +163,7 @@ fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
         .put("bytes", tables.iter().map(|table| table.file_size()).sum::<u64>())
         .put_some("hash", snapshot.hash().map(|hash| Value::from(hash.name())))
         .put("update_index", snapshot.update_index())
+        .put("journal", stack.has_journal().map_or("unknown", |has| if has { "yes" } else { "no" }))
         .put("compaction_due", due.is_some());
     out.json(&object.build())
 }
