@@ -7,6 +7,7 @@ mod batch;
 mod cli;
 mod commands;
 mod config;
+mod expiry;
 mod failure;
 mod ident;
 mod json;

@@ -129,6 +129,11 @@ impl Repo {
         Ok(Repo { shared, worktree: common_dir.map(|_| git_dir.join(STORE)), config })
     }
 
+    /// The repository's common directory, if there is a repository around the stores.
+    pub(crate) fn common_dir(&self) -> Option<&Path> {
+        self.config.as_ref().map(|(common_dir, _)| common_dir.as_path())
+    }
+
     /// The stores' directories, the shared one first.
     pub(crate) fn directories(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.shared.as_path()).chain(self.worktree.as_deref())

@@ -1,25 +1,55 @@
-//! Moments on the command line.
+//! Moments on the command line and in git's configuration: when log entries expire.
+//!
+//! git takes almost anything for a date, and what it does not know for now. Where entries go for good a word that is not understood is an
+//! error.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{Span, Timestamp, Zoned};
 
-/// Reads a moment, as seconds since 1970: a number of them, a date with or without a time and an offset (UTC without),
-/// `now`, or a span such as `90d` or `2 weeks`, which is that long before `now`.
-pub(crate) fn parse(text: &str, now: Timestamp) -> Result<u64, String> {
-    // As in git: all that is in a log has happened, so nothing in it is too new.
-    if text == "now" || text == "all" {
-        return Ok(u64::MAX);
+const HELP: &str = "write '90.days.ago' or '90d', 'yesterday', a date such as 2026-01-31T12:00:00Z, '@' and seconds since 1970, 'all' or \
+                    'never'";
+
+/// Numbers below this are no seconds since 1970, for git neither.
+const FIRST_SECOND: u64 = 100_000_000;
+
+/// Which entries expire: those from before this time, in seconds since 1970. `None`: none, `u64::MAX`: all.
+pub(crate) type Limit = Option<u64>;
+
+/// Reads a limit: `never`, `all` or a moment before `now`.
+///
+/// # Errors
+/// Says how to write it.
+pub(crate) fn limit(text: &str, now: &Zoned) -> Result<Limit, String> {
+    match text.to_ascii_lowercase().as_str() {
+        // As in git: all that is in a log has happened, so nothing in it is too new.
+        "now" | "all" => Ok(Some(u64::MAX)),
+        "never" | "false" => Ok(None),
+        _ => moment(text, now).map(Some),
     }
-    if let Ok(seconds) = text.parse() {
-        return Ok(seconds);
-    }
-    let moment = absolute(text)
-        .or_else(|| before(text, now))
-        .ok_or("not a time: use seconds since 1970, a date such as 2025-01-31T12:00:00Z, 'now', or a span as '90d'")?;
-    u64::try_from(moment.as_second()).map_err(|_| "before 1970".to_owned())
 }
 
+fn moment(text: &str, now: &Zoned) -> Result<u64, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return match text.parse() {
+            Ok(seconds @ FIRST_SECOND..) => Ok(seconds),
+            _ => Err(format!("'{text}' has no unit; {HELP}")),
+        };
+    }
+    if let Some(seconds) = text.strip_prefix('@').and_then(|seconds| seconds.parse().ok()) {
+        return Ok(seconds);
+    }
+    let moment = match absolute(text) {
+        Some(moment) => Some(moment),
+        None => {
+            named(text, now).or_else(|| in_words(text, now)).or_else(|| span(text, now)).map(|time| time.timestamp())
+        }
+    };
+    let moment = moment.ok_or_else(|| format!("'{text}' is not understood; {HELP}"))?;
+    u64::try_from(moment.as_second()).map_err(|_| format!("'{text}' is before 1970"))
+}
+
+/// A date with or without a time and an offset; UTC without.
 fn absolute(text: &str) -> Option<Timestamp> {
     let in_utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp());
     if let Ok(moment) = text.parse() {
@@ -28,33 +58,126 @@ fn absolute(text: &str) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<DateTime>() {
         return in_utc(time);
     }
-    text.parse::<Date>().ok().and_then(|date| in_utc(date.to_datetime(jiff::civil::Time::midnight())))
+    text.parse::<Date>().ok().and_then(|date| in_utc(date.to_datetime(Time::midnight())))
 }
 
-fn before(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let text = text.strip_suffix("ago").unwrap_or(text).trim();
-    let span = text.parse::<Span>().ok()?.abs();
-    Some(now.to_zoned(TimeZone::UTC).checked_sub(span).ok()?.timestamp())
+fn named(text: &str, now: &Zoned) -> Option<Zoned> {
+    let hour = match text.to_ascii_lowercase().as_str() {
+        "yesterday" => return now.checked_sub(Span::new().days(1)).ok(),
+        "midnight" => 0,
+        "noon" => 12,
+        "tea" => 17,
+        _ => return None,
+    };
+    let time = now.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?;
+    if time <= *now { Some(time) } else { time.checked_sub(Span::new().days(1)).ok() }
+}
+
+/// git's `2.weeks.3.days.ago`: counts and units in turn, between any of ` ._-`, with or without the last word.
+fn in_words(text: &str, now: &Zoned) -> Option<Zoned> {
+    let text = text.to_ascii_lowercase();
+    let mut words: Vec<&str> = text.split([' ', '.', '_', '-']).filter(|word| !word.is_empty()).collect();
+    if words.last() == Some(&"ago") {
+        words.pop();
+    }
+    let mut time = (!words.is_empty()).then(|| now.clone())?;
+    for pair in words.chunks(2) {
+        let [count, unit] = pair else { return None };
+        time = time.checked_sub(of_unit(count_of(count)?, unit)?).ok()?;
+    }
+    Some(time)
+}
+
+fn count_of(word: &str) -> Option<i64> {
+    const NAMES: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    let named = || (1..).zip(NAMES).find(|(_, name)| *name == word).map(|(count, _)| count);
+    match word {
+        "last" => Some(1),
+        _ if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
+        _ => named(),
+    }
+}
+
+fn of_unit(count: i64, unit: &str) -> Option<Span> {
+    let span = Span::new();
+    match unit.strip_suffix('s').unwrap_or(unit) {
+        "second" => span.try_seconds(count),
+        "minute" => span.try_minutes(count),
+        "hour" => span.try_hours(count),
+        "day" => span.try_days(count),
+        "week" => span.try_weeks(count),
+        "month" => span.try_months(count),
+        "year" => span.try_years(count),
+        _ => return None,
+    }
+    .ok()
+}
+
+/// `90d`, `2w`, `1y 6mo`: that long ago. Not `3m`: it means minutes to one reader and months to another.
+fn span(text: &str, now: &Zoned) -> Option<Zoned> {
+    let lower = text.to_ascii_lowercase();
+    let text = lower.strip_suffix("ago").unwrap_or(&lower).trim();
+    let is_ambiguous = text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == "m");
+    if is_ambiguous || !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    now.checked_sub(text.parse::<Span>().ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOW: i64 = 1_700_000_000;
+    const DAY: u64 = 86_400;
+
+    fn read(text: &str) -> Result<Limit, String> {
+        limit(text, &Timestamp::from_second(NOW).unwrap().to_zoned(TimeZone::UTC))
+    }
+
     #[test]
     fn moments_are_given_in_many_ways() {
-        let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let read = |text| parse(text, now).unwrap();
-        assert_eq!(read("1234"), 1234);
-        assert_eq!(read("2023-11-14"), 1_699_920_000);
-        assert_eq!(read("2023-11-14T22:13:20Z"), 1_700_000_000);
-        assert_eq!(read("2023-11-14T22:13:20"), 1_700_000_000);
-        assert_eq!(read("2023-11-14T23:43:20+01:30"), 1_700_000_000);
-        assert_eq!(read("now"), u64::MAX);
-        assert_eq!(read("90d"), 1_700_000_000 - 90 * 86400);
-        assert_eq!(read("2w"), 1_700_000_000 - 14 * 86400);
-        assert_eq!(read("2 weeks ago"), 1_700_000_000 - 14 * 86400);
-        assert!(parse("soon", now).is_err());
-        assert!(parse("1969-01-01", now).is_err());
+        let now = NOW as u64;
+        for (text, expected) in [
+            ("1600000000", 1_600_000_000),
+            ("@1234", 1234),
+            ("2023-11-14", 1_699_920_000),
+            ("2023-11-14T22:13:20Z", now),
+            ("2023-11-14T22:13:20", now),
+            ("2023-11-14 22:13:20", now),
+            ("2023-11-14T23:43:20+01:30", now),
+            ("now", u64::MAX),
+            ("all", u64::MAX),
+            ("90d", now - 90 * DAY),
+            ("2w", now - 14 * DAY),
+            ("2 weeks ago", now - 14 * DAY),
+            ("90.days.ago", now - 90 * DAY),
+            ("90.days", now - 90 * DAY),
+            ("2.Weeks.ago", now - 14 * DAY),
+            ("one_week-two.days ago", now - 9 * DAY),
+            ("3 hours ago", now - 3 * 3600),
+            ("10.minutes.ago", now - 600),
+            ("last.day", now - DAY),
+            ("yesterday", now - DAY),
+            ("noon", 1_699_963_200),
+            ("midnight", 1_699_920_000),
+            ("tea", 1_699_981_200),
+            ("1.month.ago", 1_697_321_600),
+            ("1y", 1_668_464_000),
+        ] {
+            assert_eq!(read(text), Ok(Some(expected)), "{text}");
+        }
+        assert_eq!((read("never"), read("False")), (Ok(None), Ok(None)));
+    }
+
+    #[test]
+    fn what_is_not_understood_expires_nothing() {
+        let odd = "90 0 7 20260101 99999999 90x 3m 3.m.ago 90.dais.ago 3.fortnights.ago ago days.ago 90..ago 90.days.90 soon \
+                   tomorrow 90.days.hence -90d P90D true yes 2026-13-01 1969-01-01 90.days.ago.please";
+        for text in odd.split(' ').chain(["", " ", "90 days from now", "in 90 days"]) {
+            let error = read(text).unwrap_err();
+            assert!(error.contains("write '90.days.ago'") || error.contains("before 1970"), "{text}: {error}");
+        }
+        assert!(read("90").unwrap_err().contains("has no unit"));
     }
 }

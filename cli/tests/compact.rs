@@ -45,3 +45,73 @@ fn old_log_entries_expire() {
         repo.git(["fsck"]);
     });
 }
+
+/// Reflogs of several references, each with one entry of 2020; the stash has two.
+fn old_logs(repo: &support::Repo) {
+    repo.commit("one");
+    for name in ["refs/heads/a", "refs/remotes/o/a", "refs/notes/n"] {
+        repo.git(["update-ref", "--create-reflog", "-m", "old", name, "HEAD"]);
+    }
+    for message in ["first", "second"] {
+        let id = repo.git(["commit-tree", "-m", message, "-p", "HEAD", "HEAD^{tree}"]);
+        repo.git(["update-ref", "--create-reflog", "-m", message, "refs/stash", &id]);
+    }
+}
+
+fn entries(repo: &support::Repo) -> [usize; 4] {
+    ["refs/heads/a", "refs/remotes/o/a", "refs/notes/n", "refs/stash"].map(|name| {
+        repo.git(["reflog", "exists", name]);
+        repo.git(["log", "-g", "--format=%gd", name]).lines().count()
+    })
+}
+
+#[test]
+fn stashes_expire_only_if_they_are_named() {
+    for_each_hash(|repo| {
+        old_logs(repo);
+        repo.ours(["compact", "--expire-logs", "never"]);
+        repo.ours(["compact", "--expire-logs", "refs/none*=now"]);
+        assert_eq!(entries(repo), [1, 1, 1, 2]);
+        repo.ours(["compact", "--expire-logs", "refs/notes/*=all", "--expire-logs", "refs/heads/*=never"]);
+        assert_eq!(entries(repo), [1, 1, 0, 2]);
+        repo.ours(["compact", "--expire-logs", "now"]);
+        assert_eq!(entries(repo), [0, 0, 0, 2]);
+        assert_eq!(repo.git(["stash", "list"]).lines().count(), 2);
+        repo.ours(["compact", "--expire-logs", "refs/stash=now"]);
+        assert_eq!(entries(repo), [0, 0, 0, 0]);
+    });
+}
+
+#[test]
+fn the_configuration_protects_and_expires_as_in_git() {
+    for_each_hash(|repo| {
+        old_logs(repo);
+        repo.git(["config", "gc.refs/notes/*.reflogExpire", "never"]);
+        repo.git(["config", "gc.refs/heads/*.reflogExpire", "2000-01-01"]);
+        repo.git(["config", "gc.reflogExpire", "never"]);
+        repo.ours(["compact", "--expire-logs"]);
+        assert_eq!(entries(repo), [1, 1, 1, 2]);
+        repo.ours(["compact", "--expire-logs", "all"]);
+        assert_eq!(entries(repo), [1, 0, 1, 2]);
+        repo.git(["config", "gc.refs/stash.reflogExpire", "now"]);
+        repo.git(["config", "--unset", "gc.reflogExpire"]);
+        repo.ours(["compact", "--expire-logs", "never"]);
+        assert_eq!(entries(repo), [1, 0, 1, 0]);
+    });
+}
+
+#[test]
+fn a_word_that_is_not_understood_expires_nothing() {
+    for_each_hash(|repo| {
+        old_logs(repo);
+        for word in ["90", "soon", "", "3m", "90.dais.ago", "=now", "refs/[=now", "refs/heads/*=90", "*=", "-90d"] {
+            let error = repo.run(["compact", &format!("--expire-logs={word}")]).failed(2);
+            assert!(!error.is_empty(), "{word}");
+        }
+        assert!(repo.run(["compact", "--expire-logs", "90"]).failed(2).contains("90.days.ago"));
+        repo.git(["config", "gc.refs/notes/*.reflogExpire", "nevre"]);
+        let error = repo.run(["compact", "--expire-logs", "now"]).failed(2);
+        assert!(error.contains("gc.refs/notes/*.reflogExpire") && error.contains("nevre"), "{error}");
+        assert_eq!(entries(repo), [1, 1, 1, 2]);
+    });
+}

@@ -3,17 +3,16 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::Args;
-use jiff::Timestamp;
+use clap::{ArgAction, Args};
 use reftable::escape::quoted;
 use reftable::{AutoCompact, Compaction, ErrorKind, Expiry, Reading};
 
 use crate::cli::{Format, Writing};
+use crate::expiry::{LEFT_OUT, Wish, policy};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, complain, shown_path};
 use crate::repo::Repo;
-use crate::time;
 use crate::watch::Watch;
 
 /// Merge tables
@@ -23,15 +22,22 @@ use crate::watch::Watch;
 /// ends it without a trace. In a linked worktree both of its stores are compacted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-TIME is a number of seconds since 1970, a date with or without a time and an offset (2025-01-31, 2025-01-31T12:00:00Z),
-'now' for every entry there is, or a span (90d, 2w, '3 months'), which means: older than that.
-Entries of all reflogs expire alike, also those of refs/stash, which are the stashes.
+TIME is git's: '90.days.ago', 'yesterday', 'noon', a date with or without a time and an offset (2025-01-31, 2025-01-31T12:00:00Z; UTC
+without an offset), seconds since 1970, 'all' ('now') for every entry there is, 'never'; also '90d' or '2w'. What is not understood is an error,
+and so is a number without a unit.
+
+Expiry is that of 'git gc': the reflogs of references that match a PATTERN, here or in gc.<pattern>.reflogExpire, follow the first that matches;
+refs/stash, whose entries are the stashes, loses entries only to such a pattern; all others lose those from before TIME, or before
+gc.reflogExpire (90 days) if no TIME is given. With patterns alone nothing else expires. A reflog that loses all entries still exists. Whether an
+entry is reachable is not looked at: gc.reflogExpireUnreachable is left to git.
 
 Examples:
   reftable compact
   reftable compact --all
   reftable compact --rewrite
-  reftable compact --expire-logs 90d --timeout 5000")]
+  reftable compact --expire-logs 90d --timeout 5000
+  reftable compact --expire-logs
+  reftable compact --expire-logs refs/stash=1.year.ago --expire-logs 'refs/remotes/*=30d'")]
 pub(crate) struct Compact {
     /// Everything into one table
     #[arg(long)]
@@ -41,9 +47,10 @@ pub(crate) struct Compact {
     #[arg(long)]
     rewrite: bool,
 
-    /// Leave out reflog entries from before this time; implies --all
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse(text, Timestamp::now()))]
-    expire_logs: Option<u64>,
+    /// Leave out reflog entries from before this time, or as git's configuration says; implies --all. May be given several times
+    #[arg(long, value_name = "[PATTERN=]TIME", num_args = 0..=1, action = ArgAction::Append)]
+    #[arg(default_missing_value = LEFT_OUT, value_parser = Wish::parse)]
+    expire_logs: Vec<Wish>,
 
     /// How many threads work on large tables; 1 starts none. Default: one a processor, up to 8
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -67,10 +74,11 @@ impl Compact {
         if let Some(threads) = self.threads {
             options = options.threads(threads.into());
         }
+        let what = self.what(repo)?;
         let stores = repo.open(&options, self.writing.patience())?;
         let mut watch = Watch::new(self.quiet || self.format.json).map_err(Failure::signals)?;
         for stack in stores.all() {
-            let done = stack.compact_watched(self.what(), |progress| watch.look(progress));
+            let done = stack.compact_watched(what.clone(), |progress| watch.look(progress));
             watch.end();
             let done = match done {
                 Err(error) if error.kind() == ErrorKind::Cancelled => {
@@ -91,13 +99,16 @@ impl Compact {
         Ok(Code::Done)
     }
 
-    fn what(&self) -> reftable::Compact {
-        let expiry = Expiry::default().before_time(self.expire_logs);
-        match (self.rewrite, self.all || self.expire_logs.is_some()) {
+    fn what(&self, repo: &Repo) -> Result<reftable::Compact, Failure> {
+        let expiry = match self.expire_logs.as_slice() {
+            [] => Expiry::default(),
+            wishes => policy(wishes, repo.common_dir())?,
+        };
+        Ok(match (self.rewrite, self.all || !self.expire_logs.is_empty()) {
             (true, _) => reftable::Compact::Rewrite { expiry },
             (false, true) => reftable::Compact::All { expiry },
             (false, false) => reftable::Compact::Auto,
-        }
+        })
     }
 }
 
