@@ -99,6 +99,10 @@ pub enum Mutant {
     SkipCopiedBlock,
     /// An index says that a block ends behind its last key.
     IndexBeyond,
+    /// A block is copied without its bytes.
+    LoseCopiedBytes,
+    /// An edit of the list leaves in a table that it should take out.
+    EditWrongRange,
     /// The threads of a pool are not told of its end.
     CloseSilently,
     /// The threads of a pool are not waited for.
@@ -132,8 +136,14 @@ pub const ALL: [Mutant; 20] = [
 
 /// Every mistake that an invariant shows before anything is published: `invariants_hold.rs` makes them.
 #[cfg(reftable_mutants)]
-pub const INVARIANTS: [Mutant; 4] =
-    [Mutant::DropRecord, Mutant::RepeatRecord, Mutant::SkipCopiedBlock, Mutant::IndexBeyond];
+pub const INVARIANTS: [Mutant; 6] = [
+    Mutant::DropRecord,
+    Mutant::RepeatRecord,
+    Mutant::SkipCopiedBlock,
+    Mutant::IndexBeyond,
+    Mutant::EditWrongRange,
+    Mutant::LoseCopiedBytes,
+];
 
 /// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only
 /// models of threads do.

@@ -107,3 +107,13 @@ fn a_last_key_from_nowhere() {
         is_told(Mutant::IndexBeyond, copies, "which lie outside of those it has read");
     }
 }
+
+#[test]
+fn an_edit_of_the_wrong_tables() {
+    is_told(Mutant::EditWrongRange, false, "an edit of the list");
+}
+
+#[test]
+fn a_block_that_is_copied_without_its_bytes() {
+    is_told(Mutant::LoseCopiedBytes, true, "without its bytes");
+}

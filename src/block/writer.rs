@@ -4,6 +4,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_HEADER_LEN, BlockKind, MAX_RESTARTS};
+use crate::invariant::violated;
 use crate::record::{Context, Record, encode_key};
 use crate::varint::be24;
 
@@ -137,7 +138,8 @@ impl BlockWriter {
     /// Fast deflation makes longer what does not repeat, such as a long message in Chinese. git reads as many bytes of a block as it has
     /// inflated, and at least the size of blocks: what would be longer is deflated as git does it.
     fn deflate(&mut self) -> Result<&[u8]> {
-        let (head, body) = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN).unwrap_or_default();
+        let split = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN);
+        let (head, body) = split.ok_or_else(|| violated("a block of logs is shorter than its header"))?;
         let most = self.buf.len().max(self.block_size);
         let mut is_done = false;
         for (stream, level) in self.streams.iter_mut().zip([self.deflate_level, HARDEST]) {

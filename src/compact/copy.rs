@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::BlockKind;
-use crate::invariant::invariant;
+use crate::invariant::{invariant, violated};
 use crate::merged::Merge;
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
@@ -98,8 +98,9 @@ impl<'a> Copier<'a> {
         mut copy: impl FnMut(&mut PieceWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
     ) -> Result<bool> {
         let Copier { kind, sources, end, row, inflated } = self;
-        let Some(record) = merge.front() else { return Ok(false) };
-        let Some(source) = sources.iter_mut().find(|source| source.awaits(record)) else { return Ok(false) };
+        let record = merge.front().ok_or_else(|| violated("a merge has lost the record at hand"))?;
+        let source = sources.iter_mut().find(|source| source.awaits(record));
+        let source = source.ok_or_else(|| violated("no table awaits a record that is to be copied with its block"))?;
         let behind = merge.next_key().into_iter().chain(*end).min();
         let is_next = source.is_next(record.offset().unwrap_or_default())?;
         let Some(whole) = record.block_begun().filter(|_| is_next) else {

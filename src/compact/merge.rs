@@ -13,7 +13,7 @@ use super::proof::{Account, check_ranges};
 use super::ranges::{Range, bytes_of_range, ranges};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, footer_len};
-use crate::invariant::{defect, invariant};
+use crate::invariant::{defect, invariant, violated};
 use crate::merged::{Merge, Tally, Tombstones};
 use crate::pool::{Crew, Pool};
 use crate::record::{LogRecord, Record, RefRecord, split_key};
@@ -159,9 +159,8 @@ impl Section {
             }
             if !copier.awaits(record) {
                 sink.add(out, record).map_err(|error| refused(out, record, error))?;
-            } else if !copier.copy(&mut merge, out, |out, block, behind| sink.copy(out, block, behind))?
-                && let Some(record) = merge.front()
-            {
+            } else if !copier.copy(&mut merge, out, |out, block, behind| sink.copy(out, block, behind))? {
+                let record = merge.front().ok_or_else(|| violated("a merge has lost the record at hand"))?;
                 sink.add(out, record).map_err(|error| refused(out, record, error))?;
             }
         }

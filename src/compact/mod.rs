@@ -29,6 +29,7 @@ use merge::Task;
 
 use crate::bytes::{Bytes, Reading};
 use crate::error::{Error, ErrorKind, Result};
+use crate::invariant::invariant;
 use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
@@ -252,6 +253,8 @@ impl Stack {
         }
         let (lock, snapshot) = self.shared.lock_list()?;
         let Some(range) = choose(&snapshot) else { return Ok(None) };
+        let (Range { start, end }, count) = (range.clone(), snapshot.tables().len());
+        invariant!(start < end && end <= count, "a compaction chooses tables {start} to {end} of {count}");
         let bytes: u64 = snapshot.tables().get(range.clone()).unwrap_or_default().iter().map(|t| t.file_size()).sum();
         if bytes > self.shared.options.compact_at_once {
             let claim = self.claim(snapshot, range, job.best_effort, |_| true)?;

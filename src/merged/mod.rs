@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use line::{Code, Standing, line_up, settle};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::invariant::violated;
 use crate::mutant::{self, Mutant};
 use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix, log_key};
 use crate::table::{Block, Cursor, Ran, Table};
@@ -118,6 +119,12 @@ impl LogRecords {
         log_key(&mut key, name, at_most);
         self.0.seek(&key)
     }
+}
+
+/// The line names a cursor that there is not, which must not read as the end of the data.
+#[cold]
+fn lost() -> Error {
+    violated("a merge has lost a cursor")
 }
 
 /// What a merge came to.
@@ -231,7 +238,10 @@ impl<R: Record> Merge<R> {
             (true, &[Standing { cursor, .. }]) => self.next_of_one(cursor)?,
             _ => self.next_of_many()?,
         };
-        Ok(index.and_then(|index| self.cursors.get(index)))
+        match index {
+            Some(index) => self.cursors.get(index).ok_or_else(lost).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Steps to the next record that is no tombstone, as long as keys are `within` what is sought: who hides tombstones steps over all
@@ -296,8 +306,8 @@ impl<R: Record> Merge<R> {
     #[inline(always)]
     fn run_front<B>(&mut self, hide: bool, each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
         let Merge { cursors, line, .. } = self;
-        let [.., behind, front] = line.as_slice() else { return Ok(ControlFlow::Continue(())) };
-        let Some(cursor) = cursors.get_mut(front.cursor) else { return Ok(ControlFlow::Continue(())) };
+        let [.., behind, front] = line.as_slice() else { return Err(lost()) };
+        let cursor = cursors.get_mut(front.cursor).ok_or_else(lost)?;
         match cursor.run(hide, |key, shared| Code::new(key, shared) < behind.code, each) {
             Ok(Ran::Broke(why)) => return Ok(ControlFlow::Break(why)),
             Ok(Ran::Met(shared)) => {
@@ -316,7 +326,7 @@ impl<R: Record> Merge<R> {
     /// One table is left: nothing to compare.
     #[inline(always)]
     fn next_of_one(&mut self, only: usize) -> Result<Option<usize>> {
-        let Some(cursor) = self.cursors.get_mut(only) else { return Ok(None) };
+        let cursor = self.cursors.get_mut(only).ok_or_else(lost)?;
         loop {
             steps::count();
             match cursor.next() {
@@ -384,7 +394,7 @@ impl<R: Record> Merge<R> {
     #[inline(always)]
     fn step(&mut self, at: usize) -> Result<bool> {
         let Merge { cursors, line, tally, .. } = self;
-        let Some(cursor) = line.get(at).and_then(|standing| cursors.get_mut(standing.cursor)) else { return Ok(false) };
+        let cursor = line.get(at).and_then(|standing| cursors.get_mut(standing.cursor)).ok_or_else(lost)?;
         steps::count();
         match cursor.next_shared() {
             Ok(Some(shared)) => {

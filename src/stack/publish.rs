@@ -11,6 +11,7 @@ use super::{Durability, ListLock, Shared, seal};
 use crate::bytes::Bytes;
 use crate::dir::{Dir, DirFile, Stamp, stamp_now};
 use crate::error::{Error, ErrorKind, Result};
+use crate::invariant::invariant;
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
 use crate::mutant::{self, Mutant};
@@ -157,6 +158,23 @@ fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Option<(Box<dyn DirFile>
     }
 }
 
+/// `tables` with those at `replace` replaced. A table that the edit does not mean must stay: nobody would miss it before
+/// it is removed.
+fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table>>) -> Result<Vec<Arc<Table>>> {
+    let (Range { start, end }, count) = (replace, tables.len());
+    invariant!(start <= end && end <= count, "an edit of the list replaces tables {start} to {end} of {count}");
+    let mut edited = tables.to_vec();
+    let (added, wrong) = (with.len(), usize::from(mutant::is_on(Mutant::EditWrongRange)));
+    edited.splice(start..end.saturating_sub(wrong).max(start), with);
+    let stays = |kept: &[Arc<Table>], before: &[Arc<Table>]| {
+        kept.len() == before.len() && kept.iter().zip(before).all(|(kept, before)| Arc::ptr_eq(kept, before))
+    };
+    let is_whole = stays(edited.get(..start).unwrap_or_default(), tables.get(..start).unwrap_or_default())
+        && stays(edited.get(start + added..).unwrap_or_default(), tables.get(end..).unwrap_or_default());
+    invariant!(is_whole, "an edit of the list does not leave the other tables as they are");
+    Ok(edited)
+}
+
 /// Leaves the seal on a list that is all written. Where that fails, others sync what they could have relied upon.
 fn leave_seal(list: &Scratch, contents: &[u8]) {
     if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
@@ -262,16 +280,12 @@ impl Shared {
         replace: Range<usize>,
         with: Vec<NewTable>,
     ) -> Result<(Snapshot, Vec<AddedTable>)> {
-        let mut tables = base.tables().to_vec();
-        let end = replace.end.min(tables.len());
-        let replace = replace.start.min(end)..end;
         let (mut opened, mut added) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
         for NewTable { file, contents, is_synced } in with {
             opened.push(Arc::new(Table::open(self.dir.path().join(file.name()), contents)?));
             added.push(AddedTable { file, is_synced });
         }
-        tables.splice(replace, opened);
-        Ok((Snapshot::new(tables, self.options.hash), added))
+        Ok((Snapshot::new(edit_tables(base.tables(), replace, opened)?, self.options.hash), added))
     }
 
     /// Creates an empty list if there is none, so that there never is a table without a list: that is what readers

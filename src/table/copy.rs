@@ -8,6 +8,7 @@ use super::piece::object;
 use super::{Block, PieceWriter, Table};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
+use crate::invariant::invariant;
 use crate::mutant::{self, Mutant};
 use crate::record::{LogRecord, LogRecordView, Record, RefRecord};
 
@@ -150,6 +151,8 @@ impl PieceWriter {
         first: &[u8],
         last: &[u8],
     ) -> Result<()> {
+        let bytes = if mutant::is_on(Mutant::LoseCopiedBytes) { &[] } else { from.bytes() };
+        invariant!(!bytes.is_empty(), "the block at {} is to be copied without its bytes", from.block.offset);
         self.flush_block()?;
         if self.piece.records == 0 {
             first.clone_into(&mut self.piece.first_key);
@@ -160,7 +163,7 @@ impl PieceWriter {
         self.piece.records += records;
         self.piece.entries += records;
         self.piece.restarts += from.block.shape.restarts() as u64;
-        self.piece.push(from.bytes(), R::KIND, last.to_vec(), &self.options);
+        self.piece.push(bytes, R::KIND, last.to_vec(), &self.options);
         self.last_key.clear();
         self.last_key.extend_from_slice(last);
         Ok(())

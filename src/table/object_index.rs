@@ -8,6 +8,7 @@ use super::sorting::{Question, sort};
 use crate::block::Added;
 use crate::error::Result;
 use crate::format::MIN_OBJECT_ID_LEN;
+use crate::invariant::{invariant, violated};
 use crate::pool::Crew;
 use crate::record::{ObjectRecord, ObjectView, Offsets};
 
@@ -84,10 +85,12 @@ impl ObjectIndex {
     /// Adds the records of some ids.
     pub(super) fn write(&self, range: Range<usize>, out: &mut PieceWriter) -> Result<()> {
         let mut offsets = Vec::new();
-        for same in self.objects.get(range).unwrap_or_default().chunk_by(is_same_id) {
+        let objects = self.objects.get(range).ok_or_else(|| violated("a part of the ids lies beyond their end"))?;
+        for same in objects.chunk_by(is_same_id) {
             let id = same.first().copied().unwrap_or_default().to_be_bytes();
             offsets.clear();
             offsets.extend(same.iter().filter_map(|entry| self.blocks.get(*entry as u32 as usize).copied()));
+            invariant!(offsets.len() == same.len(), "an object record leads to a block that was not written");
             offsets.dedup();
             add(out, id.get(..self.prefix_len).unwrap_or_default(), &offsets)?;
         }

@@ -12,6 +12,7 @@ use super::{Table, WriteOptions};
 use crate::block::Added;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Footer, Header, version_for};
+use crate::invariant::{defect, violated};
 use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
 use crate::pool::{Crew, Pool};
@@ -177,11 +178,11 @@ impl<W: Write> TableWriter<W> {
         let own = self.blocks.finish()?;
         self.put(own)?;
         if piece.has_header != self.is_empty() {
-            return Err(Error::invalid("the first piece of a table, and no other, must have the file header"));
+            return Err(violated("the first piece of a table, and no other, must have the file header"));
         }
         if self.index.last().is_some_and(|last| last.last_key >= piece.first_key) {
-            let shown = crate::escape::escaped(&piece.first_key).to_string();
-            return Err(Error::invalid(format!("the key '{shown}' is not above the one before it")));
+            let shown = crate::escape::escaped(&piece.first_key);
+            return Err(defect(format!("the key '{shown}' of a piece is not above the one before it")));
         }
         if self.index.is_empty() {
             piece.first_key.clone_into(&mut self.first_key);
@@ -316,7 +317,7 @@ impl<W: Write> TableWriter<W> {
     fn finish_section(&mut self) -> Result<u64> {
         let threshold = if self.options.padding { 3 } else { 1 };
         let mut root = 0;
-        let of = self.section.unwrap_or(BlockKind::Ref);
+        let of = self.section.ok_or_else(|| violated("a section ends that was not begun"))?;
         self.finish_blocks()?;
         let (before, mut levels) = (self.stats.indexes.blocks, 0);
         while self.index.len() > threshold {
