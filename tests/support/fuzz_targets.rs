@@ -37,7 +37,8 @@ pub(crate) fn list(bytes: &[u8]) {
             assert!(error.path().is_some(), "{error}");
         }
     }
-    assert_eq!(reftable::verify_dir(&dir).unwrap().is_clean(), bytes.is_empty() || bytes == b"0.ref\n");
+    // An empty list beside a table is what a loss of power may leave.
+    assert_eq!(reftable::verify_dir(&dir).unwrap().is_clean(), bytes == b"0.ref\n");
 }
 
 /// Bytes as instructions: which records to write, with which options. What is read must be what was written.
@@ -60,7 +61,10 @@ pub(crate) fn model(bytes: &[u8]) {
         }
     }
     let bytes = writer.finish().unwrap().0;
-    assert!(reftable::verify_dir(&MemDir::of_tables(std::slice::from_ref(&bytes))).unwrap().is_clean());
+    let report = reftable::verify_dir(&MemDir::of_tables(std::slice::from_ref(&bytes))).unwrap();
+    // What single references say is up to the input.
+    let is_broken = |finding: &reftable::Finding| finding.severity > reftable::Severity::Note && finding.name.is_none();
+    assert!(!report.findings.iter().any(is_broken), "{report:#?}");
     let table = Arc::new(Table::open("memory/0.ref", bytes.clone()).unwrap());
     same(&Merged::new(vec![table]), &wanted);
     found(&bytes, &wanted);

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Durability, HashKind, Ident, LogEntry, ObjectId, Options, Stack, Target};
+use reftable::{
+    AutoCompact, Durability, Finding, HashKind, Ident, LogEntry, ObjectId, Options, Severity, Stack, Target,
+};
 use tempfile::TempDir;
 
 pub(crate) const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
@@ -124,10 +126,18 @@ pub(crate) fn assert_no_litter(dir: &Path) {
     assert_eq!(listing(dir), wanted, "files in {}", dir.display());
 }
 
+/// What `verify` finds, but for notes and for what is about single references: tests make symbolic references that go in
+/// circles, and other things that git would not.
+pub(crate) fn findings_of_format(stack: &Stack) -> Vec<Finding> {
+    let mut findings = stack.verify().unwrap().findings;
+    findings.retain(|finding| finding.severity > Severity::Note && finding.name.is_none());
+    findings
+}
+
 /// No rule of the format is broken.
 pub(crate) fn assert_verifies(stack: &Stack) {
-    let report = stack.verify().unwrap();
-    assert!(report.is_clean(), "{:#?}", report.findings);
+    let findings = findings_of_format(stack);
+    assert!(findings.is_empty(), "{findings:#?}");
 }
 
 /// Small, seeded, and good enough: splitmix64.
