@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::error::Error;
-use crate::escape::NoControl;
+use crate::escape::{NoControl, escaped};
 
 /// How bad a [`Finding`] is, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,9 +43,9 @@ pub struct Finding {
     pub message: String,
 }
 
-/// A name for people: control characters are escaped, and what is not UTF-8 is replaced.
+/// A name for people, with escapes where it needs them.
 pub(super) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).escape_debug().to_string()
+    escaped(name).to_string()
 }
 
 /// Messages may hold pieces of damaged tables.
