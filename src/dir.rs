@@ -241,7 +241,7 @@ pub trait DirFile: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The note that was left, if there is one of at most 64 bytes.
+    /// The note that was left, if there is one of at most 1,024 bytes.
     ///
     /// # Errors
     /// See above; where files have no notes, there is none.
@@ -599,7 +599,7 @@ impl DirFile for OsFile {
     #[cfg(target_os = "linux")]
     fn note(&self) -> io::Result<Option<Vec<u8>>> {
         use rustix::io::Errno;
-        let mut note = [0; 64];
+        let mut note = [0; 1024];
         match rustix::fs::fgetxattr(&self.file, NOTE, &mut note) {
             Ok(len) => Ok(note.get(..len).map(<[u8]>::to_vec)),
             Err(Errno::NODATA | Errno::RANGE | Errno::NOTSUP) => Ok(None),

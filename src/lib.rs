@@ -81,6 +81,7 @@ mod dir;
 mod error;
 pub mod escape;
 mod format;
+mod garbage;
 mod invariant;
 mod list;
 mod load;
@@ -92,6 +93,7 @@ pub mod mutant;
 mod mutant;
 mod name;
 mod oid;
+mod origin;
 #[cfg(loom)]
 pub mod pool;
 #[cfg(not(loom))]

@@ -1,12 +1,14 @@
 //! Reading the table list and opening what it names: the same for readers, which stop at the first thing that
 //! is wrong, and for verification and repair, which look at all.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use crate::bytes::{Bytes, Reading};
 use crate::dir::{Dir, DirFile, Stamp, again_if_stale};
 use crate::error::{Error, ErrorKind, Result, repair_command};
+use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST};
 use crate::oid::HashKind;
 use crate::table::Table;
@@ -39,6 +41,8 @@ pub(crate) struct List {
 pub(crate) struct Lost {
     /// Their names, in order.
     pub(crate) tables: Vec<String>,
+    /// The list, if there is one: it is empty.
+    pub(crate) list: Option<Stamp>,
     /// The list was not there when it was opened, and was there afterwards.
     pub(crate) has_come: bool,
 }
@@ -55,7 +59,10 @@ pub(crate) fn read(dir: &dyn Dir) -> Result<Listing> {
         Ok((file, stamp, contents))
     });
     match read {
-        Ok((file, stamp, Some(contents))) => Ok(Listing::Listed(List { file, stamp, contents })),
+        Ok((file, stamp, Some(contents))) => {
+            let list = List { file, stamp, contents };
+            if list.contents.is_empty() { names_nothing(dir, list) } else { Ok(Listing::Listed(list)) }
+        }
         Ok((_, stamp, None)) => {
             let message = format!("the table list has {} bytes, more than any list has", stamp.size);
             Err(Error::corrupt(message).in_file(&dir.path().join(LIST)))
@@ -75,7 +82,19 @@ fn without_list(dir: &dyn Dir) -> Result<Listing> {
     if tables.is_empty() && !has_come {
         return Ok(Listing::Nothing);
     }
-    Ok(Listing::Lost(Lost { tables, has_come }))
+    Ok(Listing::Lost(Lost { tables, list: None, has_come }))
+}
+
+/// A list that names nothing: an empty store, unless there are tables. A loss of power may have emptied it; git does
+/// not sync what it writes.
+///
+/// Our own first commit publishes such a list before its table gets a name, and that table says so.
+fn names_nothing(dir: &dyn Dir, list: List) -> Result<Listing> {
+    let UnlistedTables { kept, .. } = UnlistedTables::among(dir, names(dir)?, &BTreeSet::new());
+    if kept.is_empty() {
+        return Ok(Listing::Listed(list));
+    }
+    Ok(Listing::Lost(Lost { tables: kept, list: Some(list.stamp), has_come: false }))
 }
 
 /// The names in the directory, in order.
@@ -108,6 +127,9 @@ impl Lost {
     /// What a reader says who cannot wait any longer.
     pub(crate) fn error(&self, dir: &dyn Dir) -> Error {
         let message = match self.tables.first() {
+            Some(table) if self.list.is_some() => {
+                format!("the table list is empty, but there are tables, such as {table}")
+            }
             Some(table) if !self.has_come => {
                 format!("the table list is missing, but there are tables, such as {table}")
             }

@@ -34,6 +34,8 @@ pub enum Mutant {
     AcknowledgeBeforeSync,
     /// A compaction under the list lock merges tables that others have locked.
     IgnoreTableLocks,
+    /// A table that no list names is removed without proof, if its update indexes are not beyond the store's.
+    RemoveUnproven,
     /// A list is sealed though tables of others that it names were not synced.
     SealUnsynced,
     /// The seal of other contents is trusted.
@@ -126,6 +128,7 @@ pub const ALL: [Mutant; 20] = [
     Mutant::IgnoreEarlierMembers,
     Mutant::AcknowledgeBeforeSync,
     Mutant::IgnoreTableLocks,
+    Mutant::RemoveUnproven,
     Mutant::SealUnsynced,
     Mutant::TrustSealOfOtherContents,
     Mutant::TrustSealOfOtherFile,

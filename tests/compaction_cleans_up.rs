@@ -11,8 +11,8 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use fs4::FileExt;
-use reftable::{AutoCompact, Compact, HashKind};
-use support::{Store, assert_verifies, contents, quick};
+use reftable::{AutoCompact, Compact, HashKind, Severity};
+use support::{Store, contents, quick};
 
 /// The update index of [`store`].
 const LAST: u64 = 4;
@@ -38,7 +38,9 @@ fn left_of<'a>(store: &Store, names: &[&'a str]) -> Vec<&'a str> {
     let compaction = store.stack.compact(Compact::all()).unwrap().unwrap();
     assert!(compaction.leftovers.is_empty(), "{:?}", compaction.leftovers);
     assert_eq!(contents::of_stack(&store.stack), shown);
-    assert_verifies(&store.stack);
+    // It may tell of what nothing leads to.
+    let findings = store.stack.verify().unwrap().findings;
+    assert!(findings.iter().all(|finding| finding.severity < Severity::Error), "{findings:?}");
     let mut expected = litter::listed(store.path());
     let left: Vec<_> = names.iter().copied().filter(|name| store.path().join(name).exists()).collect();
     expected.extend(left.iter().map(|&name| name.to_owned()));
@@ -70,34 +72,13 @@ fn temporary_files_of_the_living_stay() {
     assert!(left_of(&store, &[name]).is_empty());
 }
 
+/// They may be all that is left of something: nothing proves that nobody needs them.
 #[test]
-fn tables_that_are_not_listed_go() {
+fn tables_that_are_not_listed_stay() {
     let unlisted = [table(1, 1, 0xffff_ffff), table(1, LAST, 0), table(LAST, LAST, 7), table(2, 3, 0xabcd)];
-    let unlisted = unlisted.each_ref().map(String::as_str);
-    assert!(left_of(&store(), &unlisted).is_empty());
-}
-
-/// Somebody may be about to list it: git creates its tables under the lock, JGit does not.
-#[test]
-fn tables_beyond_the_newest_stay() {
     let beyond = [table(LAST + 1, LAST + 1, 0), table(LAST, LAST + 1, 1), table(1, u64::MAX, 2), table(99, 99, 3)];
-    let beyond = beyond.each_ref().map(String::as_str);
-    assert_eq!(left_of(&store(), &beyond), beyond);
-}
-
-/// A loss of power can leave git's list empty, which reads as an empty store: then these tables are all that is left of it.
-#[test]
-fn an_emptied_list_takes_no_table_with_it() {
-    let store = store();
-    let tables = store.list();
-    fs::write(store.path().join("tables.list"), "").unwrap();
-    for number in 1..LAST {
-        store.set("refs/heads/new", number);
-        store.stack.compact(Compact::all()).unwrap();
-        let left = tables.iter().filter(|name| store.path().join(name).exists()).count() as u64;
-        // What the new store has caught up with goes; what would follow is there still.
-        assert_eq!(left, LAST - number);
-    }
+    let unlisted: Vec<&str> = unlisted.iter().chain(&beyond).map(String::as_str).collect();
+    assert_eq!(left_of(&store(), &unlisted), unlisted);
 }
 
 #[test]
@@ -137,16 +118,14 @@ fn directories_stay() {
         fs::create_dir(store.path().join(name)).unwrap();
     }
     let compaction = store.stack.compact(Compact::all()).unwrap().unwrap();
-    assert_eq!(compaction.leftovers.len(), 1, "{:?}", compaction.leftovers);
-    assert!(compaction.leftovers[0].starts_with(&table(1, 1, 5)), "{:?}", compaction.leftovers);
+    assert_eq!(compaction.leftovers, [""; 0]);
     assert_eq!(litter::names(store.path()).len(), 5);
 }
 
 fn litter(dir: &Path) -> [std::path::PathBuf; 2] {
     let paths = [table(1, 1, 0xdead), "reftable-0123456789abcdef.tmp".to_owned()].map(|name| dir.join(name));
-    for path in &paths {
-        fs::write(path, b"left behind").unwrap();
-    }
+    // Whoever made them has died before it had written anything.
+    paths.iter().for_each(|path| drop(File::create(path).unwrap()));
     paths
 }
 

@@ -29,7 +29,7 @@ fn explore(scenario: &Scenario, model: Model, effort: Effort) -> Tally {
 
 fn show(scenario: &Scenario, model: Model, tally: &Tally) {
     println!(
-        "{:32} {:11} {:5} runs {:6} instants ({:4} + {:4} sampled) {:8} choices {:7} states {:4} late {:3} violations {:6.1?}",
+        "{:32} {:11} {:5} runs {:6} instants ({:4} + {:4} sampled) {:8} choices {:7} states {:4} kept {:3} violations {:6.1?}",
         scenario.name,
         format!("{model:?}"),
         tally.recordings,
@@ -38,7 +38,7 @@ fn show(scenario: &Scenario, model: Model, tally: &Tally) {
         tally.beyond,
         tally.choices,
         tally.states,
-        tally.late,
+        tally.kept,
         tally.violations.len(),
         tally.time
     );
@@ -66,9 +66,9 @@ fn every_crash_leaves_a_store_that_keeps_the_claims() {
     });
     let results = results.into_inner().unwrap();
     let states: usize = results.iter().map(|tally| tally.states).sum();
-    let late: usize = results.iter().map(|tally| tally.late).sum();
+    let kept: usize = results.iter().map(|tally| tally.kept).sum();
     let (time, seed) = (start.elapsed(), effort.seed);
-    println!("{states} distinct states in {time:.1?}, seed {seed}; in {late} of them a table was removed late");
+    println!("{states} distinct states in {time:.1?}, seed {seed}; in {kept} of them tables were kept");
     let stories: Vec<&str> = results.iter().filter_map(|tally| Some(tally.shortest()?.story.as_str())).collect();
     assert!(stories.is_empty(), "{} of the claims are broken\n\n{}", stories.len(), stories.join("\n"));
     assert!(states >= LEAST || !only.is_empty(), "only {states} states were seen: the scenarios have shrunk");

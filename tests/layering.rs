@@ -12,7 +12,7 @@ use std::path::Path;
 const EVERYWHERE: [&str; 7] = ["error", "escape", "invariant", "sync", "bytes", "oid", "mutant"];
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 27] = [
     "pool",
     "varint",
     "format",
@@ -26,6 +26,8 @@ const ORDER: [&str; 25] = [
     "name",
     "dir",
     "list",
+    "origin",
+    "garbage",
     "load",
     "scratch",
     "lock",

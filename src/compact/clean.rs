@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use crate::dir::Dir;
 use crate::error::Result;
+use crate::garbage::UnlistedTables;
 use crate::list::{TableName, is_temporary_name};
 use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
@@ -11,10 +13,9 @@ use crate::stack::{Durability, Stack};
 
 /// What may have been left behind, by the names that were in the directory while the list lock was held.
 ///
-/// A table that is not listed at such a moment never will be: whoever lists a table gives it its name and lists it under
-/// one lock. Nobody writes a list then, so a temporary file is either of the dead, or locked with the kernel: to be
-/// told apart later, without the lock. Tables beyond the largest update index are left to their owner all the same, and so is everything
-/// whose name is not exactly a table's: JGit works on such files without the lock.
+/// Nobody writes a list at such a moment, so a temporary file is either of the dead, or locked with the kernel: to be told
+/// apart later, without the lock. What is proven of a table at such a moment stays true. Everything whose name is
+/// not exactly a table's is left alone: JGit works on such files without the lock.
 #[derive(Debug, Default)]
 pub(super) struct Litter {
     temporary: Vec<String>,
@@ -25,17 +26,15 @@ pub(super) struct Litter {
 
 impl Litter {
     /// Sorts `names` (in order, so that models can repeat a run), which were read while the lock was held, by the state that it protects.
-    pub(super) fn among(names: BTreeSet<String>, base: &Snapshot) -> Litter {
-        let is_listed = |name: &str| base.tables().iter().any(|table| table.name() == name);
-        let mut litter = Litter::default();
+    pub(super) fn among(dir: &dyn Dir, names: &BTreeSet<String>, base: &Snapshot) -> Litter {
+        let listed: BTreeSet<&str> = base.tables().iter().map(|table| table.name()).collect();
+        let tables = UnlistedTables::among(dir, names, &listed).garbage;
+        let mut litter = Litter { tables: tables.into_iter().map(|(name, _)| name).collect(), ..Litter::default() };
         for name in names {
-            if is_temporary_name(&name) {
-                litter.temporary.push(name);
-            } else if TableName::parse(&name).is_some_and(|table| table.max <= base.update_index()) && !is_listed(&name)
-            {
-                litter.tables.push(name);
-            } else if table_of_lock(&name).is_some_and(|table| !is_listed(table)) {
-                litter.locks.push(name);
+            if is_temporary_name(name) {
+                litter.temporary.push(name.clone());
+            } else if table_of_lock(name).is_some_and(|table| !listed.contains(table)) {
+                litter.locks.push(name.clone());
             }
         }
         litter
@@ -43,14 +42,15 @@ impl Litter {
 }
 
 impl Stack {
-    /// Removes what the dead left behind: temporary files, and tables that no list names. Takes the list lock.
+    /// Removes what the dead left behind: temporary files, and tables of which it is proven that nobody needs them. Takes
+    /// the list lock.
     /// [`Stack::compact`] does the same in passing.
     ///
     /// # Errors
     /// `Locked`, `Io`, `Corrupt`. Files that cannot be removed are left for the next one.
     pub fn clean(&self) -> Result<()> {
         let (lock, snapshot) = self.shared.lock_list()?;
-        let litter = Litter::among(self.names()?, &snapshot);
+        let litter = Litter::among(&*self.shared.dir, &self.names()?, &snapshot);
         if self.shared.options.durability == Durability::Full && !litter.tables.is_empty() {
             self.shared.sync_dir()?;
         }

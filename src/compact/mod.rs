@@ -311,7 +311,7 @@ impl Stack {
         there: BTreeSet<String>,
     ) -> Result<Compaction> {
         let shared = &self.shared;
-        let litter = Litter::among(there, &claim.snapshot);
+        let litter = Litter::among(&*shared.dir, &there, &claim.snapshot);
         let name = self.output_name(claim, &claim.snapshot)?;
         // Under its final name at once, as in a commit.
         let (file, contents, written) = self.merge(claim, job, || Scratch::create(&shared.dir, name.clone()))?;
@@ -337,7 +337,7 @@ impl Stack {
             return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
         };
         // Before the output gets a table's name: it is not listed yet, and would look like one of the dead.
-        let litter = Litter::among(self.names()?, &base);
+        let litter = Litter::among(&*shared.dir, &self.names()?, &base);
         // The output gets a table's name only now, under the lock: git removes tables that no list names.
         let file = file.renamed(&self.output_name(claim, &base)?)?;
         let output = NewTable { file, contents, is_synced };
@@ -409,6 +409,8 @@ impl Stack {
     ) -> Result<(Scratch, Bytes, TableStats)> {
         let tables = claim.tables();
         let path = self.path().join(file.name());
+        // While it is empty: if we die now, nobody needs it.
+        self.shared.note_merged(&file, claim.names());
         // What is small is worth no thread, and no compromise: it becomes the table that git makes of it.
         let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
         let writer =
@@ -461,8 +463,9 @@ impl Stack {
         self.shared.publish(lock, base, Edit { replace, with })?;
         self.shared.counters.compactions.add(1);
         // In `Full` the directory is synced: no crash can bring back a list that names what we remove now.
-        let mut leftovers = self.remove_all(claim.names().map(str::to_owned));
-        leftovers.extend(self.sweep(litter));
+        // Our inputs last: they may be the proof for what was left of theirs.
+        let mut leftovers = self.sweep(litter);
+        leftovers.extend(self.remove_all(claim.names().map(str::to_owned)));
         Ok(Compaction {
             merged: claim.names().map(str::to_owned).collect(),
             table,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Evidence, Problem};
 use crate::dir::{Dir, again_if_stale};
 use crate::error::{Error, ErrorKind, Result};
+use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST, LIST_LOCK, TableName, is_temporary_name};
 use crate::lock::is_foreign;
 use crate::table::Table;
@@ -124,17 +125,17 @@ pub(super) fn update_index(dir: &Arc<dyn Dir>, listed: &[String]) -> Option<u64>
 
 /// What the dead left behind, by the rules of cleaning after a compaction.
 fn litter(dir: &Arc<dyn Dir>, names: &[String], listed: &[String]) -> Option<Problem> {
-    let newest = update_index(dir, listed).unwrap_or(0);
-    let is_stale = |name: &str| {
-        let is_old = TableName::parse(name).is_some_and(|table| table.max <= newest);
-        is_old && !listed.iter().any(|listed| listed == name)
-    };
+    // While a listed table is missing, or cannot be read, nothing is garbage.
+    let are_sound = listed.iter().all(|name| open(dir, name).is_ok());
+    let listed = listed.iter().map(String::as_str).collect();
+    let garbage = if are_sound { UnlistedTables::among(&**dir, names, &listed).garbage } else { Vec::new() };
+    let is_garbage = |name: &String| garbage.iter().any(|(garbage, _)| garbage == name);
     let is_dead = |name: &str| {
         // Opening a pipe would wait for a writer.
         let is_file = || dir.stamp(name).is_ok_and(|there| there.is_file);
         let unlocked = || dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
         is_temporary_name(name) && is_file() && unlocked()
     };
-    let files: Vec<String> = names.iter().filter(|name| is_stale(name) || is_dead(name)).cloned().collect();
+    let files: Vec<String> = names.iter().filter(|name| is_garbage(name) || is_dead(name)).cloned().collect();
     (!files.is_empty()).then_some(Problem::Litter { files })
 }

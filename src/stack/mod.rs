@@ -26,7 +26,9 @@ use crate::bytes::Reading;
 use crate::compact::Background;
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
+use crate::garbage::{Proof, UnlistedTables};
 use crate::list::LIST_LOCK;
+use crate::load;
 use crate::lock::{HealingLocks, Holder, Lock, Locker, Polled, locked, poll};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
@@ -245,8 +247,28 @@ impl Shared {
         let snapshot = before.map_or_else(|| self.snapshot_under_lock(), Ok)?;
         if lock.lock.is_inherited() {
             settle(&self.dir, snapshot.update_index());
+            if self.options.durability == Durability::Full {
+                // What the dead has published is durable before anything is built upon it.
+                self.sync_dir()?;
+            }
+        }
+        if lock.lock.is_inherited() || snapshot.tables().is_empty() {
+            self.remove_what_was_not_listed(&snapshot);
         }
         Ok((lock, snapshot))
+    }
+
+    /// Removes what somebody made who died before it was listed, while the list is still the one upon which it was made:
+    /// the next one proves nothing. It never was in a list, so no crash can bring back one that names it. What cannot
+    /// be removed stays.
+    fn remove_what_was_not_listed(&self, base: &Snapshot) {
+        let listed = base.tables().iter().map(|table| table.name()).collect();
+        let Ok(names) = load::names(&*self.dir) else { return };
+        for (name, proof) in UnlistedTables::among(&*self.dir, names, &listed).garbage {
+            if !matches!(proof, Proof::Merged(_)) {
+                let _ = self.dir.remove(&name);
+            }
+        }
     }
 
     /// The error for a list lock that was not to be had.

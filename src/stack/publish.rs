@@ -15,6 +15,7 @@ use crate::invariant::invariant;
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
 use crate::mutant::{self, Mutant};
+use crate::origin::{Origin, Run};
 use crate::request::Served;
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
@@ -216,13 +217,58 @@ impl Shared {
             // There never is a table without a list, and never a list without need.
             self.create_list(&lock)?;
         }
-        let in_place = |Unlisted { file, contents, name }| {
-            let file = if file.name() == name { file } else { file.renamed(&name)? };
-            Ok(NewTable { file, contents, is_synced: false })
-        };
-        let with = tables.into_iter().map(in_place).collect::<Result<Vec<_>>>()?;
+        let with = tables.into_iter().map(|table| self.in_place(base, table)).collect::<Result<Vec<_>>>()?;
         let end = base.tables().len();
         self.publish(lock, base, Edit { replace: end..end, with })
+    }
+
+    /// Gives a table its final name. It says before that upon which list it was made: if we die before it is listed,
+    /// the heir of our lock knows that nobody needs it.
+    ///
+    /// The first table of a store must be able to say so after a loss of power, too: beside a list that names nothing
+    /// it would look like all that is left of a store. So it is synced before it gets its name.
+    fn in_place(&self, base: &Snapshot, Unlisted { file, contents, name }: Unlisted) -> Result<NewTable> {
+        if file.name() == name {
+            return Ok(NewTable { file, contents, is_synced: false });
+        }
+        let is_first = base.tables().is_empty();
+        let list = if is_first { self.dir.stamp(LIST).ok() } else { self.stamp_of(base) };
+        self.note(&file, list);
+        let is_synced = is_first && self.options.durability == Durability::Full;
+        if is_synced && !mutant::is_on(Mutant::SkipTableSync) {
+            file.sync()?;
+        }
+        Ok(NewTable { file: file.renamed(&name)?, contents, is_synced })
+    }
+
+    /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that fails nothing is known of
+    /// the table if we die before it is listed, and it stays.
+    pub(crate) fn note_base(&self, table: &Scratch, base: &Snapshot) {
+        self.note(table, self.stamp_of(base));
+    }
+
+    fn note(&self, table: &Scratch, list: Option<Stamp>) {
+        let run = match self.options.durability {
+            // What is acknowledged then is durable: if a loss of power brings the list back, the table was not.
+            Durability::Full => Some(Run::ANY),
+            Durability::Ordered | Durability::Off => Run::this(&*self.dir),
+        };
+        if let Some(note) = list.zip(run).and_then(|(list, run)| Origin::upon(&list, run)) {
+            table.set_note(&note);
+        }
+    }
+
+    /// Leaves a note on the output of a compaction: which tables are merged into it.
+    pub(crate) fn note_merged<'a>(&self, table: &Scratch, inputs: impl Iterator<Item = &'a str>) {
+        let run = match self.options.durability {
+            // It is durable before it is listed.
+            Durability::Full | Durability::Ordered => Some(Run::ANY),
+            Durability::Off => Run::this(&*self.dir),
+        };
+        let note = table.stamp().ok().zip(run).and_then(|(stamp, run)| Origin::merged(&stamp, inputs, run));
+        if let Some(note) = note {
+            table.set_note(&note);
+        }
     }
 
     /// A name for a table that nobody else will choose.
@@ -256,6 +302,11 @@ impl Shared {
         }
         if self.options.durability != Durability::Off {
             added.iter().for_each(|table| self.synced.add(table.file.name()));
+        }
+        if added.len() == after.tables().len() && self.options.durability == Durability::Full {
+            // The first of the store: no loss of power may bring back the empty list beside what others build upon
+            // this one. If it fails, it fails once more below.
+            let _ = self.dir.sync();
         }
         self.courtesy.held(self.dir.now().saturating_sub(lock.since));
         let mut served = mem::take(&mut lock.served);

@@ -135,7 +135,7 @@ impl Shared {
         let list = match load::read(dir)? {
             Listing::Listed(list) => list,
             Listing::Nothing => return Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.options.hash))),
-            Listing::Lost(lost) => return Ok(Loaded::Missing(lost.error(dir), None)),
+            Listing::Lost(lost) => return Ok(Loaded::Missing(lost.error(dir), lost.list)),
         };
         let names = list.names(dir)?;
         let mut known = self.known_tables();
@@ -171,6 +171,15 @@ impl Shared {
         let replaced = self.cache.lock().replace(cached);
         // Closes files: outside of the lock.
         drop(replaced);
+    }
+
+    /// The identity of the list of this state, if that is what was read last.
+    pub(super) fn stamp_of(&self, state: &Snapshot) -> Option<Stamp> {
+        fn newest(state: &Snapshot) -> Option<&str> {
+            state.tables().last().map(|table| table.name())
+        }
+        let cache = self.cache.lock();
+        cache.as_ref().filter(|cached| newest(&cached.snapshot) == newest(state)).map(|cached| cached.stamp)
     }
 
     /// Whether the list of this state is sealed. Another thread may have put another state into the cache: its seal fits only

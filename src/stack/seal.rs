@@ -58,7 +58,7 @@ mod tests {
     fn a_seal_fits_its_list() {
         let seal = print(LIST, &FILE).unwrap();
         assert!(fits(&seal, LIST, &FILE));
-        assert!(seal.len() <= 64, "longer notes are not read back");
+        assert!(seal.len() <= 64, "fits into an inode of 256 bytes");
     }
 
     #[test]

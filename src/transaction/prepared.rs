@@ -81,7 +81,12 @@ pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Resu
     let name = shared.table_name(first, last);
     let file = match base.tables() {
         [] => Scratch::temporary(&shared.dir)?,
-        _ => Scratch::create(&shared.dir, name.clone())?,
+        _ => {
+            let file = Scratch::create(&shared.dir, name.clone())?;
+            // Before anything else: what is empty is nobody's loss either.
+            shared.note_base(&file, base);
+            file
+        }
     };
     let path = shared.dir.path().join(file.name());
     let draft = batch.write(Draft::new(file), &shared.options).map_err(|error| error.in_file(&path))?;

@@ -39,6 +39,8 @@ pub(crate) mod mend;
 pub(crate) mod mutants;
 #[path = "sim/names.rs"]
 mod names;
+#[path = "sim/older.rs"]
+mod older;
 #[path = "sim/persist.rs"]
 pub(crate) mod persist;
 #[path = "sim/run.rs"]

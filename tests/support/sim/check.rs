@@ -5,8 +5,9 @@
 //! * C: expected values hold for the next commit.
 //! * D: the next update index is beyond those that were seen.
 //! * E: the next commit and compaction complete without help and without waiting; `verify` finds nothing.
-//! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes hold. Tables with update indexes beyond
-//!   the store's may stay, but only until the store has caught up with them.
+//! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes hold. After a loss of power
+//!   tables may be left of which nothing is proven.
+//! * G: a table that may hold what was acknowledged is never removed, though no list names it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use reftable::{
 use super::dir::SimDir;
 use super::links;
 use super::mend::{self, Damage};
-use super::world::{Pid, Tree, World};
+use super::world::{Name, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 
@@ -132,6 +133,8 @@ pub(crate) struct Found<'a> {
     pub(crate) damage: Option<&'a Damage>,
     /// It was repaired, and that was acknowledged.
     pub(crate) is_mended: bool,
+    /// Tables that no list names, and that must stay.
+    pub(crate) must_stay: &'a [(Name, Arc<Vec<u8>>)],
 }
 
 /// Checks a tree. If requests are left in it the finder would do them; after a kill another one looks, who would not.
@@ -183,44 +186,42 @@ fn reopen_as(options: &Options, tree: &Tree, found: &Found<'_>) -> Result<Cleane
     if waited > PATIENCE {
         return Err(broken('E', format!("had to wait {waited:?}")));
     }
-    let state = catch_up(&world, &stack, state)?;
     drop(stack);
     let tree = links::without(world.tree(), tree)?;
-    match found.damage {
-        Some(damage) => nothing_is_left(&damage.without_copies(&tree)?)?,
-        None => nothing_is_left(&tree)?,
-    }
-    Ok(state)
+    let tree = match found.damage {
+        Some(damage) => damage.without_copies(&tree)?,
+        None => tree,
+    };
+    let tree = without_those_that_must_stay(tree, found.must_stay)?;
+    let (tree, cleaned) = if found.is_power_lost { without_unlisted(tree) } else { (tree, Cleaned::All) };
+    nothing_is_left(&tree)?;
+    Ok(cleaned)
 }
 
-/// Tables beyond the store's update index are left alone: commits until there are none, and compacts once more.
-fn catch_up(world: &World, stack: &Stack, state: &State) -> Result<Cleaned, Broken> {
-    let beyond = |index: u64| world.tree().names.keys().any(|name| max_of(name).is_some_and(|max| max > index));
-    let mut index = state.after.update_index;
-    if !beyond(index) {
-        return Ok(Cleaned::AtOnce);
+fn without_those_that_must_stay(mut tree: Tree, must_stay: &[(Name, Arc<Vec<u8>>)]) -> Result<Tree, Broken> {
+    for (name, bytes) in must_stay {
+        if tree.read(name) != Some(bytes.as_slice()) {
+            return Err(broken('G', format!("{name} is gone, and what is in it")));
+        }
+        tree.names.remove(name);
     }
-    let failed = |error: Error| broken('E', format!("a later operation failed: {error}"));
-    while beyond(index) && index < state.after.update_index + 64 {
-        let mut tx = stack.transaction();
-        tx.set("refs/heads/later", Expect::Any, support::id(HashKind::Sha1, index));
-        index = tx.commit().map_err(failed)?.update_index;
-    }
-    stack.compact(Compact::all()).map_err(failed)?;
-    Ok(Cleaned::Later)
+    Ok(tree)
 }
 
-/// The largest update index of a table, by its name.
-fn max_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".ref")?.split('-').nth(1)?.strip_prefix("0x")?;
-    u64::from_str_radix(digits, 16).ok()
+/// Leaves out tables of which nothing is proven after a loss of power.
+fn without_unlisted(mut tree: Tree) -> (Tree, Cleaned) {
+    let (listed, before) = (tree.list(), tree.names.len());
+    tree.names.retain(|name, _| !name.ends_with(".ref") || listed.iter().any(|listed| **listed == **name));
+    let cleaned = if tree.names.len() == before { Cleaned::All } else { Cleaned::ButForTables };
+    (tree, cleaned)
 }
 
-/// When the last of what the dead had left was gone.
+/// What was left of what the dead had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cleaned {
-    AtOnce,
-    Later,
+    All,
+    /// Tables, for `repair` to ask about.
+    ButForTables,
 }
 
 fn look(stack: &Stack, claim: char) -> Result<Seen, Broken> {

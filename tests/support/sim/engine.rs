@@ -66,8 +66,8 @@ pub(crate) struct Tally {
     /// Choices, and distinct trees with what was expected of them.
     pub(crate) choices: usize,
     pub(crate) states: usize,
-    /// States in which a table was left until the store had caught up with its update index.
-    pub(crate) late: usize,
+    /// States in which tables were left of which nothing is proven.
+    pub(crate) kept: usize,
     pub(crate) time: Duration,
     pub(crate) violations: Vec<Violation>,
 }
@@ -162,7 +162,14 @@ impl<'a> Engine<'a> {
         let allowed = &recording.history[oldest..=newest];
         let is_power_lost = self.model != Model::Kill;
         let boot = recording.boot + u64::from(is_power_lost);
-        let found = Found { allowed, boot, is_power_lost, damage: recording.damage.as_ref(), is_mended };
+        let found = Found {
+            allowed,
+            boot,
+            is_power_lost,
+            damage: recording.damage.as_ref(),
+            is_mended,
+            must_stay: &recording.must_stay,
+        };
         let mut hasher = DefaultHasher::new();
         allowed.iter().for_each(|state| state.hash.hash(&mut hasher));
         let expectation = hasher.finish();
@@ -182,8 +189,8 @@ impl<'a> Engine<'a> {
                 return;
             }
             match check::reopen(&choices.tree(digits), &found) {
-                Ok(Cleaned::AtOnce) => {}
-                Ok(Cleaned::Later) => self.tally.late += 1,
+                Ok(Cleaned::All) => {}
+                Ok(Cleaned::ButForTables) => self.tally.kept += 1,
                 Err(found) => self.report(&choices, digits, log, &found),
             }
         };

@@ -104,7 +104,16 @@ impl Case {
         }
         let Readers { history, broken, .. } = seen;
         let (boot, log) = (world.boot(), world.log());
-        Recording { base: tree, boot, log, history, broken, least_acknowledged: 0, damage: Some(damage) }
+        Recording {
+            base: tree,
+            boot,
+            log,
+            history,
+            broken,
+            least_acknowledged: 0,
+            damage: Some(damage),
+            must_stay: Vec::new(),
+        }
     }
 }
 

@@ -335,8 +335,9 @@ impl Choices<'_> {
             let mut found = self.disk.files[&file].file.clone();
             (found.bytes, found.note) = (Arc::clone(bytes), note.clone());
             // Of two files that had one number, one after the other, both may be there: a disk would have kept one.
-            if tree.files.values().any(|other| other.number == found.number) {
-                found.number = 1 << 32 | file;
+            if let Some((other, there)) = tree.files.iter_mut().find(|(_, other)| other.number == found.number) {
+                let younger = if *other > file { (&mut there.number, *other) } else { (&mut found.number, file) };
+                *younger.0 = 1 << 32 | younger.1;
             }
             tree.files.insert(file, found);
         }

@@ -12,7 +12,7 @@ use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;
 use super::mend::Damage;
 use super::mutants;
-use super::world::{Entry, Op, Pid, Tree, World};
+use super::world::{Entry, Name, Op, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 use reftable::merged::{Merged, Tombstones};
@@ -36,6 +36,8 @@ pub(crate) struct Recording {
     pub(crate) least_acknowledged: usize,
     /// The store is damaged, and until a repair was acknowledged whoever finds it may have to repair it (again).
     pub(crate) damage: Option<Damage>,
+    /// Tables that no list names, and that must stay.
+    pub(crate) must_stay: Vec<(Name, Arc<Vec<u8>>)>,
 }
 
 /// What a process is at.
@@ -155,7 +157,7 @@ impl Run {
         }
         let Record { history, broken, .. } = record;
         let (base, boot) = ((*self.base).clone(), self.world.boot());
-        Recording { base, boot, log, history, broken, least_acknowledged: 0, damage: None }
+        Recording { base, boot, log, history, broken, least_acknowledged: 0, damage: None, must_stay: Vec::new() }
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

@@ -10,6 +10,7 @@ use super::handed_over;
 use super::links;
 use super::mend;
 use super::names;
+use super::older;
 use super::persist::Model as Crashes;
 use super::run::{Actor, GIT, Run};
 use super::seals;
@@ -57,6 +58,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "handed over, then repaired", crashes: KILLS, record: handed_over::to_the_repaired },
     Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
+    Scenario { name: "an older list comes back", crashes: ALL_CRASHES, record: older::list },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
     Scenario { name: "full above our unsynced commit", crashes: ALL_CRASHES, record: above_off },
     Scenario { name: "full above ordered above git", crashes: ALL_CRASHES, record: seals::above_ordered },

@@ -193,7 +193,10 @@ impl World {
     /// A machine in its `boot`th run that finds `tree` on its disk.
     pub(crate) fn new(tree: Tree, boot: u64) -> World {
         let next_file = tree.files.keys().next_back().map_or(1, |last| last + 1);
-        let time = BOOT.as_nanos() * u128::from(boot) + 1;
+        // The clock goes on from what this boot has left; boot 0 was before everything.
+        let times = tree.files.values().map(|file| file.changed.max(file.modified).max(file.created));
+        let newest = times.max().filter(|_| boot > 0).unwrap_or(0);
+        let time = newest.max(BOOT.as_nanos() * u128::from(boot)) + 1;
         World(Arc::new(Mutex::new(Inner { tree, next_file, boot, time, next_description: 1, ..Inner::default() })))
     }
 
