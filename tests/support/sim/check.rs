@@ -193,7 +193,9 @@ fn reopen_as(options: &Options, tree: &Tree, found: &Found<'_>) -> Result<Cleane
         None => tree,
     };
     let tree = without_those_that_must_stay(tree, found.must_stay)?;
-    let (tree, cleaned) = if found.is_power_lost { without_unlisted(tree) } else { (tree, Cleaned::All) };
+    // What git has left, and what a repair was about to put aside when it was killed, is proven by nothing.
+    let may_be_left = found.is_power_lost || found.damage.is_some();
+    let (tree, cleaned) = if may_be_left { without_unlisted(tree) } else { (tree, Cleaned::All) };
     nothing_is_left(&tree)?;
     Ok(cleaned)
 }
@@ -208,7 +210,7 @@ fn without_those_that_must_stay(mut tree: Tree, must_stay: &[(Name, Arc<Vec<u8>>
     Ok(tree)
 }
 
-/// Leaves out tables of which nothing is proven after a loss of power.
+/// Leaves out tables of which nothing is proven.
 fn without_unlisted(mut tree: Tree) -> (Tree, Cleaned) {
     let (listed, before) = (tree.list(), tree.names.len());
     tree.names.retain(|name, _| !name.ends_with(".ref") || listed.iter().any(|listed| **listed == **name));
