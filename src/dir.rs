@@ -137,6 +137,11 @@ pub trait Dir: Debug + Send + Sync {
         None
     }
 
+    /// What this process may still use. By default not known.
+    fn room(&self) -> Room {
+        Room::default()
+    }
+
     /// What is known about the machine we run on. By default nothing.
     fn host(&self) -> Host {
         Host::default()
@@ -171,6 +176,15 @@ pub trait Dir: Debug + Send + Sync {
     fn process_id(&self) -> u32 {
         std::process::id()
     }
+}
+
+/// What a process may still use. What is `None` is not known, or has no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// How many more files it may open.
+    pub descriptors: Option<u64>,
+    /// How many bytes a file may have that it writes; whoever writes more is killed.
+    pub file_size: Option<u64>,
 }
 
 /// What tells this run of this machine's kernel from others. What is `None` is not known.
@@ -524,6 +538,11 @@ impl Dir for OsDir {
             return *kind;
         }
         file_system::kind_of(&self.place).map_or(0, |kind| *self.file_system.get_or_init(|| kind))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn room(&self) -> Room {
+        host::room()
     }
 
     #[cfg(target_os = "linux")]

@@ -4,6 +4,10 @@
 
 #[path = "support/fault_dir.rs"]
 mod fault_dir;
+#[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "the support is shared")]
+#[path = "support/victim.rs"]
+mod victim;
 
 use std::fs;
 use std::path::Path;
@@ -262,4 +266,42 @@ fn whatever_fails_a_follower_it_knows_where_it_is() {
     }
     assert!(handed_over > 0, "the follower never followed");
     assert!(failed_after_asking > 0, "nothing failed once something was asked");
+}
+
+/// Commits with very few descriptors, beside many who ask.
+#[cfg(target_os = "linux")]
+#[test]
+fn victim_with_few_descriptors() {
+    let Some(dir) = victim::dir() else { return };
+    let stack = Stack::open(&dir, options()).unwrap();
+    let (mut count, start) = (0, Instant::now());
+    while count < 60 || stack.metrics().served < 20 && start.elapsed() < Duration::from_secs(10) {
+        commit(&stack, &format!("refs/heads/poor/{}", count % 60), Expect::Any).unwrap();
+        count += 1;
+    }
+    assert!(stack.metrics().served >= 20, "it has led too seldom: {} of {count}", stack.metrics().served);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_leader_is_not_hurt_by_what_others_ask_for() {
+    let dir = store();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let crowd: Vec<_> = (0..24)
+        .map(|number| {
+            let (stack, stop) = (Stack::open(dir.path(), options()).unwrap(), Arc::clone(&stop));
+            thread::spawn(move || {
+                let mut count = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    count += 1;
+                    commit(&stack, &format!("refs/heads/{number}/{}", count % 4), Expect::Any).unwrap();
+                }
+            })
+        })
+        .collect();
+    let poor = victim::Victim::start_limited("victim_with_few_descriptors", dir.path(), 20);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poor.finish()));
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    crowd.into_iter().for_each(|one| one.join().unwrap());
+    assert!(outcome.is_ok(), "the victim says above why");
 }

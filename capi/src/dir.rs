@@ -220,6 +220,10 @@ impl Dir for HostDir {
         self.os.file_system()
     }
 
+    fn room(&self) -> reftable::Room {
+        self.os.room()
+    }
+
     fn has_journal(&self) -> Option<bool> {
         self.os.has_journal()
     }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::Host;
+use rustix::process::{Resource, getrlimit};
+
+use super::{Host, Room};
 
 pub(super) fn this_host() -> Host {
     Host { boot: boot_id(), booted: booted() }
@@ -29,6 +31,19 @@ fn booted() -> Option<u128> {
 /// Whether any clock is shifted, by lines such as `boottime 100 0`. Kernels without time namespaces tell nothing.
 fn is_shifted(offsets: &str) -> bool {
     offsets.lines().flat_map(|line| line.split_whitespace().skip(1)).any(|number| number != "0")
+}
+
+/// What the limits of this process leave. When all descriptors are in use they cannot even be counted.
+pub(super) fn room() -> Room {
+    let descriptors = match fs::read_dir("/proc/self/fd") {
+        Ok(open) => {
+            let open = open.count() as u64;
+            getrlimit(Resource::Nofile).current.map(|most| most.saturating_sub(open))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(_) => Some(0),
+    };
+    Room { descriptors, file_size: getrlimit(Resource::Fsize).current }
 }
 
 /// When a process started, in the kernel's ticks since its own start; `None` if there is none of this number.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Durability, ListLock, Shared};
+use crate::dir::Room;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::LIST_LOCK;
 use crate::lock::Polled;
@@ -26,6 +27,27 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whoever gets the lock at once looks for requests this often: one who never waits would never see that others do.
 const LOOK_OUT: Duration = Duration::from_millis(2);
+
+/// Descriptors that our own commit may need: a table, a list, the directory, and tables of others that are new to us.
+const OWN_DESCRIPTORS: u64 = 8;
+/// Bytes that our own commit may need in one file.
+const OWN_BYTES: u64 = 64 * 1024;
+/// Bytes of a table for each byte of a request, at most: blocks are padded, and references become log entries, too.
+const GROWTH: u64 = 4;
+
+/// How many of the requests, which are open and want so many bytes, a leader can serve without failing for them: they must leave it
+/// `room` for what it wants itself.
+fn fitting(sizes: &[usize], room: Room) -> usize {
+    let missing = room.descriptors.map_or(0, |left| OWN_DESCRIPTORS.saturating_sub(left));
+    let fitting = sizes.len().saturating_sub(usize::try_from(missing).unwrap_or(usize::MAX));
+    let Some(bytes) = room.file_size.map(|bytes| bytes.saturating_sub(OWN_BYTES) / GROWTH) else { return fitting };
+    let mut sum = 0u64;
+    let fits = sizes.iter().take_while(|size| {
+        sum = sum.saturating_add(**size as u64);
+        sum <= bytes
+    });
+    fitting.min(fits.count())
+}
 
 /// When to look for requests.
 #[derive(Debug, Default)]
@@ -202,12 +224,33 @@ impl Shared {
         if !is_time || limit == 0 || !self.hands_over() {
             return Vec::new();
         }
-        let found = find(&self.dir, &self.terms(), limit);
+        let mut found = find(&self.dir, &self.terms(), limit);
         self.lookout.looked(now, !found.is_empty());
+        if !found.is_empty() {
+            let sizes: Vec<usize> = found.iter().map(|found| found.wanted().len()).collect();
+            found.truncate(fitting(&sizes, self.dir.room()));
+        }
         let take = |found: Found| {
             let changes = read(found.wanted())?;
             lock.served.claim(found, base.update_index()).then_some(changes)
         };
         found.into_iter().filter_map(take).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_serves_only_what_leaves_it_room() {
+        let room = |descriptors, file_size| Room { descriptors, file_size };
+        assert_eq!(fitting(&[100; 5], Room::default()), 5);
+        assert_eq!(fitting(&[100; 5], room(Some(8), None)), 5);
+        assert_eq!(fitting(&[100; 5], room(Some(6), None)), 3, "each that is let go of gives back one");
+        assert_eq!(fitting(&[100; 5], room(Some(0), None)), 0);
+        assert_eq!(fitting(&[100; 5], room(None, Some(OWN_BYTES + 4 * 250))), 2);
+        assert_eq!(fitting(&[100; 5], room(None, Some(1000))), 0);
+        assert_eq!(fitting(&[usize::MAX; 5], room(None, Some(u64::MAX))), 0);
     }
 }
