@@ -61,6 +61,15 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn stamp(&self, name: &str) -> io::Result<Stamp>;
 
+    /// The identity of what opening the name would open: where it is a symbolic link, of what that leads to. By default
+    /// as [`Dir::stamp`].
+    ///
+    /// # Errors
+    /// See above.
+    fn target(&self, name: &str) -> io::Result<Stamp> {
+        self.stamp(name)
+    }
+
     /// Puts `from` in the place of `to`, atomically.
     ///
     /// # Errors
@@ -446,6 +455,10 @@ impl Dir for OsDir {
             return file_system::stamp_now(&path);
         }
         fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata))
+    }
+
+    fn target(&self, name: &str) -> io::Result<Stamp> {
+        fs::metadata(self.path.join(name)).map(|metadata| Stamp::of(&metadata))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -252,10 +252,15 @@ fn printable(message: Cow<'static, str>) -> Cow<'static, str> {
 
 /// The command that mends the store in `dir`, to be copied from a message: with `options`, such as `--dry-run`.
 pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
+    command(dir, format!("repair {options}").trim_end())
+}
+
+/// A command for the store in `dir`, to be copied from a message.
+pub(crate) fn command(dir: &Path, words: &str) -> String {
     let dir = dir.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@' | ':' | ',');
     let dir = if dir.chars().all(is_plain) { dir } else { format!("'{}'", dir.replace('\'', r"'\''")) };
-    format!("`{}`", format!("reftable -C {dir} repair {options}").trim_end())
+    format!("`reftable -C {dir} {words}`")
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};
 pub use name::check as check_name;
 pub use oid::{HashKind, IdView, ObjectId};
 pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
-pub use repair::{Evidence, Problem, Repair};
+pub use repair::{Evidence, ListProblem, Problem, Proposal, Repair, SetAside};
 pub use snapshot::{LogItem, LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
 pub use stack::{AutoCompact, Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};

@@ -68,7 +68,7 @@ fn store(make_lock: impl Fn(&Path)) -> (tempfile::TempDir, PathBuf) {
 
 fn only(dir: &Path, world: World) -> (Repair, Problem) {
     let dir = OverDir::over(dir, Arc::new(world));
-    let repair = Repair::new_in(dir, Box::new(HealingLocks::new(true)));
+    let repair = Repair::new_in(dir, Box::new(HealingLocks::new(true))).patience(Duration::from_millis(5));
     let mut problems = repair.diagnose().unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");
     (repair, problems.remove(0))
@@ -87,7 +87,7 @@ fn empty(lock: &Path) {
 fn an_abandoned_lock_of_git_is_removed() {
     let (dir, lock) = store(empty);
     let (repair, problem) = only(dir.path(), World::quiet());
-    assert!(problem.has_remedy() && problem.is_delicate(), "{problem}");
+    assert!(problem.has_remedy(), "{problem}");
     assert!(problem.to_string().contains("60 s old, which no process has open"), "{problem}");
     repair.remedy(&problem).unwrap();
     assert!(!lock.exists());
@@ -146,14 +146,21 @@ fn who_uses_the_store_keeps_the_lock() {
 /// The file of the lock is as old as the process that takes it, the lock is not.
 #[test]
 fn a_lock_of_this_library_is_as_old_as_its_last_name() {
+    // The marker of a living process, as if it were of another run of the kernel.
     let marked = |lock: &Path| {
-        let owner = "reftable-0123456789abcdef.owner";
-        let text = format!("reftable lock 1\nboot another\nmachine another\nprocess 1\nowner {owner}\n");
-        let owner = lock.with_file_name(owner);
+        let mut tx = Stack::open(lock.parent().unwrap(), Options::default()).unwrap().transaction();
+        tx.set("refs/heads/b", Expect::Any, ObjectId::from_bytes(&[7; 20]).unwrap());
+        let held = tx.prepare().unwrap();
+        let text = fs::read_to_string(lock).unwrap();
+        drop(held);
+        let boot = text.lines().find_map(|line| line.strip_prefix("boot ")).unwrap();
+        let text = text.replace(boot, &"0".repeat(boot.len()));
+        let (text, _) = text.rsplit_once("check ").unwrap();
+        let owner = lock.with_file_name(text.lines().find_map(|line| line.strip_prefix("owner ")).unwrap());
         fs::write(&owner, format!("{text}check {:08x}\n", crc32fast::hash(text.as_bytes()))).unwrap();
         let then = std::time::SystemTime::now() - Duration::from_secs(4000);
         fs::File::options().write(true).open(&owner).unwrap().set_modified(then).unwrap();
-        fs::rename(owner, lock).unwrap();
+        fs::hard_link(owner, lock).unwrap();
     };
     let (dir, _lock) = store(marked);
     let (_, problem) = only(dir.path(), World { later: Duration::ZERO, ..World::quiet() });

@@ -105,3 +105,67 @@ fn yes_does_not_ask_and_json_tells_programs() {
     assert_eq!(line.get("mended"), Some(&serde_json::Value::Bool(true)));
     assert!(output.stderr.is_empty());
 }
+
+/// A store of three references in three tables.
+fn store() -> (tempfile::TempDir, std::path::PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("reftable");
+    fs::create_dir(&dir).unwrap();
+    for name in ["A_HEAD", "B_HEAD", "C_HEAD"] {
+        assert!(reftable(&dir, &["symbolic-ref", name, "refs/heads/main"], "").status.success());
+    }
+    (root, dir)
+}
+
+fn files(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+}
+
+/// The failing input of a report: all references but two were removed without a question.
+#[test]
+fn without_an_answer_nothing_happens() {
+    let (_root, dir) = store();
+    let list = dir.join("tables.list");
+    fs::write(&list, fs::read_to_string(&list).unwrap().replacen("0x0", "0X0", 1)).unwrap();
+    fs::write(dir.join("reftable-0123456789abcdef.tmp"), "").unwrap();
+    let before = files(&dir);
+    for (arguments, answer) in [(&["repair"][..], ""), (&["repair"], "n\nn\nn\n"), (&["repair", "--dry-run"], "y\n")] {
+        let output = reftable(&dir, arguments, answer);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stdout).contains("left as it is"), "{}", text(&output.stdout));
+        assert!(files(&dir) == before, "{arguments:?}");
+    }
+}
+
+/// One fix after the other, each by what the one before has left.
+#[test]
+fn what_is_agreed_to_is_done_until_nothing_is_left() {
+    for (arguments, answers) in [(&["repair", "--yes"][..], ""), (&["repair"], "y\ny\n")] {
+        let (_root, dir) = store();
+        let list = dir.join("tables.list");
+        let old = fs::read_to_string(&list).unwrap().replacen("0x0", "0X0", 1);
+        fs::write(&list, &old).unwrap();
+        fs::write(dir.join("reftable-0123456789abcdef.tmp"), "").unwrap();
+        let output = reftable(&dir, arguments, answers);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        assert_eq!(text(&output.stdout).matches("done: ").count(), 2, "{}", text(&output.stdout));
+        assert_eq!(fs::read_to_string(dir.join("tables.list.damaged")).unwrap(), old);
+        let listed = text(&reftable(&dir, &["list"], "").stdout);
+        assert_eq!(listed.lines().count(), 3, "{listed}");
+    }
+}
+
+/// What a person has to do is said, and that something is left.
+#[test]
+fn words_are_no_fix() {
+    let (_root, dir) = store();
+    for table in files(&dir).into_keys().filter(|name| name.ends_with(".ref")) {
+        fs::remove_file(dir.join(table)).unwrap();
+    }
+    let output = reftable(&dir, &["repair", "--yes", "--json"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["kind"], &line["mended"]), (&"list".into(), &false.into()));
+    assert!(line["problem"].as_str().unwrap().contains("there is no safe fix"));
+}

@@ -1,141 +1,134 @@
 //! Looking at a store without changing it.
 
-use std::io;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Evidence, Problem};
-use crate::dir::{Dir, again_if_stale};
-use crate::error::{Error, ErrorKind, Result};
-use crate::garbage::UnlistedTables;
-use crate::list::{self, LIST, LIST_LOCK, TableName, is_temporary_name};
-use crate::lock::is_foreign;
-use crate::table::Table;
+use super::case::Case;
+use super::problem::{ListProblem, Problem, shown};
+use super::propose::propose;
+use super::survey::{ListSeen, LockSeen, Seen, Survey};
+use super::{Evidence, Repair};
+use crate::dir::Dir;
+use crate::error::{Result, command};
+use crate::list::{self, LIST_LOCK, TableName, is_temporary_name};
+use crate::lock::{ExclusiveFile, is_foreign};
+use crate::stack::{Options, Stack};
 
-/// Everything that is wrong and can be mended.
-pub(super) fn diagnose(dir: &Arc<dyn Dir>) -> Result<Vec<Problem>> {
-    let names = names(dir)?;
-    let mut problems: Vec<Problem> = locks(dir, &names);
-    match read_list(dir)? {
-        Some(listed) => match newest(dir, &listed)? {
-            Some(problem) => problems.push(problem),
-            None => problems.extend(litter(dir, &names, &listed)),
-        },
-        None => problems.extend(list_missing(dir, &names)),
+/// Everything that is wrong. What others do at this moment looks like a problem, too: a table has its name before the list names it,
+/// what a compaction has merged stays for a moment, git has its lock. So what counts is what is found in every look, for as
+/// long as readers would wait for it; or, of a list, at a moment when nobody can have been in the middle of something.
+pub(super) fn diagnose(repair: &Repair) -> Result<Vec<Problem>> {
+    let dir = &repair.dir;
+    let Some(mut survey) = Survey::take(dir, false, None)? else { return Ok(Vec::new()) };
+    let mut problems = judge(dir, &survey);
+    let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(5));
+    while !is_certain(&survey, &problems) && waited < repair.patience {
+        dir.sleep(pause);
+        waited += pause;
+        pause = (pause * 2).min(repair.patience / 4).max(Duration::from_millis(1));
+        let Some(next) = Survey::take(dir, false, Some(survey))? else { return Ok(Vec::new()) };
+        let now = judge(dir, &next);
+        problems = problems.into_iter().filter_map(|problem| problem.seen_again(&now)).collect();
+        survey = next;
+    }
+    if problems.is_empty() {
+        problems.extend(refused(dir));
     }
     Ok(problems)
 }
 
-pub(super) fn names(dir: &Arc<dyn Dir>) -> Result<Vec<String>> {
-    let mut names = match dir.names() {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::new(ErrorKind::Missing, "there is no such directory").in_file(dir.path()));
-        }
-        Err(error) => return Err(Error::io("cannot read the directory", dir.path(), error)),
-    };
-    names.sort_unstable();
-    Ok(names)
+fn is_certain(survey: &Survey, problems: &[Problem]) -> bool {
+    let is_of_list = |problem: &Problem| matches!(problem, Problem::List(_) | Problem::NeedsCompaction { .. });
+    problems.is_empty() || (survey.is_quiet && problems.iter().all(is_of_list))
 }
 
-/// The names in the list; `None` if there is no list.
-pub(super) fn read_list(dir: &Arc<dyn Dir>) -> Result<Option<Vec<String>>> {
-    let path = dir.path().join(LIST);
-    match again_if_stale(|| dir.open(LIST)?.contents()) {
-        Ok(contents) => list::parse(&contents).map(Some).map_err(|error| error.in_file(&path)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("cannot read the table list", &path, error)),
+/// What is wrong while the list lock is held: nobody else changes anything.
+pub(super) fn diagnose_locked(repair: &Repair) -> Result<Vec<Problem>> {
+    let Some(survey) = Survey::take(&repair.dir, true, None)? else { return Ok(Vec::new()) };
+    let mut problems = judge(&repair.dir, &survey);
+    if !problems.iter().any(|problem| matches!(problem, Problem::Litter { .. })) {
+        // With the lock of a dead owner went what had hidden another problem.
+        let garbage = Case::of(&*repair.dir, &survey).garbage;
+        problems.extend(litter(&repair.dir, &survey, &garbage));
     }
+    Ok(problems)
 }
 
-fn locks(dir: &Arc<dyn Dir>, names: &[String]) -> Vec<Problem> {
+/// What is wrong by one look.
+fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
+    let mut problems = locks(dir, survey);
+    let mut case = Case::of(&**dir, survey);
+    case.note_beyond();
+    if case.is_broken() {
+        let is_lost = !matches!(&survey.list, ListSeen::Read(_, list) if !list.is_empty() && list::parse(list).is_ok());
+        let fix = propose(&case);
+        problems.push(Problem::List(ListProblem { reasons: case.reasons, fix, is_lost }));
+        return problems;
+    }
+    problems.extend(needs_compaction(dir, &case));
+    if survey.lock != LockSeen::Held {
+        problems.extend(unlisted(&case));
+        problems.extend(litter(dir, survey, &case.garbage));
+    }
+    problems
+}
+
+/// The last word is that of those who read it: a store without problems can be opened.
+fn refused(dir: &Arc<dyn Dir>) -> Option<Problem> {
+    let error = Stack::open_in(Arc::clone(dir), Box::new(ExclusiveFile), Options::default()).err()?;
+    let fix = Err("restore what it names from a copy of the repository".to_owned());
+    Some(Problem::List(ListProblem { reasons: vec![error.to_string()], fix, is_lost: true }))
+}
+
+fn locks(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
     let is_lock = |name: &&String| {
         let of_table = name.strip_suffix(".lock").is_some_and(|table| TableName::parse(table).is_some());
-        name.as_str() == LIST_LOCK || of_table
+        of_table || (name.as_str() == LIST_LOCK && survey.lock == LockSeen::Held)
     };
-    let foreign = names.iter().filter(is_lock).filter(|name| is_foreign(dir, name));
+    let foreign = survey.names.iter().filter(is_lock).filter(|name| is_foreign(dir, name));
     foreign.filter_map(|name| Evidence::of(dir, name)).map(Problem::ForeignLock).collect()
 }
 
-/// Opens a table: header and footer, and its records up to the first that cannot be read.
-pub(super) fn open(dir: &Arc<dyn Dir>, name: &str) -> Result<Table> {
-    let path = dir.path().join(name);
-    let bytes = again_if_stale(|| dir.open(name)?.contents());
-    let table = Table::open(&path, bytes.map_err(|error| Error::io("cannot read the table", &path, error))?)?;
-    read_all(&table)?;
-    Ok(table)
-}
-
-fn read_all(table: &Table) -> Result<()> {
-    let mut blocks = table.blocks();
-    while let Some(block) = blocks.next()? {
-        block.records(|_, _| ())?;
+/// What readers cope with.
+fn needs_compaction(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
+    if let Some((below, above)) = case.overlaps {
+        let reason = format!("{} and {} above it have update indexes in common", shown(below), shown(above));
+        return Some(Problem::NeedsCompaction { reason, command: command(dir.path(), "compact --all") });
     }
-    Ok(())
+    let flawed = case.present.iter().find_map(|member| Some((member.name, member.whole.flaw.as_ref()?)));
+    let (table, flaw) = flawed?;
+    let reason = format!("the indexes of {} are damaged, its records are not: {flaw}", shown(table));
+    Some(Problem::NeedsCompaction { reason, command: command(dir.path(), "compact --rewrite") })
 }
 
-/// The newest table, if it cannot be read and all below it can.
-fn newest(dir: &Arc<dyn Dir>, listed: &[String]) -> Result<Option<Problem>> {
-    let Some((table, below)) = listed.split_last() else { return Ok(None) };
-    let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-    let (reason, is_there) = match open(dir, table) {
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() != ErrorKind::Io => (error.message().to_owned(), true),
-        // Not missing any more if somebody has replaced the list: then nothing is wrong.
-        Err(_) if dir.stamp(table).is_err_and(missing) && read_list(dir)?.as_deref() == Some(listed) => {
-            ("there is no such file".to_owned(), false)
-        }
-        // Not readable for us: nothing that dropping it would mend for certain.
-        Err(_) => return Ok(None),
+/// Tables beside a list that leads to a store.
+fn unlisted(case: &Case<'_>) -> Option<Problem> {
+    let is_listed = |name: &str| case.present.iter().any(|member| member.name == name);
+    let described = |seen: &Seen| match seen {
+        Seen::Whole(whole) => Some(format!("update indexes {} to {}", whole.min, whole.max)),
+        Seen::Damaged(reason, _) => Some(reason.clone()),
+        Seen::Missing | Seen::Strange(_) | Seen::Unreadable(_) => None,
     };
-    let mut last_sound = 0;
-    for name in below {
-        last_sound = open(dir, name)?.header().max_update_index;
-    }
-    Ok(Some(Problem::NewestDamaged { table: table.clone(), reason, last_sound, is_there }))
+    let tables: Vec<(String, String)> = case
+        .survey
+        .tables()
+        // JGit works on files whose names are not exactly a table's.
+        .filter(|(name, _)| TableName::parse(name).is_some() && !is_listed(name) && !case.garbage.contains(*name))
+        .filter_map(|(name, seen)| Some((name.to_owned(), described(seen)?)))
+        .collect();
+    (!tables.is_empty()).then_some(Problem::Unlisted { tables })
 }
 
-/// Tables without a list.
-pub(super) fn list_missing(dir: &Arc<dyn Dir>, names: &[String]) -> Option<Problem> {
-    let mut whole: Vec<(u64, u64, String)> = Vec::new();
-    let mut damaged = Vec::new();
-    for name in names.iter().filter(|name| name.ends_with(".ref")) {
-        match open(dir, name) {
-            Ok(table) => {
-                let header = table.header();
-                whole.push((header.min_update_index, header.max_update_index, name.clone()));
-            }
-            Err(error) => damaged.push((name.clone(), error.message().to_owned())),
-        }
-    }
-    if whole.is_empty() && damaged.is_empty() {
-        return None;
-    }
-    whole.sort_unstable();
-    let overlaps = |pair: &[(u64, u64, String)]| matches!(pair, [(_, last, _), (first, _, _)] if first <= last);
-    let ambiguous = whole.windows(2).any(overlaps) || whole.iter().any(|(first, last, _)| first > last);
-    let tables = whole.into_iter().map(|(_, _, name)| name).collect();
-    Some(Problem::ListMissing { tables, damaged, ambiguous })
-}
-
-/// The newest update index in these tables; `None` if that cannot be seen.
-pub(super) fn update_index(dir: &Arc<dyn Dir>, listed: &[String]) -> Option<u64> {
-    let Some(newest) = listed.last() else { return Some(0) };
-    open(dir, newest).ok().map(|table| table.header().max_update_index)
-}
-
-/// What the dead left behind, by the rules of cleaning after a compaction.
-fn litter(dir: &Arc<dyn Dir>, names: &[String], listed: &[String]) -> Option<Problem> {
-    // While a listed table is missing, or cannot be read, nothing is garbage.
-    let are_sound = listed.iter().all(|name| open(dir, name).is_ok());
-    let listed = listed.iter().map(String::as_str).collect();
-    let garbage = if are_sound { UnlistedTables::among(&**dir, names, &listed).garbage } else { Vec::new() };
-    let is_garbage = |name: &String| garbage.iter().any(|(garbage, _)| garbage == name);
-    let is_dead = |name: &str| {
+/// What dead processes of this library left behind, and tables that nobody can need.
+fn litter(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &BTreeSet<String>) -> Option<Problem> {
+    let is_dead = |name: &&String| {
         // Opening a pipe would wait for a writer.
         let is_file = || dir.stamp(name).is_ok_and(|there| there.is_file);
         let unlocked = || dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
         is_temporary_name(name) && is_file() && unlocked()
     };
-    let files: Vec<String> = names.iter().filter(|name| is_garbage(name) || is_dead(name)).cloned().collect();
+    let files: Vec<String> =
+        survey.names.iter().filter(|name| garbage.contains(*name) || is_dead(name)).cloned().collect();
     (!files.is_empty()).then_some(Problem::Litter { files })
 }

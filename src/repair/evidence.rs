@@ -32,7 +32,8 @@ pub struct Evidence {
 /// Of the same lock of the same owner, whatever was seen of it. Locks that are taken and released all the time differ.
 impl PartialEq for Evidence {
     fn eq(&self, other: &Evidence) -> bool {
-        (&self.lock, self.stamp) == (&other.lock, other.stamp)
+        let lock = |evidence: &Evidence| (evidence.stamp, evidence.stamp.changed);
+        self.lock == other.lock && lock(self) == lock(other)
     }
 }
 
@@ -105,7 +106,7 @@ fn taken_at(dir: &Arc<dyn Dir>, name: &str, stamp: &Stamp) -> Option<u128> {
     if !is_marked(dir, name) {
         return Some(stamp.modified);
     }
-    Some(dir.open(name).ok()?.naming().ok()?.changed.max(stamp.modified))
+    (stamp.changed != 0).then_some(stamp.changed.max(stamp.modified))
 }
 
 /// git writes the process beside its lock if told to: `pid 123` in `NAME~pid.lock`.

@@ -2,17 +2,25 @@
 
 use std::io::ErrorKind;
 
-use super::{Evidence, Problem, Repair, diagnose};
-use crate::dir::DirFile;
+use super::aside::{Kept, leave_first_name, put_aside};
+use super::diagnose::diagnose_locked;
+use super::problem::{ListProblem, Proposal, SetAside, all};
+use super::{Evidence, Problem, Repair};
+use crate::dir::{DirFile, Stamp};
 use crate::error::{Error, Result};
-use crate::list::{self, LIST_LOCK};
+use crate::list::{self, LIST, LIST_LOCK};
 use crate::lock::{Lock, acquire};
 use crate::request::settle;
 use crate::stack::{Durability, NewList, sync_dir};
+use crate::table::Table;
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
         return break_lock(repair, evidence);
+    }
+    if let Problem::List(ListProblem { reasons, fix: Err(advice), .. }) = problem {
+        let error = Error::invalid(reasons.join("; ")).in_file(repair.dir.path());
+        return Err(error.way_out(advice.clone()));
     }
     let lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
     let mended = mend(repair, &*lock, problem);
@@ -27,39 +35,40 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
 ///
 /// A list that was lost says nothing of that: they are left to find their request claimed, and to say that they do not know.
 fn answer_for_the_dead(repair: &Repair, problem: &Problem) {
-    if !matches!(problem, Problem::ListMissing { .. })
-        && let Ok(Some(listed)) = diagnose::read_list(&repair.dir)
-        && let Some(update_index) = diagnose::update_index(&repair.dir, &listed)
+    if !matches!(problem, Problem::List(list) if list.is_lost)
+        && let Some(update_index) = update_index(repair)
     {
         settle(&repair.dir, update_index);
     }
 }
 
-/// Mends what is wrong while the list lock is held.
+/// The newest update index that the list leads to; `None` if that cannot be seen.
+fn update_index(repair: &Repair) -> Option<u64> {
+    let contents = repair.dir.open(LIST).and_then(|file| file.contents()).ok()?;
+    let mut newest = 0;
+    for name in list::parse(&contents).ok()? {
+        let bytes = repair.dir.open(&name).and_then(|file| file.contents()).ok()?;
+        newest = newest.max(Table::open(repair.dir.path().join(name), bytes).ok()?.header().max_update_index);
+    }
+    Some(newest)
+}
+
+/// Mends what is wrong while the list lock is held, if it is still what somebody has agreed to.
 fn mend(repair: &Repair, lock: &dyn Lock, problem: &Problem) -> Result<String> {
-    let there = diagnose::diagnose(&repair.dir)?;
-    if let Problem::Litter { files } = problem {
-        return remove_litter(repair, files, &there);
-    }
-    if !there.contains(problem) {
-        return Err(not_there_any_more(repair));
-    }
+    let there = diagnose_locked(repair)?;
     match problem {
-        Problem::ListMissing { ambiguous: true, .. } => {
-            let message = "the update indexes of the tables overlap: it is not known which of them are current";
-            Err(Error::invalid(message).in_file(repair.dir.path()).way_out("restore the list from a copy"))
+        Problem::Litter { files } => remove_litter(repair, files, &there),
+        Problem::Unlisted { tables } => put_tables_aside(repair, tables, &there),
+        Problem::List(ListProblem { fix: Ok(proposal), .. }) if there.contains(problem) => {
+            replace_list(repair, lock, proposal)
         }
-        Problem::ListMissing { tables, damaged, .. } => make_list(repair, lock, tables, damaged),
-        Problem::NewestDamaged { table, last_sound, is_there, .. } => {
-            drop_newest(repair, lock, table, *last_sound, *is_there)
-        }
-        // These two were dealt with above.
-        Problem::Litter { .. } | Problem::ForeignLock(_) => Err(not_there_any_more(repair)),
+        Problem::List(_) | Problem::NeedsCompaction { .. } | Problem::ForeignLock(_) => Err(not_there_any_more(repair)),
     }
 }
 
 fn not_there_any_more(repair: &Repair) -> Error {
-    Error::invalid("the problem is not there any more").in_file(repair.dir.path())
+    let error = Error::invalid("the problem is not there any more, or has changed").in_file(repair.dir.path());
+    error.way_out("look again")
 }
 
 /// Removes a lock on evidence that still holds, and nothing but the file that was judged.
@@ -77,7 +86,8 @@ fn break_lock(repair: &Repair, evidence: &Evidence) -> Result<String> {
         return Err(Error::invalid(now.to_string()).way_out("find its owner, or wait"));
     }
     let _guard = lock_for_removal(repair, &now)?;
-    if repair.dir.stamp(name).ok() != Some(now.stamp) {
+    let is_judged = |there: Stamp| (there, there.changed) == (now.stamp, now.stamp.changed);
+    if !repair.dir.stamp(name).is_ok_and(is_judged) {
         return Err(changed());
     }
     match repair.dir.remove(name) {
@@ -102,30 +112,43 @@ fn lock_for_removal(repair: &Repair, lock: &Evidence) -> Result<Option<Box<dyn D
     }
 }
 
-fn make_list(repair: &Repair, lock: &dyn Lock, tables: &[String], damaged: &[(String, String)]) -> Result<String> {
-    for (table, _) in damaged {
-        let kept = keep(repair, table)?;
-        take_away(repair, table, &kept)?;
+/// Publishes a list that fits. What leaves the store keeps its bytes under another name, in this order: it gets the second name,
+/// the new list appears, it loses the first one. Where a crash comes between, the next repair goes on, and at no
+/// moment is there a file without a name.
+fn replace_list(repair: &Repair, lock: &dyn Lock, proposal: &Proposal) -> Result<String> {
+    let mut kept = Vec::new();
+    for SetAside { file, suffix, .. } in &proposal.set_aside {
+        kept.push(put_aside(&repair.dir, file, suffix)?);
     }
-    publish(repair, lock, tables)?;
-    let names = tables.join(", ");
-    Ok(if tables.is_empty() { "made an empty list".to_owned() } else { format!("made a list of {names}") })
+    publish(repair, lock, &proposal.tables)?;
+    let mut done = match proposal.tables.as_slice() {
+        [] => "made an empty list".to_owned(),
+        tables => format!("made a list of {}", all(tables)),
+    };
+    for kept in kept {
+        done = format!("{done}; {} is kept as {}", kept.file, kept.name);
+        if kept.file != LIST {
+            leave_first_name(&repair.dir, &kept)?;
+        }
+    }
+    proposal.losses.iter().for_each(|loss| done = format!("{done}; {loss}"));
+    sync_dir(&repair.dir)?;
+    Ok(done)
 }
 
-/// In this order: keep the table, publish a list without it, take its name. Where a crash comes between, the next
-/// repair goes on, and no cleaner finds a table that has no other name.
-fn drop_newest(repair: &Repair, lock: &dyn Lock, table: &str, last_sound: u64, is_there: bool) -> Result<String> {
-    let mut names = diagnose::read_list(&repair.dir)?.unwrap_or_default();
-    names.retain(|name| name != table);
-    let dropped = format!("dropped what came after update index {last_sound}");
-    if !is_there {
-        publish(repair, lock, &names)?;
-        return Ok(dropped);
+/// Takes tables that no list names out of the reach of everybody who removes such tables.
+///
+/// The directory is synced first: no crash may bring back a list that names them.
+fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Problem]) -> Result<String> {
+    sync_dir(&repair.dir)?;
+    let mut done = Vec::new();
+    for (table, _) in tables.iter().filter(|(table, _)| there.iter().any(|found| found.unlisted().contains(table))) {
+        let kept: Kept = put_aside(&repair.dir, table, ".unlisted")?;
+        leave_first_name(&repair.dir, &kept)?;
+        done.push(format!("{} is kept as {}", kept.file, kept.name));
     }
-    let kept = keep(repair, table)?;
-    publish(repair, lock, &names)?;
-    take_away(repair, table, &kept)?;
-    Ok(format!("{dropped}; the damaged table is kept as {kept}"))
+    sync_dir(&repair.dir)?;
+    if done.is_empty() { Err(not_there_any_more(repair)) } else { Ok(done.join("; ")) }
 }
 
 /// Removes those of the files that nobody needs still. Taking the lock may have removed some: its dead owner's.
@@ -133,47 +156,21 @@ fn drop_newest(repair: &Repair, lock: &dyn Lock, table: &str, last_sound: u64, i
 /// The directory is synced first: no crash may bring back a list that names what goes.
 fn remove_litter(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
     sync_dir(&repair.dir)?;
-    let is_litter = |file| there.iter().any(|found| matches!(found, Problem::Litter { files } if files.contains(file)));
     let mut removed = Vec::new();
     for file in files {
-        if is_litter(file) {
-            remove(repair, file)?;
+        if there.iter().any(|found| found.litter().contains(file)) {
+            let path = repair.dir.path().join(file);
+            repair.dir.remove(file).map_err(|error| Error::io("cannot remove the file", &path, error))?;
         } else if !is_gone(repair, file) {
             continue;
         }
-        removed.push(file.as_str());
+        removed.push(file.clone());
     }
-    if removed.is_empty() { Err(not_there_any_more(repair)) } else { Ok(format!("removed {}", removed.join(", "))) }
+    if removed.is_empty() { Err(not_there_any_more(repair)) } else { Ok(format!("removed {}", all(&removed))) }
 }
 
 fn is_gone(repair: &Repair, name: &str) -> bool {
     matches!(repair.dir.stamp(name), Err(error) if error.kind() == ErrorKind::NotFound)
-}
-
-/// Gives a damaged table a second name that no list will have. Where there are no hard links, [`take_away`] does.
-fn keep(repair: &Repair, table: &str) -> Result<String> {
-    let kept = format!("{table}.damaged");
-    match repair.dir.link(table, &kept) {
-        // An earlier repair has come as far as this; or somebody else's file has the name.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let stamps = (repair.dir.stamp(table), repair.dir.stamp(&kept));
-            if !matches!(stamps, (Ok(table), Ok(kept)) if table.is_same_file(&kept)) {
-                return Err(Error::io("cannot keep the damaged table", &repair.dir.path().join(&kept), error));
-            }
-        }
-        Ok(()) | Err(_) => {}
-    }
-    Ok(kept)
-}
-
-/// Leaves a damaged table only the name it is kept under. Renaming does nothing if it has both.
-fn take_away(repair: &Repair, table: &str, kept: &str) -> Result<()> {
-    let path = repair.dir.path().join(table);
-    repair.dir.rename(table, kept).map_err(|error| Error::io("cannot rename the table", &path, error))?;
-    match repair.dir.remove(table) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("cannot remove the table", &path, error)),
-        Ok(()) | Err(_) => sync_dir(&repair.dir),
-    }
 }
 
 /// Replaces the list, durably, and with it all that it names: others may have synced nothing.
@@ -187,11 +184,6 @@ fn publish(repair: &Repair, lock: &dyn Lock, names: &[String]) -> Result<()> {
     list.publish(lock, |_, _| ())
 }
 
-fn remove(repair: &Repair, name: &str) -> Result<()> {
-    let path = repair.dir.path().join(name);
-    repair.dir.remove(name).map_err(|error| Error::io("cannot remove the file", &path, error))
-}
-
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
@@ -203,7 +195,6 @@ mod tests {
 
     use super::*;
     use crate::dir::{Dir, OsDir};
-    use crate::list::LIST;
     use crate::lock::{Attempt, HealingLocks, Locker};
     use crate::request::{Asked, Served, State, find};
     use crate::stack::{Options, Stack};
@@ -244,7 +235,8 @@ mod tests {
         }
         std::mem::forget(served);
         leave_lock(temp.path());
-        (temp, Repair::new_in(dir, Box::new(HealingLocks::new(false))), asked)
+        let repair = Repair::new_in(dir, Box::new(HealingLocks::new(false)));
+        (temp, repair.patience(std::time::Duration::from_millis(1)), asked)
     }
 
     fn only_remedy(repair: &Repair) -> Result<String> {

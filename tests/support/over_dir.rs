@@ -97,6 +97,10 @@ impl<H: Hook> Dir for OverDir<H> {
         through(&*self.hook, "stamp", name, || self.dir.stamp(name)).map(|seen| self.hook.stamp(name, seen))
     }
 
+    fn target(&self, name: &str) -> io::Result<Stamp> {
+        through(&*self.hook, "target", name, || self.dir.target(name))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         through(&*self.hook, "rename", from, || self.dir.rename(from, to))
     }

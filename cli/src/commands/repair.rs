@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use reftable::escape::escaped_message;
-use reftable::{Problem, Repair as Mender};
+use reftable::{ErrorKind, Problem, Repair as Mender};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
@@ -13,16 +13,21 @@ use crate::json::Object;
 use crate::output::{Out, shown_path};
 use crate::repo::Repo;
 
+/// More steps than any store needs, should somebody damage it as fast as it is mended.
+const MOST: usize = 100;
+
 /// Find what keeps a store from working, and mend it
 ///
-/// Recovers a repository whose git died in its first commit, a store whose newest table a loss of power has emptied, and
-/// removes what dead processes left behind. Locks of our own dead heal by themselves; a lock of git or of another machine is
-/// removed only with --break-lock, and only if it is old, no process has it open, and git does not name a living owner.
-/// Says what it saw and asks before each step, unless --yes; what is taken out of a store is kept under another name.
+/// Looks for a list that is missing, empty, damaged or older than the tables, for tables that are missing, damaged or in no
+/// list, and for what dead processes left behind; proposes a list that fits what is there. Locks of our own dead heal by
+/// themselves; a lock of git or of another machine is removed only with --break-lock, and only if it is old, if every process
+/// can be seen and none uses the store (as root, outside of containers), and if git does not name a living owner.
+/// Says what it saw and asks before each step, unless --yes; without an answer nothing happens. What is taken out of a store is
+/// kept under another name: NAME.damaged, or NAME.unlisted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exits with 0 if nothing is wrong or everything was mended, with 1 if something is left.
-With --json, one object of type 'problem' for each, with what was done.
+With --json, one object of type 'problem' for each, with its kind, and with what was done.
 
 Examples:
   reftable repair --dry-run
@@ -49,39 +54,71 @@ impl Repair {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let mut code = Code::Done;
         for store in repo.directories() {
-            let mender = Mender::new(store);
-            let problems = mender.diagnose()?;
-            if problems.is_empty() && !self.format.json {
-                writeln!(out, "{}: nothing to mend", shown_path(store))?;
-            }
-            for problem in &problems {
-                let outcome = self.mend(&mender, problem, out)?;
-                if outcome.is_none() {
-                    code = Code::Not;
-                }
-                self.report(store, problem, outcome.as_deref(), out)?;
+            if !self.run_in(store, out)? {
+                code = Code::Not;
             }
         }
         Ok(code)
     }
 
-    /// What was done; `None` if the problem stays.
-    fn mend(&self, mender: &Mender, problem: &Problem, out: &mut Out) -> Result<Option<String>, Failure> {
-        let is_wanted = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
-        if self.dry_run || !is_wanted || !problem.has_remedy() {
-            return Ok(None);
+    /// Mends one problem after the other, each by a fresh look at what the one before has left. Returns whether nothing is left.
+    fn run_in(&self, store: &Path, out: &mut Out) -> Result<bool, Failure> {
+        let mender = Mender::new(store);
+        let mut mended = 0;
+        let mut left: Vec<Problem> = Vec::new();
+        while mended < MOST {
+            let problems = mender.diagnose()?;
+            left.retain(|problem| problems.contains(problem));
+            let fresh: Vec<&Problem> = problems.iter().filter(|problem| !left.contains(problem)).collect();
+            let Some(outcome) = self.first_mended(&mender, store, &fresh, &mut left, out)? else { break };
+            mended += 1;
+            self.report(store, outcome.0, Some(&outcome.1), out)?;
         }
-        if problem.is_delicate() && !self.yes && !confirmed(problem, out)? {
-            return Ok(None);
+        for problem in &left {
+            self.report(store, problem, None, out)?;
         }
-        Ok(Some(mender.remedy(problem)?))
+        if mended == 0 && left.is_empty() && !self.format.json {
+            writeln!(out, "{}: nothing to mend", shown_path(store))?;
+        }
+        Ok(left.is_empty() && mended < MOST)
+    }
+
+    /// The first of the problems that is mended, and what was done. Those before it are `left` as they are.
+    fn first_mended<'a>(
+        &self,
+        mender: &Mender,
+        store: &Path,
+        problems: &[&'a Problem],
+        left: &mut Vec<Problem>,
+        out: &mut Out,
+    ) -> Result<Option<(&'a Problem, String)>, Failure> {
+        for problem in problems {
+            if self.is_wanted(store, problem, out)? {
+                match mender.remedy(problem) {
+                    // Somebody was faster, or the evidence has gone.
+                    Err(error) if error.kind() == ErrorKind::Invalid => {}
+                    done => return Ok(Some((*problem, done?))),
+                }
+            }
+            left.push((*problem).clone());
+        }
+        Ok(None)
+    }
+
+    fn is_wanted(&self, store: &Path, problem: &Problem, out: &mut Out) -> Result<bool, Failure> {
+        let is_asked_for = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
+        if self.dry_run || !is_asked_for || !problem.has_remedy() {
+            return Ok(false);
+        }
+        Ok(self.yes || confirmed(store, problem, out)?)
     }
 
     fn report(&self, store: &Path, problem: &Problem, outcome: Option<&str>, out: &mut Out) -> io::Result<()> {
         if self.format.json {
             let object =
                 Object::default().put("type", "problem").put_text("store", store.as_os_str().as_encoded_bytes());
-            let object = object.put("problem", problem.to_string()).put("mended", outcome.is_some());
+            let object =
+                object.put("kind", problem.kind()).put("problem", problem.to_string()).put("mended", outcome.is_some());
             return out.json(&object.put_some("done", outcome).build());
         }
         writeln!(out, "{}: {}", shown_path(store), escaped_message(&problem.to_string()))?;
@@ -96,10 +133,10 @@ impl Repair {
 }
 
 /// Asks on the terminal. Anything but a yes is a no, and so is the end of the input.
-fn confirmed(problem: &Problem, out: &mut Out) -> io::Result<bool> {
+fn confirmed(store: &Path, problem: &Problem, out: &mut Out) -> io::Result<bool> {
     out.flush()?;
     let mut terminal = io::stderr().lock();
-    write!(terminal, "{}\nDo this? [y/N] ", escaped_message(&problem.to_string()))?;
+    write!(terminal, "{}: {}\nDo this? [y/N] ", shown_path(store), escaped_message(&problem.to_string()))?;
     terminal.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

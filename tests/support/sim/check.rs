@@ -193,9 +193,7 @@ fn reopen_as(options: &Options, tree: &Tree, found: &Found<'_>) -> Result<Cleane
         None => tree,
     };
     let tree = without_those_that_must_stay(tree, found.must_stay)?;
-    // What git has left, and what a repair was about to put aside when it was killed, is proven by nothing.
-    let may_be_left = found.is_power_lost || found.damage.is_some();
-    let (tree, cleaned) = if may_be_left { without_unlisted(tree) } else { (tree, Cleaned::All) };
+    let (tree, cleaned) = if found.is_power_lost { without_unlisted(tree) } else { (tree, Cleaned::All) };
     nothing_is_left(&tree)?;
     Ok(cleaned)
 }
@@ -210,7 +208,7 @@ fn without_those_that_must_stay(mut tree: Tree, must_stay: &[(Name, Arc<Vec<u8>>
     Ok(tree)
 }
 
-/// Leaves out tables of which nothing is proven.
+/// Leaves out tables of which nothing is proven after a loss of power.
 fn without_unlisted(mut tree: Tree) -> (Tree, Cleaned) {
     let (listed, before) = (tree.list(), tree.names.len());
     tree.names.retain(|name, _| !name.ends_with(".ref") || listed.iter().any(|listed| **listed == **name));
@@ -255,7 +253,13 @@ fn commit(stack: &Stack, state: &State) -> Result<(), Broken> {
 /// The list and the listed tables, nothing else.
 pub(crate) fn nothing_is_left(tree: &Tree) -> Result<(), Broken> {
     let listed = tree.list();
-    let unlisted = tree.names.keys().filter(|name| &***name != "tables.list" && !listed.iter().any(|l| **l == ***name));
+    // What `repair` has put aside is for a person.
+    let is_kept = |name: &Name| name.ends_with(".unlisted");
+    let unlisted = tree
+        .names
+        .keys()
+        .filter(|name| !is_kept(name))
+        .filter(|name| &***name != "tables.list" && !listed.iter().any(|l| **l == ***name));
     let left: Vec<String> = unlisted.map(ToString::to_string).collect();
     if left.is_empty() { Ok(()) } else { Err(broken('F', format!("left after compact: {}", left.join(" ")))) }
 }

@@ -89,6 +89,10 @@ impl Dir for SimDir {
         self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.find(name)?), None)))
     }
 
+    fn target(&self, name: &str) -> io::Result<Stamp> {
+        self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.follow(name)?), None)))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.world.call(self.pid, true, |inner| {
             let file = inner.find(from)?;

@@ -159,6 +159,8 @@ impl<'a> Engine<'a> {
         let is_mended = oldest > 0;
         // Without a loss of power nothing that was published goes away again.
         let oldest = if self.model == Model::Kill { newest } else { oldest };
+        // Whoever repairs a store may bring back what nobody could see.
+        let newest = if recording.damage.is_some() { recording.history.len() - 1 } else { newest };
         let allowed = &recording.history[oldest..=newest];
         let is_power_lost = self.model != Model::Kill;
         let boot = recording.boot + u64::from(is_power_lost);

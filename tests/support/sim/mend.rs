@@ -29,7 +29,7 @@ pub(crate) struct Damage {
 impl Damage {
     /// The tree without what remedies have put aside, which must be there, and without what only git removes.
     pub(super) fn without_copies(&self, tree: &Tree) -> Result<Tree, Broken> {
-        let is_kept = |name: &Name| name.ends_with(".damaged");
+        let is_kept = |name: &Name| name.contains(".damaged") || name.ends_with(".unlisted");
         if let Some(bytes) = &self.taken_out {
             let mut kept = tree.names.iter().filter(|(name, _)| is_kept(name));
             if !kept.any(|(_, file)| tree.files[file].bytes == *bytes) {
@@ -191,6 +191,29 @@ pub(super) fn list_missing(sink: Sink<'_>) {
         let mut tree = base.0.clone();
         tree.names.remove("tables.list");
         sink(Case::of(tree, &base).record(|_| {}));
+    }
+}
+
+/// The list is damaged, empty, or older than the tables. What it was is kept.
+pub(super) fn list_damaged(sink: Sink<'_>) {
+    let base = stairs(3);
+    let list = base.0.list();
+    let first = format!("{}\n", list[0]);
+    let damages: [(Vec<u8>, Model); 6] = [
+        (Vec::new(), Model::default()),
+        (first.clone().into(), stairs(1).1),
+        (format!("{}\n", list.join("\n")).replacen("0x0", "0X0", 1).into(), base.1.clone()),
+        (format!("{}\r\n", list.join("\r\n")).into(), base.1.clone()),
+        (format!("{}\n{}\n{first}", list[2], list[1]).into(), base.1.clone()),
+        (b"reftable lock 1\nboot b\n".to_vec(), base.1.clone()),
+    ];
+    for (bytes, before) in damages {
+        let (mut tree, bytes) = (base.0.clone(), Arc::new(bytes));
+        let file = tree.names["tables.list"];
+        tree.files.insert(file, File { bytes: Arc::clone(&bytes), note: None, ..tree.files[&file].clone() });
+        let taken_out = (!bytes.is_empty()).then_some(bytes);
+        let case = Case { states: [before, base.1.clone()], damage: Damage { taken_out }, ..Case::of(tree, &base) };
+        sink(case.record(|_| {}));
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "kernel locks that belong to names", crashes: KILLS, record: names::two_at_once },
     Scenario { name: "repair after a dead git", crashes: ALL_CRASHES, record: mend::dead_git },
     Scenario { name: "repair of a missing list", crashes: ALL_CRASHES, record: mend::list_missing },
+    Scenario { name: "repair of a damaged list", crashes: ALL_CRASHES, record: mend::list_damaged },
     Scenario { name: "repair of a damaged table", crashes: ALL_CRASHES, record: mend::newest_damaged },
     Scenario { name: "repair of what is left over", crashes: ALL_CRASHES, record: mend::leftovers },
     Scenario { name: "ordered durability", crashes: &[Crashes::Kill, Crashes::Ordered], record: ordered },

@@ -1,0 +1,280 @@
+//! What the list says, held against what is there.
+
+use std::collections::BTreeSet;
+
+use super::lines;
+use super::problem::shown;
+use super::survey::{ListSeen, LockSeen, Seen, Survey, Whole};
+use crate::dir::Dir;
+use crate::garbage::UnlistedTables;
+use crate::list::{self, TableName};
+
+/// A list that has the marker of a lock in it was a lock: a process that had lost its lock renamed another one's.
+const LOCK_MARKER: &[u8] = b"reftable lock ";
+
+/// A table that is whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) name: &'a str,
+    pub(super) whole: &'a Whole,
+}
+
+impl Member<'_> {
+    pub(super) fn has_range_of(&self, other: &Member<'_>) -> bool {
+        (self.whole.min, self.whole.max) == (other.whole.min, other.whole.max)
+    }
+}
+
+pub(super) fn intersect(a: &Whole, b: &Whole) -> bool {
+    a.min <= b.max && b.min <= a.max
+}
+
+/// What the list names and nobody can read.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) name: String,
+    /// Its update indexes, if the name says.
+    pub(super) range: Option<(u64, u64)>,
+    pub(super) reason: String,
+    /// Whether there is something of that name.
+    pub(super) is_there: bool,
+    /// So many listed tables are whole below it.
+    below: usize,
+}
+
+/// A list and what it leads to.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub(super) survey: &'a Survey,
+    /// Everything that keeps readers away.
+    pub(super) reasons: Vec<String>,
+    /// The listed tables that are whole: by their update indexes, or as listed where those overlap.
+    pub(super) present: Vec<Member<'a>>,
+    pub(super) lost: Vec<Lost>,
+    /// Whether the list is gone, or as good as gone.
+    pub(super) says_nothing: bool,
+    /// Whether the update indexes of listed tables overlap.
+    pub(super) overlaps: Option<(&'a str, &'a str)>,
+    /// What a person has to do before anything else.
+    pub(super) blocked: Option<String>,
+    /// Tables that no list names and nobody can need, by proof. None while anything that the list names cannot be read.
+    pub(super) garbage: BTreeSet<String>,
+}
+
+/// What is garbage beside a list that leads to a store.
+fn garbage(dir: &dyn Dir, survey: &Survey) -> BTreeSet<String> {
+    let ListSeen::Read(_, contents) = &survey.list else { return BTreeSet::new() };
+    let Ok(listed) = list::parse(contents) else { return BTreeSet::new() };
+    if listed.iter().any(|name| survey.known(name).is_none()) {
+        return BTreeSet::new();
+    }
+    let listed = listed.iter().map(String::as_str).collect();
+    let unlisted = UnlistedTables::among(dir, survey.tables().map(|(name, _)| name), &listed);
+    unlisted.garbage.into_iter().map(|(name, _)| name).collect()
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn of(dir: &dyn Dir, survey: &'a Survey) -> Case<'a> {
+        let mut case = Case {
+            survey,
+            reasons: Vec::new(),
+            present: Vec::new(),
+            lost: Vec::new(),
+            says_nothing: false,
+            overlaps: None,
+            blocked: None,
+            garbage: garbage(dir, survey),
+        };
+        let listed = case.read_list();
+        case.resolve(&listed);
+        case.says_nothing = case.present.is_empty() && !case.lost.iter().any(|lost| lost.range.is_some());
+        if case.says_nothing {
+            case.count_damaged();
+        }
+        case.sort();
+        case
+    }
+
+    /// Whether readers refuse it.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+
+    /// The names in the list, if need be without what does not belong there.
+    fn read_list(&mut self) -> Vec<String> {
+        let has_tables = self.survey.tables().any(|(name, _)| !self.garbage.contains(name));
+        match &self.survey.list {
+            ListSeen::Missing if has_tables => {
+                self.reasons.push("the table list is missing, but there are tables".into())
+            }
+            ListSeen::Missing => {}
+            ListSeen::Strange(what) => self.reasons.push(format!("the table list cannot be read: {what}")),
+            ListSeen::Unreadable(reason) => {
+                self.reasons.push(format!("the table list cannot be read: {reason}"));
+                self.blocked = Some("repair as a user who may read it, or from a copy of the repository".into());
+            }
+            ListSeen::Read(_, contents) => match list::parse(contents) {
+                Ok(names) if names.is_empty() && has_tables => {
+                    self.reasons.push("the table list is empty, but there are tables".into());
+                }
+                Ok(names) => return names,
+                Err(_) if contents.starts_with(LOCK_MARKER) => {
+                    self.reasons.push("the table list is the lock of a process whose own lock was removed".into());
+                }
+                Err(error) => {
+                    self.reasons.push(format!("{} (at offset {})", error.message(), error.offset().unwrap_or(0)));
+                    return lines::names(contents);
+                }
+            },
+        }
+        Vec::new()
+    }
+
+    /// Finds the table behind each name.
+    fn resolve(&mut self, listed: &[String]) {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let known: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+        for name in listed {
+            if !seen.insert(name) {
+                self.reasons.push(format!("the list names {} twice", shown(name)));
+                continue;
+            }
+            let survey = self.survey;
+            let (reason, is_there) = match survey.table(name) {
+                Seen::Whole(_) => {
+                    self.push_present(name);
+                    continue;
+                }
+                Seen::Missing => {
+                    let others = survey.tables().filter(|(other, seen)| {
+                        matches!(seen, Seen::Whole(_)) && !known.contains(other) && !self.has(other)
+                    });
+                    if let Some(near) = lines::near(name, others.map(|(other, _)| other)) {
+                        let near = near.to_owned();
+                        self.reasons.push(format!(
+                            "there is no {}, but {}, which differs little",
+                            shown(name),
+                            shown(&near)
+                        ));
+                        self.push_present(&near);
+                        continue;
+                    }
+                    ("there is no such file".to_owned(), false)
+                }
+                Seen::Damaged(reason, _) => (reason.clone(), true),
+                Seen::Strange(what) => ((*what).to_owned(), true),
+                Seen::Unreadable(reason) => {
+                    self.block(name, reason);
+                    (reason.clone(), true)
+                }
+            };
+            self.reasons.push(format!("the table {}, which the list names, cannot be read: {reason}", shown(name)));
+            self.push_lost(name, reason, is_there);
+        }
+        if self.reasons.len() > 10 {
+            let more = self.reasons.len() - 10;
+            self.reasons.truncate(10);
+            self.reasons.push(format!("and {more} more"));
+        }
+    }
+
+    fn push_present(&mut self, name: &str) {
+        let found = self.survey.known(name);
+        self.present.extend(found.map(|(name, whole)| Member { name, whole }));
+    }
+
+    fn push_lost(&mut self, name: &str, reason: String, is_there: bool) {
+        let range = TableName::parse(name).map(|table| (table.min, table.max)).filter(|(min, max)| min <= max);
+        self.lost.push(Lost { name: name.to_owned(), range, reason, is_there, below: self.present.len() });
+    }
+
+    fn block(&mut self, name: &str, reason: &str) {
+        let advice = format!("repair as a user who may read {}, or restore it from a copy: {reason}", shown(name));
+        self.blocked.get_or_insert(advice);
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.present.iter().any(|member| member.name == name)
+    }
+
+    /// Where no list says which tables count, damaged ones may have counted.
+    fn count_damaged(&mut self) {
+        let survey = self.survey;
+        for (name, seen) in survey.tables() {
+            match seen {
+                Seen::Damaged(reason, _) if !self.lost.iter().any(|lost| lost.name == name) => {
+                    self.push_lost(name, reason.clone(), true);
+                }
+                Seen::Unreadable(reason) => self.block(name, reason),
+                _ => {}
+            }
+        }
+    }
+
+    /// Puts the tables into the order of their update indexes, if there is one.
+    fn sort(&mut self) {
+        let rises = |members: &[Member<'_>]| {
+            members.windows(2).all(|pair| matches!(pair, [below, above] if below.whole.max < above.whole.min))
+                && members.iter().all(|member| member.whole.min <= member.whole.max)
+        };
+        if rises(&self.present) {
+            return;
+        }
+        let mut sorted = self.present.clone();
+        sorted.sort_by_key(|member| (member.whole.min, member.whole.max));
+        if rises(&sorted) {
+            self.reasons.push("the list has the tables in the wrong order: not by their update indexes".into());
+            self.present = sorted;
+        } else {
+            let mut pairs = self.present.windows(2);
+            let pair = pairs.find(|pair| matches!(pair, [below, above] if below.whole.max >= above.whole.min));
+            self.overlaps = pair.and_then(|pair| Some((pair.first()?.name, pair.last()?.name)));
+        }
+    }
+
+    /// The tables that are whole and in no list.
+    pub(super) fn unlisted(&self) -> impl Iterator<Item = Member<'a>> + '_ {
+        let listed: BTreeSet<&str> = self.present.iter().map(|member| member.name).collect();
+        self.survey.tables().filter_map(move |(name, seen)| match seen {
+            Seen::Whole(whole) if !listed.contains(name) && !self.garbage.contains(name) => {
+                Some(Member { name, whole })
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether an update index is beyond all that the list leads to.
+    pub(super) fn is_beyond(&self, index: u64) -> bool {
+        self.present.iter().all(|member| member.whole.max < index)
+    }
+
+    /// Tables beyond the list, unless somebody may be about to list them: an older list has come back.
+    pub(super) fn note_beyond(&mut self) {
+        if self.is_broken() || self.survey.lock == LockSeen::Held {
+            return;
+        }
+        let beyond: Vec<String> = self
+            .unlisted()
+            .filter(|member| TableName::parse(member.name).is_some() && self.is_beyond(member.whole.max))
+            .map(|member| shown(member.name))
+            .collect();
+        if !beyond.is_empty() {
+            let reason = format!(
+                "the list ends before {}: a loss of power, or a person, may have brought back an older list",
+                beyond.join(", ")
+            );
+            self.reasons.push(reason);
+        }
+    }
+
+    /// The update indexes of what cannot be read; where they are not known, all between the tables around it.
+    pub(super) fn lost_ranges(&self) -> Vec<(u64, u64)> {
+        let range = |lost: &Lost| {
+            let before = lost.below.checked_sub(1).and_then(|below| self.present.get(below));
+            let from = before.map_or(0, |member| member.whole.max.saturating_add(1));
+            let to = self.present.get(lost.below).map_or(u64::MAX, |member| member.whole.min.saturating_sub(1));
+            lost.range.unwrap_or((from, to))
+        };
+        self.lost.iter().map(range).collect()
+    }
+}

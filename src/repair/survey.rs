@@ -1,0 +1,253 @@
+//! One look at a directory: what is there, as plain data. Nothing is judged here, and nothing changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::lines;
+use crate::bytes::Reading;
+use crate::dir::{Dir, Stamp, again_if_stale};
+use crate::error::{self, Error, Result};
+use crate::list::{self, LIST, LIST_LOCK};
+use crate::load;
+use crate::lock::is_foreign;
+use crate::oid::HashKind;
+use crate::snapshot::Snapshot;
+use crate::table::{RecordView, Table};
+
+/// How often a list may change while it is looked at.
+const MAX_ATTEMPTS: usize = 50;
+
+/// What was there.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// The names that were there before and after everything else was looked at.
+    pub(super) names: BTreeSet<String>,
+    pub(super) list: ListSeen,
+    /// Whatever is called like a table, or is named by the list.
+    tables: BTreeMap<String, (Option<Stamp>, Seen)>,
+    /// Who has the list lock.
+    pub(super) lock: LockSeen,
+    /// Whether nobody can have been in the middle of something: the lock was free before and after, and nothing has
+    /// changed in between.
+    pub(super) is_quiet: bool,
+}
+
+/// What has the name of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ListSeen {
+    Missing,
+    Read(Stamp, Vec<u8>),
+    /// No file.
+    Strange(&'static str),
+    /// The system does not let us read it.
+    Unreadable(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockSeen {
+    Free,
+    /// Its owner is dead: whoever takes it next is the heir.
+    Dead,
+    /// Its owner lives, or cannot be judged.
+    Held,
+}
+
+/// What has the name of a table.
+#[derive(Debug, Clone)]
+pub(super) enum Seen {
+    Whole(Whole),
+    Missing,
+    /// The reason, and how many records can be read all the same.
+    Damaged(String, u64),
+    Strange(&'static str),
+    Unreadable(String),
+}
+
+/// A table whose records can all be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Whole {
+    pub(super) min: u64,
+    pub(super) max: u64,
+    pub(super) hash: HashKind,
+    pub(super) modified: u128,
+    /// What is wrong with its indexes. All references and logs can be read without them.
+    pub(super) flaw: Option<String>,
+}
+
+impl Survey {
+    /// Looks until the list stays the same meanwhile; `None` if it never does. The list lock is ours, perhaps. What `before` has read of files that are still
+    /// the same is not read again.
+    pub(super) fn take(dir: &Arc<dyn Dir>, is_ours: bool, mut before: Option<Survey>) -> Result<Option<Survey>> {
+        for _ in 0..MAX_ATTEMPTS {
+            let (survey, is_settled) = Survey::attempt(dir, is_ours, before)?;
+            if is_settled {
+                return Ok(Some(survey));
+            }
+            before = Some(survey);
+        }
+        Ok(None)
+    }
+
+    fn attempt(dir: &Arc<dyn Dir>, is_ours: bool, before: Option<Survey>) -> Result<(Survey, bool)> {
+        let known = before.map(|before| before.tables).unwrap_or_default();
+        let lock_now = || if is_ours { LockSeen::Free } else { lock(dir) };
+        let (first, lock) = (names(dir)?, lock_now());
+        let list = list_file(dir);
+        let listed = match &list {
+            ListSeen::Read(_, contents) => lines::names(contents),
+            _ => Vec::new(),
+        };
+        let is_plain = |name: &&String| list::parse(format!("{name}\n").as_bytes()).is_ok();
+        let wanted = first.iter().filter(|name| name.ends_with(".ref")).chain(listed.iter().filter(is_plain));
+        let tables = wanted.map(|name| (name.clone(), examine(dir, name, known.get(name)))).collect();
+        let (last, lock_after) = (names(dir)?, lock_now());
+        let is_quiet = [lock, lock_after].iter().all(|lock| *lock != LockSeen::Held) && first == last;
+        let lock = if lock == LockSeen::Held { lock } else { lock_after };
+        let is_settled = list_file(dir) == list;
+        let names = first.intersection(&last).cloned().collect();
+        Ok((Survey { names, list, tables, lock, is_quiet }, is_settled))
+    }
+
+    /// What has the name of this table.
+    pub(super) fn table(&self, name: &str) -> &Seen {
+        self.tables.get(name).map_or(&Seen::Missing, |(_, seen)| seen)
+    }
+
+    /// A table that is whole.
+    pub(super) fn known(&self, name: &str) -> Option<(&str, &Whole)> {
+        match self.tables.get_key_value(name)? {
+            (name, (_, Seen::Whole(whole))) => Some((name, whole)),
+            _ => None,
+        }
+    }
+
+    /// Everything that is called like a table and there, with what it is.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &Seen)> {
+        let tables = self.tables.iter().map(|(name, (_, seen))| (name.as_str(), seen));
+        tables.filter(|(name, _)| name.ends_with(".ref") && self.names.contains(*name))
+    }
+}
+
+fn names(dir: &Arc<dyn Dir>) -> Result<BTreeSet<String>> {
+    match dir.names() {
+        Ok(names) => Ok(names.into_iter().collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(Error::new(error::ErrorKind::Missing, "there is no such directory").in_file(dir.path()))
+        }
+        Err(error) => Err(Error::io("cannot read the directory", dir.path(), error)),
+    }
+}
+
+fn lock(dir: &Arc<dyn Dir>) -> LockSeen {
+    match dir.stamp(LIST_LOCK) {
+        Err(error) if error.kind() == ErrorKind::NotFound => LockSeen::Free,
+        Err(_) => LockSeen::Held,
+        Ok(_) if is_foreign(dir, LIST_LOCK) => LockSeen::Held,
+        Ok(_) => match dir.open(LIST_LOCK).and_then(|file| file.try_lock()) {
+            Ok(true) => LockSeen::Dead,
+            Ok(false) | Err(_) => LockSeen::Held,
+        },
+    }
+}
+
+fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
+    match target(dir, LIST) {
+        Target::None => ListSeen::Missing,
+        Target::Strange(what) => ListSeen::Strange(what),
+        Target::Unreadable(reason) => ListSeen::Unreadable(reason),
+        Target::File(_) => {
+            let read = again_if_stale(|| {
+                let file = dir.open(LIST)?;
+                Ok((file.stamp()?, file.contents()?.to_vec()))
+            });
+            match read {
+                Ok((stamp, contents)) => ListSeen::Read(stamp, contents),
+                Err(error) if error.kind() == ErrorKind::NotFound => ListSeen::Missing,
+                Err(error) => ListSeen::Unreadable(error.to_string()),
+            }
+        }
+    }
+}
+
+/// What a name leads to.
+enum Target {
+    None,
+    File(Stamp),
+    Strange(&'static str),
+    Unreadable(String),
+}
+
+/// To be asked before it is opened: opening a pipe would wait for a writer.
+fn target(dir: &Arc<dyn Dir>, name: &str) -> Target {
+    match dir.target(name) {
+        Ok(stamp) if stamp.is_file => Target::File(stamp),
+        Ok(_) => Target::Strange("it is no file"),
+        Err(error) if error.kind() == ErrorKind::NotFound => match dir.stamp(name) {
+            Ok(_) => Target::Strange("it is a symbolic link that leads nowhere"),
+            Err(_) => Target::None,
+        },
+        Err(error) => Target::Unreadable(error.to_string()),
+    }
+}
+
+/// Reads all of a table, unless it is known.
+fn examine(dir: &Arc<dyn Dir>, name: &str, known: Option<&(Option<Stamp>, Seen)>) -> (Option<Stamp>, Seen) {
+    let stamp = match target(dir, name) {
+        Target::None => return (None, Seen::Missing),
+        Target::Strange(what) => return (None, Seen::Strange(what)),
+        Target::Unreadable(reason) => return (None, Seen::Unreadable(reason)),
+        Target::File(stamp) => stamp,
+    };
+    if let Some(known) = known.filter(|(known, _)| stamp.is_unique() && *known == Some(stamp)) {
+        return known.clone();
+    }
+    let seen = match load::open(&**dir, name, Reading::Copied) {
+        Ok(table) => read(table, &stamp),
+        Err(error) if error.is_not_found() => return (None, Seen::Missing),
+        Err(error) if error.kind() == error::ErrorKind::Corrupt => Seen::Damaged(error.message().to_owned(), 0),
+        // The system refuses, or this version does not know such tables: others may read it.
+        Err(error) => Seen::Unreadable(reason_of(&error)),
+    };
+    (Some(stamp), seen)
+}
+
+fn reason_of(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{}: {source}", error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
+fn read(table: Arc<Table>, stamp: &Stamp) -> Seen {
+    let mut records = 0;
+    let flaw = match read_blocks(&table, &mut records) {
+        Ok(()) => None,
+        Err(error) => Some(error.message().to_owned()),
+    };
+    let header = table.header();
+    let (min, max, hash) = (header.min_update_index, header.max_update_index, table.hash());
+    match flaw {
+        Some(reason) if read_records(table).is_err() => Seen::Damaged(reason, records),
+        flaw => Seen::Whole(Whole { min, max, hash, modified: stamp.modified, flaw }),
+    }
+}
+
+fn read_blocks(table: &Table, records: &mut u64) -> Result<()> {
+    let mut blocks = table.blocks();
+    while let Some(block) = blocks.next()? {
+        let counts = |record: RecordView<'_>| matches!(record, RecordView::Ref(_) | RecordView::Log(_));
+        block.records(|_, record| *records += u64::from(counts(record)))?;
+    }
+    Ok(())
+}
+
+/// Reads it as those do who list references and logs: without its indexes.
+fn read_records(table: Arc<Table>) -> Result<()> {
+    let snapshot = Snapshot::new(vec![table], None);
+    let mut refs = snapshot.refs()?;
+    while refs.next()?.is_some() {}
+    let mut logs = snapshot.logs()?;
+    while logs.next()?.is_some() {}
+    Ok(())
+}
