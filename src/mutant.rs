@@ -69,6 +69,12 @@ pub enum Mutant {
     ServeTheDead,
     /// A request of an earlier run of the kernel is done.
     ServeEarlierBoots,
+    /// Who gives way to neighbours does not ask whether the owner of the lock lives.
+    GiveWayToTheDead,
+    /// Who gives way to neighbours does so for as long as its own time-out allows.
+    GiveWayWithoutEnd,
+    /// A lock of others that was met does not count as a neighbour.
+    ForgetLocksThatWereMet,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -113,7 +119,7 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 20] = [
+pub const ALL: [Mutant; 21] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -186,6 +192,10 @@ pub const REQUESTS: [Mutant; 9] = [
     Mutant::ServeTheDead,
     Mutant::ServeEarlierBoots,
 ];
+
+/// Every mistake in giving way to neighbours: `giving_way_has_an_end.rs` makes them.
+#[cfg(reftable_mutants)]
+pub const COURTESY: [Mutant; 3] = [Mutant::GiveWayToTheDead, Mutant::GiveWayWithoutEnd, Mutant::ForgetLocksThatWereMet];
 
 #[cfg(reftable_mutants)]
 thread_local! {

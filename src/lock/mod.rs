@@ -130,7 +130,7 @@ pub(crate) fn acquire(
     start: Duration,
     timeout: Option<Duration>,
 ) -> Result<Box<dyn Lock>> {
-    match poll(locker, dir, name, start, timeout, || Ok(None::<Infallible>))? {
+    match poll(locker, dir, name, start, timeout, |_| Ok(None::<Infallible>))? {
         Polled::Taken(lock, _) => Ok(lock),
         Polled::Instead(never) => match never {},
     }
@@ -144,14 +144,15 @@ pub(crate) enum Polled<T> {
     Instead(T),
 }
 
-/// As [`acquire`]. Each time the lock was found taken asks `otherwise` whether it is needed at all.
+/// As [`acquire`]. Each time the lock was found taken tells `otherwise` by whom, and asks it whether the lock is needed
+/// at all.
 pub(crate) fn poll<T>(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
     name: &str,
     start: Duration,
     timeout: Option<Duration>,
-    mut otherwise: impl FnMut() -> Result<Option<T>>,
+    mut otherwise: impl FnMut(Holder) -> Result<Option<T>>,
 ) -> Result<Polled<T>> {
     let mut jitter = None;
     let mut polls = 0u32;
@@ -160,7 +161,7 @@ pub(crate) fn poll<T>(
             Attempt::Taken(lock) => return Ok(Polled::Taken(lock, polls)),
             Attempt::Busy(holder) => holder,
         };
-        if let Some(instead) = otherwise()? {
+        if let Some(instead) = otherwise(holder)? {
             return Ok(Polled::Instead(instead));
         }
         let waited = dir.now().saturating_sub(start);

@@ -1,13 +1,16 @@
 //! Leaving room for programs that poll for the list lock and cannot be seen waiting: git gives up after 100 ms.
 //!
 //! A crowd of ours that hands the lock over in microseconds would starve them. So when a table that is not ours has
-//! appeared within the last second, nobody of ours takes the lock before it was seen free for about as long as a commit
-//! holds it. Nobody needs to know who else waits, and clocks of processes are never compared:
+//! appeared within the last second, or a lock that is not ours was met, nobody of ours takes the lock before it was
+//! seen free for about as long as a commit holds it. Nobody needs to know who else waits, and clocks of processes are
+//! never compared:
 //!
 //! 1. The newest table is not ours: its writer has had its turn, go on.
-//! 2. The lock is taken: wait, as usual.
+//! 2. The lock is taken: if its owner is dead, inherit it, for nobody else can. If not, wait, as usual.
 //! 3. The lock is free: note the list, sleep for the gap, and look again. If somebody has taken the lock or replaced the
 //!    list meanwhile, start over. If not, it was free for the whole gap to whoever polls.
+//!
+//! A crowd may replace the list all the time, so this has an end: [`MOST_DELAY`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +18,13 @@ use std::time::Duration;
 use super::Shared;
 use crate::error::Result;
 use crate::list::{LIST, LIST_LOCK, TableName};
+use crate::lock::{Attempt, Holder, Polled};
+use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::table::Table;
 
-/// For how long a foreign table makes us courteous.
+/// For how long a foreign table, or lock, makes us courteous.
 const MEMORY: Duration = Duration::from_secs(1);
 
 /// A gap is not shorter than this: git's polls are milliseconds apart.
@@ -29,6 +34,10 @@ const SHORTEST_GAP: Duration = Duration::from_micros(500);
 /// towards the end of its time-out: a shorter limit starves it where syncs are slow.
 const LONGEST_GAP: Duration = Duration::from_millis(30);
 
+/// One taking of the lock is not delayed by more than this, and the gap that has begun. git gives up after 100 ms: whoever
+/// has left it the lock for three times as long has done enough.
+const MOST_DELAY: Duration = Duration::from_millis(300);
+
 /// What there is to know about neighbours.
 #[derive(Debug, Default)]
 pub(super) struct Courtesy {
@@ -37,14 +46,14 @@ pub(super) struct Courtesy {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
-    /// When a foreign table was seen last, by [`crate::Dir::now`].
+    /// When a foreign table or lock was seen last, by [`crate::Dir::now`].
     foreign: Option<Duration>,
     /// How long we usually hold the lock.
     held: Duration,
 }
 
 impl Courtesy {
-    /// A table appeared that others have written.
+    /// A table appeared that others have written, or they were met holding the lock.
     pub(super) fn saw_foreign(&self, now: Duration) {
         self.state.lock().foreign = Some(now);
     }
@@ -65,40 +74,79 @@ impl Courtesy {
 }
 
 impl Shared {
-    /// Waits until the lock was free for a while, if there are neighbours; but not longer than four fifths of the time-out,
-    /// which counts from `start`. Asks `otherwise` before each gap whether the lock is needed at all.
-    pub(super) fn give_way<T>(
+    /// Waits for the list lock, or for what makes it needless, and lets neighbours go first.
+    pub(super) fn wait_for_list<T>(
         &self,
         start: Duration,
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
-        if !self.options.courtesy {
+    ) -> Result<Polled<T>> {
+        match self.give_way(start, timeout, &mut otherwise)? {
+            Some(polled) => Ok(polled),
+            None => self.poll_list(start, timeout, otherwise),
+        }
+    }
+
+    /// Waits until the lock was free for a while, if there are neighbours; but not longer than [`MOST_DELAY`] and four
+    /// fifths of the time-out, which counts from `start`. Asks `otherwise` before each gap whether the lock is needed at
+    /// all. `None`: it is needed, and is to be polled for now.
+    fn give_way<T>(
+        &self,
+        start: Duration,
+        timeout: Option<Duration>,
+        mut otherwise: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<Option<Polled<T>>> {
+        let begin = self.dir.now();
+        if !self.options.courtesy || self.courtesy.gap(begin).is_none() {
             return Ok(None);
         }
-        let Some(gap) = self.courtesy.gap(self.dir.now()) else { return Ok(None) };
-        let patience = timeout.unwrap_or(MEMORY) * 4 / 5;
         self.counters.gaps.add(1);
-        while self.dir.now().saturating_sub(start) < patience {
+        let end = end_of_patience(start, begin, timeout);
+        let mut polls = 0u32;
+        while self.dir.now() < end
+            && let Some(gap) = self.courtesy.gap(self.dir.now())
+        {
             let snapshot = self.snapshot()?;
             if newest_is_foreign(&snapshot) {
                 break;
             }
             if let Some(instead) = otherwise()? {
-                return Ok(Some(instead));
+                return Ok(Some(Polled::Instead(instead)));
             }
             let is_free = || self.dir.stamp(LIST_LOCK).is_err();
             let list = self.dir.stamp(LIST).ok();
-            if !is_free() {
-                self.dir.sleep(Duration::from_micros(1000 + self.dir.random() % 1000));
+            if is_free() {
+                self.dir.sleep(gap);
+                if is_free() && self.dir.stamp(LIST).ok() == list {
+                    break;
+                }
                 continue;
             }
-            self.dir.sleep(gap);
-            if is_free() && self.dir.stamp(LIST).ok() == list {
-                break;
+            match self.inherit_list()? {
+                Attempt::Taken(lock) => return Ok(Some(Polled::Taken(lock, polls))),
+                Attempt::Busy(Holder::ThisThread) => break,
+                Attempt::Busy(holder) => self.notice_holder(holder),
             }
+            polls = polls.saturating_add(1);
+            self.dir.sleep(Duration::from_micros(1000 + self.dir.random() % 1000));
         }
         Ok(None)
+    }
+
+    /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it was released in that
+    /// moment it is ours as well, without a gap: too rare for anybody to starve of.
+    fn inherit_list(&self) -> Result<Attempt> {
+        if mutant::is_on(Mutant::GiveWayToTheDead) {
+            return Ok(Attempt::Busy(Holder::Gone));
+        }
+        self.locker.try_lock(&self.dir, LIST_LOCK)
+    }
+
+    /// Notes that somebody has the list lock. Where locks are plain files, ours cannot be told from those of others.
+    pub(super) fn notice_holder(&self, holder: Holder) {
+        if holder == Holder::Foreign && self.locker.heals() && !mutant::is_on(Mutant::ForgetLocksThatWereMet) {
+            self.courtesy.saw_foreign(self.dir.now());
+        }
     }
 
     /// Notes whether others have written any of `tables`, the newest of a list that was just read and which nobody here
@@ -113,6 +161,13 @@ impl Shared {
             self.courtesy.saw_foreign(self.dir.now());
         }
     }
+}
+
+/// Until when somebody gives way who wants the lock since `start`, and begins to do so at `begin`.
+fn end_of_patience(start: Duration, begin: Duration, timeout: Option<Duration>) -> Duration {
+    let most = if mutant::is_on(Mutant::GiveWayWithoutEnd) { Duration::MAX } else { MOST_DELAY };
+    let own = timeout.map_or(Duration::MAX, |timeout| start.saturating_add(timeout / 5 * 4));
+    own.min(begin.saturating_add(most))
 }
 
 fn newest_is_foreign(snapshot: &Snapshot) -> bool {

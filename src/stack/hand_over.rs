@@ -109,10 +109,7 @@ impl Shared {
             }
             self.answer(asked)
         };
-        let mut waited = match self.give_way(start, timeout, || otherwise(asked))? {
-            Some(update_index) => Ok(Polled::Instead(update_index)),
-            None => self.poll_list(start, timeout, || otherwise(asked)),
-        };
+        let mut waited = self.wait_for_list(start, timeout, || otherwise(asked));
         if let (Err(error), Some(request)) = (&waited, asked.as_mut())
             && error.kind() == ErrorKind::Locked
             && matches!(request.withdraw()?, State::Claimed { .. } | State::Published { .. } | State::Durable { .. })

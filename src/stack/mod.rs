@@ -212,21 +212,23 @@ impl Shared {
         timeout: Option<Duration>,
     ) -> Result<(ListLock, Snapshot)> {
         let before = if mutant::is_on(Mutant::SkipReread) { Some(self.snapshot()?) } else { None };
-        self.give_way(start, timeout, || Ok(None::<Infallible>))?;
-        match self.poll_list(start, timeout, || Ok(None::<Infallible>))? {
+        match self.wait_for_list(start, timeout, || Ok(None::<Infallible>))? {
             Polled::Taken(lock, polls) => self.locked_list(lock, polls, start, turn, before),
             Polled::Instead(never) => match never {},
         }
     }
 
-    /// Waits for the list lock, or for what makes it needless.
+    /// Polls for the list lock, or for what makes it needless.
     fn poll_list<T>(
         &self,
         start: Duration,
         timeout: Option<Duration>,
-        otherwise: impl FnMut() -> Result<Option<T>>,
+        mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Polled<T>> {
-        poll(&*self.locker, &self.dir, LIST_LOCK, start, timeout, otherwise)
+        poll(&*self.locker, &self.dir, LIST_LOCK, start, timeout, |holder| {
+            self.notice_holder(holder);
+            otherwise()
+        })
     }
 
     /// The list lock that was just taken, with the state that it protects.

@@ -148,8 +148,9 @@ impl Options {
         self
     }
 
-    /// Whether to leave room for other programs that poll for the lock, as git does, when one of them has committed within the
-    /// last second: the lock stays free for as long as we usually hold it. Default true.
+    /// Whether to leave room for other programs that poll for the lock, as git does, when one of them has committed within
+    /// the last second, or was met with the lock: the lock stays free for as long as we usually hold it. That delays one
+    /// call by a third of a second at most, and by four fifths of [`Self::lock_timeout`] if that is less. Default true.
     pub fn courtesy(mut self, courtesy: bool) -> Self {
         self.courtesy = courtesy;
         self

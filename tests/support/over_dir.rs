@@ -28,6 +28,16 @@ pub(crate) trait Hook: Send + Sync + 'static {
         dir.wall_clock()
     }
 
+    /// The time that waits are measured by.
+    fn now(&self, dir: &OsDir) -> Duration {
+        dir.now()
+    }
+
+    /// Waits.
+    fn sleep(&self, dir: &OsDir, time: Duration) {
+        dir.sleep(time);
+    }
+
     /// What a look at `name` shows, where that is `seen`.
     fn stamp(&self, name: &str, seen: Stamp) -> Stamp {
         let _ = name;
@@ -126,11 +136,11 @@ impl<H: Hook> Dir for OverDir<H> {
     }
 
     fn sleep(&self, time: Duration) {
-        self.dir.sleep(time);
+        self.hook.sleep(&self.dir, time);
     }
 
     fn now(&self) -> Duration {
-        self.dir.now()
+        self.hook.now(&self.dir)
     }
 
     fn random(&self) -> u64 {
