@@ -233,8 +233,8 @@ impl Shared {
         }
         let is_first = base.tables().is_empty();
         let list = if is_first { self.dir.stamp(LIST).ok() } else { self.stamp_of(base) };
-        self.note(&file, list);
-        let is_synced = is_first && self.options.durability == Durability::Full;
+        self.note(&file, list, self.durability_above(base));
+        let is_synced = is_first && self.durability_above(base) == Durability::Full;
         if is_synced && !mutant::is_on(Mutant::SkipTableSync) {
             file.sync()?;
         }
@@ -244,11 +244,11 @@ impl Shared {
     /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that fails nothing is known of
     /// the table if we die before it is listed, and it stays.
     pub(crate) fn note_base(&self, table: &Scratch, base: &Snapshot) {
-        self.note(table, self.stamp_of(base));
+        self.note(table, self.stamp_of(base), self.durability_above(base));
     }
 
-    fn note(&self, table: &Scratch, list: Option<Stamp>) {
-        let run = match self.options.durability {
+    fn note(&self, table: &Scratch, list: Option<Stamp>, durability: Durability) {
+        let run = match durability {
             // What is acknowledged then is durable: if a loss of power brings the list back, the table was not.
             Durability::Full => Some(Run::ANY),
             Durability::Ordered | Durability::Off => Run::this(&*self.dir),
@@ -271,6 +271,15 @@ impl Shared {
         }
     }
 
+    /// What survives of a change of `base`. The first commit of a store is durable under `Ordered`, too: a loss of power must
+    /// not bring back the empty list beside a table that was acknowledged.
+    fn durability_above(&self, base: &Snapshot) -> Durability {
+        match self.options.durability {
+            Durability::Ordered if base.tables().is_empty() => Durability::Full,
+            durability => durability,
+        }
+    }
+
     /// A name for a table that nobody else will choose.
     pub(crate) fn table_name(&self, min: u64, max: u64) -> String {
         TableName::new(min, max, self.dir.random()).to_string()
@@ -279,7 +288,7 @@ impl Shared {
     /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the lock. Returns the state
     /// after. Errors as for [`NewList::publish`].
     pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
-        let durability = self.options.durability;
+        let durability = self.durability_above(base);
         let Edit { replace, with } = edit;
         if durability == Durability::Full {
             self.sync_foreign_tables(base, &replace)?;
@@ -303,7 +312,7 @@ impl Shared {
         if self.options.durability != Durability::Off {
             added.iter().for_each(|table| self.synced.add(table.file.name()));
         }
-        if added.len() == after.tables().len() && self.options.durability == Durability::Full {
+        if added.len() == after.tables().len() && self.options.durability != Durability::Off {
             // The first of the store: no loss of power may bring back the empty list beside what others build upon
             // this one. If it fails, it fails once more below.
             let _ = self.dir.sync();
@@ -350,7 +359,7 @@ impl Shared {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(lock)?,
             Err(error) => return Err(self.io("cannot examine the table list", LIST, error)),
         }
-        if self.options.durability == Durability::Full {
+        if self.options.durability != Durability::Off {
             self.sync_dir()?;
         }
         Ok(())

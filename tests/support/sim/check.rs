@@ -116,9 +116,9 @@ pub(crate) fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> 
     Stack::open_in(dir, Box::new(HealingLocks::new(true)), options)
 }
 
-/// What a new reader sees in a tree.
-pub(crate) fn read(tree: Tree) -> Result<Seen, Error> {
-    let world = World::new(tree, 0);
+/// What a new reader sees.
+pub(crate) fn read(world: &World) -> Result<Seen, Error> {
+    let world = World::new(world.tree(), world.boot());
     Seen::of(&open(&world.process(FINDER), options())?.snapshot()?)
 }
 

@@ -139,7 +139,7 @@ impl Readers {
 
     fn saw(&mut self, op: &Op) -> usize {
         if op.matters_to_readers() {
-            match check::read(self.world.tree()) {
+            match check::read(&self.world) {
                 Ok(seen) if seen == self.history[1].seen => (self.newest, self.is_shown) = (1, true),
                 Ok(seen) if seen == self.history[0].seen && !self.is_shown => {}
                 Ok(seen) => self.report(broken('D', format!("a reader saw [{}]", seen.summary()))),
@@ -153,7 +153,7 @@ impl Readers {
 
     /// After a repair that was acknowledged.
     fn must_show_the_newest(&mut self) {
-        match check::read(self.world.tree()) {
+        match check::read(&self.world) {
             Ok(seen) if seen == self.history[1].seen => {}
             Ok(seen) => self.report(broken('A', format!("after the repair: [{}]", seen.summary()))),
             Err(error) => self.report(broken('E', format!("after the repair a reader fails: {error}"))),

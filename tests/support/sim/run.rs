@@ -172,7 +172,7 @@ impl Run {
     /// Checks what readers see after a change, and returns the number of the newest published state.
     fn saw(&self, pid: Pid, op: &Op, reader: &Stack) -> usize {
         if op.matters_to_readers() {
-            if let Err(found) = self.compare(pid, check::read(self.world.tree())) {
+            if let Err(found) = self.compare(pid, check::read(&self.world)) {
                 self.report(found);
             }
             self.look_again(reader);
