@@ -33,7 +33,7 @@ pub struct NewTable {
 }
 
 impl Stack {
-    /// Takes the lock and reads the newest state.
+    /// Takes the lock and reads the newest state. Waits for the lock as long as [`crate::Options::lock_timeout`] says.
     ///
     /// # Errors
     /// `Locked` after [`crate::Options::lock_timeout`]; `Corrupt`; `Io`.
@@ -91,7 +91,8 @@ impl Addition {
         Ok(stats)
     }
 
-    /// Publishes the tables. Without any, nothing happens.
+    /// Publishes the tables. Without any, nothing happens. Does not wait: the lock is held. A
+    /// compaction that is due comes after it, and may wait as [`Stack::compact`] does.
     ///
     /// # Errors
     /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then. `Indeterminate` is the

@@ -43,7 +43,7 @@ impl Litter {
 
 impl Stack {
     /// Removes what the dead left behind: temporary files, and tables of which it is proven that nobody needs them. Takes
-    /// the list lock.
+    /// the list lock, for which it waits as long as [`crate::Options::lock_timeout`] says.
     /// [`Stack::compact`] does the same in passing.
     ///
     /// # Errors

@@ -147,7 +147,10 @@ fn ranges_of(snapshot: &Snapshot) -> Vec<Option<RangeInclusive<u64>>> {
 impl Stack {
     /// Merges tables. `None` when there was nothing to do.
     ///
-    /// Readers and commits go on meanwhile: the table list is locked at the beginning and at the end only.
+    /// Readers and commits go on meanwhile: the table list is locked at the beginning and at the end only. At the
+    /// beginning it waits for that lock as long as [`crate::Options::lock_timeout`] says. In the end, when its work would
+    /// be lost, it waits ten times as long: 1 s at least, and 60 s at most, also if there is no time-out. It does
+    /// not wait for the locks of tables.
     ///
     /// # Errors
     /// `Locked` when another process has the list lock, or compacts the same tables; `Corrupt`; `TooLarge` beyond

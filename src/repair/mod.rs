@@ -69,7 +69,8 @@ impl Repair {
         diagnose::diagnose(self)
     }
 
-    /// Applies the remedy for `problem`. Returns what was done, for people to read.
+    /// Applies the remedy for `problem`. Returns what was done, for people to read. Waits for the list
+    /// lock for 1 s where it needs it.
     ///
     /// # Errors
     /// `Invalid` when there is no remedy, or when the problem is not there any more or has changed; `Locked`; `Io`.

@@ -160,15 +160,21 @@ impl Options {
     /// that for others. Only processes with the same settings of hash, durability and writing do it for one another. Default true;
     /// needs locks that heal, and a directory to which one kernel alone writes. What is not done for us at once we do ourselves.
     ///
-    /// Once another process is doing it the time-out no longer counts: the commit waits for the outcome, ten time-outs long (1 to 60 s),
-    /// and is [`crate::ErrorKind::Indeterminate`] after that, as it is when that process ends and nobody can tell what it had done.
+    /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits for the outcome, ten
+    /// time-outs longer (1 s at least and 60 s at most; for ever if there is no time-out). After that it is
+    /// [`crate::ErrorKind::Indeterminate`], as it is when that process ends and nobody can tell what it had done.
     pub fn hand_over(mut self, hand_over: bool) -> Self {
         self.hand_over = hand_over;
         self
     }
 
-    /// How long to wait for the lock on the table list: zero fails at once, `None` waits for ever. Default 100 ms.
+    /// How long a call waits for the lock on the table list: zero fails at once, `None` waits for ever. Default 100 ms.
     /// Mirrors `reftable.lockTimeout`.
+    ///
+    /// It counts from the call until the work begins, and covers all that may come before: other threads of this
+    /// handle, other processes, and neighbours who are let go first ([`Self::courtesy`]). It does not cover the work
+    /// itself, nor what a commit waits for after somebody else has begun it ([`Self::hand_over`]). Each call says in its
+    /// own text where it waits otherwise.
     pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.lock_timeout = timeout;
         self

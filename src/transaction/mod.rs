@@ -152,6 +152,9 @@ impl Transaction {
     /// same, and the entries of that log. What was deleted costs nothing, unless a created name takes the place of a directory:
     /// then each tombstone below it that no compaction has dropped yet is stepped over, once.
     ///
+    /// Waits for the lock as long as [`crate::Options::lock_timeout`] says. [`Prepared::commit`] has it then,
+    /// and does not wait for it again.
+    ///
     /// # Errors
     /// `Locked` after [`crate::Options::lock_timeout`]; `Conflict` with every mismatch; `Invalid` for names, messages
     /// and ids that cannot be; `TooLarge` when a name or message does not fit into a block; `Corrupt`; `Io`. Nothing
@@ -168,6 +171,11 @@ impl Transaction {
     /// it. Each gets its own result, and a conflict fails its own transaction only. So do processes that wait for the lock
     /// ([`crate::Options::hand_over`]).
     ///
+    /// Waits as long as [`crate::Options::lock_timeout`] says until it is begun, by this thread or for it. When another
+    /// thread has begun it, it waits until that is done; when another process has, ten time-outs longer (1 s at
+    /// least and 60 s at most; for ever if there is no time-out), and fails with `Indeterminate` after that. A compaction
+    /// that is due comes on top ([`Stack::compact`]), unless [`crate::Options::background_compaction`] does it.
+    ///
     /// # Errors
     /// Those of [`Self::prepare`] and [`Prepared::commit`]. `Locked`, too, when this thread holds a [`Prepared`] of
     /// the same stack.
@@ -182,6 +190,9 @@ impl Stack {
     /// Later ones see earlier ones; a conflict fails its own transaction only.
     ///
     /// They must be of this stack or its clones; those of others fail with `Invalid`.
+    ///
+    /// Waits for the lock as long as [`crate::Options::lock_timeout`] says; without it all fail with `Locked`. Another
+    /// process never does it for us. A compaction that is due comes on top, as after [`Transaction::commit`].
     pub fn commit_all(&self, transactions: impl IntoIterator<Item = Transaction>) -> Vec<Result<Commit>> {
         group::commit_all(self, transactions.into_iter().map(|transaction| transaction.changes_for(self)).collect())
     }

@@ -53,7 +53,8 @@ impl Prepared {
         self.update_index
     }
 
-    /// Publishes the transaction. A transaction that changes nothing writes nothing.
+    /// Publishes the transaction. A transaction that changes nothing writes nothing. Does not wait: the lock is held. A
+    /// compaction that is due comes after it, and may wait as [`Stack::compact`] does.
     ///
     /// # Errors
     /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then. `Indeterminate` is the
