@@ -19,8 +19,10 @@ use reftable::{AutoCompact, Compact, Error, ErrorKind, ExclusiveFile, Expect, Op
 use support::{HASHES, Store, contents, id, quick};
 
 const LIST: &str = "tables.list";
+/// Which names.
+type Fits = fn(&str) -> bool;
 /// Calls that a network file system may answer with a stale handle, on the list and on tables.
-const CALLS: [(&str, fn(&str) -> bool); 6] = [
+const CALLS: [(&str, Fits); 6] = [
     ("open", |name| name == LIST),
     ("stamp", |name| name == LIST),
     ("stamp file", |name| name == LIST),
@@ -32,7 +34,7 @@ const CALLS: [(&str, fn(&str) -> bool); 6] = [
 /// Answers a call with `ESTALE` for some times.
 struct Stale {
     call: &'static str,
-    fits: fn(&str) -> bool,
+    fits: Fits,
     left: AtomicU32,
 }
 
@@ -46,7 +48,7 @@ impl Hook for Stale {
     }
 }
 
-fn stale(path: &Path, (call, fits): (&'static str, fn(&str) -> bool), times: u32) -> Arc<OverDir<Stale>> {
+fn stale(path: &Path, (call, fits): (&'static str, Fits), times: u32) -> Arc<OverDir<Stale>> {
     OverDir::over(path, Arc::new(Stale { call, fits, left: AtomicU32::new(times) }))
 }
 

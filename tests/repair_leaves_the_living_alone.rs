@@ -6,16 +6,11 @@
 
 mod support;
 
-#[path = "support/contents.rs"]
-mod contents;
-#[path = "support/git.rs"]
-mod git;
-
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reftable::{AutoCompact, Compact, Expect, Options, Repair, Stack};
-use support::{HASHES, Store, id};
+use support::{HASHES, Store, git, id};
 
 /// Looks at the store until it was looked at so often; nothing may be wrong.
 fn look(store: &std::path::Path, looks: usize, is_over: &AtomicBool) {
@@ -38,7 +33,7 @@ fn commits_and_compactions_are_no_problem() {
     let write = |number: usize| {
         // Handles come and go, as processes do.
         while !is_over.load(Ordering::SeqCst) {
-            let options = Options::default().auto_compact(AutoCompact::Geometric(2)).hand_over(number % 2 == 0);
+            let options = Options::default().auto_compact(AutoCompact::Geometric(2)).hand_over(number.is_multiple_of(2));
             let stack = Stack::open(store.path(), options).unwrap();
             for round in 0..20 {
                 let mut tx = stack.transaction();

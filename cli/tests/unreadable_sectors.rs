@@ -3,8 +3,8 @@
 //! The disk is a loop device whose image ends within a table. That takes root, `mkfs.ext4` and `mount`:
 //! without them the tests say SKIPPED; with `REFTABLE_REQUIRE_LOOP` set they fail.
 
+#![cfg(test)]
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

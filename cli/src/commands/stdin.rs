@@ -121,18 +121,17 @@ fn split(line: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Failure> {
     let mut words = Vec::new();
     let mut rest = Some(line);
     while let Some(text) = rest {
-        let behind;
-        if text.starts_with(b"\"") {
+        let behind = if text.starts_with(b"\"") {
             let (word, after) = unquoted(text)
                 .ok_or_else(|| Failure::usage("a quoted word has no end, or an escape that C does not know"))?;
             words.push(Cow::Owned(word));
-            behind = after;
+            after
         } else {
             let end = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
             let (word, after) = text.split_at(end);
             words.push(Cow::Borrowed(word));
-            behind = after;
-        }
+            after
+        };
         rest = match behind.split_first() {
             None => None,
             Some((b' ', after)) => Some(after),

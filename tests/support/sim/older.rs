@@ -11,6 +11,9 @@ use super::run::{Actor, GIT, Run};
 use super::stage::{Base, Sink, plain, set, stairs};
 use super::world::Name;
 
+/// Files with their bytes.
+type Files = Vec<(Name, Arc<Vec<u8>>)>;
+
 /// How often something is committed above the list that comes back.
 type Above = fn(&Run);
 
@@ -31,7 +34,7 @@ fn by_ours_that_compacts(run: &Run) {
 }
 
 /// The store with the older list, and the tables beyond it.
-fn with_older_list((tree, model): &Base, above: Above) -> (Base, Vec<(Name, Arc<Vec<u8>>)>) {
+fn with_older_list((tree, model): &Base, above: Above) -> (Base, Files) {
     let run = Run::start(&(tree.clone(), model.clone()));
     super::mutants::deactivate();
     above(&run);
