@@ -11,7 +11,7 @@
 //! - Look-ups in logs do not find entries in git's and our own tables: they are not asked for. Listings of logs are.
 //! - A table of logs alone whose log block has the file header in it, as git and we write it, has no logs for it: our logs come with references.
 //! - The index must have one root block: a larger table of ours may have up to three side by side, and then look-ups fail.
-//! - It takes blocks for aligned if the header states a block size. Tables without padding (`WriteOptions::padding`), which state it all the
+//! - It seems to take blocks for aligned if the header states a block size. Tables without padding (`WriteOptions::padding`), which state it all the
 //!   same, as those of git's C library do, it reads only if they have one block of references.
 //! - Asked for the references that point at an object it leaves out the tags that lead to it.
 //! - The time zone is a number of minutes in its tables, where git writes hours and minutes in decimal digits. We read what is there; it reads
