@@ -27,8 +27,37 @@ pub(crate) struct Change {
     pub(crate) name: Vec<u8>,
     pub(crate) expect: Expect,
     pub(crate) action: Action,
-    /// Whether it is meant for the reference that `name` leads to.
+    /// Whether it is meant for the reference that `name` leads to. A name that is none for git leads nowhere:
+    /// deleting it is always meant for itself.
     pub(crate) follow: bool,
+}
+
+impl Change {
+    /// With `follow` as it is to be understood.
+    fn understood(&self) -> Change {
+        let is_dead_end = matches!(self.action, Action::Delete) && why_dead_end(&self.name).is_some();
+        Change { follow: self.follow && !is_dead_end, ..self.clone() }
+    }
+
+    /// Where it leads: each symbolic reference on the way must be one that git follows, too.
+    fn chain(&self, view: &View) -> Result<Chain, Failure> {
+        let itself =
+            || format!("with --no-deref ('option no-deref' for --stdin) '{}' itself is meant", escaped(&self.name));
+        let chain = view.follow(&self.name).map_err(|failure| match failure {
+            Failure::Told(code, message) => Failure::Told(code, format!("{message}; {}", itself())),
+            other => other,
+        })?;
+        if matches!(self.action, Action::Verify) {
+            return Ok(chain);
+        }
+        for (link, target) in &chain.links {
+            if let Some(why) = why_dead_end(target) {
+                let (link, target) = (escaped(link), escaped(target));
+                return Err(Failure::usage(format!("'{link}' leads to '{target}', but {why}; {}", itself())));
+            }
+        }
+        Ok(chain)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -160,7 +189,7 @@ impl<'a> Plan<'a> {
         }
         for change in &batch.changes {
             plan.check_hash(change)?;
-            plan.add(change, view)?;
+            plan.add(&change.understood(), view)?;
         }
         Ok(plan)
     }
@@ -187,8 +216,9 @@ impl<'a> Plan<'a> {
     }
 
     fn add(&mut self, change: &Change, view: &View) -> Result<(), Failure> {
+        check_written(change, view)?;
         if change.follow {
-            let chain = view.follow(&change.name)?;
+            let chain = change.chain(view)?;
             return self.add_change(change, &chain.name, &chain.links, chain.target.as_ref(), view);
         }
         let current = view.get(&change.name)?.map(|found| found.target);
@@ -224,7 +254,6 @@ impl<'a> Plan<'a> {
         if self.head.as_deref() == Some(name) && links.iter().all(|(link, _)| link != b"HEAD") {
             self.take(b"HEAD", &change.name)?;
         }
-        check_written(name, &change.action, current.is_some())?;
         let (expect, action) = (change.expect.clone(), change.action.clone());
         let mut update = Update { expect, action, pinned: false, followed: change.follow };
         match &change.action {
@@ -371,18 +400,34 @@ impl Side {
 }
 
 /// git reads and writes these two as files, whatever the store has: what is written here nobody would see. What a store
-/// has all the same may be deleted.
-fn check_written(name: &[u8], action: &Action, exists: bool) -> Result<(), Failure> {
-    let is_written = match action {
+/// has all the same may be deleted. The name that was given counts, whatever it leads to.
+fn check_written(change: &Change, view: &View) -> Result<(), Failure> {
+    let name = &change.name;
+    if !is_pseudo_ref(name) {
+        return Ok(());
+    }
+    let is_written = match change.action {
         Action::Verify => false,
-        Action::Delete => !exists,
+        Action::Delete => view.get(name)?.is_none() && !view.log_exists(name)?,
         Action::Set(_) => true,
     };
-    if is_written && matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD") {
+    if is_written {
         let name = escaped(name);
         return Err(Failure::usage(format!("'{name}' is not changed here: git keeps it in a file of its own")));
     }
     Ok(())
+}
+
+fn is_pseudo_ref(name: &[u8]) -> bool {
+    matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD")
+}
+
+/// Why git never looks for `name` among its references; `None` if it may.
+fn why_dead_end(name: &[u8]) -> Option<&'static str> {
+    if is_pseudo_ref(name) {
+        return Some("git keeps that in a file of its own");
+    }
+    reftable::check_name(name).is_err().then_some("that is not a valid reference name")
 }
 
 fn is_symbolic(found: Option<&Ref>) -> bool {

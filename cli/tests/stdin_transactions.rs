@@ -164,6 +164,70 @@ fn pseudo_references_are_refused_however_they_are_reached() {
     });
 }
 
+/// Stores that others wrote may have such names all the same, and they may lead to branches.
+#[test]
+fn what_git_does_not_follow_never_changes_what_it_leads_to() {
+    for_each_hash(|repo| {
+        let (one, two) = (repo.commit("one"), repo.commit("two"));
+        repo.git(["branch", "other"]);
+        let branches = || repo.ours(["list", "--prefix", "refs/heads/"]) + &repo.ours(["log", "refs/heads/other"]);
+        let untouched = branches();
+        for (number, name) in ["FETCH_HEAD", "MERGE_HEAD", "odd/a b", "odd/a..b", "odd/a.lock"].iter().enumerate() {
+            let put = |index: usize| {
+                let links = [(*name, "refs/heads/other"), ("refs/x/link", *name)];
+                support::put_symbolic(repo, index as u64, &links);
+            };
+            put(1000 + 10 * number);
+            for args in [
+                vec!["update", name, &one],
+                vec!["update", "-m", "x", name, &one],
+                vec!["update", "--no-deref", name, &one],
+                vec!["update", name, &one, &two],
+                vec!["symbolic-ref", name, "refs/heads/main"],
+                vec!["update", "refs/x/link", &one],
+                vec!["update", "-m", "x", "refs/x/link", &one],
+                vec!["delete", "refs/x/link"],
+                vec!["delete", "refs/x/link", &two],
+            ] {
+                let error = repo.run(&args).failed(2);
+                assert_eq!(error.contains("--no-deref"), args.contains(&"refs/x/link"), "{error}");
+            }
+            let quoted = format!("\"{name}\"");
+            for line in [
+                format!("update {quoted} {one}"),
+                format!("update {quoted} {one} {two}"),
+                format!("symref-update {quoted} refs/heads/main"),
+                format!("update refs/x/link {one}"),
+                format!("delete refs/x/link {two}"),
+                "symref-update refs/x/link refs/heads/main".into(),
+            ] {
+                ours(repo, &(line + "\n")).failed(2);
+            }
+            assert_eq!(branches(), untouched, "{name}");
+            // To delete it is to delete just that.
+            for (turn, delete) in [
+                vec!["delete", name],
+                vec!["delete", name, &two],
+                vec!["delete", "--no-deref", name],
+                vec!["update", name, &repo.zero()],
+            ]
+            .iter()
+            .enumerate()
+            {
+                put(1001 + 10 * number + turn);
+                repo.ours(delete);
+                let left = repo.ours(["list"]);
+                assert!(!left.lines().any(|line| line.ends_with(&format!(" {name}"))), "{delete:?}: {left}");
+                assert_eq!(branches(), untouched, "{delete:?}");
+            }
+            put(1006 + 10 * number);
+            ours(repo, &format!("delete {quoted} {two}\n")).ok();
+            repo.ours(["delete", "--no-deref", "refs/x/link"]);
+            assert_eq!(branches(), untouched, "{name}");
+        }
+    });
+}
+
 #[test]
 fn one_reason_goes_for_all() {
     for_each_hash(|repo| {

@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use reftable::table::{TableWriter, WriteOptions};
+use reftable::{HashKind, RefRecordView, TargetView};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -195,4 +197,27 @@ impl Repo {
     pub(crate) fn zero(&self) -> String {
         "0".repeat(if self.hash == "sha1" { 40 } else { 64 })
     }
+}
+
+/// Adds a table with symbolic references, whatever their names, on top of the others.
+#[track_caller]
+pub(crate) fn put_symbolic(repo: &Repo, index: u64, links: &[(&str, &str)]) {
+    let hash = if repo.hash == "sha1" { HashKind::Sha1 } else { HashKind::Sha256 };
+    let mut links = links.to_vec();
+    links.sort_unstable();
+    let mut table = TableWriter::new(Vec::new(), hash, index..=index, &WriteOptions::default()).unwrap();
+    for (name, target) in links {
+        let target = Some(TargetView::Symbolic(target.as_bytes()));
+        table.add_ref(&RefRecordView { name: name.as_bytes(), update_index: index, target }).unwrap();
+    }
+    put_on_top(repo, index, &table.finish().unwrap().0);
+}
+
+/// Adds a table on top of the others.
+#[track_caller]
+pub(crate) fn put_on_top(repo: &Repo, index: u64, table: &[u8]) {
+    let name = format!("0x{index:012x}-0x{index:012x}-{index:08x}.ref");
+    fs::write(repo.store().join(&name), table).unwrap();
+    let list = repo.store().join("tables.list");
+    fs::write(&list, fs::read_to_string(&list).unwrap() + &name + "\n").unwrap();
 }
