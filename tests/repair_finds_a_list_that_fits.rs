@@ -4,12 +4,15 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Compact, Expect, ObjectId, Options, OsDir, Problem, Repair, Severity, Stack, verify_dir};
 
 fn options() -> Options {
@@ -364,4 +367,20 @@ fn a_damaged_index_costs_no_record() {
     fs::write(&table, bytes).unwrap();
     let said = words(dir.path());
     assert!(said.contains("its records are not") && said.contains("compact --rewrite"), "{said}");
+}
+
+/// As dulwich packs them: readers go by the order of the list, and merging all mends it. Nothing is sorted, nothing dropped.
+#[test]
+fn overlapping_update_indexes_are_for_compaction() {
+    let (dir, tables) = store();
+    let row = ("refs/heads/e".to_owned(), 5, Some(support::id(support::HASHES[0], 1).into()));
+    let write = support::tables::write(support::HASHES[0], 2..=5, &WriteOptions::default(), &[row], &[]);
+    let name = "0x000000000002-0x000000000005-00000000.ref";
+    fs::write(dir.path().join(name), write.unwrap().0).unwrap();
+    put_list(dir.path(), &tables.iter().map(String::as_str).chain([name]).collect::<Vec<_>>());
+    let said = words(dir.path());
+    assert!(said.contains("update indexes in common") && said.contains("compact --all`"), "{said}");
+    Stack::open(dir.path(), options()).unwrap().compact(Compact::all()).unwrap();
+    assert_eq!(diagnose(dir.path()).1, []);
+    assert_eq!(refs(dir.path()), "abcde");
 }

@@ -253,13 +253,7 @@ fn commit(stack: &Stack, state: &State) -> Result<(), Broken> {
 /// The list and the listed tables, nothing else.
 pub(crate) fn nothing_is_left(tree: &Tree) -> Result<(), Broken> {
     let listed = tree.list();
-    // What `repair` has put aside is for a person.
-    let is_kept = |name: &Name| name.ends_with(".unlisted");
-    let unlisted = tree
-        .names
-        .keys()
-        .filter(|name| !is_kept(name))
-        .filter(|name| &***name != "tables.list" && !listed.iter().any(|l| **l == ***name));
+    let unlisted = tree.names.keys().filter(|name| &***name != "tables.list" && !listed.iter().any(|l| **l == ***name));
     let left: Vec<String> = unlisted.map(ToString::to_string).collect();
     if left.is_empty() { Ok(()) } else { Err(broken('F', format!("left after compact: {}", left.join(" ")))) }
 }
