@@ -13,10 +13,13 @@ const HELP: &str = "write '90.days.ago' or '90d', 'yesterday', a date such as 20
 /// Numbers below this are no seconds since 1970, for git neither.
 const FIRST_SECOND: u64 = 100_000_000;
 
+/// How far ahead of now a limit may be, in seconds: the clocks of two machines, or a date without an offset, differ by less.
+const A_DAY: u64 = 86_400;
+
 /// Which entries expire: those from before this time, in seconds since 1970. `None`: none, `u64::MAX`: all.
 pub(crate) type Limit = Option<u64>;
 
-/// Reads a limit: `never`, `all` or a moment before `now`.
+/// Reads a limit: `never`, `all` or a moment that is at most a day after `now`.
 ///
 /// # Errors
 /// Says how to write it.
@@ -25,18 +28,28 @@ pub(crate) fn limit(text: &str, now: &Zoned) -> Result<Limit, String> {
         // As in git: all that is in a log has happened, so nothing in it is too new.
         "now" | "all" => Ok(Some(u64::MAX)),
         "never" | "false" => Ok(None),
-        _ => moment(text, now).map(Some),
+        _ => past(text, moment(text, now)?, now).map(Some),
     }
 }
 
-fn moment(text: &str, now: &Zoned) -> Result<u64, String> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return match text.parse() {
-            Ok(seconds @ FIRST_SECOND..) => Ok(seconds),
-            _ => Err(format!("'{text}' has no unit; {HELP}")),
-        };
+/// Refuses a moment that has not come: all that is in a log would go, and nobody said so. Milliseconds look like that, too.
+fn past(text: &str, moment: u64, now: &Zoned) -> Result<u64, String> {
+    let limit = u64::try_from(now.timestamp().as_second()).unwrap_or(0).saturating_add(A_DAY);
+    if moment > limit {
+        return Err(format!(
+            "'{text}' is in the future; write 'all' or 'now' if every entry is to expire (times are in seconds)"
+        ));
     }
-    if let Some(seconds) = text.strip_prefix('@').and_then(|seconds| seconds.parse().ok()) {
+    Ok(moment)
+}
+
+fn moment(text: &str, now: &Zoned) -> Result<u64, String> {
+    match digits(text) {
+        Some(seconds @ FIRST_SECOND..) => return Ok(seconds),
+        Some(_) => return Err(format!("'{text}' has no unit; {HELP}")),
+        None => {}
+    }
+    if let Some(seconds) = text.strip_prefix('@').and_then(digits) {
         return Ok(seconds);
     }
     let moment = match absolute(text) {
@@ -47,6 +60,12 @@ fn moment(text: &str, now: &Zoned) -> Result<u64, String> {
     };
     let moment = moment.ok_or_else(|| format!("'{text}' is not understood; {HELP}"))?;
     u64::try_from(moment.as_second()).map_err(|_| format!("'{text}' is before 1970"))
+}
+
+/// A number of digits alone. What is too large for a number is later than all others.
+fn digits(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// A date with or without a time and an offset; UTC without.
@@ -73,9 +92,14 @@ fn named(text: &str, now: &Zoned) -> Option<Zoned> {
     if time <= *now { Some(time) } else { time.checked_sub(Span::new().days(1)).ok() }
 }
 
-/// git's `2.weeks.3.days.ago`: counts and units in turn, between any of ` ._-`, with or without the last word.
+/// git's `2.weeks.3.days.ago`: counts and units in turn, between any of ` ._-`, with or without the last word. A `-` that joins
+/// nothing is a sign: no such age is.
 fn in_words(text: &str, now: &Zoned) -> Option<Zoned> {
     let text = text.to_ascii_lowercase();
+    let is_signed = [" -", ".-", "_-", "--"].iter().any(|sign| text.contains(sign)) || text.starts_with('-');
+    if is_signed {
+        return None;
+    }
     let mut words: Vec<&str> = text.split([' ', '.', '_', '-']).filter(|word| !word.is_empty()).collect();
     if words.last() == Some(&"ago") {
         words.pop();
@@ -121,7 +145,8 @@ fn span(text: &str, now: &Zoned) -> Option<Zoned> {
     if is_ambiguous || !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    now.checked_sub(text.parse::<Span>().ok()?).ok()
+    let span = text.parse::<Span>().ok().filter(|span| !span.is_negative())?;
+    now.checked_sub(span).ok()
 }
 
 #[cfg(test)]
@@ -173,11 +198,29 @@ mod tests {
     #[test]
     fn what_is_not_understood_expires_nothing() {
         let odd = "90 0 7 20260101 99999999 90x 3m 3.m.ago 90.dais.ago 3.fortnights.ago ago days.ago 90..ago 90.days.90 soon \
-                   tomorrow 90.days.hence -90d P90D true yes 2026-13-01 1969-01-01 90.days.ago.please";
-        for text in odd.split(' ').chain(["", " ", "90 days from now", "in 90 days"]) {
+                   tomorrow 90.days.hence P90D true yes 2026-13-01 1969-01-01 90.days.ago.please";
+        let signed = "-90d -5.days -5.days.ago 2.weeks.-3.days --5.days -1.day -yesterday +5.days 5d_-3d @-1 @+1";
+        let spaced =
+            ["", " ", "90 days from now", "in 90 days", "- 5 days", " -5 days", "2 weeks - 3 days", "1h ago ago"];
+        for text in [odd, signed].iter().flat_map(|texts| texts.split(' ')).chain(spaced) {
             let error = read(text).unwrap_err();
             assert!(error.contains("write '90.days.ago'") || error.contains("before 1970"), "{text}: {error}");
         }
         assert!(read("90").unwrap_err().contains("has no unit"));
+    }
+
+    #[test]
+    fn no_time_that_has_not_come_stands_for_all() {
+        let milliseconds = "1700000000000";
+        let digits = "202601010000 2026010112 99999999999999999999999 18446744073709551615 18446744073709551616";
+        let marked = "@1700000000000 @99999999999999999999999 @1700086401 1700086401";
+        let dates = "2023-11-16 2023-11-15T22:13:21Z 2023-11-15T22:13:21 9999-01-01 2023-11-15T22:13:20-00:01";
+        for text in [milliseconds, digits, marked, dates].iter().flat_map(|texts| texts.split(' ')) {
+            let error = read(text).unwrap_err();
+            assert!(error.contains("is in the future") && error.contains("'all' or 'now'"), "{text}: {error}");
+        }
+        // A day is what clocks and offsets may differ by.
+        assert_eq!(read("1700086400"), Ok(Some(1_700_086_400)));
+        assert_eq!(read("2023-11-15"), Ok(Some(1_700_006_400)));
     }
 }

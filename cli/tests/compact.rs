@@ -109,9 +109,34 @@ fn a_word_that_is_not_understood_expires_nothing() {
             assert!(!error.is_empty(), "{word}");
         }
         assert!(repo.run(["compact", "--expire-logs", "90"]).failed(2).contains("90.days.ago"));
+        for word in ["-5.days", "-5.days.ago", "2.weeks.-3.days", "refs/heads/*=-5.days", "refs/stash=-1.day.ago"] {
+            repo.run(["compact", &format!("--expire-logs={word}")]).failed(2);
+        }
         repo.git(["config", "gc.refs/notes/*.reflogExpire", "nevre"]);
         let error = repo.run(["compact", "--expire-logs", "now"]).failed(2);
         assert!(error.contains("gc.refs/notes/*.reflogExpire") && error.contains("nevre"), "{error}");
+        assert_eq!(entries(repo), [1, 1, 1, 2]);
+    });
+}
+
+/// Milliseconds, dates as digits, next year.
+#[test]
+fn a_time_that_has_not_come_expires_nothing() {
+    for_each_hash(|repo| {
+        old_logs(repo);
+        repo.git(["config", "gc.reflogExpire", "never"]);
+        for word in ["1700000000000", "@1700000000000", "9998-12-31", "202601010000", "18446744073709551615"] {
+            for wish in [word.to_owned(), format!("refs/heads/*={word}"), format!("refs/stash={word}")] {
+                let error = repo.run(["compact", "-q", &format!("--expire-logs={wish}")]).failed(2);
+                assert!(error.contains(word) && error.contains("'all' or 'now'"), "{error}");
+            }
+        }
+        for key in ["gc.reflogExpire", "gc.refs/notes/*.reflogExpire"] {
+            repo.git(["config", key, "1700000000000"]);
+            let error = repo.run(["compact", "-q", "--expire-logs"]).failed(2);
+            assert!(error.contains(key) && error.contains("'all' or 'now'"), "{error}");
+            repo.git(["config", "--unset", key]);
+        }
         assert_eq!(entries(repo), [1, 1, 1, 2]);
     });
 }

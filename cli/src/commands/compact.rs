@@ -22,9 +22,10 @@ use crate::watch::Watch;
 /// ends it without a trace. In a linked worktree both of its stores are compacted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-TIME is git's: '90.days.ago', 'yesterday', 'noon', a date with or without a time and an offset (2025-01-31, 2025-01-31T12:00:00Z; UTC
-without an offset), seconds since 1970, 'all' ('now') for every entry there is, 'never'; also '90d' or '2w'. What is not understood is an error,
-and so is a number without a unit.
+Of git's forms of TIME, these are understood: '90.days.ago' (seconds to years, several in turn), 'yesterday', 'midnight', 'noon', 'tea',
+seconds since 1970, 'all' ('now') for every entry there is, 'never'. Also '90d' or '2w', and a date with or without a time and an
+offset, in ISO's form (2025-01-31, 2025-01-31T12:00:00Z; UTC without an offset). Everything else is an error, here and in git's
+configuration: other words, a number without a unit, a negative age, and what is more than a day in the future.
 
 Expiry is that of 'git gc': the reflogs of references that match a PATTERN, here or in gc.<pattern>.reflogExpire, follow the first that matches;
 refs/stash, whose entries are the stashes, loses entries only to such a pattern; all others lose those from before TIME, or before
