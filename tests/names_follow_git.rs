@@ -67,6 +67,26 @@ fn what_has_a_bad_name_can_be_deleted() {
     assert!(stack.verify().unwrap().is_clean());
 }
 
+/// The log of a bad name may be there without a reference.
+#[test]
+fn logs_of_bad_names_go_without_a_reference() {
+    let (_dir, stack) = odd_store();
+    for name in ODD {
+        let mut tx = stack.transaction();
+        tx.delete(name, Expect::Exists);
+        tx.commit().unwrap();
+        assert!(stack.snapshot().unwrap().log_exists(name).unwrap(), "{name:?}");
+        let mut tx = stack.transaction();
+        tx.delete(name, Expect::Exists).delete_log(name);
+        assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Conflict, "{name:?}");
+        let mut tx = stack.transaction();
+        tx.delete(name, Expect::Any).delete_log(name).delete_log("refs/heads/other");
+        tx.commit().unwrap();
+        assert!(!stack.snapshot().unwrap().log_exists(name).unwrap(), "{name:?}");
+    }
+    assert!(stack.verify().unwrap().is_clean());
+}
+
 #[test]
 fn nothing_else_is_done_to_a_bad_name() {
     let (_dir, stack) = odd_store();

@@ -137,6 +137,37 @@ fn what_is_listed_can_be_deleted() {
     });
 }
 
+/// A reflog may be there without a reference: it can be read, and it can go.
+#[test]
+fn reflogs_of_bad_names_can_be_read_and_deleted() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let hash = if repo.hash == "sha1" { HashKind::Sha1 } else { HashKind::Sha256 };
+        let id = ObjectId::from_bytes(&vec![0x11; hash.len()]).unwrap();
+        let names = ["FETCH_HEAD", "refs/heads/a b", "refs/heads/a..b", "refs/heads/c\x1b"];
+        let mut table = TableWriter::new(Vec::new(), hash, 1000..=1000, &WriteOptions::default()).unwrap();
+        for refname in names.map(str::as_bytes) {
+            let entry =
+                LogEntryView { old: id, new: id, name: b"A", email: b"a@b", time: 1, time_zone: 0, message: b"m\n" };
+            table.add_log(&LogRecordView { refname, update_index: 1000, entry: Some(entry) }).unwrap();
+        }
+        support::put_on_top(repo, 1000, &table.finish().unwrap().0);
+        for name in names {
+            assert!(repo.ours(["log", name]).ends_with("\tm"), "{name}");
+            repo.run(["delete", name, &id.to_string()]).failed(1);
+            repo.run(["update", name, &id.to_string()]).failed(2);
+            match name.len() % 2 {
+                0 => repo.ours(["delete", name]),
+                _ => repo.run_with(["update", "--stdin"], format!("delete \"{name}\"\n").as_bytes()).ok(),
+            };
+            let code = if name == "FETCH_HEAD" { 1 } else { 2 };
+            repo.run(["log", name]).failed(code);
+            repo.run(["delete", name]).failed(2);
+        }
+        repo.ours(["verify"]);
+    });
+}
+
 #[test]
 fn so_are_paths() {
     for_each_hash(|repo| {

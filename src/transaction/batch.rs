@@ -51,7 +51,7 @@ impl<'a> Batch<'a> {
         let update_index =
             self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         let view = View::new(self.base, &self.refs);
-        let current = check::check(&updates, &view)?;
+        let current = check::check(&updates, &logs, &view)?;
         let hash = check::hash(&updates, &logs, self.hash)?;
         let null = ObjectId::null(hash.unwrap_or_default());
 

@@ -53,14 +53,16 @@ fn check_target(name: &[u8], target: &Target) -> Result<()> {
 
 /// Checks ordered `updates` against `view`. Returns what each name points at now.
 ///
+/// What is not there must have a valid name, unless its log is there to be deleted: that is among `logs` then.
+///
 /// # Errors
 /// `Conflict`, with every mismatch; `Corrupt`.
-pub(super) fn check(updates: &[Update], view: &View<'_>) -> Result<Vec<Option<Target>>> {
+pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &View<'_>) -> Result<Vec<Option<Target>>> {
     let mut conflicts = Vec::new();
     let mut current = Vec::with_capacity(updates.len());
     for update in updates {
         let actual = view.get(&update.name)?;
-        if actual.is_none() {
+        if actual.is_none() && !name_check_is_waived(update, logs) {
             name::check(&update.name)?;
         }
         if !update.expect.holds(actual.as_ref()) {
@@ -71,6 +73,12 @@ pub(super) fn check(updates: &[Update], view: &View<'_>) -> Result<Vec<Option<Ta
     }
     name_conflicts(updates, &current, view, &mut conflicts)?;
     if conflicts.is_empty() { Ok(current) } else { Err(Error::conflict(conflicts)) }
+}
+
+/// Whether only the log of a bad name is to go.
+fn name_check_is_waived(update: &Update, logs: &[LogChange]) -> bool {
+    let is_its_log = |log: &LogChange| matches!(log, LogChange::DeleteAll { refname } if *refname == update.name);
+    name::broken_rule(&update.name).is_some() && logs.iter().any(is_its_log)
 }
 
 /// Finds created names that would be directories of others, or have others as directories.

@@ -7,7 +7,7 @@ use clap::Args;
 use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView, Reading};
 
-use crate::cli::{Format, ref_name};
+use crate::cli::{Format, doomed_name};
 use crate::failure::{Code, Failure};
 use crate::ident::zone_text;
 use crate::json::Object;
@@ -17,7 +17,8 @@ use crate::repo::Repo;
 /// Print the reflog of a reference, newest entry first
 ///
 /// Prints git's raw form: 'OLD NEW NAME <EMAIL> TIME TZ', a tab, and the message. Exits with 1 if the reference has no
-/// reflog. Symbolic references have reflogs of their own and are not followed.
+/// reflog. Symbolic references have reflogs of their own and are not followed. A name that breaks git's rules may have
+/// one, too: 'reftable delete' removes it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,9 +39,11 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let name = ref_name(&self.name)?;
+        // What one may want to get rid of can be looked at before.
+        let name = doomed_name(&self.name)?;
         let view = repo.view(Reading::Checked)?;
         if !view.log_exists(name)? {
+            reftable::check_name(name)?;
             return Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))));
         }
         let mut logs = view.log(name)?;
