@@ -86,6 +86,11 @@ impl Repo {
     fn around(start: &Path, common_dir: Option<PathBuf>) -> Result<Repo, Failure> {
         let start = canonical(start)?;
         let Some(git_dir) = discover(&start)? else {
+            if let Some(ruin) = ruin_around(&start) {
+                // Its configuration still says whether this is its store, and of what kind.
+                let config = Repo::of_git_dir(ruin, common_dir)?.config;
+                return Ok(Repo { shared: start, worktree: None, config });
+            }
             return as_store(&start).ok_or_else(|| {
                 let message = "neither in a git repository nor a reftable store";
                 Failure::file(&start, message)
@@ -256,6 +261,13 @@ fn has_list(dir: &Path) -> bool {
 fn as_store(dir: &Path) -> Option<Repo> {
     let is_new = || dir.ends_with(STORE) && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
     (has_list(dir) || is_new()).then(|| Repo { shared: dir.to_owned(), worktree: None, config: None })
+}
+
+/// What is left of the git directory that `store` is in, if git does not take it for one any more: it has lost its `HEAD`
+/// or its objects.
+fn ruin_around(store: &Path) -> Option<&Path> {
+    let dir = store.parent().filter(|_| store.ends_with(STORE))?;
+    ["config", "commondir", "HEAD"].iter().any(|file| dir.join(file).is_file()).then_some(dir)
 }
 
 /// The git directory that belongs to `dir`: itself, its `.git`, or what its `.git` file names.

@@ -147,6 +147,34 @@ fn a_store_that_is_left_over_is_left_alone() {
     });
 }
 
+/// Where the repository around a store is damaged, its configuration decides all the same.
+#[test]
+fn a_store_in_a_damaged_repository_is_used_only_if_the_configuration_says_so() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let leftover = repo.top().join("files/.git/reftable");
+        repo.git(["init", "-q", "--ref-format=files", &format!("--object-format={}", repo.hash), "../files"]);
+        fs::create_dir(&leftover).unwrap();
+        for file in contents(&repo.store()).keys() {
+            fs::copy(file, leftover.join(file.file_name().unwrap())).unwrap();
+        }
+        let away = repo.top().join("away");
+        for lost in ["HEAD", "objects"] {
+            fs::rename(repo.top().join("files/.git").join(lost), &away).unwrap();
+            let error = assert_left_alone(repo, "../files/.git/reftable", &leftover);
+            assert!(error.contains("is not in use"), "{error}");
+            fs::rename(&away, repo.top().join("files/.git").join(lost)).unwrap();
+            fs::rename(repo.path().join(".git").join(lost), &away).unwrap();
+            assert_eq!(repo.ours(["-C", ".git/reftable", "get", "HEAD"]), id, "{lost}");
+            fs::rename(&away, repo.path().join(".git").join(lost)).unwrap();
+        }
+        // Without its configuration, too, it is none that keeps its references so.
+        fs::remove_file(repo.top().join("files/.git/config")).unwrap();
+        fs::remove_dir_all(repo.top().join("files/.git/objects")).unwrap();
+        assert_left_alone(repo, "../files/.git/reftable", &leftover);
+    });
+}
+
 #[test]
 fn directories_that_happen_to_be_called_reftable_are_left_alone() {
     for_each_hash(|repo| {
