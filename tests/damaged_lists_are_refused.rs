@@ -232,3 +232,43 @@ fn a_flipped_bit_in_the_footer_is_corrupt() {
         assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported), "{error}");
     }
 }
+
+/// Of a symbolic link the name has another identity than the list that is read: the two never agreed, and a reader of a
+/// list with a missing table looked again for ever.
+#[cfg(unix)]
+#[test]
+fn a_list_that_is_a_symbolic_link_ends_at_the_deadline_too() {
+    let store = store(reftable::HashKind::Sha1);
+    let list = store.path().join("tables.list");
+    fs::rename(&list, store.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("real", &list).unwrap();
+    let opened = Stack::open(store.path(), quick()).and_then(|stack| stack.snapshot());
+    assert_eq!(opened.unwrap().tables().len(), 3);
+    let gone = table_names(store.path())[1].clone();
+    fs::remove_file(store.path().join(&gone)).unwrap();
+    let error = Stack::open(store.path(), quick().reload_deadline(Duration::from_millis(30))).unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Missing, Some(store.path().join(gone).as_path())));
+}
+
+/// What a file system says of the list may differ each time: here somebody sets its time without end.
+#[test]
+fn a_list_that_never_looks_the_same_ends_as_well() {
+    let store = store(reftable::HashKind::Sha1);
+    fs::remove_file(store.path().join(&table_names(store.path())[1])).unwrap();
+    let list = fs::File::options().append(true).open(store.path().join("tables.list")).unwrap();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut time = std::time::UNIX_EPOCH;
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                time += Duration::from_secs(1);
+                list.set_modified(time).unwrap();
+            }
+        });
+        let begin = Instant::now();
+        let opened = Stack::open(store.path(), quick().reload_deadline(Duration::from_millis(10)));
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(opened.unwrap_err().kind(), ErrorKind::Missing);
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    });
+}

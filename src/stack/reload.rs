@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::watch::Watch;
 use super::{Shared, seal};
-use crate::dir::{DirFile, Stamp, stamp_now};
+use crate::dir::{DirFile, Stamp};
 use crate::error::{Error, Result};
 use crate::list::{self, LIST};
 use crate::load::{self, List, Listing};
@@ -17,6 +17,13 @@ use crate::table::Table;
 
 /// How long a reader waits before its second look.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
+
+/// Nobody replaces the list between two looks as often as this, for [`MOST_DEADLINES`] as well: then the list is not what
+/// changes, but what the file system says of it.
+const MOST_LOOKS: u32 = 100;
+
+/// See above: these many deadlines.
+const MOST_DEADLINES: u32 = 10;
 
 /// The newest state that was read.
 pub(super) struct Cached {
@@ -80,7 +87,8 @@ impl Shared {
     /// 3. We cannot open A, and start over with the new list.
     ///
     /// Each turn that fails for this reason means that somebody else got further, so the loop ends. If the list stays the
-    /// same and a table missing, it ends at the deadline, with an error that names the table.
+    /// same and a table missing, it ends at the deadline, with an error that names the table. And it ends in any case: a file
+    /// system may say of one list something else each time.
     ///
     /// A network file system may tell the same by a stale handle, of the list or of a table. That says
     /// nothing of what is there, also under the lock, so it is looked at again until the deadline of readers.
@@ -88,7 +96,9 @@ impl Shared {
         let begin = self.dir.now();
         let (mut start, mut seen) = (begin, None);
         let mut pause = FIRST_PAUSE;
+        let mut looks = 0_u32;
         loop {
+            looks = looks.saturating_add(1);
             let (missing, list) = match self.try_load() {
                 Ok(Loaded::Complete(snapshot)) => return Ok(snapshot),
                 Ok(Loaded::Missing(error, list)) => (error, list),
@@ -106,7 +116,12 @@ impl Shared {
             if seen.replace(list) != Some(list) {
                 start = self.dir.now();
             }
-            let left = deadline.saturating_sub(self.dir.now().saturating_sub(start));
+            let now = self.dir.now();
+            let left = deadline.saturating_sub(now.saturating_sub(start));
+            let is_endless = now.saturating_sub(begin) >= deadline.saturating_mul(MOST_DEADLINES);
+            if looks >= MOST_LOOKS && is_endless {
+                return Err(missing);
+            }
             // Between the list and the table much time may have passed for a process that had to wait for its turn.
             if left.is_zero() && self.list_there() == list {
                 return Err(missing);
@@ -125,9 +140,10 @@ impl Shared {
         (pause * 2).min(Duration::from_millis(20))
     }
 
-    /// Which list is there now; `None` if there is none.
+    /// Which list is there now; `None` if there is none. It is opened, as it is to be read: of a symbolic link the name tells
+    /// something else than the list that it leads to.
     fn list_there(&self) -> Option<Stamp> {
-        stamp_now(&*self.dir, LIST, self.is_local()).ok()
+        self.dir.open(LIST).and_then(|list| list.stamp()).ok()
     }
 
     fn try_load(&self) -> Result<Loaded> {
