@@ -1,7 +1,7 @@
 //! A table's bytes: on the heap or mapped. The only `unsafe` of this crate.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 #[cfg(not(unix))]
 use std::io::Read;
@@ -57,12 +57,16 @@ enum Contents {
 }
 
 impl Bytes {
-    /// The contents of `file` from its start, read as `reading` says.
+    /// The contents of `file` from its start, read as `reading` says. It must be a regular file: no other has a length.
     ///
     /// # Errors
-    /// What the operating system says; where a read call fails, with the offset.
+    /// What the operating system says; where a read call fails, with the offset. `InvalidInput` for what is no regular file.
     pub fn of_file(file: &File, reading: Reading) -> io::Result<Bytes> {
-        let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let about = file.metadata()?;
+        if !about.is_file() {
+            return Err(not_regular(&about));
+        }
+        let len = usize::try_from(about.len()).unwrap_or(usize::MAX);
         match reading {
             Reading::Mapped if len > MAP_ABOVE => Self::map(file, len),
             Reading::Checked if len > MAP_ABOVE => Self::map(file, read_through(file, len)?),
@@ -97,6 +101,30 @@ impl Bytes {
         let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
         Ok(Bytes(Contents::Mapped(map)))
     }
+}
+
+/// The error for a file that is no file.
+pub(crate) fn not_regular(about: &Metadata) -> io::Error {
+    let what = kind_of(about);
+    io::Error::new(io::ErrorKind::InvalidInput, format!("this is {what}, not a regular file"))
+}
+
+fn kind_of(about: &Metadata) -> &'static str {
+    if about.is_dir() {
+        return "a directory";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = about.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    "something else"
 }
 
 impl Deref for Bytes {

@@ -382,6 +382,24 @@ fn since_1970(time: io::Result<SystemTime>) -> u128 {
     time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_nanos()
 }
 
+#[cfg(target_os = "linux")]
+fn open_at_once(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    match OpenOptions::new().read(true).custom_flags(without_waiting).open(path) {
+        // Another program has a lease on a regular file (see F_SETLEASE in fcntl(2)); the kernel asks for it, and soon takes it.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock && fs::metadata(path)?.is_file() => File::open(path),
+        opened => opened,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let there = fs::metadata(path)?;
+    // A directory gets the system's own answer here.
+    if there.is_file() || there.is_dir() { File::open(path) } else { Err(crate::bytes::not_regular(&there)) }
+}
+
 /// A directory of the operating system.
 #[derive(Debug)]
 pub struct OsDir {
@@ -412,6 +430,15 @@ impl OsDir {
         OsDir { path, place, epoch: Instant::now(), permissions, host, file_system }
     }
 
+    /// Opens the file at `path` for reading, without waiting for anybody: opening a pipe otherwise takes until somebody writes
+    /// to it. What is no regular file may be opened; [`Bytes::of_file`] says of it what it is.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open_file(path: &Path) -> io::Result<File> {
+        open_at_once(path)
+    }
+
     fn file(&self, file: File) -> Box<dyn DirFile> {
         Box::new(OsFile { file, is_local: self.is_local() })
     }
@@ -434,7 +461,7 @@ impl Dir for OsDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        let file = File::open(self.place.join(name))?;
+        let file = Self::open_file(&self.place.join(name))?;
         #[cfg(target_os = "linux")]
         file_system::bypass_cache(&file, self.file_system());
         Ok(self.file(file))

@@ -272,3 +272,30 @@ fn a_list_that_never_looks_the_same_ends_as_well() {
         assert!(begin.elapsed() < Duration::from_secs(60));
     });
 }
+
+/// Opening a pipe used to wait for somebody who writes to it, and a device read as an empty list.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_named_at_once() {
+    let make = |what: &str, path: &Path| match what {
+        "a pipe" => assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+        "a device" => std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        _ => fs::create_dir(path).unwrap(),
+    };
+    for what in ["a pipe", "a device", "a directory"] {
+        for is_list in [true, false] {
+            let store = store(reftable::HashKind::Sha1);
+            let name = if is_list { "tables.list".to_owned() } else { table_names(store.path())[1].clone() };
+            fs::remove_file(store.path().join(&name)).unwrap();
+            make(what, &store.path().join(&name));
+            let error = Stack::open(store.path(), quick()).unwrap_err().to_string();
+            assert!(error.contains(&format!("this is {what}")) && error.contains(&name), "{error}");
+            match verify_dir(&OsDir::new(store.path(), None)) {
+                Ok(report) => {
+                    assert!(report.findings.iter().any(|finding| finding.message.contains(what)), "{report:?}")
+                }
+                Err(error) => assert!(is_list && error.to_string().contains(what), "{error}"),
+            }
+        }
+    }
+}

@@ -4,10 +4,11 @@ use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::{self, null_mut};
 use std::slice;
 
-use reftable::{Bytes, Reading};
+use reftable::{Bytes, OsDir, Reading};
 
 use crate::abi::{reftable_block_data, reftable_block_source, reftable_block_source_vtable, reftable_buf};
 use crate::alloc::{reftable_calloc, reftable_free};
@@ -30,7 +31,7 @@ pub unsafe extern "C" fn reftable_block_source_from_file(
         }
         // SAFETY: as promised to us.
         let name = OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes());
-        let file = match File::open(name) {
+        let file = match OsDir::open_file(Path::new(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Code(NOT_EXIST)),
             Err(_) => return Err(Code(GENERAL)),

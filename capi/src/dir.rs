@@ -142,7 +142,7 @@ impl Dir for HostDir {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         match self.host {
-            Some(host) => Ok(Box::new(OpenFile { file: File::open(self.os.path().join(name))?, host })),
+            Some(host) => Ok(Box::new(OpenFile { file: OsDir::open_file(&self.os.path().join(name))?, host })),
             None => self.os.open(name),
         }
     }

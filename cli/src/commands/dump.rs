@@ -1,13 +1,13 @@
 //! `reftable dump`
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use reftable::table::{BlockDump, RecordView, Table};
-use reftable::{Bytes, Reading, Stack};
+use reftable::{Bytes, OsDir, Reading, Stack};
 
 use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
@@ -85,7 +85,7 @@ fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
 }
 
 fn open(path: &Path) -> Result<Table, Failure> {
-    let bytes = File::open(path).and_then(|file| Bytes::of_file(&file, Reading::Copied));
+    let bytes = OsDir::open_file(path).and_then(|file| Bytes::of_file(&file, Reading::Copied));
     let bytes = bytes.map_err(|error| Failure::file(path, error))?;
     Ok(Table::open(path, bytes)?)
 }
