@@ -420,8 +420,8 @@ impl OsDir {
     ///
     /// `permissions` are the mode bits of the files it creates. With `None` new files take the mode of
     /// `tables.list`, and its owner and group as far as the system lets us, so that whoever could read
-    /// the store still can. Without a list they take the mode of a directory with the setgid bit, else
-    /// what the umask leaves. Not used on Windows.
+    /// the store still can. Without a list the newest table stands in for it; without tables they take the
+    /// mode of a directory with the setgid bit, else what the umask leaves. Not used on Windows.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, permissions: Option<u32>) -> Self {
         let path = path.into();

@@ -299,3 +299,22 @@ fn what_is_no_regular_file_is_named_at_once() {
         }
     }
 }
+
+/// A list that its readers may not open hides every reference from them: the tables tell who they are.
+#[cfg(unix)]
+#[test]
+fn without_a_list_the_newest_table_says_who_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let modes = [0o600, 0o640, 0o660, 0o664, 0o644];
+    for mode in modes {
+        let store = store(reftable::HashKind::Sha1);
+        for name in table_names(store.path()) {
+            fs::set_permissions(store.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::remove_file(store.path().join("tables.list")).unwrap();
+        let dir = OsDir::new(store.path(), None);
+        drop(reftable::Dir::create(&dir, "new").unwrap());
+        let made = fs::metadata(store.path().join("new")).unwrap().permissions().mode();
+        assert_eq!(made & 0o777, mode, "{mode:o}");
+    }
+}

@@ -26,20 +26,16 @@ impl Access {
         Access { mode: Some(mode & 0o777), owner: None }
     }
 
-    /// The access to the list in `dir`. Without a list, that to the directory, if its setgid bit says
-    /// that a group shares it; else what the umask says.
+    /// The access to the list in `dir`; without a list, to the newest table. Without tables, that to the
+    /// directory, if its setgid bit says that a group shares it; else what the umask says.
     pub(super) fn of_dir(dir: &Path) -> Access {
-        let owner = |of: &Metadata| Some((of.uid(), of.gid()));
-        match fs::symlink_metadata(dir.join(LIST)) {
-            Ok(list) if list.is_file() => Access { mode: Some(list.mode() & 0o666), owner: owner(&list) },
-            _ => fs::metadata(dir).map_or_else(
-                |_| Access::default(),
-                |dir| {
-                    let is_shared = dir.mode() & 0o2000 != 0;
-                    Access { mode: is_shared.then_some(dir.mode() & 0o666), owner: owner(&dir) }
-                },
-            ),
+        let list = fs::symlink_metadata(dir.join(LIST)).ok().filter(Metadata::is_file);
+        if let Some(file) = list.or_else(|| newest_table(dir)) {
+            return Access { mode: Some(file.mode() & 0o666), owner: Some((file.uid(), file.gid())) };
         }
+        let Ok(dir) = fs::metadata(dir) else { return Access::default() };
+        let is_shared = dir.mode() & 0o2000 != 0;
+        Access { mode: is_shared.then_some(dir.mode() & 0o666), owner: Some((dir.uid(), dir.gid())) }
     }
 
     /// Creates a file that at no time more people may open than in the end.
@@ -69,6 +65,17 @@ impl Access {
             None => Ok(()),
         }
     }
+}
+
+/// The table that was written last: whoever may use it may use the list that is missing. Looks at each name in the
+/// directory, which is for the first commit of a store and for `repair`.
+fn newest_table(dir: &Path) -> Option<Metadata> {
+    let tables = fs::read_dir(dir).ok()?.filter_map(Result::ok);
+    let tables = tables.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b".ref"));
+    let tables = tables.filter_map(|entry| Some((entry.metadata().ok()?, entry.file_name())));
+    let tables = tables.filter(|(table, _)| table.is_file());
+    let newest = tables.max_by_key(|(table, name)| (table.mtime(), table.mtime_nsec(), name.clone()));
+    newest.map(|(table, _)| table)
 }
 
 /// Gives the file to `user`, which root alone may, or at least to `group`. Says whether it has the group.
