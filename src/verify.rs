@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use finding::{Finding, Report, Severity};
 
 use crate::bytes::Reading;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, repair_command};
 use crate::list::{LIST, TableName};
 use crate::load::{self, Listing};
 use crate::stack::Stack;
@@ -77,10 +77,12 @@ fn verify(dir: &dyn crate::Dir, of_repository: bool, patience: Duration) -> Resu
         }
     }
     report.findings.append(&mut listed.findings);
+    // What no list leads to is lost all together: that there is no HEAD says nothing more.
+    let is_without_list = listed.is_without_list;
     let count = listed.tables.len();
     let tables = check_tables(listed.tables, &mut report);
     if tables.len() == count
-        && let Err(error) = references::check(&tables, of_repository, &mut report)
+        && let Err(error) = references::check(&tables, of_repository && !is_without_list, &mut report)
         && report.count(Severity::Error) == 0
     {
         // Only what the walk over the tables has not told already.
@@ -145,7 +147,7 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
         Ok(Listing::Nothing) => return Ok(listed),
         Ok(Listing::Lost(lost)) => {
             listed.is_without_list = true;
-            listed.findings.push(Finding::of(LIST, &lost.error(dir)));
+            listed.findings.push(no_list(dir, lost.error(dir).message()));
             return Ok(listed);
         }
         Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -160,7 +162,7 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
             if let Some(table) = load::names(dir)?.into_iter().find(|name| name.ends_with(".ref")) {
                 listed.is_without_list = true;
                 let message = format!("the table list is empty, but there are tables, such as {table}");
-                listed.findings.push(Finding::error(LIST, None, message));
+                listed.findings.push(no_list(dir, &message));
             }
         }
         Ok(names) => {
@@ -173,6 +175,12 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
         Err(error) => listed.findings.push(Finding::of(LIST, &error)),
     }
     Ok(listed)
+}
+
+/// What is wrong where no list leads to the tables, with the way to get it back.
+fn no_list(dir: &dyn crate::Dir, message: &str) -> Finding {
+    let command = repair_command(dir.path(), "--dry-run");
+    Finding::error(LIST, None, format!("{message}; {command} says what can be done, and changes nothing"))
 }
 
 /// The name of a table states its update indexes, and everybody believes the header.

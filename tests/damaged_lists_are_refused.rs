@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reftable::table::WriteOptions;
-use reftable::{Error, ErrorKind, Expect, OsDir, Stack, verify_dir};
+use reftable::{Error, ErrorKind, Expect, OsDir, Severity, Stack, verify_dir, verify_repository};
 use support::{HASHES, Store, dump, quick, table_names, tables};
 
 /// A store of three tables, not compacted.
@@ -316,5 +316,24 @@ fn without_a_list_the_newest_table_says_who_may_read() {
         drop(reftable::Dir::create(&dir, "new").unwrap());
         let made = fs::metadata(store.path().join("new")).unwrap().permissions().mode();
         assert_eq!(made & 0o777, mode, "{mode:o}");
+    }
+}
+
+/// Without its list a store has no HEAD either, which helps nobody; the command to look with does.
+#[test]
+fn verify_says_how_to_get_a_list_back() {
+    let store = store(reftable::HashKind::Sha1);
+    for is_empty in [true, false] {
+        let list = store.path().join("tables.list");
+        if is_empty {
+            fs::write(&list, "").unwrap()
+        } else {
+            fs::remove_file(&list).unwrap()
+        }
+        let report = verify_repository(&OsDir::new(store.path(), None)).unwrap();
+        let errors: Vec<_> = report.findings.iter().filter(|found| found.severity == Severity::Error).collect();
+        let [error] = errors[..] else { panic!("{report:?}") };
+        let command = format!("`reftable -C {} repair --dry-run`", store.path().display());
+        assert!(error.message.contains(&command), "{error}");
     }
 }
