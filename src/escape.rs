@@ -10,25 +10,40 @@ use std::fmt::{self, Display, Write};
 /// stands in quotes already.
 #[must_use]
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
-    Printable { bytes, quotes: false }
+    Printable { bytes, quotes: false, is_word: false }
 }
 
 /// The text as it is, or in double quotes with escapes if any of it is a control character or not UTF-8,
 /// or if it begins with a double quote. So no two texts look alike, and [`unquoted`] reads them.
 #[must_use]
 pub fn quoted(bytes: &[u8]) -> impl Display + '_ {
-    Printable { bytes, quotes: true }
+    Printable { bytes, quotes: true, is_word: false }
+}
+
+/// As [`quoted`], and in quotes if there is a space in it, too. For a text that others follow on the line:
+/// no part of it looks like one of those.
+#[must_use]
+pub fn quoted_word(bytes: &[u8]) -> impl Display + '_ {
+    Printable { bytes, quotes: true, is_word: true }
 }
 
 struct Printable<'a> {
     bytes: &'a [u8],
     quotes: bool,
+    is_word: bool,
+}
+
+impl Printable<'_> {
+    fn is_plain(&self, text: &str) -> bool {
+        let is_split = self.is_word && text.contains(' ');
+        !(text.chars().any(is_unsafe) || is_split || self.quotes && text.starts_with('"'))
+    }
 }
 
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match std::str::from_utf8(self.bytes) {
-            Ok(text) if !(text.chars().any(is_unsafe) || self.quotes && text.starts_with('"')) => f.write_str(text),
+            Ok(text) if self.is_plain(text) => f.write_str(text),
             _ if self.quotes => {
                 f.write_char('"')?;
                 escape(self.bytes, f)?;

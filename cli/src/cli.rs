@@ -33,7 +33,8 @@ const HELP: &str = "\
 Names are full names, such as refs/heads/main; ids are given in full.
 
 Names, messages and other texts of a store are printed as they are, unless there are control characters or bytes that
-are not UTF-8 in them, or they begin with a double quote: then as C strings in double quotes, as git prints such paths.
+are not UTF-8 in them, or they begin with a double quote (in 'list' also if there is a space in them): then as C strings in
+double quotes, as git prints such paths.
 The program that wants the bytes uses --json.
 
 Exit codes: 0 done; 1 not found, a conflict, locked by others, or a warning of verify; 2 wrong usage; 3 corrupt or

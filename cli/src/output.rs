@@ -49,13 +49,13 @@ pub(crate) fn shown_path(path: &Path) -> impl Display + '_ {
     escape::quoted(path.as_os_str().as_encoded_bytes())
 }
 
-/// Appends a text of a store as [`escape::quoted`] shows it. Nearly all of them are plain, and not formatted.
+/// Appends a text of a store as [`escape::quoted_word`] shows it. Nearly all of them are plain, and not formatted.
 pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {
-    let is_plain = text.iter().all(|byte| (b' '..0x7f).contains(byte)) && !text.starts_with(b"\"");
+    let is_plain = text.iter().all(|byte| (b'!'..0x7f).contains(byte)) && !text.starts_with(b"\"");
     if is_plain {
         line.extend_from_slice(text);
     } else {
-        line.extend_from_slice(escape::quoted(text).to_string().as_bytes());
+        line.extend_from_slice(escape::quoted_word(text).to_string().as_bytes());
     }
 }
 

@@ -169,6 +169,17 @@ fn reflogs_of_bad_names_can_be_read_and_deleted() {
 }
 
 #[test]
+fn a_target_with_a_space_is_not_taken_for_a_target_and_a_name() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        support::put_symbolic(repo, 1000, &[("refs/x/link", "refs/heads/x refs/heads/main"), ("refs/x y", "refs/x/z")]);
+        let list = repo.ours(["list", "--prefix", "refs/x"]);
+        assert_eq!(list, "ref: refs/x/z \"refs/x y\"\nref: \"refs/heads/x refs/heads/main\" refs/x/link");
+        repo.run_with(["update", "--stdin"], b"delete \"refs/x y\"\n").ok();
+    });
+}
+
+#[test]
 fn so_are_paths() {
     for_each_hash(|repo| {
         let store = hostile_store(repo);

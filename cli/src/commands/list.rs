@@ -17,7 +17,7 @@ use crate::view::View;
 ///
 /// Prints 'ID NAME' for each reference, and 'ref: TARGET NAME' for symbolic ones, as they are stored. All that the
 /// store has is listed, HEAD and other root references among it: '--prefix refs/' leaves those out. Finding nothing
-/// is no failure. Names with control characters are printed as C strings in double quotes: see 'reftable --help'.
+/// is no failure. Names with spaces or control characters are printed as C strings in double quotes: see 'reftable --help'.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
