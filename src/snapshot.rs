@@ -55,6 +55,24 @@ impl Snapshot {
         self.inner.tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0)
     }
 
+    /// Notes that a transaction has written the newest table: no log entry is above its range.
+    pub(crate) fn trust_newest_logs(&self) {
+        self.inner.tables.last().into_iter().for_each(|table| table.trust_logs());
+    }
+
+    /// The first update index from `least` on that is above all entries of the log of `name`, given that `least` is above
+    /// the range of each table; `None` if there is none. So many such questions are `expected`.
+    ///
+    /// # Errors
+    /// `Corrupt`, with file and offset.
+    pub(crate) fn next_log_index(&self, name: &[u8], least: u64, expected: usize) -> Result<Option<u64>> {
+        let mut newest = None;
+        for table in &self.inner.tables {
+            newest = newest.max(table.log_beyond(name, expected)?);
+        }
+        Ok(newest.map_or(Some(least), |newest| Some(newest.checked_add(1)?.max(least))))
+    }
+
     /// Looks up one reference, without following symbolic ones.
     ///
     /// Asks the newest table first and stops at the first that knows the name. Cost: a descent through the

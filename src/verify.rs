@@ -209,6 +209,10 @@ fn check_range(name: &str, table: &Table, report: &mut Report) {
         let message = format!("the update indexes run backwards, from {min} to {max}");
         report.findings.push(Finding::warning(name, 8, message));
     }
+    if header.max_update_index == u64::MAX {
+        let message = "the largest update index that there is is in use: nothing can be committed above it";
+        report.findings.push(Finding::warning(name, 16, message));
+    }
 }
 
 /// Git reads tables whose update indexes overlap in the order of the list.

@@ -212,7 +212,7 @@ struct RefSink {
 impl Sink<RefRecord> for RefSink {
     #[inline(always)]
     fn add(&mut self, out: &mut PieceWriter, record: &Cursor<RefRecord>) -> Result<()> {
-        out.add_ref(&record.view())
+        out.add_ref_within(record.view())
     }
 
     fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {

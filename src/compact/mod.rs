@@ -463,7 +463,12 @@ impl Stack {
         if mutant::is_on(Mutant::DeleteInputsEarly) {
             self.remove_all(claim.names().map(str::to_owned));
         }
-        self.shared.publish(lock, base, Edit { replace, with })?;
+        let at = replace.start;
+        let after = self.shared.publish(lock, base, Edit { replace, with })?;
+        let merged = after.tables().get(at).filter(|merged| Some(merged.name()) == table.as_deref());
+        if claim.tables().iter().all(|table| table.are_logs_trusted()) {
+            merged.into_iter().for_each(|merged| merged.trust_logs());
+        }
         self.shared.counters.compactions.add(1);
         // In `Full` the directory is synced: no crash can bring back a list that names what we remove now.
         // Our inputs last: they may be the proof for what was left of theirs.

@@ -4,6 +4,7 @@
 //! [`crate::merged::Merged`] (which works for a single table, too) or block by block with [`Blocks`], and
 //! written with a [`TableWriter`].
 
+mod beyond;
 mod blocks;
 mod copy;
 mod cursor;
@@ -35,6 +36,7 @@ pub use stats::{SectionStats, TableStats};
 pub use writer::TableWriter;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::block::{Shape, inflate};
 use crate::bytes::Bytes;
@@ -61,6 +63,8 @@ pub struct Table {
     refs: Option<Guide>,
     objects: Option<Guide>,
     logs: Option<Guide>,
+    /// Whether no log record is above the header's range, once somebody has looked.
+    logs_in_range: OnceLock<bool>,
 }
 
 /// Where a section starts and where the root of its index is (0: no index).
@@ -107,7 +111,7 @@ impl Table {
         // has the file header in it, as git writes it. The footer tells.
         let is_apart = first == Some(BlockKind::Log) && footer.log == lead as u64;
         let first = if is_apart { footer.log } else { 0 };
-        Table { path, bytes, header, footer, lead, first, end, refs, objects, logs }
+        Table { path, bytes, header, footer, lead, first, end, refs, objects, logs, logs_in_range: OnceLock::new() }
     }
 
     fn parse(bytes: &[u8]) -> Result<(Header, Footer, u64)> {

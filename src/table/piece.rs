@@ -144,6 +144,17 @@ impl PieceWriter {
         Ok(())
     }
 
+    /// The same for a record of others: an update index outside of the table's range becomes the nearest one within. dulwich
+    /// writes such records, and no order depends on theirs.
+    ///
+    /// # Errors
+    /// As for [`Self::add_ref`], but for ranges.
+    #[inline]
+    pub(crate) fn add_ref_within(&mut self, record: RefRecordView<'_>) -> Result<()> {
+        let update_index = record.update_index.max(self.header.min_update_index).min(self.header.max_update_index);
+        self.add_ref(&RefRecordView { update_index, ..record })
+    }
+
     /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest first.
     ///
     /// # Errors

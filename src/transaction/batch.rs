@@ -55,9 +55,9 @@ impl<'a> Batch<'a> {
         let hash = check::hash(&updates, &logs, self.hash)?;
         let null = ObjectId::null(hash.unwrap_or_default());
 
-        let mut rows = MemberLogs::new(update_index);
+        let mut rows = MemberLogs::new(update_index, self.base, logs.len() + updates.len());
         for change in logs {
-            rows.add(change, self.base, &self.logs)?;
+            rows.add(change, &self.logs)?;
         }
         if let Some((committer, message)) = reflog {
             for (update, before) in updates.iter().zip(current) {
@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        let (logs, last) = rows.finish(self.base, &self.logs, null)?;
+        let (logs, last) = rows.finish(&self.logs, null)?;
         // Nothing fails from here on.
         let refs: Vec<RefRow> = updates
             .into_iter()
@@ -84,7 +84,7 @@ impl<'a> Batch<'a> {
         self.hash = hash;
         self.last = last;
         merge_refs(&mut self.refs, refs);
-        merge_logs(&mut self.logs, logs, self.base.update_index());
+        merge_logs(&mut self.logs, logs);
         Ok(update_index)
     }
 

@@ -121,7 +121,11 @@ fn run(
     // A panic from here on must not have them published twice.
     decide();
     let published = written.and_then(|written| match written {
-        Some(table) => stack.shared.append(lock, &base, vec![table]).map(Some),
+        Some(table) => {
+            let after = stack.shared.append(lock, &base, vec![table])?;
+            after.trust_newest_logs();
+            Ok(Some(after))
+        }
         None => Ok(None),
     });
     match published {

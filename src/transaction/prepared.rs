@@ -65,6 +65,7 @@ impl Prepared {
             return Ok(Commit { update_index: snapshot.update_index(), compaction: None });
         };
         let after = stack.shared.append(lock, &snapshot, vec![table])?;
+        after.trust_newest_logs();
         stack.shared.counters.published(1);
         Ok(Commit { update_index, compaction: stack.compact_after_commit(&after) })
     }

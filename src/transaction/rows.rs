@@ -1,5 +1,6 @@
 //! The log records of transactions: which entries, under which update indexes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::LogChange;
@@ -18,7 +19,10 @@ pub(super) struct LogRow {
 }
 
 /// Collects the log records of one transaction and gives entries of one name different update indexes.
-pub(super) struct MemberLogs {
+pub(super) struct MemberLogs<'a> {
+    base: &'a Snapshot,
+    /// No more entries than this are appended.
+    expected: usize,
     rows: Vec<LogRow>,
     /// The update index of the next entry of each name; `None` when the last one is taken.
     next: HashMap<Vec<u8>, Option<u64>>,
@@ -39,15 +43,16 @@ enum Lasting {
     Always,
 }
 
-impl MemberLogs {
-    /// No records yet; the first entry of each name will have this update index.
-    pub(super) fn new(update_index: u64) -> MemberLogs {
+impl<'a> MemberLogs<'a> {
+    /// No records yet; the first entry of each name will have this update index, unless `base` has one above it. No more
+    /// entries than `expected` will be appended.
+    pub(super) fn new(update_index: u64, base: &'a Snapshot, expected: usize) -> MemberLogs<'a> {
         let (rows, next, lasting) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        MemberLogs { rows, next, lasting, update_index, last: update_index }
+        MemberLogs { base, expected, rows, next, lasting, update_index, last: update_index }
     }
 
-    /// Adds a change. What exists is what `base` has and what `earlier` transactions of the group have written.
-    pub(super) fn add(&mut self, change: LogChange, base: &Snapshot, earlier: &[LogRow]) -> Result<()> {
+    /// Adds a change. What exists is what the base has and what `earlier` transactions of the group have written.
+    pub(super) fn add(&mut self, change: LogChange, earlier: &[LogRow]) -> Result<()> {
         match change {
             LogChange::Append { refname, entry } => self.append(refname, entry)?,
             LogChange::Create { refname } => self.lasts(refname, Lasting::Always),
@@ -57,7 +62,7 @@ impl MemberLogs {
             }
             LogChange::DeleteAll { refname } => {
                 self.lasts(refname.clone(), Lasting::No);
-                let mut existing = base.log(&refname)?;
+                let mut existing = self.base.log(&refname)?;
                 while let Some(item) = existing.next_item()? {
                     let row = LogRow { refname: refname.clone(), update_index: item.update_index(), entry: None };
                     self.rows.push(row);
@@ -78,7 +83,10 @@ impl MemberLogs {
     }
 
     pub(super) fn append(&mut self, refname: Vec<u8>, entry: LogEntry) -> Result<()> {
-        let next = self.next.entry(refname.clone()).or_insert(Some(self.update_index));
+        let next = match self.next.entry(refname.clone()) {
+            Entry::Occupied(next) => next.into_mut(),
+            Entry::Vacant(next) => next.insert(self.base.next_log_index(&refname, self.update_index, self.expected)?),
+        };
         let update_index = next.ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         *next = update_index.checked_add(1);
         self.last = self.last.max(update_index);
@@ -89,8 +97,9 @@ impl MemberLogs {
     /// The records as a table wants them, and the last update index: by name, newest first, each key once. An entry
     /// that is appended stays, whatever was deleted under its update index before. Logs that are to exist and have nothing get a marker,
     /// with this null id.
-    pub(super) fn finish(mut self, base: &Snapshot, earlier: &[LogRow], null: ObjectId) -> Result<(Vec<LogRow>, u64)> {
+    pub(super) fn finish(mut self, earlier: &[LogRow], null: ObjectId) -> Result<(Vec<LogRow>, u64)> {
         self.put_in_order();
+        let base = self.base;
         for (refname, lasting) in std::mem::take(&mut self.lasting) {
             let own = rows_of(&self.rows, &refname);
             let is_wanted = match lasting {
@@ -139,9 +148,8 @@ fn exists(refname: &[u8], base: &Snapshot, earlier: &[LogRow], own: &[LogRow]) -
     Ok(false)
 }
 
-/// Adds `newer` rows to `rows`, both as tables want them. Of two for one key the newer stays; a deletion of what was never written
-/// before, with an update index above `base`, is not needed.
-pub(super) fn merge_logs(rows: &mut Vec<LogRow>, newer: Vec<LogRow>, base: u64) {
+/// Adds `newer` rows to `rows`, both as tables want them. Of two for one key the newer stays.
+pub(super) fn merge_logs(rows: &mut Vec<LogRow>, newer: Vec<LogRow>) {
     if rows.is_empty() {
         *rows = newer;
         return;
@@ -151,7 +159,6 @@ pub(super) fn merge_logs(rows: &mut Vec<LogRow>, newer: Vec<LogRow>, base: u64) 
     // Stable: of two with one key the newer comes first.
     rows.sort_by(by_key);
     rows.dedup_by(|later, kept| by_key(later, kept).is_eq());
-    rows.retain(|row| row.entry.is_some() || row.update_index <= base);
 }
 
 fn by_key(a: &LogRow, b: &LogRow) -> std::cmp::Ordering {

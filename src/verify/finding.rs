@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::error::Error;
-use crate::escape::{NoControl, escaped};
+use crate::escape::{NoControl, escaped, escaped_message};
 
 /// How bad a [`Finding`] is, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,21 +49,13 @@ pub(super) fn shown(name: &[u8]) -> String {
 }
 
 /// Messages may hold pieces of damaged tables.
-fn without_controls(message: String) -> String {
-    if !message.contains(char::is_control) {
-        return message;
-    }
-    let escape = |character: char| {
-        let keeps = !character.is_control();
-        let escaped = (!keeps).then(|| character.escape_debug()).into_iter().flatten();
-        keeps.then_some(character).into_iter().chain(escaped)
-    };
-    message.chars().flat_map(escape).collect()
+fn without_controls(message: &str) -> String {
+    escaped_message(message).to_string()
 }
 
 impl Finding {
     pub(super) fn new(severity: Severity, file: &str, offset: Option<u64>, message: String) -> Finding {
-        Finding { severity, file: file.to_owned(), offset, name: None, message: without_controls(message) }
+        Finding { severity, file: file.to_owned(), offset, name: None, message: without_controls(&message) }
     }
 
     /// The same about a reference or its log.

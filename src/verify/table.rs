@@ -1,11 +1,43 @@
 //! Walking one table: block order, record order, ranges, padding.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Finding, Report, index, objects};
+use super::finding::shown;
+use super::{Finding, Report, Severity, index, objects};
 use crate::format::BlockKind;
 use crate::record::log_key;
 use crate::table::{BlockDump, RecordView, Table};
+
+/// How many findings of one rule are told of a table one by one.
+const MOST: u64 = 100;
+
+/// The rules about records that a table breaks, and how often.
+#[derive(Debug, Default)]
+struct Broken {
+    findings: Vec<Finding>,
+    counts: BTreeMap<&'static str, (Severity, u64)>,
+}
+
+impl Broken {
+    /// A record in the block at `offset` breaks a rule: `what` it is, and what is wrong with all of its kind.
+    fn find(&mut self, severity: Severity, name: &str, offset: u64, what: &str, rule: &'static str) {
+        let (_, count) = self.counts.entry(rule).or_insert((severity, 0));
+        *count += 1;
+        if *count <= MOST {
+            self.findings.push(Finding::new(severity, name, Some(offset), format!("{what} {rule}")));
+        }
+    }
+
+    fn tell_of_more(&mut self, name: &str) {
+        for (rule, (severity, count)) in &self.counts {
+            if *count > MOST {
+                let message = format!("{} more of which each {rule}", count - MOST);
+                self.findings.push(Finding::new(*severity, name, None, message));
+            }
+        }
+    }
+}
 
 /// A block as far as indexes care.
 #[derive(Debug)]
@@ -21,7 +53,7 @@ pub(super) struct Seen {
 pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
     let mut seen: Vec<Seen> = Vec::new();
     let mut blocks = table.blocks();
-    let mut is_readable = true;
+    let (mut is_readable, mut broken) = (true, Broken::default());
     loop {
         match blocks.next() {
             Ok(None) => break,
@@ -30,7 +62,8 @@ pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
                 let previous = seen.last().filter(|previous| previous.kind == block.kind());
                 let last_key = previous.map(|seen| seen.last_key.clone());
                 check_block_frame(name, table, &block, report);
-                let (block, walked) = check_records(name, table, &block, last_key, report);
+                let (block, walked) = check_records(name, table, &block, last_key, &mut broken, report);
+                report.findings.append(&mut broken.findings);
                 is_readable &= walked;
                 seen.push(block);
             }
@@ -41,6 +74,8 @@ pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
             }
         }
     }
+    broken.tell_of_more(name);
+    report.findings.append(&mut broken.findings);
     if !is_readable {
         // Indexes over blocks that cannot be read would only repeat the news.
         return;
@@ -73,12 +108,13 @@ fn check_records(
     table: &Table,
     block: &BlockDump<'_>,
     mut last_key: Option<Vec<u8>>,
+    broken: &mut Broken,
     report: &mut Report,
 ) -> (Seen, bool) {
     let (kind, offset) = (block.kind(), block.offset());
     let range = table.header().min_update_index..=table.header().max_update_index;
+    let largest = table.header().max_update_index;
     let mut entries = Vec::new();
-    let mut findings = Vec::new();
     let (mut refs, mut logs) = (0, 0);
     let mut key = Vec::new();
     let walked = block.records(|_, record| {
@@ -87,13 +123,23 @@ fn check_records(
                 refs += 1;
                 record.name.clone_into(&mut key);
                 if !range.contains(&record.update_index) {
-                    let message = format!("update index {} lies outside of the header's range", record.update_index);
-                    findings.push(Finding::error(name, offset, message));
+                    let what = format!("update index {}", record.update_index);
+                    broken.find(Severity::Error, name, offset, &what, "lies outside of the header's range");
                 }
             }
             RecordView::Log(record) => {
                 logs += 1;
                 log_key(&mut key, record.refname, record.update_index);
+                // Below is allowed: a tombstone repeats that of the entry it hides.
+                if record.entry.is_some() && record.update_index > largest {
+                    let what = format!(
+                        "the log of '{}' has update index {}, which",
+                        shown(record.refname),
+                        record.update_index
+                    );
+                    let rule = "is above the header's range: git gives it to another entry";
+                    broken.find(Severity::Warning, name, offset, &what, rule);
+                }
             }
             RecordView::Object { prefix, .. } => (*prefix).clone_into(&mut key),
             RecordView::Index { last_key, block } => {
@@ -105,15 +151,14 @@ fn check_records(
         let in_order = last_key.as_ref().is_none_or(|last| key > *last);
         let starts_level = kind == BlockKind::Index && entries.len() == 1;
         if !in_order && !starts_level {
-            let shown = String::from_utf8_lossy(&key).escape_debug().to_string();
-            findings.push(Finding::error(name, offset, format!("the record '{shown}' is not above the one before it")));
+            let what = format!("the record '{}'", shown(&key));
+            broken.find(Severity::Error, name, offset, &what, "is not above the one before it");
         }
         last_key = Some(std::mem::take(&mut key));
     });
     let is_readable = walked.is_ok();
-    findings.extend(walked.err().map(|error| Finding::of(name, &error)));
+    broken.findings.extend(walked.err().map(|error| Finding::of(name, &error)));
     report.refs += refs;
     report.logs += logs;
-    report.findings.append(&mut findings);
     (Seen { offset, kind, last_key: last_key.unwrap_or_default(), entries }, is_readable)
 }
