@@ -105,7 +105,9 @@ pub(crate) fn names(dir: &dyn Dir) -> Result<Vec<String>> {
     let mut names = dir.names().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             let missing = Error::new(ErrorKind::Missing, "there is no such directory");
-            missing.in_file(dir.path()).way_out("create it first")
+            missing
+                .in_file(dir.path())
+                .way_out("create it for a new store; one that is lost comes from a copy of the repository")
         }
         _ => Error::io("cannot read the directory", dir.path(), error),
     })?;
