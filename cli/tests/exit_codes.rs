@@ -183,3 +183,17 @@ fn help_of_every_subcommand_has_examples() {
         assert!(repo.ours(["--version"]).starts_with("reftable "));
     });
 }
+
+/// `dump` reads the list itself when a store cannot be opened, and waited there for somebody who writes to the pipe.
+#[test]
+fn dump_does_not_wait_at_a_pipe() {
+    for_each_hash(|repo| {
+        let list = repo.store().join("tables.list");
+        fs::remove_file(&list).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+        for path in [repo.store(), list] {
+            let error = repo.run(["dump", path.to_str().unwrap()]).failed(3);
+            assert!(error.contains("this is a pipe"), "{error}");
+        }
+    });
+}

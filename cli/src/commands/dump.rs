@@ -1,6 +1,5 @@
 //! `reftable dump`
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,17 +76,21 @@ fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
     };
     complain(&format!("{error}; showing what can be read"));
     let list = store.join("tables.list");
-    let names = fs::read_to_string(&list).map_err(|error| Failure::file(&list, error))?;
+    let names = read(&list)?;
+    let names = String::from_utf8_lossy(&names);
     let mut tables: Vec<_> = names.lines().map(|name| open(&store.join(name)).map(Arc::new)).collect();
     // What is wrong may be how they fit together; the exit code says so in any case.
     tables.push(Err(Failure::broken("the store is damaged: see 'reftable verify'")));
     Ok(tables)
 }
 
-fn open(path: &Path) -> Result<Table, Failure> {
+fn read(path: &Path) -> Result<Bytes, Failure> {
     let bytes = OsDir::open_file(path).and_then(|file| Bytes::of_file(&file, Reading::Copied));
-    let bytes = bytes.map_err(|error| Failure::file(path, error))?;
-    Ok(Table::open(path, bytes)?)
+    bytes.map_err(|error| Failure::file(path, error))
+}
+
+fn open(path: &Path) -> Result<Table, Failure> {
+    Ok(Table::open(path, read(path)?)?)
 }
 
 fn dump(table: &Table, show: &mut dyn Show, out: &mut Out) -> Result<(), Failure> {
