@@ -43,7 +43,13 @@ pub enum ErrorKind {
     Indeterminate,
 }
 
+/// How many conflicts are in the text of an error: the line is for a person. All are in [`Error::conflicts`].
+const SHOWN_CONFLICTS: usize = 10;
+
 /// Why an operation failed. One pointer wide.
+///
+/// Its text is one line: what happened and where, the system's answer, the first ten of [`Self::conflicts`] with the number of the
+/// others, and the way out.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -223,8 +229,13 @@ impl fmt::Display for Error {
         if let Some(source) = &inner.source {
             write!(f, ": {source}")?;
         }
-        for conflict in &inner.conflicts {
+        for conflict in inner.conflicts.iter().take(SHOWN_CONFLICTS) {
             write!(f, "; {conflict}")?;
+        }
+        match inner.conflicts.len().saturating_sub(SHOWN_CONFLICTS) {
+            0 => {}
+            1 => f.write_str("; and one other")?,
+            others => write!(f, "; and {others} others")?,
         }
         if let Some(way_out) = &inner.way_out {
             write!(f, "; {way_out}")?;

@@ -244,3 +244,22 @@ fn deleting_a_log_entry_of_no_name_is_refused() {
     }
     support::assert_verifies(&store.stack);
 }
+
+/// All are in the error, ten in its text: that is one line on somebody's terminal.
+#[test]
+fn the_text_names_ten_conflicts_and_counts_the_others() {
+    let store = Store::new(HASHES[0]);
+    store.set("refs/heads/d", 1);
+    for (count, end) in [(10, ""), (11, "; and one other"), (16_000, "; and 15990 others")] {
+        let mut tx = store.stack.transaction();
+        for number in 0..count {
+            tx.set(format!("refs/heads/d/{number:05}"), Expect::Absent, store.id(1));
+        }
+        let error = tx.commit().unwrap_err();
+        assert_eq!(error.conflicts().len(), count);
+        let text = error.to_string();
+        assert!(text.contains("'refs/heads/d/00009'") && !text.contains("'refs/heads/d/00010'"), "{text}");
+        assert!(text.ends_with(&format!("'refs/heads/d/00009' cannot exist beside 'refs/heads/d'{end}")), "{text}");
+        assert!(format!("{error:?}").len() < 2000);
+    }
+}

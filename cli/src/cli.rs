@@ -37,6 +37,9 @@ are not UTF-8 in them, or they begin with a double quote (in 'list' also if ther
 double quotes, as git prints such paths.
 The program that wants the bytes uses --json.
 
+Errors are text on standard error, with --json, too. That of a refused transaction names the first ten
+conflicts, and says how many others there are.
+
 Exit codes: 0 done; 1 not found, a conflict, locked by others, or a warning of verify; 2 wrong usage; 3 corrupt or
 unreadable.
 
