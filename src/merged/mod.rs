@@ -415,16 +415,16 @@ impl<R: Record> Merge<R> {
     }
 }
 
-/// How much merging a thread has done, for tests that state what work grows with.
+/// How much merging a thread has done, and how many directories it has looked up, for tests that state what work grows with.
 pub(crate) mod steps {
     #[cfg(test)]
     thread_local! {
         static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     }
 
-    /// A cursor seeks, or steps to its next record.
+    /// A cursor seeks, or steps to its next record; or a transaction looks up a directory.
     #[inline(always)]
-    pub(super) fn count() {
+    pub(crate) fn count() {
         #[cfg(test)]
         STEPS.with(|steps| steps.set(steps.get() + 1));
     }

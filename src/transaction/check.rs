@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::directories::Directories;
 use super::view::View;
 use super::{Action, Conflict, ConflictKind, LogChange, Update};
 use crate::error::{Error, Result};
@@ -90,34 +91,20 @@ fn name_conflicts(
 ) -> Result<()> {
     let set: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Set(_)));
     let deleted: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Delete));
-    // Directories that were found free; whole namespaces share theirs.
-    let mut free: HashSet<&[u8]> = HashSet::new();
     let is_created =
         |(update, actual): &(&Update, &Option<Target>)| actual.is_none() && matches!(update.action, Action::Set(_));
     let created: Vec<&Update> = updates.iter().zip(current).filter(is_created).map(|(update, _)| update).collect();
     let below = names_below(&created, &deleted, view)?;
+    let mut directories = Directories::default();
     for (update, below) in created.iter().zip(below) {
-        let mut clash = |other: &[u8]| {
-            let kind = ConflictKind::Name { other: other.to_vec() };
-            conflicts.push(Conflict { name: update.name.clone(), kind });
+        let is_taken = |directory: &[u8]| {
+            Ok(set.contains(directory) || (!deleted.contains(directory) && view.get(directory)?.is_some()))
         };
-        let mut clashed = false;
-        for directory in name::ancestors(&update.name) {
-            if free.contains(directory) {
-                break;
-            }
-            if set.contains(directory) || (!deleted.contains(directory) && view.get(directory)?.is_some()) {
-                clashed = true;
-                clash(directory);
-            }
-        }
-        if !clashed {
-            // What holds for a directory holds for those above it.
-            free.extend(name::ancestors(&update.name));
-        }
-        if let Some(other) = below {
-            clash(&other);
-        }
+        let taken = directories.taken_above(&update.name, is_taken)?;
+        conflicts.extend(taken.map(<[u8]>::to_vec).chain(below).map(|other| {
+            let kind = ConflictKind::Name { other };
+            Conflict { name: update.name.clone(), kind }
+        }));
     }
     Ok(())
 }

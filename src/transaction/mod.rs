@@ -3,6 +3,7 @@
 mod batch;
 mod check;
 mod conflict;
+mod directories;
 mod encode;
 mod group;
 mod prepared;
@@ -148,7 +149,7 @@ impl Transaction {
     /// Takes the lock, reads the newest state and checks every expectation against it.
     ///
     /// Until the result is committed or dropped nobody else can commit. Cost under the lock, beside writing the table: a look-up for each
-    /// name and each directory of a created one; for each created name a seek in each table; for each [`Self::delete_log`] the
+    /// name and, once, for each directory that created names are in, which takes time by the length of its name; for each created name a seek in each table; for each [`Self::delete_log`] the
     /// same, and the entries of that log. What was deleted costs nothing, unless a created name takes the place of a directory:
     /// then each tombstone below it that no compaction has dropped yet is stepped over, once.
     ///

@@ -1,4 +1,5 @@
-//! How much work transactions and walks do where many names were deleted, counted in steps of merges.
+//! How much work transactions and walks do where many names were deleted, or have deep directories, counted in steps of merges and
+//! look-ups of directories.
 
 use std::ops::ControlFlow;
 
@@ -155,4 +156,41 @@ fn deleting_logs_again_takes_a_seek_a_table_for_each() {
         }
     });
     assert!(steps <= 6 * MANY, "{steps}");
+}
+
+#[test]
+fn names_below_one_that_is_in_the_way_are_refused_as_fast_as_others_are_created() {
+    let store = Store::after_deletion(&["refs/heads/d/N/x"]);
+    store.steps(|tx| create(tx, many("refs/heads/d/N")));
+    store.steps(|tx| delete(tx, many("refs/heads/d/N")));
+    store.steps(|tx| create(tx, ["refs/heads/d".to_owned()]));
+    let mut tx = store.stack.transaction();
+    create(&mut tx, many("refs/heads/d/N/x"));
+    let (steps, done) = steps::of(|| tx.commit());
+    assert_eq!(done.unwrap_err().conflicts().len() as u64, MANY);
+    // A seek in each of five tables, a step in the two that have the name; and one directory for each name.
+    assert!(steps <= 8 * MANY + 100, "{steps}");
+}
+
+#[test]
+fn directories_of_many_names_are_looked_up_once() {
+    for taken in ["refs/heads/unrelated", "refs/heads/a/a"] {
+        let store = Store::after_deletion(&[]);
+        store.steps(|tx| create(tx, [taken.to_owned()]));
+        let deep = format!("refs/heads{}", "/a".repeat(300));
+        let mut tx = store.stack.transaction();
+        create(&mut tx, many(&format!("{deep}/N")));
+        let (steps, _) = steps::of(|| tx.commit());
+        // A seek and a step for each name; the directories of the first.
+        assert!(steps <= 2 * MANY + 400, "{taken}: {steps}");
+    }
+}
+
+#[test]
+fn each_level_of_a_deep_directory_is_looked_up_once() {
+    let store = Store::after_deletion(&[]);
+    let depth = 200;
+    let nested = (1..=depth).map(|depth| format!("refs/heads{}/b{depth}", "/a".repeat(depth)));
+    let steps = store.steps(|tx| create(tx, nested));
+    assert!(steps <= 4 * depth as u64 + 10, "{steps}");
 }
