@@ -485,7 +485,7 @@ impl Dir for OsDir {
     }
 
     fn target(&self, name: &str) -> io::Result<Stamp> {
-        fs::metadata(self.path.join(name)).map(|metadata| Stamp::of(&metadata))
+        fs::metadata(self.place.join(name)).map(|metadata| Stamp::of(&metadata))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -19,6 +19,9 @@ struct Inode {
     /// has no name here, or a name.
     locked: BTreeMap<String, (u64, u64)>,
     note: Option<Vec<u8>>,
+    /// When it was made, and when its names changed last, by [`Files::clock`].
+    created: u64,
+    changed: u64,
 }
 
 impl Inode {
@@ -33,6 +36,8 @@ pub(crate) struct Files {
     names: BTreeMap<String, u64>,
     inodes: BTreeMap<u64, Inode>,
     next_open: u64,
+    /// Counts what happens to names.
+    clock: u64,
     /// The list that was published last.
     published: Vec<String>,
     /// The largest update index that was ever in the list.
@@ -62,8 +67,16 @@ impl Files {
             !open && !self.names.values().any(|named| named == inode)
         };
         let inode = (1..).find(is_free).unwrap_or_default();
-        self.inodes.insert(inode, Inode { creator, ..Inode::default() });
+        self.clock += 1;
+        let (created, changed) = (self.clock, self.clock);
+        self.inodes.insert(inode, Inode { creator, created, changed, ..Inode::default() });
         inode
+    }
+
+    /// Notes that a name of this file has come or gone.
+    fn touch(&mut self, inode: u64) {
+        self.clock += 1;
+        self.inodes.entry(inode).or_default().changed = self.clock;
     }
 
     pub(crate) fn inode(&self, name: &str) -> io::Result<u64> {
@@ -71,8 +84,10 @@ impl Files {
     }
 
     pub(crate) fn stamp(&self, inode: u64) -> Stamp {
-        let size = self.inodes.get(&inode).map_or(0, |inode| inode.contents.len());
-        Stamp { inode, size: size as u64, is_file: true, ..Stamp::default() }
+        let about = self.inodes.get(&inode);
+        let size = about.map_or(0, |about| about.contents.len()) as u64;
+        let (created, changed) = about.map_or((0, 0), |about| (about.created.into(), about.changed.into()));
+        Stamp { inode, size, created, changed, is_file: true, ..Stamp::default() }
     }
 
     pub(crate) fn contents(&self, inode: u64) -> Vec<u8> {
@@ -124,6 +139,7 @@ impl Files {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.names.insert(new.to_owned(), inode);
+        self.touch(inode);
         Ok(())
     }
 
@@ -171,6 +187,7 @@ impl Files {
         let inode = self.inode(from)?;
         self.names.remove(from);
         self.names.insert(to.to_owned(), inode);
+        self.touch(inode);
         Ok(if to == LIST { self.check_publication(process) } else { Ok(()) })
     }
 
@@ -186,6 +203,7 @@ impl Files {
             return Ok(Err(format!("process {process} removed {name}, which is in the list")));
         }
         self.names.remove(name);
+        self.touch(inode);
         Ok(Ok(()))
     }
 
