@@ -76,20 +76,21 @@ fn verify(dir: &dyn crate::Dir, of_repository: bool, patience: Duration) -> Resu
             break;
         }
     }
-    report.findings.append(&mut listed.findings);
     // What no list leads to is lost all together: that there is no HEAD says nothing more.
-    let is_without_list = listed.is_without_list;
+    let has_list = listed.findings.is_empty();
+    report.findings.append(&mut listed.findings);
     let count = listed.tables.len();
     let tables = check_tables(listed.tables, &mut report);
-    if tables.len() == count
-        && let Err(error) = references::check(&tables, of_repository && !is_without_list, &mut report)
+    if has_list
+        && tables.len() == count
+        && let Err(error) = references::check(&tables, of_repository, &mut report)
         && report.count(Severity::Error) == 0
     {
         // Only what the walk over the tables has not told already.
         report.findings.push(Finding::of(LIST, &error));
     }
     let last = tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0);
-    directory::check(dir, last, &mut report)?;
+    directory::check(dir, last, tables.len() == count, &mut report)?;
     Ok(report)
 }
 

@@ -202,3 +202,37 @@ fn a_table_that_no_list_names_is_kept() {
     assert_eq!(bytes(&format!("{stale}.unlisted")), bytes(&tables[0]));
     assert_eq!(list(dir.path()), tables);
 }
+
+/// Whichever lines the list has lost, all of their tables come back, and `verify` warns before.
+#[test]
+fn lines_that_the_list_has_lost_come_back() {
+    for kept in [vec![0, 2], vec![1, 2], vec![2], vec![0, 1], vec![0]] {
+        let dir = store();
+        let tables = list(dir.path());
+        let old: String = kept.iter().map(|index| format!("{}\n", tables[*index])).collect();
+        fs::write(dir.path().join("tables.list"), &old).unwrap();
+        let report = reftable::verify_dir(&reftable::OsDir::new(dir.path(), None)).unwrap();
+        let warned: Vec<&str> = report.findings.iter().map(|finding| finding.file.as_str()).collect();
+        let lost = |table: &&String| !old.contains(table.as_str());
+        assert_eq!(warned, tables.iter().filter(lost).collect::<Vec<_>>(), "{kept:?}");
+        assert_eq!(report.worst(), Some(reftable::Severity::Warning), "{kept:?}: {report:?}");
+        let (repair, problem) = only(dir.path());
+        repair.remedy(&problem).unwrap();
+        assert_eq!(list(dir.path()), tables, "{kept:?}");
+        assert_eq!(fs::read_to_string(dir.path().join("tables.list.damaged")).unwrap(), old, "{kept:?}");
+        assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b", "refs/heads/c"], "{kept:?}");
+        assert_eq!(repair.diagnose().unwrap(), [], "{kept:?}");
+    }
+}
+
+/// The first of two that cancel each other would bring back what was deleted.
+#[test]
+fn a_gap_that_is_filled_in_part_stays() {
+    let dir = store();
+    let tables = list(dir.path());
+    fs::write(dir.path().join("tables.list"), format!("{}\n", tables[2])).unwrap();
+    fs::remove_file(dir.path().join(&tables[1])).unwrap();
+    let (_, problem) = only(dir.path());
+    assert!(matches!(&problem, Problem::Unlisted { tables: found } if found[0].0 == tables[0]), "{problem}");
+    assert!(problem.to_string().contains("stay unlisted. To get them back"), "{problem}");
+}

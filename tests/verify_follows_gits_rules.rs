@@ -273,15 +273,54 @@ fn tables_that_no_list_names() {
         store.set(&format!("refs/heads/{number}"), number);
     }
     assert_eq!(findings(&store), []);
-    // One that a compaction has not removed, and one beyond the list: an older list has come back.
+    // One that a compaction has not removed, perhaps: nothing proves it. And one beyond the list: an older list has come back.
     fs::write(store.path().join("0x000000000002-0x000000000002-00000000.ref"), table(2, &[], &[])).unwrap();
     fs::write(store.path().join("0x000000000009-0x000000000009-00000000.ref"), table(9, &[], &[])).unwrap();
     fs::write(store.path().join("notes.txt"), "not ours").unwrap();
     let found = findings(&store);
     let [old, beyond] = found.as_slice() else { panic!("{found:#?}") };
-    assert_eq!((old.severity, old.message.as_str()), (Severity::Note, "no list names this table"));
+    assert_eq!(old.severity, Severity::Warning);
+    assert!(old.message.contains("nothing proves that it was replaced"), "{old}");
+    assert!(old.message.contains("repair --dry-run`"), "{old}");
     assert_eq!(beyond.severity, Severity::Warning);
     assert!(beyond.message.contains("begins with update index 9 where the list ends with 3"), "{beyond}");
+}
+
+/// git commits over a list that a loss of power has emptied: the indexes begin anew.
+#[test]
+fn tables_of_before_the_list_was_emptied() {
+    let store = Store::new(HASH);
+    store.set("refs/heads/a", 1);
+    let older = store.list();
+    let name = "0x000000000001-0x000000000001-00000000.ref";
+    fs::write(store.path().join(name), table(1, &[], &[])).unwrap();
+    fs::write(store.path().join("tables.list"), format!("{name}\n")).unwrap();
+    let found = verify_dir(&OsDir::new(store.path(), None)).unwrap().findings;
+    let [finding] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((finding.severity, &finding.file), (Severity::Warning, &older[0]), "{finding}");
+}
+
+/// What a list would lead to is not said of one that leads nowhere.
+#[test]
+fn a_list_that_cannot_be_read_is_one_finding() {
+    let store = Store::new(HASH);
+    store.set("refs/heads/a", 1);
+    for list in ["", "no\0table\n"] {
+        fs::write(store.path().join("tables.list"), list).unwrap();
+        let found = reftable::verify_repository(&OsDir::new(store.path(), None)).unwrap().findings;
+        assert_eq!(found.len(), 1, "{found:#?}");
+    }
+}
+
+/// The names of tables that are gone say where their list ends.
+#[test]
+fn a_list_whose_tables_are_gone_ends_where_their_names_say() {
+    let store = Store::new(HASH);
+    store.set("refs/heads/a", 1);
+    fs::write(store.path().join("tables.list"), "0x000000000003-0x000000000003-00000000.ref\n").unwrap();
+    fs::write(store.path().join("0x000000000009-0x000000000009-00000000.ref"), table(9, &[], &[])).unwrap();
+    let found = verify_dir(&OsDir::new(store.path(), None)).unwrap().findings;
+    assert!(found.iter().any(|finding| finding.message.contains("where the list ends with 3")), "{found:#?}");
 }
 
 #[test]

@@ -23,6 +23,12 @@ impl Member<'_> {
     pub(super) fn has_range_of(&self, other: &Member<'_>) -> bool {
         (self.whole.min, self.whole.max) == (other.whole.min, other.whole.max)
     }
+
+    /// Whether it has no other update indexes than these, and the name of a table.
+    pub(super) fn is_within(&self, (from, to): (u64, u64)) -> bool {
+        let Whole { min, max, .. } = *self.whole;
+        from <= min && min <= max && max <= to && TableName::parse(self.name).is_some()
+    }
 }
 
 pub(super) fn intersect(a: &Whole, b: &Whole) -> bool {
@@ -57,6 +63,8 @@ pub(super) struct Case<'a> {
     pub(super) overlaps: Option<(&'a str, &'a str)>,
     /// What a person has to do before anything else.
     pub(super) blocked: Option<String>,
+    /// Update indexes that no listed table has, and unlisted ones have exactly.
+    pub(super) gaps: Vec<(u64, u64)>,
     /// Tables that no list names and nobody can need, by proof. None while anything that the list names cannot be read.
     pub(super) garbage: BTreeSet<String>,
 }
@@ -83,6 +91,7 @@ impl<'a> Case<'a> {
             says_nothing: false,
             overlaps: None,
             blocked: None,
+            gaps: Vec::new(),
             garbage: garbage(dir, survey),
         };
         let listed = case.read_list();
@@ -248,11 +257,62 @@ impl<'a> Case<'a> {
         self.present.iter().all(|member| member.whole.max < index)
     }
 
-    /// Tables beyond the list, unless somebody may be about to list them: an older list has come back.
-    pub(super) fn note_beyond(&mut self) {
+    /// Tables that fit the list, unless somebody may be about to list them.
+    pub(super) fn note_fitting(&mut self) {
         if self.is_broken() || self.survey.lock == LockSeen::Held {
             return;
         }
+        self.note_beyond();
+        self.note_gaps();
+    }
+
+    /// Tables in a gap of the list that they fill: it has lost lines.
+    fn note_gaps(&mut self) {
+        self.gaps = self.gaps_between().into_iter().filter(|gap| self.is_filled(*gap)).collect();
+        for gap in &self.gaps {
+            let fitting: Vec<String> =
+                self.unlisted().filter(|member| member.is_within(*gap)).map(|member| shown(member.name)).collect();
+            self.reasons.push(format!(
+                "the list does not name {}, which fit between the tables that it names: it may have lost lines",
+                fitting.join(", ")
+            ));
+        }
+    }
+
+    /// The update indexes before and between the listed tables that none of these has.
+    fn gaps_between(&self) -> Vec<(u64, u64)> {
+        if self.overlaps.is_some() {
+            return Vec::new();
+        }
+        let mut next = 1;
+        let mut gaps = Vec::new();
+        for member in &self.present {
+            if let Some(last) = member.whole.min.checked_sub(1).filter(|last| next <= *last) {
+                gaps.push((next, last));
+            }
+            next = member.whole.max.saturating_add(1);
+        }
+        gaps
+    }
+
+    /// Whether unlisted tables have all of these update indexes. Some of them are not enough: git drops tables whose
+    /// changes cancel each other, and a part of those would bring back what was deleted.
+    fn is_filled(&self, gap: (u64, u64)) -> bool {
+        let within = self.unlisted().filter(|member| member.is_within(gap));
+        let mut ranges: Vec<(u64, u64)> = within.map(|member| (member.whole.min, member.whole.max)).collect();
+        ranges.sort_unstable();
+        let mut next = Some(gap.0);
+        for (min, max) in ranges {
+            match next {
+                Some(free) if min <= free => next = max.checked_add(1).map(|above| above.max(free)),
+                _ => break,
+            }
+        }
+        next.is_none_or(|free| free > gap.1)
+    }
+
+    /// Tables beyond the list: an older list has come back.
+    fn note_beyond(&mut self) {
         let beyond: Vec<String> = self
             .unlisted()
             .filter(|member| TableName::parse(member.name).is_some() && self.is_beyond(member.whole.max))

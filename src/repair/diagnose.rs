@@ -39,7 +39,11 @@ pub(super) fn diagnose(repair: &Repair) -> Result<Vec<Problem>> {
 }
 
 fn is_certain(survey: &Survey, problems: &[Problem]) -> bool {
-    let is_of_list = |problem: &Problem| matches!(problem, Problem::List(_) | Problem::NeedsCompaction { .. });
+    let is_of_list = |problem: &Problem| match problem {
+        // What a compaction has dropped stays for a moment.
+        Problem::List(list) => !list.has_gaps,
+        problem => matches!(problem, Problem::NeedsCompaction { .. }),
+    };
     problems.is_empty() || (survey.is_quiet && problems.iter().all(is_of_list))
 }
 
@@ -59,11 +63,12 @@ pub(super) fn diagnose_locked(repair: &Repair) -> Result<Vec<Problem>> {
 fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
     let mut problems = locks(dir, survey);
     let mut case = Case::of(&**dir, survey);
-    case.note_beyond();
+    case.note_fitting();
     if case.is_broken() {
         let is_lost = !matches!(&survey.list, ListSeen::Read(_, list) if !list.is_empty() && list::parse(list).is_ok());
         let fix = propose(&case);
-        problems.push(Problem::List(ListProblem { reasons: case.reasons, fix, is_lost }));
+        let has_gaps = !case.gaps.is_empty();
+        problems.push(Problem::List(ListProblem { reasons: case.reasons, fix, is_lost, has_gaps }));
         return problems;
     }
     problems.extend(needs_compaction(dir, &case));
@@ -78,7 +83,7 @@ fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
 fn refused(dir: &Arc<dyn Dir>) -> Option<Problem> {
     let error = Stack::open_in(Arc::clone(dir), Box::new(ExclusiveFile), Options::default()).err()?;
     let fix = Err("restore what it names from a copy of the repository".to_owned());
-    Some(Problem::List(ListProblem { reasons: vec![error.to_string()], fix, is_lost: true }))
+    Some(Problem::List(ListProblem { reasons: vec![error.to_string()], fix, is_lost: true, has_gaps: false }))
 }
 
 fn locks(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {

@@ -13,7 +13,7 @@ pub enum Problem {
     /// The list is not there, or is damaged, or names what cannot be read, or is older than the tables. As long as this is so nothing
     /// in the directory is garbage.
     List(ListProblem),
-    /// Tables that no list names, though it names all that has come after them, and nothing proves that they were replaced.
+    /// Tables that no list names, that fit nowhere into the list, and of which nothing proves that they were replaced.
     Unlisted {
         /// Each with what is known of it.
         tables: Vec<(String, String)>,
@@ -42,6 +42,8 @@ pub struct ListProblem {
     pub fix: Result<Proposal, String>,
     /// Whether the list does not say any more which update index it ends with.
     pub(super) is_lost: bool,
+    /// Whether unlisted tables fill gaps between listed ones.
+    pub(super) has_gaps: bool,
 }
 
 /// A list that fits, and what becomes of everything that it does not name. Nothing is removed.
@@ -140,7 +142,11 @@ impl fmt::Display for Problem {
                     let comma = if number == 0 { "" } else { ", " };
                     write!(f, "{comma}{} ({reason})", shown(table))?;
                 }
-                f.write_str("; the fix sets them aside under other names, and removes nothing")
+                f.write_str(
+                    "; they fit nowhere into the list. The fix removes nothing, and keeps each as NAME.unlisted: the \
+                     references and logs in them stay unlisted. To get them back, see with `reftable dump FILE` what \
+                     a kept file holds, and write that again with `reftable update`",
+                )
             }
             Problem::NeedsCompaction { reason, command } => write!(f, "{reason}; {command} mends that"),
             Problem::Litter { files } => write!(f, "nobody needs {} any more; the fix removes them", all(files)),

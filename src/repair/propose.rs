@@ -1,5 +1,5 @@
 //! A list that fits what is there: the listed tables that are whole, and of the others those that have the update indexes
-//! of what is lost, or come after all. Where that would be a guess there is none.
+//! of what is lost, fill a gap, or come after all. Where that would be a guess there is none.
 
 use super::case::{Case, Member, intersect};
 use super::problem::{Proposal, SetAside, shown};
@@ -91,7 +91,8 @@ fn ambiguous(a: &Member<'_>, b: &Member<'_>) -> String {
 
 fn is_wanted(case: &Case<'_>, member: &Member<'_>) -> bool {
     let (first, last) = (member.whole.min.min(member.whole.max), member.whole.min.max(member.whole.max));
-    case.is_beyond(last) || case.lost_ranges().iter().any(|(from, to)| first <= *to && *from <= last)
+    let fills = case.gaps.iter().any(|gap| member.is_within(*gap));
+    fills || case.is_beyond(last) || case.lost_ranges().iter().any(|(from, to)| first <= *to && *from <= last)
 }
 
 fn two_hashes<'a>(tables: &[Member<'a>]) -> Option<(&'a str, &'a str)> {

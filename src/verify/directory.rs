@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use super::finding::{Finding, Report};
 use crate::dir::Dir;
-use crate::error::Result;
+use crate::error::{Result, repair_command};
+use crate::garbage::UnlistedTables;
 use crate::list::{LIST_LOCK, TableName, Temporary};
 use crate::load::{self, Listing};
 
 /// How often a file is looked for that seems to be left over, with pauses that double: half a second in all.
 const LOOKS: u32 = 10;
 
-/// Tells of files that belong to nothing. `last` is the largest update index of the listed tables.
+/// Tells of files that belong to nothing. `last` is the largest update index of the listed tables that could be opened;
+/// these are all if `is_readable`.
 ///
 /// A commit makes its table before it lists it, under the lock; a compaction removes its inputs after it has released
 /// the lock. So a file is left over only if it is there, and not listed, at every one of several looks without a lock.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub(super) fn check(dir: &dyn Dir, last: u64, report: &mut Report) -> Result<()> {
+pub(super) fn check(dir: &dyn Dir, last: u64, is_readable: bool, report: &mut Report) -> Result<()> {
     let Some(mut left) = look(dir)? else { return Ok(()) };
     for look_number in 0..LOOKS {
         if left.is_empty() {
@@ -29,7 +31,8 @@ pub(super) fn check(dir: &dyn Dir, last: u64, report: &mut Report) -> Result<()>
         let Some(again) = look(dir)? else { return Ok(()) };
         left.retain(|name| again.contains(name));
     }
-    report.findings.extend(left.iter().filter_map(|name| finding(dir, name, last)));
+    let place = Place::of(dir, &left, last, is_readable);
+    report.findings.extend(left.iter().filter_map(|name| finding(dir, name, &place)));
     Ok(())
 }
 
@@ -47,19 +50,49 @@ fn look(dir: &dyn Dir) -> Result<Option<BTreeSet<String>>> {
     Ok(Some(names.into_iter().filter(|name| is_table(name) || is_output(name)).collect()))
 }
 
-fn finding(dir: &dyn Dir, name: &str, last: u64) -> Option<Finding> {
+/// What is left over, after it was looked at for long enough.
+fn finding(dir: &dyn Dir, name: &str, place: &Place) -> Option<Finding> {
     let Some(table) = TableName::parse(name) else {
         // Of the living it is locked with the kernel.
         let is_dead = dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
         return is_dead.then(|| Finding::note(name, None, "a temporary file of a process that has ended"));
     };
-    if table.min > last {
-        let message = format!(
+    if place.garbage.contains(name) {
+        return Some(Finding::note(name, None, "no list names this table, which was replaced: nobody needs it"));
+    }
+    let message = match place.last {
+        Some(last) if table.min > last => format!(
             "no list names this table, which begins with update index {} where the list ends with {last}: the list may \
              be an older one that has come back",
             table.min
-        );
-        return Some(Finding::warning(name, None, message));
+        ),
+        _ => "no list names this table, and nothing proves that it was replaced: what it holds may be lost".to_owned(),
+    };
+    let way_out = repair_command(dir.path(), "--dry-run");
+    Some(Finding::warning(name, None, format!("{message}; {way_out} says what can be done")))
+}
+
+/// What the list says of the tables that it does not name.
+#[derive(Default)]
+struct Place {
+    /// The largest update index of the listed tables, if there is one.
+    last: Option<u64>,
+    /// Tables that nobody can need, by proof.
+    garbage: BTreeSet<String>,
+}
+
+impl Place {
+    /// While a listed table cannot be read nothing is garbage.
+    fn of(dir: &dyn Dir, left: &BTreeSet<String>, last: u64, is_readable: bool) -> Place {
+        let Ok(Listing::Listed(list)) = load::read(dir) else { return Place::default() };
+        let Ok(listed) = list.names(dir) else { return Place::default() };
+        let named = listed.iter().filter_map(|name| TableName::parse(name)).map(|table| table.max).max();
+        let mut place = Place { last: named.max(Some(last)), ..Place::default() };
+        if is_readable {
+            let listed = listed.iter().map(String::as_str).collect();
+            let garbage = UnlistedTables::among(dir, left, &listed).garbage;
+            place.garbage = garbage.into_iter().map(|(name, _)| name).collect();
+        }
+        place
     }
-    Some(Finding::note(name, None, "no list names this table"))
 }
