@@ -43,6 +43,17 @@ pub(crate) fn log(snapshot: &Snapshot, name: impl AsRef<[u8]>) -> Vec<Log> {
     snapshot.log(name).unwrap().into_iter().collect::<Result<_, _>>().unwrap()
 }
 
+/// The names that have a log, with entries or without.
+pub(crate) fn logged(snapshot: &Snapshot) -> Vec<String> {
+    let (mut logs, mut names) = (snapshot.logs().unwrap(), Vec::new());
+    while let Some(item) = logs.next_item().unwrap() {
+        names.push(String::from_utf8(item.refname().to_vec()).unwrap());
+    }
+    names.dedup();
+    assert!(names.iter().all(|name| snapshot.log_exists(name).unwrap()));
+    names
+}
+
 /// What `pointing_at` must find, by looking at everything.
 pub(crate) fn scan_for(contents: &Contents, id: &ObjectId) -> Vec<Ref> {
     contents.refs.iter().filter(|found| found.target.as_view().points_at(id)).cloned().collect()

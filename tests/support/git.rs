@@ -204,7 +204,7 @@ fn os_string(bytes: &[u8]) -> std::ffi::OsString {
 pub(crate) fn assert_lists_equal(repo: &Repo, at: &Path, snapshot: &Snapshot) {
     let ours = contents::of(snapshot);
     assert_refs_equal(repo, at, &ours.refs);
-    assert_logs_equal(repo, at, snapshot, &ours);
+    assert_logs_equal(repo, at, snapshot);
 }
 
 pub(crate) fn assert_refs_equal(repo: &Repo, at: &Path, ours: &[Ref]) {
@@ -257,16 +257,14 @@ struct Shown {
 /// Logs beyond this many are compared one in so many: each costs two processes.
 const LOGS_COMPARED: usize = 12;
 
-fn assert_logs_equal(repo: &Repo, at: &Path, snapshot: &Snapshot, ours: &contents::Contents) {
+fn assert_logs_equal(repo: &Repo, at: &Path, snapshot: &Snapshot) {
     let listed = repo.git_at(at, ["reflog", "list"]);
     let mut theirs: Vec<&str> = lines(&listed).map(|name| std::str::from_utf8(name).unwrap()).collect();
     theirs.sort_unstable();
-    let mut names: Vec<&str> = ours.logs.iter().map(|log| std::str::from_utf8(&log.refname).unwrap()).collect();
-    names.dedup();
+    let names = contents::logged(snapshot);
     assert_eq!(names, theirs, "the names that have logs");
     for name in names.iter().step_by(1 + names.len() / LOGS_COMPARED) {
-        let mut log = contents::log(snapshot, name);
-        log.retain(|log| !is_marker(log));
+        let log = contents::log(snapshot, name);
         // Of a name that leads nowhere now, git shows no more than that it has a log.
         if repo.command(at, ["rev-parse", "--quiet", "--verify", name]).output().unwrap().status.success() {
             let messages: Vec<_> = log.iter().map(|log| message(log).to_vec()).collect();
@@ -275,11 +273,6 @@ fn assert_logs_equal(repo: &Repo, at: &Path, snapshot: &Snapshot, ours: &content
             assert_eq!(seen, entries(repo, at, name), "{name}");
         }
     }
-}
-
-/// git marks a log that exists without entries by an entry from null to null.
-fn is_marker(log: &Log) -> bool {
-    log.entry.old.is_null() && log.entry.new.is_null()
 }
 
 fn message(log: &Log) -> &[u8] {
