@@ -86,7 +86,9 @@ impl Files {
     pub(crate) fn stamp(&self, inode: u64) -> Stamp {
         let about = self.inodes.get(&inode);
         let size = about.map_or(0, |about| about.contents.len()) as u64;
-        let (created, changed) = about.map_or((0, 0), |about| (about.created.into(), about.changed.into()));
+        // Times tell files of one number from one another.
+        let timed = about.filter(|_| !self.reuse_open_inodes);
+        let (created, changed) = timed.map_or((0, 0), |about| (about.created.into(), about.changed.into()));
         Stamp { inode, size, created, changed, is_file: true, ..Stamp::default() }
     }
 
