@@ -170,11 +170,8 @@ fn a_missing_table_is_believed_only_when_the_list_was_opened_again() {
         let work = move || drop(compacting.compact(Compact::all()).unwrap());
         *dir.hook.meanwhile.lock().unwrap() = Some(Box::new(work));
         let opened = open(&dir, quick().reload_deadline(Duration::ZERO));
-        match is_local {
-            // The control.
-            true => assert_eq!(opened.unwrap_err().kind(), ErrorKind::Missing),
-            false => assert_eq!(contents::of_stack(&opened.unwrap()).refs.len(), 2),
-        }
+        // Everywhere: what the name says is never asked, also because the list may be a symbolic link.
+        assert_eq!(contents::of_stack(&opened.unwrap()).refs.len(), 2);
     }
 }
 

@@ -140,6 +140,15 @@ pub(crate) fn assert_verifies(stack: &Stack) {
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
+/// `verify` says that the store can take no further commit, and nothing else.
+pub(crate) fn assert_says_full(stack: &Stack) {
+    let findings = findings_of_format(stack);
+    let is_full = |finding: &Finding| {
+        finding.severity == Severity::Warning && finding.message.contains("nothing can be committed above it")
+    };
+    assert!(!findings.is_empty() && findings.iter().all(is_full), "{findings:#?}");
+}
+
 /// Small, seeded, and good enough: splitmix64.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(pub(crate) u64);
