@@ -268,10 +268,13 @@ pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
 
 /// A command for the store in `dir`, to be copied from a message.
 pub(crate) fn command(dir: &Path, words: &str) -> String {
-    let dir = dir.display().to_string();
+    format!("`reftable -C {} {words}`", shell_word(dir.display().to_string()))
+}
+
+/// A word of a command, in quotes if a shell would read it otherwise.
+pub(crate) fn shell_word(word: String) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@' | ':' | ',');
-    let dir = if dir.chars().all(is_plain) { dir } else { format!("'{}'", dir.replace('\'', r"'\''")) };
-    format!("`reftable -C {dir} {words}`")
+    if word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

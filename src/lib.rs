@@ -125,7 +125,7 @@ pub use dir::{Dir, DirFile, Host, Naming, OsDir, Room, Stamp};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
 pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};
-pub use name::check as check_name;
+pub use name::{check as check_name, is_per_worktree};
 pub use oid::{HashKind, IdView, ObjectId};
 pub use record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 pub use repair::{Evidence, ListProblem, Problem, Proposal, Repair, SetAside};
@@ -133,7 +133,7 @@ pub use snapshot::{LogItem, LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, 
 pub use stack::{AutoCompact, Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Conflict, ConflictKind, Expect, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, Ref, Target};
-pub use verify::{Finding, Report, Severity, verify_dir, verify_repository};
+pub use verify::{Finding, Report, Severity, Verify, verify_dir, verify_repository};
 
 /// The examples of `docs/embedding.md`.
 #[cfg(doctest)]

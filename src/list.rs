@@ -146,6 +146,20 @@ pub(crate) fn is_temporary_name(name: &str) -> bool {
     Temporary::of(name).is_some()
 }
 
+/// What repair puts behind the name of a file that leaves the store because it is damaged.
+pub(crate) const DAMAGED: &str = ".damaged";
+
+/// What repair puts behind the name of a whole table that no list names.
+pub(crate) const UNLISTED: &str = ".unlisted";
+
+/// The first name of a file that a repair has kept under another one, with a number if there are several.
+pub(crate) fn kept_from(name: &str) -> Option<&str> {
+    let is_number = |end: &str| !end.is_empty() && end.bytes().all(|digit| digit.is_ascii_digit());
+    let name = name.rsplit_once('.').filter(|(_, end)| is_number(end)).map_or(name, |(name, _)| name);
+    let first = name.strip_suffix(DAMAGED).or_else(|| name.strip_suffix(UNLISTED))?;
+    (first == LIST || first.ends_with(".ref")).then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +169,21 @@ mod tests {
         let names = ["a.ref", "b.ref"];
         assert_eq!(parse(&print(names)).unwrap(), names);
         assert!(parse(b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_a_repair_has_kept_is_known_by_its_name() {
+        for (name, first) in [
+            ("a.ref.damaged", Some("a.ref")),
+            ("a.ref.unlisted.12", Some("a.ref")),
+            ("tables.list.damaged", Some("tables.list")),
+            ("a.ref", None),
+            ("notes.damaged", None),
+            ("a.ref.damaged.old", None),
+            ("a.ref.damaged.", None),
+        ] {
+            assert_eq!(kept_from(name), first, "{name}");
+        }
     }
 
     #[test]

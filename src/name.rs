@@ -66,6 +66,15 @@ pub(crate) fn is_root_ref(name: &[u8]) -> bool {
     has_form && !is_pseudo_ref(name) && (OTHERS.contains(&name) || name.ends_with(b"_HEAD"))
 }
 
+/// Whether each worktree has a reference of this name for itself, so that git keeps it in the store of
+/// the worktree. All other names are shared by the worktrees of a repository; `HEAD` is everybody's own.
+#[must_use]
+pub fn is_per_worktree(name: &[u8]) -> bool {
+    const OWN: [&[u8]; 3] = [b"refs/worktree/", b"refs/bisect/", b"refs/rewritten/"];
+    let is_root = name.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+    is_root || OWN.iter().any(|directory| name.starts_with(directory))
+}
+
 /// The names that must not exist beside `name`, because it would need them as directories: `a/b/c` gives `a/b`
 /// and `a`.
 pub(crate) fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {

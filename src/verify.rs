@@ -7,6 +7,7 @@ mod objects;
 mod references;
 mod symbolic;
 mod table;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,11 @@ use crate::bytes::Reading;
 use crate::error::{Error, ErrorKind, Result, repair_command};
 use crate::list::{LIST, TableName};
 use crate::load::{self, Listing};
+use crate::snapshot::Snapshot;
 use crate::stack::Stack;
 use crate::table::Table;
+
+use view::{Place, View};
 
 impl Stack {
     /// Reads every byte that the table list leads to and reports all that is wrong with it, and how wrong: the format,
@@ -34,7 +38,7 @@ impl Stack {
     /// # Errors
     /// Only when the directory cannot be read at all.
     pub fn verify(&self) -> Result<Report> {
-        verify(&*self.shared.dir, false, self.shared.options.reload_deadline)
+        Verify::new(&*self.shared.dir).patience(self.shared.options.reload_deadline).run()
     }
 }
 
@@ -49,7 +53,7 @@ const MAX_ATTEMPTS: usize = 50;
 /// # Errors
 /// Only when the directory cannot be read at all.
 pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
-    verify(dir, false, PATIENCE)
+    Verify::new(dir).run()
 }
 
 /// [`verify_dir`] for a store of a git repository or of one of its worktrees, which must have a HEAD.
@@ -57,11 +61,90 @@ pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
 /// # Errors
 /// Only when the directory cannot be read at all.
 pub fn verify_repository(dir: &dyn crate::Dir) -> Result<Report> {
-    verify(dir, true, PATIENCE)
+    Verify::new(dir).of_repository().run()
 }
 
-fn verify(dir: &dyn crate::Dir, of_repository: bool, patience: Duration) -> Result<Report> {
-    let mut report = Report::default();
+/// A check of one store, for those who know what the store is for.
+#[derive(Debug)]
+pub struct Verify<'a> {
+    dir: &'a dyn crate::Dir,
+    is_of_repository: bool,
+    shared: Option<&'a dyn crate::Dir>,
+    patience: Duration,
+}
+
+impl<'a> Verify<'a> {
+    /// For the store in `dir`, as [`verify_dir`] does it. Nothing is read yet.
+    #[must_use]
+    pub fn new(dir: &'a dyn crate::Dir) -> Verify<'a> {
+        Verify { dir, is_of_repository: false, shared: None, patience: PATIENCE }
+    }
+
+    /// The store belongs to a repository or to one of its worktrees, and must have a HEAD.
+    #[must_use]
+    pub fn of_repository(self) -> Verify<'a> {
+        Verify { is_of_repository: true, ..self }
+    }
+
+    /// The store belongs to a linked worktree of the repository whose store is in `shared`. There is the
+    /// place for names that are not [`per worktree`](crate::is_per_worktree), and there symbolic references
+    /// are followed, too. What is wrong in that store itself is not told.
+    #[must_use]
+    pub fn in_worktree_of(self, shared: &'a dyn crate::Dir) -> Verify<'a> {
+        Verify { is_of_repository: true, shared: Some(shared), ..self }
+    }
+
+    /// How long to wait for a list that is missing, or empty, beside tables: by default 1 s.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Verify<'a> {
+        Verify { patience, ..self }
+    }
+
+    /// Reads all of the store, as [`Stack::verify`] does.
+    ///
+    /// # Errors
+    /// Only when the directory cannot be read at all.
+    pub fn run(&self) -> Result<Report> {
+        let mut report = Report::default();
+        let mut listed = load_settled(self.dir, self.patience)?;
+        // What no list leads to is lost all together: that there is no HEAD says nothing more.
+        let has_list = listed.findings.is_empty();
+        report.findings.append(&mut listed.findings);
+        let count = listed.tables.len();
+        let tables = check_tables(listed.tables, &mut report);
+        if has_list
+            && tables.len() == count
+            && let Err(error) = self.check_references(&tables, &mut report)
+            && report.count(Severity::Error) == 0
+        {
+            // Only what the walk over the tables has not told already.
+            report.findings.push(Finding::of(LIST, &error));
+        }
+        let last = tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0);
+        directory::check(self.dir, last, tables.len() == count, &mut report)?;
+        directory::check_kept(self.dir, &mut report)?;
+        Ok(report)
+    }
+
+    fn check_references(&self, tables: &[Arc<Table>], report: &mut Report) -> Result<()> {
+        let place = match self.shared {
+            None => Place::Only,
+            Some(shared) => Place::Linked { shared: snapshot(shared, self.patience) },
+        };
+        let view = View::new(Snapshot::new(tables.to_vec(), None), place);
+        references::check(&view, self.is_of_repository, report)
+    }
+}
+
+/// What is in another store, if all of its tables can be opened.
+fn snapshot(dir: &dyn crate::Dir, patience: Duration) -> Option<Snapshot> {
+    let listed = load_settled(dir, patience).ok().filter(|listed| listed.findings.is_empty())?;
+    let tables: Result<Vec<Arc<Table>>> = listed.tables.into_iter().map(|(_, table)| table).collect();
+    Some(Snapshot::new(tables.ok()?, None))
+}
+
+/// The list, and tables that it names: what a compaction removes meanwhile is looked for again.
+fn load_settled(dir: &dyn crate::Dir, patience: Duration) -> Result<Listed> {
     let mut listed = load_patiently(dir, patience)?;
     for _ in 0..MAX_ATTEMPTS {
         let is_missing = |table: &Result<Arc<Table>>| table.as_ref().is_err_and(Error::is_not_found);
@@ -76,22 +159,7 @@ fn verify(dir: &dyn crate::Dir, of_repository: bool, patience: Duration) -> Resu
             break;
         }
     }
-    // What no list leads to is lost all together: that there is no HEAD says nothing more.
-    let has_list = listed.findings.is_empty();
-    report.findings.append(&mut listed.findings);
-    let count = listed.tables.len();
-    let tables = check_tables(listed.tables, &mut report);
-    if has_list
-        && tables.len() == count
-        && let Err(error) = references::check(&tables, of_repository, &mut report)
-        && report.count(Severity::Error) == 0
-    {
-        // Only what the walk over the tables has not told already.
-        report.findings.push(Finding::of(LIST, &error));
-    }
-    let last = tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0);
-    directory::check(dir, last, tables.len() == count, &mut report)?;
-    Ok(report)
+    Ok(listed)
 }
 
 /// Checks each table, and those beside one another. Returns those that could be opened.

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Problem, Repair, Stack};
+use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Problem, Repair, Severity, Stack};
 
 fn options() -> Options {
     Options::default().auto_compact(AutoCompact::Off).reload_deadline(Duration::from_millis(5))
@@ -199,8 +199,14 @@ fn a_table_that_no_list_names_is_kept() {
     repair.remedy(&problem).unwrap();
     assert_eq!(repair.diagnose().unwrap(), []);
     let bytes = |name: &str| fs::read(dir.path().join(name)).unwrap();
-    assert_eq!(bytes(&format!("{stale}.unlisted")), bytes(&tables[0]));
+    let kept = format!("{stale}.unlisted");
+    assert_eq!(bytes(&kept), bytes(&tables[0]));
     assert_eq!(list(dir.path()), tables);
+    // It takes room, and may be missed.
+    let report = Stack::open(dir.path(), options()).unwrap().verify().unwrap();
+    let [note] = report.findings.as_slice() else { panic!("{:#?}", report.findings) };
+    assert_eq!((note.severity, note.file.as_str()), (Severity::Note, kept.as_str()));
+    assert!(note.message.contains(&format!("dump {kept}`")), "{note}");
 }
 
 /// Whichever lines the list has lost, all of their tables come back, and `verify` warns before.

@@ -11,7 +11,7 @@ use std::fs;
 
 use mem_dir::MemDir;
 use reftable::table::WriteOptions;
-use reftable::{Finding, HashKind, Ident, LogEntry, ObjectId, OsDir, Report, Severity, Target};
+use reftable::{Finding, HashKind, Ident, LogEntry, ObjectId, OsDir, Report, Severity, Target, Verify};
 use reftable::{verify_dir, verify_repository};
 use support::tables::{LogRow, RefRow, write};
 use support::{Store, entry, git, id};
@@ -210,6 +210,50 @@ fn every_store_of_a_repository_has_a_head() {
     assert_eq!((finding.severity, finding.message.as_str()), (Severity::Error, "there is no HEAD"));
     // Not every store is of a repository.
     silent(&of(&[("refs/heads/main", at(1))]));
+}
+
+/// The store of a linked worktree beside that of its repository.
+fn linked(own: &[(&str, Option<Target>)], shared: &[(&str, Option<Target>)]) -> Report {
+    let shared = store(vec![table(1, shared, &[])]);
+    Verify::new(&store(vec![table(1, own, &[])])).in_worktree_of(&shared).run().unwrap()
+}
+
+#[test]
+fn names_that_belong_to_the_other_store_of_a_worktree() {
+    let head = ("HEAD", to("refs/heads/topic"));
+    silent(&linked(
+        &[head.clone(), ("ORIG_HEAD", at(1)), ("refs/bisect/bad", at(1)), ("refs/worktree/x", at(1))],
+        &[("HEAD", to("refs/heads/main")), ("refs/bisect/bad", at(1)), ("refs/heads/topic", at(1))],
+    ));
+    for name in ["refs/bisect", "refs/heads/topic", "refs/heads/x", "refs/stash", "refs/tags/HEAD", "refs/worktree-x"] {
+        only(&linked(&[head.clone(), (name, at(1))], &[]), Severity::Error, name, "is shared by all worktrees");
+    }
+    let logs = ["HEAD", "refs/bisect/bad", "refs/heads/x"].map(|name| log(name, 1, Ident::new("A", "a@b", 1)));
+    let own = store(vec![table(1, &[head], &logs)]);
+    let report = Verify::new(&own).in_worktree_of(&store(vec![table(1, &[], &[])])).run().unwrap();
+    only(&report, Severity::Error, "refs/heads/x", "has a log that git looks for in the repository's store");
+}
+
+#[test]
+fn circles_through_both_stores_of_a_worktree() {
+    let head = ("HEAD", to("refs/heads/topic"));
+    let circle = |shared: &[(&str, Option<Target>)]| linked(&[head.clone()], shared);
+    only(&circle(&[("refs/heads/topic", to("HEAD"))]), Severity::Error, "HEAD", "leads in a circle");
+    let long = [("refs/heads/topic", to("refs/heads/x")), ("refs/heads/x", to("HEAD"))];
+    only(&circle(&long), Severity::Error, "HEAD", "leads in a circle");
+    // The HEAD of the main worktree is another one, and has a name here.
+    silent(&circle(&[("HEAD", at(1)), ("refs/heads/topic", to("main-worktree/HEAD"))]));
+    let main = [("HEAD", to("refs/heads/topic")), ("refs/heads/topic", to("main-worktree/HEAD"))];
+    only(&circle(&main), Severity::Error, "HEAD", "leads in a circle");
+    silent(&linked(&[("HEAD", at(1))], &[("HEAD", to("refs/heads/x")), ("refs/heads/x", to("HEAD"))]));
+}
+
+/// What is wrong in the repository's store is told by its own check.
+#[test]
+fn a_worktree_is_checked_beside_a_damaged_store() {
+    let own = store(vec![table(1, &[("HEAD", to("refs/heads/topic"))], &[])]);
+    let shared = store(vec![b"no table".to_vec()]);
+    silent(&Verify::new(&own).in_worktree_of(&shared).run().unwrap());
 }
 
 fn log(name: &str, update_index: u64, committer: Ident) -> LogRow {

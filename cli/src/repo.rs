@@ -43,9 +43,7 @@ pub(crate) enum Place {
 impl Place {
     /// Where git keeps `name`.
     pub(crate) fn of(name: &[u8]) -> Place {
-        let is_root = name.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
-        let own = [b"refs/worktree/".as_slice(), b"refs/bisect/", b"refs/rewritten/"];
-        if is_root || own.iter().any(|prefix| name.starts_with(prefix)) { Place::Worktree } else { Place::Shared }
+        if reftable::is_per_worktree(name) { Place::Worktree } else { Place::Shared }
     }
 }
 
@@ -189,7 +187,7 @@ impl Repo {
 /// git's first commit names its table before its list, and a compaction removes tables that a list named
 /// a moment ago: both are over within milliseconds, also on a busy disk. What is missing longer stays
 /// missing, and the prompt of a shell should not wait for it.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The options of commands that only read.
 pub(crate) fn for_reading(reading: Reading) -> Options {

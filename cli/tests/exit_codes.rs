@@ -88,6 +88,11 @@ fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
                 let command = format!("reftable -C {} repair --dry-run", store.display());
                 assert!(error.contains(missing) && error.contains(&command), "{error}");
             }
+            let begin = Instant::now();
+            assert_eq!(repo.run(["verify"]).code, Some(3));
+            // With half a second for files that nothing leads to, if there is a list.
+            let took = begin.elapsed();
+            assert!(took < Duration::from_millis(900), "verify took {took:?}");
             fs::rename(store.join("away"), store.join(missing)).unwrap();
         }
         repo.ours(["list"]);

@@ -93,3 +93,30 @@ fn both_stores_are_compacted_and_checked() {
         repo.git(["refs", "verify"]);
     });
 }
+
+/// What is in the wrong store is not found by git; `verify` in the worktree tells.
+#[test]
+fn verify_knows_both_stores() {
+    for_each_hash(|repo| {
+        let linked = with_worktree(repo);
+        let dir = linked.to_str().unwrap();
+        repo.git_in(&linked, ["bisect", "start"]);
+        repo.git_in(&linked, ["update-ref", "refs/worktree/mine", "topic"]);
+        assert!(repo.ours(["-C", dir, "verify"]).ends_with(" 0 errors, 0 warnings, 0 notes"));
+        let own = repo.store().join("../worktrees/linked/reftable");
+        let stack = reftable::Stack::open(&own, reftable::Options::default()).unwrap();
+        let mut tx = stack.transaction();
+        let target = reftable::Target::symbolic("refs/heads/main");
+        tx.set("refs/heads/stray", reftable::Expect::Absent, target);
+        tx.commit().unwrap();
+        assert!(!repo.git_agrees(["-C", dir, "show-ref", "--exists", "refs/heads/stray"]));
+        let run = repo.run(["-C", dir, "verify"]);
+        assert_eq!(run.code, Some(3), "{}", run.out);
+        assert!(run.out.contains("'refs/heads/stray' is shared by all worktrees"), "{}", run.out);
+
+        repo.git(["symbolic-ref", "refs/heads/topic", "HEAD"]);
+        let run = repo.run(["-C", dir, "verify"]);
+        assert!(run.out.contains("'HEAD' leads in a circle"), "{}", run.out);
+        assert!(repo.ours(["verify"]).ends_with(" 0 errors, 0 warnings, 0 notes"), "not for the main worktree");
+    });
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Evidence;
+use crate::list::{DAMAGED, UNLISTED};
 
 /// Something that keeps a store from working as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +73,11 @@ pub struct SetAside {
 
 impl SetAside {
     pub(super) fn damaged(file: &str, reason: impl Into<String>) -> SetAside {
-        SetAside { file: file.to_owned(), reason: reason.into(), suffix: ".damaged" }
+        SetAside { file: file.to_owned(), reason: reason.into(), suffix: DAMAGED }
     }
 
     pub(super) fn unlisted(file: &str, reason: impl Into<String>) -> SetAside {
-        SetAside { file: file.to_owned(), reason: reason.into(), suffix: ".unlisted" }
+        SetAside { file: file.to_owned(), reason: reason.into(), suffix: UNLISTED }
     }
 }
 

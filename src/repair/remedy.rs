@@ -8,7 +8,7 @@ use super::problem::{ListProblem, Proposal, SetAside, all};
 use super::{Evidence, Problem, Repair};
 use crate::dir::{DirFile, Stamp};
 use crate::error::{Error, Result};
-use crate::list::{self, LIST, LIST_LOCK};
+use crate::list::{self, LIST, LIST_LOCK, UNLISTED};
 use crate::lock::{Lock, acquire};
 use crate::request::settle;
 use crate::stack::{Durability, NewList, sync_dir};
@@ -143,7 +143,7 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
     sync_dir(&repair.dir)?;
     let mut done = Vec::new();
     for (table, _) in tables.iter().filter(|(table, _)| there.iter().any(|found| found.unlisted().contains(table))) {
-        let kept: Kept = put_aside(&repair.dir, table, ".unlisted")?;
+        let kept: Kept = put_aside(&repair.dir, table, UNLISTED)?;
         leave_first_name(&repair.dir, &kept)?;
         done.push(format!("{} is kept as {}", kept.file, kept.name));
     }

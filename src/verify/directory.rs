@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::finding::{Finding, Report};
 use crate::dir::Dir;
-use crate::error::{Result, repair_command};
+use crate::error::{Result, command, repair_command, shell_word};
 use crate::garbage::UnlistedTables;
-use crate::list::{LIST_LOCK, TableName, Temporary};
+use crate::list::{self, LIST, LIST_LOCK, TableName, Temporary};
 use crate::load::{self, Listing};
 
 /// How often a file is looked for that seems to be left over, with pauses that double: half a second in all.
@@ -34,6 +34,30 @@ pub(super) fn check(dir: &dyn Dir, last: u64, is_readable: bool, report: &mut Re
     let place = Place::of(dir, &left, last, is_readable);
     report.findings.extend(left.iter().filter_map(|name| finding(dir, name, &place)));
     Ok(())
+}
+
+/// Tells of what an earlier repair has kept under another name: it takes room, and may be missed.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(super) fn check_kept(dir: &dyn Dir, report: &mut Report) -> Result<()> {
+    let names: BTreeSet<String> = load::names(dir)?.into_iter().collect();
+    report.findings.extend(names.iter().filter_map(|name| kept(dir, name)));
+    Ok(())
+}
+
+fn kept(dir: &dyn Dir, name: &str) -> Option<Finding> {
+    let first = list::kept_from(name)?;
+    let message = if first == LIST {
+        "a repair took this list out of the store; nothing reads it, and it can be removed once all is well".to_owned()
+    } else {
+        let dump = command(dir.path(), &format!("dump {}", shell_word(name.to_owned())));
+        format!(
+            "a repair took this table out of the store; nothing reads it. {dump} says what can be read of it, \
+             `reftable update` writes a reference again; then it can be removed"
+        )
+    };
+    Some(Finding::note(name, None, message))
 }
 
 /// The files that nothing leads to; `None` while somebody has the lock and may be about to list them, or if the list

@@ -7,31 +7,35 @@ use std::sync::Arc;
 
 use super::finding::{Finding, Report, Severity, shown};
 use super::symbolic;
+use super::view::View;
 use crate::error::Result;
 use crate::merged::{Merged, Tombstones};
 use crate::name;
 use crate::oid::ObjectId;
 use crate::record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
-use crate::snapshot::Snapshot;
 use crate::table::{NameHash, Table};
 
 /// How many findings of one rule are told one by one.
 const MOST: u64 = 100;
 
+/// Of names that do not belong into the store of a linked worktree.
+const ELSEWHERE: &str =
+    "is shared by all worktrees: git looks for it in the repository's store, not in this worktree's";
+const LOG_ELSEWHERE: &str = "has a log that git looks for in the repository's store, not in this worktree's";
+
 /// The largest time that a signed number of 64 bits holds: what git's calendar can work with.
 const LAST_TIME: u64 = i64::MAX as u64;
 
-/// Checks the state that `tables`, oldest first, make up.
+/// Checks the state that the tables of a store make up.
 ///
 /// # Errors
 /// `Corrupt`, if a table cannot be read.
-pub(super) fn check(tables: &[Arc<Table>], of_repository: bool, report: &mut Report) -> Result<()> {
-    let snapshot = Snapshot::new(tables.to_vec(), None);
-    let mut checker = Checker { snapshot: &snapshot, report, counts: BTreeMap::new(), parents: Vec::new() };
+pub(super) fn check(view: &View, of_repository: bool, report: &mut Report) -> Result<()> {
+    let mut checker = Checker { view, report, counts: BTreeMap::new(), parents: Vec::new() };
     if of_repository {
         checker.check_head()?;
     }
-    let merged = Merged::new(tables.to_vec());
+    let merged = Merged::new(view.own.tables().to_vec());
     let mut refs = merged.refs(b"", Tombstones::Hide)?;
     while let Some(record) = refs.next()? {
         checker.check_ref(&record)?;
@@ -45,7 +49,7 @@ pub(super) fn check(tables: &[Arc<Table>], of_repository: bool, report: &mut Rep
 }
 
 struct Checker<'a> {
-    snapshot: &'a Snapshot,
+    view: &'a View,
     report: &'a mut Report,
     /// Findings by rule.
     counts: BTreeMap<&'static str, (Severity, u64)>,
@@ -57,7 +61,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// Every store of a repository has a HEAD, and it leads to a branch or is detached.
     fn check_head(&mut self) -> Result<()> {
-        let Some(head) = self.snapshot.get("HEAD")? else {
+        let Some(head) = self.view.get(b"HEAD")? else {
             self.report.findings.push(Finding::error(crate::list::LIST, None, "there is no HEAD").about(b"HEAD"));
             return Ok(());
         };
@@ -73,10 +77,13 @@ impl Checker<'_> {
 
     fn check_ref(&mut self, record: &RefRecordView<'_>) -> Result<()> {
         self.check_name(record.name);
+        if self.view.is_elsewhere(record.name) {
+            self.find(Severity::Error, record.name, ELSEWHERE, "");
+        }
         self.check_parents(record.name);
         match record.target {
             Some(TargetView::Symbolic(target)) => {
-                if let Some((severity, rule)) = symbolic::broken_rule(self.snapshot, record.name, target)? {
+                if let Some((severity, rule)) = symbolic::broken_rule(self.view, record.name, target)? {
                     self.find(severity, record.name, rule, &format!(" ('{}')", shown(target)));
                 }
             }
@@ -120,6 +127,9 @@ impl Checker<'_> {
     fn check_log(&mut self, record: &LogRecordView<'_>, last: &mut Vec<u8>) {
         if record.refname != last.as_slice() {
             record.refname.clone_into(last);
+            if self.view.is_elsewhere(record.refname) {
+                self.find(Severity::Error, record.refname, LOG_ELSEWHERE, "");
+            }
             if let Some(rule) = name::broken_rule(record.refname) {
                 self.find(Severity::Error, record.refname, "has a log, but is not a valid name", &format!(": {rule}"));
             }
@@ -145,7 +155,7 @@ impl Checker<'_> {
         }
         let hash = NameHash::of(name);
         let knows = |table: &&Arc<Table>| table.reference(name, hash).is_ok_and(|found| found.is_some());
-        let table = self.snapshot.tables().iter().rev().find(knows).or(self.snapshot.tables().last());
+        let table = self.view.own.tables().iter().rev().find(knows).or(self.view.own.tables().last());
         let file = table.map_or(crate::list::LIST, |table| table.name());
         let message = format!("'{}' {rule}{detail}", shown(name));
         self.report.findings.push(Finding::new(severity, file, None, message).about(name));

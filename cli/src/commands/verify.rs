@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
-use reftable::{Finding, OsDir, Report, Severity, verify_dir, verify_repository};
+use reftable::{Finding, OsDir, Report, Severity, Verify as Check};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
-use crate::repo::Repo;
+use crate::repo::{PATIENCE, Repo};
 
 /// Check every byte of the store against the rules of the format
 ///
@@ -19,7 +19,8 @@ use crate::repo::Repo;
 /// Prints each finding with its severity, and at the end what was looked at. An error is a broken rule: something is
 /// lost, hidden or unreadable. A warning is read by everybody as it should be, but should not be there. A note is allowed.
 /// Exits with 3 if there are errors, with 1 if there are warnings, else with 0. Works on damaged stores as far as they
-/// can be read, takes no lock, and changes nothing. In a linked worktree both of its stores are checked.
+/// can be read, takes no lock, and changes nothing. In a linked worktree both of its stores are checked, and whether
+/// each name is in the store where git looks for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note; each store
@@ -37,8 +38,7 @@ impl Verify {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let mut worst = None;
         for store in repo.directories() {
-            let dir = OsDir::new(store, None);
-            let report = if repo.is_repository() { verify_repository(&dir) } else { verify_dir(&dir) }?;
+            let report = check(repo, store)?;
             worst = worst.max(report.worst());
             match self.format.json {
                 true => print_json(store, &report, out)?,
@@ -46,6 +46,17 @@ impl Verify {
             }
         }
         Ok(exit_code(worst))
+    }
+}
+
+/// Checks one of the repository's stores; that of a linked worktree together with the shared one.
+fn check(repo: &Repo, store: &Path) -> reftable::Result<Report> {
+    let (dir, shared) = (OsDir::new(store, None), OsDir::new(&repo.shared, None));
+    let check = Check::new(&dir).patience(PATIENCE);
+    match repo.is_repository() {
+        true if store != repo.shared => check.in_worktree_of(&shared).run(),
+        true => check.of_repository().run(),
+        false => check.run(),
     }
 }
 
