@@ -124,8 +124,8 @@ pub(crate) fn ref_name(name: &OsString) -> Result<&[u8], Failure> {
     Ok(name)
 }
 
-/// The name of a reference that is to go away: a name that none should have is what one may want to get rid of.
-pub(crate) fn doomed_name(name: &OsString) -> Result<&[u8], Failure> {
+/// The name of a reference that is to be read, or to go away: a name that none should have may be there all the same.
+pub(crate) fn any_name(name: &OsString) -> Result<&[u8], Failure> {
     let name = name.as_encoded_bytes();
     check_place(name)?;
     Ok(name)

@@ -125,7 +125,10 @@ fn what_is_listed_can_be_deleted() {
         let store = hostile_store(repo);
         run(repo, &store, &["delete", "--no-deref", "HEAD"]).ok();
         let raw = std::ffi::OsStr::from_bytes(NAMES[0]);
+        let found = repo.run([std::ffi::OsStr::new("-C"), store.as_os_str(), "get".as_ref(), raw]).ok();
+        assert!(found.starts_with("1111"), "what is listed can be read: {found}");
         repo.run([std::ffi::OsStr::new("-C"), store.as_os_str(), "delete".as_ref(), raw]).ok();
+        repo.run([std::ffi::OsStr::new("-C"), store.as_os_str(), "get".as_ref(), raw]).failed(2);
         let list = run(repo, &store, &["list"]).ok();
         assert_eq!(list.lines().count(), NAMES.len() - 1, "{list}");
         let deletions: String =

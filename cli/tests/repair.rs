@@ -86,7 +86,7 @@ fn a_lock_goes_only_when_asked_for_and_confirmed() {
         assert!(lock.exists(), "{arguments:?}");
     }
     let output = reftable(&dir, &["repair", "--break-lock"], "y\n");
-    assert!(text(&output.stderr).contains("which no process has open"));
+    assert!(text(&output.stdout).contains("which no process has open"));
     assert_eq!(output.status.code(), Some(0));
     assert!(!lock.exists());
     assert!(text(&reftable(&dir, &["repair"], "").stdout).contains("nothing to mend"));
@@ -134,6 +134,8 @@ fn without_an_answer_nothing_happens() {
         let output = reftable(&dir, arguments, answer);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(text(&output.stdout).contains("left as it is"), "{}", text(&output.stdout));
+        let all = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(all.matches("which differs little").count(), 1, "told once: {all}");
         assert!(files(&dir) == before, "{arguments:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::lines;
 use super::problem::shown;
-use super::survey::{ListSeen, LockSeen, Seen, Survey, Whole};
+use super::survey::{ListSeen, LockSeen, Refused, Seen, Survey, Whole};
 use crate::dir::Dir;
 use crate::garbage::UnlistedTables;
 use crate::list::{self, TableName};
@@ -118,9 +118,9 @@ impl<'a> Case<'a> {
             }
             ListSeen::Missing => {}
             ListSeen::Strange(what) => self.reasons.push(format!("the table list cannot be read: {what}")),
-            ListSeen::Unreadable(reason) => {
+            ListSeen::Unreadable(Refused { reason, advice }) => {
                 self.reasons.push(format!("the table list cannot be read: {reason}"));
-                self.blocked = Some("repair as a user who may read it, or from a copy of the repository".into());
+                self.blocked = Some((*advice).to_owned());
             }
             ListSeen::Read(_, contents) => match list::parse(contents) {
                 Ok(names) if names.is_empty() && has_tables => {
@@ -172,9 +172,10 @@ impl<'a> Case<'a> {
                 }
                 Seen::Damaged(reason, _) => (reason.clone(), true),
                 Seen::Strange(what) => ((*what).to_owned(), true),
-                Seen::Unreadable(reason) => {
-                    self.block(name, reason);
-                    (reason.clone(), true)
+                Seen::Unreadable(refused) => {
+                    // The reason stands among the reasons already.
+                    self.blocked.get_or_insert(format!("{} is not readable: {}", shown(name), refused.advice));
+                    (refused.reason.clone(), true)
                 }
             };
             self.reasons.push(format!("the table {}, which the list names, cannot be read: {reason}", shown(name)));
@@ -197,11 +198,6 @@ impl<'a> Case<'a> {
         self.lost.push(Lost { name: name.to_owned(), range, reason, is_there, below: self.present.len() });
     }
 
-    fn block(&mut self, name: &str, reason: &str) {
-        let advice = format!("repair as a user who may read {}, or restore it from a copy: {reason}", shown(name));
-        self.blocked.get_or_insert(advice);
-    }
-
     fn has(&self, name: &str) -> bool {
         self.present.iter().any(|member| member.name == name)
     }
@@ -214,7 +210,10 @@ impl<'a> Case<'a> {
                 Seen::Damaged(reason, _) if !self.lost.iter().any(|lost| lost.name == name) => {
                     self.push_lost(name, reason.clone(), true);
                 }
-                Seen::Unreadable(reason) => self.block(name, reason),
+                Seen::Unreadable(Refused { reason, advice }) => {
+                    let unreadable = format!("{} is not readable ({reason}): {advice}", shown(name));
+                    self.blocked.get_or_insert(unreadable);
+                }
                 _ => {}
             }
         }

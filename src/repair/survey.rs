@@ -1,7 +1,7 @@
 //! One look at a directory: what is there, as plain data. Nothing is judged here, and nothing changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use super::lines;
@@ -41,7 +41,7 @@ pub(super) enum ListSeen {
     /// No file.
     Strange(&'static str),
     /// The system does not let us read it.
-    Unreadable(String),
+    Unreadable(Refused),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,42 @@ pub(super) enum Seen {
     /// The reason, and how many records can be read all the same.
     Damaged(String, u64),
     Strange(&'static str),
-    Unreadable(String),
+    Unreadable(Refused),
+}
+
+/// Why the system, or this version, does not read a file. Its bytes may be whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) reason: String,
+    /// What a person can do.
+    pub(super) advice: &'static str,
+}
+
+impl Refused {
+    fn by_system(error: &io::Error) -> Refused {
+        let advice = match error.kind() {
+            ErrorKind::PermissionDenied => "repair as a user who may read it",
+            _ => {
+                "the disk or the file system fails: copy what can be read of the repository to another disk, \
+                 put what cannot be read there from a backup, and repair the copy"
+            }
+        };
+        Refused { reason: error.to_string(), advice }
+    }
+
+    fn of(error: &Error) -> Refused {
+        match std::error::Error::source(error) {
+            Some(source) => {
+                let system = source.downcast_ref::<io::Error>().map(Refused::by_system);
+                let advice = system.map_or("restore it from a backup", |refused| refused.advice);
+                Refused { reason: format!("{}: {source}", error.message()), advice }
+            }
+            None => {
+                let advice = "repair with a version that can read it";
+                Refused { reason: error.message().to_owned(), advice }
+            }
+        }
+    }
 }
 
 /// A table whose records can all be read.
@@ -164,7 +199,7 @@ fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
             match read {
                 Ok((stamp, contents)) => ListSeen::Read(stamp, contents),
                 Err(error) if error.kind() == ErrorKind::NotFound => ListSeen::Missing,
-                Err(error) => ListSeen::Unreadable(error.to_string()),
+                Err(error) => ListSeen::Unreadable(Refused::by_system(&error)),
             }
         }
     }
@@ -175,7 +210,7 @@ enum Target {
     None,
     File(Stamp),
     Strange(&'static str),
-    Unreadable(String),
+    Unreadable(Refused),
 }
 
 /// To be asked before it is opened: opening a pipe would wait for a writer.
@@ -187,7 +222,7 @@ fn target(dir: &Arc<dyn Dir>, name: &str) -> Target {
             Ok(_) => Target::Strange("it is a symbolic link that leads nowhere"),
             Err(_) => Target::None,
         },
-        Err(error) => Target::Unreadable(error.to_string()),
+        Err(error) => Target::Unreadable(Refused::by_system(&error)),
     }
 }
 
@@ -207,16 +242,9 @@ fn examine(dir: &Arc<dyn Dir>, name: &str, known: Option<&(Option<Stamp>, Seen)>
         Err(error) if error.is_not_found() => return (None, Seen::Missing),
         Err(error) if error.kind() == error::ErrorKind::Corrupt => Seen::Damaged(error.message().to_owned(), 0),
         // The system refuses, or this version does not know such tables: others may read it.
-        Err(error) => Seen::Unreadable(reason_of(&error)),
+        Err(error) => Seen::Unreadable(Refused::of(&error)),
     };
     (Some(stamp), seen)
-}
-
-fn reason_of(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{}: {source}", error.message()),
-        None => error.message().to_owned(),
-    }
 }
 
 fn read(table: Arc<Table>, stamp: &Stamp) -> Seen {
@@ -250,4 +278,20 @@ fn read_records(table: Arc<Table>) -> Result<()> {
     let mut logs = snapshot.logs()?;
     while logs.next()?.is_some() {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_not_a_question_of_permissions() {
+        let disk = Refused::by_system(&io::Error::from_raw_os_error(5));
+        assert!(disk.advice.starts_with("the disk"), "{disk:?}");
+        let wrapped = Error::io("cannot read", std::path::Path::new("x"), io::Error::from_raw_os_error(5));
+        let wrapped = Refused::of(&wrapped);
+        assert!(wrapped.advice == disk.advice && wrapped.reason.starts_with("cannot read: "), "{wrapped:?}");
+        let other = Refused::by_system(&ErrorKind::PermissionDenied.into());
+        assert!(other.advice.contains("as a user who may read it"), "{other:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::finding::shown;
 use super::table::Seen;
 use super::{Finding, Report};
 use crate::format::BlockKind;
@@ -110,7 +111,7 @@ impl Walk<'_> {
             match self.by_offset.get(child).copied() {
                 Some(below) if below.kind == self.kind || below.kind == BlockKind::Index => {
                     if below.last_key != *key {
-                        let shown = String::from_utf8_lossy(key).escape_debug().to_string();
+                        let shown = shown(key);
                         self.find(
                             offset,
                             format!("the index says that the block at {child} ends with '{shown}', it does not"),

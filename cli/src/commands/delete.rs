@@ -6,7 +6,7 @@ use clap::Args;
 use reftable::{Expect, Target};
 
 use crate::batch::{Action, Batch, Change};
-use crate::cli::{Writing, doomed_name, old_value};
+use crate::cli::{Writing, any_name, old_value};
 use crate::failure::{Code, Failure};
 use crate::repo::Repo;
 
@@ -39,7 +39,7 @@ pub(crate) struct Delete {
 
 impl Delete {
     pub(crate) fn run(&self, repo: &Repo) -> Result<Code, Failure> {
-        let name = doomed_name(&self.name)?.to_vec();
+        let name = any_name(&self.name)?.to_vec();
         let old = self.old.as_deref().map(old_value).transpose()?.flatten();
         let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
         let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };

@@ -7,7 +7,7 @@ use clap::Args;
 use reftable::escape::{escaped, quoted};
 use reftable::{Reading, Ref, Target};
 
-use crate::cli::{Format, ref_name};
+use crate::cli::{Format, any_name, check_ref_name};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
@@ -40,9 +40,12 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
-        let name = ref_name(&self.name)?;
+        let name = any_name(&self.name)?;
         let view = repo.view(Reading::Checked)?;
-        let Some(found) = view.get(name)? else { return Err(missing(name, &view)?) };
+        let Some(found) = view.get(name)? else {
+            check_ref_name(name)?;
+            return Err(missing(name, &view)?);
+        };
         let target = if self.no_deref { found.target.clone() } else { resolve(&found, &view)? };
         if self.format.json {
             let object = Object::default().put_text("name", name).put_target(&target);

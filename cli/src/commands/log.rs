@@ -7,7 +7,7 @@ use clap::Args;
 use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView, Reading};
 
-use crate::cli::{Format, doomed_name};
+use crate::cli::{Format, any_name};
 use crate::failure::{Code, Failure};
 use crate::ident::zone_text;
 use crate::json::Object;
@@ -40,7 +40,7 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         // What one may want to get rid of can be looked at before.
-        let name = doomed_name(&self.name)?;
+        let name = any_name(&self.name)?;
         let view = repo.view(Reading::Checked)?;
         if !view.log_exists(name)? {
             reftable::check_name(name)?;

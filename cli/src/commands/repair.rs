@@ -1,6 +1,6 @@
 //! `reftable repair`
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Args;
@@ -74,7 +74,7 @@ impl Repair {
             mended += 1;
             self.report(store, outcome.0, Some(&outcome.1), out)?;
         }
-        for problem in &left {
+        for problem in left.iter().filter(|problem| !self.is_told_before(problem)) {
             self.report(store, problem, None, out)?;
         }
         if mended == 0 && left.is_empty() && !self.format.json {
@@ -100,17 +100,37 @@ impl Repair {
                     done => return Ok(Some((*problem, done?))),
                 }
             }
+            if self.is_told_before(problem) {
+                self.report(store, problem, None, out)?;
+            }
             left.push((*problem).clone());
         }
         Ok(None)
     }
 
+    /// Whether somebody has to agree before it is mended.
+    fn is_asked(&self, problem: &Problem) -> bool {
+        let is_wanted = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
+        is_wanted && !self.yes && !self.dry_run && problem.has_remedy()
+    }
+
+    /// Whether the problem is printed before the question, and not again with its outcome. Without a
+    /// terminal both would go into one log.
+    fn is_told_before(&self, problem: &Problem) -> bool {
+        self.is_asked(problem) && !self.format.json && !io::stdin().is_terminal()
+    }
+
     fn is_wanted(&self, store: &Path, problem: &Problem, out: &mut Out) -> Result<bool, Failure> {
         let is_asked_for = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
-        if self.dry_run || !is_asked_for || !problem.has_remedy() {
-            return Ok(false);
+        if !self.is_asked(problem) {
+            return Ok(self.yes && is_asked_for && problem.has_remedy());
         }
-        Ok(self.yes || confirmed(store, problem, out)?)
+        let text = format!("{}: {}", shown_path(store), escaped_message(&problem.to_string()));
+        if self.is_told_before(problem) {
+            writeln!(out, "{text}")?;
+            return Ok(confirmed("", out)?);
+        }
+        Ok(confirmed(&format!("{text}\n"), out)?)
     }
 
     fn report(&self, store: &Path, problem: &Problem, outcome: Option<&str>, out: &mut Out) -> io::Result<()> {
@@ -121,7 +141,9 @@ impl Repair {
                 object.put("kind", problem.kind()).put("problem", problem.to_string()).put("mended", outcome.is_some());
             return out.json(&object.put_some("done", outcome).build());
         }
-        writeln!(out, "{}: {}", shown_path(store), escaped_message(&problem.to_string()))?;
+        if !self.is_told_before(problem) {
+            writeln!(out, "{}: {}", shown_path(store), escaped_message(&problem.to_string()))?;
+        }
         match outcome {
             Some(done) => writeln!(out, "  done: {}", escaped_message(done)),
             None if matches!(problem, Problem::ForeignLock(_)) && !self.break_lock => {
@@ -132,11 +154,11 @@ impl Repair {
     }
 }
 
-/// Asks on the terminal. Anything but a yes is a no, and so is the end of the input.
-fn confirmed(store: &Path, problem: &Problem, out: &mut Out) -> io::Result<bool> {
+/// Asks on the terminal, after `text`. Anything but a yes is a no, and so is the end of the input.
+fn confirmed(text: &str, out: &mut Out) -> io::Result<bool> {
     out.flush()?;
     let mut terminal = io::stderr().lock();
-    write!(terminal, "{}: {}\nDo this? [y/N] ", shown_path(store), escaped_message(&problem.to_string()))?;
+    write!(terminal, "{text}Do this? [y/N] ")?;
     terminal.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

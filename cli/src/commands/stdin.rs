@@ -156,7 +156,7 @@ impl<'a> Words<'a> {
     }
 
     /// The name of something that may only go away.
-    fn doomed_name(&mut self) -> Result<Vec<u8>, Failure> {
+    fn any_name(&mut self) -> Result<Vec<u8>, Failure> {
         let name = self.required("the reference")?;
         check_place(&name)?;
         Ok(name.into_owned())
@@ -191,7 +191,7 @@ fn parse(command: &[u8], words: &mut Words<'_>, follow: bool) -> Result<Change, 
     if !matches!(command, b"update" | b"create" | b"delete" | b"verify") {
         return parse_symbolic(command, words, follow);
     }
-    let name = words.doomed_name()?;
+    let name = words.any_name()?;
     if !matches!(command, b"update" | b"delete") {
         check_ref_name(&name)?;
     }
@@ -226,7 +226,7 @@ fn parse_symbolic(command: &[u8], words: &mut Words<'_>, follow: bool) -> Result
     if !matches!(command, b"symref-update" | b"symref-create" | b"symref-delete" | b"symref-verify") {
         return Err(Failure::usage("this command is not known"));
     }
-    let name = if command == b"symref-delete" { words.doomed_name()? } else { words.name()? };
+    let name = if command == b"symref-delete" { words.any_name()? } else { words.name()? };
     let mut change = Change { name, expect: Expect::Any, action: Action::Verify, follow: false };
     let old_target = |words: &mut Words<'_>| words.0.next().map(|old| Expect::Is(Target::symbolic(old)));
     match command {

@@ -7,7 +7,7 @@ use reftable::{Expect, ObjectId, Target};
 
 use super::stdin;
 use crate::batch::{Action, Batch, Change};
-use crate::cli::{Writing, doomed_name, old_value, ref_name};
+use crate::cli::{Writing, any_name, old_value, ref_name};
 use crate::failure::{Code, Failure};
 use crate::ident;
 use crate::output::Out;
@@ -100,7 +100,7 @@ impl Update {
             None => Action::Set(Target::Id(id)),
             Some(peeled) => Action::Set(Target::Tag { id, peeled: peeled.parse()? }),
         };
-        let name = if id.is_null() { doomed_name(name)? } else { ref_name(name)? };
+        let name = if id.is_null() { any_name(name)? } else { ref_name(name)? };
         Ok(Change { name: name.to_vec(), expect, action, follow: !self.no_deref })
     }
 }
