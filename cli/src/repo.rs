@@ -5,6 +5,7 @@
 //! directory is the store: it may be left over from a migration, or have the name by chance.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ impl Repo {
         }
     }
 
-    /// Finds the stores of `start`, whatever the environment says: a git directory, anything in a work tree, a store of a
+    /// Finds the stores of `start`, whatever `GIT_DIR` says: a git directory, anything in a work tree, a store of a
     /// repository, or a store without a repository around it.
     pub(crate) fn at(start: &Path) -> Result<Repo, Failure> {
         Repo::around(start, None)
@@ -246,9 +247,29 @@ fn canonical(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::file(path, error))
 }
 
-/// The git directory of the repository that `start` is in.
+/// The git directory of the repository that `start` is in. As git does it looks into no directory of
+/// `GIT_CEILING_DIRECTORIES` nor above, but for `start` itself.
 fn discover(start: &Path) -> Result<Option<PathBuf>, Failure> {
-    start.ancestors().find_map(|dir| git_dir_of(dir).transpose()).transpose()
+    let ceilings = env::var_os("GIT_CEILING_DIRECTORIES").map(|list| ceilings(&list)).unwrap_or_default();
+    let is_above_start = |ceiling: &&PathBuf| start.starts_with(ceiling) && *ceiling != start;
+    let is_closed = |dir: &Path| ceilings.iter().filter(is_above_start).any(|ceiling| ceiling.starts_with(dir));
+    let is_open = |dir: &&Path| *dir == start || !is_closed(dir);
+    start.ancestors().take_while(is_open).find_map(|dir| git_dir_of(dir).transpose()).transpose()
+}
+
+/// The absolute paths of a list. Symbolic links are followed in those before an empty entry.
+fn ceilings(list: &OsStr) -> Vec<PathBuf> {
+    let mut follows_links = true;
+    let mut ceilings = Vec::new();
+    for path in env::split_paths(list) {
+        if path.as_os_str().is_empty() {
+            follows_links = false;
+        } else if path.is_absolute() {
+            let path = if follows_links { path.canonicalize().ok() } else { Some(path) };
+            ceilings.extend(path);
+        }
+    }
+    ceilings
 }
 
 fn has_list(dir: &Path) -> bool {

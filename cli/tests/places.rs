@@ -281,3 +281,32 @@ fn the_configuration_counts_for_an_empty_store() {
         }
     });
 }
+
+/// The search ends where git's does.
+#[test]
+fn ceilings_end_the_search() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let top = fs::canonicalize(repo.path()).unwrap();
+        fs::create_dir_all(top.join("a/b/c")).unwrap();
+        std::os::unix::fs::symlink(top.join("a"), top.join("link")).unwrap();
+        let at = |path: &str| top.join(path).to_str().unwrap().trim_end_matches('/').to_owned();
+        let lists = [at(""), at("a"), at("a/b"), at("a/b/c"), at("link"), format!(":{}", at("link")), at("a/b/c/d")];
+        let more =
+            [format!("{}:/", at("a")), "a:/nowhere".to_owned(), at("..").replace("/..", ""), at("a/x"), at("a/")];
+        let mut found = 0;
+        for ceilings in lists.iter().chain(&more) {
+            for dir in ["", "a", "a/b", "a/b/c"] {
+                let dir = top.join(dir);
+                let look = |mut command: std::process::Command, args: &[&str]| {
+                    command.current_dir(&dir).env("GIT_CEILING_DIRECTORIES", ceilings).args(args).output().unwrap()
+                };
+                let git = look(isolated("git"), &["rev-parse", "--verify", "-q", "HEAD"]).stdout;
+                let ours = look(repo.command(), &["get", "HEAD"]).stdout;
+                assert_eq!(String::from_utf8_lossy(&ours), String::from_utf8_lossy(&git), "{ceilings} {dir:?}");
+                found += usize::from(ours.starts_with(id.as_bytes()));
+            }
+        }
+        assert!(found > 10 && found < 40, "{found}");
+    });
+}
