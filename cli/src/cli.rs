@@ -21,7 +21,8 @@ pub(crate) struct Cli {
     /// directory of a repository, or a directory with a tables.list in it (or an empty one called 'reftable') that is
     /// in no repository. A repository's store is used only if its configuration says so (extensions.refStorage). In a
     /// linked worktree, HEAD and other root references, refs/bisect/, refs/worktree/ and refs/rewritten/ are those of
-    /// that worktree. GIT_DIR, GIT_COMMON_DIR, GIT_CEILING_DIRECTORIES and GIT_REFERENCE_BACKEND count as for git; a DIR in another repository is then an error.
+    /// that worktree. GIT_DIR, GIT_COMMON_DIR, GIT_CEILING_DIRECTORIES and GIT_REFERENCE_BACKEND count as for git; a DIR
+    /// in another repository than GIT_DIR is an error.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 
