@@ -29,6 +29,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Worker(WorkerArgs),
     /// Whether git fares worse beside us than beside as many of its own kind; exits with 1 if so
+    #[command(after_help = NEIGHBOURS_EXAMPLES)]
     Neighbours(NeighboursArgs),
     /// One of our loops beside git.
     #[command(hide = true)]
@@ -159,6 +160,16 @@ impl Shared {
     }
 }
 
+const NEIGHBOURS_EXAMPLES: &str = "\
+Examples:
+  reftable-stress neighbours                        four loops of git beside four of ours
+  reftable-stress neighbours --rare                 one git that tries now and then, 200 times a row: 13 minutes
+  reftable-stress neighbours --rare --processes 8   the same beside eight
+  reftable-stress neighbours --rare --courtesy off  the control: without gaps for git, exits with 1";
+
+/// Attempts of a rare git below which a row says nothing.
+pub(crate) const ENOUGH_TRIES: u32 = 200;
+
 /// The settings of `neighbours`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NeighboursArgs {
@@ -168,6 +179,13 @@ pub(crate) struct NeighboursArgs {
     /// Rounds; each lets loose all three crowds in turn
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
+    /// Processes of ours, and as many loops of git beside them, or in their place
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) processes: u32,
+    /// Judge a single git that tries every 0.5 to 2 seconds, so often in each row, instead of busy ones
+    #[arg(long, value_name = "TRIES", num_args = 0..=1, default_missing_value = "200", conflicts_with = "seconds")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rare: Option<u32>,
     /// Whether those who are judged leave gaps for git; without them the program can be seen to exit with 1
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) courtesy: Switch,

@@ -112,6 +112,18 @@ fn a_lock_that_outlives_its_dead_owner_is_found_out() {
 }
 
 #[test]
+fn a_rare_git_tries_so_often_in_each_row() {
+    let output = stress(&["neighbours", "--rare", "2", "--rounds=1", "--processes=2", "--json"]);
+    let verdict = json(&output);
+    let rows = verdict["measured"].as_array().unwrap();
+    let tried = |row: &serde_json::Value, who: &str| row[who]["tried"].as_u64();
+    assert_eq!(rows.iter().map(|row| row["tried"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 2, 2]);
+    assert!(tried(&rows[0], "crowd").unwrap() > 2 && tried(&rows[1], "ours").unwrap() > 2, "{}", text(&output));
+    assert!(text(&output).contains("fewer than 200 tries a row say little"), "{}", text(&output));
+    assert_eq!(stress(&["neighbours", "--rare", "0"]).status.code(), Some(2));
+}
+
+#[test]
 fn wrong_usage_exits_with_2() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("precious"), "").unwrap();

@@ -1,7 +1,8 @@
 //! `neighbours`: whether git fares worse beside us than beside as many of its own kind.
 //!
 //! In every round, each on a fresh repository: eight loops of git; four of git and four of ours; the same, and ours
-//! leave no gaps for those who poll. Git fares worse if its failure rate beside us is above that beside itself by more than
+//! leave no gaps for those who poll. With `--rare` one git that tries every 0.5 to 2 seconds is judged: beside four loops of git;
+//! beside four of ours; the same, and ours leave no gaps. Git fares worse if its failure rate beside us is above that beside itself by more than
 //! chance explains: Fisher's exact test on the counts of all rounds, one-sided, at one per cent.
 
 mod chance;
@@ -14,10 +15,10 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
-use crate::args::{NeighboursArgs, Switch};
+use crate::args::{ENOUGH_TRIES, NeighboursArgs, Switch};
 use crate::git;
 use ours::Tally;
-use phase::{Crowd, Outcome};
+use phase::{Crowd, Outcome, Time};
 
 /// git's time-out, and ours.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
@@ -31,6 +32,8 @@ struct Measured {
     #[serde(flatten)]
     git: Side,
     ours: Option<Side>,
+    /// Busy loops of git beside the rare one.
+    crowd: Option<Side>,
 }
 
 /// The loops of one kind, all rounds together.
@@ -50,7 +53,7 @@ struct Side {
 #[derive(Debug, Serialize)]
 struct Verdict {
     rounds: u32,
-    seconds: u64,
+    seconds: f64,
     measured: Vec<Measured>,
     /// The chance of so many failures of git beside us, if we did not matter.
     chance: f64,
@@ -62,30 +65,43 @@ struct Verdict {
 /// The whole measurement. `false` when git fares worse beside us.
 pub(crate) fn main(args: &NeighboursArgs) -> Result<bool> {
     let version = git::version().map_err(|why| anyhow!("cannot be a neighbour without git: {why}"))?;
-    let courtesy = args.courtesy == Switch::On;
-    let crowds = [
-        ("git alone", Crowd { git: 8, ours: 0, courtesy }),
-        ("beside us", Crowd { git: 4, ours: 4, courtesy }),
-        ("no courtesy", Crowd { git: 4, ours: 4, courtesy: false }),
-    ];
-    let mut sums = crowds.map(|(what, crowd)| (what, crowd, Outcome::default()));
-    let time = Duration::from_secs(args.seconds);
-    tell(&format!("git {version}, {} rounds of three times {} s", args.rounds, args.seconds))?;
-    for _ in 0..args.rounds {
+    let mut sums = crowds(args).map(|(what, crowd)| (what, crowd, Outcome::default()));
+    let mut seconds = 0.0;
+    tell(&format!("git {version}, {} rounds of three times {}", args.rounds, told(args)))?;
+    for round in 0..args.rounds {
+        let time = Time::of_round(args, round);
+        seconds += time.length().as_secs_f64();
         for (_, crowd, sum) in &mut sums {
-            sum.add(phase::run(*crowd, time)?);
+            sum.add(phase::run(*crowd, &time)?);
         }
     }
     let [(_, _, alone), (_, _, beside), (_, _, control)] = &sums;
     let chance =
         |with: &Outcome| chance::of_so_many(alone.git.failed, alone.git.tried, with.git.failed, with.git.tried);
     let (chance, chance_without_courtesy) = (chance(beside), chance(control));
-    let all = f64::from(args.rounds) * time.as_secs_f64();
-    let measured = sums.iter().map(|(what, _, sum)| Measured::of(what, sum, all)).collect::<Result<_>>()?;
-    let (rounds, seconds, worse) = (args.rounds, args.seconds, chance < CHANCE);
+    let measured = sums.iter().map(|(what, _, sum)| Measured::of(what, sum, seconds)).collect::<Result<_>>()?;
+    let (rounds, worse) = (args.rounds, chance < CHANCE);
     let verdict = Verdict { rounds, seconds, measured, chance, chance_without_courtesy, worse };
     verdict.print(args)?;
     Ok(!worse)
+}
+
+/// Who is let loose: the first row is what git is used to, the second is judged, the third shows what gaps are for.
+fn crowds(args: &NeighboursArgs) -> [(&'static str, Crowd); 3] {
+    let courtesy = args.courtesy == Switch::On;
+    let many = args.processes;
+    let rare = args.rare.is_some();
+    let beside = if rare { 0 } else { many };
+    [
+        ("git alone", Crowd { rare, git: beside + many, ours: 0, courtesy }),
+        ("beside us", Crowd { rare, git: beside, ours: many, courtesy }),
+        ("no courtesy", Crowd { rare, git: beside, ours: many, courtesy: false }),
+    ]
+}
+
+/// The length of a round, for people.
+fn told(args: &NeighboursArgs) -> String {
+    args.rare.map_or_else(|| format!("{} s", args.seconds), |tries| format!("{} tries", tries.div_ceil(args.rounds)))
 }
 
 fn tell(line: &str) -> Result<()> {
@@ -95,7 +111,8 @@ fn tell(line: &str) -> Result<()> {
 impl Measured {
     fn of(what: &'static str, sum: &Outcome, seconds: f64) -> Result<Measured> {
         let ours = (sum.ours.tried > 0).then(|| Side::of(&sum.ours, seconds)).transpose()?;
-        Ok(Measured { what, git: Side::of(&sum.git, seconds)?, ours })
+        let crowd = (sum.crowd.tried > 0).then(|| Side::of(&sum.crowd, seconds)).transpose()?;
+        Ok(Measured { what, git: Side::of(&sum.git, seconds)?, ours, crowd })
     }
 }
 
@@ -133,6 +150,12 @@ impl Verdict {
             if let Some(ours) = &measured.ours {
                 tell(&ours.line(measured.what, "ours"))?;
             }
+            if let Some(crowd) = &measured.crowd {
+                tell(&crowd.line(measured.what, "crowd"))?;
+            }
+        }
+        if args.rare.is_some_and(|tries| tries < ENOUGH_TRIES) {
+            tell(&format!("fewer than {ENOUGH_TRIES} tries a row say little"))?;
         }
         let (chance, control) = (self.chance, self.chance_without_courtesy);
         tell(&format!("chance of so many failures of git: {chance:.4} beside us, {control:.4} without courtesy"))?;
