@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 
 use crate::error::{Error, Result};
-use crate::record::{LogRecordView, RefRecordView};
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
 use crate::stack::{ListLock, Stack, Unlisted};
 use crate::table::{TableStats, TableWriter};
 use crate::transaction::Commit;
+use crate::value::{LogRecordView, RefRecordView};
 
 /// New tables for the top of a stack, all of them or none. Holds the lock: dropping it rolls back.
 ///

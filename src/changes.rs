@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::merged::{Merge, Tombstones};
-use crate::record::{RefRecord, RefRecordView};
+use crate::record::RefRecord;
 use crate::snapshot::Snapshot;
 use crate::table::{Cursor, Table};
+use crate::value::RefRecordView;
 use crate::value::Target;
 
 /// A reference that is not what it was.
@@ -47,7 +48,7 @@ impl Snapshot {
         let same = |pair: &(&Arc<Table>, &Arc<Table>)| pair.0.name() == pair.1.name();
         let shared = self.tables().iter().zip(older.tables()).take_while(same).count();
         // Update indexes do not tell what is new: those of tables that others add may be below what was there.
-        let above = |snapshot: &Snapshot| {
+        let above = |snapshot: &Snapshot| -> Result<Merge<RefRecord>> {
             let mut merge = Merge::new(snapshot.tables().get(shared..).unwrap_or_default(), Tombstones::Show);
             merge.seek(b"")?;
             merge.next()?;
@@ -88,10 +89,12 @@ impl Changes {
             // Merged again, but not changed.
             return Ok(None);
         }
-        let target = |record: Option<RefRecordView<'_>>, snapshot: &Snapshot| match record {
-            Some(record) => Ok(record.target.map(|target| target.to_target())),
-            None if self.has_shared => Ok(snapshot.get(name)?.map(|found| found.target)),
-            None => Ok(None),
+        let target = |record: Option<RefRecordView<'_>>, snapshot: &Snapshot| -> Result<Option<Target>> {
+            Ok(match record {
+                Some(record) => record.target.map(|target| target.to_target()),
+                None if self.has_shared => snapshot.get(name)?.map(|found| found.target),
+                None => None,
+            })
         };
         let (before, after) = (target(old, &self.before)?, target(new, &self.after)?);
         Ok((before != after).then(|| Change { name: name.to_vec(), before, after }))

@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::FailedRead;
-use crate::escape::{self, NoControl};
-use crate::transaction::Conflict;
+use crate::conflict::Conflict;
+use crate::escape::{NoControl, printable};
+use crate::oid::ParseIdError;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -214,6 +215,12 @@ impl Error {
     }
 }
 
+impl From<ParseIdError> for Error {
+    fn from(error: ParseIdError) -> Self {
+        Error::invalid(error.to_string())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
@@ -254,11 +261,6 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| source as _)
     }
-}
-
-/// The message without control characters: it may quote what is in a damaged or hostile store.
-fn printable(message: Cow<'static, str>) -> Cow<'static, str> {
-    if escape::has_control(&message) { escape::escaped_message(&message).to_string().into() } else { message }
 }
 
 /// The command that mends the store in `dir`, to be copied from a message: with `options`, such as `--dry-run`.

@@ -4,6 +4,7 @@
 //! they are, a newline makes two references of one, and an escape sequence rewrites what stands above.
 //! The escapes are those of C strings, as git quotes paths; UTF-8 stays readable.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
 /// The text as it is, or with escapes if any of it is a control character or not UTF-8. For text that
@@ -66,9 +67,9 @@ pub fn escaped_message(message: &str) -> impl Display + '_ {
     Message(message)
 }
 
-/// Whether [`escaped_message`] changes it.
-pub(crate) fn has_control(message: &str) -> bool {
-    message.chars().any(is_unsafe)
+/// The message without control characters: it may quote what is in a damaged or hostile store.
+pub(crate) fn printable(message: Cow<'static, str>) -> Cow<'static, str> {
+    if message.chars().any(is_unsafe) { escaped_message(&message).to_string().into() } else { message }
 }
 
 /// Escapes the control characters in all that is written to it.

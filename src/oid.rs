@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::escape::printable;
 
 /// The hash function of a repository. A stack, and so every table in it, has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -56,13 +56,13 @@ impl fmt::Display for HashKind {
 }
 
 impl FromStr for HashKind {
-    type Err = Error;
+    type Err = ParseIdError;
 
-    fn from_str(name: &str) -> Result<Self> {
+    fn from_str(name: &str) -> Result<Self, ParseIdError> {
         match name {
             "sha1" => Ok(HashKind::Sha1),
             "sha256" => Ok(HashKind::Sha256),
-            _ => Err(Error::invalid(format!("'{name}' is not a hash function: sha1 and sha256 are"))),
+            _ => Err(ParseIdError::new(name, "a hash function: sha1 and sha256 are")),
         }
     }
 }
@@ -226,9 +226,9 @@ impl fmt::Debug for IdView<'_> {
 }
 
 impl FromStr for ObjectId {
-    type Err = Error;
+    type Err = ParseIdError;
 
-    fn from_str(hex: &str) -> Result<Self> {
+    fn from_str(hex: &str) -> Result<Self, ParseIdError> {
         let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
         let bytes: Option<Vec<u8>> = hex
             .as_bytes()
@@ -241,9 +241,31 @@ impl FromStr for ObjectId {
         bytes
             .as_deref()
             .and_then(ObjectId::from_bytes)
-            .ok_or_else(|| Error::invalid(format!("'{hex}' is not an object id: 40 or 64 hexadecimal digits are")))
+            .ok_or_else(|| ParseIdError::new(hex, "an object id: 40 or 64 hexadecimal digits are"))
     }
 }
+
+/// A text that is neither an object id nor the name of a hash function. [`crate::Error`] takes it in,
+/// with the kind `Invalid`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseIdError {
+    text: String,
+    wanted: &'static str,
+}
+
+impl ParseIdError {
+    fn new(text: &str, wanted: &'static str) -> Self {
+        ParseIdError { text: printable(text.to_owned().into()).into_owned(), wanted }
+    }
+}
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' is not {}", self.text, self.wanted)
+    }
+}
+
+impl std::error::Error for ParseIdError {}
 
 #[cfg(test)]
 mod tests {
@@ -256,5 +278,14 @@ mod tests {
             assert_eq!(id.as_view().hex(&mut [0; 64]), format!("{byte:02x}").repeat(20));
             assert_eq!(id.as_view().hex_bytes(&mut [7; 64]), id.to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn what_is_no_id_is_named_without_control_characters() {
+        let error = "12\n".parse::<ObjectId>().unwrap_err();
+        assert_eq!(error.to_string(), "'12\\n' is not an object id: 40 or 64 hexadecimal digits are");
+        let error = crate::Error::from("md5".parse::<HashKind>().unwrap_err());
+        assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+        assert_eq!(error.message(), "'md5' is not a hash function: sha1 and sha256 are");
     }
 }

@@ -8,11 +8,10 @@ use crate::error::Result;
 use crate::format::BlockKind;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{
-    LogEntryView, LogRecord, LogRecordView, RefRecord, RefRecordView, TargetView, is_same_log, log_key,
-};
+use crate::record::{LogRecord, RefRecord, is_same_log, log_key};
 use crate::table::{Cursor, NameHash, Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
+use crate::value::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 
 /// A state of the store that never changes.
 ///

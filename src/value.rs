@@ -1,11 +1,10 @@
-//! Owned counterparts of what tables lend: targets, references, reflog entries.
+//! References, their targets and reflog entries: borrowed as tables lend them, and owned.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::escape::escaped;
-use crate::oid::ObjectId;
-use crate::record::{LogEntryView, RefRecordView, TargetView};
+use crate::oid::{IdView, ObjectId};
 
 /// Where a reference points. Displays as the id, or as `ref: NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,18 +62,6 @@ impl fmt::Display for Target {
     }
 }
 
-impl TargetView<'_> {
-    /// The same, owned.
-    #[must_use]
-    pub fn to_target(&self) -> Target {
-        match *self {
-            TargetView::Id(id) => Target::Id(id.to_id()),
-            TargetView::Tag { id, peeled } => Target::Tag { id: id.to_id(), peeled: peeled.to_id() },
-            TargetView::Symbolic(name) => Target::Symbolic(name.to_vec()),
-        }
-    }
-}
-
 /// A reference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ref {
@@ -92,6 +79,74 @@ impl Ref {
     pub fn name_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.name)
     }
+}
+
+/// Where a reference points, borrowed from a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetView<'a> {
+    /// At an object.
+    Id(IdView<'a>),
+    /// At an annotated tag, with the object that the tag leads to in the end.
+    Tag {
+        /// The tag object.
+        id: IdView<'a>,
+        /// What it leads to after all tags are followed.
+        peeled: IdView<'a>,
+    },
+    /// At another reference, by name.
+    Symbolic(&'a [u8]),
+}
+
+impl TargetView<'_> {
+    /// The object id, unless symbolic.
+    #[must_use]
+    pub fn id(&self) -> Option<ObjectId> {
+        match *self {
+            TargetView::Id(id) | TargetView::Tag { id, .. } => Some(id.to_id()),
+            TargetView::Symbolic(_) => None,
+        }
+    }
+
+    /// The peeled id, where one is stored.
+    #[must_use]
+    pub fn peeled(&self) -> Option<ObjectId> {
+        match *self {
+            TargetView::Tag { peeled, .. } => Some(peeled.to_id()),
+            _ => None,
+        }
+    }
+
+    /// Whether `id` is the id or the peeled id.
+    #[must_use]
+    pub fn points_at(&self, id: &ObjectId) -> bool {
+        match *self {
+            TargetView::Id(found) => found == *id,
+            TargetView::Tag { id: tag, peeled } => tag == *id || peeled == *id,
+            TargetView::Symbolic(_) => false,
+        }
+    }
+
+    /// The same, owned.
+    #[must_use]
+    pub fn to_target(&self) -> Target {
+        match *self {
+            TargetView::Id(id) => Target::Id(id.to_id()),
+            TargetView::Tag { id, peeled } => Target::Tag { id: id.to_id(), peeled: peeled.to_id() },
+            TargetView::Symbolic(name) => Target::Symbolic(name.to_vec()),
+        }
+    }
+}
+
+/// A reference record as tables hold it, tombstones included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefRecordView<'a> {
+    /// The full name, such as `refs/heads/main`.
+    pub name: &'a [u8],
+    /// The number of the transaction that wrote it.
+    pub update_index: u64,
+    /// Where it points; `None` is a tombstone, which hides the name in older tables.
+    pub target: Option<TargetView<'a>>,
 }
 
 impl RefRecordView<'_> {
@@ -152,7 +207,49 @@ impl LogEntry {
     }
 }
 
+/// A reflog entry together with the reference and the transaction it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Log {
+    /// The reference's full name.
+    pub refname: Vec<u8>,
+    /// The number of the transaction that wrote the entry.
+    pub update_index: u64,
+    /// What happened.
+    pub entry: LogEntry,
+}
+
+/// One reflog entry, borrowed from a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEntryView<'a> {
+    /// Where the reference pointed before; null when it was created.
+    pub old: ObjectId,
+    /// Where it pointed after; null when it was deleted.
+    pub new: ObjectId,
+    /// The committer's name.
+    pub name: &'a [u8],
+    /// The committer's e-mail address, without angle brackets.
+    pub email: &'a [u8],
+    /// Seconds since 1970.
+    pub time: u64,
+    /// The time zone as git writes it: +0130 is 130.
+    pub time_zone: i16,
+    /// The message. git ends it with one newline.
+    pub message: &'a [u8],
+}
+
 impl LogEntryView<'_> {
+    /// The marker of a log, with this null id.
+    pub(crate) fn marker(null: ObjectId) -> LogEntryView<'static> {
+        LogEntryView { old: null, new: null, name: b"", email: b"", time: 0, time_zone: 0, message: b"" }
+    }
+
+    /// Whether this is no entry but a marker: git's note that a log exists, also while there is no
+    /// entry in it. It goes from no object to none, and the rest of it is empty.
+    #[must_use]
+    pub fn is_marker(&self) -> bool {
+        self.old.is_null() && self.new.is_null()
+    }
+
     /// The same, owned.
     #[must_use]
     pub fn to_entry(&self) -> LogEntry {
@@ -170,13 +267,14 @@ impl LogEntryView<'_> {
     }
 }
 
-/// A reflog entry together with the reference and the transaction it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Log {
+/// A log record as tables hold it, tombstones and markers included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRecordView<'a> {
     /// The reference's full name.
-    pub refname: Vec<u8>,
+    pub refname: &'a [u8],
     /// The number of the transaction that wrote the entry.
     pub update_index: u64,
-    /// What happened.
-    pub entry: LogEntry,
+    /// The entry, or a marker ([`LogEntryView::is_marker`]); `None` is a tombstone, which hides the
+    /// entry of this name and update index in older tables.
+    pub entry: Option<LogEntryView<'a>>,
 }

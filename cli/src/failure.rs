@@ -96,6 +96,12 @@ impl From<reftable::Error> for Failure {
     }
 }
 
+impl From<reftable::ParseIdError> for Failure {
+    fn from(error: reftable::ParseIdError) -> Failure {
+        Failure::Store(error.into())
+    }
+}
+
 /// For writes to the output only; other files go through [`Failure::file`].
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {

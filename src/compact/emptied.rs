@@ -7,8 +7,9 @@ use super::ranges::Range;
 use crate::error::Result;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogEntryView, LogRecord, LogRecordView, is_same_log, log_key, split_key};
+use crate::record::{LogRecord, is_same_log, log_key, split_key};
 use crate::table::{PieceWriter, Table};
+use crate::value::{LogEntryView, LogRecordView};
 
 /// Passes on what does not expire, and notes whether anything is left of the log at hand.
 ///

@@ -2,7 +2,7 @@
 
 use super::pattern::Pattern;
 use crate::error::Result;
-use crate::record::LogRecordView;
+use crate::value::LogRecordView;
 
 /// The stashes are the reflog of this reference.
 const STASH: &[u8] = b"refs/stash";
@@ -100,7 +100,7 @@ impl Expiry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::LogEntryView;
+    use crate::value::LogEntryView;
     use crate::{HashKind, ObjectId};
 
     fn takes(expiry: &Expiry, refname: &str, time: u64) -> bool {

@@ -11,8 +11,9 @@ use line::{Code, Standing, line_up, settle};
 use crate::error::{Error, Result};
 use crate::invariant::violated;
 use crate::mutant::{self, Mutant};
-use crate::record::{LogRecord, LogRecordView, Record, RefRecord, RefRecordView, common_prefix, log_key};
+use crate::record::{LogRecord, Record, RefRecord, common_prefix, log_key};
 use crate::table::{Block, Cursor, Ran, Table};
+use crate::value::{LogRecordView, RefRecordView};
 
 /// Whether a merge hands out the records that say "deleted".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

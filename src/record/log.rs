@@ -3,55 +3,11 @@
 use super::{Context, Part, Record, put_id, unknown_type};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
-use crate::oid::ObjectId;
+use crate::value::{LogEntryView, LogRecordView};
 use crate::varint::{Reader, put_string, put_varint};
 
 /// Bytes after the name in a log key: a zero and the inverted update index.
 const KEY_TAIL: usize = 9;
-
-/// One reflog entry, borrowed from a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogEntryView<'a> {
-    /// Where the reference pointed before; null when it was created.
-    pub old: ObjectId,
-    /// Where it pointed after; null when it was deleted.
-    pub new: ObjectId,
-    /// The committer's name.
-    pub name: &'a [u8],
-    /// The committer's e-mail address, without angle brackets.
-    pub email: &'a [u8],
-    /// Seconds since 1970.
-    pub time: u64,
-    /// The time zone as git writes it: +0130 is 130.
-    pub time_zone: i16,
-    /// The message. git ends it with one newline.
-    pub message: &'a [u8],
-}
-
-impl LogEntryView<'_> {
-    /// The marker of a log, with this null id.
-    pub(crate) fn marker(null: ObjectId) -> LogEntryView<'static> {
-        LogEntryView { old: null, new: null, name: b"", email: b"", time: 0, time_zone: 0, message: b"" }
-    }
-
-    /// Whether this is no entry but a marker: git's note that a log exists, also while there is no entry in it. It goes from no object to
-    /// none, and the rest of it is empty.
-    #[must_use]
-    pub fn is_marker(&self) -> bool {
-        self.old.is_null() && self.new.is_null()
-    }
-}
-
-/// A log record as tables hold it, tombstones and markers included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogRecordView<'a> {
-    /// The reference's full name.
-    pub refname: &'a [u8],
-    /// The number of the transaction that wrote the entry.
-    pub update_index: u64,
-    /// The entry, or a marker ([`LogEntryView::is_marker`]); `None` is a tombstone, which hides the entry of this name and update index in older tables.
-    pub entry: Option<LogEntryView<'a>>,
-}
 
 /// The kind of record in `g` blocks.
 #[derive(Debug)]

@@ -12,11 +12,9 @@ mod reference;
 
 pub(crate) use index::{IndexRecord, IndexView};
 pub(crate) use key::{Head, KeyBuf, common_prefix, encode_key};
-pub use log::{LogEntryView, LogRecordView};
 pub(crate) use log::{LogRecord, is_same_log, log_key, split_key};
 pub(crate) use object::{ObjectRecord, ObjectView, Offsets};
 pub(crate) use reference::RefRecord;
-pub use reference::{RefRecordView, TargetView};
 
 use std::fmt::Debug;
 

@@ -3,66 +3,8 @@
 use super::{Context, Record, put_id, unknown_type};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
-use crate::oid::{IdView, ObjectId};
+use crate::value::{RefRecordView, TargetView};
 use crate::varint::{Reader, put_string, put_varint};
-
-/// Where a reference points, borrowed from a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TargetView<'a> {
-    /// At an object.
-    Id(IdView<'a>),
-    /// At an annotated tag, with the object that the tag leads to in the end.
-    Tag {
-        /// The tag object.
-        id: IdView<'a>,
-        /// What it leads to after all tags are followed.
-        peeled: IdView<'a>,
-    },
-    /// At another reference, by name.
-    Symbolic(&'a [u8]),
-}
-
-impl TargetView<'_> {
-    /// The object id, unless symbolic.
-    #[must_use]
-    pub fn id(&self) -> Option<ObjectId> {
-        match *self {
-            TargetView::Id(id) | TargetView::Tag { id, .. } => Some(id.to_id()),
-            TargetView::Symbolic(_) => None,
-        }
-    }
-
-    /// The peeled id, where one is stored.
-    #[must_use]
-    pub fn peeled(&self) -> Option<ObjectId> {
-        match *self {
-            TargetView::Tag { peeled, .. } => Some(peeled.to_id()),
-            _ => None,
-        }
-    }
-
-    /// Whether `id` is the id or the peeled id.
-    #[must_use]
-    pub fn points_at(&self, id: &ObjectId) -> bool {
-        match *self {
-            TargetView::Id(found) => found == *id,
-            TargetView::Tag { id: tag, peeled } => tag == *id || peeled == *id,
-            TargetView::Symbolic(_) => false,
-        }
-    }
-}
-
-/// A reference record as tables hold it, tombstones included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefRecordView<'a> {
-    /// The full name, such as `refs/heads/main`.
-    pub name: &'a [u8],
-    /// The number of the transaction that wrote it.
-    pub update_index: u64,
-    /// Where it points; `None` is a tombstone, which hides the name in older tables.
-    pub target: Option<TargetView<'a>>,
-}
 
 /// The kind of record in `r` blocks.
 #[derive(Debug)]

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use super::{Block, Table};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
-use crate::record::{
-    IndexRecord, KeyBuf, LogRecord, LogRecordView, ObjectRecord, Record, RefRecord, RefRecordView, next_record,
-};
+use crate::record::{IndexRecord, KeyBuf, LogRecord, ObjectRecord, Record, RefRecord, next_record};
+use crate::value::{LogRecordView, RefRecordView};
 
 /// All blocks of a table in file order.
 #[derive(Debug)]

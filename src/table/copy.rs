@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::format::BlockKind;
 use crate::invariant::invariant;
 use crate::mutant::{self, Mutant};
-use crate::record::{LogRecord, LogRecordView, Record, RefRecord};
+use crate::record::{LogRecord, Record, RefRecord};
+use crate::value::LogRecordView;
 
 /// A block that was found and validated, and what its positions count in.
 #[derive(Debug, Clone, Copy)]

@@ -9,8 +9,9 @@ use super::Table;
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::oid::ObjectId;
-use crate::record::{ObjectRecord, Record, RefRecord, RefRecordView};
+use crate::record::{ObjectRecord, Record, RefRecord};
 use crate::value::Ref;
+use crate::value::RefRecordView;
 
 /// The references of one table that point at an object, by name. Keeps its table.
 ///

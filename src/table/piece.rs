@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::escape::escaped;
 use crate::format::{BlockKind, Header};
 use crate::mutant::{self, Mutant};
-use crate::record::{Context, KeyBuf, LogRecord, LogRecordView, Record, RefRecord, RefRecordView, TargetView};
+use crate::record::{Context, KeyBuf, LogRecord, Record, RefRecord};
+use crate::value::{LogRecordView, RefRecordView, TargetView};
 
 /// Bytes of an id that the object index sorts by, see [`object`]. Ids that agree in all of them share a record.
 pub(super) const OBJECT_KEY_LEN: usize = 12;

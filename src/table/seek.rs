@@ -6,7 +6,8 @@ use super::{Block, Table};
 use crate::block::Hit;
 use crate::error::Result;
 use crate::format::BlockKind;
-use crate::record::{Record, RefRecord, RefRecordView};
+use crate::record::{Record, RefRecord};
+use crate::value::RefRecordView;
 
 /// A record that was sought, and the block it is in.
 #[derive(Debug)]

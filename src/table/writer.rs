@@ -16,7 +16,8 @@ use crate::invariant::{defect, violated};
 use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
 use crate::pool::{Crew, Pool};
-use crate::record::{IndexRecord, IndexView, LogRecordView, RefRecordView};
+use crate::record::{IndexRecord, IndexView};
+use crate::value::{LogRecordView, RefRecordView};
 
 /// Blocks are handed to the writer below in pieces of at least this many bytes.
 const CHUNK: usize = 128 * 1024;

@@ -7,11 +7,11 @@ use super::view::View;
 use super::{Action, Changes, check};
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogRecordView, RefRecordView};
 use crate::snapshot::Snapshot;
 use crate::stack::Options;
 use crate::table::TableWriter;
 use crate::value::{LogEntry, Target};
+use crate::value::{LogRecordView, RefRecordView};
 
 /// Transactions that follow one state, in order. Those that do not fit are left out and leave no trace.
 #[derive(Debug)]

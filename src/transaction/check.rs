@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::directories::Directories;
 use super::view::View;
-use super::{Action, Conflict, ConflictKind, LogChange, Update};
+use super::{Action, LogChange, Update};
+use crate::conflict::{Conflict, ConflictKind};
 use crate::error::{Error, Result};
 use crate::escape::escaped;
 use crate::name;

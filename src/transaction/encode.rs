@@ -1,6 +1,7 @@
 //! A transaction as bytes, for another process to read.
 
-use super::{Action, Changes, Expect, LogChange, Update};
+use super::{Action, Changes, LogChange, Update};
+use crate::conflict::Expect;
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
 use crate::value::{Ident, LogEntry, Target};

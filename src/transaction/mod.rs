@@ -2,7 +2,6 @@
 
 mod batch;
 mod check;
-mod conflict;
 mod directories;
 mod encode;
 mod group;
@@ -13,9 +12,9 @@ mod view;
 #[cfg(test)]
 mod work;
 
-pub use conflict::{Conflict, ConflictKind, Expect};
 pub use prepared::{Commit, Prepared};
 
+use crate::conflict::Expect;
 use crate::error::Result;
 use crate::stack::Stack;
 use crate::value::{Ident, LogEntry, Target};

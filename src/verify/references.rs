@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::merged::{Merged, Tombstones};
 use crate::name;
 use crate::oid::ObjectId;
-use crate::record::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 use crate::table::{NameHash, Table};
+use crate::value::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 
 /// How many findings of one rule are told one by one.
 const MOST: u64 = 100;
