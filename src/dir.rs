@@ -55,6 +55,23 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>>;
 
+    /// The same for a file that everybody may open for appending who may write to the directory, and nobody else may open. By default
+    /// [`Dir::create`].
+    ///
+    /// # Errors
+    /// See above; `Unsupported` where it cannot be had, so also in a sticky directory, where others could not remove it.
+    fn create_for_writers(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.create(name)
+    }
+
+    /// Who may write to the directory. By default not known.
+    ///
+    /// # Errors
+    /// See above; `Unsupported` in a sticky directory, where nobody may replace what others have made.
+    fn writers(&self) -> io::Result<Option<Writers>> {
+        Ok(None)
+    }
+
     /// The identity of what the name stands for now.
     ///
     /// # Errors
@@ -196,6 +213,27 @@ pub struct Room {
     pub file_size: Option<u64>,
 }
 
+/// The users that may write to a directory, as far as its owner and its mode tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Writers {
+    /// These two: we ourselves, and the owner of the directory.
+    Users(u32, u32),
+    /// A group, or everybody: who of them is not known.
+    Many,
+}
+
+impl Writers {
+    /// Whether the user of this number may be one. The superuser is.
+    #[must_use]
+    pub fn include(self, user: u32) -> bool {
+        match self {
+            Writers::Users(we, owner) => [we, owner, 0].contains(&user),
+            Writers::Many => true,
+        }
+    }
+}
+
 /// What tells this run of this machine's kernel from others. What is `None` is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Host {
@@ -239,6 +277,14 @@ pub trait DirFile: Debug + Send + Sync {
     /// # Errors
     /// See above.
     fn stamp(&self) -> io::Result<Stamp>;
+
+    /// The number of the user that owns it. By default not known.
+    ///
+    /// # Errors
+    /// See above.
+    fn owner(&self) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
 
     /// How it is named now, if the file system says; see [`Dir::tells_renames`].
     ///
@@ -475,6 +521,17 @@ impl Dir for OsDir {
         Ok(self.file(self.create_file(&self.place.join(name))?))
     }
 
+    #[cfg(unix)]
+    fn create_for_writers(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        let access = self.permissions.map_or_else(|| Access::of_dir(&self.place), Access::with_mode);
+        Ok(self.file(access.for_writers(&self.place)?.create(&self.place.join(name))?))
+    }
+
+    #[cfg(unix)]
+    fn writers(&self) -> io::Result<Option<Writers>> {
+        access::writers(&self.place).map(Some)
+    }
+
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
         let path = self.place.join(name);
         #[cfg(target_os = "linux")]
@@ -639,6 +696,12 @@ impl DirFile for OsFile {
             Err(fs4::TryLockError::WouldBlock) => Ok(false),
             Err(fs4::TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    #[cfg(unix)]
+    fn owner(&self) -> io::Result<Option<u32>> {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().map(|metadata| Some(metadata.uid()))
     }
 
     #[cfg(target_os = "linux")]

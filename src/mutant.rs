@@ -69,6 +69,20 @@ pub enum Mutant {
     ServeTheDead,
     /// A request of an earlier run of the kernel is done.
     ServeEarlierBoots,
+    /// Whatever was committed upon a claim is taken for what was planned, by whoever it was.
+    TakeAnyTableForPlanned,
+    /// A request without a plan is taken for void, though the list has changed since it was claimed.
+    TakeUnplannedForVoid,
+    /// An heir that cannot say what became of a request leaves its name, and its asker waiting.
+    KeepNameOfUnresolved,
+    /// An heir that cannot list the directory publishes all the same.
+    PublishUnseen,
+    /// What stands behind a record that is cut off does not count.
+    StopAtTornRecord,
+    /// A request is done whoever has made it.
+    HonourAnybody,
+    /// A request of another version is read as if it were of this one.
+    ServeOtherVersions,
     /// Who gives way to neighbours does not ask whether the owner of the lock lives.
     GiveWayToTheDead,
     /// Who gives way to neighbours does so for as long as its own time-out allows.
@@ -181,7 +195,7 @@ pub const POOL: [Mutant; 6] = [
 
 /// Every mistake in requests between processes. The crash states of transactions that are handed over show them, and models some of them.
 #[cfg(reftable_mutants)]
-pub const REQUESTS: [Mutant; 9] = [
+pub const REQUESTS: [Mutant; 11] = [
     Mutant::WithdrawSilently,
     Mutant::ClaimUnread,
     Mutant::LeaveUnsettled,
@@ -191,6 +205,8 @@ pub const REQUESTS: [Mutant; 9] = [
     Mutant::AnswerBeforeSync,
     Mutant::ServeTheDead,
     Mutant::ServeEarlierBoots,
+    Mutant::TakeAnyTableForPlanned,
+    Mutant::TakeUnplannedForVoid,
 ];
 
 /// Every mistake in giving way to neighbours: `giving_way_has_an_end.rs` makes them.

@@ -34,7 +34,15 @@ struct Place {
 impl Scratch {
     /// Creates the file `name`.
     pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<Scratch> {
-        match dir.create(&name) {
+        Self::create_by(dir, name, |name| dir.create(name))
+    }
+
+    fn create_by(
+        dir: &Arc<dyn Dir>,
+        name: String,
+        create: impl FnOnce(&str) -> io::Result<Box<dyn DirFile>>,
+    ) -> Result<Scratch> {
+        match create(&name) {
             Ok(file) => {
                 let place = Place { dir: Arc::clone(dir), name, keep: false, process: dir.process_id() };
                 Ok(Scratch { place, file, locked: false })
@@ -55,7 +63,11 @@ impl Scratch {
     /// 3. We lock a file that has no name any more. So look again, and start over.
     pub(crate) fn temporary_locked(dir: &Arc<dyn Dir>, kind: Temporary) -> Result<Scratch> {
         for _ in 0..MAX_ATTEMPTS {
-            let mut scratch = Self::create(dir, kind.name(dir.random()))?;
+            let mut scratch = Self::create_by(dir, kind.name(dir.random()), |name| match kind {
+                // Whoever has the lock answers it.
+                Temporary::Request => dir.create_for_writers(name),
+                Temporary::Output | Temporary::Owner => dir.create(name),
+            })?;
             scratch.locked = match scratch.file.try_lock() {
                 // No such locks here. Then cleaners cannot take it either, and leave it alone.
                 Err(_) => return Ok(scratch),

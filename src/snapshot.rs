@@ -41,6 +41,11 @@ impl Snapshot {
         &self.inner.tables
     }
 
+    /// The names of the tables, oldest first.
+    pub(crate) fn table_names(&self) -> impl DoubleEndedIterator<Item = &str> + Clone {
+        self.tables().iter().map(|table| table.name())
+    }
+
     /// The hash function; `None` while a new store has neither tables nor an option that says.
     #[must_use]
     pub fn hash(&self) -> Option<HashKind> {

@@ -160,6 +160,18 @@ impl Dir for HostDir {
         Ok(file)
     }
 
+    fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.os.open_to_append(name)
+    }
+
+    fn create_for_writers(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.os.create_for_writers(name)
+    }
+
+    fn writers(&self) -> io::Result<Option<reftable::Writers>> {
+        self.os.writers()
+    }
+
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
         self.os.stamp(name)
     }

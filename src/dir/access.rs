@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use super::Writers;
+
 /// The file that new files follow: what every reader opens first.
 const LIST: &str = "tables.list";
 
@@ -18,12 +20,14 @@ pub(super) struct Access {
     mode: Option<u32>,
     /// User and group; `None` leaves them to the system.
     owner: Option<(u32, u32)>,
+    /// Whether a file of another group is of no use.
+    needs_group: bool,
 }
 
 impl Access {
     /// These mode bits, whatever the list has.
     pub(super) fn with_mode(mode: u32) -> Access {
-        Access { mode: Some(mode & 0o777), owner: None }
+        Access { mode: Some(mode & 0o777), ..Access::default() }
     }
 
     /// The access to the list in `dir`; without a list, to the newest table. Without tables, that to the
@@ -31,11 +35,23 @@ impl Access {
     pub(super) fn of_dir(dir: &Path) -> Access {
         let list = fs::symlink_metadata(dir.join(LIST)).ok().filter(Metadata::is_file);
         if let Some(file) = list.or_else(|| newest_table(dir)) {
-            return Access { mode: Some(file.mode() & 0o666), owner: Some((file.uid(), file.gid())) };
+            let owner = Some((file.uid(), file.gid()));
+            return Access { mode: Some(file.mode() & 0o666), owner, needs_group: false };
         }
         let Ok(dir) = fs::metadata(dir) else { return Access::default() };
         let is_shared = dir.mode() & 0o2000 != 0;
-        Access { mode: is_shared.then_some(dir.mode() & 0o666), owner: Some((dir.uid(), dir.gid())) }
+        let (mode, owner) = (is_shared.then_some(dir.mode() & 0o666), Some((dir.uid(), dir.gid())));
+        Access { mode, owner, needs_group: false }
+    }
+
+    /// The access to a file that all may write to who may write to `dir` and read a file with this access.
+    pub(super) fn for_writers(self, dir: &Path) -> io::Result<Access> {
+        let dir = writable(dir)?;
+        let readable = self.mode.unwrap_or(dir.mode());
+        let shared = |write: u32, read: u32| dir.mode() & write != 0 && readable & read != 0;
+        let (group, others) = (shared(0o020, 0o040), shared(0o002, 0o004));
+        let mode = 0o600 | if group { 0o060 } else { 0 } | if others { 0o006 } else { 0 };
+        Ok(Access { mode: Some(mode), owner: Some((dir.uid(), dir.gid())), needs_group: group && !others })
     }
 
     /// Creates a file that at no time more people may open than in the end.
@@ -59,12 +75,39 @@ impl Access {
             None => true,
         };
         match self.mode {
+            _ if self.needs_group && !has_group => Err(io::ErrorKind::Unsupported.into()),
             // Its owner writes to it, whatever has become of the list.
             Some(mode) if has_group => file.set_permissions(Permissions::from_mode(mode | 0o600)),
             Some(mode) => file.set_permissions(Permissions::from_mode(for_another_group(mode) | 0o600)),
             None => Ok(()),
         }
     }
+}
+
+/// A directory in which files can be made for all who may write to it. In a sticky one nobody may remove or replace what
+/// others have made.
+fn writable(dir: &Path) -> io::Result<Metadata> {
+    let dir = fs::metadata(dir)?;
+    if dir.mode() & 0o1000 != 0 { Err(io::ErrorKind::Unsupported.into()) } else { Ok(dir) }
+}
+
+/// Who may write to `dir`. What lists of access add shows in the bits of the group.
+pub(super) fn writers(dir: &Path) -> io::Result<Writers> {
+    let dir = writable(dir)?;
+    let is_shared = dir.mode() & 0o022 != 0;
+    Ok(if is_shared { Writers::Many } else { Writers::Users(our_number(&dir), dir.uid()) })
+}
+
+/// The user that we are.
+#[cfg(target_os = "linux")]
+fn our_number(_dir: &Metadata) -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Elsewhere that is not asked for: the owner of the directory counts alone.
+#[cfg(not(target_os = "linux"))]
+fn our_number(dir: &Metadata) -> u32 {
+    dir.uid()
 }
 
 /// The table that was written last: whoever may use it may use the list that is missing. Looks at each name in the

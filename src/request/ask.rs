@@ -1,10 +1,11 @@
 //! The side of who waits.
 
-use std::cell::Cell;
-use std::io::Write;
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::{MAX_LEN, Record, State, parse, print};
+use super::record::{Kind, Record};
+use super::{MAX_LEN, State, parse, print};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::list::Temporary;
@@ -14,9 +15,10 @@ use crate::scratch::Scratch;
 /// A request of ours. Dropping it removes the file: whoever finds it later finds what became of it in the log only.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    dir: Arc<dyn Dir>,
     file: Scratch,
     /// How long the file was when we looked last, and what we saw.
-    seen: Cell<(u64, State)>,
+    seen: RefCell<(u64, State)>,
 }
 
 impl Asked {
@@ -24,8 +26,8 @@ impl Asked {
     /// which others tell whether we live.
     ///
     /// # Errors
-    /// `Io`.
-    pub(crate) fn place(dir: &Arc<dyn Dir>, terms: &[u8], wanted: &[u8]) -> Result<Option<Asked>> {
+    /// `Io`; also where not everybody who may become the leader could answer.
+    pub(crate) fn place(dir: &Arc<dyn Dir>, key: &[u8], wanted: &[u8]) -> Result<Option<Asked>> {
         if wanted.len() > MAX_LEN {
             return Ok(None);
         }
@@ -33,9 +35,10 @@ impl Asked {
         if !file.is_locked() {
             return Ok(None);
         }
-        let bytes = print(terms, wanted);
+        let bytes = print(key, wanted);
         file.write_all(&bytes).map_err(|error| file.failed("cannot write the request", error))?;
-        Ok(Some(Asked { file, seen: Cell::new((bytes.len() as u64, State::Open)) }))
+        let seen = RefCell::new((bytes.len() as u64, State::Open));
+        Ok(Some(Asked { dir: Arc::clone(dir), file, seen }))
     }
 
     /// What has become of it. Costs one `fstat` while nothing has.
@@ -43,15 +46,22 @@ impl Asked {
     /// # Errors
     /// `Io`.
     pub(crate) fn state(&self) -> Result<State> {
-        let (seen, state) = self.seen.get();
+        let mut seen = self.seen.borrow_mut();
         let size = self.file.stamp()?.size;
-        if size == seen {
-            return Ok(state);
+        if size != seen.0 {
+            let contents = self.file.contents()?;
+            let state = parse(&contents).map_or_else(|| seen.1.clone(), |parsed| parsed.state);
+            *seen = (contents.len() as u64, state);
         }
-        let contents = self.file.contents()?;
-        let state = parse(&contents).map_or(state, |parsed| parsed.state);
-        self.seen.set((contents.len() as u64, state));
-        Ok(state)
+        Ok(seen.1.clone())
+    }
+
+    /// Whether it still has its name: who cannot say what has become of it takes that away.
+    pub(crate) fn has_name(&self) -> bool {
+        match self.dir.stamp(self.file.name()) {
+            Ok(there) => self.file.is(&there),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Takes it back, unless somebody is doing it already. Returns what has become of it.
@@ -62,7 +72,7 @@ impl Asked {
         if mutant::is_on(Mutant::WithdrawSilently) {
             return Ok(State::Closed);
         }
-        let written = self.file.write_all(&Record::Withdrawn.print());
+        let written = self.file.write_all(&Record::new(Kind::Withdrawn, 0, 0).print());
         written.map_err(|error| self.file.failed("cannot withdraw the request", error))?;
         self.state()
     }

@@ -5,8 +5,8 @@
 //! records of several processes into one order, and that order decides:
 //!
 //! 1. P waits for the lock. It writes its transaction into a file, and goes on polling.
-//! 2. L has the lock and finds the file. It appends `Claimed`, with the update index of the state it builds upon.
-//! 3. L appends `Planned`, with the update index that the transaction will have, and publishes it together with its own.
+//! 2. L has the lock and finds the file. It appends `Claimed`, with the newest table of the state it builds upon.
+//! 3. L appends `Planned`, with the update index that the transaction will have and the table it will be in, and publishes that.
 //! 4. L appends `Published`, and releases the lock; after its last sync, `Durable`. P is done.
 //!
 //! *P gives up.* It appends `Withdrawn`. Whichever of `Claimed` and `Withdrawn` comes first counts, and both read the
@@ -15,121 +15,130 @@
 //! *What does not fit* (a conflict, an error, a leader that fails) is `Void`: P does it itself when it gets the lock, and
 //! learns from that what is wrong.
 //!
-//! *L dies.* Its lock is inherited, and while nobody has it the list stays as L has left it. So the heir knows: if the
-//! state has moved beyond the base in `Claimed`, L has published. It writes that down before it does anything else.
+//! *L dies.* Its lock is inherited, and while nobody has it the list stays as L has left it. So the list tells what L has done
+//! ([`Claim::outcome`]), by names of tables, which nobody uses twice. The heir writes that down before it does anything else. Where it
+//! cannot tell, or cannot write, it takes the name of the request away, and P says that it does not know.
 //!
 //! *P dies.* Its kernel lock on the file is gone; the next one who sees that removes the file.
 
 mod ask;
+mod record;
 mod serve;
 
 pub(crate) use ask::Asked;
-pub(crate) use serve::{Found, Served, find, settle};
+pub(crate) use serve::{Found, Served, find, resolve};
 
+use crate::mutant::{self, Mutant};
 use crate::varint::Reader;
+use record::{Kind, MAX_LOG, Record};
 
-/// What a request file begins with. The last byte is a version.
-const MAGIC: [u8; 8] = *b"rtwants\x01";
+/// What a request file begins with: its type, and a version.
+const TYPE: [u8; 7] = *b"rtwants";
+const VERSION: u8 = 2;
+/// The first version. Its leaders have locks of a kind that nobody else inherits, so nobody else need answer for them.
+const FIRST_VERSION: u8 = 1;
 
 /// The longest transaction that is handed over, in bytes. What is larger is worth a commit of its own.
 pub(crate) const MAX_LEN: usize = 32 * 1024;
 
-/// A record: kind, number, check.
-const RECORD: usize = 1 + 8 + 4;
-
-/// What is written behind a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Record {
-    /// Somebody is doing it, upon the state with this update index.
-    Claimed(u64),
-    /// It will have this update index.
-    Planned(u64),
-    /// It is published, with this update index.
-    Published(u64),
-    /// It survives a loss of power, as far as was asked for.
-    Durable(u64),
-    /// Nobody will do it for the asker any more.
-    Void,
-    /// The asker does not want it any more.
-    Withdrawn,
-}
+/// More than any request with its log.
+const MAX_FILE: u64 = (MAX_LEN + 4096 + MAX_LOG) as u64;
 
 /// What has become of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
     /// Anybody who has the lock may do it.
     Open,
     /// Nobody will do it: the asker withdrew it, or it was void.
     Closed,
     /// Somebody is doing it.
-    Claimed {
-        /// The update index of the state that it is to follow.
-        base: u64,
-        /// Its own, once that is known.
-        planned: Option<u64>,
-    },
+    Claimed(Claim),
     /// It is there for all to see.
     Published { update_index: u64 },
     /// It is there, and synced.
     Durable { update_index: u64 },
+    /// Somebody has written what is not understood here.
+    Unknown,
+}
+
+/// What a leader has said of a request that it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    leader: u64,
+    /// The newest table of the state that it is to follow.
+    base: String,
+    /// Its update index and its table, once they are known.
+    planned: Option<(u64, String)>,
+}
+
+/// What has become of a claimed request whose leader does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Published { update_index: u64 },
+    NotPublished,
+    Unknown,
+}
+
+impl Claim {
+    /// What `list` tells, the tables of a state that was read while nobody else had the list lock.
+    ///
+    /// The table is there: it was published. The newest table is still the one that it was to follow: it was not, because tables are
+    /// added at the top only, and a table that takes the place of others has another name. Neither: others have committed since.
+    pub(crate) fn outcome<'t>(&self, list: impl DoubleEndedIterator<Item = &'t str> + Clone) -> Outcome {
+        let is_current = list.clone().next_back().is_some_and(|newest| newest == self.base);
+        match &self.planned {
+            Some((update_index, _)) if mutant::is_on(Mutant::TakeAnyTableForPlanned) && !is_current => {
+                Outcome::Published { update_index: *update_index }
+            }
+            Some((update_index, table)) if list.clone().any(|there| there == table) => {
+                Outcome::Published { update_index: *update_index }
+            }
+            None if mutant::is_on(Mutant::TakeUnplannedForVoid) => Outcome::NotPublished,
+            _ if is_current => Outcome::NotPublished,
+            _ => Outcome::Unknown,
+        }
+    }
+
+    /// The update index that it will have, once that is known.
+    pub(crate) fn planned_index(&self) -> Option<u64> {
+        self.planned.as_ref().map(|(update_index, _)| *update_index)
+    }
+
+    /// What is published is so whoever has the lock.
+    pub(crate) fn is_published<'t>(&self, mut list: impl Iterator<Item = &'t str>) -> Option<u64> {
+        let (update_index, table) = self.planned.as_ref()?;
+        list.any(|there| there == table).then_some(*update_index)
+    }
 }
 
 impl State {
-    /// The state after another record. What comes too late changes nothing.
-    fn after(self, record: Record) -> State {
-        match (self, record) {
-            (State::Open, Record::Claimed(base)) => State::Claimed { base, planned: None },
-            (State::Open, Record::Withdrawn) | (State::Claimed { .. }, Record::Void) => State::Closed,
-            (State::Claimed { base, .. }, Record::Planned(index)) => State::Claimed { base, planned: Some(index) },
-            (State::Claimed { .. }, Record::Published(update_index)) => State::Published { update_index },
-            (State::Published { .. }, Record::Durable(update_index)) => State::Durable { update_index },
-            _ => self,
+    /// The state after another record. What comes too late changes nothing, nor does what is about another claim.
+    fn after(self, found: record::Found) -> State {
+        let record::Found::Known(Record { kind, leader, update_index, table }) = found else { return State::Unknown };
+        match (self, kind) {
+            (State::Open, Kind::Claimed) => State::Claimed(Claim { leader, base: table, planned: None }),
+            (State::Open, Kind::Withdrawn) => State::Closed,
+            (State::Claimed(claim), _) if claim.leader != leader => State::Claimed(claim),
+            (State::Claimed(_), Kind::Void) => State::Closed,
+            (State::Claimed(claim), Kind::Planned) => {
+                State::Claimed(Claim { planned: Some((update_index, table)), ..claim })
+            }
+            (State::Claimed(_), Kind::Published) => State::Published { update_index },
+            (State::Published { update_index: published }, Kind::Durable) if published == update_index => {
+                State::Durable { update_index }
+            }
+            (state, _) => state,
         }
     }
 }
 
-impl Record {
-    fn print(self) -> [u8; RECORD] {
-        let (kind, number) = match self {
-            Record::Claimed(number) => (b'C', number),
-            Record::Planned(number) => (b'P', number),
-            Record::Published(number) => (b'V', number),
-            Record::Durable(number) => (b'D', number),
-            Record::Void => (b'X', 0),
-            Record::Withdrawn => (b'W', 0),
-        };
-        let mut bytes = [kind; RECORD];
-        bytes[1..9].copy_from_slice(&number.to_be_bytes());
-        let check = crc32fast::hash(&bytes[..9]);
-        bytes[9..].copy_from_slice(&check.to_be_bytes());
-        bytes
-    }
-
-    /// `None` for anything that [`Self::print`] does not print.
-    fn parse(bytes: &[u8]) -> Option<Record> {
-        let mut input = Reader::new(bytes, 0);
-        let (kind, number, check) = (input.u8().ok()?, input.be64().ok()?, input.be32().ok()?);
-        if crc32fast::hash(bytes.get(..9)?) != check {
-            return None;
-        }
-        Some(match kind {
-            b'C' => Record::Claimed(number),
-            b'P' => Record::Planned(number),
-            b'V' => Record::Published(number),
-            b'D' => Record::Durable(number),
-            b'X' => Record::Void,
-            b'W' => Record::Withdrawn,
-            _ => return None,
-        })
-    }
-}
-
-/// The part of a request that never changes: under which terms what is wanted.
-fn print(terms: &[u8], wanted: &[u8]) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&(terms.len() as u32).to_be_bytes());
+/// The part of a request that never changes: what is wanted, and the `key` that must be the leader's as well.
+fn print(key: &[u8], wanted: &[u8]) -> Vec<u8> {
+    let mut bytes = TYPE.to_vec();
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&(key.len() as u32).to_be_bytes());
     bytes.extend_from_slice(&(wanted.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(terms);
+    bytes.extend_from_slice(key);
     bytes.extend_from_slice(wanted);
     let check = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&check.to_be_bytes());
@@ -138,7 +147,7 @@ fn print(terms: &[u8], wanted: &[u8]) -> Vec<u8> {
 
 /// A request as it was found.
 struct Parsed<'a> {
-    terms: &'a [u8],
+    key: &'a [u8],
     wanted: &'a [u8],
     state: State,
 }
@@ -146,58 +155,113 @@ struct Parsed<'a> {
 /// Reads a request. `None` if it is not all there, or not understood.
 fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
     let mut input = Reader::new(bytes, 0);
-    if input.bytes(MAGIC.len()).ok()? != MAGIC {
+    let (kind, version) = (input.bytes(TYPE.len()).ok()?, input.u8().ok()?);
+    if kind != TYPE || version != VERSION && !mutant::is_on(Mutant::ServeOtherVersions) {
         return None;
     }
-    let terms_len = usize::try_from(input.be32().ok()?).ok()?;
+    let key_len = usize::try_from(input.be32().ok()?).ok()?;
     let wanted_len = usize::try_from(input.be32().ok()?).ok()?;
-    let (terms, wanted) = (input.bytes(terms_len).ok()?, input.bytes(wanted_len).ok()?);
+    let (key, wanted) = (input.bytes(key_len).ok()?, input.bytes(wanted_len).ok()?);
     let len = input.pos();
     if crc32fast::hash(bytes.get(..len)?) != input.be32().ok()? {
         return None;
     }
-    // A record that is cut off, or not understood, was never written as far as anybody knows.
-    let records = input.rest().chunks_exact(RECORD).map_while(Record::parse);
-    Some(Parsed { terms, wanted, state: records.fold(State::Open, State::after) })
+    let state = record::parse_all(input.rest()).into_iter().fold(State::Open, State::after);
+    Some(Parsed { key, wanted, state })
+}
+
+/// Whether this is a request of a later version: what has become of it cannot be told here.
+fn is_of_later_version(bytes: &[u8]) -> bool {
+    let version = bytes.strip_prefix(&TYPE).and_then(<[u8]>::first);
+    version.is_some_and(|version| !(FIRST_VERSION..=VERSION).contains(version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn state_after(records: &[Record]) -> State {
-        let mut bytes = print(b"terms", b"wanted");
-        for record in records {
-            bytes.extend_from_slice(&record.print());
+    const BASE: &str = "base.ref";
+    const TABLE: &str = "table.ref";
+
+    fn record(kind: Kind) -> Record {
+        let record = Record::new(kind, 9, 4);
+        match kind {
+            Kind::Claimed => record.of_table(BASE),
+            Kind::Planned => record.of_table(TABLE),
+            _ => record,
         }
+    }
+
+    fn of_others(kind: Kind) -> Record {
+        Record { leader: 8, ..record(kind) }
+    }
+
+    fn state_after(records: &[Record]) -> State {
+        let mut bytes = print(b"key", b"wanted");
+        records.iter().for_each(|record| bytes.extend(record.print()));
         let parsed = parse(&bytes).unwrap();
-        assert_eq!((parsed.terms, parsed.wanted), (&b"terms"[..], &b"wanted"[..]));
+        assert_eq!((parsed.key, parsed.wanted), (&b"key"[..], &b"wanted"[..]));
         parsed.state
+    }
+
+    fn claim(planned: bool) -> Claim {
+        let planned = planned.then(|| (4, TABLE.to_owned()));
+        Claim { leader: 9, base: BASE.to_owned(), planned }
     }
 
     #[test]
     fn the_first_of_claim_and_withdrawal_counts() {
         assert_eq!(state_after(&[]), State::Open);
-        assert_eq!(state_after(&[Record::Withdrawn, Record::Claimed(3)]), State::Closed);
-        let claimed = State::Claimed { base: 3, planned: None };
-        assert_eq!(state_after(&[Record::Claimed(3), Record::Withdrawn]), claimed);
-        assert_eq!(state_after(&[Record::Claimed(3), Record::Claimed(4)]), claimed);
+        assert_eq!(state_after(&[record(Kind::Withdrawn), record(Kind::Claimed)]), State::Closed);
+        let claimed = State::Claimed(claim(false));
+        assert_eq!(state_after(&[record(Kind::Claimed), record(Kind::Withdrawn)]), claimed);
+        assert_eq!(state_after(&[record(Kind::Claimed), of_others(Kind::Claimed)]), claimed);
     }
 
     #[test]
     fn a_request_runs_its_course() {
-        let course = [Record::Claimed(3), Record::Planned(4), Record::Published(4), Record::Durable(4)];
-        assert_eq!(state_after(&course[..2]), State::Claimed { base: 3, planned: Some(4) });
+        let course = [Kind::Claimed, Kind::Planned, Kind::Published, Kind::Durable].map(record);
+        assert_eq!(state_after(&course[..2]), State::Claimed(claim(true)));
         assert_eq!(state_after(&course[..3]), State::Published { update_index: 4 });
         assert_eq!(state_after(&course), State::Durable { update_index: 4 });
-        assert_eq!(state_after(&[Record::Claimed(3), Record::Void, Record::Claimed(5)]), State::Closed);
+        let void = [Kind::Claimed, Kind::Void, Kind::Claimed].map(record);
+        assert_eq!(state_after(&void), State::Closed);
+    }
+
+    #[test]
+    fn only_the_leader_of_the_claim_is_heard() {
+        for kind in [Kind::Planned, Kind::Published, Kind::Void] {
+            assert_eq!(
+                state_after(&[record(Kind::Claimed), of_others(kind)]),
+                State::Claimed(claim(false)),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_tables_tell_what_a_dead_leader_has_done() {
+        let published = Outcome::Published { update_index: 4 };
+        for (planned, list, outcome) in [
+            (true, &[BASE][..], Outcome::NotPublished),
+            (true, &[BASE, TABLE], published),
+            (true, &[BASE, TABLE, "later.ref"], published),
+            (true, &["merged.ref"], Outcome::Unknown),
+            (true, &[BASE, "of-another-leader.ref"], Outcome::Unknown),
+            (true, &["merged.ref", BASE], Outcome::NotPublished),
+            (true, &[], Outcome::Unknown),
+            (false, &[BASE], Outcome::NotPublished),
+            (false, &[BASE, TABLE], Outcome::Unknown),
+        ] {
+            assert_eq!(claim(planned).outcome(list.iter().copied()), outcome, "{planned} {list:?}");
+        }
     }
 
     #[test]
     fn damage_is_noticed() {
-        let mut bytes = print(b"terms", b"wanted");
+        let mut bytes = print(b"key", b"wanted");
         let whole = bytes.len();
-        bytes.extend_from_slice(&Record::Claimed(3).print());
+        bytes.extend(record(Kind::Claimed).print());
         for position in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[position] ^= 1;
@@ -208,5 +272,19 @@ mod tests {
             assert!(parse(&bytes[..len]).is_none(), "{len} bytes");
         }
         assert_eq!(parse(&bytes[..bytes.len() - 1]).map(|parsed| parsed.state), Some(State::Open));
+    }
+
+    #[test]
+    fn other_versions_are_told_apart() {
+        let mut bytes = print(b"key", b"wanted");
+        assert!(!is_of_later_version(&bytes));
+        for (version, is_later) in [(1, false), (3, true), (200, true)] {
+            bytes[TYPE.len()] = version;
+            let check = bytes.len() - 4;
+            let sum = crc32fast::hash(&bytes[..check]).to_be_bytes();
+            bytes[check..].copy_from_slice(&sum);
+            assert!(parse(&bytes).is_none());
+            assert_eq!(is_of_later_version(&bytes), is_later);
+        }
     }
 }

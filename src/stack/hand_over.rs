@@ -9,7 +9,7 @@ use crate::list::LIST_LOCK;
 use crate::lock::Polled;
 use crate::mutant::{self, Mutant};
 use crate::queue::Turn;
-use crate::request::{Asked, Found, State, find};
+use crate::request::{Asked, Found, Outcome, State, find};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::transaction::{Changes, Commit};
@@ -105,42 +105,62 @@ impl Shared {
         let mut otherwise = |asked: &mut Option<Asked>| {
             if let Some(wanted) = wanted.take() {
                 // Without a request we wait as anybody does.
-                *asked = Asked::place(&self.dir, &self.terms(), &wanted()).unwrap_or(None);
+                *asked = Asked::place(&self.dir, &self.compatibility_key(), &wanted()).unwrap_or(None);
             }
             self.answer(asked)
         };
         let mut waited = self.wait_for_list(start, timeout, || otherwise(asked));
         if let (Err(error), Some(request)) = (&waited, asked.as_mut())
             && error.kind() == ErrorKind::Locked
-            && matches!(request.withdraw()?, State::Claimed { .. } | State::Published { .. } | State::Durable { .. })
+            && !matches!(request.withdraw()?, State::Open | State::Closed)
         {
             // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited, so go on polling.
             let patience = timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
             let patience = patience.clamp(LEAST_PATIENCE, MOST_PATIENCE);
             let limit = timeout.map(|timeout| timeout.saturating_add(patience));
-            waited = self.poll_list(start, limit, || self.answer(asked)).map_err(|error| match asked {
-                Some(_) if error.kind() == ErrorKind::Locked => self.outcome_is_unknown(),
-                _ => error,
+            waited = self.poll_list(start, limit, || self.answer(asked)).or_else(|error| match asked {
+                Some(request) if error.kind() == ErrorKind::Locked => self.published_all_the_same(request),
+                _ => Err(error),
             });
         }
         match waited? {
             Polled::Instead(update_index) => self.handed_over(asked.take(), update_index),
             Polled::Taken(lock, polls) => {
                 let (lock, base) = self.locked_list(lock, polls, start, turn, None)?;
-                match asked.as_ref().map(Asked::state).transpose()? {
+                match self.outcome(asked.as_ref(), &base)? {
                     _ if mutant::is_on(Mutant::DoAgain) => Ok(Admitted::Lock(lock, base)),
-                    Some(State::Published { update_index } | State::Durable { update_index }) => {
+                    Outcome::NotPublished => Ok(Admitted::Lock(lock, base)),
+                    Outcome::Unknown => Err(self.outcome_is_unknown()),
+                    Outcome::Published { update_index } => {
                         drop(lock);
                         self.handed_over(asked.take(), update_index)
                     }
-                    // Its leader has died without an heir among us. Has it published?
-                    Some(State::Claimed { base: claimed, .. }) if base.update_index() > claimed => {
-                        Err(self.outcome_is_unknown())
-                    }
-                    _ => Ok(Admitted::Lock(lock, base)),
                 }
             }
         }
+    }
+
+    /// What has become of what was `asked` for, while we have the list lock ourselves and `base` is the state. If its leader has died
+    /// without an heir among us, the list tells.
+    fn outcome(&self, asked: Option<&Asked>, base: &Snapshot) -> Result<Outcome> {
+        Ok(match asked.map(Asked::state).transpose()? {
+            None | Some(State::Open | State::Closed) => Outcome::NotPublished,
+            Some(State::Published { update_index } | State::Durable { update_index }) => {
+                Outcome::Published { update_index }
+            }
+            Some(State::Claimed(claim)) => claim.outcome(base.table_names()),
+            Some(State::Unknown) => Outcome::Unknown,
+        })
+    }
+
+    /// Nobody will tell us any more. Is it there all the same?
+    fn published_all_the_same(&self, request: &Asked) -> Result<Polled<u64>> {
+        let published = match request.state()? {
+            State::Published { update_index } | State::Durable { update_index } => Some(update_index),
+            State::Claimed(claim) => claim.is_published(self.snapshot()?.table_names()),
+            _ => None,
+        };
+        published.map(Polled::Instead).ok_or_else(|| self.outcome_is_unknown())
     }
 
     /// The error of a wait in which something was `asked`: unless that is withdrawn, somebody may do it yet, or have done it.
@@ -161,12 +181,12 @@ impl Shared {
     ///
     /// After a loss of power a request may be there again without the log of what became of it. Its asker is dead, but does not look so
     /// as long as a cleaner has its file locked.
-    fn terms(&self) -> Vec<u8> {
-        let mut terms = self.options.terms();
+    fn compatibility_key(&self) -> Vec<u8> {
+        let mut key = self.options.compatibility_key();
         if !mutant::is_on(Mutant::ServeEarlierBoots) {
-            terms.extend(self.dir.host().boot.unwrap_or_default().bytes());
+            key.extend(self.dir.host().boot.unwrap_or_default().bytes());
         }
-        terms
+        key
     }
 
     /// The update index of what was asked for, once it is published. Forgets a request that nobody will answer.
@@ -174,12 +194,17 @@ impl Shared {
         let Some(request) = asked else { return Ok(None) };
         match request.state()? {
             State::Published { update_index } | State::Durable { update_index } => Ok(Some(update_index)),
-            State::Claimed { planned: Some(planned), .. } if mutant::is_on(Mutant::TrustPlan) => Ok(Some(planned)),
+            State::Claimed(claim) if mutant::is_on(Mutant::TrustPlan) => Ok(claim.planned_index()),
+            // An heir could not answer, or does not understand: nobody else will.
+            State::Claimed(_) | State::Unknown if !request.has_name() => match self.published_all_the_same(request)? {
+                Polled::Instead(update_index) => Ok(Some(update_index)),
+                Polled::Taken(..) => Ok(None),
+            },
             State::Closed => {
                 *asked = None;
                 Ok(None)
             }
-            State::Open | State::Claimed { .. } => Ok(None),
+            State::Open | State::Claimed(_) | State::Unknown => Ok(None),
         }
     }
 
@@ -221,7 +246,9 @@ impl Shared {
         if !is_time || limit == 0 || !self.hands_over() {
             return Vec::new();
         }
-        let mut found = find(&self.dir, &self.terms(), limit);
+        // Upon an empty list nothing can be claimed: an heir who finds it empty again would know nothing.
+        let Some(newest) = base.table_names().next_back() else { return Vec::new() };
+        let mut found = find(&self.dir, &self.compatibility_key(), limit);
         self.lookout.looked(now, !found.is_empty());
         if !found.is_empty() {
             let sizes: Vec<usize> = found.iter().map(|found| found.wanted().len()).collect();
@@ -229,7 +256,7 @@ impl Shared {
         }
         let take = |found: Found| {
             let changes = read(found.wanted())?;
-            lock.served.claim(found, base.update_index()).then_some(changes)
+            lock.served.claim(found, newest).then_some(changes)
         };
         found.into_iter().filter_map(take).collect()
     }

@@ -33,7 +33,7 @@ use crate::lock::{HealingLocks, Holder, Lock, Locker, Polled, locked, poll};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
 use crate::queue::{Admission, Queue, Turn};
-use crate::request::{Served, settle};
+use crate::request::{Served, resolve};
 use crate::snapshot::Snapshot;
 use crate::sync::{Mutex, OnceLock};
 use crate::transaction::{Changes, Commit, Transaction};
@@ -248,7 +248,7 @@ impl Shared {
         let lock = ListLock { served: Served::default(), lock, since, has_waited, turn };
         let snapshot = before.map_or_else(|| self.snapshot_under_lock(), Ok)?;
         if lock.lock.is_inherited() {
-            settle(&self.dir, snapshot.update_index());
+            resolve(&self.dir, &snapshot.table_names().collect::<Vec<_>>())?;
             if self.options.durability == Durability::Full {
                 // What the dead has published is durable before anything is built upon it.
                 self.sync_dir()?;

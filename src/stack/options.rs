@@ -44,6 +44,9 @@ pub enum AutoCompact {
 /// How many threads work on a compaction at most, unless somebody says so: they cost memory, and one thread writes what they make.
 const MOST_THREADS: usize = 8;
 
+/// The version of [`Options::compatibility_key`], and of the meaning of transactions that are handed over.
+const KEY_VERSION: u8 = 1;
+
 /// Settings of a [`crate::Stack`].
 #[derive(Debug, Clone)]
 #[must_use]
@@ -158,7 +161,7 @@ impl Options {
 
     /// Whether a commit that waits for the lock may be done by the process that has it, along with its own, and whether we do
     /// that for others. Only processes with the same settings of hash, durability and writing do it for one another. Default true;
-    /// needs locks that heal, and a directory to which one kernel alone writes. What is not done for us at once we do ourselves.
+    /// needs locks that heal, and a directory to which one kernel alone writes and that is not sticky. What is not done for us at once we do ourselves.
     ///
     /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits for the outcome, ten
     /// time-outs longer (1 s at least and 60 s at most; for ever if there is no time-out). After that it is
@@ -211,9 +214,22 @@ impl Options {
         self.threads.unwrap_or_else(available)
     }
 
-    /// What must be the same in two processes for one to commit for the other.
-    pub(crate) fn terms(&self) -> Vec<u8> {
-        format!("{:?} {:?} {:?}", self.hash, self.durability, self.write).into_bytes()
+    /// What must be the same in two processes for one to commit for the other, as bytes. What is added to it makes it another
+    /// key, so that processes of different versions leave each other's requests alone.
+    pub(crate) fn compatibility_key(&self) -> Vec<u8> {
+        let hash = match self.hash {
+            None => 0,
+            Some(HashKind::Sha1) => 1,
+            Some(HashKind::Sha256) => 2,
+        };
+        let durability = match self.durability {
+            Durability::Full => 1,
+            Durability::Ordered => 2,
+            Durability::Off => 3,
+        };
+        let mut key = vec![KEY_VERSION, hash, durability];
+        self.write.put_key(&mut key);
+        key
     }
 
     pub(crate) fn check(&self) -> Result<()> {

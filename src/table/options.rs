@@ -75,6 +75,15 @@ impl WriteOptions {
         self
     }
 
+    /// Appends what tells these options from others, in a form that stays.
+    pub(crate) fn put_key(&self, key: &mut Vec<u8>) {
+        let WriteOptions { block_size, restart_interval, padding, object_index, deflate_level, max_table_size } = self;
+        key.extend_from_slice(&block_size.to_be_bytes());
+        key.extend_from_slice(&restart_interval.to_be_bytes());
+        key.extend([u8::from(*padding), u8::from(*object_index), *deflate_level]);
+        key.extend_from_slice(&max_table_size.to_be_bytes());
+    }
+
     /// The same with blocks twice as large as these, and as blocks of `block_size`.
     pub(crate) fn with_room_for(mut self, block_size: u32) -> Self {
         self.block_size = self.block_size.max(block_size).saturating_mul(2).min(MAX_BLOCK_SIZE);

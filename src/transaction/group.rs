@@ -112,10 +112,10 @@ fn run(
             },
         }
     };
-    if let Ok(Some(_)) = &written {
+    if let Ok(Some(table)) = &written {
         let planned = members.planned();
         let served = planned.len().saturating_sub(lock.served.len());
-        lock.served.plan(planned.into_iter().skip(served));
+        lock.served.plan(&table.name, planned.into_iter().skip(served));
         stack.shared.counters.served.add(lock.served.len() as u64);
     }
     // A panic from here on must not have them published twice.

@@ -22,6 +22,8 @@ pub struct Prepared {
 }
 
 /// What a commit did.
+///
+/// It does not say which values were replaced: another process that has committed for us tells no more than the update index.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Commit {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Host, OsDir, Reading, Stamp};
+use reftable::{Bytes, Dir, DirFile, Host, OsDir, Reading, Stamp, Writers};
 
 /// What comes between.
 pub(crate) trait Hook: Send + Sync + 'static {
@@ -103,6 +103,14 @@ impl<H: Hook> Dir for OverDir<H> {
         self.file("create", name, OsDir::create)
     }
 
+    fn create_for_writers(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.file("create", name, OsDir::create_for_writers)
+    }
+
+    fn writers(&self) -> io::Result<Option<Writers>> {
+        through(&*self.hook, "writers", ".", || self.dir.writers())
+    }
+
     fn stamp(&self, name: &str) -> io::Result<Stamp> {
         through(&*self.hook, "stamp", name, || self.dir.stamp(name)).map(|seen| self.hook.stamp(name, seen))
     }
@@ -195,6 +203,10 @@ impl<H> fmt::Debug for OverFile<H> {
 }
 
 impl<H: Hook> DirFile for OverFile<H> {
+    fn owner(&self) -> io::Result<Option<u32>> {
+        self.through("owner", || self.inner.owner())
+    }
+
     fn contents(&self) -> io::Result<Bytes> {
         self.through("contents", || self.inner.contents())
     }

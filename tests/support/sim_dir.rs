@@ -7,7 +7,8 @@
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
 //! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are merged under the lock, and by copies.
-//! * [`handed_over`]: transactions that one process does for another; [`beside`]: processes that go on in the midst of another one.
+//! * [`handed_over`]: transactions that one process does for another; [`beside`]: processes that go on in the midst of another one;
+//!   [`unresolved`]: calls that fail over it.
 //! * [`names`]: kernel locks that belong to names.
 //! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
@@ -53,6 +54,8 @@ mod seals;
 mod stage;
 #[path = "sim/story.rs"]
 pub(crate) mod story;
+#[path = "sim/unresolved.rs"]
+mod unresolved;
 #[path = "sim/whole_blocks.rs"]
 mod whole_blocks;
 #[path = "sim/world.rs"]

@@ -6,7 +6,7 @@
 //! * D: the next update index is beyond those that were seen.
 //! * E: the next commit and compaction complete without help and without waiting; `verify` finds nothing.
 //! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes hold. After a loss of power
-//!   tables may be left of which nothing is proven.
+//!   tables may be left of which nothing is proven; so too where calls have failed.
 //! * G: a table that may hold what was acknowledged is never removed, though no list names it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -135,6 +135,8 @@ pub(crate) struct Found<'a> {
     pub(crate) is_mended: bool,
     /// Tables that no list names, and that must stay.
     pub(crate) must_stay: &'a [(Name, Arc<Vec<u8>>)],
+    /// Calls have failed before.
+    pub(crate) may_leave_tables: bool,
 }
 
 /// Checks a tree. If requests are left in it the finder would do them; after a kill another one looks, who would not.
@@ -193,7 +195,8 @@ fn reopen_as(options: &Options, tree: &Tree, found: &Found<'_>) -> Result<Cleane
         None => tree,
     };
     let tree = without_those_that_must_stay(tree, found.must_stay)?;
-    let (tree, cleaned) = if found.is_power_lost { without_unlisted(tree) } else { (tree, Cleaned::All) };
+    let may_leave = found.is_power_lost || found.may_leave_tables;
+    let (tree, cleaned) = if may_leave { without_unlisted(tree) } else { (tree, Cleaned::All) };
     nothing_is_left(&tree)?;
     Ok(cleaned)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use reftable::{Bytes, Dir, DirFile, Host, Stamp};
 
-use super::world::{BOOT, File, FileId, Inner, Locked, Name, Op, Pid, World, pid_of};
+use super::check::is_request;
+use super::world::{BOOT, Denied, File, FileId, Inner, Locked, Name, Op, Pid, World, pid_of};
 use crate::support::Random;
 
 /// One process's view of the directory.
@@ -64,6 +65,7 @@ impl Dir for SimDir {
     }
 
     fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.world.check(self.pid, Denied::Append)?;
         self.open(name)
     }
 
@@ -109,7 +111,7 @@ impl Dir for SimDir {
     }
 
     fn link(&self, existing: &str, new: &str) -> io::Result<()> {
-        self.world.call(self.pid, true, |inner| {
+        self.world.call_surely(self.pid, true, |inner| {
             let file = inner.find(existing)?;
             if inner.tree.names.contains_key(new) {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -121,6 +123,9 @@ impl Dir for SimDir {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        if is_request(name) {
+            self.world.check(self.pid, Denied::Remove)?;
+        }
         self.world.call(self.pid, true, |inner| {
             let file = inner.find(name)?;
             inner.tree.names.remove(name);
@@ -131,6 +136,7 @@ impl Dir for SimDir {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
+        self.world.check(self.pid, Denied::List)?;
         self.world.call(self.pid, false, |inner| Ok((inner.tree.names.keys().map(ToString::to_string).collect(), None)))
     }
 
@@ -246,7 +252,7 @@ impl DirFile for SimFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        self.world.call(self.pid(), false, |inner| {
+        self.world.call_surely(self.pid(), false, |inner| {
             let holder = *inner.locks.entry(self.locked(inner)).or_insert(self.description);
             Ok((holder == self.description, None))
         })

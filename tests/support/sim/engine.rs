@@ -171,6 +171,7 @@ impl<'a> Engine<'a> {
             damage: recording.damage.as_ref(),
             is_mended,
             must_stay: &recording.must_stay,
+            may_leave_tables: recording.may_leave_tables,
         };
         let mut hasher = DefaultHasher::new();
         allowed.iter().for_each(|state| state.hash.hash(&mut hasher));

@@ -17,13 +17,13 @@ use super::stage::{Base, Sink, for_each_change, id, keep_if_dead, plain, set, st
 use super::world::{Pid, Tree};
 use crate::support::model::Change;
 
-const LEADER: Pid = 1;
-const ASKER: Pid = 2;
-const OTHER: Pid = 3;
+pub(super) const LEADER: Pid = 1;
+pub(super) const ASKER: Pid = 2;
+pub(super) const OTHER: Pid = 3;
 /// Has the lock first, and does nothing with it.
 const HOLDER: Pid = 4;
 /// Finds what all of these have left.
-const LATER: Pid = 5;
+pub(super) const LATER: Pid = 5;
 const CLEANER: Pid = 6;
 
 /// So many calls take an asker to its end if it is served, time for patience and a sync of its own included.
@@ -31,14 +31,14 @@ const TO_THE_END: u64 = 150;
 /// An asker that waits does the same again after so many calls.
 const ROUND: u64 = 3;
 
-fn terms() -> Options {
+pub(super) fn terms() -> Options {
     plain().hand_over(true)
 }
 
 /// A leader that is about to begin, and somebody who waits for the lock.
-struct Scene {
-    run: Run,
-    leader: Actor,
+pub(super) struct Scene {
+    pub(super) run: Run,
+    pub(super) leader: Actor,
     asker: Beside,
     held: Option<Prepared>,
 }
@@ -59,21 +59,30 @@ impl Scene {
     }
 
     /// The asker has asked, and made so many calls since.
-    fn asked(options: Options, calls: u64) -> Scene {
+    pub(super) fn asked(options: Options, calls: u64) -> Scene {
         let scene = Scene::new(options);
         go_until_asked(&scene.run, &scene.asker, 1);
         scene.asker.go(calls);
         scene
     }
 
+    /// The same with an asker that need not learn what became of its transaction.
+    pub(super) fn asked_unsure(options: Options) -> Scene {
+        let mut scene = Self::new(options);
+        let Scene { run, asker, .. } = &mut scene;
+        run.may_fail(ASKER);
+        go_until_asked(run, asker, 1);
+        scene
+    }
+
     /// The lock is free, and the leader commits.
-    fn lead(&mut self) {
+    pub(super) fn lead(&mut self) {
         self.held = None;
         self.leader.commit(set("leader", 2, 60));
     }
 
     /// All come to their ends.
-    fn end(self) -> Run {
+    pub(super) fn end(self) -> Run {
         let Scene { run, leader, asker, held } = self;
         drop((held, leader));
         asker.finish();

@@ -113,6 +113,7 @@ impl Case {
             least_acknowledged: 0,
             damage: Some(damage),
             must_stay: Vec::new(),
+            may_leave_tables: false,
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Recording {
     pub(crate) damage: Option<Damage>,
     /// Tables that no list names, and that must stay.
     pub(crate) must_stay: Vec<(Name, Arc<Vec<u8>>)>,
+    /// Calls have failed, perhaps that of an heir who would have proven that nobody needs a table.
+    pub(crate) may_leave_tables: bool,
 }
 
 /// What a process is at.
@@ -86,6 +88,8 @@ struct Record {
     under_way: BTreeMap<Pid, (Deed, Option<Done>)>,
     /// The processes whose commits others may do along with their own.
     asking: BTreeSet<Pid>,
+    /// The processes whose calls fail, or who cannot be told what became of what they asked for.
+    failing: BTreeSet<Pid>,
     broken: Vec<(usize, Broken)>,
     kept: Vec<(Snapshot, Seen)>,
 }
@@ -155,9 +159,18 @@ impl Run {
                 record.broken.push((log.len(), broken('C', "a snapshot has changed")));
             }
         }
-        let Record { history, broken, .. } = record;
-        let (base, boot) = ((*self.base).clone(), self.world.boot());
-        Recording { base, boot, log, history, broken, least_acknowledged: 0, damage: None, must_stay: Vec::new() }
+        let Record { history, broken, failing, .. } = record;
+        Recording {
+            base: (*self.base).clone(),
+            boot: self.world.boot(),
+            log,
+            history,
+            broken,
+            least_acknowledged: 0,
+            damage: None,
+            must_stay: Vec::new(),
+            may_leave_tables: !failing.is_empty(),
+        }
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -216,6 +229,11 @@ impl Run {
         }
     }
 
+    /// From now on what the process does may fail, or be of unknown outcome.
+    pub(crate) fn may_fail(&self, pid: Pid) {
+        self.record().failing.insert(pid);
+    }
+
     pub(crate) fn model(&self) -> Model {
         self.record().history.last().unwrap().model.clone()
     }
@@ -256,13 +274,17 @@ impl Run {
                 Some((value, done))
             }
             Err(error) => {
-                self.judge(deed, &error, done.is_some(), may_be_locked);
+                self.judge(pid, deed, &error, done.is_some(), may_be_locked);
                 None
             }
         }
     }
 
-    fn judge(&self, deed: &Deed, error: &Error, is_published: bool, may_be_locked: bool) {
+    fn judge(&self, pid: Pid, deed: &Deed, error: &Error, is_published: bool, may_be_locked: bool) {
+        let may_fail = self.record().failing.contains(&pid);
+        if may_fail && error.kind() == ErrorKind::Indeterminate {
+            return;
+        }
         if is_published {
             self.report(broken('B', format!("published, and then: {error}")));
         }
@@ -271,6 +293,7 @@ impl Run {
             // A compaction may come second, but never lose what it has locked.
             ErrorKind::Locked => may_be_locked && !error.to_string().contains("in spite of their locks"),
             ErrorKind::Conflict => is_refused(),
+            ErrorKind::Io => may_fail,
             _ => false,
         };
         if !is_fine {
@@ -303,6 +326,12 @@ impl Actor {
     /// For a process that runs while another stands still.
     pub(crate) fn beside_others(mut self) -> Actor {
         self.may_be_locked = true;
+        self
+    }
+
+    /// For a process whose calls fail, or that may ask one who has such calls. What it is told must be true all the same.
+    pub(crate) fn failing(self) -> Actor {
+        self.run.may_fail(self.pid);
         self
     }
 

@@ -18,6 +18,7 @@ use super::stage::{
     Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
     with_litter,
 };
+use super::unresolved;
 use super::whole_blocks;
 use crate::support::model::Change;
 
@@ -56,6 +57,9 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "handed over to the dead", crashes: ALL_CRASHES, record: handed_over::to_the_dead },
     Scenario { name: "handed over to two who die", crashes: KILLS, record: handed_over::to_two_who_die },
     Scenario { name: "handed over, then repaired", crashes: KILLS, record: handed_over::to_the_repaired },
+    Scenario { name: "handed over, heir without rights", crashes: KILLS, record: unresolved::by_the_denied },
+    Scenario { name: "handed over, heir that fails", crashes: KILLS, record: unresolved::by_the_failing },
+    Scenario { name: "handed over, leader that fails", crashes: KILLS, record: unresolved::by_a_leader_that_fails },
     Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "an older list comes back", crashes: ALL_CRASHES, record: older::list },

@@ -141,6 +141,17 @@ type Work = Box<dyn FnOnce() + Send>;
 /// Told the tree after each change of a name; answers with the number of the state it shows.
 type Watcher = Arc<dyn Fn(Pid, &Op) -> usize + Send + Sync>;
 
+/// What a process may not do, because it is another user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Open the requests of others for appending.
+    Append,
+    /// List the directory.
+    List,
+    /// Remove the requests of others.
+    Remove,
+}
+
 /// What is to happen to a process.
 #[derive(Default)]
 pub(super) struct Process {
@@ -150,6 +161,10 @@ pub(super) struct Process {
     changes: u64,
     /// Dies in the place of this change.
     dies_at: Option<u64>,
+    /// This call fails, and nothing comes of it. One that takes a lock does not: without those nothing would be handed over.
+    fails_at: Option<u64>,
+    /// What it is never let do with requests.
+    denied: &'static [Denied],
     /// Before this call others do this.
     hook: Option<(u64, Work)>,
     /// It goes on a thread of its own, as far as it is let.
@@ -244,6 +259,30 @@ impl World {
         self.lock().processes.entry(pid).or_default().leash = Some(leash);
     }
 
+    /// Lets the `call`th call from now of the process fail.
+    pub(crate) fn fail_at(&self, pid: Pid, call: u64) {
+        let mut inner = self.lock();
+        let process = inner.processes.entry(pid).or_default();
+        process.fails_at = Some(process.calls + call);
+    }
+
+    /// Says whether the call that was to fail has come.
+    pub(crate) fn has_failed(&self, pid: Pid) -> bool {
+        self.lock().processes.get(&pid).is_none_or(|process| process.fails_at.is_none())
+    }
+
+    /// From now on the process is never let do this.
+    pub(crate) fn deny(&self, pid: Pid, denied: &'static [Denied]) {
+        self.lock().processes.entry(pid).or_default().denied = denied;
+    }
+
+    /// Fails if the process may not do this.
+    pub(super) fn check(&self, pid: Pid, what: Denied) -> io::Result<()> {
+        let inner = self.lock();
+        let is_denied = inner.processes.get(&pid).is_some_and(|process| process.denied.contains(&what));
+        if is_denied { Err(denied()) } else { Ok(()) }
+    }
+
     /// Kills the process in the place of its `change`th change from now.
     pub(crate) fn kill_at(&self, pid: Pid, change: u64) {
         let mut inner = self.lock();
@@ -282,8 +321,24 @@ impl World {
         inner.note(pid, Op::Acknowledge { what: what.to_owned() });
     }
 
-    /// Runs one call: lets others go first, dies if it is time, and logs what changed.
+    /// Runs one call, unless it is to fail.
     pub(super) fn call<T>(
+        &self,
+        pid: Pid,
+        change: bool,
+        operation: impl FnOnce(&mut Inner) -> io::Result<(T, Option<Op>)>,
+    ) -> io::Result<T> {
+        let mut inner = self.lock();
+        let process = inner.processes.entry(pid).or_default();
+        if !process.dead && process.fails_at.take_if(|call| *call <= process.calls).is_some() {
+            return Err(denied());
+        }
+        drop(inner);
+        self.call_surely(pid, change, operation)
+    }
+
+    /// Runs one call: lets others go first, dies if it is time, and logs what changed.
+    pub(super) fn call_surely<T>(
         &self,
         pid: Pid,
         change: bool,
@@ -398,6 +453,10 @@ impl Inner {
         self.next_description += 1;
         self.next_description << 32 | u64::from(pid)
     }
+}
+
+fn denied() -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
 }
 
 pub(super) fn pid_of(description: u64) -> Pid {

@@ -1,0 +1,190 @@
+//! The records behind a request. Both sides append them, and their order decides.
+//!
+//! A record begins with its type, its version and its length, and ends with a check. Who appends may be cut off (the disk is
+//! full): what is no record is passed over byte by byte, so that what others append behind it still counts.
+
+use crate::mutant::{self, Mutant};
+use crate::varint::Reader;
+
+/// The version of the records that are written and understood here.
+const VERSION: u8 = 1;
+/// Type, version, length of the whole.
+const HEAD: usize = 1 + 1 + 2;
+/// The leader's number, an update index.
+const NUMBERS: usize = 8 + 8;
+const CHECK: usize = 4;
+/// A record without the name of a table.
+const LEAST: usize = HEAD + NUMBERS + CHECK;
+/// Names of tables are names of files.
+const MOST: usize = LEAST + 255;
+
+/// Bytes of all records that a request may have before nobody looks at it any more.
+pub(super) const MAX_LOG: usize = 32 * MOST;
+
+/// What a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Somebody is doing it, upon the state whose newest table is named.
+    Claimed,
+    /// It will have this update index, and be in the table that is named.
+    Planned,
+    /// It is published, with this update index.
+    Published,
+    /// It survives a loss of power, as far as was asked for.
+    Durable,
+    /// Nobody will do it for the asker any more.
+    Void,
+    /// The asker does not want it any more.
+    Withdrawn,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [Kind::Claimed, Kind::Planned, Kind::Published, Kind::Durable, Kind::Void, Kind::Withdrawn];
+
+    const fn letter(self) -> u8 {
+        match self {
+            Kind::Claimed => b'C',
+            Kind::Planned => b'P',
+            Kind::Published => b'V',
+            Kind::Durable => b'D',
+            Kind::Void => b'X',
+            Kind::Withdrawn => b'W',
+        }
+    }
+}
+
+/// What is written behind a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) kind: Kind,
+    /// The number that the leader has chosen for its claim: what others say of other claims does not count. 0 in those of the asker.
+    pub(super) leader: u64,
+    pub(super) update_index: u64,
+    /// Empty where no table is meant.
+    pub(super) table: String,
+}
+
+impl Record {
+    pub(super) fn new(kind: Kind, leader: u64, update_index: u64) -> Record {
+        Record { kind, leader, update_index, table: String::new() }
+    }
+
+    pub(super) fn of_table(self, table: &str) -> Record {
+        Record { table: table.to_owned(), ..self }
+    }
+
+    pub(super) fn print(&self) -> Vec<u8> {
+        print(self.kind.letter(), VERSION, &self.body())
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let mut body = self.leader.to_be_bytes().to_vec();
+        body.extend_from_slice(&self.update_index.to_be_bytes());
+        body.extend_from_slice(self.table.as_bytes());
+        body
+    }
+}
+
+fn print(letter: u8, version: u8, body: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(HEAD + body.len() + CHECK).unwrap_or(u16::MAX);
+    let mut bytes = vec![letter, version];
+    bytes.extend_from_slice(&len.to_be_bytes());
+    bytes.extend_from_slice(body);
+    let check = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&check.to_be_bytes());
+    bytes
+}
+
+/// What was found where a record may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Known(Record),
+    /// A whole record, of a type or version that is not known here.
+    Unknown,
+}
+
+/// All records in `log`, in order. What is cut off or damaged was never written, as far as anybody knows.
+pub(super) fn parse_all(mut log: &[u8]) -> Vec<Found> {
+    let mut found = Vec::new();
+    while !log.is_empty() {
+        match parse(log) {
+            Some((record, len)) => {
+                found.push(record);
+                log = log.get(len..).unwrap_or_default();
+            }
+            None if mutant::is_on(Mutant::StopAtTornRecord) => break,
+            None => log = log.get(1..).unwrap_or_default(),
+        }
+    }
+    found
+}
+
+/// The record that `log` begins with, and its length.
+fn parse(log: &[u8]) -> Option<(Found, usize)> {
+    let mut input = Reader::new(log, 0);
+    let (letter, version, len) = (input.u8().ok()?, input.u8().ok()?, usize::from(input.be16().ok()?));
+    if !(LEAST..=MOST).contains(&len) {
+        return None;
+    }
+    let (contents, check) = log.get(..len)?.split_at_checked(len - CHECK)?;
+    if crc32fast::hash(contents).to_be_bytes() != check {
+        return None;
+    }
+    let kind = Kind::ALL.into_iter().find(|kind| kind.letter() == letter && version == VERSION);
+    let mut body = || {
+        let (leader, update_index) = (input.be64().ok()?, input.be64().ok()?);
+        let table = std::str::from_utf8(contents.get(input.pos()..)?).ok()?.to_owned();
+        Some(Record { kind: kind?, leader, update_index, table })
+    };
+    Some((body().map_or(Found::Unknown, Found::Known), len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned() -> Record {
+        Record::new(Kind::Planned, 7, 4).of_table("0x000000000004-0x000000000004-00000001.ref")
+    }
+
+    #[test]
+    fn records_survive_a_round_trip() {
+        let records: Vec<Record> = Kind::ALL.into_iter().map(|kind| Record { kind, ..planned() }).collect();
+        let log: Vec<u8> = records.iter().flat_map(Record::print).collect();
+        assert_eq!(parse_all(&log), records.into_iter().map(Found::Known).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_record_that_is_cut_off_hides_none_behind_it() {
+        let (torn, whole) = (planned().print(), Record::new(Kind::Published, 7, 4));
+        for len in 0..torn.len() {
+            let log = [&torn[..len], &whole.print()].concat();
+            assert_eq!(parse_all(&log), [Found::Known(whole.clone())], "{len} bytes before it");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_not_known_is_seen_to_be_there() {
+        for (letter, version) in [(b'Z', VERSION), (b'C', VERSION + 1)] {
+            let log = [print(letter, version, &planned().body()), planned().print()].concat();
+            assert_eq!(parse_all(&log), [Found::Unknown, Found::Known(planned())]);
+        }
+    }
+
+    #[test]
+    fn any_damage_is_noticed() {
+        let whole = planned().print();
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1;
+            assert_eq!(parse_all(&damaged), [], "at {position}");
+        }
+    }
+
+    /// Names of tables of others may be long.
+    #[test]
+    fn the_longest_name_fits() {
+        let record = planned().of_table(&"n".repeat(255));
+        assert_eq!(parse_all(&record.print()), [Found::Known(record)]);
+    }
+}

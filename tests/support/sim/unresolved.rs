@@ -1,0 +1,82 @@
+//! Scenarios of transactions that are handed over, where a call fails: of the leader, or of the heir who should say what became of
+//! them. The asker may have to say that it does not know; what it says must be true.
+
+use reftable::Durability;
+
+use super::handed_over::{LATER, LEADER, OTHER, Scene, terms};
+use super::stage::{Sink, for_each_change, set};
+use super::world::{Denied, Pid};
+
+/// The heir of the leader lacks a right; after it somebody else, who has all, is an heir again.
+pub(super) fn by_the_denied(sink: Sink<'_>) {
+    const RIGHTS: [&[Denied]; 4] =
+        [&[Denied::Append], &[Denied::List], &[Denied::Append, Denied::Remove], &[Denied::Append, Denied::List]];
+    for denied in RIGHTS {
+        for_each_change(|change| dead_leader(change, |scene| scene.run.world.deny(OTHER, denied), sink).0);
+    }
+}
+
+/// Each call of the heir fails once; then it commits, and then it dies with the lock.
+pub(super) fn by_the_failing(sink: Sink<'_>) {
+    for_each_change(|change| {
+        let mut came_true = false;
+        for_each_change(|call| {
+            let (is_dead, has_failed) = dead_leader(change, |scene| scene.run.world.fail_at(OTHER, call), sink);
+            came_true = is_dead;
+            is_dead & has_failed
+        });
+        came_true
+    });
+}
+
+/// The leader dies at its `change`th change. The heir, to which something is `done`, commits twice, and dies at the end of the second
+/// one; its own heir commits, too. Says whether the leader has died, and whether the call of the heir that was to fail has come.
+fn dead_leader(change: u64, done: impl FnOnce(&Scene), sink: Sink<'_>) -> (bool, bool) {
+    let mut scene = Scene::asked_unsure(terms());
+    scene.run.world.kill_at(LEADER, change);
+    scene.lead();
+    let is_dead = scene.run.world.is_dead(LEADER);
+    let heir = scene.run.actor(OTHER, Durability::Full, terms()).beside_others().failing();
+    done(&scene);
+    heir.commit(set("heir", 1, 90));
+    let has_failed = scene.run.world.has_failed(OTHER);
+    heir.commit(set("heir", 1, 91));
+    scene.run.world.kill(OTHER);
+    drop(heir);
+    commit_as(&scene, LATER, 92);
+    finish(scene, is_dead && has_failed, sink);
+    (is_dead, has_failed)
+}
+
+/// Each call of the leader fails once; then it goes on, and dies at each change.
+pub(super) fn by_a_leader_that_fails(sink: Sink<'_>) {
+    for_each_change(|call| {
+        let mut came_true = false;
+        for_each_change(|change| {
+            let mut scene = Scene::asked_unsure(terms());
+            scene.leader = scene.leader.failing();
+            scene.run.world.fail_at(LEADER, call);
+            scene.run.world.kill_at(LEADER, change);
+            scene.lead();
+            let (is_dead, has_failed) = (scene.run.world.is_dead(LEADER), scene.run.world.has_failed(LEADER));
+            came_true |= has_failed;
+            commit_as(&scene, OTHER, 90);
+            commit_as(&scene, LATER, 92);
+            finish(scene, is_dead && has_failed, sink);
+            is_dead
+        });
+        came_true
+    });
+}
+
+fn commit_as(scene: &Scene, pid: Pid, value: u64) {
+    scene.run.actor(pid, Durability::Full, terms()).beside_others().commit(set("later", 1, value));
+}
+
+/// What has not come true is another run's.
+fn finish(scene: Scene, counts: bool, sink: Sink<'_>) {
+    let recording = scene.end().finish();
+    if counts {
+        sink(recording);
+    }
+}
