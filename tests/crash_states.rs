@@ -1,7 +1,8 @@
 //! Kills and losses of power at every instant leave a store that keeps the claims.
 //!
 //! See `support/sim/persist.rs` for what may survive and `support/sim/check.rs` for the claims. With
-//! `REFTABLE_CRASH_LONG=1` looks harder, `REFTABLE_CRASH_SEED=N` elsewhere. `--nocapture` shows the counts.
+//! `REFTABLE_CRASH_LONG=1` looks harder, `REFTABLE_CRASH_SEED=N` elsewhere; `REFTABLE_CRASH_ONLY=WORDS` takes
+//! the scenarios with these words in their names, `=NAME` one. `--nocapture` shows the counts.
 
 #![cfg(test)]
 
@@ -22,14 +23,14 @@ use sim_dir::scenarios::{OURS, Scenario};
 const LEAST: usize = 250_000;
 
 fn explore(scenario: &Scenario, model: Model, effort: Effort) -> Tally {
-    let mut engine = Engine::new(scenario.name, model, effort);
+    let mut engine = Engine::new(scenario.name, model, effort).then(scenario.crashes);
     (scenario.record)(&mut |recording| engine.explore(&recording));
     engine.finish()
 }
 
 fn show(scenario: &Scenario, model: Model, tally: &Tally) {
     println!(
-        "{:32} {:11} {:5} runs {:6} instants ({:4} + {:4} sampled) {:8} choices {:7} states {:4} kept {:3} violations {:6.1?}",
+        "{:32} {:11} {:5} runs {:6} instants ({:4} + {:4} sampled) {:8} choices {:7} states {:4} finders {:6} nested {:4} kept {:3} violations {:6.1?}",
         scenario.name,
         format!("{model:?}"),
         tally.recordings,
@@ -38,6 +39,8 @@ fn show(scenario: &Scenario, model: Model, tally: &Tally) {
         tally.beyond,
         tally.choices,
         tally.states,
+        tally.finders,
+        tally.nested,
         tally.kept,
         tally.violations.len(),
         tally.time
@@ -48,7 +51,8 @@ fn show(scenario: &Scenario, model: Model, tally: &Tally) {
 fn every_crash_leaves_a_store_that_keeps_the_claims() {
     let (start, effort) = (Instant::now(), Effort::from_environment());
     let only = std::env::var("REFTABLE_CRASH_ONLY").unwrap_or_default();
-    let jobs = OURS.iter().filter(|scenario| scenario.name.contains(&only));
+    let is_wanted = |name: &str| only.strip_prefix('=').map_or_else(|| name.contains(&only), |only| name == only);
+    let jobs = OURS.iter().filter(|scenario| is_wanted(scenario.name));
     let jobs = jobs.flat_map(|scenario| scenario.crashes.iter().map(move |model| (scenario, *model)));
     let jobs: Mutex<VecDeque<(&Scenario, Model)>> = Mutex::new(jobs.collect());
     let results = Mutex::new(Vec::new());

@@ -4,6 +4,7 @@
 //! * [`run`]: runs a scenario, and says after every change what a reader must see.
 //! * [`persist`]: which trees may be found after a crash behind a given change.
 //! * [`check`]: reopens such a tree and checks the claims.
+//! * [`nested`]: crashes those who find such a tree as well.
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
 //! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are merged under the lock, and by copies.
@@ -40,6 +41,8 @@ pub(crate) mod mend;
 pub(crate) mod mutants;
 #[path = "sim/names.rs"]
 mod names;
+#[path = "sim/nested.rs"]
+mod nested;
 #[path = "sim/older.rs"]
 mod older;
 #[path = "sim/persist.rs"]

@@ -7,11 +7,12 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use super::check::{self, Broken, Cleaned, Found};
+use super::check::{self, Broken, Cleaned, Found, State};
+use super::nested::{self, Finding};
 use super::persist::{Choices, Disk, Model};
 use super::run::{GIT, Recording};
 use super::story::Crash;
-use super::world::{Entry, Pid};
+use super::world::{Entry, Pid, Tree};
 use crate::support::Random;
 
 /// How hard to look.
@@ -25,6 +26,10 @@ pub(crate) struct Effort {
     pub(crate) most_states: usize,
     /// Zero ends it there.
     pub(crate) beyond: usize,
+    /// Of so many states in as many as were seen so far, the finder is crashed as well.
+    pub(crate) nested: u64,
+    /// At so many of its instants, which are drawn if it has more.
+    pub(crate) nested_instants: usize,
     /// Enough violations to know.
     pub(crate) most_violations: usize,
     /// What is drawn depends on this alone.
@@ -39,7 +44,8 @@ impl Effort {
         let is_long = std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1");
         let (exhaustive, samples, most_states, beyond) =
             if is_long { (1 << 14, 16_000, usize::MAX, 0) } else { (1 << 12, 400, 20_000, 4) };
-        Effort { exhaustive, samples, most_states, beyond, most_violations: 10, seed }
+        let (nested, nested_instants) = if is_long { (50, usize::MAX) } else { (2, 8) };
+        Effort { exhaustive, samples, most_states, beyond, nested, nested_instants, most_violations: 10, seed }
     }
 }
 
@@ -66,6 +72,9 @@ pub(crate) struct Tally {
     /// Choices, and distinct trees with what was expected of them.
     pub(crate) choices: usize,
     pub(crate) states: usize,
+    /// Finders of states that were crashed as well, and the choices that made.
+    pub(crate) finders: usize,
+    pub(crate) nested: usize,
     /// States in which tables were left of which nothing is proven.
     pub(crate) kept: usize,
     pub(crate) time: Duration,
@@ -92,6 +101,9 @@ pub(crate) struct Engine<'a> {
     disks: HashSet<u64>,
     states: HashSet<u64>,
     random: Random,
+    /// How finders are crashed. Empty: not at all.
+    then: &'a [Model],
+    nested_random: Random,
     tally: Tally,
     start: Instant,
 }
@@ -99,7 +111,14 @@ pub(crate) struct Engine<'a> {
 impl<'a> Engine<'a> {
     pub(crate) fn new(scenario: &'a str, model: Model, effort: Effort) -> Engine<'a> {
         let (disks, states, tally) = (HashSet::new(), HashSet::new(), Tally::default());
-        Engine { scenario, model, effort, disks, states, random: Random(effort.seed), tally, start: Instant::now() }
+        let (random, nested_random) = (Random(effort.seed), Random(effort.seed ^ 1 << 40));
+        let start = Instant::now();
+        Engine { scenario, model, effort, disks, states, random, then: &[], nested_random, tally, start }
+    }
+
+    /// Crashes those who find the states as well, in these ways.
+    pub(crate) fn then(self, then: &'a [Model]) -> Engine<'a> {
+        Engine { then, ..self }
     }
 
     pub(crate) fn finish(mut self) -> Tally {
@@ -155,10 +174,10 @@ impl<'a> Engine<'a> {
     }
 
     fn crash(&mut self, disk: &Disk, log: &[Entry], recording: &Recording) {
-        let (oldest, newest) = log.last().map_or((0, 0), |last| (last.acknowledged, last.published));
-        let is_mended = oldest > 0;
+        let (acknowledged, newest) = log.last().map_or((0, 0), |last| (last.acknowledged, last.published));
+        let is_mended = acknowledged > 0;
         // Without a loss of power nothing that was published goes away again.
-        let oldest = if self.model == Model::Kill { newest } else { oldest };
+        let oldest = if self.model == Model::Kill { newest } else { acknowledged };
         // Whoever repairs a store may bring back what nobody could see.
         let newest = if recording.damage.is_some() { recording.history.len() - 1 } else { newest };
         let allowed = &recording.history[oldest..=newest];
@@ -191,11 +210,14 @@ impl<'a> Engine<'a> {
             if self.is_done() || !self.states.insert(hash) {
                 return;
             }
-            match check::reopen(&choices.tree(digits), &found) {
+            let tree = choices.tree(digits);
+            match check::reopen(&tree, &found) {
                 Ok(Cleaned::All) => {}
                 Ok(Cleaned::ButForTables) => self.tally.kept += 1,
-                Err(found) => self.report(&choices, digits, log, &found),
+                Err(found) => return self.report(&choices, digits, log, &found),
             }
+            let may_be_lost = &recording.history[acknowledged..=newest];
+            self.crash_finder(tree, (disk, log), &found, may_be_lost);
         };
         if count <= if is_full { beyond } else { exhaustive } {
             enumerate(&radices, &mut visit);
@@ -211,6 +233,40 @@ impl<'a> Engine<'a> {
             self.tally.sampled += 1;
         }
         self.random = random;
+    }
+
+    /// Crashes who finds this tree on this disk, if that is due.
+    fn crash_finder(&mut self, tree: Tree, (disk, log): (&Disk, &[Entry]), found: &Found<'_>, may_be_lost: &[State]) {
+        let is_due = self.nested_random.below(self.states.len().max(1) as u64) < self.effort.nested;
+        if self.then.is_empty() || !is_due || !nested::applies_to(&tree, found) {
+            return;
+        }
+        self.tally.finders += 1;
+        // What a loss of power has left is all on the disk, and a new story begins; after a kill the same may still be lost as before.
+        let (disk, log, may_be_lost) =
+            if found.is_power_lost { (&Disk::synced(&tree), &[][..], &[][..]) } else { (disk, log, may_be_lost) };
+        let finding = match Finding::make(&tree, found, may_be_lost, disk.next_file()) {
+            Ok(finding) => finding,
+            Err(broken) => {
+                let choices = disk.choices(Model::Kill);
+                return self.report(&choices, &ends(&choices.radices())[0], log, &broken);
+            }
+        };
+        let mut random = self.nested_random.clone();
+        let (instants, most) = (finding.instants(), self.effort.nested_instants);
+        for turn in 0..instants.min(most) {
+            let instant = if instants <= most { turn } else { random.below(instants as u64) as usize };
+            let models: Vec<Model> = self.then.to_vec();
+            for model in models {
+                let mut report = |choices: &Choices<'_>, digits: &[usize], log: &[Entry], found: &Broken| {
+                    self.report(choices, digits, log, found);
+                };
+                let (seen, kept) = finding.crash((disk, log), (instant, model), found, &mut random, &mut report);
+                self.tally.nested += seen;
+                self.tally.kept += kept;
+            }
+        }
+        self.nested_random = random;
     }
 
     fn report(&mut self, choices: &Choices<'_>, digits: &[usize], log: &[Entry], found: &Broken) {
@@ -243,7 +299,7 @@ fn enumerate(radices: &[usize], visit: &mut dyn FnMut(&[usize])) {
 }
 
 /// Everything, and nothing.
-fn ends(radices: &[usize]) -> [Vec<usize>; 2] {
+pub(super) fn ends(radices: &[usize]) -> [Vec<usize>; 2] {
     [radices.iter().map(|radix| radix - 1).collect(), vec![0; radices.len()]]
 }
 
@@ -262,7 +318,7 @@ fn corners(radices: &[usize], visit: &mut dyn FnMut(&[usize])) {
 }
 
 /// Choices by chance.
-fn draw(radices: &[usize], count: usize, random: &mut Random, visit: &mut dyn FnMut(&[usize])) {
+pub(super) fn draw(radices: &[usize], count: usize, random: &mut Random, visit: &mut dyn FnMut(&[usize])) {
     for _ in 0..count {
         let digits: Vec<usize> = radices.iter().map(|radix| random.below(*radix as u64) as usize).collect();
         visit(&digits);

@@ -83,6 +83,11 @@ impl Disk {
         Disk { names, files, order: Vec::new() }
     }
 
+    /// A number that no file on it has ever had.
+    pub(crate) fn next_file(&self) -> FileId {
+        self.files.keys().next_back().map_or(1, |last| last + 1)
+    }
+
     /// Follows the log.
     pub(crate) fn apply(&mut self, number: usize, op: &Op) {
         match op {

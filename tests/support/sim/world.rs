@@ -230,6 +230,12 @@ impl World {
         self.lock().knows_names = true;
     }
 
+    /// New files get numbers from this one on, or higher ones.
+    pub(super) fn number_files_from(&self, first: FileId) {
+        let mut inner = self.lock();
+        inner.next_file = inner.next_file.max(first);
+    }
+
     pub(crate) fn tree(&self) -> Tree {
         self.lock().tree.clone()
     }
