@@ -8,7 +8,7 @@ use crate::invariant::{invariant, violated};
 use crate::merged::Merge;
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
-use crate::table::{Cursor, Leaves, PieceWriter, Table, WholeBlock};
+use crate::table::{Cursor, IndexWalk, RunWriter, Table, WholeBlock};
 
 /// What may be lost by ending a block early for the sake of one that is copied, in hundredths of a block: each compaction makes at most
 /// a quarter more blocks.
@@ -32,7 +32,7 @@ pub(super) struct Copier<'a> {
 #[derive(Debug)]
 struct Source {
     table: Arc<Table>,
-    leaves: Leaves,
+    leaves: IndexWalk,
 }
 
 impl Source {
@@ -74,7 +74,7 @@ impl<'a> Copier<'a> {
     ) -> Result<Self> {
         let mut sources = Vec::new();
         for table in tables {
-            let leaves = Leaves::seek(table, kind, from)?;
+            let leaves = IndexWalk::seek(table, kind, from)?;
             sources.extend(leaves.map(|leaves| Source { table: Arc::clone(table), leaves }));
         }
         Ok(Copier { kind, sources, end, row: Vec::new(), inflated: Vec::new() })
@@ -94,8 +94,8 @@ impl<'a> Copier<'a> {
     pub(super) fn copy<R: Record>(
         &mut self,
         merge: &mut Merge<R>,
-        out: &mut PieceWriter,
-        mut copy: impl FnMut(&mut PieceWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
+        out: &mut RunWriter,
+        mut copy: impl FnMut(&mut RunWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
     ) -> Result<bool> {
         let Copier { kind, sources, end, row, inflated } = self;
         let record = merge.front().ok_or_else(|| violated("a merge has lost the record at hand"))?;

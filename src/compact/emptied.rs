@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::merged::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
 use crate::record::{LogRecord, is_same_log, log_key, split_key};
-use crate::table::{PieceWriter, Table};
+use crate::table::{RunWriter, Table};
 use crate::value::{LogEntryView, LogRecordView};
 
 /// Passes on what does not expire, and notes whether anything is left of the log at hand.
@@ -68,9 +68,9 @@ impl<'a> Expirer<'a> {
     /// Writes a record, unless it expires.
     ///
     /// # Errors
-    /// As for [`PieceWriter::add_log`].
+    /// As for [`RunWriter::add_log`].
     #[inline]
-    pub(super) fn add(&mut self, out: &mut PieceWriter, record: &LogRecordView<'_>) -> Result<()> {
+    pub(super) fn add(&mut self, out: &mut RunWriter, record: &LogRecordView<'_>) -> Result<()> {
         self.enter(out, record.refname)?;
         if self.expiry.takes(record) {
             self.expired += 1;
@@ -88,8 +88,8 @@ impl<'a> Expirer<'a> {
     /// Comes to a record of the log of `name`.
     ///
     /// # Errors
-    /// As for [`PieceWriter::add_log`].
-    pub(super) fn enter(&mut self, out: &mut PieceWriter, name: &[u8]) -> Result<()> {
+    /// As for [`RunWriter::add_log`].
+    pub(super) fn enter(&mut self, out: &mut RunWriter, name: &[u8]) -> Result<()> {
         if self.name != name {
             self.leave(out)?;
             name.clone_into(&mut self.name);
@@ -109,8 +109,8 @@ impl<'a> Expirer<'a> {
     /// The range has ended.
     ///
     /// # Errors
-    /// As for [`PieceWriter::add_log`].
-    pub(super) fn end(&mut self, out: &mut PieceWriter) -> Result<()> {
+    /// As for [`RunWriter::add_log`].
+    pub(super) fn end(&mut self, out: &mut RunWriter) -> Result<()> {
         if self.goes_on() { Ok(()) } else { self.leave(out) }
     }
 
@@ -121,8 +121,8 @@ impl<'a> Expirer<'a> {
         self.range.to.as_ref().is_some_and(|to| *to <= last)
     }
 
-    /// Leaves a marker if the log at hand has lost all.
-    fn leave(&mut self, out: &mut PieceWriter) -> Result<()> {
+    /// IndexWalk a marker if the log at hand has lost all.
+    fn leave(&mut self, out: &mut RunWriter) -> Result<()> {
         let Some(update_index) = self.lost.take() else { return Ok(()) };
         if self.is_kept || !self.expiry.leaves_markers() {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::invariant::{defect, invariant, violated};
 use crate::merged::{Merge, Tally, Tombstones};
 use crate::pool::{Crew, Pool};
 use crate::record::{LogRecord, Record, RefRecord, split_key};
-use crate::table::{Cursor, Piece, PieceWriter, Table, TableWriter, WholeBlock};
+use crate::table::{BlockRun, Cursor, RunWriter, Table, TableWriter, WholeBlock};
 
 /// What the parts of a merge have in common.
 struct Section {
@@ -34,7 +34,7 @@ struct Section {
 struct Part {
     section: Arc<Section>,
     range: Range,
-    out: PieceWriter,
+    out: RunWriter,
 }
 
 /// A merge of whole tables.
@@ -105,7 +105,7 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
 }
 
 impl Part {
-    fn merge(self) -> (Range, Result<(Piece, Account)>) {
+    fn merge(self) -> (Range, Result<(BlockRun, Account)>) {
         let piece = self.section.merge(&self.range, self.out);
         (self.range, piece)
     }
@@ -126,19 +126,19 @@ impl Section {
     }
 
     /// The blocks of one range.
-    fn merge(&self, range: &Range, mut out: PieceWriter) -> Result<(Piece, Account)> {
+    fn merge(&self, range: &Range, mut out: RunWriter) -> Result<(BlockRun, Account)> {
         let account = match self.kind {
             BlockKind::Log => self.merge_logs(range, &mut out)?,
             _ => self.merge_refs(range, &mut out)?,
         };
-        Ok((out.into_piece()?, account))
+        Ok((out.into_run()?, account))
     }
 
-    fn merge_refs(&self, range: &Range, out: &mut PieceWriter) -> Result<Account> {
+    fn merge_refs(&self, range: &Range, out: &mut RunWriter) -> Result<Account> {
         self.walk(range, out, &mut RefSink { drop_tombstones: self.tombstones == Tombstones::Hide })
     }
 
-    fn merge_logs(&self, range: &Range, out: &mut PieceWriter) -> Result<Account> {
+    fn merge_logs(&self, range: &Range, out: &mut RunWriter) -> Result<Account> {
         let expirer = Expirer::new(&self.expiry, &self.tables, range)?;
         let mut sink = LogSink { drop_tombstones: self.tombstones == Tombstones::Hide, expiry: &self.expiry, expirer };
         let account = self.walk(range, out, &mut sink)?;
@@ -148,7 +148,7 @@ impl Section {
 
     /// Hands each record in `range`, or whole blocks of them, to `sink`.
     #[inline(always)]
-    fn walk<R: Record>(&self, range: &Range, out: &mut PieceWriter, sink: &mut impl Sink<R>) -> Result<Account> {
+    fn walk<R: Record>(&self, range: &Range, out: &mut RunWriter, sink: &mut impl Sink<R>) -> Result<Account> {
         let mut merge = Merge::<R>::in_passing(&self.tables, self.tombstones);
         merge.seek(&range.from)?;
         let first = merge.front().map(|record| record.key().to_vec());
@@ -180,7 +180,7 @@ impl Section {
 /// The error of a writer that refuses a record. Keys that do not ascend are a defect of the merge, unless they do not
 /// in their table either.
 #[cold]
-fn refused<R: Record>(out: &PieceWriter, record: &Cursor<R>, error: Error) -> Error {
+fn refused<R: Record>(out: &RunWriter, record: &Cursor<R>, error: Error) -> Error {
     if error.kind() == ErrorKind::Invalid && record.key() <= out.last_key() {
         return defect(format!("a compaction comes to keys out of order: {}", error.message()));
     }
@@ -199,10 +199,10 @@ pub(super) fn largest_block(tables: &[Arc<Table>]) -> Result<u32> {
 /// Where the records of a merge go.
 trait Sink<R: Record> {
     /// Takes a record.
-    fn add(&mut self, out: &mut PieceWriter, record: &Cursor<R>) -> Result<()>;
+    fn add(&mut self, out: &mut RunWriter, record: &Cursor<R>) -> Result<()>;
 
     /// Takes a block, which ends before the key `behind`; or leaves it, and says `false`.
-    fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool>;
+    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool>;
 }
 
 struct RefSink {
@@ -211,11 +211,11 @@ struct RefSink {
 
 impl Sink<RefRecord> for RefSink {
     #[inline(always)]
-    fn add(&mut self, out: &mut PieceWriter, record: &Cursor<RefRecord>) -> Result<()> {
+    fn add(&mut self, out: &mut RunWriter, record: &Cursor<RefRecord>) -> Result<()> {
         out.add_ref_within(record.view())
     }
 
-    fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
+    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
         out.copy_refs(block, behind, self.drop_tombstones)
     }
 }
@@ -228,14 +228,14 @@ struct LogSink<'a> {
 
 impl Sink<LogRecord> for LogSink<'_> {
     #[inline(always)]
-    fn add(&mut self, out: &mut PieceWriter, record: &Cursor<LogRecord>) -> Result<()> {
+    fn add(&mut self, out: &mut RunWriter, record: &Cursor<LogRecord>) -> Result<()> {
         match self.expiry.is_set() {
             true => self.expirer.add(out, &record.view()),
             false => out.add_log(&record.view()),
         }
     }
 
-    fn copy(&mut self, out: &mut PieceWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
+    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
         if let Some((name, _)) = block.first_key().and_then(split_key) {
             self.expirer.enter(out, name)?;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::BlockKind;
-use crate::table::{Leaves, Table};
+use crate::table::{IndexWalk, Table};
 
 /// Bytes of blocks, not deflated, that make a range: some milliseconds of work, and little memory for each that is under way.
 const RANGE: u64 = 512 * 1024;
@@ -64,7 +64,7 @@ pub(super) fn ranges(tables: &[Arc<Table>], kind: BlockKind) -> Result<Vec<Range
 /// Adds a key for every few blocks of a table: the first one behind the last of them, and the bytes of those blocks.
 fn sample(table: &Arc<Table>, kind: BlockKind, samples: &mut Vec<(Vec<u8>, u64)>) -> Result<()> {
     // Without an index a table has no more than a few blocks.
-    let Some(mut leaves) = Leaves::seek(table, kind, b"")? else { return Ok(()) };
+    let Some(mut leaves) = IndexWalk::seek(table, kind, b"")? else { return Ok(()) };
     let block = match u64::from(table.header().block_size) {
         0 => USUAL_BLOCK,
         bytes => bytes,

@@ -4,36 +4,13 @@
 //! [`crate::merged::Merged`] (which works for a single table, too) or block by block with [`Blocks`], and
 //! written with a [`TableWriter`].
 
-mod beyond;
-mod blocks;
-mod copy;
-mod cursor;
-mod density;
-mod filter;
-mod guide;
-mod keys;
-mod leaves;
-mod object_index;
-mod objects;
-mod options;
-mod piece;
-mod seek;
-mod single;
-mod sorting;
-mod stats;
-mod writer;
+mod read;
+mod write;
 
-pub use blocks::{BlockDump, Blocks, RecordView};
-pub(crate) use copy::WholeBlock;
-pub(crate) use cursor::{Cursor, Ran};
-pub(crate) use filter::NameHash;
-pub(crate) use leaves::Leaves;
-pub use objects::PointingAt;
-pub(crate) use objects::refs_pointing_at;
-pub use options::WriteOptions;
-pub(crate) use piece::{Piece, PieceWriter};
-pub use stats::{SectionStats, TableStats};
-pub use writer::TableWriter;
+pub use read::{BlockDump, Blocks, PointingAt, RecordView};
+pub(crate) use read::{Cursor, IndexWalk, NameHash, Ran, WholeBlock, refs_pointing_at};
+pub(crate) use write::{BlockRun, RunWriter};
+pub use write::{SectionStats, TableStats, TableWriter, WriteOptions};
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -45,7 +22,7 @@ use crate::format::{BlockKind, Footer, Header, footer_len, header_len};
 use crate::oid::HashKind;
 use crate::record::{Context, Record};
 use crate::varint::Reader;
-use guide::Guide;
+use read::IndexCache;
 
 /// An open table. Immutable, cheap to share, and independent of the file it came from.
 #[derive(Debug)]
@@ -60,9 +37,9 @@ pub struct Table {
     first: u64,
     /// Where blocks end and the footer begins.
     end: u64,
-    refs: Option<Guide>,
-    objects: Option<Guide>,
-    logs: Option<Guide>,
+    refs: Option<IndexCache>,
+    objects: Option<IndexCache>,
+    logs: Option<IndexCache>,
     /// Whether no log record is above the header's range, once somebody has looked.
     logs_in_range: OnceLock<bool>,
 }
@@ -103,9 +80,9 @@ impl Table {
         }
     }
 
-    fn new(path: PathBuf, bytes: Bytes, header: Header, footer: Footer, lead: usize, end: u64) -> Table {
+    pub(crate) fn new(path: PathBuf, bytes: Bytes, header: Header, footer: Footer, lead: usize, end: u64) -> Table {
         let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
-        let guide = |kind| section(&footer, first, kind).map(|section| Guide::new(kind, section));
+        let guide = |kind| section(&footer, first, kind).map(|section| IndexCache::new(kind, section));
         let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(guide);
         // A table of logs alone may begin with a block like all others, as the text of the format has it and JGit writes it; or with one that
         // has the file header in it, as git writes it. The footer tells.
@@ -219,7 +196,7 @@ impl Table {
     }
 
     #[inline]
-    fn guide(&self, kind: BlockKind) -> Option<&Guide> {
+    pub(crate) fn guide(&self, kind: BlockKind) -> Option<&IndexCache> {
         match kind {
             BlockKind::Ref => self.refs.as_ref(),
             BlockKind::Obj => self.objects.as_ref(),
@@ -229,12 +206,12 @@ impl Table {
     }
 
     /// Bytes of the file header that belong to the block at `offset`.
-    fn header_off(&self, offset: u64) -> usize {
+    pub(crate) fn header_off(&self, offset: u64) -> usize {
         if offset == 0 { self.lead } else { 0 }
     }
 
     /// Everything from `offset` to the footer.
-    fn from(&self, offset: u64) -> &[u8] {
+    pub(crate) fn from(&self, offset: u64) -> &[u8] {
         let range = usize::try_from(offset).ok().zip(usize::try_from(self.end).ok());
         range.and_then(|(start, end)| self.bytes.get(start..end)).unwrap_or_default()
     }
@@ -313,13 +290,13 @@ impl Table {
 
     /// The same for a block of `R` records.
     #[inline(always)]
-    fn records_of<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn records_of<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8]) -> &'a [u8] {
         if matches!(R::KIND, BlockKind::Log) { inflated } else { self.bytes_of(block) }
     }
 
     /// The records of `block` from `pos` on.
     #[inline(always)]
-    fn reader<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8], pos: usize) -> Reader<'a> {
+    pub(crate) fn reader<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8], pos: usize) -> Reader<'a> {
         let end = block.shape.restart_table();
         let rest = if matches!(R::KIND, BlockKind::Log) {
             inflated.get(pos..end)
@@ -332,7 +309,7 @@ impl Table {
 
     /// The same for a block that is no log block.
     #[inline(always)]
-    fn bytes_of(&self, block: &Block) -> &[u8] {
+    pub(crate) fn bytes_of(&self, block: &Block) -> &[u8] {
         self.bytes.get(block.offset as usize..).and_then(|rest| rest.get(..block.shape.len())).unwrap_or_default()
     }
 

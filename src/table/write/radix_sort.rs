@@ -19,14 +19,14 @@ const STEP: usize = 128 * 1024;
 const DIGIT: u32 = 8;
 
 /// Whether to go on, asked by the thread that wants the ids sorted.
-pub(super) struct Question<'a> {
+pub(crate) struct Question<'a> {
     ask: &'a mut dyn FnMut() -> Result<()>,
     /// Ids that were handled since.
     handled: usize,
 }
 
 impl Question<'_> {
-    pub(super) fn new(ask: &mut dyn FnMut() -> Result<()>) -> Question<'_> {
+    pub(crate) fn new(ask: &mut dyn FnMut() -> Result<()>) -> Question<'_> {
         Question { ask, handled: 0 }
     }
 
@@ -48,7 +48,7 @@ impl Question<'_> {
 ///
 /// # Errors
 /// That of the question; `Panicked`, which does not happen.
-pub(super) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>) -> Result<usize> {
+pub(crate) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>) -> Result<usize> {
     if objects.len() < 2 * PART {
         objects.sort_unstable();
     }

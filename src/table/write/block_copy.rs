@@ -4,69 +4,17 @@
 
 use std::mem;
 
-use super::piece::object;
-use super::{Block, PieceWriter, Table};
+use super::run::object;
 use crate::error::Result;
-use crate::format::BlockKind;
 use crate::invariant::invariant;
 use crate::mutant::{self, Mutant};
 use crate::record::{LogRecord, Record, RefRecord};
+use crate::table::{RunWriter, WholeBlock};
 use crate::value::LogRecordView;
 
-/// A block that was found and validated, and what its positions count in.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WholeBlock<'a> {
-    table: &'a Table,
-    block: Block,
-    data: &'a [u8],
-}
-
-impl<'a> WholeBlock<'a> {
-    pub(super) fn new(table: &'a Table, block: Block, data: &'a [u8]) -> Self {
-        WholeBlock { table, block, data }
-    }
-
-    pub(crate) fn block(&self) -> Block {
-        self.block
-    }
-
-    /// The key of its first record; `None` if it cannot be read.
-    pub(crate) fn first_key(&self) -> Option<&'a [u8]> {
-        self.block.shape.restart_key(self.data, self.block.shape.first()).ok()
-    }
-
-    /// The bytes that it takes in the file, without padding.
-    fn bytes(&self) -> &'a [u8] {
-        match self.block.shape.kind {
-            BlockKind::Log => self.table.from(self.block.offset).get(..self.block.stride as usize).unwrap_or_default(),
-            _ if mutant::is_on(Mutant::CopyWithoutPadding) => {
-                let padded = self.table.header().block_size as usize;
-                self.table.from(self.block.offset).get(..padded).unwrap_or(self.data)
-            }
-            _ => self.data,
-        }
-    }
-}
-
-impl Table {
-    /// The block of `kind` at `offset`. A log block is inflated into `inflated`.
-    ///
-    /// # Errors
-    /// `Corrupt`, with file and offset.
-    pub(crate) fn whole_block<'a>(
-        &'a self,
-        kind: BlockKind,
-        offset: u64,
-        inflated: &'a mut Vec<u8>,
-    ) -> Result<WholeBlock<'a>> {
-        let block = self.data_block(kind, offset, inflated)?;
-        Ok(WholeBlock::new(self, block, self.data_of(&block, inflated)))
-    }
-}
-
 /// The references and logs of a piece, block by block. The tables that blocks are copied from must be ones that
-/// [`super::TableWriter::copies_from`] agrees with.
-impl PieceWriter {
+/// [`crate::table::TableWriter::copies_from`] agrees with.
+impl RunWriter {
     /// Appends a block of references as it is. The block at hand ends before it. Does nothing and returns false if it must
     /// not be copied: it has the file header, or must have it; it reaches to the key `behind`; it has an
     /// update index beyond the table's; or it has tombstones and those are to be dropped.

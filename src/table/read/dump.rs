@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{Block, Table};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
 use crate::record::{IndexRecord, KeyBuf, LogRecord, ObjectRecord, Record, RefRecord, next_record};
+use crate::table::{Block, Table};
 use crate::value::{LogRecordView, RefRecordView};
 
 /// All blocks of a table in file order.
@@ -16,7 +16,7 @@ pub struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) fn new(table: &'a Table) -> Self {
+    pub(crate) fn new(table: &'a Table) -> Self {
         Blocks { table, next: table.first() }
     }
 
@@ -70,7 +70,7 @@ impl Table {
 /// One block: its outline and its records.
 #[derive(Debug)]
 pub struct BlockDump<'a> {
-    pub(super) table: &'a Table,
+    pub(crate) table: &'a Table,
     block: Block,
     inflated: Vec<u8>,
 }

@@ -1,19 +1,19 @@
 //! Finding one record of a table.
 
-use super::filter::NameHash;
-use super::guide::Place;
-use super::{Block, Table};
+use super::bloom::NameHash;
+use super::index_cache::Place;
 use crate::block::Hit;
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::record::{Record, RefRecord};
+use crate::table::{Block, Table};
 use crate::value::RefRecordView;
 
 /// A record that was sought, and the block it is in.
 #[derive(Debug)]
-pub(super) struct Found<R: Record> {
-    pub(super) block: Block,
-    pub(super) hit: Hit<R::Span>,
+pub(crate) struct Found<R: Record> {
+    pub(crate) block: Block,
+    pub(crate) hit: Hit<R::Span>,
 }
 
 impl Table {
@@ -40,7 +40,7 @@ impl Table {
 
     /// The first record whose key is not below `key`; `None` at the end. A log block is inflated into `inflated`.
     /// `in_passing` leaves nothing behind for the next look-up.
-    pub(super) fn seek<R: Record>(
+    pub(crate) fn seek<R: Record>(
         &self,
         key: &[u8],
         inflated: &mut Vec<u8>,
@@ -74,7 +74,7 @@ impl Table {
 
     /// The block behind `block`, unless the section of `R` ends there.
     #[cold]
-    pub(super) fn following<R: Record>(&self, block: &Block, inflated: &mut Vec<u8>) -> Result<Option<Block>> {
+    pub(crate) fn following<R: Record>(&self, block: &Block, inflated: &mut Vec<u8>) -> Result<Option<Block>> {
         let next = block.offset + block.stride;
         match self.kind_at(next)? {
             Some(kind) if kind == R::KIND => self.read_block(next, inflated).map(Some),

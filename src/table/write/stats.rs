@@ -1,6 +1,6 @@
 //! What a table writer has written, counted.
 
-use super::piece::Piece;
+use super::run::BlockRun;
 use crate::format::BlockKind;
 
 /// What was written.
@@ -50,7 +50,7 @@ pub struct SectionStats {
 }
 
 impl TableStats {
-    pub(super) fn of(&mut self, kind: BlockKind) -> &mut SectionStats {
+    pub(crate) fn of(&mut self, kind: BlockKind) -> &mut SectionStats {
         match kind {
             BlockKind::Ref => &mut self.ref_section,
             BlockKind::Obj => &mut self.object_section,
@@ -60,7 +60,7 @@ impl TableStats {
     }
 
     /// Counts a piece of `section` that is put at `offset`.
-    pub(super) fn count(&mut self, section: Option<BlockKind>, piece: &Piece, offset: u64) {
+    pub(crate) fn count(&mut self, section: Option<BlockKind>, piece: &BlockRun, offset: u64) {
         match section {
             Some(BlockKind::Ref) => self.refs += piece.records,
             Some(BlockKind::Log) => self.logs += piece.records,

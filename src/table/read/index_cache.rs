@@ -7,13 +7,13 @@
 //!
 //! What cannot be kept (a damaged block, keys out of order) is looked for in the file each time, and reported there.
 
-use super::filter::{Filter, NameHash};
-use super::keys::{SortedKeys, Starts};
-use super::{Block, Section, Table};
+use super::bloom::{BloomFilter, NameHash};
+use super::sorted_keys::{SortedKeys, Starts};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
 use crate::record::{IndexRecord, KeyBuf, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
+use crate::table::{Block, Section, Table};
 
 /// Look-ups that leave nothing behind: a process that asks once or twice need not decode whole index blocks.
 const PASSING: u8 = 3;
@@ -23,16 +23,16 @@ const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
 /// Where a walk to a key starts: a data block and a position in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(super) block: Block,
-    pub(super) start: usize,
+    pub(crate) block: Block,
+    pub(crate) start: usize,
     /// That of the block, if it is one that is known.
-    pub(super) filter: Option<&'a Filter>,
+    pub(crate) filter: Option<&'a BloomFilter>,
 }
 
 /// One section of a table and what is known about it.
 #[derive(Debug)]
-pub(super) struct Guide {
-    pub(super) section: Section,
+pub(crate) struct IndexCache {
+    pub(crate) section: Section,
     kind: BlockKind,
     lookups: AtomicU8,
     root: OnceLock<Below>,
@@ -66,17 +66,17 @@ struct Child {
 struct Leaf {
     block: Block,
     restarts: Starts,
-    filter: Filter,
+    filter: BloomFilter,
 }
 
-impl Guide {
-    pub(super) fn new(kind: BlockKind, section: Section) -> Guide {
-        Guide { section, kind, lookups: AtomicU8::new(0), root: OnceLock::new() }
+impl IndexCache {
+    pub(crate) fn new(kind: BlockKind, section: Section) -> IndexCache {
+        IndexCache { section, kind, lookups: AtomicU8::new(0), root: OnceLock::new() }
     }
 
     /// Where to look for `key`; `None` when it is behind the last, or surely not there by its `hash`. A log block is inflated into `inflated`.
     #[inline]
-    pub(super) fn place<'a>(
+    pub(crate) fn place<'a>(
         &'a self,
         table: &Table,
         key: &[u8],
@@ -114,7 +114,7 @@ impl Guide {
     }
 
     /// As [`Self::place`], and leaves nothing behind.
-    pub(super) fn place_in_passing(
+    pub(crate) fn place_in_passing(
         &self,
         table: &Table,
         key: &[u8],
@@ -169,7 +169,7 @@ impl Guide {
     fn explore_data(&self, table: &Table, offset: u64) -> Option<Leaf> {
         let block = table.data_block(self.kind, offset, &mut Vec::new()).ok()?;
         let restarts = Starts::new(&block.shape, table.bytes_of(&block))?;
-        Some(Leaf { block, restarts, filter: Filter::default() })
+        Some(Leaf { block, restarts, filter: BloomFilter::default() })
     }
 
     /// The index block at `offset`; with its neighbours if it is the root, which may be a row of several.
@@ -228,7 +228,7 @@ impl Section {
 }
 
 impl Table {
-    pub(super) fn index_block(&self, offset: u64) -> Result<Block> {
+    pub(crate) fn index_block(&self, offset: u64) -> Result<Block> {
         match self.kind_at(offset)? {
             Some(BlockKind::Index) => self.read_block(offset, &mut Vec::new()),
             found => Err(self.unexpected(found, BlockKind::Index, offset)),
@@ -236,7 +236,7 @@ impl Table {
     }
 
     /// The block at `offset`, which must hold records of `kind`.
-    pub(super) fn data_block(&self, kind: BlockKind, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
+    pub(crate) fn data_block(&self, kind: BlockKind, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
         match self.kind_at(offset)? {
             Some(found) if found == kind => self.read_block(offset, inflated),
             found => Err(self.unexpected(found, kind, offset)),

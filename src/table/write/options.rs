@@ -11,12 +11,12 @@ const MIN_BLOCK_SIZE: u32 = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct WriteOptions {
-    pub(super) block_size: u32,
-    pub(super) restart_interval: u16,
-    pub(super) padding: bool,
-    pub(super) object_index: bool,
-    pub(super) deflate_level: u8,
-    pub(super) max_table_size: u64,
+    pub(crate) block_size: u32,
+    pub(crate) restart_interval: u16,
+    pub(crate) padding: bool,
+    pub(crate) object_index: bool,
+    pub(crate) deflate_level: u8,
+    pub(crate) max_table_size: u64,
 }
 
 impl Default for WriteOptions {
@@ -90,7 +90,7 @@ impl WriteOptions {
         self
     }
 
-    pub(super) fn block_writer(&self) -> BlockWriter {
+    pub(crate) fn block_writer(&self) -> BlockWriter {
         BlockWriter::new(self.block_size, self.restart_interval, self.deflate_level)
     }
 

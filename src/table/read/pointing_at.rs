@@ -5,11 +5,11 @@ use std::vec;
 
 use memchr::memmem::Finder;
 
-use super::Table;
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::oid::ObjectId;
 use crate::record::{ObjectRecord, Record, RefRecord};
+use crate::table::Table;
 use crate::value::Ref;
 use crate::value::RefRecordView;
 

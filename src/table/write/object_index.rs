@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::piece::{OBJECT_KEY_LEN, Piece, PieceWriter};
-use super::sorting::{Question, sort};
+use super::radix_sort::{Question, sort};
+use super::run::{BlockRun, OBJECT_KEY_LEN, RunWriter};
 use crate::block::Added;
 use crate::error::Result;
 use crate::format::MIN_OBJECT_ID_LEN;
@@ -14,14 +14,14 @@ use crate::record::{ObjectRecord, ObjectView, Offsets};
 
 /// Ids that are worth a thread: some milliseconds of sorting and encoding. A second thread pays from some 40,000 ids on; smaller parts gain nothing that can
 /// be measured (`docs/performance.md`), and end in more short blocks.
-pub(super) const PART: usize = 64 * 1024;
+pub(crate) const PART: usize = 64 * 1024;
 
 /// About as many bytes as the records of a part take.
-pub(super) const PART_BYTES: usize = 10 * PART;
+pub(crate) const PART_BYTES: usize = 10 * PART;
 
 /// The ids of a table in order, and what it takes to write them.
 #[derive(Debug)]
-pub(super) struct ObjectIndex {
+pub(crate) struct ObjectIndex {
     /// The first 12 bytes of an id, then the number of a block. Sorted; some are there twice.
     objects: Vec<u128>,
     /// Offsets of the blocks by number.
@@ -31,16 +31,16 @@ pub(super) struct ObjectIndex {
 }
 
 /// The records of some ids, for any thread to write.
-pub(super) struct Part {
-    pub(super) index: Arc<ObjectIndex>,
-    pub(super) range: Range<usize>,
-    pub(super) out: PieceWriter,
+pub(crate) struct Part {
+    pub(crate) index: Arc<ObjectIndex>,
+    pub(crate) range: Range<usize>,
+    pub(crate) out: RunWriter,
 }
 
 impl Part {
-    pub(super) fn write(mut self) -> Result<Piece> {
+    pub(crate) fn write(mut self) -> Result<BlockRun> {
         self.index.write(self.range, &mut self.out)?;
-        self.out.into_piece()
+        self.out.into_run()
     }
 }
 
@@ -49,7 +49,7 @@ impl ObjectIndex {
     ///
     /// # Errors
     /// That of `ask`, which may end it; `Panicked`, which does not happen.
-    pub(super) fn new(
+    pub(crate) fn new(
         mut objects: Vec<u128>,
         blocks: Vec<u64>,
         crew: &Crew,
@@ -60,16 +60,16 @@ impl ObjectIndex {
         Ok(ObjectIndex { objects, blocks, prefix_len })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 
-    pub(super) fn prefix_len(&self) -> u8 {
+    pub(crate) fn prefix_len(&self) -> u8 {
         self.prefix_len as u8
     }
 
     /// Parts of about the same size, cut between ids. Depends on the ids alone.
-    pub(super) fn parts(&self) -> Vec<Range<usize>> {
+    pub(crate) fn parts(&self) -> Vec<Range<usize>> {
         let (mut parts, mut start) = (Vec::new(), 0);
         while self.objects.len() - start >= 2 * PART {
             let (taken, rest) = self.objects.split_at_checked(start + PART).unwrap_or_default();
@@ -83,7 +83,7 @@ impl ObjectIndex {
     }
 
     /// Adds the records of some ids.
-    pub(super) fn write(&self, range: Range<usize>, out: &mut PieceWriter) -> Result<()> {
+    pub(crate) fn write(&self, range: Range<usize>, out: &mut RunWriter) -> Result<()> {
         let mut offsets = Vec::new();
         let objects = self.objects.get(range).ok_or_else(|| violated("a part of the ids lies beyond their end"))?;
         for same in objects.chunk_by(is_same_id) {
@@ -98,12 +98,12 @@ impl ObjectIndex {
     }
 }
 
-pub(super) fn is_same_id(a: &u128, b: &u128) -> bool {
+pub(crate) fn is_same_id(a: &u128, b: &u128) -> bool {
     a >> 32 == b >> 32
 }
 
 /// Adds an object record; without its offsets, which means "look everywhere", when they fit into no block.
-fn add(out: &mut PieceWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
+fn add(out: &mut RunWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
     let whole = ObjectView { prefix, blocks: Offsets::Plain(offsets) };
     if out.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
         return Ok(());

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Block, Table, WholeBlock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Context, KeyBuf, Record, common_prefix, next_record, next_shared};
+use crate::table::{Block, Table, WholeBlock};
 use crate::varint::Reader;
 
 /// A position among the records of kind `R`. It owns its table, so it has no lifetime.

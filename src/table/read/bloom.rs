@@ -3,10 +3,10 @@
 //! In a stack of many tables a name is sought in all that are newer than the one that has it, and mostly in vain. A block that was
 //! walked in vain more than once gets a filter, about ten bits for each of its names, which answers for 29 of 30 of those that are not there.
 
-use super::{Block, Table};
 use crate::error::Result;
 use crate::record::{KeyBuf, RefRecord, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
+use crate::table::{Block, Table};
 
 /// Walks in vain that a block bears before it gets a filter: one that is asked once need not be read whole.
 const PATIENCE: u8 = 1;
@@ -47,23 +47,23 @@ impl NameHash {
 
 /// The filter of a block, once it has one.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
+pub(crate) struct BloomFilter {
     /// How often it was walked in vain.
     vain: AtomicU8,
     /// None at all if its records cannot be read.
     words: OnceLock<Box<[u64]>>,
 }
 
-impl Filter {
+impl BloomFilter {
     /// Whether the name of `hash` is not in the block for sure.
     #[inline]
-    pub(super) fn excludes(&self, hash: NameHash) -> bool {
+    pub(crate) fn excludes(&self, hash: NameHash) -> bool {
         let Some(words) = self.words.get() else { return false };
         words.get(hash.place(words.len())).is_some_and(|word| word & hash.bits() != hash.bits())
     }
 
     /// Notes that a name was sought in `block` and not found.
-    pub(super) fn note_vain(&self, table: &Table, block: &Block) {
+    pub(crate) fn note_vain(&self, table: &Table, block: &Block) {
         // Losing count in a race of threads does no harm.
         let vain = self.vain.load(Ordering::Relaxed);
         if vain > PATIENCE {

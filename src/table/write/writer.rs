@@ -6,9 +6,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::object_index::{ObjectIndex, PART_BYTES, Part};
-use super::piece::{IndexEntry, Piece, PieceWriter};
+use super::run::{BlockRun, IndexEntry, RunWriter};
 use super::stats::TableStats;
-use super::{Table, WriteOptions};
 use crate::block::Added;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BlockKind, Footer, Header, version_for};
@@ -17,6 +16,7 @@ use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
 use crate::pool::{Crew, Pool};
 use crate::record::{IndexRecord, IndexView};
+use crate::table::{Table, WriteOptions};
 use crate::value::{LogRecordView, RefRecordView};
 
 /// Blocks are handed to the writer below in pieces of at least this many bytes.
@@ -45,7 +45,7 @@ pub struct TableWriter<W: Write> {
     /// Padding behind the last block: written only if another padded block follows.
     pending_padding: usize,
     /// Makes the blocks of all sections.
-    blocks: PieceWriter,
+    blocks: RunWriter,
     /// The section that is being written.
     section: Option<BlockKind>,
     /// The blocks of the section, or of a level of its index, so far.
@@ -89,7 +89,7 @@ impl<W: Write> TableWriter<W> {
             footer: Footer::default(),
             next: 0,
             pending_padding: 0,
-            blocks: PieceWriter::new(header, options, true),
+            blocks: RunWriter::new(header, options, true),
             section: None,
             index: Vec::new(),
             first_key: Vec::new(),
@@ -137,10 +137,10 @@ impl<W: Write> TableWriter<W> {
 
     /// A writer for pieces of this table. Whoever makes the first one says so, because that has the file header in it.
     /// Room for about `bytes` is made at once.
-    pub(crate) fn piece_writer(&self, kind: BlockKind, is_first: bool, bytes: usize) -> PieceWriter {
+    pub(crate) fn piece_writer(&self, kind: BlockKind, is_first: bool, bytes: usize) -> RunWriter {
         let has_ids = kind == BlockKind::Ref && self.options.object_index;
         let ids = if has_ids { bytes / USUAL_REF } else { 0 };
-        PieceWriter::new(self.header, &self.options, is_first).with_room(bytes, ids)
+        RunWriter::new(self.header, &self.options, is_first).with_room(bytes, ids)
     }
 
     /// Whether no block has been written: the next piece must be one with the file header.
@@ -169,7 +169,7 @@ impl<W: Write> TableWriter<W> {
     ///
     /// # Errors
     /// As for [`Self::add_ref`].
-    pub(crate) fn append(&mut self, kind: BlockKind, piece: Piece) -> Result<()> {
+    pub(crate) fn append(&mut self, kind: BlockKind, piece: BlockRun) -> Result<()> {
         if piece.is_empty() {
             return Ok(());
         }
@@ -275,7 +275,7 @@ impl<W: Write> TableWriter<W> {
     }
 
     /// Writes the blocks of a piece, and notes them for the index.
-    fn put(&mut self, piece: Piece) -> Result<()> {
+    fn put(&mut self, piece: BlockRun) -> Result<()> {
         self.stats.count(self.section, &piece, self.next);
         if self.section == Some(BlockKind::Ref) {
             let first = self.ref_blocks.len() as u128;

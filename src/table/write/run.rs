@@ -2,53 +2,53 @@
 
 use std::mem;
 
-use super::WriteOptions;
 use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::escaped;
 use crate::format::{BlockKind, Header};
 use crate::mutant::{self, Mutant};
 use crate::record::{Context, KeyBuf, LogRecord, Record, RefRecord};
+use crate::table::WriteOptions;
 use crate::value::{LogRecordView, RefRecordView, TargetView};
 
 /// Bytes of an id that the object index sorts by, see [`object`]. Ids that agree in all of them share a record.
-pub(super) const OBJECT_KEY_LEN: usize = 12;
+pub(crate) const OBJECT_KEY_LEN: usize = 12;
 
 /// A block that is written, as the next index level will describe it.
 #[derive(Debug)]
-pub(super) struct IndexEntry {
-    pub(super) last_key: Vec<u8>,
+pub(crate) struct IndexEntry {
+    pub(crate) last_key: Vec<u8>,
     /// Where it starts: in the file, or in the piece as long as it is part of one.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
 }
 
 /// Blocks of one section as they go into the file, but for their place: it does not matter what comes before, so the
-/// pieces of a table can be made in any order, and appended to it ([`super::TableWriter::append`]) in that of their keys.
+/// pieces of a table can be made in any order, and appended to it ([`crate::table::TableWriter::append`]) in that of their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Piece {
+pub(crate) struct BlockRun {
     /// The blocks; behind each but the last, its padding.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// The padding behind the last one.
-    pub(super) padding: usize,
-    pub(super) blocks: Vec<IndexEntry>,
+    pub(crate) padding: usize,
+    pub(crate) blocks: Vec<IndexEntry>,
     /// For each id of a reference: its first 12 bytes, then the number of its block in `blocks`.
-    pub(super) objects: Vec<u128>,
-    pub(super) records: u64,
+    pub(crate) objects: Vec<u128>,
+    pub(crate) records: u64,
     /// What the blocks are; `None` while there is none.
-    pub(super) kind: Option<BlockKind>,
+    pub(crate) kind: Option<BlockKind>,
     /// Records in the blocks: those of the block at hand are not among them.
-    pub(super) entries: u64,
+    pub(crate) entries: u64,
     /// Restarts in the blocks.
-    pub(super) restarts: u64,
+    pub(crate) restarts: u64,
     /// Blocks that come from other tables as they are.
-    pub(super) copied: u64,
+    pub(crate) copied: u64,
     /// Whether the file header is in it.
-    pub(super) has_header: bool,
+    pub(crate) has_header: bool,
     /// The key of its first record: of references and logs, whose pieces come from elsewhere.
-    pub(super) first_key: Vec<u8>,
+    pub(crate) first_key: Vec<u8>,
 }
 
-impl Piece {
+impl BlockRun {
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.blocks.is_empty()
@@ -60,7 +60,7 @@ impl Piece {
     }
 
     /// Appends a finished block.
-    pub(super) fn push(&mut self, bytes: &[u8], kind: BlockKind, last_key: Vec<u8>, options: &WriteOptions) {
+    pub(crate) fn push(&mut self, bytes: &[u8], kind: BlockKind, last_key: Vec<u8>, options: &WriteOptions) {
         self.kind = Some(kind);
         self.bytes.resize(self.bytes.len() + mem::take(&mut self.padding), 0);
         self.blocks.push(IndexEntry { last_key, offset: self.bytes.len() as u64 });
@@ -82,28 +82,28 @@ pub(crate) struct Copied {
 
 /// Fills blocks with records, in order.
 #[derive(Debug)]
-pub(crate) struct PieceWriter {
-    pub(super) header: Header,
-    pub(super) options: WriteOptions,
+pub(crate) struct RunWriter {
+    pub(crate) header: Header,
+    pub(crate) options: WriteOptions,
     /// Whether the next block is the first of the file, and holds its header.
     is_first: bool,
     block: BlockWriter,
     /// Whether the block is one that has been started.
     is_open: bool,
     /// The key of the record before; empty at the start of a section.
-    pub(super) last_key: Vec<u8>,
+    pub(crate) last_key: Vec<u8>,
     scratch: Vec<u8>,
     /// The last key of a block that was copied.
-    pub(super) key: KeyBuf,
+    pub(crate) key: KeyBuf,
     /// In all pieces so far.
-    pub(super) copied: Copied,
-    pub(super) piece: Piece,
+    pub(crate) copied: Copied,
+    pub(crate) piece: BlockRun,
 }
 
-impl PieceWriter {
+impl RunWriter {
     /// Starts a piece of a table with this header; `is_first` puts the header into the first block.
-    pub(super) fn new(header: Header, options: &WriteOptions, is_first: bool) -> PieceWriter {
-        PieceWriter {
+    pub(crate) fn new(header: Header, options: &WriteOptions, is_first: bool) -> RunWriter {
+        RunWriter {
             header,
             options: options.clone(),
             is_first,
@@ -113,12 +113,12 @@ impl PieceWriter {
             scratch: Vec::new(),
             key: KeyBuf::default(),
             copied: Copied::default(),
-            piece: Piece::default(),
+            piece: BlockRun::default(),
         }
     }
 
     /// Makes room for about so many bytes of blocks, and so many ids of references. What grows piecemeal takes more.
-    pub(super) fn with_room(mut self, bytes: usize, ids: usize) -> PieceWriter {
+    pub(crate) fn with_room(mut self, bytes: usize, ids: usize) -> RunWriter {
         self.piece.bytes.reserve_exact(bytes);
         self.piece.objects.reserve_exact(ids);
         self
@@ -181,7 +181,7 @@ impl PieceWriter {
     ///
     /// # Errors
     /// `Invalid` when a log block cannot be deflated, which does not happen.
-    pub(super) fn finish(&mut self) -> Result<Piece> {
+    pub(crate) fn finish(&mut self) -> Result<BlockRun> {
         self.flush_block()?;
         Ok(self.take())
     }
@@ -190,36 +190,36 @@ impl PieceWriter {
     ///
     /// # Errors
     /// As for [`Self::finish`].
-    pub(crate) fn into_piece(mut self) -> Result<Piece> {
+    pub(crate) fn into_run(mut self) -> Result<BlockRun> {
         self.flush_block()?;
         Ok(self.piece)
     }
 
     /// The blocks that are finished. The one at hand goes into the next piece.
-    pub(super) fn take(&mut self) -> Piece {
+    pub(crate) fn take(&mut self) -> BlockRun {
         let bytes = Vec::with_capacity(self.piece.bytes.capacity());
-        mem::replace(&mut self.piece, Piece { bytes, ..Piece::default() })
+        mem::replace(&mut self.piece, BlockRun { bytes, ..BlockRun::default() })
     }
 
     /// What the next [`Self::take`] gives.
-    pub(super) fn finished(&self) -> &Piece {
+    pub(crate) fn finished(&self) -> &BlockRun {
         &self.piece
     }
 
     /// Bytes of the blocks that are finished.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.piece.bytes.len()
     }
 
     /// Says that blocks come before the next one which were made elsewhere.
-    pub(super) fn continue_behind(&mut self, last_key: &[u8]) {
+    pub(crate) fn continue_behind(&mut self, last_key: &[u8]) {
         self.is_first = false;
         self.last_key.clear();
         self.last_key.extend_from_slice(last_key);
     }
 
     /// Starts over with the first key, of another section.
-    pub(super) fn begin_section(&mut self) {
+    pub(crate) fn begin_section(&mut self) {
         self.last_key.clear();
     }
 
@@ -241,7 +241,7 @@ impl PieceWriter {
         Err(Error::invalid(message))
     }
 
-    pub(super) fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
     }
 
@@ -262,7 +262,7 @@ impl PieceWriter {
     }
 
     /// Adds a record to the current block, or to a new one when that is full.
-    pub(super) fn add_ordered<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<()> {
+    pub(crate) fn add_ordered<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<()> {
         if self.try_add::<R>(key, view)? == Added::Yes {
             return Ok(());
         }
@@ -280,7 +280,7 @@ impl PieceWriter {
         Err(Error::new(ErrorKind::TooLarge, message))
     }
 
-    pub(super) fn try_add<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<Added> {
+    pub(crate) fn try_add<R: Record>(&mut self, key: &[u8], view: &R::View<'_>) -> Result<Added> {
         if !self.is_open {
             self.start_block(R::KIND);
         }
@@ -299,13 +299,13 @@ impl PieceWriter {
     }
 
     /// The number that the block behind the one at hand will have; `None` if it would be the first of the file.
-    pub(super) fn next_number(&self) -> Option<usize> {
+    pub(crate) fn next_number(&self) -> Option<usize> {
         let at_hand = usize::from(self.is_open && !self.block.is_empty());
         (!self.is_first || at_hand > 0).then_some(self.piece.blocks.len() + at_hand)
     }
 
     /// Puts the block at hand behind those that are finished, unless it is empty.
-    pub(super) fn flush_block(&mut self) -> Result<()> {
+    pub(crate) fn flush_block(&mut self) -> Result<()> {
         if !mem::take(&mut self.is_open) || self.block.is_empty() {
             return Ok(());
         }
@@ -328,9 +328,9 @@ fn not_above(key: &[u8]) -> Error {
     Error::invalid(format!("the key '{shown}' is empty or not above the one before it"))
 }
 
-/// An entry of [`Piece::objects`].
+/// An entry of [`BlockRun::objects`].
 #[inline(always)]
-pub(super) fn object(id: &[u8], block: usize) -> u128 {
+pub(crate) fn object(id: &[u8], block: usize) -> u128 {
     let prefix = id.first_chunk().copied().map_or(0, u128::from_be_bytes);
     prefix & !u128::from(u32::MAX) | block as u128
 }

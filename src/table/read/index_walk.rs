@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Block, Table};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
 use crate::record::{IndexRecord, KeyBuf, next_record};
+use crate::table::{Block, Table};
 
 /// A walk over the index of a section: the last key and the offset of each data block, in order. The blocks themselves are not looked at.
 #[derive(Debug)]
-pub(crate) struct Leaves {
+pub(crate) struct IndexWalk {
     table: Arc<Table>,
     kind: BlockKind,
     /// The index block at hand; `None` at the end.
@@ -20,15 +20,15 @@ pub(crate) struct Leaves {
     child: u64,
 }
 
-impl Leaves {
+impl IndexWalk {
     /// Stands at the first data block that ends with `key` or later, if there is one. `None` if the section has no index.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
-    pub(crate) fn seek(table: &Arc<Table>, kind: BlockKind, key: &[u8]) -> Result<Option<Leaves>> {
+    pub(crate) fn seek(table: &Arc<Table>, kind: BlockKind, key: &[u8]) -> Result<Option<IndexWalk>> {
         let Some(section) = table.section(kind).filter(|section| section.index > 0) else { return Ok(None) };
         let mut leaves =
-            Leaves { table: Arc::clone(table), kind, block: None, pos: 0, key: KeyBuf::default(), child: 0 };
+            IndexWalk { table: Arc::clone(table), kind, block: None, pos: 0, key: KeyBuf::default(), child: 0 };
         let (mut at, mut is_root) = (section.index, true);
         loop {
             leaves.enter(table.index_block(at)?);

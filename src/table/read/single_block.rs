@@ -1,11 +1,11 @@
 //! One block seen as a table, for programs that have a block and no file.
 
-use super::{BlockDump, Table};
 use crate::block::kind_and_len;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::format::{BLOCK_HEADER_LEN, Footer, Header, header_len, version_for};
 use crate::oid::HashKind;
+use crate::table::{BlockDump, Table};
 
 impl Table {
     /// A table of the one block that `read` gives, so that it can be walked like any other. References in it have update

@@ -42,7 +42,7 @@ fn compare_prefix(key: &[u8], prefix: &[u8]) -> Ordering {
 
 /// Keys in ascending order, whole, and of each the word behind what they all have in common.
 #[derive(Debug)]
-pub(super) struct SortedKeys {
+pub(crate) struct SortedKeys {
     /// Bytes that all keys begin with.
     shared: usize,
     words: Box<[u64]>,
@@ -53,7 +53,7 @@ pub(super) struct SortedKeys {
 
 /// Collects [`SortedKeys`].
 #[derive(Debug, Default)]
-pub(super) struct Builder {
+pub(crate) struct Builder {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     allowed: usize,
@@ -68,7 +68,7 @@ fn key_at<'a>(bytes: &'a [u8], ends: &[u32], index: usize) -> &'a [u8] {
 impl Builder {
     /// Adds a key that was found in a block of `block_len` bytes. Refuses one that is not above the one before it, and
     /// keys that are many times as long as their blocks.
-    pub(super) fn push(&mut self, key: &[u8], block_len: usize) -> bool {
+    pub(crate) fn push(&mut self, key: &[u8], block_len: usize) -> bool {
         self.allowed = self.allowed.max(block_len.saturating_mul(MAX_EXPANSION));
         let last = self.ends.len().checked_sub(1).map(|last| key_at(&self.bytes, &self.ends, last));
         if last.is_some_and(|last| key <= last) || self.bytes.len() + key.len() > self.allowed {
@@ -79,7 +79,7 @@ impl Builder {
         true
     }
 
-    pub(super) fn build(self) -> SortedKeys {
+    pub(crate) fn build(self) -> SortedKeys {
         let key = |index| key_at(&self.bytes, &self.ends, index);
         let last = self.ends.len().saturating_sub(1);
         let shared = common_prefix(key(0), key(last));
@@ -89,13 +89,13 @@ impl Builder {
 }
 
 impl SortedKeys {
-    pub(super) fn builder() -> Builder {
+    pub(crate) fn builder() -> Builder {
         Builder::default()
     }
 
     /// How many of the keys are below `key`.
     #[inline]
-    pub(super) fn lower_bound(&self, key: &[u8]) -> usize {
+    pub(crate) fn lower_bound(&self, key: &[u8]) -> usize {
         match compare_prefix(key, self.bytes.get(..self.shared).unwrap_or_default()) {
             Ordering::Less => return 0,
             Ordering::Greater => return self.words.len(),
@@ -125,7 +125,7 @@ impl SortedKeys {
 ///
 /// What they have in common is kept, too: a look-up need not touch the start of the block for it.
 #[derive(Debug)]
-pub(super) struct Starts {
+pub(crate) struct Starts {
     /// Bytes that the keys of all restarts begin with.
     shared: usize,
     /// Those bytes, a word at a time; then the entries.
@@ -144,7 +144,7 @@ fn position(entry: u64) -> usize {
 
 impl Starts {
     /// Reads the restarts of a block; `None` if their keys cannot be read or do not ascend.
-    pub(super) fn new(shape: &Shape, data: &[u8]) -> Option<Starts> {
+    pub(crate) fn new(shape: &Shape, data: &[u8]) -> Option<Starts> {
         let starts = || (0..shape.restarts()).map(|index| shape.restart(data, index));
         let first = shape.restart_key(data, shape.first()).ok()?;
         let last = shape.restart_key(data, starts().next_back()?).ok()?;
@@ -174,7 +174,7 @@ impl Starts {
 
     /// The position of the last restart whose key is not above `key`, or the first: walking from there finds `key`.
     #[inline]
-    pub(super) fn before(&self, shape: &Shape, data: &[u8], key: &[u8]) -> Result<usize> {
+    pub(crate) fn before(&self, shape: &Shape, data: &[u8], key: &[u8]) -> Result<usize> {
         let (prefix, entries) = self.words.split_at_checked(self.shared.div_ceil(WORD)).unwrap_or_default();
         let mut index = match self.compare_prefix(key, prefix) {
             Ordering::Less => 0,

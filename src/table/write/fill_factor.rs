@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Leaves, Table, WriteOptions};
 use crate::block::kind_and_len;
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::record::{LogRecord, Record, RefRecord};
+use crate::table::{IndexWalk, Table, WriteOptions};
 
 /// About how many blocks of a table are looked at.
 const SAMPLES: u64 = 256;
@@ -17,8 +17,8 @@ impl Table {
     ///
     /// # Errors
     /// `Corrupt`, with file and offset, if the index cannot be read.
-    pub(super) fn is_dense(self: &Arc<Self>, kind: BlockKind, options: &WriteOptions) -> Result<bool> {
-        let Some(mut leaves) = Leaves::seek(self, kind, b"")? else { return Ok(false) };
+    pub(crate) fn is_dense(self: &Arc<Self>, kind: BlockKind, options: &WriteOptions) -> Result<bool> {
+        let Some(mut leaves) = IndexWalk::seek(self, kind, b"")? else { return Ok(false) };
         let block_size = u64::from(options.block_size);
         let step = (self.section_len(kind) / block_size / SAMPLES).max(1);
         let (mut number, mut blocks, mut bytes) = (0, 0, 0);

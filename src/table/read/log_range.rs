@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{Cursor, Table};
 use crate::error::Result;
 use crate::format::BlockKind;
 use crate::record::{LogRecord, is_same_log, log_key};
+use crate::table::{Cursor, Table};
 
 /// About how many bytes of a log section are read to look up one log.
 const LOOK_UP: u64 = 4096;
