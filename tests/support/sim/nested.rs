@@ -102,6 +102,7 @@ impl Finding {
             damage: None,
             is_mended: first.is_mended,
             must_stay: first.must_stay,
+            may_leave_tables: first.may_leave_tables,
         };
         let choices = disk.choices(model);
         let whole = [before, log].concat();
