@@ -1,0 +1,83 @@
+//! The primitive calls on one open file.
+
+use std::fmt::Debug;
+use std::io;
+
+use super::{Naming, Stamp};
+use crate::bytes::{Bytes, Reading};
+
+/// An open file.
+pub trait DirFile: Debug + Send + Sync {
+    /// All of it, from the start, read with read calls: what cannot be read is an error.
+    ///
+    /// # Errors
+    /// What the system says; so for all calls below.
+    fn contents(&self) -> io::Result<Bytes>;
+
+    /// The same, read as `reading` says: for tables. By default with read calls.
+    ///
+    /// # Errors
+    /// See above.
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        let _ = reading;
+        self.contents()
+    }
+
+    /// Appends all of `bytes`.
+    ///
+    /// # Errors
+    /// See above.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes what was written survive a loss of power; its name needs [`super::Dir::sync`].
+    ///
+    /// # Errors
+    /// See above.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Its identity.
+    ///
+    /// # Errors
+    /// See above.
+    fn stamp(&self) -> io::Result<Stamp>;
+
+    /// The number of the user that owns it. By default not known.
+    ///
+    /// # Errors
+    /// See above.
+    fn owner(&self) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// How it is named now, if the file system says; see [`super::Dir::tells_renames`].
+    ///
+    /// # Errors
+    /// See above; `Unsupported`, which is what an implementation need not change.
+    fn naming(&self) -> io::Result<Naming> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Tries to take the kernel's exclusive lock on it, which ends when the process does.
+    ///
+    /// # Errors
+    /// See above; being refused is `Ok(false)`.
+    fn try_lock(&self) -> io::Result<bool>;
+
+    /// Leaves a note of a few bytes beside the contents, in the place of an earlier one. It belongs to the file, whatever its
+    /// name, is durable after the next [`DirFile::sync`], and may be lost without.
+    ///
+    /// # Errors
+    /// See above; where files have no notes, which is what an implementation need not change, `Unsupported`.
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        let _ = note;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The note that was left, if there is one of at most 1,024 bytes.
+    ///
+    /// # Errors
+    /// See above; where files have no notes, there is none.
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,90 @@
+//! An open file of the operating system.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use fs4::FileExt;
+
+#[cfg(target_os = "linux")]
+use super::Naming;
+#[cfg(target_os = "linux")]
+use super::file_system;
+use super::{DirFile, Stamp};
+use crate::bytes::{Bytes, Reading};
+
+#[derive(Debug)]
+pub(super) struct OsFile {
+    pub(super) file: File,
+    /// Whether the system knows how the file is, without asking a server.
+    pub(super) is_local: bool,
+}
+
+/// The extended attribute that holds the note of a file.
+#[cfg(target_os = "linux")]
+const NOTE: &str = "user.reftable";
+
+impl DirFile for OsFile {
+    fn contents(&self) -> io::Result<Bytes> {
+        Bytes::of_file(&self.file, Reading::Copied)
+    }
+
+    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
+        Bytes::of_file(&self.file, reading)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        #[cfg(target_os = "linux")]
+        if !self.is_local {
+            return file_system::stamp_of_open_now(&self.file);
+        }
+        let _elsewhere_there_is_one_way = self.is_local;
+        self.file.metadata().map(|metadata| Stamp::of(&metadata))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match FileExt::try_lock(&self.file) {
+            Ok(()) => Ok(true),
+            Err(fs4::TryLockError::WouldBlock) => Ok(false),
+            Err(fs4::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    #[cfg(unix)]
+    fn owner(&self) -> io::Result<Option<u32>> {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().map(|metadata| Some(metadata.uid()))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn naming(&self) -> io::Result<Naming> {
+        let about = rustix::fs::fstat(&self.file)?;
+        let changed = i128::from(about.st_ctime) * 1_000_000_000 + i128::from(about.st_ctime_nsec);
+        #[allow(clippy::useless_conversion, reason = "on other processors it has 32 bits")]
+        let links = u64::from(about.st_nlink);
+        Ok(Naming { links, changed: changed as u128 })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::fsetxattr(&self.file, NOTE, note, rustix::fs::XattrFlags::empty())?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        use rustix::io::Errno;
+        let mut note = [0; 1024];
+        match rustix::fs::fgetxattr(&self.file, NOTE, &mut note) {
+            Ok(len) => Ok(note.get(..len).map(<[u8]>::to_vec)),
+            Err(Errno::NODATA | Errno::RANGE | Errno::NOTSUP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
