@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use reftable::{HashKind, Options};
 
+#[cfg(unix)]
+use crate::power_cut::machine::FileSystem;
 use crate::roles::RoleKind;
 
 /// Many processes, some of them git, commit to one repository at once; the result is verified.
@@ -31,6 +33,14 @@ pub(crate) enum Command {
     /// Whether git fares worse beside us than beside as many of its own kind; exits with 1 if so
     #[command(after_help = NEIGHBOURS_EXAMPLES)]
     Neighbours(NeighboursArgs),
+    /// Whether losses of power lose what was acknowledged; needs root
+    #[cfg(unix)]
+    #[command(after_help = POWER_CUT_EXAMPLES)]
+    PowerCut(PowerCutArgs),
+    /// The first process after a loss of power.
+    #[cfg(unix)]
+    #[command(hide = true)]
+    PowerJudge(PowerJudgeArgs),
     /// One of our loops beside git.
     #[command(hide = true)]
     Neighbour(NeighbourArgs),
@@ -169,6 +179,77 @@ Examples:
 
 /// Attempts of a rare git below which a row says nothing.
 pub(crate) const ENOUGH_TRIES: u32 = 200;
+
+#[cfg(unix)]
+const POWER_CUT_EXAMPLES: &str = "\
+Examples:
+  reftable-stress power-cut                                   20 images of each of five file systems
+  reftable-stress power-cut --file-system xfs --images 200    many of one
+  reftable-stress power-cut --control                         exits with 1 unless those who promise nothing lose commits
+  reftable-stress power-cut --scratch /dev/shm                images in memory, where cuts come thicker";
+
+/// The settings of `power-cut`.
+#[cfg(unix)]
+#[derive(Debug, clap::Args)]
+pub(crate) struct PowerCutArgs {
+    /// Images of each file system, spread over all variants of writers
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) images: u32,
+    /// Only these file systems; one that cannot be had is an error then
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) file_system: Vec<FileSystem>,
+    /// Decides what every process chooses, and the pauses between cuts; random (and printed) if not given
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Where images are put, by default the directory for temporary files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// Fail unless `Ordered` or git was seen to lose what it had acknowledged
+    #[arg(long)]
+    pub(crate) control: bool,
+    /// A control that must fail: our writers now and then acknowledge what they never committed.
+    #[arg(long, hide = true)]
+    pub(crate) break_acks: bool,
+    /// Print a last line of JSON with all numbers
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(unix)]
+impl PowerCutArgs {
+    /// Those that were asked for, or all.
+    pub(crate) fn file_systems(&self) -> Vec<FileSystem> {
+        if self.file_system.is_empty() { FileSystem::value_variants().to_vec() } else { self.file_system.clone() }
+    }
+}
+
+/// The settings of the first process after a loss of power.
+#[cfg(unix)]
+#[derive(Debug, clap::Args)]
+pub(crate) struct PowerJudgeArgs {
+    /// The store.
+    #[arg(long)]
+    pub(crate) store: PathBuf,
+}
+
+impl RunArgs {
+    /// Processes of ours that are neither killed nor watched.
+    #[cfg(unix)]
+    pub(crate) fn for_writers(processes: u32, seconds: u64, seed: u64, shared: Shared) -> RunArgs {
+        RunArgs {
+            seconds,
+            processes,
+            git: 0,
+            seed: Some(seed),
+            dir: None,
+            chaos: false,
+            break_healing: false,
+            break_store: false,
+            json: false,
+            shared,
+        }
+    }
+}
 
 /// The settings of `neighbours`.
 #[derive(Debug, clap::Args)]

@@ -177,6 +177,14 @@ impl<'a> Crew<'a> {
         all.map(|name| self.layout.history(&name)).collect()
     }
 
+    /// [`Self::histories`] after [`Self::end_all`]: nobody had to come to an end.
+    #[cfg(unix)]
+    pub(crate) fn histories_of_killed(&mut self) -> Result<Vec<History>> {
+        let killed = self.members.drain(..).map(|member| (member.identity, true));
+        self.dead.extend(killed);
+        self.histories()
+    }
+
     /// Reads what everybody wrote down.
     pub(crate) fn histories(&self) -> Result<Vec<History>> {
         let mut histories = Vec::new();

@@ -207,7 +207,7 @@ impl Op {
 }
 
 /// The history of one process, or of one of its threads.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
     /// Its name.
     pub(crate) process: String,

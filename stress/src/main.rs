@@ -14,6 +14,8 @@ mod names;
 mod neighbours;
 mod object;
 mod pack;
+#[cfg(unix)]
+mod power_cut;
 mod progress;
 mod repo;
 mod report;
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         Some(args::Command::Worker(worker)) => worker::main(worker),
         Some(args::Command::Neighbours(neighbours)) => neighbours::main(neighbours),
         Some(args::Command::Neighbour(neighbour)) => neighbours::ours::main(neighbour),
+        #[cfg(unix)]
+        Some(args::Command::PowerCut(power_cut)) => power_cut::main(power_cut),
+        #[cfg(unix)]
+        Some(args::Command::PowerJudge(judge)) => power_cut::judge_main(judge),
         None => run::main(&args.run),
     };
     ExitCode::from(match result {

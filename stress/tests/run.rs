@@ -123,6 +123,37 @@ fn a_rare_git_tries_so_often_in_each_row() {
     assert_eq!(stress(&["neighbours", "--rare", "0"]).status.code(), Some(2));
 }
 
+/// Whether there is somebody to cut off: only root can mount.
+#[cfg(target_os = "linux")]
+fn power_cut(flags: &[&str]) -> Option<Output> {
+    let output = stress(&[&["power-cut", "--seed=1", "--json"], flags].concat());
+    let says = text(&output);
+    if says.contains("SKIPPED") || says.contains("only root can mount") || says.contains("this kernel has no") {
+        // Past the capture of tests: it is to be seen.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), says.as_bytes());
+        return None;
+    }
+    Some(output)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn losses_of_power_lose_nothing_that_was_promised() {
+    let Some(output) = power_cut(&["--file-system=ext4-ordered", "--images=5"]) else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report = json(&output);
+    assert_eq!(report["images"], 5);
+    assert!(report["rows"]["ext4-ordered: full"]["promised"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn commits_that_were_acknowledged_and_are_not_in_the_image_are_found_out() {
+    let Some(output) = power_cut(&["--file-system=ext4-ordered", "--images=10", "--break-acks"]) else { return };
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("lost: "), "{}", text(&output));
+}
+
 #[test]
 fn wrong_usage_exits_with_2() {
     let dir = tempfile::tempdir().unwrap();

@@ -114,6 +114,16 @@ fn check_store(evidence: &Evidence<'_>, violations: &mut Violations, checked: &m
     Ok(())
 }
 
+/// Checks what single processes alone have written, and no more: for a store that was not left in peace.
+#[cfg(unix)]
+pub(crate) fn check_owned(evidence: &Evidence<'_>, violations: &mut Violations, checked: &mut Checked) -> Result<()> {
+    let stack = Stack::open(evidence.repository.layout.store(), evidence.shared.options());
+    let state = State::read(&stack.context("cannot open the store")?.snapshot()?)?;
+    owned::check(evidence, &state, violations, checked);
+    in_flight::check(evidence, &state, violations, checked);
+    Ok(())
+}
+
 /// The messages of all commits whose ids were used or meant to be.
 fn all_objects<'a>(evidence: &Evidence<'a>) -> Vec<&'a str> {
     let minted = all_ops(evidence).flat_map(|(_, _, op)| &op.draft.minted);

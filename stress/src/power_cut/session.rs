@@ -1,0 +1,81 @@
+//! Writers at work, and the moments at which the power was cut.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Variant;
+use super::machine::Machine;
+use crate::args::{PowerCutArgs, RunArgs, Shared};
+use crate::crew::Crew;
+use crate::git;
+use crate::history::{History, now};
+use crate::repo::{Layout, Repository};
+
+/// Milliseconds from one cut to the next.
+const BETWEEN: std::ops::Range<u64> = 60..350;
+/// Longer than any session.
+const SECONDS: u64 = 3600;
+
+/// A copy of the image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) number: u32,
+    /// What was acknowledged until then had to be there.
+    pub(super) before: u64,
+    /// What was begun later cannot be there.
+    pub(super) after: u64,
+}
+
+/// What is known of all that the writers did.
+pub(super) struct Session {
+    pub(super) cuts: Vec<Cut>,
+    pub(super) histories: Vec<History>,
+    pub(super) repository: Repository,
+    pub(super) shared: Shared,
+}
+
+/// Lets the writers loose, and cuts so many times.
+pub(super) fn run(
+    machine: &mut Machine,
+    variant: Variant,
+    images: u32,
+    seed: u64,
+    args: &PowerCutArgs,
+) -> Result<Session> {
+    let shared = Shared {
+        durability: variant.durability,
+        sha256: false,
+        threads: variant.threads,
+        break_atomicity: false,
+        break_acks: args.break_acks,
+    };
+    // Histories are beside the file system under test, which is mounted where the repository goes.
+    let layout = Layout { root: machine.path("run") };
+    machine.start(&layout.work_tree())?;
+    let with_git = git::version().is_ok();
+    let repository = Repository::create(&layout.root, &shared, with_git)?;
+    if let Some(fsync) = variant.fsync.filter(|_| with_git) {
+        git::output(&layout.work_tree(), &["config", "core.fsync", fsync])?;
+    }
+    // What there was before the writers is not their concern.
+    machine.settle(&layout.work_tree())?;
+    let settings = RunArgs::for_writers(4, SECONDS, seed, shared.clone());
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut crew = Crew::start(&settings, seed, if with_git { variant.git } else { 0 }, &layout)?;
+    let mut cuts = Vec::new();
+    for number in 0..images {
+        thread::sleep(Duration::from_millis(rng.u64(BETWEEN)));
+        let before = now();
+        machine.cut(number)?;
+        cuts.push(Cut { number, before, after: now() });
+    }
+    crew.end_all();
+    let mut histories = crew.histories_of_killed()?;
+    drop(crew);
+    machine.stop(&layout.work_tree())?;
+    // What they read may have been lost with the power; nobody promised that to a reader.
+    histories.iter_mut().for_each(|history| history.saw.clear());
+    Ok(Session { cuts, histories, repository, shared })
+}
