@@ -44,9 +44,6 @@ use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 /// thread begins to pay between half of this and this, as `docs/performance.md` has it; with logs earlier, but they are done in 16 ms then.
 const LARGE: u64 = 256 * 1024;
 
-/// How much longer than a commit a compaction waits for the list lock when its work is done.
-const PATIENCE: u32 = 10;
-
 /// How often a compaction that waits looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
@@ -149,8 +146,8 @@ impl Stack {
     ///
     /// Readers and commits go on meanwhile: the table list is locked at the beginning and at the end only. At the
     /// beginning it waits for that lock as long as [`crate::Options::lock_timeout`] says. In the end, when its work would
-    /// be lost, it waits ten times as long: 1 s at least, and 60 s at most, also if there is no time-out. It does
-    /// not wait for the locks of tables.
+    /// be lost, it waits as long as [`crate::Options::outcome_timeout`] says: by default 60 s also if there is no lock time-out.
+    /// It does not wait for the locks of tables.
     ///
     /// # Errors
     /// `Locked` when another process has the list lock, or compacts the same tables; `Corrupt`; `TooLarge` beyond
@@ -352,8 +349,7 @@ impl Stack {
     /// Takes the list lock when the work is done: later than a commit would give up, but not when it should stop.
     fn lock_list_patiently(&self, job: &Job<'_>) -> Result<(ListLock, Snapshot)> {
         let shared = &self.shared;
-        let patience = shared.options.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
-        let patience = patience.clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let patience = shared.options.patience_for_outcome();
         let start = shared.dir.now();
         loop {
             let left = patience.saturating_sub(shared.dir.now().saturating_sub(start));

@@ -20,11 +20,6 @@ const PATIENCE_FOR_SYNC: Duration = Duration::from_millis(5);
 /// How often we look whether that has happened.
 const LOOK: Duration = Duration::from_micros(150);
 
-/// How many time-outs we wait for somebody who has claimed our transaction, between these limits.
-const PATIENCE: u32 = 10;
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
-
 /// Whoever gets the lock at once looks for requests this often: one who never waits would never see that others do.
 const LOOK_OUT: Duration = Duration::from_millis(2);
 
@@ -115,9 +110,7 @@ impl Shared {
             && !matches!(request.withdraw()?, State::Open | State::Closed)
         {
             // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited, so go on polling.
-            let patience = timeout.unwrap_or(Duration::MAX).saturating_mul(PATIENCE);
-            let patience = patience.clamp(LEAST_PATIENCE, MOST_PATIENCE);
-            let limit = timeout.map(|timeout| timeout.saturating_add(patience));
+            let limit = timeout.map(|timeout| timeout.saturating_add(self.options.patience_for_outcome()));
             waited = self.poll_list(start, limit, || self.answer(asked)).or_else(|error| match asked {
                 Some(request) if error.kind() == ErrorKind::Locked => self.published_all_the_same(request),
                 _ => Err(error),

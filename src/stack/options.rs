@@ -47,6 +47,11 @@ const MOST_THREADS: usize = 8;
 /// The version of [`Options::compatibility_key`], and of the meaning of transactions that are handed over.
 const KEY_VERSION: u8 = 1;
 
+/// How many lock time-outs a call waits for the outcome, between these limits, unless somebody says so.
+const OUTCOME_FACTOR: u32 = 10;
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Settings of a [`crate::Stack`].
 #[derive(Debug, Clone)]
 #[must_use]
@@ -63,6 +68,8 @@ pub struct Options {
     pub(crate) courtesy: bool,
     pub(crate) hand_over: bool,
     pub(crate) lock_timeout: Option<Duration>,
+    /// `None`: as [`Options::outcome_timeout`] says.
+    pub(crate) outcome_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
     pub(crate) reading: Reading,
     pub(crate) permissions: Option<u32>,
@@ -81,7 +88,8 @@ impl Default for Options {
             threads: None,
             courtesy: true,
             hand_over: true,
-            lock_timeout: Some(Duration::from_millis(100)),
+            lock_timeout: Some(Duration::from_secs(5)),
+            outcome_timeout: None,
             reload_deadline: Duration::from_secs(3),
             reading: Reading::Mapped,
             permissions: None,
@@ -163,24 +171,51 @@ impl Options {
     /// that for others. Only processes with the same settings of hash, durability and writing do it for one another. Default true;
     /// needs locks that heal, and a directory to which one kernel alone writes and that is not sticky. What is not done for us at once we do ourselves.
     ///
-    /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits for the outcome, ten
-    /// time-outs longer (1 s at least and 60 s at most; for ever if there is no time-out). After that it is
-    /// [`crate::ErrorKind::Indeterminate`], as it is when that process ends and nobody can tell what it had done.
+    /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits for the outcome as long as
+    /// [`Self::outcome_timeout`] says. After that it is [`crate::ErrorKind::Indeterminate`], as it is when that process ends
+    /// and nobody can tell what it had done.
     pub fn hand_over(mut self, hand_over: bool) -> Self {
         self.hand_over = hand_over;
         self
     }
 
-    /// How long a call waits for the lock on the table list: zero fails at once, `None` waits for ever. Default 100 ms.
-    /// Mirrors `reftable.lockTimeout`.
+    /// How long a call waits until somebody has begun its work: zero fails at once, `None` waits for ever. Default 5 s.
+    /// Mirrors `reftable.lockTimeout`, whose default is 100 ms: git starts a process for each command, and a person or a
+    /// script runs it again. A program that embeds this library has a request of its own to answer, and would rather wait
+    /// for a slow disk or a long queue than fail; 5 s is what its users set for other embedded databases, too. A call that
+    /// finds the lock free waits for nothing, whatever is set here.
     ///
     /// It counts from the call until the work begins, and covers all that may come before: other threads of this
     /// handle, other processes, and neighbours who are let go first ([`Self::courtesy`]). It does not cover the work
-    /// itself, nor what a commit waits for after somebody else has begun it ([`Self::hand_over`]). Each call says in its
-    /// own text where it waits otherwise.
+    /// itself, nor what a commit waits for after somebody else has begun it ([`Self::outcome_timeout`]). Each call says in
+    /// its own text where it waits otherwise.
     pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.lock_timeout = timeout;
         self
+    }
+
+    /// How long a call waits for the outcome of work that has been begun, after [`Self::lock_timeout`] has passed: a commit that
+    /// another process has taken along with its own ([`Self::hand_over`]), which is [`crate::ErrorKind::Indeterminate`] when
+    /// this time has passed, too; and a compaction that is done and has yet to be published, whose work is lost then. `None` is
+    /// the default: ten times the lock time-out, 1 s at least and 60 s at most. Without a lock time-out a commit waits for ever,
+    /// whatever is set here.
+    ///
+    /// A commit takes at most the sum of both, and its own work. The process that commits for others is dead or stopped, or its
+    /// disk hangs, if it takes longer than milliseconds; if it is dead the call does not wait for it at all. A time that is too
+    /// short gains nothing: nobody can take the transaction back, so the caller has to look whether it is there. Zero gives up
+    /// when the lock time-out has passed.
+    pub fn outcome_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.outcome_timeout = timeout;
+        self
+    }
+
+    /// The bound on waiting for the outcome; at most 60 s also without a lock time-out.
+    pub(crate) fn patience_for_outcome(&self) -> Duration {
+        let by_lock_timeout = || {
+            let patience = self.lock_timeout.unwrap_or(Duration::MAX).saturating_mul(OUTCOME_FACTOR);
+            patience.clamp(LEAST_PATIENCE, MOST_PATIENCE)
+        };
+        self.outcome_timeout.unwrap_or_else(by_lock_timeout)
     }
 
     /// How long a reader ([`crate::Stack::open`], [`crate::Stack::snapshot`]) goes on looking for a list
@@ -241,6 +276,23 @@ impl Options {
             AutoCompact::Geometric(0 | 1) => Err(Error::invalid("the geometric factor must be at least 2")),
             AutoCompact::Lazy(0 | 1) => Err(Error::invalid("a compaction needs at least two tables")),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_is_waited_for_as_long_as_was_said() {
+        let lock = |millis| Options::default().lock_timeout(Some(Duration::from_millis(millis)));
+        assert_eq!(lock(1).patience_for_outcome(), Duration::from_secs(1));
+        assert_eq!(lock(2000).patience_for_outcome(), Duration::from_secs(20));
+        assert_eq!(lock(60_000).patience_for_outcome(), Duration::from_secs(60));
+        assert_eq!(Options::default().lock_timeout(None).patience_for_outcome(), Duration::from_secs(60));
+        for said in [Duration::ZERO, Duration::from_millis(50), Duration::from_secs(300)] {
+            assert_eq!(lock(100).outcome_timeout(Some(said)).patience_for_outcome(), said);
         }
     }
 }

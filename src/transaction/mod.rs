@@ -172,9 +172,8 @@ impl Transaction {
     /// ([`crate::Options::hand_over`]).
     ///
     /// Waits as long as [`crate::Options::lock_timeout`] says until it is begun, by this thread or for it. When another
-    /// thread has begun it, it waits until that is done; when another process has, ten time-outs longer (1 s at
-    /// least and 60 s at most; for ever if there is no time-out), and fails with `Indeterminate` after that. A compaction
-    /// that is due comes on top ([`Stack::compact`]), unless [`crate::Options::background_compaction`] does it.
+    /// thread has begun it, it waits until that is done; when another process has, as much longer as
+    /// [`crate::Options::outcome_timeout`] says, and it fails with `Indeterminate` after that. A compaction that is due comes on top ([`Stack::compact`]), unless [`crate::Options::background_compaction`] does it.
     ///
     /// # Errors
     /// Those of [`Self::prepare`] and [`Prepared::commit`]. `Locked`, too, when this thread holds a [`Prepared`] of

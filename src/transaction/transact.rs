@@ -22,8 +22,8 @@ impl Stack {
     /// returned at once: trying again would not help. So is every other error, of `decide` or of the commit. A transaction
     /// without changes is not committed.
     ///
-    /// Each attempt waits as [`Transaction::commit`] does, with the whole of [`crate::Options::lock_timeout`]. The pauses
-    /// are 50 ms at most, and 1.4 s at most in all.
+    /// Each attempt waits as [`Transaction::commit`] does, with the whole of [`crate::Options::lock_timeout`]
+    /// and [`crate::Options::outcome_timeout`]. The pauses are 50 ms at most, and 1.4 s at most in all.
     ///
     /// # Errors
     /// Those of `decide`, of [`Stack::snapshot`] and of [`Transaction::commit`]; the last `Conflict` when every attempt
