@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::args::{RunArgs, Usage};
@@ -31,6 +31,9 @@ enum Place {
 
 /// The whole run. `false` when there was a violation.
 pub(crate) fn main(args: &RunArgs) -> Result<bool> {
+    if args.chaos && args.processes == 0 {
+        return Err(Usage("--chaos kills processes of ours, and --processes is 0".to_owned()).into());
+    }
     let version = git::version();
     if let Err(why) = &version {
         tell(&format!("running without git: {why}"))?;
@@ -74,6 +77,9 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
 
     let histories = crew.histories()?;
     let disturbances = chaos.map(Chaos::disturbances);
+    if disturbances.as_ref().is_some_and(|done| done.kills.is_empty()) {
+        bail!("nobody was killed: such a chaos says nothing");
+    }
     let (histories, repository, shared) = (&histories, &repository, &args.shared);
     let evidence = Evidence { histories, repository, shared, clock_is_even, with_git, disturbances };
     let checked = checker::check(&evidence, violations);
