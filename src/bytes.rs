@@ -1,4 +1,4 @@
-//! A table's bytes: on the heap or mapped. The only `unsafe` of this crate.
+//! A table's bytes: on the heap or mapped, and their way to the disk. The only `unsafe` of this crate.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -100,6 +100,27 @@ impl Bytes {
         // between two reads: nothing derived from an earlier read is used to skip the bounds check of a later one.
         let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
         Ok(Bytes(Contents::Mapped(map)))
+    }
+}
+
+/// Hands what was written to the disk, and with `waits` returns when the disk has it. This is no sync: neither the file's
+/// length nor the disk's own cache is made durable. An error of the disk is told here *instead of* by the next sync.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no safe wrapper of sync_file_range is known")]
+pub(crate) fn write_out(file: &File, waits: bool) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let flags = match waits {
+        true => libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER,
+        false => libc::SYNC_FILE_RANGE_WRITE,
+    };
+    // SAFETY: the call takes a descriptor, which `file` keeps open, and numbers; it touches no memory of ours. A length of 0
+    // means all of the file.
+    let answer = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EIO | libc::ENOSPC | libc::EDQUOT) if answer != 0 => Err(error),
+        // Done, or not known here, as in some sandboxes: the sync does it all.
+        _ => Ok(()),
     }
 }
 

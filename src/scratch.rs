@@ -112,6 +112,11 @@ impl Scratch {
         self.file.sync().map_err(|error| self.failed("cannot sync the file", error))
     }
 
+    /// Hands its contents to the disk, see [`DirFile::write_out`].
+    pub(crate) fn write_out(&self, waits: bool) -> Result<()> {
+        self.file.write_out(waits).map_err(|error| self.failed("cannot write the file out", error))
+    }
+
     /// Leaves a note on the file, where files can have one.
     pub(crate) fn set_note(&self, note: &[u8]) {
         let _ = self.file.set_note(note);

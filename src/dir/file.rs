@@ -35,6 +35,18 @@ pub trait DirFile: Debug + Send + Sync {
     /// See above.
     fn sync(&self) -> io::Result<()>;
 
+    /// Hands what was written to the disk, without making it durable; with `waits` returns when the
+    /// disk has it. Several files that are written out before the first of them is synced share one
+    /// commit of the file system's journal. By default nothing is done, which is as right, and slower.
+    ///
+    /// # Errors
+    /// See above. A file of which this fails must be taken for one that could not be synced: the
+    /// system tells an error once.
+    fn write_out(&self, waits: bool) -> io::Result<()> {
+        let _ = waits;
+        Ok(())
+    }
+
     /// Its identity.
     ///
     /// # Errors

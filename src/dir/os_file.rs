@@ -40,6 +40,12 @@ impl DirFile for OsFile {
         self.file.sync_all()
     }
 
+    #[cfg(target_os = "linux")]
+    fn write_out(&self, waits: bool) -> io::Result<()> {
+        // Elsewhere it is not known what this would do, and what it would cost.
+        if self.is_local { crate::bytes::write_out(&self.file, waits) } else { Ok(()) }
+    }
+
     fn stamp(&self) -> io::Result<Stamp> {
         #[cfg(target_os = "linux")]
         if !self.is_local {

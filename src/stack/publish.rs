@@ -55,8 +55,9 @@ impl NewList<'_> {
     ///
     /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is durable once
     ///    it is published.
-    /// 2. Sync the added tables and the list, one directly after the other: file systems with a journal
-    ///    write what all of them need for the first, and find it done for the others.
+    /// 2. Write the added tables and the list out, all of them before any is synced: now the file system
+    ///    has found places for them. Then sync them, one directly after the other: file systems with a
+    ///    journal write what all of them need for the first, and find it done for the others.
     /// 3. Sync the directory: the names of the tables and of the temporary file are durable now.
     /// 4. Look once more whether the lock is ours.
     /// 5. Rename the list into place: here the change becomes visible, whole.
@@ -100,10 +101,12 @@ impl NewList<'_> {
         if self.durability == Durability::Off {
             return Ok(());
         }
-        for table in self.added.iter().filter(|table| !table.is_synced) {
-            if !mutant::is_on(Mutant::SkipTableSync) {
-                table.file.sync()?;
-            }
+        let tables = || self.added.iter().filter(|table| !table.is_synced).map(|table| &table.file);
+        for waits in [false, true] {
+            tables().chain([list]).try_for_each(|file| file.write_out(waits))?;
+        }
+        if !mutant::is_on(Mutant::SkipTableSync) {
+            tables().try_for_each(Scratch::sync)?;
         }
         list.sync()
     }

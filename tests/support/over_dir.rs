@@ -232,6 +232,10 @@ impl<H: Hook> DirFile for OverFile<H> {
         self.through("sync file", || self.inner.sync())
     }
 
+    fn write_out(&self, waits: bool) -> io::Result<()> {
+        self.through("write out", || self.inner.write_out(waits))
+    }
+
     fn stamp(&self) -> io::Result<Stamp> {
         self.through("stamp file", || self.inner.stamp())
     }
