@@ -12,6 +12,8 @@ pub enum Mutant {
     SkipDirectorySyncBefore,
     /// The directory is not synced after the list was replaced.
     SkipDirectorySyncAfter,
+    /// The same where the lock was inherited. In none of the lists below: in most scenarios nobody inherits before the checks do.
+    HeirSkipsSync,
     /// A compaction removes its inputs before it publishes its output.
     DeleteInputsEarly,
     /// A commit returns before the list is replaced.

@@ -76,10 +76,12 @@ impl NewList<'_> {
         if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
             return Ok(release(lock, Published { list: None, added: Vec::new() }));
         }
+        let is_lazy_heir = mutant::is_on(Mutant::HeirSkipsSync) && lock.as_ref().is_inherited();
         let list = self.before_its_table(|| replace(self.dir, list))?;
         self.added.iter_mut().for_each(|table| table.file.stay());
         let released = release(lock, Published { list, added: self.added });
         let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
+        let skips = skips || is_lazy_heir;
         if self.durability == Durability::Full && !skips {
             sync_published(self.dir)?;
         }

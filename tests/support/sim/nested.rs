@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reftable::{Compact, Error, Expect, HashKind, Target};
+use reftable::{AutoCompact, Compact, Error, Expect, HashKind, Target};
 
 use super::check::{self, Broken, Cleaned, Found, Seen, State, broken, is_request};
 use super::engine::{draw, ends};
@@ -143,7 +143,9 @@ fn publishes(world: World) -> impl Fn(Pid, &Op) -> usize + Send + Sync {
 
 /// Returns the state that was found, and the one after the commit.
 fn commit_and_compact(world: &World, asks: bool, allowed: &[State]) -> Result<(State, State), Error> {
-    let stack = check::open(&world.process(FIRST_FINDER), check::options().hand_over(asks))?;
+    // A compaction within the commit would sync what the commit should have synced.
+    let options = check::options().auto_compact(AutoCompact::Off).hand_over(asks);
+    let stack = check::open(&world.process(FIRST_FINDER), options)?;
     let seen = Seen::of(&stack.snapshot()?)?;
     let state = allowed.iter().rfind(|state| state.seen == seen).expect("the same was found before").clone();
     let (name, value) = ("refs/heads/found", Target::Id(support::id(HashKind::Sha1, 998)));
