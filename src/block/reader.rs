@@ -168,7 +168,7 @@ impl Shape {
     /// ascend, values are whole, restarts are at records. Calls `each` with every record, for more checks; it ends the walk by
     /// `false`. Returns how many records there are, and leaves the last key in `key`; `None` if the walk was ended.
     #[inline(always)]
-    pub(crate) fn skim<R: Record>(
+    pub(crate) fn validate<R: Record>(
         &self,
         data: &[u8],
         cx: &Context,
@@ -203,7 +203,7 @@ impl Shape {
 
     /// How many records there are, and whether restarts are where [`super::BlockWriter`] would set them: at every `interval`th
     /// record, and wherever a key shares nothing with the one before.
-    pub(crate) fn habits<R: Record>(&self, data: &[u8], cx: &Context, interval: usize) -> Result<(u64, bool)> {
+    pub(crate) fn layout_stats<R: Record>(&self, data: &[u8], cx: &Context, interval: usize) -> Result<(u64, bool)> {
         let (mut r, mut key) = (self.reader(data, self.first()), KeyBuf::default());
         let mut restarts = self.restart_bytes(data).iter().map(be24).peekable();
         let (mut records, mut is_usual) = (0, true);

@@ -97,7 +97,7 @@ pub(super) fn explain(error: Error, tables: &[Arc<Table>]) -> Error {
 
 /// Checks that the keys of a table ascend.
 fn check_order<R: Record>(table: &Arc<Table>) -> Result<()> {
-    let mut cursor = Cursor::<R>::in_passing(Arc::clone(table));
+    let mut cursor = Cursor::<R>::without_cache(Arc::clone(table));
     let mut before = Vec::new();
     let mut is_there = cursor.seek(b"")?;
     while is_there {

@@ -1,12 +1,12 @@
 //! Several tables seen as one: of the records with one key, the newest counts.
 
-mod line;
+mod offset_value;
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use line::{Code, Standing, line_up, settle};
+use offset_value::{OffsetValueCode, Runner, replace_last, sort_runners};
 
 use crate::error::{Error, Result};
 use crate::invariant::violated;
@@ -139,13 +139,13 @@ pub(crate) struct Tally {
     pub(crate) hidden: u64,
 }
 
-/// The merge itself: one cursor a table, in the order of the records they stand at ([`line`]).
+/// The merge itself: one cursor a table, in the order of the records they stand at ([`offset_value`]).
 #[derive(Debug)]
 pub(crate) struct Merge<R: Record> {
     /// Oldest first.
     cursors: Vec<Cursor<R>>,
     /// The cursors that are not at their end, next record last; among equal keys, the newest table comes first.
-    line: Vec<Standing>,
+    runners: Vec<Runner>,
     tombstones: Tombstones,
     /// Whether the next record has been handed out.
     started: bool,
@@ -156,7 +156,7 @@ impl<R: Record> Merge<R> {
     pub(crate) fn new(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
         Merge {
             cursors: tables.iter().map(|table| Cursor::new(Arc::clone(table))).collect(),
-            line: Vec::with_capacity(tables.len()),
+            runners: Vec::with_capacity(tables.len()),
             tombstones,
             started: false,
             tally: Tally::default(),
@@ -164,38 +164,38 @@ impl<R: Record> Merge<R> {
     }
 
     /// A merge for those who seek many places, once each: nothing is kept in the tables.
-    pub(crate) fn in_passing(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
-        let cursors = tables.iter().map(|table| Cursor::in_passing(Arc::clone(table))).collect();
+    pub(crate) fn without_cache(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
+        let cursors = tables.iter().map(|table| Cursor::without_cache(Arc::clone(table))).collect();
         Merge { cursors, ..Merge::new(&[], tombstones) }
     }
 
     /// Moves before the first record whose key is not below `key`.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.line.clear();
+        self.runners.clear();
         self.started = false;
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
             steps::count();
             match cursor.seek(key) {
                 Ok(true) => {
-                    self.line.push(Standing { cursor: index, code: Code::SAME });
+                    self.runners.push(Runner { cursor: index, code: OffsetValueCode::SAME });
                     self.tally.read += 1;
                 }
                 Ok(false) => {}
                 Err(error) => {
                     // Without this table, what it deletes would be seen.
-                    self.line.clear();
+                    self.runners.clear();
                     return Err(error);
                 }
             }
         }
-        line_up(&mut self.line, &self.cursors);
+        sort_runners(&mut self.runners, &self.cursors);
         Ok(())
     }
 
     /// Of a walk by [`Self::next`] since it was made: what it has left behind. The record at hand is not among that, nor
     /// those that other cursors stand at.
     pub(crate) fn tally(&self) -> Tally {
-        let pending = self.line.len() as u64;
+        let pending = self.runners.len() as u64;
         Tally { read: self.tally.read.saturating_sub(pending), ..self.tally }
     }
 
@@ -206,37 +206,37 @@ impl<R: Record> Merge<R> {
 
     /// The cursor at the record at hand.
     pub(crate) fn front(&self) -> Option<&Cursor<R>> {
-        self.cursors.get(self.line.last()?.cursor)
+        self.cursors.get(self.runners.last()?.cursor)
     }
 
     /// The key of the cursor behind the one at the record at hand: not below that record's.
     pub(crate) fn next_key(&self) -> Option<&[u8]> {
-        let behind = self.line.len().checked_sub(2).and_then(|at| self.line.get(at))?;
+        let behind = self.runners.len().checked_sub(2).and_then(|at| self.runners.get(at))?;
         self.cursors.get(behind.cursor).map(Cursor::key)
     }
 
     /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`, past `records`, that one
     /// included. All other cursors stand behind that.
     pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8], records: u64) {
-        let Merge { cursors, line, tally, .. } = self;
+        let Merge { cursors, runners, tally, .. } = self;
         tally.read += records.saturating_sub(1);
-        let [.., behind, front] = line.as_mut_slice() else {
-            let only = line.last().and_then(|only| cursors.get_mut(only.cursor));
+        let [.., behind, front] = runners.as_mut_slice() else {
+            let only = runners.last().and_then(|only| cursors.get_mut(only.cursor));
             return only.map_or((), |only| only.skip_behind(block, last_key));
         };
         if let Some(front) = cursors.get_mut(front.cursor) {
             front.skip_behind(block, last_key);
         }
         if let Some(cursor) = cursors.get(behind.cursor) {
-            behind.code = Code::new(cursor.key_buf(), common_prefix(last_key, cursor.key()));
+            behind.code = OffsetValueCode::new(cursor.key_buf(), common_prefix(last_key, cursor.key()));
         }
     }
 
     /// Steps to the next key and returns the cursor that stands at it.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<&Cursor<R>>> {
-        let index = match (self.started, self.line.as_slice()) {
-            (true, &[Standing { cursor, .. }]) => self.next_of_one(cursor)?,
+        let index = match (self.started, self.runners.as_slice()) {
+            (true, &[Runner { cursor, .. }]) => self.next_of_one(cursor)?,
             _ => self.next_of_many()?,
         };
         match index {
@@ -267,11 +267,11 @@ impl<R: Record> Merge<R> {
     ) -> Result<ControlFlow<B>> {
         let ended = self.for_each_of_many(&mut each);
         if let Ok(ControlFlow::Continue(())) = ended
-            && let Some(only) = self.line.last().and_then(|only| self.cursors.get_mut(only.cursor))
+            && let Some(only) = self.runners.last().and_then(|only| self.cursors.get_mut(only.cursor))
         {
             let ended = only.for_each(self.tombstones == Tombstones::Hide, each);
             if !matches!(ended, Ok(ControlFlow::Break(_))) {
-                self.line.clear();
+                self.runners.clear();
             }
             return ended;
         }
@@ -284,9 +284,9 @@ impl<R: Record> Merge<R> {
         let hide = self.tombstones == Tombstones::Hide;
         loop {
             if self.started {
-                match self.line.as_slice() {
+                match self.runners.as_slice() {
                     [] | [_] => return Ok(ControlFlow::Continue(())),
-                    [.., behind, _] if behind.code == Code::SAME => self.leave_key()?,
+                    [.., behind, _] if behind.code == OffsetValueCode::SAME => self.leave_key()?,
                     _ => {
                         if let ControlFlow::Break(why) = self.run_front(hide, &mut each)? {
                             return Ok(ControlFlow::Break(why));
@@ -306,18 +306,18 @@ impl<R: Record> Merge<R> {
     /// Leaves the record at hand, and hands out those of the same table that come before the next cursor's.
     #[inline(always)]
     fn run_front<B>(&mut self, hide: bool, each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
-        let Merge { cursors, line, .. } = self;
-        let [.., behind, front] = line.as_slice() else { return Err(lost()) };
+        let Merge { cursors, runners, .. } = self;
+        let [.., behind, front] = runners.as_slice() else { return Err(lost()) };
         let cursor = cursors.get_mut(front.cursor).ok_or_else(lost)?;
-        match cursor.run(hide, |key, shared| Code::new(key, shared) < behind.code, each) {
+        match cursor.run(hide, |key, shared| OffsetValueCode::new(key, shared) < behind.code, each) {
             Ok(Ran::Broke(why)) => return Ok(ControlFlow::Break(why)),
             Ok(Ran::Met(shared)) => {
-                let code = Code::new(cursor.key_buf(), shared);
-                settle(line, cursors, code);
+                let code = OffsetValueCode::new(cursor.key_buf(), shared);
+                replace_last(runners, cursors, code);
             }
-            Ok(Ran::Ended) => drop(line.pop()),
+            Ok(Ran::Ended) => drop(runners.pop()),
             Err(error) => {
-                line.clear();
+                runners.clear();
                 return Err(error);
             }
         }
@@ -340,7 +340,7 @@ impl<R: Record> Merge<R> {
                     return Ok(Some(only));
                 }
                 ended => {
-                    self.line.clear();
+                    self.runners.clear();
                     return ended.map(|_| None);
                 }
             }
@@ -357,7 +357,7 @@ impl<R: Record> Merge<R> {
                 self.leave_key()?;
             }
             self.started = true;
-            let Some(first) = self.line.last() else { return Ok(None) };
+            let Some(first) = self.runners.last() else { return Ok(None) };
             let is_hidden = |cursor: &Cursor<R>| self.tombstones == Tombstones::Hide && cursor.is_tombstone();
             if !self.cursors.get(first.cursor).is_some_and(is_hidden) {
                 return Ok(Some(first.cursor));
@@ -369,9 +369,9 @@ impl<R: Record> Merge<R> {
     /// Steps every cursor that stands at the key at hand: those in front.
     #[inline(always)]
     fn leave_key(&mut self) -> Result<()> {
-        let Some(front) = self.line.len().checked_sub(1) else { return Ok(()) };
-        if let [.., behind, _] = self.line.as_slice()
-            && behind.code == Code::SAME
+        let Some(front) = self.runners.len().checked_sub(1) else { return Ok(()) };
+        if let [.., behind, _] = self.runners.as_slice()
+            && behind.code == OffsetValueCode::SAME
         {
             return self.leave_shared_key(front);
         }
@@ -381,35 +381,35 @@ impl<R: Record> Merge<R> {
     /// As [`Self::leave_key`], when more than one stand there.
     #[inline(never)]
     fn leave_shared_key(&mut self, front: usize) -> Result<()> {
-        let is_there = |at: usize| self.line.get(at).is_some_and(|standing| standing.code == Code::SAME);
+        let is_there = |at: usize| self.runners.get(at).is_some_and(|standing| standing.code == OffsetValueCode::SAME);
         let mut at = (0..front).rev().take_while(|at| is_there(*at)).last().unwrap_or(front);
         self.tally.shadowed += (front - at) as u64;
         // Those that have not stepped yet are ahead of all others.
-        while at < self.line.len() {
+        while at < self.runners.len() {
             at += usize::from(self.step(at)?);
         }
         Ok(())
     }
 
-    /// Steps the cursor at place `at` of the line, and puts it where it belongs among those behind. `false` if it has come to its end.
+    /// Steps the cursor at place `at` of the runners, and puts it where it belongs among those behind. `false` if it has come to its end.
     #[inline(always)]
     fn step(&mut self, at: usize) -> Result<bool> {
-        let Merge { cursors, line, tally, .. } = self;
-        let cursor = line.get(at).and_then(|standing| cursors.get_mut(standing.cursor)).ok_or_else(lost)?;
+        let Merge { cursors, runners, tally, .. } = self;
+        let cursor = runners.get(at).and_then(|standing| cursors.get_mut(standing.cursor)).ok_or_else(lost)?;
         steps::count();
         match cursor.next_shared() {
             Ok(Some(shared)) => {
-                let code = Code::new(cursor.key_buf(), shared);
-                settle(line.get_mut(..=at).unwrap_or_default(), cursors, code);
+                let code = OffsetValueCode::new(cursor.key_buf(), shared);
+                replace_last(runners.get_mut(..=at).unwrap_or_default(), cursors, code);
                 tally.read += 1;
                 Ok(true)
             }
             Ok(None) => {
-                line.remove(at);
+                runners.remove(at);
                 Ok(false)
             }
             Err(error) => {
-                line.clear();
+                runners.clear();
                 Err(error)
             }
         }

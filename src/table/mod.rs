@@ -82,8 +82,8 @@ impl Table {
 
     pub(crate) fn new(path: PathBuf, bytes: Bytes, header: Header, footer: Footer, lead: usize, end: u64) -> Table {
         let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
-        let guide = |kind| section(&footer, first, kind).map(|section| IndexCache::new(kind, section));
-        let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(guide);
+        let index_cache = |kind| section(&footer, first, kind).map(|section| IndexCache::new(kind, section));
+        let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(index_cache);
         // A table of logs alone may begin with a block like all others, as the text of the format has it and JGit writes it; or with one that
         // has the file header in it, as git writes it. The footer tells.
         let is_apart = first == Some(BlockKind::Log) && footer.log == lead as u64;
@@ -184,7 +184,7 @@ impl Table {
 
     /// Where the records of `kind` are, if the table has any.
     pub(crate) fn section(&self, kind: BlockKind) -> Option<Section> {
-        self.guide(kind).map(|guide| guide.section)
+        self.index_cache(kind).map(|index_cache| index_cache.section)
     }
 
     /// About how many bytes the records of `kind` take in the file.
@@ -196,7 +196,7 @@ impl Table {
     }
 
     #[inline]
-    pub(crate) fn guide(&self, kind: BlockKind) -> Option<&IndexCache> {
+    pub(crate) fn index_cache(&self, kind: BlockKind) -> Option<&IndexCache> {
         match kind {
             BlockKind::Ref => self.refs.as_ref(),
             BlockKind::Obj => self.objects.as_ref(),

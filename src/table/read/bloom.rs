@@ -1,14 +1,16 @@
-//! Filters of blocks: what is surely not in them.
+//! Bloom filters of blocks (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970; each
+//! name within one word, as in RocksDB's blocked filters): what is surely not in a block.
 //!
-//! In a stack of many tables a name is sought in all that are newer than the one that has it, and mostly in vain. A block that was
-//! walked in vain more than once gets a filter, about ten bits for each of its names, which answers for 29 of 30 of those that are not there.
+//! In a stack of many tables a name is looked up in all that are newer than the one that has it, and most of
+//! these look-ups are negative. A block with more than one gets a filter, about ten bits for each of its names,
+//! which answers for 29 of 30 of those that are not there. Filters are in memory only.
 
 use crate::error::Result;
 use crate::record::{KeyBuf, RefRecord, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::{Block, Table};
 
-/// Walks in vain that a block bears before it gets a filter: one that is asked once need not be read whole.
+/// Negative look-ups that a block bears before it gets a filter: one that is asked once need not be read whole.
 const PATIENCE: u8 = 1;
 /// Names for each word of a filter.
 const NAMES_PER_WORD: usize = 6;
@@ -48,29 +50,29 @@ impl NameHash {
 /// The filter of a block, once it has one.
 #[derive(Debug, Default)]
 pub(crate) struct BloomFilter {
-    /// How often it was walked in vain.
-    vain: AtomicU8,
+    /// Negative look-ups so far.
+    misses: AtomicU8,
     /// None at all if its records cannot be read.
     words: OnceLock<Box<[u64]>>,
 }
 
 impl BloomFilter {
-    /// Whether the name of `hash` is not in the block for sure.
+    /// Whether the name of `hash` may be in the block; `false` is sure.
     #[inline]
-    pub(crate) fn excludes(&self, hash: NameHash) -> bool {
-        let Some(words) = self.words.get() else { return false };
-        words.get(hash.place(words.len())).is_some_and(|word| word & hash.bits() != hash.bits())
+    pub(crate) fn may_contain(&self, hash: NameHash) -> bool {
+        let Some(words) = self.words.get() else { return true };
+        words.get(hash.place(words.len())).is_none_or(|word| word & hash.bits() == hash.bits())
     }
 
-    /// Notes that a name was sought in `block` and not found.
-    pub(crate) fn note_vain(&self, table: &Table, block: &Block) {
+    /// Counts a negative look-up in `block`.
+    pub(crate) fn record_miss(&self, table: &Table, block: &Block) {
         // Losing count in a race of threads does no harm.
-        let vain = self.vain.load(Ordering::Relaxed);
-        if vain > PATIENCE {
+        let misses = self.misses.load(Ordering::Relaxed);
+        if misses > PATIENCE {
             return;
         }
-        self.vain.store(vain + 1, Ordering::Relaxed);
-        if vain == PATIENCE {
+        self.misses.store(misses + 1, Ordering::Relaxed);
+        if misses == PATIENCE {
             self.words.get_or_init(|| build(table, block).unwrap_or_default());
         }
     }

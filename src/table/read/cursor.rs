@@ -14,8 +14,8 @@ pub(crate) struct Cursor<R: Record> {
     table: Arc<Table>,
     block: Option<Block>,
     inflated: Vec<u8>,
-    /// Whether its seeks leave nothing behind in the table.
-    in_passing: bool,
+    /// Whether its seeks fill the index cache of the table.
+    fill_cache: bool,
     pos: usize,
     key: KeyBuf,
     span: R::Span,
@@ -41,7 +41,7 @@ impl<R: Record> Cursor<R> {
             table,
             block: None,
             inflated: Vec::new(),
-            in_passing: false,
+            fill_cache: true,
             pos: 0,
             key: KeyBuf::default(),
             span: R::Span::default(),
@@ -50,8 +50,8 @@ impl<R: Record> Cursor<R> {
     }
 
     /// A cursor before nothing that will be sought in many places, once each: what a seek learns is not kept in the table.
-    pub(crate) fn in_passing(table: Arc<Table>) -> Self {
-        Cursor { in_passing: true, ..Cursor::new(table) }
+    pub(crate) fn without_cache(table: Arc<Table>) -> Self {
+        Cursor { fill_cache: false, ..Cursor::new(table) }
     }
 
     /// The key of the record at hand.
@@ -275,7 +275,7 @@ impl<R: Record> Cursor<R> {
             self.seek_block(section.offset)?;
             return self.next();
         }
-        let Some(found) = self.table.seek::<R>(key, &mut self.inflated, self.in_passing)? else { return Ok(false) };
+        let Some(found) = self.table.seek::<R>(key, &mut self.inflated, self.fill_cache)? else { return Ok(false) };
         let hit = found.hit;
         let data = self.table.data_of(&found.block, &self.inflated);
         self.key.set(key.get(..hit.shared).unwrap_or_default());

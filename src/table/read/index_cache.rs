@@ -1,4 +1,4 @@
-//! What look-ups learn about a section: index blocks decoded, data blocks validated, their keys ready to be searched.
+//! The index cache of a section (compare RocksDB's block cache of index blocks): index blocks decoded, data blocks validated, their keys ready to be searched.
 //!
 //! The first look-ups go down the index in the file. Those that follow keep what they walk over, so that none of
 //! them validates or decodes a block again: of an index block the keys and children, of a data block the start of
@@ -35,12 +35,12 @@ pub(crate) struct IndexCache {
     pub(crate) section: Section,
     kind: BlockKind,
     lookups: AtomicU8,
-    root: OnceLock<Below>,
+    root: OnceLock<Cached>,
 }
 
 /// What is below an entry of an index.
 #[derive(Debug)]
-enum Below {
+enum Cached {
     Node(Box<Node>),
     Leaf(Leaf),
     /// Nothing that can be kept.
@@ -58,7 +58,7 @@ struct Node {
 #[derive(Debug)]
 struct Child {
     offset: u64,
-    below: OnceLock<Below>,
+    below: OnceLock<Cached>,
 }
 
 /// A data block.
@@ -86,35 +86,35 @@ impl IndexCache {
         let root = match self.root.get() {
             Some(root) => root,
             None if self.is_passing() => return self.place_below(table, self.section.start(), key, inflated),
-            None => self.root.get_or_init(|| self.explore_root(table)),
+            None => self.root.get_or_init(|| self.load_root(table)),
         };
         let (mut below, mut offset) = (root, self.section.start());
         loop {
             match below {
-                Below::Leaf(leaf) => {
+                Cached::Leaf(leaf) => {
                     let Leaf { block, restarts, filter } = leaf;
-                    if hash.is_some_and(|hash| filter.excludes(hash)) {
+                    if hash.is_some_and(|hash| !filter.may_contain(hash)) {
                         return Ok(None);
                     }
                     let start = restarts.before(&block.shape, table.bytes_of(block), key);
                     let start = start.map_err(|error| table.locate(error, block))?;
                     return Ok(Some(Place { block: *block, start, filter: Some(filter) }));
                 }
-                Below::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
+                Cached::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
                     Some(child) => {
                         offset = child.offset;
-                        below = child.below.get_or_init(|| self.explore(table, offset));
+                        below = child.below.get_or_init(|| self.load(table, offset));
                     }
                     None if offset == self.section.start() => return Ok(None),
                     None => return self.place_below(table, offset, key, inflated),
                 },
-                Below::Unknown => return self.place_below(table, offset, key, inflated),
+                Cached::Unknown => return self.place_below(table, offset, key, inflated),
             }
         }
     }
 
-    /// As [`Self::place`], and leaves nothing behind.
-    pub(crate) fn place_in_passing(
+    /// As [`Self::place`], and fills no cache.
+    pub(crate) fn place_without_cache(
         &self,
         table: &Table,
         key: &[u8],
@@ -144,36 +144,36 @@ impl IndexCache {
     }
 
     #[cold]
-    fn explore_root(&self, table: &Table) -> Below {
+    fn load_root(&self, table: &Table) -> Cached {
         match self.section.index {
-            0 => self.explore_row(table).unwrap_or(Below::Unknown),
-            root => match self.explore_index(table, root, true) {
-                Some(node) => Below::Node(Box::new(node)),
-                None => self.explore(table, root),
+            0 => self.load_row(table).unwrap_or(Cached::Unknown),
+            root => match self.load_index(table, root, true) {
+                Some(node) => Cached::Node(Box::new(node)),
+                None => self.load(table, root),
             },
         }
     }
 
     /// What is known of the block at `offset` from now on.
     #[cold]
-    fn explore(&self, table: &Table, offset: u64) -> Below {
+    fn load(&self, table: &Table, offset: u64) -> Cached {
         let known = match table.kind_at(offset) {
-            Ok(Some(BlockKind::Index)) => self.explore_index(table, offset, false).map(|node| Below::Node(node.into())),
+            Ok(Some(BlockKind::Index)) => self.load_index(table, offset, false).map(|node| Cached::Node(node.into())),
             Ok(Some(BlockKind::Log)) => None,
-            Ok(Some(kind)) if kind == self.kind => self.explore_data(table, offset).map(Below::Leaf),
+            Ok(Some(kind)) if kind == self.kind => self.load_data(table, offset).map(Cached::Leaf),
             _ => None,
         };
-        known.unwrap_or(Below::Unknown)
+        known.unwrap_or(Cached::Unknown)
     }
 
-    fn explore_data(&self, table: &Table, offset: u64) -> Option<Leaf> {
+    fn load_data(&self, table: &Table, offset: u64) -> Option<Leaf> {
         let block = table.data_block(self.kind, offset, &mut Vec::new()).ok()?;
         let restarts = Starts::new(&block.shape, table.bytes_of(&block))?;
         Some(Leaf { block, restarts, filter: BloomFilter::default() })
     }
 
     /// The index block at `offset`; with its neighbours if it is the root, which may be a row of several.
-    fn explore_index(&self, table: &Table, mut offset: u64, is_root: bool) -> Option<Node> {
+    fn load_index(&self, table: &Table, mut offset: u64, is_root: bool) -> Option<Node> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let (cx, mut key) = (table.context(), KeyBuf::default());
         loop {
@@ -196,11 +196,11 @@ impl IndexCache {
 
     /// A section of few blocks and no index: the first keys of all but the first block stand for last keys of the one
     /// before. A key that is equal to one of them is found all the same, because walks go on into the next block.
-    fn explore_row(&self, table: &Table) -> Option<Below> {
+    fn load_row(&self, table: &Table) -> Option<Cached> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let mut offset = self.section.offset;
         while self.kind != BlockKind::Log && table.kind_at(offset).ok()? == Some(self.kind) {
-            let leaf = self.explore_data(table, offset)?;
+            let leaf = self.load_data(table, offset)?;
             if !children.is_empty() {
                 let data = table.bytes_of(&leaf.block);
                 let first = leaf.block.shape.restart_key(data, leaf.block.shape.first()).ok()?;
@@ -209,13 +209,13 @@ impl IndexCache {
                 }
             }
             let next = offset + leaf.block.stride;
-            children.push(Child { offset, below: OnceLock::from(Below::Leaf(leaf)) });
+            children.push(Child { offset, below: OnceLock::from(Cached::Leaf(leaf)) });
             offset = next;
         }
         match children.len() {
             0 => None,
             1 => children.pop().and_then(|only| only.below.into_inner()),
-            _ => Some(Below::Node(Box::new(Node { keys: keys.build(), children: children.into() }))),
+            _ => Some(Cached::Node(Box::new(Node { keys: keys.build(), children: children.into() }))),
         }
     }
 }

@@ -23,15 +23,15 @@ impl Table {
     /// `Corrupt`, with file and offset.
     #[inline]
     pub(crate) fn reference<'a>(&'a self, name: &'a [u8], hash: NameHash) -> Result<Option<RefRecordView<'a>>> {
-        let Some(guide) = self.guide(BlockKind::Ref) else { return Ok(None) };
-        let Some(place) = guide.place(self, name, Some(hash), &mut Vec::new())? else { return Ok(None) };
+        let Some(cache) = self.index_cache(BlockKind::Ref) else { return Ok(None) };
+        let Some(place) = cache.place(self, name, Some(hash), &mut Vec::new())? else { return Ok(None) };
         match self.seek_from::<RefRecord>(&place, name, &mut Vec::new())? {
             Some(Found { block, hit }) if hit.is_equal => {
                 Ok(Some(RefRecord::view(name, self.bytes_of(&block), &hit.span, &self.context())))
             }
             _ => {
                 if let Some(filter) = place.filter {
-                    filter.note_vain(self, &place.block);
+                    filter.record_miss(self, &place.block);
                 }
                 Ok(None)
             }
@@ -39,17 +39,17 @@ impl Table {
     }
 
     /// The first record whose key is not below `key`; `None` at the end. A log block is inflated into `inflated`.
-    /// `in_passing` leaves nothing behind for the next look-up.
+    /// `fill_cache` keeps what the next look-up needs.
     pub(crate) fn seek<R: Record>(
         &self,
         key: &[u8],
         inflated: &mut Vec<u8>,
-        in_passing: bool,
+        fill_cache: bool,
     ) -> Result<Option<Found<R>>> {
-        let Some(guide) = self.guide(R::KIND) else { return Ok(None) };
-        let place = match in_passing {
-            true => guide.place_in_passing(self, key, inflated)?,
-            false => guide.place(self, key, None, inflated)?,
+        let Some(cache) = self.index_cache(R::KIND) else { return Ok(None) };
+        let place = match fill_cache {
+            true => cache.place(self, key, None, inflated)?,
+            false => cache.place_without_cache(self, key, inflated)?,
         };
         let Some(place) = place else { return Ok(None) };
         self.seek_from::<R>(&place, key, inflated)

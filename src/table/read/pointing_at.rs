@@ -141,7 +141,7 @@ fn blocks_with(table: &Table, id: &ObjectId) -> Result<Option<Vec<u64>>> {
         return Ok(None);
     }
     let prefix = id.as_bytes().get(..usize::from(table.footer().obj_id_len)).unwrap_or(id.as_bytes());
-    let found = table.seek::<ObjectRecord>(prefix, &mut Vec::new(), false)?;
+    let found = table.seek::<ObjectRecord>(prefix, &mut Vec::new(), true)?;
     let Some(found) = found.filter(|found| found.hit.is_equal) else { return Ok(Some(Vec::new())) };
     let record = ObjectRecord::view(prefix, table.bytes_of(&found.block), &found.hit.span, &table.context());
     let blocks = record.blocks.to_vec();

@@ -80,14 +80,14 @@ impl RunWriter {
             return Ok(false);
         }
         let mut key = mem::take(&mut self.key);
-        let skimmed = block.shape.skim::<R>(data, &table.context(), &mut key, may_stay);
-        let skimmed = skimmed.map_err(|error| table.locate(error, &block));
+        let validated = block.shape.validate::<R>(data, &table.context(), &mut key, may_stay);
+        let validated = validated.map_err(|error| table.locate(error, &block));
         let is_before = |key: &[u8]| behind.is_none_or(|behind| key < behind);
-        let copied = match skimmed {
+        let copied = match validated {
             Ok(Some(records)) if is_before(key.as_slice()) => {
                 self.append_block::<R>(from, records, first_key, key.as_slice()).map(|()| true)
             }
-            skimmed => skimmed.map(|_| false),
+            validated => validated.map(|_| false),
         };
         self.key = key;
         copied

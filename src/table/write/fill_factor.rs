@@ -1,4 +1,4 @@
-//! Whether blocks of a table are worth keeping as they are.
+//! The fill factor of a table's blocks, from a sample: whether they are worth keeping as they are.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl Table {
     ///
     /// # Errors
     /// `Corrupt`, with file and offset, if the index cannot be read.
-    pub(crate) fn is_dense(self: &Arc<Self>, kind: BlockKind, options: &WriteOptions) -> Result<bool> {
+    pub(crate) fn is_well_filled(self: &Arc<Self>, kind: BlockKind, options: &WriteOptions) -> Result<bool> {
         let Some(mut leaves) = IndexWalk::seek(self, kind, b"")? else { return Ok(false) };
         let block_size = u64::from(options.block_size);
         let step = (self.section_len(kind) / block_size / SAMPLES).max(1);
@@ -35,8 +35,8 @@ impl Table {
         }
         let Some(offset) = some_block else { return Ok(false) };
         let (record, has_interval) = match kind {
-            BlockKind::Log => self.habits::<LogRecord>(offset, options)?,
-            _ => self.habits::<RefRecord>(offset, options)?,
+            BlockKind::Log => self.layout::<LogRecord>(offset, options)?,
+            _ => self.layout::<RefRecord>(offset, options)?,
         };
         // A fresh block has room for half a record, on average; and the last of them may be nearly empty.
         let fresh = bytes / block_size.saturating_sub(record / 2).max(1) + 1;
@@ -45,12 +45,12 @@ impl Table {
 
     /// Bytes of an average record of the block at `offset`, and whether its restarts are where a writer of these options
     /// sets them.
-    fn habits<R: Record>(&self, offset: u64, options: &WriteOptions) -> Result<(u64, bool)> {
+    fn layout<R: Record>(&self, offset: u64, options: &WriteOptions) -> Result<(u64, bool)> {
         let mut inflated = Vec::new();
         let block = self.data_block(R::KIND, offset, &mut inflated)?;
         let data = self.data_of(&block, &inflated);
-        let habits = block.shape.habits::<R>(data, &self.context(), usize::from(options.restart_interval));
-        let (records, has_interval) = habits.map_err(|error| self.locate(error, &block))?;
+        let layout = block.shape.layout_stats::<R>(data, &self.context(), usize::from(options.restart_interval));
+        let (records, has_interval) = layout.map_err(|error| self.locate(error, &block))?;
         Ok((block.shape.len() as u64 / records.max(1), has_interval))
     }
 }

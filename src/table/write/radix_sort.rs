@@ -1,4 +1,5 @@
-//! Sorting the ids of an object index, by as many threads as may work on it, until somebody says that it should end.
+//! MSD radix sort in place (American flag sort: McIlroy, Bostic and McIlroy, "Engineering radix sort", 1993) of
+//! the ids of an object index, by as many threads as may work on it, until somebody says that it should end.
 
 use std::ops::Range;
 use std::thread;
@@ -56,7 +57,7 @@ pub(crate) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>
         return Ok(most_shared(objects));
     }
     let mut ends = Vec::new();
-    deal(objects, 0, &mut ends, &mut question)?;
+    partition_by_digit(objects, 0, &mut ends, &mut question)?;
     let helpers = (objects.len() / PART).min(crew.threads()) - 1;
     let within = sort_parts(split(objects, &ends), helpers, crew, &mut question)?;
     let seams = ends.iter().filter_map(|end| objects.get(end.checked_sub(1)?..=*end));
@@ -65,13 +66,20 @@ pub(crate) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>
 
 /// Deals ids out by the first bits that they differ in, and again those that are too many still. Adds the ends of the parts, `start` being
 /// where the ids are among all.
-fn deal(objects: &mut [u128], start: usize, ends: &mut Vec<usize>, question: &mut Question<'_>) -> Result<()> {
+fn partition_by_digit(
+    objects: &mut [u128],
+    start: usize,
+    ends: &mut Vec<usize>,
+    question: &mut Question<'_>,
+) -> Result<()> {
     let shift = differing(objects, question)?.saturating_sub(DIGIT);
-    let mut digits = Digits::count(objects, shift, question)?;
-    digits.deal(objects, question)?;
-    for part in digits.parts() {
+    let mut buckets = Buckets::count(objects, shift, question)?;
+    buckets.permute(objects, question)?;
+    for part in buckets.parts() {
         match objects.get_mut(part.clone()) {
-            Some(many) if many.len() > LARGEST && shift > 0 => deal(many, start + part.start, ends, question)?,
+            Some(many) if many.len() > LARGEST && shift > 0 => {
+                partition_by_digit(many, start + part.start, ends, question)?
+            }
             Some([]) | None => {}
             Some(_) => ends.push(start + part.end),
         }
@@ -90,7 +98,7 @@ fn differing(objects: &[u128], question: &mut Question<'_>) -> Result<u32> {
 }
 
 /// Where the ids with each digit belong.
-struct Digits {
+struct Buckets {
     /// The bits behind it.
     shift: u32,
     ends: Vec<usize>,
@@ -98,16 +106,16 @@ struct Digits {
     next: Vec<usize>,
 }
 
-impl Digits {
+impl Buckets {
     fn of(object: &u128, shift: u32) -> usize {
         usize::from((object >> shift) as u8)
     }
 
-    fn count(objects: &[u128], shift: u32, question: &mut Question<'_>) -> Result<Digits> {
+    fn count(objects: &[u128], shift: u32, question: &mut Question<'_>) -> Result<Buckets> {
         let mut counts = [0usize; 1 << DIGIT];
         for some in objects.chunks(STEP) {
             for object in some {
-                if let Some(count) = counts.get_mut(Digits::of(object, shift)) {
+                if let Some(count) = counts.get_mut(Buckets::of(object, shift)) {
                     *count += 1;
                 }
             }
@@ -116,19 +124,19 @@ impl Digits {
         let ends: Vec<usize> =
             counts.iter().scan(0, |end, count| Some(mem::replace(end, *end + count) + count)).collect();
         let next = ends.iter().zip(counts).map(|(end, count)| end - count).collect();
-        Ok(Digits { shift, ends, next })
+        Ok(Buckets { shift, ends, next })
     }
 
     /// Puts all ids into the parts that they belong to. Whatever is found in a part goes where it belongs, and what was there comes in
     /// its place, to be dealt with in the next round. So one id need not wait for another to come from memory.
-    fn deal(&mut self, objects: &mut [u128], question: &mut Question<'_>) -> Result<()> {
+    fn permute(&mut self, objects: &mut [u128], question: &mut Question<'_>) -> Result<()> {
         let mut open: Vec<usize> = (0..self.ends.len()).collect();
         while !open.is_empty() {
             for &digit in &open {
                 let rest = self.rest(digit);
                 let handled = rest.len();
                 for at in rest {
-                    let place = objects.get(at).and_then(|object| self.next.get_mut(Digits::of(object, self.shift)));
+                    let place = objects.get(at).and_then(|object| self.next.get_mut(Buckets::of(object, self.shift)));
                     if let Some(place) = place {
                         objects.swap(at, mem::replace(place, *place + 1));
                     }
@@ -272,7 +280,7 @@ mod tests {
     fn no_part_is_too_large_to_wait_for() {
         let mut many: Vec<u128> = objects(1_000_000).into_iter().map(|object| object >> 1 >> (object % 64)).collect();
         let mut ends = Vec::new();
-        deal(&mut many, 0, &mut ends, &mut Question::new(&mut || Ok(()))).unwrap();
+        partition_by_digit(&mut many, 0, &mut ends, &mut Question::new(&mut || Ok(()))).unwrap();
         assert_eq!(ends.last(), Some(&many.len()));
         let parts = split(&mut many, &ends);
         assert!(parts.iter().all(|part| !part.is_empty() && part.len() <= LARGEST));

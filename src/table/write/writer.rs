@@ -161,7 +161,7 @@ impl<W: Write> TableWriter<W> {
             || theirs.min_update_index == ours.min_update_index
             || mutant::is_on(Mutant::CopyWrongDeltas);
         let is_alike = theirs.hash == ours.hash && theirs.block_size == ours.block_size && same_minimum;
-        Ok(is_alike && table.is_dense(kind, &self.options)?)
+        Ok(is_alike && table.is_well_filled(kind, &self.options)?)
     }
 
     /// Appends a piece of references or of logs, as if its records were added one by one, but for the block at hand, which
