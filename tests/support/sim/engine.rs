@@ -44,7 +44,7 @@ impl Effort {
         let is_long = std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1");
         let (exhaustive, samples, most_states, beyond) =
             if is_long { (1 << 14, 16_000, usize::MAX, 0) } else { (1 << 12, 400, 20_000, 4) };
-        let (nested, nested_instants) = if is_long { (50, usize::MAX) } else { (2, 8) };
+        let (nested, nested_instants) = if is_long { (50, usize::MAX) } else { (2, 4) };
         Effort { exhaustive, samples, most_states, beyond, nested, nested_instants, most_violations: 10, seed }
     }
 }
