@@ -256,8 +256,7 @@ impl<'a> Engine<'a> {
         let (instants, most) = (finding.instants(), self.effort.nested_instants);
         for turn in 0..instants.min(most) {
             let instant = if instants <= most { turn } else { random.below(instants as u64) as usize };
-            let models: Vec<Model> = self.then.to_vec();
-            for model in models {
+            for &model in self.then {
                 let mut report = |choices: &Choices<'_>, digits: &[usize], log: &[Entry], found: &Broken| {
                     self.report(choices, digits, log, found);
                 };

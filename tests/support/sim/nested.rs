@@ -19,6 +19,9 @@ const FIRST_FINDER: Pid = 45;
 /// Choices of the second crash, besides everything and nothing.
 const CHOICES: usize = 2;
 
+/// Told what is broken: of these choices, by these digits, behind these changes.
+type Report<'r> = &'r mut dyn FnMut(&Choices<'_>, &[usize], &[Entry], &Broken);
+
 /// What the first finder did with what it found.
 pub(super) struct Finding {
     /// The states that the next one may find: what was there, oldest first, and at last what the finder made of it.
@@ -61,14 +64,15 @@ impl Finding {
         self.log.len() + 1
     }
 
-    /// Crashes it behind its first `instant` changes, which follow `before` changes on this disk, and has that found.
+    /// Crashes it behind its first `instant` changes, which follow those in `before` on this disk, and has that found. Returns how
+    /// many states there were, and in how many of them tables were kept.
     pub(super) fn crash(
         &self,
         (disk, before): (&Disk, &[Entry]),
         (instant, model): (usize, Model),
         first: &Found<'_>,
         random: &mut Random,
-        report: &mut dyn FnMut(&Choices<'_>, &[usize], &[Entry], &Broken),
+        report: Report<'_>,
     ) -> (usize, usize) {
         let mut disk = disk.clone();
         let log = &self.log[..instant];
