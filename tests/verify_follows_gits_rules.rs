@@ -237,7 +237,7 @@ fn names_that_belong_to_the_other_store_of_a_worktree() {
 #[test]
 fn circles_through_both_stores_of_a_worktree() {
     let head = ("HEAD", to("refs/heads/topic"));
-    let circle = |shared: &[(&str, Option<Target>)]| linked(&[head.clone()], shared);
+    let circle = |shared: &[(&str, Option<Target>)]| linked(std::slice::from_ref(&head), shared);
     only(&circle(&[("refs/heads/topic", to("HEAD"))]), Severity::Error, "HEAD", "leads in a circle");
     let long = [("refs/heads/topic", to("refs/heads/x")), ("refs/heads/x", to("HEAD"))];
     only(&circle(&long), Severity::Error, "HEAD", "leads in a circle");
