@@ -243,8 +243,11 @@ impl<'a> Engine<'a> {
         }
         self.tally.finders += 1;
         // What a loss of power has left is all on the disk, and a new story begins; after a kill the same may still be lost as before.
-        let (disk, log, may_be_lost) =
-            if found.is_power_lost { (&Disk::synced(&tree), &[][..], &[][..]) } else { (disk, log, may_be_lost) };
+        let (disk, log, may_be_lost) = if found.is_power_lost {
+            (&Disk::synced(&tree), &[][..], &[][..])
+        } else {
+            (&disk.numbered_as(&tree), log, may_be_lost)
+        };
         let finding = match Finding::make(&tree, found, may_be_lost, disk.next_file()) {
             Ok(finding) => finding,
             Err(broken) => {

@@ -83,6 +83,17 @@ impl Disk {
         Disk { names, files, order: Vec::new() }
     }
 
+    /// The same, with the inode numbers that the files of `tree` have there: those who find it see these.
+    pub(crate) fn numbered_as(&self, tree: &Tree) -> Disk {
+        let mut disk = self.clone();
+        for (id, file) in &tree.files {
+            if let Some(data) = disk.files.get_mut(id) {
+                data.file.number = file.number;
+            }
+        }
+        disk
+    }
+
     /// A number that no file on it has ever had.
     pub(crate) fn next_file(&self) -> FileId {
         self.files.keys().next_back().map_or(1, |last| last + 1)
