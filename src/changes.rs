@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::merged::{Merge, Tombstones};
-use crate::record::RefRecord;
+use crate::format::record::RefRecord;
+use crate::merge::{Merge, Tombstones};
 use crate::snapshot::Snapshot;
 use crate::table::{Cursor, Table};
 use crate::value::RefRecordView;

@@ -68,12 +68,11 @@
 //!
 //! # Layers
 //!
-//! Data flows one way: bytes, record, block, [`table`], [`merged`], [`Snapshot`], [`Stack`], [`Transaction`]. The
-//! first ones know no directory and can be used alone. `docs/design.md` has the map, `docs/format.md` the
-//! bytes, `docs/protocol.md` what happens in the directory, and why.
+//! Data flows one way: bytes, the format, [`table`], [`merge`], [`Snapshot`], [`Stack`], [`Transaction`]. The first
+//! ones know no directory and can be used alone. `docs/design.md` has the map, `docs/format.md` the bytes,
+//! `docs/protocol.md` what happens in the directory, and why.
 
 mod addition;
-mod block;
 mod bytes;
 mod changes;
 mod compact;
@@ -87,7 +86,7 @@ mod invariant;
 mod list;
 mod load;
 mod lock;
-pub mod merged;
+pub mod merge;
 #[cfg(reftable_mutants)]
 pub mod mutant;
 #[cfg(not(reftable_mutants))]
@@ -105,7 +104,6 @@ pub mod queue;
 #[cfg(not(loom))]
 #[expect(unreachable_pub, reason = "public for the models only")]
 mod queue;
-mod record;
 mod repair;
 mod request;
 mod scratch;
@@ -115,7 +113,6 @@ mod sync;
 pub mod table;
 mod transaction;
 mod value;
-mod varint;
 mod verify;
 
 pub use addition::{Addition, NewTable};

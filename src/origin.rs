@@ -12,8 +12,8 @@
 //! it counts in this run of the kernel only.
 
 use crate::dir::{Dir, Stamp};
+use crate::format::varint::{Reader, put_varint};
 use crate::list::TableName;
-use crate::varint::{Reader, put_varint};
 
 /// What the bytes below mean; the seals of lists have 1.
 const VERSION: u8 = 2;

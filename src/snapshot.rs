@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::BlockKind;
-use crate::merged::{Merge, Tombstones};
+use crate::format::header::BlockKind;
+use crate::format::record::{LogRecord, RefRecord, is_same_log, log_key};
+use crate::merge::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogRecord, RefRecord, is_same_log, log_key};
 use crate::table::{Cursor, NameHash, Table, refs_pointing_at};
 use crate::value::{Log, LogEntry, Ref};
 use crate::value::{LogEntryView, LogRecordView, RefRecordView, TargetView};

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use reftable::merged::{LogRecords, Merged, RefRecords, Tombstones};
+use reftable::merge::{LogRecords, Merged, RefRecords, Tombstones};
 use reftable::table::WriteOptions;
 use reftable::{
     AutoCompact, Bytes, ErrorKind, Expect, HashKind, Ident, LogEntry, LogRecordView, NewTable, ObjectId, Options,

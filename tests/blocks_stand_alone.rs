@@ -7,7 +7,7 @@ mod support;
 
 use std::sync::Arc;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{BlockDump, RecordView, SectionStats, Table, WriteOptions};
 use reftable::{BlockKind, Bytes, Error, HashKind};
 use support::tables::{self, LogRow, RefRow};

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, WriteOptions};
 use reftable::{AutoCompact, Compact, Expect, HashKind, LogEntry, ObjectId, Stack, Target};
 use support::tables::{LogRow, RefRow, logs, refs, write};

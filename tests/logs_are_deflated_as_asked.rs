@@ -4,7 +4,7 @@
 
 mod support;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{TableWriter, WriteOptions};
 use reftable::{ErrorKind, HashKind};
 use support::entry;

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, WriteOptions};
 use reftable::{AutoCompact, HashKind, Refs, Stack};
 use support::tables::{RefRow, refs, write};

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, WriteOptions};
 use reftable::{BlockKind, HashKind, Target};
 use support::tables::{LogRow, RefRow, anatomy, table};

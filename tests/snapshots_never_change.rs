@@ -23,13 +23,13 @@ const _: () = {
     shared::<Options>();
     shared::<reftable::Error>();
     shared::<reftable::table::Table>();
-    shared::<reftable::merged::Merged>();
+    shared::<reftable::merge::Merged>();
     sent::<Transaction>();
     sent::<Prepared>();
     cloned::<Stack>();
     cloned::<Snapshot>();
     cloned::<Options>();
-    cloned::<reftable::merged::Merged>();
+    cloned::<reftable::merge::Merged>();
 };
 
 fn fill(store: &Store, from: u64) {

@@ -7,7 +7,7 @@ mod support;
 
 use std::sync::Arc;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, TableWriter, WriteOptions};
 use reftable::{BlockKind, HashKind};
 use support::git::{self, Repo};

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, TableWriter, WriteOptions};
 use reftable::{BlockKind, ErrorKind, HashKind, MAX_BLOCK_SIZE, RefRecordView, Target};
 use support::tables::{LogRow, RefRow, anatomy, logs, refs, table, write};

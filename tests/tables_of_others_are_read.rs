@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use foreign::{Index, Restarts, Style};
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{RecordView, Table};
 use reftable::{AutoCompact, Compact, Expiry, HashKind, ObjectId, Snapshot, Stack, Target};
 use support::contents::{self, Contents};

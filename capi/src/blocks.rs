@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-use reftable::merged::Merged;
+use reftable::merge::Merged;
 use reftable::table::{BlockDump, Table};
 use reftable::{BlockKind, Bytes};
 

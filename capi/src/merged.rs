@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint};
 use std::sync::Arc;
 
-use reftable::merged::Merged;
+use reftable::merge::Merged;
 use reftable::table::Table;
 use reftable::{HashKind, Snapshot};
 

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::slice;
 use std::sync::Arc;
 
-use reftable::merged::Merged;
+use reftable::merge::Merged;
 use reftable::table::{PointingAt, Table};
 use reftable::{BlockKind, Bytes, HashKind, ObjectId};
 

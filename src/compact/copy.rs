@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
+use crate::format::record::Record;
 use crate::invariant::{invariant, violated};
-use crate::merged::Merge;
+use crate::merge::Merge;
 use crate::mutant::{self, Mutant};
-use crate::record::Record;
 use crate::table::{Cursor, IndexWalk, RunWriter, Table, WholeBlock};
 
 /// What may be lost by ending a block early for the sake of one that is copied, in hundredths of a block: each compaction makes at most

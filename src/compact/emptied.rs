@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::Expiry;
 use super::ranges::Range;
 use crate::error::Result;
-use crate::merged::{Merge, Tombstones};
+use crate::format::record::{LogRecord, is_same_log, log_key, split_key};
+use crate::merge::{Merge, Tombstones};
 use crate::oid::{HashKind, ObjectId};
-use crate::record::{LogRecord, is_same_log, log_key, split_key};
 use crate::table::{RunWriter, Table};
 use crate::value::{LogEntryView, LogRecordView};
 

@@ -12,11 +12,11 @@ use super::job::Job;
 use super::proof::{Account, check_ranges};
 use super::ranges::{Range, bytes_of_range, ranges};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{BlockKind, footer_len};
+use crate::format::header::{BlockKind, footer_len};
+use crate::format::record::{LogRecord, Record, RefRecord, split_key};
 use crate::invariant::{defect, invariant, violated};
-use crate::merged::{Merge, Tally, Tombstones};
+use crate::merge::{Merge, Tally, Tombstones};
 use crate::pool::{Crew, Pool};
-use crate::record::{LogRecord, Record, RefRecord, split_key};
 use crate::table::{BlockRun, Cursor, RunWriter, Table, TableWriter, WholeBlock};
 
 /// What the parts of a merge have in common.

@@ -16,9 +16,9 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
+use crate::format::record::{LogRecord, Record, RefRecord};
 use crate::invariant::{defect, invariant};
-use crate::record::{LogRecord, Record, RefRecord};
 use crate::table::{Cursor, Table};
 
 use super::ranges::Range;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
 use crate::table::{IndexWalk, Table};
 
 /// Bytes of blocks, not deflated, that make a range: some milliseconds of work, and little memory for each that is under way.

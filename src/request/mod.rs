@@ -28,8 +28,8 @@ mod serve;
 pub(crate) use ask::Asked;
 pub(crate) use serve::{Found, Served, find, resolve};
 
+use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
-use crate::varint::Reader;
 use record::{Kind, MAX_LOG, Record};
 
 /// What a request file begins with: its type, and a version.

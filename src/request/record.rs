@@ -3,8 +3,8 @@
 //! A record begins with its type, its version and its length, and ends with a check. Who appends may be cut off (the disk is
 //! full): what is no record is passed over byte by byte, so that what others append behind it still counts.
 
+use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
-use crate::varint::Reader;
 
 /// The version of the records that are written and understood here.
 const VERSION: u8 = 1;

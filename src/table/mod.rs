@@ -1,7 +1,7 @@
 //! Tables: one immutable file of sorted records, with indexes over them.
 //!
 //! This layer knows bytes and [`std::io::Write`], no directory. A [`Table`] is opened from bytes, read with
-//! [`crate::merged::Merged`] (which works for a single table, too) or block by block with [`Blocks`], and
+//! [`crate::merge::Merged`] (which works for a single table, too) or block by block with [`Blocks`], and
 //! written with a [`TableWriter`].
 
 mod read;
@@ -15,13 +15,13 @@ pub use write::{SectionStats, TableStats, TableWriter, WriteOptions};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::block::{Shape, inflate};
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
-use crate::format::{BlockKind, Footer, Header, footer_len, header_len};
+use crate::format::block::{Shape, inflate};
+use crate::format::header::{BlockKind, Footer, Header, footer_len, header_len};
+use crate::format::record::{Context, Record};
+use crate::format::varint::Reader;
 use crate::oid::HashKind;
-use crate::record::{Context, Record};
-use crate::varint::Reader;
 use read::IndexCache;
 
 /// An open table. Immutable, cheap to share, and independent of the file it came from.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::Result;
-use crate::merged::steps;
+use crate::merge::steps;
 use crate::name;
 
 /// What is known of directories. Names share theirs, so that each is looked up once, whatever is below it.

@@ -3,9 +3,9 @@
 use super::{Action, Changes, LogChange, Update};
 use crate::conflict::Expect;
 use crate::error::{Error, Result};
+use crate::format::varint::{Reader, put_string, put_varint};
 use crate::oid::{HashKind, ObjectId};
 use crate::value::{Ident, LogEntry, Target};
-use crate::varint::{Reader, put_string, put_varint};
 
 const ANY: u8 = 0;
 const ABSENT: u8 = 1;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::batch::RefRow;
 use crate::error::Result;
-use crate::merged::{Merge, Tombstones};
+use crate::format::record::RefRecord;
+use crate::merge::{Merge, Tombstones};
 use crate::mutant::{self, Mutant};
 use crate::name;
-use crate::record::RefRecord;
 use crate::snapshot::Snapshot;
 use crate::value::Target;
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use tempfile::TempDir;
 
-use crate::merged::steps;
+use crate::merge::steps;
 use crate::{AutoCompact, Durability, Expect, Ident, ObjectId, Options, Stack, Transaction};
 
 const MANY: u64 = 2000;

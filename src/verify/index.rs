@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::finding::shown;
 use super::table::Seen;
 use super::{Finding, Report};
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
 use crate::table::Table;
 
 /// Checks that sections stand in order, that each index covers every block of its section exactly once and

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Finding, Report};
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
 use crate::table::{RecordView, Table};
 
 /// Checks that every id of a reference leads to its block, and that nothing else is in the section.

@@ -9,7 +9,7 @@ use super::finding::{Finding, Report, Severity, shown};
 use super::symbolic;
 use super::view::View;
 use crate::error::Result;
-use crate::merged::{Merged, Tombstones};
+use crate::merge::{Merged, Tombstones};
 use crate::name;
 use crate::oid::ObjectId;
 use crate::table::{NameHash, Table};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::finding::shown;
 use super::{Finding, Report, Severity, index, objects};
-use crate::format::BlockKind;
-use crate::record::log_key;
+use crate::format::header::BlockKind;
+use crate::format::record::log_key;
 use crate::table::{BlockDump, RecordView, Table};
 
 /// How many findings of one rule are told of a table one by one.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, TableWriter, WriteOptions};
 use reftable::{ErrorKind, ExclusiveFile, HashKind, ObjectId, Options, RefRecordView, Stack, Target, TargetView};
 

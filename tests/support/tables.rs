@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 use reftable::table::{RecordView, Table, TableStats, TableWriter, WriteOptions};
 use reftable::{BlockKind, HashKind, Log, LogEntry, LogRecordView, Ref, RefRecordView, Target, TargetView};
 

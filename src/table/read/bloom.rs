@@ -6,7 +6,7 @@
 //! which answers for 29 of 30 of those that are not there. Filters are in memory only.
 
 use crate::error::Result;
-use crate::record::{KeyBuf, RefRecord, next_record};
+use crate::format::record::{KeyBuf, RefRecord, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::{Block, Table};
 

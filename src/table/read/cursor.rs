@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Context, KeyBuf, Record, common_prefix, next_record, next_shared};
+use crate::format::record::{Context, KeyBuf, Record, common_prefix, next_record, next_shared};
+use crate::format::varint::Reader;
 use crate::table::{Block, Table, WholeBlock};
-use crate::varint::Reader;
 
 /// A position among the records of kind `R`. It owns its table, so it has no lifetime.
 #[derive(Debug)]

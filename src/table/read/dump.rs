@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
-use crate::record::{IndexRecord, KeyBuf, LogRecord, ObjectRecord, Record, RefRecord, next_record};
+use crate::format::header::BlockKind;
+use crate::format::record::{IndexRecord, KeyBuf, LogRecord, ObjectRecord, Record, RefRecord, next_record};
 use crate::table::{Block, Table};
 use crate::value::{LogRecordView, RefRecordView};
 

@@ -10,8 +10,8 @@
 use super::bloom::{BloomFilter, NameHash};
 use super::sorted_keys::{SortedKeys, Starts};
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
-use crate::record::{IndexRecord, KeyBuf, next_record};
+use crate::format::header::BlockKind;
+use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::{Block, Section, Table};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
-use crate::record::{IndexRecord, KeyBuf, next_record};
+use crate::format::header::BlockKind;
+use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::table::{Block, Table};
 
 /// A walk over the index of a section: the last key and the offset of each data block, in order. The blocks themselves are not looked at.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::BlockKind;
-use crate::record::{LogRecord, is_same_log, log_key};
+use crate::format::header::BlockKind;
+use crate::format::record::{LogRecord, is_same_log, log_key};
 use crate::table::{Cursor, Table};
 
 /// About how many bytes of a log section are read to look up one log.

@@ -2,10 +2,10 @@
 
 use super::bloom::NameHash;
 use super::index_cache::Place;
-use crate::block::Hit;
 use crate::error::Result;
-use crate::format::BlockKind;
-use crate::record::{Record, RefRecord};
+use crate::format::block::Hit;
+use crate::format::header::BlockKind;
+use crate::format::record::{Record, RefRecord};
 use crate::table::{Block, Table};
 use crate::value::RefRecordView;
 

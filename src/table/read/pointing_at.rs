@@ -6,9 +6,9 @@ use std::vec;
 use memchr::memmem::Finder;
 
 use crate::error::Result;
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
+use crate::format::record::{ObjectRecord, Record, RefRecord};
 use crate::oid::ObjectId;
-use crate::record::{ObjectRecord, Record, RefRecord};
 use crate::table::Table;
 use crate::value::Ref;
 use crate::value::RefRecordView;

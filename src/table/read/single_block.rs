@@ -1,9 +1,9 @@
 //! One block seen as a table, for programs that have a block and no file.
 
-use crate::block::kind_and_len;
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
-use crate::format::{BLOCK_HEADER_LEN, Footer, Header, header_len, version_for};
+use crate::format::block::kind_and_len;
+use crate::format::header::{BLOCK_HEADER_LEN, Footer, Header, header_len, version_for};
 use crate::oid::HashKind;
 use crate::table::{BlockDump, Table};
 

@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crate::block::Shape;
 use crate::error::Result;
-use crate::record::common_prefix;
+use crate::format::block::Shape;
+use crate::format::record::common_prefix;
 
 /// How many bytes of keys are kept for each byte of blocks: damaged blocks could hold any number.
 const MAX_EXPANSION: usize = 16;

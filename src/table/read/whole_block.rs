@@ -1,7 +1,7 @@
 //! A block of a table as it is, for those who copy it.
 
 use crate::error::Result;
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
 use crate::mutant::{self, Mutant};
 use crate::table::{Block, Table};
 

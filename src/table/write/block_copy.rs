@@ -6,9 +6,9 @@ use std::mem;
 
 use super::run::object;
 use crate::error::Result;
+use crate::format::record::{LogRecord, Record, RefRecord};
 use crate::invariant::invariant;
 use crate::mutant::{self, Mutant};
-use crate::record::{LogRecord, Record, RefRecord};
 use crate::table::{RunWriter, WholeBlock};
 use crate::value::LogRecordView;
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::block::kind_and_len;
 use crate::error::Result;
-use crate::format::BlockKind;
-use crate::record::{LogRecord, Record, RefRecord};
+use crate::format::block::kind_and_len;
+use crate::format::header::BlockKind;
+use crate::format::record::{LogRecord, Record, RefRecord};
 use crate::table::{IndexWalk, Table, WriteOptions};
 
 /// About how many blocks of a table are looked at.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::radix_sort::{Question, sort};
 use super::run::{BlockRun, OBJECT_KEY_LEN, RunWriter};
-use crate::block::Added;
 use crate::error::Result;
-use crate::format::MIN_OBJECT_ID_LEN;
+use crate::format::block::Added;
+use crate::format::header::MIN_OBJECT_ID_LEN;
+use crate::format::record::{ObjectRecord, ObjectView, Offsets};
 use crate::invariant::{invariant, violated};
 use crate::pool::Crew;
-use crate::record::{ObjectRecord, ObjectView, Offsets};
 
 /// Ids that are worth a thread: some milliseconds of sorting and encoding. A second thread pays from some 40,000 ids on; smaller parts gain nothing that can
 /// be measured (`docs/performance.md`), and end in more short blocks.

@@ -1,8 +1,8 @@
 //! How tables are written.
 
-use crate::block::BlockWriter;
 use crate::error::{Error, Result};
-use crate::format::MAX_BLOCK_SIZE;
+use crate::format::block::BlockWriter;
+use crate::format::header::MAX_BLOCK_SIZE;
 
 /// The smallest block that is allowed: header, `HEAD` and its id, a restart.
 const MIN_BLOCK_SIZE: u32 = 64;

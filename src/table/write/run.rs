@@ -2,12 +2,12 @@
 
 use std::mem;
 
-use crate::block::{Added, BlockWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::escape::escaped;
-use crate::format::{BlockKind, Header};
+use crate::format::block::{Added, BlockWriter};
+use crate::format::header::{BlockKind, Header};
+use crate::format::record::{Context, KeyBuf, LogRecord, Record, RefRecord};
 use crate::mutant::{self, Mutant};
-use crate::record::{Context, KeyBuf, LogRecord, Record, RefRecord};
 use crate::table::WriteOptions;
 use crate::value::{LogRecordView, RefRecordView, TargetView};
 

@@ -1,7 +1,7 @@
 //! What a table writer has written, counted.
 
 use super::run::BlockRun;
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::object_index::{ObjectIndex, PART_BYTES, Part};
 use super::run::{BlockRun, IndexEntry, RunWriter};
 use super::stats::TableStats;
-use crate::block::Added;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{BlockKind, Footer, Header, version_for};
+use crate::format::block::Added;
+use crate::format::header::{BlockKind, Footer, Header, version_for};
+use crate::format::record::{IndexRecord, IndexView};
 use crate::invariant::{defect, violated};
 use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
 use crate::pool::{Crew, Pool};
-use crate::record::{IndexRecord, IndexView};
 use crate::table::{Table, WriteOptions};
 use crate::value::{LogRecordView, RefRecordView};
 

@@ -15,7 +15,7 @@ use super::mutants;
 use super::world::{Entry, Name, Op, Pid, Tree, World};
 use crate::support;
 use crate::support::model::{Change, Model};
-use reftable::merged::{Merged, Tombstones};
+use reftable::merge::{Merged, Tombstones};
 
 /// The process that only reads.
 const READER: Pid = 80;

@@ -19,9 +19,9 @@ pub(crate) use reference::RefRecord;
 use std::fmt::Debug;
 
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
+use crate::format::varint::Reader;
 use crate::oid::{HashKind, IdView, ObjectId};
-use crate::varint::Reader;
 
 /// What decoding a record needs to know about its table.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@
 
 use std::cmp::Ordering;
 
-use crate::record::{KeyBuf, Record, common_prefix};
+use crate::format::record::{KeyBuf, Record, common_prefix};
 use crate::table::Cursor;
 
 /// How a key follows another one that is not above it.

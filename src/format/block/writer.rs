@@ -3,10 +3,10 @@
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use crate::error::{Error, Result};
-use crate::format::{BLOCK_HEADER_LEN, BlockKind, MAX_RESTARTS};
+use crate::format::header::{BLOCK_HEADER_LEN, BlockKind, MAX_RESTARTS};
+use crate::format::record::{Context, Record, encode_key};
+use crate::format::varint::be24;
 use crate::invariant::violated;
-use crate::record::{Context, Record, encode_key};
-use crate::varint::be24;
 
 /// The deflate level that makes blocks smallest: git's.
 const HARDEST: u8 = 9;

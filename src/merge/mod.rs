@@ -9,9 +9,9 @@ use std::sync::Arc;
 use offset_value::{OffsetValueCode, Runner, replace_last, sort_runners};
 
 use crate::error::{Error, Result};
+use crate::format::record::{LogRecord, Record, RefRecord, common_prefix, log_key};
 use crate::invariant::violated;
 use crate::mutant::{self, Mutant};
-use crate::record::{LogRecord, Record, RefRecord, common_prefix, log_key};
 use crate::table::{Block, Cursor, Ran, Table};
 use crate::value::{LogRecordView, RefRecordView};
 

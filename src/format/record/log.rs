@@ -2,9 +2,9 @@
 
 use super::{Context, Part, Record, put_id, unknown_type};
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
+use crate::format::varint::{Reader, put_string, put_varint};
 use crate::value::{LogEntryView, LogRecordView};
-use crate::varint::{Reader, put_string, put_varint};
 
 /// Bytes after the name in a log key: a zero and the inverted update index.
 const KEY_TAIL: usize = 9;

@@ -1,7 +1,7 @@
 //! Keys: prefix-compressed in blocks, whole in a buffer that is used again.
 
 use crate::error::{Error, Result};
-use crate::varint::{Reader, put_varint};
+use crate::format::varint::{Reader, put_varint};
 
 /// Suffixes of up to this many bytes are copied by one load and one store, where both sides have room.
 const CHUNK: usize = 16;

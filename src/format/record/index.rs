@@ -2,8 +2,8 @@
 
 use super::{Context, Record, unknown_type};
 use crate::error::Result;
-use crate::format::BlockKind;
-use crate::varint::{Reader, put_varint};
+use crate::format::header::BlockKind;
+use crate::format::varint::{Reader, put_varint};
 
 /// An index record.
 #[derive(Debug, Clone, Copy)]

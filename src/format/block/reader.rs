@@ -3,9 +3,9 @@
 use memchr::memmem::Finder;
 
 use crate::error::{Error, Result};
-use crate::format::{BLOCK_HEADER_LEN, BlockKind};
-use crate::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record, next_shared};
-use crate::varint::Reader;
+use crate::format::header::{BLOCK_HEADER_LEN, BlockKind};
+use crate::format::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record, next_shared};
+use crate::format::varint::Reader;
 
 /// The validated outline of a block. All positions count from the start of the block, which for the first
 /// block of a table is the start of the file: its header belongs to the block.

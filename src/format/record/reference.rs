@@ -2,9 +2,9 @@
 
 use super::{Context, Record, put_id, unknown_type};
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
+use crate::format::header::BlockKind;
+use crate::format::varint::{Reader, put_string, put_varint};
 use crate::value::{RefRecordView, TargetView};
-use crate::varint::{Reader, put_string, put_varint};
 
 /// The kind of record in `r` blocks.
 #[derive(Debug)]

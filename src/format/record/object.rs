@@ -2,8 +2,8 @@
 
 use super::{Context, Record};
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
-use crate::varint::{Reader, put_varint};
+use crate::format::header::BlockKind;
+use crate::format::varint::{Reader, put_varint};
 
 /// An object record.
 #[derive(Debug, Clone, Copy)]

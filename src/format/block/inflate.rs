@@ -6,7 +6,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::reader::kind_and_len;
 use crate::error::{Error, Result};
-use crate::format::BLOCK_HEADER_LEN;
+use crate::format::header::BLOCK_HEADER_LEN;
 
 /// The most that deflate can expand: a block that claims more than this cannot be honest.
 const MAX_INFLATION: usize = 1032;

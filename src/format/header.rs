@@ -4,8 +4,8 @@
 //! from what git 2.47 writes; `docs/format.md` tells them in order.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::varint::{Reader, be24};
 use crate::oid::HashKind;
-use crate::varint::{Reader, be24};
 
 /// The first bytes of header and footer.
 const MAGIC: &[u8; 4] = b"REFT";
