@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "layering/loops.rs"]
+mod loops;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
