@@ -35,14 +35,14 @@ impl Crate {
             let (handed_on, other) = part_at_pub_use(code);
             rest.insert(file, other);
             for (path, name) in handed_on.iter().flat_map(|tree| paths_of(tree)) {
-                if let Some(path) = this.from_root(file, &path) {
+                if let Some(path) = this.whole_path(file, &path) {
                     this.handed_on.insert((module_path(file), name), path);
                 }
             }
         }
         for (file, code) in rest.into_iter().filter(|(file, _)| *file != "lib.rs") {
             let paths = trees_in(&code).into_iter().flat_map(|tree| paths_of(&tree));
-            let found = paths.filter_map(|(path, _)| this.from_root(file, &path)).map(|path| this.file_of(&path));
+            let found = paths.filter_map(|(path, _)| this.whole_path(file, &path)).map(|path| this.file_of(&path));
             let found = found.filter(|imported| imported != file).collect();
             this.imports.insert(file.clone(), found);
         }
@@ -50,7 +50,7 @@ impl Crate {
     }
 
     /// The path from the root; `None` for other crates and for what a file has imported before.
-    fn from_root(&self, file: &str, path: &[String]) -> Option<ModulePath> {
+    fn whole_path(&self, file: &str, path: &[String]) -> Option<ModulePath> {
         let mut at = module_path(file);
         let mut path = path;
         match path.first()?.as_str() {
