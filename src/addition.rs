@@ -1,4 +1,5 @@
-//! Tables written record by record and added together: for hosts that have transactions of their own.
+//! Tables written record by record and added together: for hosts that have transactions of their
+//! own.
 
 use std::ops::RangeInclusive;
 
@@ -12,8 +13,8 @@ use crate::value::{LogRecordView, RefRecordView};
 
 /// New tables for the top of a stack, all of them or none. Holds the lock: dropping it rolls back.
 ///
-/// [`crate::Transaction`] checks expectations and sorts; this does neither. It is for programs that bring a transaction
-/// of their own and know what they write.
+/// [`crate::Transaction`] checks expectations and sorts; this does neither. It is for programs that
+/// bring a transaction of their own and know what they write.
 #[derive(Debug)]
 #[must_use = "dropping an addition rolls it back"]
 pub struct Addition {
@@ -33,7 +34,8 @@ pub struct NewTable {
 }
 
 impl Stack {
-    /// Takes the lock and reads the newest state. Waits for the lock as long as [`crate::Options::lock_timeout`] says.
+    /// Takes the lock and reads the newest state. Waits for the lock as long as
+    /// [`crate::Options::lock_timeout`] says.
     ///
     /// # Errors
     /// `Locked` after [`crate::Options::lock_timeout`]; `Corrupt`; `Io`.
@@ -78,7 +80,8 @@ impl Addition {
     /// Ends a table and takes it in. A table without records is as good as any.
     ///
     /// # Errors
-    /// `Invalid` when a table that was added since it was started reaches into its range; `TooLarge`; `Io`.
+    /// `Invalid` when a table that was added since it was started reaches into its range;
+    /// `TooLarge`; `Io`.
     pub fn add(&mut self, table: NewTable) -> Result<TableStats> {
         let NewTable { writer, range } = table;
         let (min, max) = range.into_inner();
@@ -95,8 +98,8 @@ impl Addition {
     /// compaction that is due comes after it, and may wait as [`Stack::compact`] does.
     ///
     /// # Errors
-    /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then. `Indeterminate` is the
-    /// exception: see [`crate::ErrorKind`].
+    /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then.
+    /// `Indeterminate` is the exception: see [`crate::ErrorKind`].
     pub fn commit(self) -> Result<Commit> {
         let Addition { lock, stack, base, next, tables } = self;
         if tables.is_empty() {
@@ -117,8 +120,8 @@ impl NewTable {
         self.writer.add_ref(record)
     }
 
-    /// Adds a log entry or its tombstone, after all references. Names must ascend bytewise; the entries of a name,
-    /// newest first.
+    /// Adds a log entry or its tombstone, after all references. Names must ascend bytewise; the
+    /// entries of a name, newest first.
     ///
     /// # Errors
     /// Those of [`TableWriter::add_log`].

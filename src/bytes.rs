@@ -1,4 +1,5 @@
-//! A table's bytes: on the heap or mapped, and their way to the disk. The only `unsafe` of this crate.
+//! A table's bytes: on the heap or mapped, and their way to the disk. The only `unsafe` of this
+//! crate.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -20,25 +21,25 @@ const PIECE: usize = 256 * 1024;
 
 /// How the tables of a store are read. Tables of up to 64 KiB are copied in any case.
 ///
-/// A mapping is a promise of the system to read later, without a call that could fail: a sector that
-/// cannot be read, or somebody who truncates the file, kills the process with `SIGBUS`. No
+/// A mapping is a promise of the system to read later, without a call that could fail: a sector
+/// that cannot be read, or somebody who truncates the file, kills the process with `SIGBUS`. No
 /// implementation of the protocol truncates a table; disks do fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reading {
-    /// Larger tables are mapped. Opening one takes microseconds whatever its size, look-ups read the
-    /// blocks that they need, and processes share the memory. For most; the default.
+    /// Larger tables are mapped. Opening one takes microseconds whatever its size, look-ups read
+    /// the blocks that they need, and processes share the memory. For most; the default.
     #[default]
     Mapped,
-    /// Larger tables are read through once with read calls, and then mapped: what cannot be read is an
-    /// error with its offset. Takes about 2.5 ms for a million references (26 MB) that are in the page
-    /// cache, and no memory. What is left is memory pressure: pages that the system drops are read again.
-    /// For processes that live for one look-up.
+    /// Larger tables are read through once with read calls, and then mapped: what cannot be read is
+    /// an error with its offset. Takes about 2.5 ms for a million references (26 MB) that are in
+    /// the page cache, and no memory. What is left is memory pressure: pages that the system drops
+    /// are read again. For processes that live for one look-up.
     Checked,
-    /// All tables are copied with read calls: whatever happens to the files, no signal. Takes about 10 ms
-    /// and 26 MB of memory for a million references, in each process. Tables above 256 MiB are
-    /// [`Reading::Checked`] only. For servers that must not die of one repository's disk, and for
-    /// processes that read all of a store.
+    /// All tables are copied with read calls: whatever happens to the files, no signal. Takes about
+    /// 10 ms and 26 MB of memory for a million references, in each process. Tables above 256 MiB
+    /// are [`Reading::Checked`] only. For servers that must not die of one repository's disk, and
+    /// for processes that read all of a store.
     Copied,
 }
 
@@ -57,10 +58,12 @@ enum Contents {
 }
 
 impl Bytes {
-    /// The contents of `file` from its start, read as `reading` says. It must be a regular file: no other has a length.
+    /// The contents of `file` from its start, read as `reading` says. It must be a regular file: no
+    /// other has a length.
     ///
     /// # Errors
-    /// What the operating system says; where a read call fails, with the offset. `InvalidInput` for what is no regular file.
+    /// What the operating system says; where a read call fails, with the offset. `InvalidInput` for
+    /// what is no regular file.
     pub fn of_file(file: &File, reading: Reading) -> io::Result<Bytes> {
         let about = file.metadata()?;
         if !about.is_file() {
@@ -88,23 +91,26 @@ impl Bytes {
         matches!(self.0, Contents::Heap(_))
     }
 
-    /// The bytes of `owner`, which is kept until the last use of them. For hosts that have their own ways to map files.
+    /// The bytes of `owner`, which is kept until the last use of them. For hosts that have their
+    /// own ways to map files.
     pub fn from_owner<T: AsRef<[u8]> + Send + Sync + 'static>(owner: T) -> Bytes {
         Bytes(Contents::Kept(Kept::new(owner)))
     }
 
     #[expect(unsafe_code, reason = "mapping a file is unsafe: another process may change it")]
     fn map(file: &File, len: usize) -> io::Result<Bytes> {
-        // SAFETY: tables are written once, under a name that nobody else uses, and only unlinked afterwards;
-        // unlinking leaves a mapping intact. What a process that breaks this rule can do to us is change bytes
-        // between two reads: nothing derived from an earlier read is used to skip the bounds check of a later one.
+        // SAFETY: tables are written once, under a name that nobody else uses, and only unlinked
+        // afterwards; unlinking leaves a mapping intact. What a process that breaks this rule can
+        // do to us is change bytes between two reads: nothing derived from an earlier read is used
+        // to skip the bounds check of a later one.
         let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
         Ok(Bytes(Contents::Mapped(map)))
     }
 }
 
-/// Hands what was written to the disk, and with `waits` returns when the disk has it. This is no sync: neither the file's
-/// length nor the disk's own cache is made durable. An error of the disk is told here *instead of* by the next sync.
+/// Hands what was written to the disk, and with `waits` returns when the disk has it. This is no
+/// sync: neither the file's length nor the disk's own cache is made durable. An error of the disk
+/// is told here *instead of* by the next sync.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no safe wrapper of sync_file_range is known")]
 pub(crate) fn write_out(file: &File, waits: bool) -> io::Result<()> {
@@ -113,8 +119,8 @@ pub(crate) fn write_out(file: &File, waits: bool) -> io::Result<()> {
         true => libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER,
         false => libc::SYNC_FILE_RANGE_WRITE,
     };
-    // SAFETY: the call takes a descriptor, which `file` keeps open, and numbers; it touches no memory of ours. A length of 0
-    // means all of the file.
+    // SAFETY: the call takes a descriptor, which `file` keeps open, and numbers; it touches no
+    // memory of ours. A length of 0 means all of the file.
     let answer = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
@@ -183,8 +189,9 @@ impl Deref for Kept {
     #[inline]
     #[expect(unsafe_code, reason = "the slice borrows from its neighbour, which the language cannot express")]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the slice was borrowed from the owner, which lives as long as `self`, does not move, and is not used
-        // for anything until it is dropped: nothing can end or change that borrow.
+        // SAFETY: the slice was borrowed from the owner, which lives as long as `self`, does not
+        // move, and is not used for anything until it is dropped: nothing can end or change that
+        // borrow.
         unsafe { self.bytes.as_ref() }
     }
 }

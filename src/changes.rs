@@ -28,8 +28,8 @@ pub struct Change {
 pub struct Changes {
     before: Snapshot,
     after: Snapshot,
-    /// The tables that only the older one has, and those that only the newer one has, side by side: nothing else can have
-    /// changed anything. Each stands at its next record.
+    /// The tables that only the older one has, and those that only the newer one has, side by side:
+    /// nothing else can have changed anything. Each stands at its next record.
     gone: Merge<RefRecord>,
     new: Merge<RefRecord>,
     /// Whether there are tables below those, which both have.
@@ -37,17 +37,20 @@ pub struct Changes {
 }
 
 impl Snapshot {
-    /// The references that differ from `older`, an earlier snapshot of the same store, by name. What has changed and changed back is left out.
+    /// The references that differ from `older`, an earlier snapshot of the same store, by name.
+    /// What has changed and changed back is left out.
     ///
-    /// Cost: the records of the tables that only one of the two has, and a look-up for each name in only one of them. A compaction that has
-    /// rewritten the oldest table makes it a walk over both snapshots.
+    /// Cost: the records of the tables that only one of the two has, and a look-up for each name in
+    /// only one of them. A compaction that has rewritten the oldest table makes it a walk over both
+    /// snapshots.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
     pub fn changes_since(&self, older: &Snapshot) -> Result<Changes> {
         let same = |pair: &(&Arc<Table>, &Arc<Table>)| pair.0.name() == pair.1.name();
         let shared = self.tables().iter().zip(older.tables()).take_while(same).count();
-        // Update indexes do not tell what is new: those of tables that others add may be below what was there.
+        // Update indexes do not tell what is new: those of tables that others add may be below what
+        // was there.
         let above = |snapshot: &Snapshot| -> Result<Merge<RefRecord>> {
             let mut merge = Merge::new(snapshot.tables().get(shared..).unwrap_or_default(), Tombstones::Show);
             merge.seek(b"")?;

@@ -15,8 +15,8 @@ pub enum Expect {
     Absent,
     /// It exists, wherever it points.
     Exists,
-    /// It is not symbolic: it does not exist, or it points at an object. What a change of a name rests on that
-    /// would have been a change of another name, had this one led there.
+    /// It is not symbolic: it does not exist, or it points at an object. What a change of a name
+    /// rests on that would have been a change of another name, had this one led there.
     NotSymbolic,
     /// It points here. For object ids a stored peeled id does not matter.
     Is(Target),

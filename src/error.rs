@@ -35,22 +35,26 @@ pub enum ErrorKind {
     TooLarge,
     /// Somebody asked for it to stop.
     Cancelled,
-    /// A defect of this library: a part of the work panicked in a thread that helped. Nothing has changed.
+    /// A defect of this library: a part of the work panicked in a thread that helped. Nothing has
+    /// changed.
     Panicked,
-    /// A defect of this library: something that must be true is not. Nothing has changed. Please report it.
+    /// A defect of this library: something that must be true is not. Nothing has changed. Please
+    /// report it.
     Internal,
-    /// It is not known what became of the commit. Usually it was published, but the last sync failed: it is visible now and may be
-    /// lost if power fails. Or another thread or process was doing it along with its own, and has not said how that ended.
+    /// It is not known what became of the commit. Usually it was published, but the last sync
+    /// failed: it is visible now and may be lost if power fails. Or another thread or process was
+    /// doing it along with its own, and has not said how that ended.
     Indeterminate,
 }
 
-/// How many conflicts are in the text of an error: the line is for a person. All are in [`Error::conflicts`].
+/// How many conflicts are in the text of an error: the line is for a person. All are in
+/// [`Error::conflicts`].
 const SHOWN_CONFLICTS: usize = 10;
 
 /// Why an operation failed. One pointer wide.
 ///
-/// Its text is one line: what happened and where, the system's answer, the first ten of [`Self::conflicts`] with the number of the
-/// others, and the way out.
+/// Its text is one line: what happened and where, the system's answer, the first ten of
+/// [`Self::conflicts`] with the number of the others, and the way out.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -100,8 +104,8 @@ impl Error {
         error
     }
 
-    /// The system's refusal, while somebody did `what` with the file at `path`. For those who implement
-    /// [`crate::Locker`].
+    /// The system's refusal, while somebody did `what` with the file at `path`. For those who
+    /// implement [`crate::Locker`].
     #[cold]
     pub fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
         Self::io_somewhere(what, source).in_file(path)
@@ -199,7 +203,8 @@ impl Error {
         &self.0.message
     }
 
-    /// Whether the same call may succeed later without anybody changing anything: somebody else had the lock.
+    /// Whether the same call may succeed later without anybody changing anything: somebody else had
+    /// the lock.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind() == ErrorKind::Locked
@@ -263,7 +268,8 @@ impl std::error::Error for Error {
     }
 }
 
-/// The command that mends the store in `dir`, to be copied from a message: with `options`, such as `--dry-run`.
+/// The command that mends the store in `dir`, to be copied from a message: with `options`, such as
+/// `--dry-run`.
 pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
     command(dir, format!("repair {options}").trim_end())
 }

@@ -1,28 +1,29 @@
 //! Bytes of a store as text for people: what is in them is seen, and does nothing else.
 //!
-//! A name, a symbolic target, a committer or a message may have any bytes in a hostile store. Printed as
-//! they are, a newline makes two references of one, and an escape sequence rewrites what stands above.
-//! The escapes are those of C strings, as git quotes paths; UTF-8 stays readable.
+//! A name, a symbolic target, a committer or a message may have any bytes in a hostile store.
+//! Printed as they are, a newline makes two references of one, and an escape sequence rewrites what
+//! stands above. The escapes are those of C strings, as git quotes paths; UTF-8 stays readable.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
-/// The text as it is, or with escapes if any of it is a control character or not UTF-8. For text that
-/// stands in quotes already.
+/// The text as it is, or with escapes if any of it is a control character or not UTF-8. For text
+/// that stands in quotes already.
 #[must_use]
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: false, is_word: false }
 }
 
-/// The text as it is, or in double quotes with escapes if any of it is a control character or not UTF-8,
-/// or if it begins with a double quote. So no two texts look alike, and [`unquoted`] reads them.
+/// The text as it is, or in double quotes with escapes if any of it is a control character or not
+/// UTF-8, or if it begins with a double quote. So no two texts look alike, and [`unquoted`] reads
+/// them.
 #[must_use]
 pub fn quoted(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: true, is_word: false }
 }
 
-/// As [`quoted`], and in quotes if there is a space in it, too. For a text that others follow on the line:
-/// no part of it looks like one of those.
+/// As [`quoted`], and in quotes if there is a space in it, too. For a text that others follow on
+/// the line: no part of it looks like one of those.
 #[must_use]
 pub fn quoted_word(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: true, is_word: true }
@@ -81,8 +82,8 @@ impl Write for NoControl<'_, '_> {
     }
 }
 
-/// Whether a terminal or an editor would do something else than show it: the control characters of ASCII
-/// and Latin 1, ends of lines and paragraphs, and what turns the direction of writing.
+/// Whether a terminal or an editor would do something else than show it: the control characters of
+/// ASCII and Latin 1, ends of lines and paragraphs, and what turns the direction of writing.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -121,8 +122,8 @@ fn escape_byte(byte: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// Reads a text in double quotes at the start of `text`, and returns it with what follows. `None` if there
-/// is none, or it has no end, or an escape that C does not know.
+/// Reads a text in double quotes at the start of `text`, and returns it with what follows. `None`
+/// if there is none, or it has no end, or an escape that C does not know.
 #[must_use]
 pub fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut rest = text.strip_prefix(b"\"")?;

@@ -1,8 +1,10 @@
-//! Which tables nobody can need any more: the one rule, for compactions, for heirs of locks, and for repair.
+//! Which tables nobody can need any more: the one rule, for compactions, for heirs of locks, and
+//! for repair.
 //!
-//! A table that no list names may be all that is left of a repository: an older list comes back after a loss of
-//! power, a copy of a store is torn, a person has edited the list. So it is garbage only if that is proven, by
-//! what tables say of where they came from ([`crate::origin`]). What is not proven stays, for `repair` to ask.
+//! A table that no list names may be all that is left of a repository: an older list comes back
+//! after a loss of power, a copy of a store is torn, a person has edited the list. So it is garbage
+//! only if that is proven, by what tables say of where they came from ([`crate::origin`]). What is
+//! not proven stays, for `repair` to ask.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,11 +19,13 @@ use crate::origin::{FileId, Origin, Run};
 pub(crate) enum Proof {
     /// It has no bytes.
     Empty,
-    /// It was made upon the list that is there. So no list has ever named it, and whoever made it is gone.
+    /// It was made upon the list that is there. So no list has ever named it, and whoever made it
+    /// is gone.
     NeverListed,
     /// All that is in it was merged from tables that are listed.
     Copied,
-    /// All that is in it was merged into this table, which is listed, or was merged itself into one that is.
+    /// All that is in it was merged into this table, which is listed, or was merged itself into one
+    /// that is.
     Merged(String),
 }
 
@@ -36,11 +40,12 @@ pub(crate) struct UnlistedTables {
 impl UnlistedTables {
     /// Sorts those of `names` that are called like a table and are not `listed`.
     ///
-    /// To remove something the list lock must be held: without it somebody may be about to list what looks like
-    /// garbage. And all tables that are listed must have been opened: while one is missing, or cannot be read,
-    /// nothing is garbage.
+    /// To remove something the list lock must be held: without it somebody may be about to list
+    /// what looks like garbage. And all tables that are listed must have been opened: while one is
+    /// missing, or cannot be read, nothing is garbage.
     ///
-    /// Costs nothing if there is none; otherwise some calls for each, and for each listed table that spans it.
+    /// Costs nothing if there is none; otherwise some calls for each, and for each listed table
+    /// that spans it.
     pub(crate) fn among<N: AsRef<str>>(
         dir: &dyn Dir,
         names: impl IntoIterator<Item = N>,
@@ -68,8 +73,9 @@ impl UnlistedTables {
         unlisted
     }
 
-    /// Adds what was merged into listed tables, and what was merged into that: of two compactions, one after the other, both
-    /// may have ended before they had removed anything. Those go first of which the others are the proof.
+    /// Adds what was merged into listed tables, and what was merged into that: of two compactions,
+    /// one after the other, both may have ended before they had removed anything. Those go first of
+    /// which the others are the proof.
     fn add_merged(&mut self, court: &Court<'_>, mut open: Vec<(&str, TableName)>) {
         let mut outputs: Vec<String> = court.listed.iter().map(|name| (*name).to_owned()).collect();
         let mut found = Vec::new();
@@ -134,8 +140,8 @@ impl<'a> Court<'a> {
         self.listed.iter().filter_map(|name| TableName::parse(name)).any(|listed| table.max <= listed.max)
     }
 
-    /// Whether a table that was `created` then was made upon the list that is there. A list that was taken away and
-    /// put back is the same file, and has changed since.
+    /// Whether a table that was `created` then was made upon the list that is there. A list that
+    /// was taken away and put back is the same file, and has changed since.
     fn is_still(&self, list: FileId, created: u128) -> bool {
         self.list.as_ref().is_some_and(|(there, changed)| {
             *there == list

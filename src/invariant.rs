@@ -1,8 +1,9 @@
 //! What must be true whatever the bytes on disk are, and what is said if it is not.
 //!
-//! [`invariant!`] is for conditions that only a defect of this library can break. Builds with debug assertions (tests,
-//! fuzzing) stop at once. In release builds the operation ends with [`ErrorKind::Internal`], like any other that fails.
-//! Builds for the deliberate mistakes do so, too: their checkers see what a user would see.
+//! [`invariant!`] is for conditions that only a defect of this library can break. Builds with debug
+//! assertions (tests, fuzzing) stop at once. In release builds the operation ends with
+//! [`ErrorKind::Internal`], like any other that fails. Builds for the deliberate mistakes do so,
+//! too: their checkers see what a user would see.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,10 @@
 //! A transactional store for git references that many processes share.
 //!
-//! The files and the protocol in the directory are those of git's *reftable* format, so git and other
-//! implementations work on the same store at the same time. On top of that this crate promises more than they
-//! do: a commit that returned `Ok` survives a loss of power (as far as those who compact the store sync, too), a process
-//! that dies with a lock blocks nobody, and readers never wait for a lock and never see half of a transaction.
+//! The files and the protocol in the directory are those of git's *reftable* format, so git and
+//! other implementations work on the same store at the same time. On top of that this crate
+//! promises more than they do: a commit that returned `Ok` survives a loss of power (as far as
+//! those who compact the store sync, too), a process that dies with a lock blocks nobody, and
+//! readers never wait for a lock and never see half of a transaction.
 //!
 //! # A tour
 //!
@@ -50,8 +51,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Two phases, for those who must do something else in between. The lock is held by the [`Prepared`] value, and
-//! dropping it rolls back:
+//! Two phases, for those who must do something else in between. The lock is held by the
+//! [`Prepared`] value, and dropping it rolls back:
 //!
 //! ```
 //! # use reftable::{Expect, ObjectId, Options, Stack};
@@ -68,9 +69,9 @@
 //!
 //! # Layers
 //!
-//! Data flows one way: bytes, the format, [`table`], [`merge`], [`Snapshot`], [`Stack`], [`Transaction`]. The first
-//! ones know no directory and can be used alone. `docs/design.md` has the map, `docs/format.md` the bytes,
-//! `docs/protocol.md` what happens in the directory, and why.
+//! Data flows one way: bytes, the format, [`table`], [`merge`], [`Snapshot`], [`Stack`],
+//! [`Transaction`]. The first ones know no directory and can be used alone. `docs/design.md` has
+//! the map, `docs/format.md` the bytes, `docs/protocol.md` what happens in the directory, and why.
 
 mod addition;
 mod bytes;

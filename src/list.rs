@@ -13,8 +13,8 @@ pub(crate) const LIST_LOCK: &str = "tables.list.lock";
 /// Reads the names in a table list: one a line, each line ended by a newline.
 ///
 /// # Errors
-/// `Corrupt`, with the offset, for a list without its last newline and for names that are no file names or
-/// appear twice.
+/// `Corrupt`, with the offset, for a list without its last newline and for names that are no file
+/// names or appear twice.
 pub(crate) fn parse(contents: &[u8]) -> Result<Vec<String>> {
     if contents.last().is_some_and(|last| *last != b'\n') {
         let message = "the table list does not end with a newline: it is cut off";
@@ -56,7 +56,8 @@ fn plain_file_name(name: &[u8]) -> Result<&str> {
     })
 }
 
-/// The name of a table, which states its update indexes. Tables of the same range differ in the random part.
+/// The name of a table, which states its update indexes. Tables of the same range differ in the
+/// random part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TableName {
     pub(crate) min: u64,
@@ -65,7 +66,8 @@ pub(crate) struct TableName {
 }
 
 impl TableName {
-    /// A name of ours. Of the random part 24 bits are random; the others tell our tables from those of other programs.
+    /// A name of ours. Of the random part 24 bits are random; the others tell our tables from those
+    /// of other programs.
     pub(crate) fn new(min: u64, max: u64, random: u64) -> TableName {
         let random = random as u32 & !0xff;
         TableName { min, max, random: random | Self::mark(min, max, random) }
@@ -105,8 +107,8 @@ impl fmt::Display for TableName {
     }
 }
 
-/// Files of ours that are locked with the kernel while they are in use, and rubbish when they are not. Nobody's clean-up
-/// rules but ours know their names.
+/// Files of ours that are locked with the kernel while they are in use, and rubbish when they are
+/// not. Nobody's clean-up rules but ours know their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Temporary {
     /// A list or a table that is being written.
@@ -152,7 +154,8 @@ pub(crate) const DAMAGED: &str = ".damaged";
 /// What repair puts behind the name of a whole table that no list names.
 pub(crate) const UNLISTED: &str = ".unlisted";
 
-/// The first name of a file that a repair has kept under another one, with a number if there are several.
+/// The first name of a file that a repair has kept under another one, with a number if there are
+/// several.
 pub(crate) fn kept_from(name: &str) -> Option<&str> {
     let is_number = |end: &str| !end.is_empty() && end.bytes().all(|digit| digit.is_ascii_digit());
     let name = name.rsplit_once('.').filter(|(_, end)| is_number(end)).map_or(name, |(name, _)| name);

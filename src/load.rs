@@ -1,5 +1,5 @@
-//! Reading the table list and opening what it names: the same for readers, which stop at the first thing that
-//! is wrong, and for verification and repair, which look at all.
+//! Reading the table list and opening what it names: the same for readers, which stop at the first
+//! thing that is wrong, and for verification and repair, which look at all.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -85,8 +85,8 @@ fn without_list(dir: &dyn Dir) -> Result<Listing> {
     Ok(Listing::Lost(Lost { tables, list: None, has_come }))
 }
 
-/// A list that names nothing: an empty store, unless there are tables. A loss of power may have emptied it; git does
-/// not sync what it writes.
+/// A list that names nothing: an empty store, unless there are tables. A loss of power may have
+/// emptied it; git does not sync what it writes.
 ///
 /// Our own first commit publishes such a list before its table gets a name, and that table says so.
 fn names_nothing(dir: &dyn Dir, list: List) -> Result<Listing> {
@@ -164,8 +164,8 @@ pub(crate) fn open(dir: &dyn Dir, name: &str, reading: Reading) -> Result<Arc<Ta
     Table::open(path, bytes).map(Arc::new)
 }
 
-/// A merge needs one hash: that of the tables below, and the one that was `asked` for. Update indexes may
-/// overlap, as in tables that dulwich packs: the order of the list decides.
+/// A merge needs one hash: that of the tables below, and the one that was `asked` for. Update
+/// indexes may overlap, as in tables that dulwich packs: the order of the list decides.
 ///
 /// # Errors
 /// `Corrupt` for two hashes in one store, `Invalid` for another one than was asked for.

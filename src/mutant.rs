@@ -1,6 +1,7 @@
 //! Deliberate mistakes, for checking the checkers: each must be caught by at least one.
 //!
-//! Compiled in by `--cfg reftable_mutants` only; otherwise nothing here costs anything, and no mistake can be made.
+//! Compiled in by `--cfg reftable_mutants` only; otherwise nothing here costs anything, and no
+//! mistake can be made.
 
 /// A mistake that must not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,7 +13,8 @@ pub enum Mutant {
     SkipDirectorySyncBefore,
     /// The directory is not synced after the list was replaced.
     SkipDirectorySyncAfter,
-    /// The same where the lock was inherited. In none of the lists below: in most scenarios nobody inherits before the checks do.
+    /// The same where the lock was inherited. In none of the lists below: in most scenarios nobody
+    /// inherits before the checks do.
     HeirSkipsSync,
     /// A compaction removes its inputs before it publishes its output.
     DeleteInputsEarly,
@@ -28,15 +30,18 @@ pub enum Mutant {
     PublishBeforeTable,
     /// A compaction drops tombstones though older tables lie below.
     DropTombstones,
-    /// A compaction that had to leave out the oldest tables drops tombstones as planned for all of them.
+    /// A compaction that had to leave out the oldest tables drops tombstones as planned for all of
+    /// them.
     ShrinkKeepsRule,
-    /// The leader of a group checks each transaction against the snapshot only, not against those before it.
+    /// The leader of a group checks each transaction against the snapshot only, not against those
+    /// before it.
     IgnoreEarlierMembers,
     /// The members of a group are told of their success before the last sync.
     AcknowledgeBeforeSync,
     /// A compaction under the list lock merges tables that others have locked.
     IgnoreTableLocks,
-    /// A table that no list names is removed without proof, if its update indexes are not beyond the store's.
+    /// A table that no list names is removed without proof, if its update indexes are not beyond
+    /// the store's.
     RemoveUnproven,
     /// A list is sealed though tables of others that it names were not synced.
     SealUnsynced,
@@ -50,8 +55,8 @@ pub enum Mutant {
     CopyWrongDeltas,
     /// A block is copied with what follows it, as if that were its padding.
     CopyWithoutPadding,
-    /// A reader gives up on a missing table at once. In none of the lists below: it takes two interruptions of one read,
-    /// so only a model shows it (`reader_and_compactor.rs`).
+    /// A reader gives up on a missing table at once. In none of the lists below: it takes two
+    /// interruptions of one read, so only a model shows it (`reader_and_compactor.rs`).
     NoSecondLook,
     /// Who takes a request back does not say so where others see it.
     WithdrawSilently,
@@ -73,7 +78,8 @@ pub enum Mutant {
     ServeEarlierBoots,
     /// Whatever was committed upon a claim is taken for what was planned, by whoever it was.
     TakeAnyTableForPlanned,
-    /// A request without a plan is taken for void, though the list has changed since it was claimed.
+    /// A request without a plan is taken for void, though the list has changed since it was
+    /// claimed.
     TakeUnplannedForVoid,
     /// An heir that cannot say what became of a request leaves its name, and its asker waiting.
     KeepNameOfUnresolved,
@@ -159,7 +165,8 @@ pub const ALL: [Mutant; 21] = [
     Mutant::CopyWithoutPadding,
 ];
 
-/// Every mistake that an invariant shows before anything is published: `invariants_hold.rs` makes them.
+/// Every mistake that an invariant shows before anything is published: `invariants_hold.rs` makes
+/// them.
 #[cfg(reftable_mutants)]
 pub const INVARIANTS: [Mutant; 6] = [
     Mutant::DropRecord,
@@ -170,8 +177,8 @@ pub const INVARIANTS: [Mutant; 6] = [
     Mutant::LoseCopiedBytes,
 ];
 
-/// Every mistake in the line of threads before the lock. A single thread does not make them, so no crash shows them: only
-/// models of threads do.
+/// Every mistake in the line of threads before the lock. A single thread does not make them, so no
+/// crash shows them: only models of threads do.
 #[cfg(reftable_mutants)]
 pub const QUEUE: [Mutant; 8] = [
     Mutant::KeepTurn,
@@ -195,7 +202,8 @@ pub const POOL: [Mutant; 6] = [
     Mutant::LeaveHelpers,
 ];
 
-/// Every mistake in requests between processes. The crash states of transactions that are handed over show them, and models some of them.
+/// Every mistake in requests between processes. The crash states of transactions that are handed
+/// over show them, and models some of them.
 #[cfg(reftable_mutants)]
 pub const REQUESTS: [Mutant; 11] = [
     Mutant::WithdrawSilently,

@@ -1,4 +1,5 @@
-//! Reference names: git's rules, prefixes, and conflicts between a name and the directories of another.
+//! Reference names: git's rules, prefixes, and conflicts between a name and the directories of
+//! another.
 
 use std::cmp::Ordering;
 
@@ -66,8 +67,9 @@ pub(crate) fn is_root_ref(name: &[u8]) -> bool {
     has_form && !is_pseudo_ref(name) && (OTHERS.contains(&name) || name.ends_with(b"_HEAD"))
 }
 
-/// Whether each worktree has a reference of this name for itself, so that git keeps it in the store of
-/// the worktree. All other names are shared by the worktrees of a repository; `HEAD` is everybody's own.
+/// Whether each worktree has a reference of this name for itself, so that git keeps it in the store
+/// of the worktree. All other names are shared by the worktrees of a repository; `HEAD` is
+/// everybody's own.
 #[must_use]
 pub fn is_per_worktree(name: &[u8]) -> bool {
     const OWN: [&[u8]; 3] = [b"refs/worktree/", b"refs/bisect/", b"refs/rewritten/"];
@@ -75,13 +77,14 @@ pub fn is_per_worktree(name: &[u8]) -> bool {
     is_root || OWN.iter().any(|directory| name.starts_with(directory))
 }
 
-/// The names that must not exist beside `name`, because it would need them as directories: `a/b/c` gives `a/b`
-/// and `a`.
+/// The names that must not exist beside `name`, because it would need them as directories: `a/b/c`
+/// gives `a/b` and `a`.
 pub(crate) fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').filter_map(|(slash, _)| name.get(..slash))
 }
 
-/// The order of names as directories, with a slash behind each: what is below one comes directly behind it.
+/// The order of names as directories, with a slash behind each: what is below one comes directly
+/// behind it.
 pub(crate) fn by_directory(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().chain(b"/").cmp(b.iter().chain(b"/"))
 }

@@ -245,8 +245,8 @@ impl FromStr for ObjectId {
     }
 }
 
-/// A text that is neither an object id nor the name of a hash function. [`crate::Error`] takes it in,
-/// with the kind `Invalid`.
+/// A text that is neither an object id nor the name of a hash function. [`crate::Error`] takes it
+/// in, with the kind `Invalid`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseIdError {
     text: String,

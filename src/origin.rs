@@ -1,15 +1,15 @@
-//! What a table says of where it came from: a note on its file, by which others can tell whether anybody may
-//! still need a table that no list names.
+//! What a table says of where it came from: a note on its file, by which others can tell whether
+//! anybody may still need a table that no list names.
 //!
-//! A commit notes *upon which list* its table was made. Who lists the table replaces that list. So as long as
-//! that very file is the list, no list has ever named the table.
+//! A commit notes *upon which list* its table was made. Who lists the table replaces that list. So
+//! as long as that very file is the list, no list has ever named the table.
 //!
-//! A compaction notes *of which tables* its output was merged. Once the output is listed, nobody needs them; as
-//! long as all of them are listed, nobody needs the output.
+//! A compaction notes *of which tables* its output was merged. Once the output is listed, nobody
+//! needs them; as long as all of them are listed, nobody needs the output.
 //!
-//! A note counts for this file, or beside this list, only: what a copy of the store says of files is not about
-//! its own. A loss of power may bring back what was there before, unless it was synced; so what was not says that
-//! it counts in this run of the kernel only.
+//! A note counts for this file, or beside this list, only: what a copy of the store says of files
+//! is not about its own. A loss of power may bring back what was there before, unless it was
+//! synced; so what was not says that it counts in this run of the kernel only.
 
 use crate::dir::{Dir, Stamp};
 use crate::format::varint::{Reader, put_varint};
@@ -31,7 +31,8 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    /// `None` where files have no numbers, or do not tell when they were made: a number is used again.
+    /// `None` where files have no numbers, or do not tell when they were made: a number is used
+    /// again.
     pub(crate) fn of(stamp: &Stamp) -> Option<FileId> {
         let created = stamp.created as u64;
         (stamp.is_unique() && created != 0).then_some(FileId { device: stamp.device, inode: stamp.inode, created })
@@ -66,8 +67,8 @@ impl Origin {
         Some(finished(begun(UPON, run, FileId::of(list)?)))
     }
 
-    /// The note of the table in `file`, which was merged from `tables`; `None` if it has no room for them, or if
-    /// their names are not of git's form.
+    /// The note of the table in `file`, which was merged from `tables`; `None` if it has no room
+    /// for them, or if their names are not of git's form.
     pub(crate) fn merged<'a>(file: &Stamp, tables: impl IntoIterator<Item = &'a str>, run: Run) -> Option<Vec<u8>> {
         let mut note = begun(MERGED, run, FileId::of(file)?);
         let mut above = 0;

@@ -1,11 +1,14 @@
 //! Threads that help with large work: jobs go in, and their results come out in the same order.
 //!
-//! A [`Pool`] belongs to one piece of work, such as the log section of one table, and ends with it. Whoever has the work hands in jobs and takes
-//! results. A thread is started only when jobs pile up, so little work starts none. While its owner waits for a result
-//! it does jobs itself: a pool of two threads is its owner and one helper, and in a pool of one its owner does each job when it is handed in.
-//! A job knows nothing of the others, so what comes out cannot depend on the number of threads.
+//! A [`Pool`] belongs to one piece of work, such as the log section of one table, and ends with it.
+//! Whoever has the work hands in jobs and takes results. A thread is started only when jobs pile
+//! up, so little work starts none. While its owner waits for a result it does jobs itself: a pool
+//! of two threads is its owner and one helper, and in a pool of one its owner does each job when it
+//! is handed in. A job knows nothing of the others, so what comes out cannot depend on the number
+//! of threads.
 //!
-//! This is pure synchronisation, without I/O, so that a model can explore it (`loom-tests/tests/pool.rs`).
+//! This is pure synchronisation, without I/O, so that a model can explore it
+//! (`loom-tests/tests/pool.rs`).
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -17,7 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mutant::{self, Mutant};
 use crate::sync::{Condvar, Counter, JoinHandle, Mutex, spawn};
 
-/// Bytes that jobs under way hold at most, their results included, if they hold what is expected of them.
+/// Bytes that jobs under way hold at most, their results included, if they hold what is expected of
+/// them.
 const UNDER_WAY: usize = 5 << 20;
 
 /// How many threads may work on something, and how many were started for it.
@@ -51,8 +55,9 @@ impl Crew {
         self.threads
     }
 
-    /// How many jobs may be under way that come to about so many bytes each: one for each thread, and one more so that none waits, but not so
-    /// many that memory grows with the number of threads. At least two.
+    /// How many jobs may be under way that come to about so many bytes each: one for each thread,
+    /// and one more so that none waits, but not so many that memory grows with the number of
+    /// threads. At least two.
     pub(crate) fn jobs_of(&self, bytes: usize) -> usize {
         (UNDER_WAY / bytes.max(1)).clamp(2, self.threads + 1)
     }
@@ -70,9 +75,11 @@ impl Crew {
     }
 }
 
-/// Jobs of one kind that are under way, in a line. `S` is what each thread keeps from job to job, `J` are jobs, `R` their results.
+/// Jobs of one kind that are under way, in a line. `S` is what each thread keeps from job to job,
+/// `J` are jobs, `R` their results.
 ///
-/// Dropping it ends its threads: jobs that nobody has begun are forgotten, and those that are being done are waited for.
+/// Dropping it ends its threads: jobs that nobody has begun are forgotten, and those that are being
+/// done are waited for.
 pub struct Pool<S, J, R> {
     desk: Arc<Desk<J, R>>,
     work: fn(&mut S, J) -> R,
@@ -115,8 +122,9 @@ where
     J: Send + 'static,
     R: Send + 'static,
 {
-    /// A pool without threads so far. At most `limit` jobs are under way, results that nobody has taken included: what they hold is
-    /// what the pool holds. There are no more threads than jobs. A crew of one does each job when it is handed in.
+    /// A pool without threads so far. At most `limit` jobs are under way, results that nobody has
+    /// taken included: what they hold is what the pool holds. There are no more threads than jobs.
+    /// A crew of one does each job when it is handed in.
     #[must_use]
     pub fn new(crew: &Crew, limit: usize, work: fn(&mut S, J) -> R) -> Self {
         let line = Line { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };

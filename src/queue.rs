@@ -1,10 +1,13 @@
-//! The queue before the list lock: threads of one handle take turns, and who has the turn may work for those behind.
+//! The queue before the list lock: threads of one handle take turns, and who has the turn may work
+//! for those behind.
 //!
-//! Waiting threads stand in one line. Some have handed in a *job* that anybody may do for them; the others need a turn
-//! of their own. Whoever has the turn may take the jobs at the head of the line, up to the first that needs a turn.
-//! When the turn ends it goes to the head of the line, so nobody overtakes and nobody polls.
+//! Waiting threads stand in one line. Some have handed in a *job* that anybody may do for them; the
+//! others need a turn of their own. Whoever has the turn may take the jobs at the head of the line,
+//! up to the first that needs a turn. When the turn ends it goes to the head of the line, so nobody
+//! overtakes and nobody polls.
 //!
-//! This is pure synchronisation, without I/O, so that a model can explore it (`loom-tests/tests/queue.rs`).
+//! This is pure synchronisation, without I/O, so that a model can explore it
+//! (`loom-tests/tests/queue.rs`).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,10 +17,12 @@ use std::time::{Duration, Instant};
 use crate::mutant::{self, Mutant};
 use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, this_thread};
 
-/// How many may wait; more wait for room. A bound, so that memory has one; beyond any sensible number of threads.
+/// How many may wait; more wait for room. A bound, so that memory has one; beyond any sensible
+/// number of threads.
 const MAX_WAITING: usize = 4096;
 
-/// The line of threads before something that one may use at a time. `J` are jobs, `R` their results.
+/// The line of threads before something that one may use at a time. `J` are jobs, `R` their
+/// results.
 pub struct Queue<J, R> {
     state: Mutex<State<J, R>>,
     /// Signalled when the line has become shorter.
@@ -99,7 +104,8 @@ impl<J, R> Queue<J, R> {
         }
     }
 
-    /// Hands in a job and waits until it is done, or until it is our turn to do it. Once somebody does it the time no longer counts.
+    /// Hands in a job and waits until it is done, or until it is our turn to do it. Once somebody
+    /// does it the time no longer counts.
     pub fn submit(self: &Arc<Self>, job: J, timeout: Option<Duration>) -> Outcome<J, R> {
         match self.stand(Some(job), timeout) {
             Stood::Turn(turn, Some(job)) => Outcome::Turn(turn, job),
@@ -164,7 +170,8 @@ impl<J, R> Queue<J, R> {
             if self.leave(waiter) || mutant::is_on(Mutant::LeaveThoughTaken) {
                 return Stood::TimedOut;
             }
-            // Somebody has taken us out of the line just now; what becomes of us is decided, so wait for it.
+            // Somebody has taken us out of the line just now; what becomes of us is decided, so
+            // wait for it.
             deadline = None;
             slot = waiter.slot.lock();
         }
@@ -229,8 +236,8 @@ pub struct Turn<J, R> {
 }
 
 impl<J, R> Turn<J, R> {
-    /// Takes the jobs at the head of the line, at most `limit`, up to the first thread that needs a turn of its own and
-    /// the first job that is not `wanted`.
+    /// Takes the jobs at the head of the line, at most `limit`, up to the first thread that needs a
+    /// turn of its own and the first job that is not `wanted`.
     pub fn take(&self, limit: usize, mut wanted: impl FnMut(&J) -> bool) -> Group<J, R> {
         let mut members = Vec::new();
         let mut state = self.queue.state.lock();
@@ -266,8 +273,8 @@ impl<J, R> Drop for Turn<J, R> {
 
 /// Jobs of other threads, to be done by us.
 ///
-/// Dropped without results, as in a panic: before [`Group::decide`] the jobs go back to the head of the line, as if
-/// nobody had taken them; after it their threads are told [`Outcome::Abandoned`].
+/// Dropped without results, as in a panic: before [`Group::decide`] the jobs go back to the head of
+/// the line, as if nobody had taken them; after it their threads are told [`Outcome::Abandoned`].
 pub struct Group<J, R> {
     queue: Arc<Queue<J, R>>,
     members: Vec<Member<J, R>>,

@@ -51,12 +51,14 @@ impl Scratch {
         }
     }
 
-    /// Creates a temporary file for use under the list lock: cleaners hold that lock, so none is about.
+    /// Creates a temporary file for use under the list lock: cleaners hold that lock, so none is
+    /// about.
     pub(crate) fn temporary(dir: &Arc<dyn Dir>) -> Result<Scratch> {
         Self::create(dir, Temporary::Output.name(dir.random()))
     }
 
-    /// Creates a temporary file for use without the list lock. A kernel lock keeps cleaners away while we live.
+    /// Creates a temporary file for use without the list lock. A kernel lock keeps cleaners away
+    /// while we live.
     ///
     /// 1. We create the file.
     /// 2. A cleaner finds it not locked, locks it, removes it.
@@ -145,7 +147,8 @@ impl Scratch {
     }
 }
 
-/// A file that is written in large pieces. What is small goes out in one, and need not be read back.
+/// A file that is written in large pieces. What is small goes out in one, and need not be read
+/// back.
 #[derive(Debug)]
 pub(crate) struct Draft {
     file: Scratch,

@@ -15,8 +15,8 @@ use crate::value::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 
 /// A state of the store that never changes.
 ///
-/// It owns its tables: commits, compactions and deletions by anyone leave it as it is. Cloning costs a
-/// counter. It holds no file descriptors.
+/// It owns its tables: commits, compactions and deletions by anyone leave it as it is. Cloning
+/// costs a counter. It holds no file descriptors.
 #[derive(Clone)]
 pub struct Snapshot {
     inner: Arc<Inner>,
@@ -55,7 +55,8 @@ impl Snapshot {
     /// The largest update index so far; 0 when there is no table. It grows with every commit.
     #[must_use]
     pub fn update_index(&self) -> u64 {
-        // The last table has it, unless libgit2's C library has rewritten a reflog: it counts from the newest entry of that.
+        // The last table has it, unless libgit2's C library has rewritten a reflog: it counts from
+        // the newest entry of that.
         self.inner.tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0)
     }
 
@@ -64,8 +65,9 @@ impl Snapshot {
         self.inner.tables.last().into_iter().for_each(|table| table.trust_logs());
     }
 
-    /// The first update index from `least` on that is above all entries of the log of `name`, given that `least` is above
-    /// the range of each table; `None` if there is none. So many such questions are `expected`.
+    /// The first update index from `least` on that is above all entries of the log of `name`, given
+    /// that `least` is above the range of each table; `None` if there is none. So many such
+    /// questions are `expected`.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -79,8 +81,9 @@ impl Snapshot {
 
     /// Looks up one reference, without following symbolic ones.
     ///
-    /// Asks the newest table first and stops at the first that knows the name. Cost: a descent through the
-    /// index of each table asked; those that were asked in vain before mostly need not be read.
+    /// Asks the newest table first and stops at the first that knows the name. Cost: a descent
+    /// through the index of each table asked; those that were asked in vain before mostly need not
+    /// be read.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -119,7 +122,8 @@ impl Snapshot {
 
     /// The references whose names start with `prefix`, by name. Ends by itself behind them.
     ///
-    /// Cost: a seek in each table, and a step for each record whose name starts so, tombstones included.
+    /// Cost: a seek in each table, and a step for each record whose name starts so, tombstones
+    /// included.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -137,8 +141,9 @@ impl Snapshot {
 
     /// The references that point at `id`, directly or, for annotated tags, peeled; by name.
     ///
-    /// Uses the object sections of tables that have one and scans the others. Cost: with object sections, one
-    /// block for each table and block that mentions the id, and a lookup for each candidate.
+    /// Uses the object sections of tables that have one and scans the others. Cost: with object
+    /// sections, one block for each table and block that mentions the id, and a lookup for each
+    /// candidate.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -223,7 +228,8 @@ impl RefView<'_> {
 
 /// A walk over references, by name. Owns its snapshot's tables.
 ///
-/// [`Refs::next`] lends each reference without allocating; as an [`IntoIterator`] it gives owned ones.
+/// [`Refs::next`] lends each reference without allocating; as an [`IntoIterator`] it gives owned
+/// ones.
 #[derive(Debug)]
 pub struct Refs {
     source: Source,
@@ -236,8 +242,8 @@ enum Source {
     Pointing(Pointing),
 }
 
-/// References that pointed at an id when their table was written; by name. What counts is the newest table that
-/// knows the name.
+/// References that pointed at an id when their table was written; by name. What counts is the
+/// newest table that knows the name.
 #[derive(Debug)]
 struct Pointing {
     snapshot: Snapshot,
@@ -275,7 +281,8 @@ impl Refs {
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
-    // A view is large: where this is not inlined, writing and reading it takes as long as decoding the record.
+    // A view is large: where this is not inlined, writing and reading it takes as long as decoding
+    // the record.
     #[inline(always)]
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<RefView<'_>>> {
@@ -291,8 +298,9 @@ impl Refs {
         Ok(record.target.map(|target| RefView { name: record.name, update_index: record.update_index, target }))
     }
 
-    /// Hands the references that follow to `each`, until it breaks; then a further call goes on behind the one at which it did. The
-    /// fastest way to read many: it takes about half the time of [`Self::next`].
+    /// Hands the references that follow to `each`, until it breaks; then a further call goes on
+    /// behind the one at which it did. The fastest way to read many: it takes about half the time
+    /// of [`Self::next`].
     ///
     /// ```
     /// # use std::ops::ControlFlow;
@@ -342,8 +350,9 @@ impl Refs {
         })
     }
 
-    /// Moves before the first reference whose name is not below `name`; backwards, too, within the prefix. The next step goes over
-    /// whatever was deleted in between: for a few names among many that are gone, ask [`Snapshot::prefix`].
+    /// Moves before the first reference whose name is not below `name`; backwards, too, within the
+    /// prefix. The next step goes over whatever was deleted in between: for a few names among many
+    /// that are gone, ask [`Snapshot::prefix`].
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -411,8 +420,9 @@ impl LogView<'_> {
 pub enum LogItem<'a> {
     /// Something that has happened to the reference.
     Entry(LogView<'a>),
-    /// Nothing has happened: the log exists. git writes this for a log that begins without an entry, and in the place of the last one that
-    /// is deleted or expires. It says nothing where there are entries, and goes with the log.
+    /// Nothing has happened: the log exists. git writes this for a log that begins without an
+    /// entry, and in the place of the last one that is deleted or expires. It says nothing where
+    /// there are entries, and goes with the log.
     Marker {
         /// The reference's full name.
         refname: &'a [u8],
@@ -450,8 +460,8 @@ impl<'a> LogItem<'a> {
 
 /// A walk over reflogs: by name, then newest first. Owns its snapshot's tables.
 ///
-/// [`Logs::next`] lends entries, and as an [`IntoIterator`] it gives owned ones. [`Logs::next_item`] lends the markers of logs
-/// that merely exist, too.
+/// [`Logs::next`] lends entries, and as an [`IntoIterator`] it gives owned ones.
+/// [`Logs::next_item`] lends the markers of logs that merely exist, too.
 #[derive(Debug)]
 pub struct Logs {
     merge: Merge<LogRecord>,

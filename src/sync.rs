@@ -1,7 +1,8 @@
-//! The one place that names a synchronisation primitive: `parking_lot`, or loom's under `--cfg loom`.
+//! The one place that names a synchronisation primitive: `parking_lot`, or loom's under `--cfg
+//! loom`.
 //!
-//! Reference counts stay the standard library's: they order nothing that a model would want to explore. So do
-//! counters that nobody decides by.
+//! Reference counts stay the standard library's: they order nothing that a model would want to
+//! explore. So do counters that nobody decides by.
 
 #[cfg(not(loom))]
 use std::thread;
@@ -174,7 +175,8 @@ mod model {
             }
         }
 
-        /// Time has no length in a model: whoever waits for a time lets the others run, and gives up.
+        /// Time has no length in a model: whoever waits for a time lets the others run, and gives
+        /// up.
         pub(crate) fn wait_for<T>(&self, guard: &mut Guard<'_, T>, _time: Duration) -> Waited {
             guard.held = None;
             loom::thread::yield_now();

@@ -25,13 +25,14 @@ use crate::table::Table;
 use view::{Place, View};
 
 impl Stack {
-    /// Reads every byte that the table list leads to and reports all that is wrong with it, and how wrong: the format,
-    /// git's rules for names, targets and logs, and files that nothing leads to. Each rule about references is told of
-    /// at most a hundred of them by name.
+    /// Reads every byte that the table list leads to and reports all that is wrong with it, and how
+    /// wrong: the format, git's rules for names, targets and logs, and files that nothing leads to.
+    /// Each rule about references is told of at most a hundred of them by name.
     ///
-    /// Works on damaged stores as far as it can: what cannot be read is a finding. Takes no lock; a commit or a
-    /// compaction meanwhile does not disturb it, because the tables stay open. What may be so for a moment only is looked
-    /// at again, for half a second, or as long as [`crate::Options::reload_deadline`] says of a missing list.
+    /// Works on damaged stores as far as it can: what cannot be read is a finding. Takes no lock; a
+    /// commit or a compaction meanwhile does not disturb it, because the tables stay open. What may
+    /// be so for a moment only is looked at again, for half a second, or as long as
+    /// [`crate::Options::reload_deadline`] says of a missing list.
     ///
     /// Memory: an entry for each block of a table and each id in it, whatever the number of tables.
     ///
@@ -42,7 +43,8 @@ impl Stack {
     }
 }
 
-/// How long a list may be missing, or empty, beside tables: for as long as the first commit of another process takes.
+/// How long a list may be missing, or empty, beside tables: for as long as the first commit of
+/// another process takes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the list may change between reading it and opening its tables.
@@ -56,7 +58,8 @@ pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
     Verify::new(dir).run()
 }
 
-/// [`verify_dir`] for a store of a git repository or of one of its worktrees, which must have a HEAD.
+/// [`verify_dir`] for a store of a git repository or of one of its worktrees, which must have a
+/// HEAD.
 ///
 /// # Errors
 /// Only when the directory cannot be read at all.
@@ -86,9 +89,9 @@ impl<'a> Verify<'a> {
         Verify { is_of_repository: true, ..self }
     }
 
-    /// The store belongs to a linked worktree of the repository whose store is in `shared`. There is the
-    /// place for names that are not [`per worktree`](crate::is_per_worktree), and there symbolic references
-    /// are followed, too. What is wrong in that store itself is not told.
+    /// The store belongs to a linked worktree of the repository whose store is in `shared`. There
+    /// is the place for names that are not [`per worktree`](crate::is_per_worktree), and there
+    /// symbolic references are followed, too. What is wrong in that store itself is not told.
     #[must_use]
     pub fn in_worktree_of(self, shared: &'a dyn crate::Dir) -> Verify<'a> {
         Verify { is_of_repository: true, shared: Some(shared), ..self }
@@ -175,7 +178,8 @@ fn check_tables(listed: Vec<(String, Result<Arc<Table>>)>, report: &mut Report) 
                 table::check(&name, &table, report);
                 report.tables.push(name);
                 opened.push(Arc::clone(&table));
-                // The one that reaches highest: that is the last one, unless its indexes run backwards.
+                // The one that reaches highest: that is the last one, unless its indexes run
+                // backwards.
                 let most = |table: &Arc<Table>| table.header().max_update_index;
                 below = below.into_iter().chain([table]).max_by_key(most);
             }
@@ -194,8 +198,8 @@ struct Listed {
     is_without_list: bool,
 }
 
-/// The list, once there is one. Without one, or with an empty one, tables are no finding before the first commit of
-/// another process would have ended.
+/// The list, once there is one. Without one, or with an empty one, tables are no finding before the
+/// first commit of another process would have ended.
 fn load_patiently(dir: &dyn crate::Dir, patience: Duration) -> Result<Listed> {
     let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(1));
     loop {

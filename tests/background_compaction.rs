@@ -1,4 +1,5 @@
-//! A thread that compacts: it does, it ends with the handle, and a child without it gets on by itself.
+//! A thread that compacts: it does, it ends with the handle, and a child without it gets on by
+//! itself.
 
 #![cfg(test)]
 
@@ -92,7 +93,8 @@ fn a_child_compacts_by_itself() {
     }
 }
 
-/// A large compaction is under way when the handle is dropped: nothing is left of it, and the drop does not wait for it.
+/// A large compaction is under way when the handle is dropped: nothing is left of it, and the drop
+/// does not wait for it.
 #[cfg(target_os = "linux")]
 fn dropping_stops_a_running_compaction() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! A block read without its table gives the records that it gives within it, and damage is an error; what a writer counts is
-//! what a walk over the blocks finds.
+//! A block read without its table gives the records that it gives within it, and damage is an
+//! error; what a writer counts is what a walk over the blocks finds.
 
 #![cfg(test)]
 

@@ -77,7 +77,8 @@ fn any_two_states_of_any_history_are_compared_rightly() {
     assert!(differences > 10_000, "{differences}");
 }
 
-/// Only new tables are read: a damaged one below does not matter as long as no changed name leads there.
+/// Only new tables are read: a damaged one below does not matter as long as no changed name leads
+/// there.
 #[test]
 fn tables_that_both_have_are_not_walked() {
     let store = Store::with(HASH, quick().auto_compact(AutoCompact::Off));

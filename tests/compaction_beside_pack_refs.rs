@@ -1,4 +1,5 @@
-//! git's `pack-refs` compacts, and then removes every table that no list names. It never takes what we are writing.
+//! git's `pack-refs` compacts, and then removes every table that no list names. It never takes what
+//! we are writing.
 
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(test)]
@@ -35,7 +36,8 @@ fn commit(stack: &Stack, names: impl Iterator<Item = String>, number: u64) -> Op
     tx.commit().unwrap().compaction
 }
 
-/// A repository whose tables git finds well sized, so that `pack-refs --auto` does nothing but clean.
+/// A repository whose tables git finds well sized, so that `pack-refs --auto` does nothing but
+/// clean.
 fn repository() -> Arc<Repo> {
     let repo = Repo::new(HashKind::Sha1);
     let stack = repo.open(plain());
@@ -56,7 +58,8 @@ fn files(dir: &Path, fits: fn(&str) -> bool) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The merged table is written and not listed. git comes and cleans, and takes a table that nobody lists, but not ours.
+/// The merged table is written and not listed. git comes and cleans, and takes a table that nobody
+/// lists, but not ours.
 #[test]
 fn an_output_that_is_not_listed_yet_survives_gits_cleaning() {
     if !git::is_there() {

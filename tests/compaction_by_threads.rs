@@ -1,4 +1,5 @@
-//! Any number of threads merges large tables to the same bytes, and none is left afterwards; small ones start none.
+//! Any number of threads merges large tables to the same bytes, and none is left afterwards; small
+//! ones start none.
 
 #![cfg(test)]
 
@@ -22,7 +23,8 @@ fn name(number: u64) -> String {
     format!("refs/heads/branch-{number:08}")
 }
 
-/// Three tables that share names, with deletions; the oldest has all of them. Enough ids for two parts of an object section.
+/// Three tables that share names, with deletions; the oldest has all of them. Enough ids for two
+/// parts of an object section.
 fn refs(table: u64) -> Vec<RefRow> {
     let numbers = (0..160_000).filter(|number| table == 0 || number % 7 == table);
     let target = |number: u64| (number % 14 != table).then(|| id(HASH, 10 * number + table).into());

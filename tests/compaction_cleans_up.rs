@@ -26,7 +26,8 @@ fn store() -> Store {
     store
 }
 
-/// Compacts, and returns which of `names`, created before, are still there. Nothing else may be left over.
+/// Compacts, and returns which of `names`, created before, are still there. Nothing else may be
+/// left over.
 fn left_of<'a>(store: &Store, names: &[&'a str]) -> Vec<&'a str> {
     let shown = contents::of_stack(&store.stack);
     for name in names {
@@ -129,7 +130,8 @@ fn litter(dir: &Path) -> [std::path::PathBuf; 2] {
     paths
 }
 
-/// The compaction that follows a commit cleans up as well; commits and readers by themselves do not.
+/// The compaction that follows a commit cleans up as well; commits and readers by themselves do
+/// not.
 #[test]
 fn only_compactions_clean_up() {
     let store = store();

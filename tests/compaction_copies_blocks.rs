@@ -19,7 +19,8 @@ struct Plan {
     seed: u64,
     hash: HashKind,
     write: (u32, u16, bool, bool),
-    /// For each table: references, of how many names, in one place or everywhere; how many of hundred are tombstones; logs.
+    /// For each table: references, of how many names, in one place or everywhere; how many of
+    /// hundred are tombstones; logs.
     tables: Vec<(u64, u64, bool, u64, u64)>,
     expiry: Option<u64>,
 }

@@ -1,5 +1,5 @@
-//! A compaction goes on while others commit, keeps away from tables that somebody else has locked, and does no harm when
-//! its tables were taken from under it in spite of its locks.
+//! A compaction goes on while others commit, keeps away from tables that somebody else has locked,
+//! and does no harm when its tables were taken from under it in spite of its locks.
 
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(test)]
@@ -232,7 +232,8 @@ fn a_lock_on_the_newest_table_stops_compaction_and_not_the_commit() {
     assert_eq!(store.stack.compact(Compact::Auto).unwrap().unwrap().merged.len(), 5);
 }
 
-/// Puts a list in place that names `head`, one new table of `rows` with these update indexes, and `tail`.
+/// Puts a list in place that names `head`, one new table of `rows` with these update indexes, and
+/// `tail`.
 fn replace(dir: &Path, head: &[String], range: (u64, u64), rows: &[RefRow], tail: &[String]) {
     let (table, _) = tables::write(HASH, range.0..=range.1, &WriteOptions::default(), rows, &[]).unwrap();
     let new = format!("0x{:012x}-0x{:012x}-ffffffff.ref", range.0, range.1);
@@ -247,7 +248,8 @@ fn replace(dir: &Path, head: &[String], range: (u64, u64), rows: &[RefRow], tail
     }
 }
 
-/// Somebody who does not know of table locks has merged our inputs, all or some of them, before we were done.
+/// Somebody who does not know of table locks has merged our inputs, all or some of them, before we
+/// were done.
 #[test]
 fn tables_taken_in_spite_of_their_locks() {
     for taken in [0..5, 0..2, 2..4, 3..5, 2..3, 4..5] {
@@ -276,7 +278,8 @@ fn tables_taken_in_spite_of_their_locks() {
     }
 }
 
-/// The same, when only a commit's own compaction meets it: the commit stands, and nobody is bothered.
+/// The same, when only a commit's own compaction meets it: the commit stands, and nobody is
+/// bothered.
 #[test]
 fn a_commit_stands_when_its_compaction_comes_to_nothing() {
     let store = store(5);

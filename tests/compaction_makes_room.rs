@@ -1,5 +1,6 @@
-//! A record that just fits into a block of its own table takes more room in a merged one: its update index has more
-//! digits there, and it may share the first block with the header. Compaction must not fail for that.
+//! A record that just fits into a block of its own table takes more room in a merged one: its
+//! update index has more digits there, and it may share the first block with the header. Compaction
+//! must not fail for that.
 
 #![cfg(test)]
 

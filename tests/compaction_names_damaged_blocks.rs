@@ -1,4 +1,5 @@
-//! A damaged block is never copied on: a compaction that meets one says where it is, and changes nothing.
+//! A damaged block is never copied on: a compaction that meets one says where it is, and changes
+//! nothing.
 
 #![cfg(test)]
 
@@ -96,7 +97,8 @@ fn flip_bits(kind: BlockKind, least_errors: usize) {
                     assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}, bit {bit}: {error}");
                     assert_eq!(error.path().and_then(Path::file_name), Some(BELOW.as_ref()), "{error}");
                     let offset = error.offset().unwrap();
-                    // A wrong length leads to other bytes, behind; and so does a key that is larger now: to the next key.
+                    // A wrong length leads to other bytes, behind; and so does a key that is larger
+                    // now: to the next key.
                     assert!(offset >= start, "byte {at} of {start} to {end}: {error}");
                     inside += usize::from(offset <= end);
                     assert_eq!(dump(dir.path()), before, "nothing has changed");

@@ -1,5 +1,5 @@
-//! Copied blocks make a table grow by ends of blocks; before that is 15 %, all is written again. So it is when blocks are not what the
-//! options say.
+//! Copied blocks make a table grow by ends of blocks; before that is 15 %, all is written again. So
+//! it is when blocks are not what the options say.
 
 #![cfg(test)]
 

@@ -131,7 +131,8 @@ fn a_directory_is_in_the_way_of_a_name_and_the_other_way_round() {
     }
 }
 
-/// The regression: a second name below a taken one was let off, because its directory had been looked at.
+/// The regression: a second name below a taken one was let off, because its directory had been
+/// looked at.
 #[test]
 fn every_name_below_a_taken_one_is_listed() {
     let store = Store::new(HASHES[0]);

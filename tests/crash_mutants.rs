@@ -13,7 +13,8 @@ use sim_dir::engine::{Effort, Engine, Violation};
 use sim_dir::mutants;
 use sim_dir::scenarios::{OURS, Scenario};
 
-/// The first violation of each scenario and model, until one was found or, for nobody's mistake, to the end.
+/// The first violation of each scenario and model, until one was found or, for nobody's mistake, to
+/// the end.
 fn hunt(mutant: Option<Mutant>, most_states: usize) -> Option<(&'static str, Violation)> {
     hunt_in(OURS.iter(), mutant, most_states, Nested::No)
 }
@@ -82,7 +83,8 @@ fn trusting_locks_of_names_is_caught() {
     are_caught_in(&["kernel locks that belong to names"], &[Mutant::TrustLocksOfNames]);
 }
 
-/// In this scenario nobody inherits but who finds a crash, and what that one loses only its own crash shows.
+/// In this scenario nobody inherits but who finds a crash, and what that one loses only its own
+/// crash shows.
 #[test]
 fn the_mistake_of_an_heir_is_caught_by_nested_crashes() {
     let commit = || OURS.iter().filter(|scenario| scenario.name == "commit");

@@ -1,8 +1,9 @@
 //! Kills and losses of power at every instant leave a store that keeps the claims.
 //!
-//! See `support/sim/persist.rs` for what may survive and `support/sim/check.rs` for the claims. With
-//! `REFTABLE_CRASH_LONG=1` looks harder, `REFTABLE_CRASH_SEED=N` elsewhere; `REFTABLE_CRASH_ONLY=WORDS` takes
-//! the scenarios with these words in their names, `=NAME` one. `--nocapture` shows the counts.
+//! See `support/sim/persist.rs` for what may survive and `support/sim/check.rs` for the claims.
+//! With `REFTABLE_CRASH_LONG=1` looks harder, `REFTABLE_CRASH_SEED=N` elsewhere;
+//! `REFTABLE_CRASH_ONLY=WORDS` takes the scenarios with these words in their names, `=NAME` one.
+//! `--nocapture` shows the counts.
 
 #![cfg(test)]
 

@@ -138,7 +138,8 @@ fn a_missing_table_is_named_after_the_deadline() {
         assert!(start.elapsed() >= deadline);
         assert_eq!(error.kind(), ErrorKind::Missing);
         assert_eq!(error.path(), Some(gone.as_path()));
-        // The open stack still has the table in memory: it goes on reading, as its list is the same.
+        // The open stack still has the table in memory: it goes on reading, as its list is the
+        // same.
         assert_eq!(store.get("refs/heads/b2"), Some(store.id(2).into()));
         assert!(!store.stack.verify().unwrap().is_clean());
     }
@@ -182,7 +183,8 @@ fn a_table_of_another_hash_is_corrupt() {
     }
 }
 
-/// Others, dulwich for one, add tables below the update indexes that there are, and git reads them by their place in the list.
+/// Others, dulwich for one, add tables below the update indexes that there are, and git reads them
+/// by their place in the list.
 #[test]
 fn tables_out_of_order_are_read_by_the_list_and_told() {
     for hash in HASHES {
@@ -233,8 +235,8 @@ fn a_flipped_bit_in_the_footer_is_corrupt() {
     }
 }
 
-/// Of a symbolic link the name has another identity than the list that is read: the two never agreed, and a reader of a
-/// list with a missing table looked again for ever.
+/// Of a symbolic link the name has another identity than the list that is read: the two never
+/// agreed, and a reader of a list with a missing table looked again for ever.
 #[cfg(unix)]
 #[test]
 fn a_list_that_is_a_symbolic_link_ends_at_the_deadline_too() {
@@ -250,7 +252,8 @@ fn a_list_that_is_a_symbolic_link_ends_at_the_deadline_too() {
     assert_eq!((error.kind(), error.path()), (ErrorKind::Missing, Some(store.path().join(gone).as_path())));
 }
 
-/// What a file system says of the list may differ each time: here somebody sets its time without end.
+/// What a file system says of the list may differ each time: here somebody sets its time without
+/// end.
 #[test]
 fn a_list_that_never_looks_the_same_ends_as_well() {
     let store = store(reftable::HashKind::Sha1);
@@ -300,7 +303,8 @@ fn what_is_no_regular_file_is_named_at_once() {
     }
 }
 
-/// A list that its readers may not open hides every reference from them: the tables tell who they are.
+/// A list that its readers may not open hides every reference from them: the tables tell who they
+/// are.
 #[cfg(unix)]
 #[test]
 fn without_a_list_the_newest_table_says_who_may_read() {

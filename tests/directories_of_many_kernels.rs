@@ -1,5 +1,5 @@
-//! Network file systems: handles go stale when another machine replaces a file, what `stat` says may be old, and only an
-//! open asks the server.
+//! Network file systems: handles go stale when another machine replaces a file, what `stat` says
+//! may be old, and only an open asks the server.
 
 #![cfg(test)]
 
@@ -108,7 +108,8 @@ fn a_handle_that_stays_stale_is_an_error_at_the_deadline() {
     }
 }
 
-/// What `stat` says of the list stays as it was first said; the file system may know that it has to ask others.
+/// What `stat` says of the list stays as it was first said; the file system may know that it has to
+/// ask others.
 struct Frozen {
     is_local: bool,
     first: Mutex<Option<Stamp>>,
@@ -170,7 +171,8 @@ fn a_missing_table_is_believed_only_when_the_list_was_opened_again() {
         let work = move || drop(compacting.compact(Compact::all()).unwrap());
         *dir.hook.meanwhile.lock().unwrap() = Some(Box::new(work));
         let opened = open(&dir, quick().reload_deadline(Duration::ZERO));
-        // Everywhere: what the name says is never asked, also because the list may be a symbolic link.
+        // Everywhere: what the name says is never asked, also because the list may be a symbolic
+        // link.
         assert_eq!(contents::of_stack(&opened.unwrap()).refs.len(), 2);
     }
 }

@@ -1,21 +1,24 @@
-//! A second opinion: dulwich, an implementation in Python that shares no code with git or us, reads what we write, and we
-//! read what it writes, in one stack.
+//! A second opinion: dulwich, an implementation in Python that shares no code with git or us, reads
+//! what we write, and we read what it writes, in one stack.
 //!
-//! Without Python and dulwich the tests say SKIPPED; with `REFTABLE_REQUIRE_DULWICH` set they fail. `REFTABLE_PYTHON` names
-//! the interpreter.
+//! Without Python and dulwich the tests say SKIPPED; with `REFTABLE_REQUIRE_DULWICH` set they fail.
+//! `REFTABLE_PYTHON` names the interpreter.
 //!
 //! What dulwich 1.2 does not do, and these tests therefore keep away from:
 //!
-//! - It knows format version 1 only, hence SHA-1, and of a table only the first reference block; it does not know
-//!   logs. Blocks behind the first are looked for 28 bytes too far on.
-//! - It does not look at the restarts. Records end, for it, at the first bytes `00 00 1c` of a block.
-//! - Its variable-length integers of two and more bytes are not those of the format. So a suffix of a name has at
-//!   most 31 bytes, reading and writing; the target of a symbolic reference, 127.
-//! - A block it writes has two restarts at most, the second at the second record, shared bytes or not: a batch without
-//!   HEAD as its first name has a restart that is none. We report that as damage.
-//! - The names of its tables have the time of day where the update indexes should be, except in batches. `verify` reports
-//!   that; reading does not depend on it. (It sorts the list by those names. So after a commit of ours on top of its
-//!   tables, which have the larger names, its next write would get the order wrong; after a compaction it does not.)
+//! - It knows format version 1 only, hence SHA-1, and of a table only the first reference block; it
+//!   does not know logs. Blocks behind the first are looked for 28 bytes too far on.
+//! - It does not look at the restarts. Records end, for it, at the first bytes `00 00 1c` of a
+//!   block.
+//! - Its variable-length integers of two and more bytes are not those of the format. So a suffix of
+//!   a name has at most 31 bytes, reading and writing; the target of a symbolic reference, 127.
+//! - A block it writes has two restarts at most, the second at the second record, shared bytes or
+//!   not: a batch without HEAD as its first name has a restart that is none. We report that as
+//!   damage.
+//! - The names of its tables have the time of day where the update indexes should be, except in
+//!   batches. `verify` reports that; reading does not depend on it. (It sorts the list by those
+//!   names. So after a commit of ours on top of its tables, which have the larger names, its next
+//!   write would get the order wrong; after a compaction it does not.)
 //! - It locks nothing. A batch removes all tables but its own.
 
 #![cfg(test)]
@@ -33,7 +36,8 @@ use support::{assert_verifies, contents, id, quick, table_names};
 
 const HASH: HashKind = HashKind::Sha1;
 
-/// Reads commands and carries them out. `list` prints name, value and peeled value of each reference.
+/// Reads commands and carries them out. `list` prints name, value and peeled value of each
+/// reference.
 const DRIVER: &str = r#"
 import sys
 from dulwich.reftable import ReftableRefsContainer
@@ -277,7 +281,8 @@ fn we_read_what_dulwich_packs() {
     }
 }
 
-/// What it packs above other tables begins with update index 1 again: from 1 to 2 above 1 to 3. The list decides.
+/// What it packs above other tables begins with update index 1 again: from 1 to 2 above 1 to 3. The
+/// list decides.
 #[test]
 fn we_read_what_dulwich_packs_above_other_tables() {
     if !is_there() {
@@ -307,7 +312,8 @@ fn we_read_what_dulwich_packs_above_other_tables() {
     assert_eq!(shared.agree()["refs/heads/b"].0, hex(21));
 }
 
-/// A batch is one table with all references in it, those that we wrote, too: tags with what they lead to.
+/// A batch is one table with all references in it, those that we wrote, too: tags with what they
+/// lead to.
 #[test]
 fn we_read_a_batch_of_dulwich_over_our_tables() {
     if !is_there() {
@@ -373,7 +379,8 @@ fn we_commit_on_top_of_its_tables_and_compact_them() {
     assert_verifies(&stack);
 }
 
-/// A batch whose first two names share bytes: the second is a restart all the same. This is what our message is for.
+/// A batch whose first two names share bytes: the second is a restart all the same. This is what
+/// our message is for.
 #[test]
 fn a_restart_of_dulwich_that_is_none_is_named() {
     if !is_there() {

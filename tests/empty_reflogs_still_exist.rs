@@ -1,4 +1,5 @@
-//! A reflog without entries exists as long as it has a marker: git's, or ours in the place of the last entry that went.
+//! A reflog without entries exists as long as it has a marker: git's, or ours in the place of the
+//! last entry that went.
 
 #![cfg(test)]
 

@@ -1,5 +1,6 @@
-//! Every operating-system call of an operation is made to fail, one after the other. Whichever it is, the store is
-//! in the state before or the state after, says which, has no litter, and goes on working.
+//! Every operating-system call of an operation is made to fail, one after the other. Whichever it
+//! is, the store is in the state before or the state after, says which, has no litter, and goes on
+//! working.
 
 #![cfg(test)]
 
@@ -58,8 +59,8 @@ fn listed(path: &Path) -> BTreeSet<String> {
     list.lines().map(str::to_owned).chain(list_itself).collect()
 }
 
-/// Runs `operation` on a fresh store with call number 1, 2, ... failing, until none fails any more. Returns the
-/// kinds of calls that were made to fail.
+/// Runs `operation` on a fresh store with call number 1, 2, ... failing, until none fails any more.
+/// Returns the kinds of calls that were made to fail.
 fn every_call_fails(
     error: i32,
     prepare: impl Fn(&Path),

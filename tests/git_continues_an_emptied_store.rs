@@ -38,7 +38,8 @@ fn the_update_index_is_kept_by_an_empty_table() {
         assert_verifies(&stack);
         assert_no_litter(stack.path());
 
-        // Without HEAD git does not recognise the repository; its reader of tables is what we ask here.
+        // Without HEAD git does not recognise the repository; its reader of tables is what we ask
+        // here.
         let mut tx = stack.transaction();
         tx.set("HEAD", Expect::Absent, reftable::Target::symbolic("refs/heads/main"));
         assert_eq!(tx.commit().unwrap().update_index, last + 1);

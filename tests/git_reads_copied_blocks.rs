@@ -1,5 +1,5 @@
-//! What is left of a compaction that copied blocks, git lists, logs, checks and packs. (dulwich has no opinion: of a table it
-//! knows the first reference block, which is never copied, and no logs.)
+//! What is left of a compaction that copied blocks, git lists, logs, checks and packs. (dulwich has
+//! no opinion: of a table it knows the first reference block, which is never copied, and no logs.)
 
 #![cfg(test)]
 

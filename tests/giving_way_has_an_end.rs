@@ -1,5 +1,6 @@
-//! Beside git each of ours leaves the list lock free for a moment before it takes it. That costs a stated time at most,
-//! whatever the time-out, and never keeps anybody from inheriting from the dead.
+//! Beside git each of ours leaves the list lock free for a moment before it takes it. That costs a
+//! stated time at most, whatever the time-out, and never keeps anybody from inheriting from the
+//! dead.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -167,7 +168,8 @@ fn the_living_are_not_inherited_from() {
     holder.kill();
 }
 
-/// The same by the clock on the wall. Other work on the machine may delay one of a few rounds, not all.
+/// The same by the clock on the wall. Other work on the machine may delay one of a few rounds, not
+/// all.
 #[test]
 fn the_next_commit_after_a_kill_takes_milliseconds_beside_git() {
     let dir = beside_git();
@@ -218,7 +220,8 @@ fn a_gap_is_left_to_neighbours_and_to_nobody_else() {
     assert_eq!(stack.metrics().gaps, 1);
 }
 
-/// Commits twice, and somebody else has the lock when the first one comes. Returns how many gaps were left.
+/// Commits twice, and somebody else has the lock when the first one comes. Returns how many gaps
+/// were left.
 fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::Locker>) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let lock = dir.path().join(LOCK);

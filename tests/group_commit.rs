@@ -1,4 +1,5 @@
-//! Transactions that share a table: each is checked against those before it, and has a result of its own.
+//! Transactions that share a table: each is checked against those before it, and has a result of
+//! its own.
 
 #![cfg(test)]
 
@@ -152,7 +153,8 @@ fn invalid_and_foreign_transactions_fail_alone() {
     assert_eq!(store.get("refs/heads/a"), Some(id(HASH, 3).into()));
 }
 
-/// Waiting threads share tables: fewer tables than commits, every commit there, each update index given once.
+/// Waiting threads share tables: fewer tables than commits, every commit there, each update index
+/// given once.
 #[test]
 fn threads_share_tables() {
     let store = store();

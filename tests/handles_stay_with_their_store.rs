@@ -1,4 +1,5 @@
-//! A handle that was opened by a relative path stays with its store when the process changes its working directory.
+//! A handle that was opened by a relative path stays with its store when the process changes its
+//! working directory.
 
 #![cfg(test)]
 

@@ -1,5 +1,5 @@
-//! Damaged tables do not make a reader allocate more than the file justifies. Alone in its file, because it counts the
-//! allocations of the whole process.
+//! Damaged tables do not make a reader allocate more than the file justifies. Alone in its file,
+//! because it counts the allocations of the whole process.
 
 #![cfg(test)]
 #![allow(dead_code, reason = "the support is shared")]
@@ -17,8 +17,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What reading a small table in more than thirty ways may allocate altogether, for each byte that the file has; it was
-/// 3,027 when this was written. A log block that lies about its size can make a byte 1,032, in each of the readings.
+/// What reading a small table in more than thirty ways may allocate altogether, for each byte that
+/// the file has; it was 3,027 when this was written. A log block that lies about its size can make
+/// a byte 1,032, in each of the readings.
 const FOR_EACH_BYTE: usize = 6_000;
 
 #[test]

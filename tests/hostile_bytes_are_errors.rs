@@ -1,5 +1,5 @@
-//! Damaged tables: every truncation and every flipped bit gives a clear error or well-formed data, never a panic, an
-//! endless loop.
+//! Damaged tables: every truncation and every flipped bit gives a clear error or well-formed data,
+//! never a panic, an endless loop.
 
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(test)]

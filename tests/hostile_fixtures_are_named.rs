@@ -1,4 +1,5 @@
-//! One crafted table for each class of bug that readers of this format have had. The error says what is wrong, and where.
+//! One crafted table for each class of bug that readers of this format have had. The error says
+//! what is wrong, and where.
 
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(test)]
@@ -115,7 +116,8 @@ fn values() {
 #[test]
 fn kinds_of_blocks() {
     refused(&table("78 00001e 0000", NO_SECTIONS), "unknown type 0x78", 24);
-    // Nothing leads to an object block at the start of a file, so readers do not meet it. `verify` does.
+    // Nothing leads to an object block at the start of a file, so readers do not meet it. `verify`
+    // does.
     let object = table(&first_block('o', "00 11 0101 00"), NO_SECTIONS);
     let report = reftable::verify_dir(&mem_dir::MemDir::of_tables(&[object])).unwrap();
     assert!(report.findings.iter().any(|finding| finding.message.contains("begins with an object block")));

@@ -1,4 +1,5 @@
-//! A defect of the library ends a compaction before it publishes anything: nothing is removed, nothing changes.
+//! A defect of the library ends a compaction before it publishes anything: nothing is removed,
+//! nothing changes.
 //!
 //! Each deliberate mistake here breaks one invariant (`docs/design.md`, "Assertions").
 
@@ -15,7 +16,8 @@ use reftable::mutant::{self, Mutant};
 use reftable::{AutoCompact, Compact, Error, ErrorKind, Expect, HashKind, Options, Stack};
 use support::{assert_verifies, entry, id, quick};
 
-/// Every table is large enough to be copied, and one thread does it all: mistakes are those of a thread.
+/// Every table is large enough to be copied, and one thread does it all: mistakes are those of a
+/// thread.
 fn options(copies: bool) -> Options {
     let options = quick().auto_compact(AutoCompact::Off).threads(1).copy_blocks(copies);
     if copies { options.compact_at_once(0) } else { options }
@@ -50,7 +52,8 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(dir).unwrap().map(read).filter(|(name, _)| !name.ends_with(".owner")).collect()
 }
 
-/// The error of a compaction that makes the mistake. It has changed nothing, and the next one does its work.
+/// The error of a compaction that makes the mistake. It has changed nothing, and the next one does
+/// its work.
 fn refused(mistake: Mutant, copies: bool) -> Error {
     let (dir, stack) = store(copies);
     let before = files(dir.path());

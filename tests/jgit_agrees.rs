@@ -1,21 +1,27 @@
-//! A third opinion: JGit, the implementation in Java that the format comes from, reads what we write, and we read what it writes. Its tables are
-//! laid out otherwise than git's and ours: logs alone begin behind the header, one level of index makes one long block, blocks need
-//! not be aligned.
+//! A third opinion: JGit, the implementation in Java that the format comes from, reads what we
+//! write, and we read what it writes. Its tables are laid out otherwise than git's and ours: logs
+//! alone begin behind the header, one level of index makes one long block, blocks need not be
+//! aligned.
 //!
-//! Without a JDK and JGit's archive the tests say SKIPPED; with `REFTABLE_REQUIRE_JGIT` set they fail. `REFTABLE_JGIT` is the class path; by default it is
-//! that of Debian's `libjgit-java`, which has JGit 4.11.9.
+//! Without a JDK and JGit's archive the tests say SKIPPED; with `REFTABLE_REQUIRE_JGIT` set they
+//! fail. `REFTABLE_JGIT` is the class path; by default it is that of Debian's `libjgit-java`, which
+//! has JGit 4.11.9.
 //!
 //! What JGit 4.11 does not do, and these tests therefore keep away from:
 //!
 //! - It knows format version 1 only, hence SHA-1.
-//! - Look-ups in logs do not find entries in git's and our own tables: they are not asked for. Listings of logs are.
-//! - A table of logs alone whose log block has the file header in it, as git and we write it, has no logs for it: our logs come with references.
-//! - The index must have one root block: a larger table of ours may have up to three side by side, and then look-ups fail.
-//! - It seems to take blocks for aligned if the header states a block size. Tables without padding (`WriteOptions::padding`), which state it all the
-//!   same, as those of git's C library do, it reads only if they have one block of references.
+//! - Look-ups in logs do not find entries in git's and our own tables: they are not asked for.
+//!   Listings of logs are.
+//! - A table of logs alone whose log block has the file header in it, as git and we write it, has
+//!   no logs for it: our logs come with references.
+//! - The index must have one root block: a larger table of ours may have up to three side by side,
+//!   and then look-ups fail.
+//! - It seems to take blocks for aligned if the header states a block size. Tables without padding
+//!   (`WriteOptions::padding`), which state it all the same, as those of git's C library do, it
+//!   reads only if they have one block of references.
 //! - Asked for the references that point at an object it leaves out the tags that lead to it.
-//! - The time zone is a number of minutes in its tables, where git writes hours and minutes in decimal digits. We read what is there; it reads
-//!   the two bytes behind.
+//! - The time zone is a number of minutes in its tables, where git writes hours and minutes in
+//!   decimal digits. We read what is there; it reads the two bytes behind.
 
 #![cfg(test)]
 
@@ -229,7 +235,8 @@ fn store(dir: &Path, tables: &[PathBuf]) {
     std::fs::write(dir.join("tables.list"), list).unwrap();
 }
 
-/// What we read of one table of JGit's is what it was given; `verify` is content, and a merge with a table of ours keeps everything.
+/// What we read of one table of JGit's is what it was given; `verify` is content, and a merge with
+/// a table of ours keeps everything.
 fn check_table_of_jgit(path: &Path, config: &Config, ref_rows: &[RefRow], log_rows: &[LogRow]) {
     let table = Arc::new(Table::open(path, std::fs::read(path).unwrap()).unwrap());
     let merged = Merged::new(vec![table]);

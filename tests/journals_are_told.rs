@@ -1,4 +1,5 @@
-//! `Full` needs a file system with a journal, or something as good: a handle tells whether there is one.
+//! `Full` needs a file system with a journal, or something as good: a handle tells whether there is
+//! one.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "layering/columns.rs"]
+mod columns;
 #[path = "layering/loops.rs"]
 mod loops;
 mod support;
@@ -101,7 +103,8 @@ fn sources() -> BTreeMap<String, String> {
     found
 }
 
-/// Drops line comments, the contents of string literals, and `#[cfg(test)] mod tests` to its closing brace.
+/// Drops line comments, the contents of string literals, and `#[cfg(test)] mod tests` to its
+/// closing brace.
 fn code_of(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines();
@@ -178,7 +181,8 @@ fn imports(file: &str, code: &str, exported: &BTreeMap<String, String>) -> BTree
     let mut words = words_behind(code, "crate::");
     let depth = file.matches('/').count();
     if depth == 0 || (depth == 1 && file.ends_with("/mod.rs")) {
-        // Inline modules of such a file would say `super` for the file itself; there are none outside of tests.
+        // Inline modules of such a file would say `super` for the file itself; there are none
+        // outside of tests.
         words.extend(words_behind(code, "super::"));
     }
     words.extend(words_behind(code, "super::super::").into_iter().filter(|_| depth == 1));

@@ -1,5 +1,5 @@
-//! Ten thousand tables in a list: slow in no operation, and no descriptor held for each, neither by a reader nor by a
-//! compaction that locks them all.
+//! Ten thousand tables in a list: slow in no operation, and no descriptor held for each, neither by
+//! a reader nor by a compaction that locks them all.
 //!
 //! The tests run themselves again in a shell that allows 64 descriptors.
 
@@ -23,7 +23,8 @@ const TABLES: u64 = 10_000;
 const DESCRIPTORS: u32 = 64;
 const INNER: &str = "REFTABLE_TEST_FEW_DESCRIPTORS";
 
-/// Whether the caller is to go on: it runs with few descriptors. If not, it was run with few, and passed.
+/// Whether the caller is to go on: it runs with few descriptors. If not, it was run with few, and
+/// passed.
 fn with_few_descriptors(test: &str) -> bool {
     if std::env::var_os(INNER).is_some() {
         return true;

@@ -1,8 +1,9 @@
-//! Names and messages of every size up to what a block holds, and beyond: each reads back as it was written, or is
-//! refused as too large. The number of bytes that fit is computed here from the format, not asked of the writer.
+//! Names and messages of every size up to what a block holds, and beyond: each reads back as it was
+//! written, or is refused as too large. The number of bytes that fit is computed here from the
+//! format, not asked of the writer.
 //!
-//! Likewise the other numbers of a table: block sizes at both ends, the 16-bit number of restarts, the 64-bit update
-//! index.
+//! Likewise the other numbers of a table: block sizes at both ends, the 16-bit number of restarts,
+//! the 64-bit update index.
 
 #![cfg(test)]
 
@@ -51,7 +52,8 @@ fn ref_block(hash: HashKind, len: usize) -> usize {
     BLOCK_HEAD + key_width(len) + 1 + hash.len() + BLOCK_TAIL
 }
 
-/// Bytes of an inflated block with one log entry of a name of one byte, as [`message_of`] makes them.
+/// Bytes of an inflated block with one log entry of a name of one byte, as [`message_of`] makes
+/// them.
 fn log_block(hash: HashKind, len: usize) -> usize {
     BLOCK_HEAD + key_width(1 + 9) + 2 * hash.len() + 2 + 2 + 1 + 2 + width(len) + len + BLOCK_TAIL
 }
@@ -135,8 +137,8 @@ fn a_name_of_every_size_in_a_later_block() {
     }
 }
 
-/// Enough blocks for an index, whose entries are as long as the names; with those of half a block and more it would
-/// not get smaller than what it indexes.
+/// Enough blocks for an index, whose entries are as long as the names; with those of half a block
+/// and more it would not get smaller than what it indexes.
 #[test]
 fn names_of_every_size_below_an_index() {
     for hash in HASHES {
@@ -163,7 +165,8 @@ fn a_message_of_every_size() {
             for len in 0..=size as usize {
                 let fits = file_header(hash) + log_block(hash, len) <= size as usize;
                 message_round_trips(hash, &options, vec![b'm'; len], fits);
-                // Nothing for deflate to hold on to: the block takes more bytes in the file than its own.
+                // Nothing for deflate to hold on to: the block takes more bytes in the file than
+                // its own.
                 let noise = std::iter::repeat_with(|| random.next() as u8).take(len).collect();
                 message_round_trips(hash, &options, noise, fits);
             }

@@ -1,7 +1,8 @@
-//! Tables beyond 4 GiB: read like any other, but not written unless one asks for it, because git keeps offsets in
-//! 32 bits and misreads them. Nor does a compaction make one.
+//! Tables beyond 4 GiB: read like any other, but not written unless one asks for it, because git
+//! keeps offsets in 32 bits and misreads them. Nor does a compaction make one.
 //!
-//! The large table is a sparse file: symbolic references with targets of zero bytes, one to a block of 16 MiB.
+//! The large table is a sparse file: symbolic references with targets of zero bytes, one to a block
+//! of 16 MiB.
 
 #![cfg(unix)]
 #![allow(dead_code, reason = "the support is shared")]
@@ -75,7 +76,8 @@ fn options() -> WriteOptions {
     WriteOptions::default().block_size(MAX_BLOCK_SIZE)
 }
 
-/// A store of a small table and the large one above it. `None`, said aloud, where there is no room for it.
+/// A store of a small table and the large one above it. `None`, said aloud, where there is no room
+/// for it.
 fn large_store() -> Option<tempfile::TempDir> {
     let dir = tempfile::tempdir().unwrap();
     if let Some(obstacle) = sparse::obstacle(dir.path(), 1 << 30) {
@@ -234,7 +236,8 @@ fn a_compaction_beyond_the_limit_leaves_everything_as_it_was() {
     assert_verifies(&strict);
 }
 
-/// The rule of sizes would merge all of them. What is over the limit stays as it is, and what is not is merged.
+/// The rule of sizes would merge all of them. What is over the limit stays as it is, and what is
+/// not is merged.
 #[test]
 fn automatic_compaction_stays_below_the_limit() {
     let limit = 20_000;

@@ -1,5 +1,6 @@
-//! Locks exclude each other on file systems where a kernel lock belongs to a name (bindfs, sshfs), where there are no
-//! hard links (FAT), and in containers (overlay): nothing that was acknowledged is lost.
+//! Locks exclude each other on file systems where a kernel lock belongs to a name (bindfs, sshfs),
+//! where there are no hard links (FAT), and in containers (overlay): nothing that was acknowledged
+//! is lost.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -48,8 +49,8 @@ fn victim_that_commits() {
     }
 }
 
-/// Processes commit at once, one in each of the directories, which are one by different ways. Nobody fails, and all that was
-/// acknowledged is there.
+/// Processes commit at once, one in each of the directories, which are one by different ways.
+/// Nobody fails, and all that was acknowledged is there.
 fn nothing_is_lost(ways: &[&Path]) -> usize {
     let crowd: Vec<_> = ways.iter().map(|way| Victim::start("victim_that_commits", way)).collect();
     let said: Vec<String> = crowd.into_iter().flat_map(Victim::said).collect();

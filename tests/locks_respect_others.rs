@@ -1,4 +1,5 @@
-//! Locks whose owner cannot be judged are left alone: git's, those of other machines, and whatever else has the name.
+//! Locks whose owner cannot be judged are left alone: git's, those of other machines, and whatever
+//! else has the name.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -46,7 +47,8 @@ fn refused(stack: &Stack, lock: &Path, reason: &str) {
     assert!(lock.symlink_metadata().is_ok(), "the lock is still there");
 }
 
-/// A marker as this library writes it, with so much that is unusual: the boot, and the kind of the file system.
+/// A marker as this library writes it, with so much that is unusual: the boot, and the kind of the
+/// file system.
 fn marker(boot: &str, dir: &Path, file_system: u64) -> String {
     use std::os::unix::fs::MetadataExt;
     let device = fs::metadata(dir).unwrap().dev();
@@ -130,7 +132,8 @@ fn another_version_is_respected() {
     fs::write(&lock, &contents).unwrap();
     refused(&stack, &lock, "git or another program");
     assert_eq!(fs::read(&lock).unwrap(), contents.as_bytes());
-    // Nor does the first version take ours for one of its own: it looks for its first line and a newline.
+    // Nor does the first version take ours for one of its own: it looks for its first line and a
+    // newline.
     let mut tx = stack.transaction();
     fs::remove_file(&lock).unwrap();
     tx.set("refs/heads/y", Expect::Any, id());
@@ -172,8 +175,8 @@ fn a_lock_that_a_person_removed_is_not_ours_any_more() {
     assert!(stack.snapshot().unwrap().get("refs/heads/y").unwrap().is_none());
 }
 
-/// Repairs a store whose newest table is cut off. While the repair writes its list, a person removes its lock, and
-/// `others` go on. Returns what became of the repair.
+/// Repairs a store whose newest table is cut off. While the repair writes its list, a person
+/// removes its lock, and `others` go on. Returns what became of the repair.
 fn repair_without_lock(others: impl Fn(&Path) + Send + Sync + 'static) -> (tempfile::TempDir, Result<String, Error>) {
     let (dir, stack, lock) = store();
     put(&stack).unwrap();
@@ -270,7 +273,8 @@ impl Hook for Unable {
     }
 }
 
-/// Where links or kernel locks fail, for whatever reason, locks are plain files: whoever meets one cannot judge it.
+/// Where links or kernel locks fail, for whatever reason, locks are plain files: whoever meets one
+/// cannot judge it.
 #[test]
 fn without_links_or_kernel_locks_there_are_plain_locks() {
     use rustix::io::Errno;

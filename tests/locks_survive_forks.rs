@@ -1,4 +1,5 @@
-//! A child that is forked while a lock is held has copies of everything, and must not release, remove or use any of it.
+//! A child that is forked while a lock is held has copies of everything, and must not release,
+//! remove or use any of it.
 
 #![cfg(test)]
 #![allow(dead_code, reason = "the support is shared")]
@@ -81,8 +82,8 @@ fn descriptors_are_closed_when_another_program_is_executed() {
     Victim::start("victim_that_executes", dir.path()).finish();
 }
 
-/// Forks while it holds no lock, which makes no difference: the child has a copy of the owner file's descriptor, which the first commit
-/// has opened.
+/// Forks while it holds no lock, which makes no difference: the child has a copy of the owner
+/// file's descriptor, which the first commit has opened.
 #[test]
 fn victim_whose_child_outlives_it() {
     let Some(dir) = victim::dir() else { return };

@@ -1,4 +1,5 @@
-//! Threads and handles that commit to one directory at once all get through, each with an update index of its own.
+//! Threads and handles that commit to one directory at once all get through, each with an update
+//! index of its own.
 
 #![cfg(test)]
 

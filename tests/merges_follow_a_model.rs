@@ -1,5 +1,5 @@
-//! Tables seen as one give what a map gives into which they were put, oldest first: whatever their names have in common, and however
-//! they are walked.
+//! Tables seen as one give what a map gives into which they were put, oldest first: whatever their
+//! names have in common, and however they are walked.
 
 #![cfg(test)]
 
@@ -17,7 +17,8 @@ use support::tables::{RefRow, refs, write};
 use support::{id, quick};
 
 const HASH: HashKind = HashKind::Sha1;
-/// What names are made of: they differ early and late, some are beginnings of others, and some go on with zeros.
+/// What names are made of: they differ early and late, some are beginnings of others, and some go
+/// on with zeros.
 const PARTS: [&str; 9] = ["", "\0", "\0\0\0\0\0\0", "a", "b", "aaaa", "aaaaaa", "0123456789", "\u{7f}"];
 
 /// For each table, of each name: whether it is there, and not as a tombstone.
@@ -48,7 +49,8 @@ fn store(tables: &[BTreeMap<String, bool>]) -> (tempfile::TempDir, Vec<Arc<Table
     (dir, opened, all)
 }
 
-/// All that a walk hands out: it breaks after each `stride`th reference, and takes a step of the other kind then.
+/// All that a walk hands out: it breaks after each `stride`th reference, and takes a step of the
+/// other kind then.
 fn walk(mut walk: Refs, stride: usize) -> Vec<RefRow> {
     let mut rows: Vec<RefRow> = Vec::new();
     let row = |found: reftable::RefView<'_>| {

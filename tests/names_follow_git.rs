@@ -112,7 +112,8 @@ fn git_deletes_bad_names_too() {
     assert!(repo.try_git(["update-ref", "-d", name]).status.success(), "git allows it where it is safe");
 }
 
-/// git looks for these in files: in a store nobody would see them. What is there all the same can go.
+/// git looks for these in files: in a store nobody would see them. What is there all the same can
+/// go.
 #[test]
 fn pseudo_references_are_not_set() {
     let store = Store::new(HASHES[0]);

@@ -1,4 +1,5 @@
-//! The references that point at an id are those that a scan finds, with object sections and without.
+//! The references that point at an id are those that a scan finds, with object sections and
+//! without.
 
 #![cfg(test)]
 

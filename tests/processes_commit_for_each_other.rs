@@ -310,7 +310,8 @@ fn a_leader_is_not_hurt_by_what_others_ask_for() {
 #[cfg(target_os = "linux")]
 const GROUP: u32 = 54000;
 
-/// Commits names of its own until it is killed, and says which were acknowledged, and how often the outcome was not known.
+/// Commits names of its own until it is killed, and says which were acknowledged, and how often the
+/// outcome was not known.
 #[cfg(target_os = "linux")]
 #[test]
 fn victim_of_one_of_three_users() {
@@ -327,8 +328,9 @@ fn victim_of_one_of_three_users() {
     }
 }
 
-/// Six processes of three users, one of which is killed every 50 ms, for 3 s, or as many seconds as `REFTABLE_USERS_SECONDS` says.
-/// Nothing that was acknowledged is lost, and hardly ever is the outcome unknown: at most once in 10,000 commits, and once.
+/// Six processes of three users, one of which is killed every 50 ms, for 3 s, or as many seconds as
+/// `REFTABLE_USERS_SECONDS` says. Nothing that was acknowledged is lost, and hardly ever is the
+/// outcome unknown: at most once in 10,000 commits, and once.
 #[cfg(target_os = "linux")]
 #[test]
 fn three_users_lose_nothing_over_those_who_are_killed() {

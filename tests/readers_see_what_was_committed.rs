@@ -1,4 +1,5 @@
-//! A handle that looks again and again, and so has learnt to ask its open list, sees each commit as soon as that has returned.
+//! A handle that looks again and again, and so has learnt to ask its open list, sees each commit as
+//! soon as that has returned.
 
 #![cfg(test)]
 

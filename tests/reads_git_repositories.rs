@@ -1,4 +1,5 @@
-//! Repositories that git made read as git lists them: references, peeled tags, symbolic references and logs.
+//! Repositories that git made read as git lists them: references, peeled tags, symbolic references
+//! and logs.
 
 #![cfg(test)]
 
@@ -23,7 +24,8 @@ fn check(repo: &Repo) {
     assert_verifies(&repo.open(quick()));
 }
 
-/// Runs `scenario` for both hashes and all settings; git compacts with some and leaves many tables with others.
+/// Runs `scenario` for both hashes and all settings; git compacts with some and leaves many tables
+/// with others.
 fn everywhere(scenario: impl Fn(&Repo)) {
     if !git::is_there() {
         return;

@@ -1,5 +1,6 @@
-//! A list that is damaged, lost or old is made again from what is there: proposed in so many words, and nothing that leaves the
-//! store loses its bytes. Where that would be a guess, or nothing is left, the words say what a person can do.
+//! A list that is damaged, lost or old is made again from what is there: proposed in so many words,
+//! and nothing that leaves the store loses its bytes. Where that would be a guess, or nothing is
+//! left, the words say what a person can do.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -142,7 +143,8 @@ fn a_torn_backup_has_what_the_missing_table_was_merged_from() {
     }
 }
 
-/// The list is copied first, and then the tables: those that it names are merged meanwhile, and more came.
+/// The list is copied first, and then the tables: those that it names are merged meanwhile, and
+/// more came.
 #[test]
 fn an_old_list_beside_the_merged_table() {
     for (kept, expected) in [(0, "abcde"), (1, "abcde"), (4, "abcde")] {
@@ -369,7 +371,8 @@ fn a_damaged_index_costs_no_record() {
     assert!(said.contains("its records are not") && said.contains("compact --rewrite"), "{said}");
 }
 
-/// As dulwich packs them: readers go by the order of the list, and merging all mends it. Nothing is sorted, nothing dropped.
+/// As dulwich packs them: readers go by the order of the list, and merging all mends it. Nothing is
+/// sorted, nothing dropped.
 #[test]
 fn overlapping_update_indexes_are_for_compaction() {
     let (dir, tables) = store();

@@ -1,4 +1,5 @@
-//! `repair` removes a lock of others on evidence only: what cannot be seen is no reason, and nothing goes but what was judged.
+//! `repair` removes a lock of others on evidence only: what cannot be seen is no reason, and
+//! nothing goes but what was judged.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -18,7 +19,8 @@ use reftable::{ErrorKind, Evidence, Expect, HealingLocks, ObjectId, Options, OsD
 
 const LOCK: &str = "tables.list.lock";
 
-/// What the system says of processes and of time, and what somebody does when the lock is opened to be removed.
+/// What the system says of processes and of time, and what somebody does when the lock is opened to
+/// be removed.
 struct World {
     openers: Option<Vec<u32>>,
     lives: Option<bool>,

@@ -1,5 +1,5 @@
-//! On a store that works there is nothing to mend, whatever processes do to it at the moment: a table has its name before the list
-//! does, what was merged stays for a moment, git has its lock.
+//! On a store that works there is nothing to mend, whatever processes do to it at the moment: a
+//! table has its name before the list does, what was merged stays for a moment, git has its lock.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]

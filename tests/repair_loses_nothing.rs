@@ -1,5 +1,6 @@
-//! Whatever is damaged, and whatever fails while it is mended: no bytes that were in the directory are ever gone, who says no
-//! changes nothing, and a second repair goes on where the first one ended.
+//! Whatever is damaged, and whatever fails while it is mended: no bytes that were in the directory
+//! are ever gone, who says no changes nothing, and a second repair goes on where the first one
+//! ended.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]

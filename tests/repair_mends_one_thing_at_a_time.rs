@@ -1,4 +1,5 @@
-//! Damaged stores are diagnosed without a change, and mended one problem at a time; what is taken out is kept.
+//! Damaged stores are diagnosed without a change, and mended one problem at a time; what is taken
+//! out is kept.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -138,7 +139,8 @@ fn what_is_kept_takes_nobodys_place() {
     assert_eq!(list(dir.path()), tables[..2]);
 }
 
-/// To remove what a dead process left, its lock has to be inherited, and with that goes its owner file.
+/// To remove what a dead process left, its lock has to be inherited, and with that goes its owner
+/// file.
 #[test]
 fn what_taking_the_lock_removes_is_removed() {
     let dir = store();

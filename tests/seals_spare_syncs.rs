@@ -1,5 +1,5 @@
-//! Whoever commits under `Full` syncs the tables below it once in the life of a list, not once in each process; and again
-//! whenever the list is not the one that was sealed.
+//! Whoever commits under `Full` syncs the tables below it once in the life of a list, not once in
+//! each process; and again whenever the list is not the one that was sealed.
 
 #![cfg(test)]
 

@@ -1,4 +1,5 @@
-//! Seeking and walking prefixes work at every position, through an index of three levels, padded or not.
+//! Seeking and walking prefixes work at every position, through an index of three levels, padded or
+//! not.
 
 #![cfg(test)]
 

@@ -1,5 +1,5 @@
-//! Every table of repositories made by git is written again from its records. The result is git's file, byte for byte;
-//! only deflated bytes may differ, and inflated they are the same.
+//! Every table of repositories made by git is written again from its records. The result is git's
+//! file, byte for byte; only deflated bytes may differ, and inflated they are the same.
 
 #![cfg(test)]
 
@@ -62,7 +62,8 @@ fn create(repo: &Repo, refs: impl Iterator<Item = (String, String)>) {
     repo.feed(["update-ref", "--stdin"], commands.as_bytes());
 }
 
-/// Writes the table again and compares. Returns the kinds of blocks that were seen, for tests of the test.
+/// Writes the table again and compares. Returns the kinds of blocks that were seen, for tests of
+/// the test.
 fn check(bytes: &[u8], settings: &Settings) -> Vec<BlockKind> {
     let theirs = Arc::new(Table::open("theirs", bytes.to_vec()).unwrap());
     let header = *theirs.header();
@@ -118,7 +119,8 @@ fn same_blocks(theirs: &Table, ours: &Table) -> Vec<BlockKind> {
         let (their, our) = (theirs.next().unwrap(), ours.next().unwrap());
         let (Some(their), Some(our)) = (their, our) else { return kinds };
         assert_eq!(their.kind(), our.kind());
-        // Deflated sizes differ between implementations of zlib, and with them offsets in an index over logs.
+        // Deflated sizes differ between implementations of zlib, and with them offsets in an index
+        // over logs.
         if their.kind() != BlockKind::Index || !kinds.contains(&BlockKind::Log) {
             assert!(their.bytes() == our.bytes(), "the {:?} blocks at {} differ", their.kind(), their.offset());
         }

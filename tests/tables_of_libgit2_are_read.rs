@@ -1,6 +1,7 @@
-//! libgit2's C library rewrites a reflog into a table whose update indexes run backwards, from 2^64 - 1 to one behind the
-//! newest entry of that log, which may lie below those of other tables. git reads such tables, and commits upon them; then so do
-//! we. `verify` tells, our commits go on from the largest update index of all, and merging everything heals the store.
+//! libgit2's C library rewrites a reflog into a table whose update indexes run backwards, from
+//! 2^64 - 1 to one behind the newest entry of that log, which may lie below those of other tables.
+//! git reads such tables, and commits upon them; then so do we. `verify` tells, our commits go on
+//! from the largest update index of all, and merging everything heals the store.
 
 #![cfg(test)]
 
@@ -15,7 +16,8 @@ use support::{HASHES, assert_verifies, ident, quick};
 
 const REWRITTEN: &str = "refs/heads/rewritten";
 
-/// A repository whose references were all updated by git, `REWRITTEN` before the others; in one table, or many upon a big one.
+/// A repository whose references were all updated by git, `REWRITTEN` before the others; in one
+/// table, or many upon a big one.
 fn repository(hash: HashKind, tags: usize, packed: bool) -> (Repo, Vec<String>) {
     let repo = Repo::with(hash, &[], false);
     let ids = repo.commits(6);
@@ -34,7 +36,8 @@ fn repository(hash: HashKind, tags: usize, packed: bool) -> (Repo, Vec<String>) 
     (repo, ids)
 }
 
-/// Replaces a reflog by three entries, as libgit2 does. Returns the largest update index of the table.
+/// Replaces a reflog by three entries, as libgit2 does. Returns the largest update index of the
+/// table.
 fn rewrite(repo: &Repo, hash: HashKind, ids: &[String]) -> u64 {
     let stack = repo.open(quick());
     let log: Vec<_> = stack.snapshot().unwrap().log(REWRITTEN).unwrap().into_iter().map(|log| log.unwrap()).collect();
@@ -106,7 +109,8 @@ fn they_are_read_committed_upon_and_merged() {
         assert_eq!(messages(&stack, "refs/heads/main").len(), ids.len() + 3);
         repo.assert_reads_equal();
 
-        // The small tables above the big one are merged by themselves. The range of the big one may reach into theirs.
+        // The small tables above the big one are merged by themselves. The range of the big one may
+        // reach into theirs.
         let geometric = repo.open(quick().auto_compact(AutoCompact::Geometric(2)));
         let due = geometric.compaction_due(&geometric.snapshot().unwrap()).unwrap();
         assert_eq!(due.start, 1);

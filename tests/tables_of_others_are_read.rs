@@ -1,5 +1,6 @@
-//! Tables as the format allows them and git or JGit read them, however they are laid out: blocks, restarts, padding, indexes, objects, logs.
-//! All that walks a table must agree with what was put in: listings, look-ups, seeks, checks, compactions that take blocks apart or copy them.
+//! Tables as the format allows them and git or JGit read them, however they are laid out: blocks,
+//! restarts, padding, indexes, objects, logs. All that walks a table must agree with what was put
+//! in: listings, look-ups, seeks, checks, compactions that take blocks apart or copy them.
 
 #![cfg(test)]
 
@@ -28,7 +29,8 @@ struct Rows {
     logs: Vec<LogRow>,
 }
 
-/// Random references, with a few ids that many share, and random logs. `ids` are what they may point at.
+/// Random references, with a few ids that many share, and random logs. `ids` are what they may
+/// point at.
 fn rows(random: &mut Random, hash: HashKind, ids: &[ObjectId], kind: u64) -> Rows {
     let (ref_count, log_count) = match kind {
         0 => (0, 1 + random.below(200)),
@@ -207,7 +209,8 @@ fn git_reads_them_alike() {
             entry.iter_mut().for_each(|entry| (entry.old, entry.new) = (ids[0], ids[1]));
         }
         let style = Style::any(hash, |below| random.below(below));
-        // git reads as many bytes of a log block as it has inflated, and misses the end of what deflation made longer.
+        // git reads as many bytes of a log block as it has inflated, and misses the end of what
+        // deflation made longer.
         let style = Style { deflate: style.deflate.max(6), ..style };
         let table = style.table(MIN..=MAX, &rows.refs, &rows.logs);
         let dir = repo.reftable_dir();

@@ -1,6 +1,7 @@
-//! Tables whose update indexes overlap, as dulwich writes them when it packs references (1 to 2 above 1 to 3), are read in the
-//! order of the list, as git reads them. `verify` tells, commits go on above the largest update index of all, and merging all
-//! tables heals the store. Automatic compaction leaves alone what may be in the wrong place.
+//! Tables whose update indexes overlap, as dulwich writes them when it packs references (1 to 2
+//! above 1 to 3), are read in the order of the list, as git reads them. `verify` tells, commits go
+//! on above the largest update index of all, and merging all tables heals the store. Automatic
+//! compaction leaves alone what may be in the wrong place.
 
 #![cfg(test)]
 
@@ -123,7 +124,8 @@ fn open(dir: &Path, options: Options) -> Stack {
     Stack::open(dir, options.auto_compact(AutoCompact::Off)).unwrap()
 }
 
-/// `verify` finds that ranges overlap, and log entries above them, which the layers have on purpose; and nothing else.
+/// `verify` finds that ranges overlap, and log entries above them, which the layers have on
+/// purpose; and nothing else.
 fn verifies_but_for_overlaps(stack: &Stack) -> usize {
     let mut findings = stack.verify().unwrap().findings;
     findings.retain(|finding| finding.severity > Severity::Note);
@@ -156,7 +158,8 @@ fn check_changes(a: &Snapshot, b: &Snapshot) {
     }
 }
 
-/// A life of such a store: it grows table by table, is committed upon, compacted by the rule and then altogether.
+/// A life of such a store: it grows table by table, is committed upon, compacted by the rule and
+/// then altogether.
 fn live(dir: &Path, hash: HashKind, options: &Options, write: &WriteOptions, layers: &[Layer], also: impl Fn()) {
     let names = put(dir, hash, write, layers);
     let mut seen = Vec::new();
@@ -231,7 +234,8 @@ fn large_ones_are_merged_block_by_block() {
         let hash = HASHES[(round % 2) as usize];
         let ids: Vec<ObjectId> = (1..200).map(|number| id(hash, number)).collect();
         let mut layers = layers(&mut random, hash, &ids[..20], 1500);
-        // One that the others touch little, with the smallest update index, so that its blocks can be copied.
+        // One that the others touch little, with the smallest update index, so that its blocks can
+        // be copied.
         let at = random.below(layers.len() as u64) as usize;
         let index = layers[at].min;
         let refs = (1500..4000).map(|name| (format!("refs/heads/{name:05}"), index, Some(Target::Id(ids[name % 199]))));
@@ -274,8 +278,8 @@ fn git_reads_them_alike() {
     }
 }
 
-/// The store of a first, a second, and a third commit, with the lines of the list in the wrong order: that is what it looks like, too, and
-/// merging would settle it for good.
+/// The store of a first, a second, and a third commit, with the lines of the list in the wrong
+/// order: that is what it looks like, too, and merging would settle it for good.
 #[test]
 fn what_may_be_in_the_wrong_place_is_merged_only_when_asked() {
     let hash = HashKind::Sha1;

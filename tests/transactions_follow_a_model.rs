@@ -1,4 +1,5 @@
-//! Random transactions, compactions and reopenings do what a map does, and old snapshots stay as they were.
+//! Random transactions, compactions and reopenings do what a map does, and old snapshots stay as
+//! they were.
 
 #![cfg(test)]
 

@@ -1,5 +1,6 @@
-//! A table that no list names goes only if it is proven that nobody needs it. Everything else may be what somebody
-//! was told to be there: an older list came back, a copy is torn, a loss of power has emptied the list.
+//! A table that no list names goes only if it is proven that nobody needs it. Everything else may
+//! be what somebody was told to be there: an older list came back, a copy is torn, a loss of power
+//! has emptied the list.
 
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(test)]
@@ -190,7 +191,8 @@ fn the_table_of_the_killed_goes_with_its_lock() {
     }
 }
 
-/// As a compaction leaves them that was killed before it had removed them, and another one above that.
+/// As a compaction leaves them that was killed before it had removed them, and another one above
+/// that.
 #[test]
 fn what_was_merged_goes_as_long_as_a_list_says_so() {
     if !notes_work() {

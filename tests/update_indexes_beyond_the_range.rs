@@ -1,5 +1,6 @@
-//! Records with update indexes outside of what their table's header says, as a fault of dulwich makes them: they are read,
-//! `verify` tells, commits write over no log entry, and merging keeps all and settles what it can.
+//! Records with update indexes outside of what their table's header says, as a fault of dulwich
+//! makes them: they are read, `verify` tells, commits write over no log entry, and merging keeps
+//! all and settles what it can.
 
 #![cfg(test)]
 

@@ -1,4 +1,5 @@
-//! `verify` checks the rules that git has for references and logs, and looks for files that nothing leads to.
+//! `verify` checks the rules that git has for references and logs, and looks for files that nothing
+//! leads to.
 
 #![cfg(test)]
 
@@ -317,7 +318,8 @@ fn tables_that_no_list_names() {
         store.set(&format!("refs/heads/{number}"), number);
     }
     assert_eq!(findings(&store), []);
-    // One that a compaction has not removed, perhaps: nothing proves it. And one beyond the list: an older list has come back.
+    // One that a compaction has not removed, perhaps: nothing proves it. And one beyond the list:
+    // an older list has come back.
     fs::write(store.path().join("0x000000000002-0x000000000002-00000000.ref"), table(2, &[], &[])).unwrap();
     fs::write(store.path().join("0x000000000009-0x000000000009-00000000.ref"), table(9, &[], &[])).unwrap();
     fs::write(store.path().join("notes.txt"), "not ours").unwrap();

@@ -1,5 +1,5 @@
-//! `verify` tells every rule that a store breaks: which file, where in it, and which rule. Each table here is put together
-//! by hand to break exactly one, or several.
+//! `verify` tells every rule that a store breaks: which file, where in it, and which rule. Each
+//! table here is put together by hand to break exactly one, or several.
 
 #![allow(dead_code, reason = "the support is shared")]
 #![cfg(test)]
@@ -262,7 +262,8 @@ fn a_restart_in_the_middle_of_a_record() {
 
 #[test]
 fn footers_that_lead_astray() {
-    // Two sections of a real table, with every one of its five offsets off by some bytes or missing.
+    // Two sections of a real table, with every one of its five offsets off by some bytes or
+    // missing.
     let mut writer =
         TableWriter::new(Vec::new(), HashKind::Sha1, 1..=1, &WriteOptions::default().block_size(256)).unwrap();
     let names: Vec<String> = (0..40).map(|number| format!("refs/heads/{number:02}-{}", "n".repeat(20))).collect();

@@ -1,4 +1,5 @@
-//! A name or message that does not fit into a block is refused whole; the largest that fits reads back.
+//! A name or message that does not fit into a block is refused whole; the largest that fits reads
+//! back.
 
 #![cfg(test)]
 

@@ -1,5 +1,5 @@
-//! A name that is looked up again and again is found, or not found, as it was the first time: what look-ups leave behind in a
-//! table (places of blocks, filters of names) changes no answer.
+//! A name that is looked up again and again is found, or not found, as it was the first time: what
+//! look-ups leave behind in a table (places of blocks, filters of names) changes no answer.
 
 #![cfg(test)]
 
@@ -14,7 +14,8 @@ fn name(number: usize) -> String {
     format!("refs/{}/common-stem/{number:05}", ["heads", "tags", "x"][number % 3])
 }
 
-/// A store whose tables hold `counts` names, oldest first: numbers that leave gaps, some in several tables, some deleted.
+/// A store whose tables hold `counts` names, oldest first: numbers that leave gaps, some in several
+/// tables, some deleted.
 fn store(hash: reftable::HashKind, counts: &[usize]) -> Store {
     let store = Store::writing(hash, WriteOptions::default().block_size(256).restart_interval(3));
     for (nth, count) in counts.iter().enumerate() {
@@ -34,7 +35,8 @@ fn store(hash: reftable::HashKind, counts: &[usize]) -> Store {
 #[test]
 fn answers_stay_as_they_were() {
     for hash in HASHES {
-        // Blocks without an index, in a row; an index of one level and of more; tables above one another.
+        // Blocks without an index, in a row; an index of one level and of more; tables above one
+        // another.
         for counts in [&[1][..], &[9], &[14], &[20], &[200], &[5_000], &[300, 40, 12], &[1_000, 12, 9, 1]] {
             let store = store(hash, counts);
             let snapshot = store.stack.snapshot().unwrap();

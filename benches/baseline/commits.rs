@@ -1,4 +1,5 @@
-//! Workload h and the concurrent one: commits of one reference each, from one process and from several.
+//! Workload h and the concurrent one: commits of one reference each, from one process and from
+//! several.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

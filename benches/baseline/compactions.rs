@@ -20,7 +20,8 @@ pub(crate) fn run(bench: &Bench) {
             let data = Data::new(bench.refs, Names::Uniform, Ids::Random);
             compact(bench, &updates, &write, |dir| plus9(&data, dir, &write, |_| true));
         }
-        // Every thousandth name is missing below, and comes with the small tables: blocks have to give room.
+        // Every thousandth name is missing below, and comes with the small tables: blocks have to
+        // give room.
         let new = format!("compact/st1new9/{kind}");
         if bench.wants(&new) {
             let data = Data::new(bench.refs, Names::Uniform, Ids::Random);
@@ -37,7 +38,8 @@ pub(crate) fn run(bench: &Bench) {
     }
 }
 
-/// `worker plus9 DIR` makes what `compact/st1plus9` compacts, for other stores to do the same; `worker new9 DIR`, what `st1new9` does.
+/// `worker plus9 DIR` makes what `compact/st1plus9` compacts, for other stores to do the same;
+/// `worker new9 DIR`, what `st1new9` does.
 pub(crate) fn make(dir: &Path, stay: bool) {
     let data = Data::new(1_000_000, Names::Uniform, Ids::Random);
     plus9(&data, dir, &WriteOptions::default(), |_| stay);
@@ -85,7 +87,8 @@ fn commit(stack: &Stack, number: u64) -> Duration {
     start.elapsed()
 }
 
-/// One table of all, and nine of a hundred references each. Those are in the large one, too, if they `stay`.
+/// One table of all, and nine of a hundred references each. Those are in the large one, too, if
+/// they `stay`.
 fn plus9(data: &Data, dir: &Path, write: &WriteOptions, stay: impl Fn(usize) -> bool) {
     let mut taken = BTreeSet::new();
     let mut tables = vec![Vec::new()];
@@ -117,7 +120,8 @@ fn compact(bench: &Bench, workload: &str, write: &WriteOptions, make: impl Fn(&P
     memory(bench, workload, write, &make);
 }
 
-/// Memory of the process, without mapped pages, whenever it tells how far it has come, and how long it says nothing at most.
+/// Memory of the process, without mapped pages, whenever it tells how far it has come, and how long
+/// it says nothing at most.
 fn memory(bench: &Bench, workload: &str, write: &WriteOptions, make: impl Fn(&Path)) {
     let dir = bench.dir();
     make(&dir);

@@ -5,12 +5,14 @@
 //! cargo bench --bench baseline -- lookup/st1 reload  # what starts with one of these
 //! ```
 //!
-//! Knobs by environment: `BN` references (1,000,000), `BREPS` repetitions (3; the median is reported), `BDIR` the
-//! parent of the directories that are made (default: a temporary one), `BCOMPACT` when commits compact: `off`, `git`
-//! for its rule, or the number of tables of the lazy one; `BTHREADS` how many threads work on a large compaction.
+//! Knobs by environment: `BN` references (1,000,000), `BREPS` repetitions (3; the median is
+//! reported), `BDIR` the parent of the directories that are made (default: a temporary one),
+//! `BCOMPACT` when commits compact: `off`, `git` for its rule, or the number of tables of the lazy
+//! one; `BTHREADS` how many threads work on a large compaction.
 //!
-//! Instruction counts: run the binary under callgrind with `--toggle-collect='*baseline_measured*'`, `BCOUNT=1`, `BREPS=1`, and one
-//! workload as the filter; only what is timed is counted then.
+//! Instruction counts: run the binary under callgrind with
+//! `--toggle-collect='*baseline_measured*'`, `BCOUNT=1`, `BREPS=1`, and one workload as the filter;
+//! only what is timed is counted then.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a benchmark that goes wrong stops")]
 #![allow(clippy::print_stdout, reason = "the results")]

@@ -20,7 +20,8 @@ impl Bench {
             |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
         let parent = std::env::var_os("BDIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let root = tempfile::tempdir_in(parent).unwrap();
-        // Tells ext4 to spread the directories below: it is slow where many files were just deleted.
+        // Tells ext4 to spread the directories below: it is slow where many files were just
+        // deleted.
         let _ = Command::new("chattr").arg("+T").arg(root.path()).output();
         Bench { filters, refs: number("BN", 1_000_000), repetitions: number("BREPS", 3), root }
     }
@@ -52,7 +53,8 @@ impl Bench {
         }
     }
 
-    /// Prints a time if it was asked for, and beside it the processor's, which other work on the machine hardly disturbs.
+    /// Prints a time if it was asked for, and beside it the processor's, which other work on the
+    /// machine hardly disturbs.
     pub(crate) fn report_time(&self, workload: &str, time: Time, scale: f64, unit: &str) {
         if self.is_asked(workload) {
             let (value, cpu) = (rounded(time.wall.as_secs_f64() * scale), rounded(time.cpu.as_secs_f64() * scale));
@@ -99,7 +101,8 @@ fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// The processor's time of this process so far. Valgrind cannot run this way of asking for it: `BCOUNT` does without.
+/// The processor's time of this process so far. Valgrind cannot run this way of asking for it:
+/// `BCOUNT` does without.
 fn cpu_time() -> Duration {
     #[cfg(unix)]
     if std::env::var_os("BCOUNT").is_none() {

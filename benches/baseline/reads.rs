@@ -90,7 +90,8 @@ fn lookup(bench: &Bench, workload: &str, suffix: &str, dir: &Path, data: &Data) 
     });
 }
 
-/// As LMDB was measured: names are made for each look-up and not fetched from a list of a million, and nothing is copied.
+/// As LMDB was measured: names are made for each look-up and not fetched from a list of a million,
+/// and nothing is copied.
 fn lookup_made(bench: &Bench, workload: &str, snapshot: &Snapshot, data: &Data) {
     for (kind, end) in [("hit", ""), ("miss", "-x")] {
         let mut name = String::new();

@@ -17,7 +17,8 @@ const SIZES: [u64; 8] = [64, 128, 256, 512, 1024, 2048, 4096, 8192];
 const OF_REF: u64 = 27;
 const OF_LOG: u64 = 36;
 
-/// Tables of references, without object index and with (whose size does not count), and of logs. Runs only when it is asked for by name: `BREPS` should be some tens.
+/// Tables of references, without object index and with (whose size does not count), and of logs.
+/// Runs only when it is asked for by name: `BREPS` should be some tens.
 pub(crate) fn run(bench: &Bench) {
     if !bench.is_named("compact/size") {
         return;

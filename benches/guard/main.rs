@@ -1,13 +1,15 @@
-//! The guard: ten small workloads must not take more instructions than they did, by callgrind's count.
+//! The guard: ten small workloads must not take more instructions than they did, by callgrind's
+//! count.
 //!
 //! ```sh
 //! cargo bench --bench guard                # compare with benches/guard/figures.json
 //! cargo bench --bench guard -- --update    # write that file anew, after a change that is meant
-//! cargo bench --bench guard -- --control   # each workload done twenty-one times instead of twenty must be noticed
+//! cargo bench --bench guard -- --control   # each workload done 21 times, not 20, must be noticed
 //! ```
 //!
-//! Counts hardly depend on the machine, but they do on the compiler and the C library: the file says which compiler it is
-//! for. Without valgrind nothing is compared; that is a failure if `REFTABLE_REQUIRE_VALGRIND` is set, as in CI.
+//! Counts hardly depend on the machine, but they do on the compiler and the C library: the file
+//! says which compiler it is for. Without valgrind nothing is compared; that is a failure if
+//! `REFTABLE_REQUIRE_VALGRIND` is set, as in CI.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a benchmark that goes wrong stops")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the results")]

@@ -1,5 +1,5 @@
-//! Cost against size: how look-ups grow with references, tables and reader processes, and what memory does meanwhile.
-//! Prints one JSON object for each point and draws `docs/scale-*.svg`.
+//! Cost against size: how look-ups grow with references, tables and reader processes, and what
+//! memory does meanwhile. Prints one JSON object for each point and draws `docs/scale-*.svg`.
 //!
 //! ```sh
 //! cargo bench --bench scale                            # 10 million references, two minutes
@@ -52,7 +52,8 @@ fn report(plot: &str, line: &str, x: usize, y: f64) -> (f64, f64) {
     (x as f64, y)
 }
 
-/// Nanoseconds a look-up of each of `names`, all of which must be there or none: the best of five rounds.
+/// Nanoseconds a look-up of each of `names`, all of which must be there or none: the best of five
+/// rounds.
 fn lookup(snapshot: &Snapshot, names: &Names, is_there: bool) -> f64 {
     let once = || {
         let start = Instant::now();

@@ -1,5 +1,5 @@
-//! Memory of the process while it writes and scans tables of many references. Mapped pages of the table itself are the
-//! system's to take back, and not counted.
+//! Memory of the process while it writes and scans tables of many references. Mapped pages of the
+//! table itself are the system's to take back, and not counted.
 
 use std::hint::black_box;
 

@@ -39,7 +39,8 @@ pub(crate) fn make(dir: &Path, count: usize, tables: usize) -> Snapshot {
     open(dir)
 }
 
-/// Writes a table without an object index and returns its line of the list; tells `progress` each number.
+/// Writes a table without an object index and returns its line of the list; tells `progress` each
+/// number.
 pub(crate) fn write(
     dir: &Path,
     update_index: u64,

@@ -1,5 +1,5 @@
-//! The structs that C programs see, and the constants. Their layout is the interface: checked below, and by a C program
-//! in the tests.
+//! The structs that C programs see, and the constants. Their layout is the interface: checked
+//! below, and by a C program in the tests.
 //!
 //! A number that C calls an enum is a plain integer here, because C may put anything into it.
 

@@ -82,8 +82,8 @@ unsafe fn addition_of<'a>(addition: *mut AdditionHandle) -> Result<&'a AdditionH
 /// Starts a transaction: takes the lock on the list. On errors `*out` is null.
 ///
 /// # Safety
-/// `out` is not null; `stack` is null or a stack, which stays until the addition is destroyed; `options` is null or
-/// points to options.
+/// `out` is not null; `stack` is null or a stack, which stays until the addition is destroyed;
+/// `options` is null or points to options.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_stack_new_addition(
     out: *mut *mut AdditionHandle,
@@ -141,7 +141,8 @@ pub unsafe extern "C" fn reftable_addition_destroy(addition: *mut AdditionHandle
 /// A transaction of one table. An outdated stack is reloaded, so that the next attempt may succeed.
 ///
 /// # Safety
-/// `stack` is null or a stack; the callback does what it is for; `options` is null or points to options.
+/// `stack` is null or a stack; the callback does what it is for; `options` is null or points to
+/// options.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_stack_add(
     stack: *mut StackHandle,

@@ -1,7 +1,8 @@
-//! The allocator family of everything that crosses the boundary, and the buffer that git's glue and fuzz target use.
+//! The allocator family of everything that crosses the boundary, and the buffer that git's glue and
+//! fuzz target use.
 //!
-//! What C may free, or has allocated, comes from here: libc's malloc unless the host names others. Handles that only
-//! this library frees live on Rust's heap.
+//! What C may free, or has allocated, comes from here: libc's malloc unless the host names others.
+//! Handles that only this library frees live on Rust's heap.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::transmute;
@@ -19,8 +20,8 @@ static MALLOC: AtomicPtr<()> = AtomicPtr::new(null_mut());
 static REALLOC: AtomicPtr<()> = AtomicPtr::new(null_mut());
 static FREE: AtomicPtr<()> = AtomicPtr::new(null_mut());
 
-/// Names the functions to use from now on; null stands for libc's. To be called before anything else, as there is no way
-/// to tell which family an older allocation is of.
+/// Names the functions to use from now on; null stands for libc's. To be called before anything
+/// else, as there is no way to tell which family an older allocation is of.
 #[unsafe(no_mangle)]
 pub extern "C" fn reftable_set_alloc(malloc: Option<Malloc>, realloc: Option<Realloc>, free: Option<Free>) {
     MALLOC.store(malloc.map_or(null_mut(), |f| f as *mut ()), Ordering::Release);
@@ -35,7 +36,8 @@ pub extern "C" fn reftable_malloc(size: usize) -> *mut c_void {
         return null_mut();
     }
     let custom = MALLOC.load(Ordering::Acquire);
-    // SAFETY: only `reftable_set_alloc` stores here, functions of this type or null, which `Option` is for.
+    // SAFETY: only `reftable_set_alloc` stores here, functions of this type or null, which `Option`
+    // is for.
     match unsafe { transmute::<*mut (), Option<Malloc>>(custom) } {
         // SAFETY: a malloc can be called with any size.
         Some(malloc) => unsafe { malloc(size) },
@@ -115,7 +117,8 @@ pub(crate) fn new_string(bytes: &[u8]) -> Result<*mut c_char> {
     Ok(string)
 }
 
-/// Puts `bytes` and a zero into a string of the family, which grows if `capacity` bytes are too few.
+/// Puts `bytes` and a zero into a string of the family, which grows if `capacity` bytes are too
+/// few.
 ///
 /// # Safety
 /// `string` is null or of the family, and `capacity` not more than it has. Zero is fine for any.
@@ -186,7 +189,8 @@ unsafe fn append(buf: &mut reftable_buf, data: *const c_void, len: usize) -> Res
         buf.buf = grown.cast();
         buf.alloc = capacity;
     }
-    // SAFETY: there is room for `needed` bytes; `data` has `len`, and may be null only if that is 0.
+    // SAFETY: there is room for `needed` bytes; `data` has `len`, and may be null only if that
+    // is 0.
     unsafe {
         if len > 0 {
             ptr::copy_nonoverlapping(data.cast::<u8>(), buf.buf.cast::<u8>().add(buf.len), len);

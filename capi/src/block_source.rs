@@ -195,7 +195,8 @@ pub(crate) struct Owned {
     data: reftable_block_data,
 }
 
-// SAFETY: the pointers are the caller's, who uses a table and what comes from it in one thread at a time.
+// SAFETY: the pointers are the caller's, who uses a table and what comes from it in one thread at a
+// time.
 unsafe impl Send for Owned {}
 // SAFETY: as above; the bytes are only read.
 unsafe impl Sync for Owned {}
@@ -239,7 +240,8 @@ impl AsRef<[u8]> for Owned {
         if self.data.data.is_null() {
             return &[];
         }
-        // SAFETY: the source has handed out this many bytes, and keeps them until they are released.
+        // SAFETY: the source has handed out this many bytes, and keeps them until they are
+        // released.
         unsafe { slice::from_raw_parts(self.data.data, self.data.len) }
     }
 }

@@ -90,11 +90,12 @@ fn described(table: &Table, block: &BlockDump<'_>) -> Result<reftable_block> {
     })
 }
 
-/// Reads the block at `offset` of a source, which is not needed afterwards. 1, and no block, when it is of another type
-/// than `want_type`, unless that is 0.
+/// Reads the block at `offset` of a source, which is not needed afterwards. 1, and no block, when
+/// it is of another type than `want_type`, unless that is 0.
 ///
 /// # Safety
-/// `block` is null, zeroed, or a block, which is released; `source` is null or has functions that do what they are for.
+/// `block` is null, zeroed, or a block, which is released; `source` is null or has functions that
+/// do what they are for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_block_init(
     block: *mut reftable_block,
@@ -164,8 +165,9 @@ pub unsafe extern "C" fn reftable_block_first_key(block: *const reftable_block, 
     })
 }
 
-/// An iterator over the records of a block, before the first. References have the update indexes that the block states,
-/// which count from the smallest of their table. Blocks of other records than references and entries have none for C.
+/// An iterator over the records of a block, before the first. References have the update indexes
+/// that the block states, which count from the smallest of their table. Blocks of other records
+/// than references and entries have none for C.
 ///
 /// # Safety
 /// `block` is null, zeroed, or a block; `it` is null or not in use.

@@ -22,7 +22,8 @@ impl StackHandle {
     }
 }
 
-/// Merges all tables into one, leaving out what `config` says. A single table is rewritten only for that.
+/// Merges all tables into one, leaving out what `config` says. A single table is rewritten only for
+/// that.
 ///
 /// # Safety
 /// `stack` is null or a stack; `options` and `config` are null or point to theirs.

@@ -1,4 +1,5 @@
-//! The directory of a stack inside a host's process: reading is ours, files to be written are the host's.
+//! The directory of a stack inside a host's process: reading is ours, files to be written are the
+//! host's.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
@@ -30,7 +31,8 @@ pub(crate) struct HostDir {
     host: Option<Host>,
     /// The mode bits of new files; 0 leaves them to the host.
     mode: AtomicU32,
-    /// Files that the host has created for us and that have not got their final names, by the names we asked for.
+    /// Files that the host has created for us and that have not got their final names, by the names
+    /// we asked for.
     unfinished: Mutex<BTreeMap<String, Unfinished>>,
     /// What was drawn so far: a host gives 32 bits at a time, each of them by a call to the system.
     drawn: AtomicU64,
@@ -42,7 +44,8 @@ struct Unfinished {
     open: Arc<Descriptor>,
 }
 
-// SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the stack at that time.
+// SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the
+// stack at that time.
 unsafe impl Send for Unfinished {}
 
 impl HostDir {
@@ -77,12 +80,14 @@ impl HostDir {
     fn create_by(&self, host: Host, name: &str) -> io::Result<Box<dyn DirFile>> {
         let pattern = c_path(&self.os.path().join(format!("{name}.XXXXXX")))?;
         let mut file = reftable_tmpfile { path: std::ptr::null(), fd: -1, private: std::ptr::null_mut() };
-        // SAFETY: a zeroed file and a string that ends; the host may do with them what its interface says.
+        // SAFETY: a zeroed file and a string that ends; the host may do with them what its
+        // interface says.
         check(unsafe { (host.tmpfile_from_pattern)(&mut file, pattern.as_ptr()) })?;
         let path = if file.path.is_null() {
             None
         } else {
-            // SAFETY: the host has just set it to a string that ends, and keeps it as long as the file.
+            // SAFETY: the host has just set it to a string that ends, and keeps it as long as the
+            // file.
             Some(PathBuf::from(std::ffi::OsStr::from_bytes(unsafe { std::ffi::CStr::from_ptr(file.path) }.to_bytes())))
         };
         let open = Arc::new(Descriptor { number: AtomicI32::new(file.fd), is_ours: AtomicBool::new(false) });
@@ -121,7 +126,8 @@ impl Unfinished {
     }
 }
 
-/// Turns an answer of the host into one of the system; the host has left the reason in `errno`, if there is one.
+/// Turns an answer of the host into one of the system; the host has left the reason in `errno`, if
+/// there is one.
 fn check(code: c_int) -> io::Result<()> {
     match code {
         0.. => Ok(()),
@@ -327,8 +333,9 @@ struct HostFile {
     host: Host,
 }
 
-/// The descriptor of such a file: the host's, until it closes it to give the file its final name; then a copy of ours. The
-/// file may still have to be synced, and while the list is open nobody else gets its inode.
+/// The descriptor of such a file: the host's, until it closes it to give the file its final name;
+/// then a copy of ours. The file may still have to be synced, and while the list is open nobody
+/// else gets its inode.
 #[derive(Debug)]
 struct Descriptor {
     /// -1 when there is none.
@@ -366,7 +373,8 @@ impl HostFile {
     fn borrow(&self) -> io::Result<ManuallyDrop<File>> {
         match self.open.number.load(Ordering::Relaxed) {
             ..0 => Err(io::Error::other("the file was closed")),
-            // SAFETY: open until the file is deleted, which sets this to -1 first. It is not closed here.
+            // SAFETY: open until the file is deleted, which sets this to -1 first. It is not closed
+            // here.
             fd => Ok(ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })),
         }
     }

@@ -41,15 +41,16 @@ impl From<Error> for Code {
     }
 }
 
-/// Runs an entry point that answers with a code. A panic ends here: unwinding into C is not defined.
+/// Runs an entry point that answers with a code. A panic ends here: unwinding into C is not
+/// defined.
 pub(crate) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
     guard_or(GENERAL, || body().unwrap_or_else(|Code(code)| code))
 }
 
 /// Runs an entry point that answers with something else.
 pub(crate) fn guard_or<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    // State that a panic leaves half changed is ours alone and stays valid in the sense of the language: the callbacks
-    // of a host do not unwind, and what we own is behind cells.
+    // State that a panic leaves half changed is ours alone and stays valid in the sense of the
+    // language: the callbacks of a host do not unwind, and what we own is behind cells.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 

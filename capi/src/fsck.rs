@@ -9,7 +9,8 @@ use crate::stack::{StackHandle, stack_of};
 type Report = unsafe extern "C" fn(*mut reftable_fsck_info, *mut c_void) -> c_int;
 type Verbose = unsafe extern "C" fn(*const c_char, *mut c_void);
 
-/// Reports tables whose names are not as git names them. Answers what the reports answered, combined by `or`.
+/// Reports tables whose names are not as git names them. Answers what the reports answered,
+/// combined by `or`.
 ///
 /// # Safety
 /// `stack` is null or a stack; the functions do what they are for.
@@ -37,7 +38,8 @@ pub unsafe extern "C" fn reftable_fsck_check(
                     msg: c"invalid reftable table name".as_ptr(),
                     path: name.as_ptr(),
                 };
-                // SAFETY: the caller's function and argument, strings that end and outlive the call.
+                // SAFETY: the caller's function and argument, strings that end and outlive the
+                // call.
                 answer |= unsafe { report(&mut info, arg) };
             }
         }

@@ -1,8 +1,10 @@
-//! What the program that links us provides: its lock files, temporary files, clock, randomness, mapping and sync policy.
+//! What the program that links us provides: its lock files, temporary files, clock, randomness,
+//! mapping and sync policy.
 //!
-//! git and libgit2 define these functions in their glue. The references are weak: in a program without them they are
-//! null, and the library goes by its own ways ([`host`] is `None`). A weak reference does not pull a member out of a
-//! static archive; `README.md` has the linker option that does.
+//! git and libgit2 define these functions in their glue. The references are weak: in a program
+//! without them they are null, and the library goes by its own ways ([`host`] is `None`). A weak
+//! reference does not pull a member out of a static archive; `README.md` has the linker option that
+//! does.
 
 use std::ffi::{c_char, c_int, c_long};
 use std::mem::transmute;
@@ -10,7 +12,8 @@ use std::time::Duration;
 
 use crate::abi::{reftable_flock, reftable_mmap, reftable_tmpfile};
 
-/// The functions of a host. All of them answer 0 or an error code, but for the clock and the random number.
+/// The functions of a host. All of them answer 0 or an error code, but for the clock and the random
+/// number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Host {
     pub(crate) flock_acquire: unsafe extern "C" fn(*mut reftable_flock, *const c_char, c_long) -> c_int,
@@ -34,7 +37,8 @@ mod weak {
     /// An address of a function, or 0.
     pub(super) type Slot = usize;
 
-    // The only references to these names in the library: a strong one elsewhere would undo the weakness of these.
+    // The only references to these names in the library: a strong one elsewhere would undo the
+    // weakness of these.
     global_asm!(
         ".weak flock_acquire, flock_close, flock_release",
         ".weak tmpfile_from_pattern, tmpfile_close, tmpfile_delete, tmpfile_rename",
@@ -58,7 +62,8 @@ mod weak {
     }
 
     pub(super) fn slots() -> [Slot; 12] {
-        // SAFETY: defined above, filled by the linker before anything runs, never written afterwards.
+        // SAFETY: defined above, filled by the linker before anything runs, never written
+        // afterwards.
         unsafe { SLOTS }
     }
 }
@@ -70,7 +75,8 @@ mod weak {
     }
 }
 
-/// The host; `None` unless all its functions are there, but for `reftable_fsync`, which is inline in libgit2.
+/// The host; `None` unless all its functions are there, but for `reftable_fsync`, which is inline
+/// in libgit2.
 pub(crate) fn host() -> Option<Host> {
     let slots = weak::slots();
     let [.., fsync] = slots;
@@ -78,8 +84,8 @@ pub(crate) fn host() -> Option<Host> {
         return None;
     }
     let [acquire, close, release, pattern, close_file, delete, rename, rand, time, map, unmap, _] = slots;
-    // SAFETY: the linker put the addresses of these functions there, whose types are part of the interface; none is 0,
-    // but for the last, where `Option` stands for it.
+    // SAFETY: the linker put the addresses of these functions there, whose types are part of the
+    // interface; none is 0, but for the last, where `Option` stands for it.
     unsafe {
         Some(Host {
             flock_acquire: transmute::<usize, unsafe extern "C" fn(*mut reftable_flock, *const c_char, c_long) -> c_int>(
@@ -129,7 +135,8 @@ impl Host {
     }
 }
 
-/// Whether the host's functions were found: 1, or 0 when the library goes by its own ways. No function of git's.
+/// Whether the host's functions were found: 1, or 0 when the library goes by its own ways. No
+/// function of git's.
 #[unsafe(no_mangle)]
 pub extern "C" fn reftable_has_host() -> c_int {
     c_int::from(host().is_some())

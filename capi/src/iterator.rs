@@ -105,7 +105,8 @@ pub unsafe extern "C" fn reftable_iterator_seek_ref(it: *mut reftable_iterator, 
 /// Reads the next reference into `record`. 1 at the end.
 ///
 /// # Safety
-/// `it` is null or an iterator; `record` is null or a record whose strings are of the allocator's family.
+/// `it` is null or an iterator; `record` is null or a record whose strings are of the allocator's
+/// family.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_iterator_next_ref(
     it: *mut reftable_iterator,
@@ -152,7 +153,8 @@ pub unsafe extern "C" fn reftable_iterator_seek_log_at(
 /// Reads the next reflog record into `record`. 1 at the end.
 ///
 /// # Safety
-/// `it` is null or an iterator; `record` is null or a record whose strings are of the allocator's family.
+/// `it` is null or an iterator; `record` is null or a record whose strings are of the allocator's
+/// family.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_iterator_next_log(
     it: *mut reftable_iterator,
@@ -169,7 +171,8 @@ pub unsafe extern "C" fn reftable_iterator_next_log(
     })
 }
 
-/// Frees what the iterator points to; it can be initialised again. Nothing happens to one that is not in use.
+/// Frees what the iterator points to; it can be initialised again. Nothing happens to one that is
+/// not in use.
 ///
 /// # Safety
 /// `it` is null, zeroed, or an iterator.

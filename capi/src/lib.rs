@@ -1,10 +1,11 @@
 //! The C interface of git's reftable library, over the `reftable` crate.
 //!
-//! One file a topic. Each function turns what C says into the crate's words and back; how stores work is the crate's
-//! business alone. `README.md` tells who owns what, and what a host must provide.
+//! One file a topic. Each function turns what C says into the crate's words and back; how stores
+//! work is the crate's business alone. `README.md` tells who owns what, and what a host must
+//! provide.
 //!
-//! The `unsafe` of this package is of three kinds: pointers that C gives us, whose rules each function states; functions
-//! that C gives us; and handles of ours that come back as pointers.
+//! The `unsafe` of this package is of three kinds: pointers that C gives us, whose rules each
+//! function states; functions that C gives us; and handles of ours that come back as pointers.
 
 #![allow(non_camel_case_types, reason = "structs have the names that C knows them by")]
 #![allow(unreachable_pub, reason = "exported by name to C, not by path to Rust")]

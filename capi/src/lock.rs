@@ -72,7 +72,8 @@ struct HeldLock {
     stamp: Option<Stamp>,
 }
 
-// SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the stack at that time.
+// SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the
+// stack at that time.
 unsafe impl Send for HeldLock {}
 
 impl HeldLock {
@@ -98,7 +99,8 @@ impl Lock for HeldLock {
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        // SAFETY: a lock that the host has taken and not released. What it cannot remove stays for people to see.
+        // SAFETY: a lock that the host has taken and not released. What it cannot remove stays for
+        // people to see.
         let _ = unsafe { (self.host.flock_release)(&mut self.raw) };
     }
 }

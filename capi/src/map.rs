@@ -34,15 +34,17 @@ impl Mapping {
 
 impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the host has mapped this many bytes, and they stay until we unmap them. Tables are never written to
-        // after they have got their names; who does it all the same can make us read odd bytes, which are checked.
+        // SAFETY: the host has mapped this many bytes, and they stay until we unmap them. Tables
+        // are never written to after they have got their names; who does it all the same can make
+        // us read odd bytes, which are checked.
         unsafe { slice::from_raw_parts(self.raw.data.cast::<u8>(), self.raw.size) }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped by the host, and not used any more. An error leaves it mapped: nothing can be done.
+        // SAFETY: mapped by the host, and not used any more. An error leaves it mapped: nothing can
+        // be done.
         let _ = unsafe { (self.host.munmap)(&mut self.raw) };
     }
 }

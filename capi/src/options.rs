@@ -13,16 +13,17 @@ const MIN_BLOCK_SIZE: u32 = 64;
 /// Blocks have 24-bit lengths.
 const BLOCK_SIZE_LIMIT: u32 = 1 << 24;
 
-/// How long to look for a table that a list names, while the list stays the same. Under a host the time is short: its
-/// users wait, and whoever replaces tables replaces the list first.
+/// How long to look for a table that a list names, while the list stays the same. Under a host the
+/// time is short: its users wait, and whoever replaces tables replaces the list first.
 const RELOAD_DEADLINE: Duration = Duration::from_millis(50);
 
 /// The options of a stack that is only read so far.
 pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
     let options = Options::default().hash(hash);
     if has_host {
-        // Every table that is compacted is locked, as git does, and nobody is waited for who does not hold the lock. Tables are
-        // git's to the block: its tests look (t0613). No thread appears in a process that is not ours.
+        // Every table that is compacted is locked, as git does, and nobody is waited for who does
+        // not hold the lock. Tables are git's to the block: its tests look (t0613). No thread
+        // appears in a process that is not ours.
         let options = options.reload_deadline(RELOAD_DEADLINE).compact_at_once(0).copy_blocks(false);
         options.courtesy(false).threads(1)
     } else {
@@ -81,8 +82,9 @@ impl reftable_write_options {
             .object_index(self.skip_index_objects & 1 == 0))
     }
 
-    /// The options of a stack that is about to write. A host syncs what it wants to be synced, so the order of things is
-    /// kept for it, and directories are not synced; without a host the library promises what the crate does.
+    /// The options of a stack that is about to write. A host syncs what it wants to be synced, so
+    /// the order of things is kept for it, and directories are not synced; without a host the
+    /// library promises what the crate does.
     pub(crate) fn stack(&self, hash: HashKind, has_host: bool, auto_compact: bool) -> Result<Options> {
         let factor = if self.auto_compaction_factor < 2 { 2 } else { self.auto_compaction_factor };
         let timeout = u64::try_from(self.lock_timeout_ms).ok().map(Duration::from_millis);

@@ -84,7 +84,8 @@ impl reftable_ref_record {
     }
 
     pub(crate) fn name(&self) -> Option<&[u8]> {
-        // SAFETY: a record's name is null or a string that ends: what the interface asks of those who fill one.
+        // SAFETY: a record's name is null or a string that ends: what the interface asks of those
+        // who fill one.
         unsafe { bytes_of(self.refname) }
     }
 
@@ -143,7 +144,8 @@ impl reftable_log_record {
             set_string(&mut update.name, &mut 0, entry.name)?;
             set_string(&mut update.email, &mut 0, entry.email)?;
             if entry.message.is_empty() && entry.old.is_null() && entry.new.is_null() {
-                // What marks an empty reflog has no message: libgit2 would free an empty one and not forget it.
+                // What marks an empty reflog has no message: libgit2 would free an empty one and
+                // not forget it.
                 update.message_cap = 0;
                 clear_string(&mut update.message);
                 return Ok(());
@@ -169,7 +171,8 @@ impl reftable_log_record {
     }
 
     pub(crate) fn name(&self) -> Option<&[u8]> {
-        // SAFETY: a record's name is null or a string that ends: what the interface asks of those who fill one.
+        // SAFETY: a record's name is null or a string that ends: what the interface asks of those
+        // who fill one.
         unsafe { bytes_of(self.refname) }
     }
 

@@ -23,8 +23,8 @@ use crate::{bytes_of, path_of};
 
 /// What a `reftable_stack *` points to.
 ///
-/// Callbacks use a stack while it is in use: everything that changes is in a cell, and no cell is borrowed while the host
-/// is called.
+/// Callbacks use a stack while it is in use: everything that changes is in a cell, and no cell is
+/// borrowed while the host is called.
 pub(crate) struct StackHandle {
     dir: Arc<HostDir>,
     has_host: bool,
@@ -196,7 +196,8 @@ pub unsafe extern "C" fn reftable_new_stack(
         // SAFETY: as promised to us.
         let options = unsafe { options.as_ref() }.copied().unwrap_or(none);
         let stack = StackHandle::open(dir, options);
-        // Whether or not there is something to read now: the user learns it here first, and has no stack yet.
+        // Whether or not there is something to read now: the user learns it here first, and has no
+        // stack yet.
         notify(&options);
         *out = Box::into_raw(Box::new(stack?));
         Ok(OK)
@@ -286,8 +287,8 @@ pub unsafe extern "C" fn reftable_stack_init_log_iterator(
 /// Looks up one reference. 1 when there is none; `record` is released then, as it is on errors.
 ///
 /// # Safety
-/// `stack` is null or a stack; `name` is null or ends with a zero; `record` is null or a record whose strings are of the
-/// allocator's family.
+/// `stack` is null or a stack; `name` is null or ends with a zero; `record` is null or a record
+/// whose strings are of the allocator's family.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_stack_read_ref(
     stack: *mut StackHandle,
@@ -314,11 +315,12 @@ pub unsafe extern "C" fn reftable_stack_read_ref(
     code
 }
 
-/// Reads the newest entry of a reflog. 1 when there is none; `record` is released then, as it is on errors.
+/// Reads the newest entry of a reflog. 1 when there is none; `record` is released then, as it is on
+/// errors.
 ///
 /// # Safety
-/// `stack` is null or a stack; `name` is null or ends with a zero; `record` is null or a record whose strings are of the
-/// allocator's family.
+/// `stack` is null or a stack; `name` is null or ends with a zero; `record` is null or a record
+/// whose strings are of the allocator's family.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_stack_read_log(
     stack: *mut StackHandle,

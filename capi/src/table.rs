@@ -58,7 +58,8 @@ pub(crate) unsafe fn table_of<'a>(table: *const reftable_table) -> Result<&'a Ar
 /// Opens a table. The source is the table's from now on, also when this fails.
 ///
 /// # Safety
-/// `out` and `source` are not null, the source's functions do what they are for, `name` ends with a zero.
+/// `out` and `source` are not null, the source's functions do what they are for, `name` ends with a
+/// zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_table_new(
     out: *mut *mut reftable_table,
@@ -179,7 +180,8 @@ pub unsafe extern "C" fn reftable_table_init_log_iterator(
 /// An iterator over the references whose id, or peeled id, is `oid`; before the first of them.
 ///
 /// # Safety
-/// `table` is null or a table; `it` is not in use; `oid` is null or has as many bytes as the table's ids.
+/// `table` is null or a table; `it` is not in use; `oid` is null or has as many bytes as the
+/// table's ids.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_table_refs_for(
     table: *mut reftable_table,

@@ -16,14 +16,16 @@ use crate::table::hash_kind;
 
 /// What a `reftable_writer *` points to.
 ///
-/// Nothing is created before the first record: only then is the range of update indexes known for sure.
+/// Nothing is created before the first record: only then is the range of update indexes known for
+/// sure.
 pub(crate) struct WriterHandle {
     to: Destination,
     hash: HashKind,
     exact_log_message: bool,
     limits: (u64, u64),
     section: Section,
-    /// The key of the last record: a record that does not fit behind it is refused, and changes nothing.
+    /// The key of the last record: a record that does not fit behind it is refused, and changes
+    /// nothing.
     last: (Vec<u8>, u64),
     message: Vec<u8>,
     /// What went wrong: from then on nothing can be written.
@@ -143,7 +145,8 @@ impl WriterHandle {
     unsafe fn add_log(&mut self, record: &reftable_log_record) -> Result<()> {
         // SAFETY: as promised to us.
         let mut view = unsafe { record.view(self.hash) }?;
-        // Below the range is fine: an entry may be written again under its old number, to take its place.
+        // Below the range is fine: an entry may be written again under its old number, to take its
+        // place.
         if record.value_type != LOG_DELETION && view.update_index > self.limits.1 {
             return Err(Code(API));
         }
@@ -205,8 +208,8 @@ impl WriterHandle {
     }
 }
 
-/// The limits as a range. libgit2 rewrites reflogs with a smallest index that is larger than the largest: then the range
-/// begins at the next one.
+/// The limits as a range. libgit2 rewrites reflogs with a smallest index that is larger than the
+/// largest: then the range begins at the next one.
 fn range_of((min, max): (u64, u64), next: u64) -> RangeInclusive<u64> {
     if min <= max { min..=max } else { next..=max.max(next) }
 }
@@ -229,8 +232,8 @@ unsafe fn writer_of<'a>(writer: *mut WriterHandle) -> Result<&'a mut WriterHandl
     unsafe { writer.as_mut() }.ok_or(Code(API))
 }
 
-/// Makes a writer over the caller's functions: `write` writes all it is given or answers a code below 0; `flush` is
-/// called once, at the end, and may be null.
+/// Makes a writer over the caller's functions: `write` writes all it is given or answers a code
+/// below 0; `flush` is called once, at the end, and may be null.
 ///
 /// # Safety
 /// `out` is not null; the functions do what they are for; `options` is null or points to options.
@@ -276,7 +279,8 @@ pub unsafe extern "C" fn reftable_writer_set_limits(writer: *mut WriterHandle, m
 /// Adds a reference. Names ascend bytewise; the update index is within the limits.
 ///
 /// # Safety
-/// `writer` is null or a writer; `record` is null or a record whose strings are null or end. It is only borrowed.
+/// `writer` is null or a writer; `record` is null or a record whose strings are null or end. It is
+/// only borrowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_writer_add_ref(
     writer: *mut WriterHandle,
@@ -304,10 +308,12 @@ pub unsafe extern "C" fn reftable_writer_add_refs(
     })
 }
 
-/// Adds a reflog record. Names ascend bytewise, the records of a name are newest first, and all come after references.
+/// Adds a reflog record. Names ascend bytewise, the records of a name are newest first, and all
+/// come after references.
 ///
 /// # Safety
-/// `writer` is null or a writer; `record` is null or a record whose strings are null or end. It is only borrowed.
+/// `writer` is null or a writer; `record` is null or a record whose strings are null or end. It is
+/// only borrowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reftable_writer_add_log(
     writer: *mut WriterHandle,
@@ -345,7 +351,8 @@ pub unsafe extern "C" fn reftable_writer_close(writer: *mut WriterHandle) -> c_i
     guard(|| unsafe { writer_of(writer) }?.close().map(|()| OK))
 }
 
-/// What was written so far, in whole blocks. Valid until the writer is freed; brought up to date by each call.
+/// What was written so far, in whole blocks. Valid until the writer is freed; brought up to date by
+/// each call.
 ///
 /// # Safety
 /// `writer` is null or a writer.

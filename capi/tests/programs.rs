@@ -9,8 +9,9 @@ use std::process::Command;
 
 use support::{compile, run, source, valgrind};
 
-/// Leaks that count. Who takes a lock asks the standard library for the number of its thread, which it remembers until the
-/// process ends: reachable, by a pointer that valgrind does not count as one.
+/// Leaks that count. Who takes a lock asks the standard library for the number of its thread, which
+/// it remembers until the process ends: reachable, by a pointer that valgrind does not count as
+/// one.
 const ALL: &str = "definite,indirect,possible,reachable";
 const LOCKING: &str = "definite,indirect";
 

@@ -1,11 +1,13 @@
 //! Changes that happen together, spread over the stores that they belong to.
 //!
-//! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view that was read before
-//! the lock was taken. What was found on the way becomes an expectation of the transaction (a *pin*); when a pin turns
-//! out not to hold, somebody was faster, and everything is planned anew ([`crate::retry`]).
+//! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view
+//! that was read before the lock was taken. What was found on the way becomes an expectation of the
+//! transaction (a *pin*); when a pin turns out not to hold, somebody was faster, and everything is
+//! planned anew ([`crate::retry`]).
 //!
-//! A batch of one store is committed as the core commits a transaction: together with others that wait for the lock.
-//! Only `prepare`, and a batch of two stores, hold locks while something else happens.
+//! A batch of one store is committed as the core commits a transaction: together with others that
+//! wait for the lock. Only `prepare`, and a batch of two stores, hold locks while something else
+//! happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +29,8 @@ pub(crate) struct Change {
     pub(crate) name: Vec<u8>,
     pub(crate) expect: Expect,
     pub(crate) action: Action,
-    /// Whether it is meant for the reference that `name` leads to. A name that is none for git leads nowhere:
-    /// deleting it is always meant for itself.
+    /// Whether it is meant for the reference that `name` leads to. A name that is none for git
+    /// leads nowhere: deleting it is always meant for itself.
     pub(crate) follow: bool,
 }
 
@@ -72,7 +74,8 @@ pub(crate) enum Action {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
-    /// With it, every reference that is set gets a reflog entry, and so do the symbolic ones that led there.
+    /// With it, every reference that is set gets a reflog entry, and so do the symbolic ones that
+    /// led there.
     pub(crate) reason: Option<(Ident, Vec<u8>)>,
 }
 
@@ -105,7 +108,8 @@ impl Batch {
             match act(&plan) {
                 Ok(done) => return Ok(done),
                 Err(error) if plan.is_outdated(&error) && retry.again() => {}
-                // The second lock of two. Others get the first one meanwhile, for as long as we had it.
+                // The second lock of two. Others get the first one meanwhile, for as long as we had
+                // it.
                 Err(error) if error.is_retryable() && retry.is_in_time() => retry.pause(SECOND_LOCK * 2),
                 Err(error) => return Err(error.into()),
             }
@@ -159,7 +163,8 @@ struct Update {
     action: Action,
     /// The expectation is ours, not the caller's.
     pinned: bool,
-    /// It was not symbolic when it was looked at; if it were, the change would be meant for another one.
+    /// It was not symbolic when it was looked at; if it were, the change would be meant for another
+    /// one.
     followed: bool,
 }
 
@@ -167,14 +172,15 @@ struct Update {
 struct Plan<'a> {
     batch: &'a Batch,
     hash: Option<HashKind>,
-    /// The names that the changes so far are of, or were followed through. As in git, each may be there once.
+    /// The names that the changes so far are of, or were followed through. As in git, each may be
+    /// there once.
     taken: BTreeSet<Vec<u8>>,
     /// What `HEAD` leads to. Who changes that changes `HEAD`, too.
     head: Option<Vec<u8>>,
     shared: Side,
     worktree: Side,
-    /// Whether the transactions write the entries of what they set, with the old ids that they find. Only the
-    /// entries of symbolic references on the way are planned then.
+    /// Whether the transactions write the entries of what they set, with the old ids that they
+    /// find. Only the entries of symbolic references on the way are planned then.
     logs_itself: bool,
 }
 
@@ -289,8 +295,8 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Notes that a change `of` a name is one of `name`, which it may have led to. Two of one name have no order in which they would
-    /// happen.
+    /// Notes that a change `of` a name is one of `name`, which it may have led to. Two of one name
+    /// have no order in which they would happen.
     fn take(&mut self, name: &[u8], of: &[u8]) -> Result<(), Failure> {
         if self.taken.insert(name.to_vec()) {
             return Ok(());
@@ -302,8 +308,8 @@ impl<'a> Plan<'a> {
         Err(Failure::usage(format!("two changes of '{}' at once{through}", escaped(name))))
     }
 
-    /// Whether the change would be another one if the reference became symbolic meanwhile: it would go on to where
-    /// that leads, or write another old id into the log.
+    /// Whether the change would be another one if the reference became symbolic meanwhile: it would
+    /// go on to where that leads, or write another old id into the log.
     fn must_stay_direct(&self, change: &Change) -> bool {
         let is_logged = self.batch.reason.is_some() && self.logs_itself;
         match change.action {
@@ -314,7 +320,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Plans log entries for a reference that will be set, if there is a reason to give. Says whether it did.
+    /// Plans log entries for a reference that will be set, if there is a reason to give. Says
+    /// whether it did.
     fn log(
         &mut self,
         name: &[u8],
@@ -399,8 +406,9 @@ impl Side {
     }
 }
 
-/// git reads and writes these two as files, whatever the store has: what is written here nobody would see. What a store
-/// has all the same may be deleted. The name that was given counts, whatever it leads to.
+/// git reads and writes these two as files, whatever the store has: what is written here nobody
+/// would see. What a store has all the same may be deleted. The name that was given counts,
+/// whatever it leads to.
 fn check_written(change: &Change, view: &View) -> Result<(), Failure> {
     let name = &change.name;
     if !is_pseudo_ref(name) {

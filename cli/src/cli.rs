@@ -17,12 +17,13 @@ use crate::failure::Failure;
 pub(crate) struct Cli {
     /// Start here instead of in the current directory
     ///
-    /// A work tree or anything in it (linked worktrees, too), a git directory, or a store itself: the 'reftable'
-    /// directory of a repository, or a directory with a tables.list in it (or an empty one called 'reftable') that is
-    /// in no repository. A repository's store is used only if its configuration says so (extensions.refStorage). In a
-    /// linked worktree, HEAD and other root references, refs/bisect/, refs/worktree/ and refs/rewritten/ are those of
-    /// that worktree. GIT_DIR, GIT_COMMON_DIR, GIT_CEILING_DIRECTORIES and GIT_REFERENCE_BACKEND count as for git; a DIR
-    /// in another repository than GIT_DIR is an error.
+    /// A work tree or anything in it (linked worktrees, too), a git directory, or a store itself:
+    /// the 'reftable' directory of a repository, or a directory with a tables.list in it (or an
+    /// empty one called 'reftable') that is in no repository. A repository's store is used only if
+    /// its configuration says so (extensions.refStorage). In a linked worktree, HEAD and other root
+    /// references, refs/bisect/, refs/worktree/ and refs/rewritten/ are those of that worktree.
+    /// GIT_DIR, GIT_COMMON_DIR, GIT_CEILING_DIRECTORIES and GIT_REFERENCE_BACKEND count as for git;
+    /// a DIR in another repository than GIT_DIR is an error.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 
@@ -70,8 +71,9 @@ pub(crate) enum Command {
 pub(crate) struct Format {
     /// Print one JSON object a line; text that is not UTF-8 comes with a second field NAME_hex
     ///
-    /// Text is exact: control characters are escaped as JSON escapes them. Bytes that are not UTF-8 are replaced in the
-    /// field NAME, and all bytes are in the field NAME_hex, in hexadecimal, which is there only then.
+    /// Text is exact: control characters are escaped as JSON escapes them. Bytes that are not UTF-8
+    /// are replaced in the field NAME, and all bytes are in the field NAME_hex, in hexadecimal,
+    /// which is there only then.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -81,8 +83,8 @@ pub(crate) struct Format {
 pub(crate) struct Writing {
     /// How long to wait for a lock, in milliseconds; -1 waits for ever, 0 not at all
     ///
-    /// Ten seconds are time for some thousand commits of others, or for a slow disk to sync, so who fails has met a lock
-    /// that somebody left behind.
+    /// Ten seconds are time for some thousand commits of others, or for a slow disk to sync, so who
+    /// fails has met a lock that somebody left behind.
     #[arg(long, value_name = "MS", default_value_t = 10_000, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i64).range(-1..), help_heading = "Writing")]
     timeout: i64,
@@ -125,7 +127,8 @@ pub(crate) fn ref_name(name: &OsString) -> Result<&[u8], Failure> {
     Ok(name)
 }
 
-/// The name of a reference that is to be read, or to go away: a name that none should have may be there all the same.
+/// The name of a reference that is to be read, or to go away: a name that none should have may be
+/// there all the same.
 pub(crate) fn any_name(name: &OsString) -> Result<&[u8], Failure> {
     let name = name.as_encoded_bytes();
     check_place(name)?;

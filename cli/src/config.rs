@@ -1,7 +1,8 @@
 //! What the configuration of a repository says about its references.
 //!
-//! Whether a repository keeps them in a reftable store is said by its own `config`, without what that includes and
-//! without anybody else's: so does git decide before it reads any other configuration.
+//! Whether a repository keeps them in a reftable store is said by its own `config`, without what
+//! that includes and without anybody else's: so does git decide before it reads any other
+//! configuration.
 
 use std::env;
 use std::fs;
@@ -12,7 +13,8 @@ use reftable::HashKind;
 
 use crate::failure::Failure;
 
-/// Extensions that git knows, in lower case. None of those that are not read here touches references.
+/// Extensions that git knows, in lower case. None of those that are not read here touches
+/// references.
 const KNOWN: [&str; 10] = [
     "noop",
     "noop-v1",
@@ -43,8 +45,9 @@ pub(crate) struct Format {
     pub(crate) hash: HashKind,
 }
 
-/// The format of the repository with this common directory: by its `config`, unless `GIT_REFERENCE_BACKEND` says that
-/// the references are elsewhere, as it does to newer versions of git.
+/// The format of the repository with this common directory: by its `config`, unless
+/// `GIT_REFERENCE_BACKEND` says that the references are elsewhere, as it does to newer versions of
+/// git.
 ///
 /// # Errors
 /// Those of [`of_config`], and for a place that is not understood.
@@ -59,8 +62,8 @@ pub(crate) fn format(common_dir: &Path) -> Result<Format, Failure> {
     }
 }
 
-/// Reads the format from `config` in the common directory of a repository. Without that file, or without a version in
-/// it, the repository is of the oldest format.
+/// Reads the format from `config` in the common directory of a repository. Without that file, or
+/// without a version in it, the repository is of the oldest format.
 ///
 /// # Errors
 /// For what git refuses, too: versions and extensions that are not known.
@@ -131,8 +134,8 @@ fn ref_storage(name: &str) -> Result<RefStorage, String> {
     }
 }
 
-/// The mode bits that `core.sharedRepository` asks for, from all of git's configuration for this repository. `None` if
-/// the repository is not shared, or the configuration cannot be read.
+/// The mode bits that `core.sharedRepository` asks for, from all of git's configuration for this
+/// repository. `None` if the repository is not shared, or the configuration cannot be read.
 pub(crate) fn shared_mode(common_dir: &Path) -> Option<u32> {
     let file = File::from_git_dir(common_dir.to_owned()).ok()?;
     let value = file.string_implicit("core.sharedRepository")?;

@@ -45,8 +45,9 @@ impl Wish {
     }
 }
 
-/// The policy of all wishes together. Patterns of the command line come first, then those of the configuration in `common_dir`, unless
-/// nothing is asked for but the former. If no other limit is given, that is `gc.reflogExpire`.
+/// The policy of all wishes together. Patterns of the command line come first, then those of the
+/// configuration in `common_dir`, unless nothing is asked for but the former. If no other limit is
+/// given, that is `gc.reflogExpire`.
 ///
 /// # Errors
 /// If the configuration cannot be read, or says what is not understood: it may protect something.

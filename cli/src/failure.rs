@@ -13,7 +13,8 @@ use crate::output::shown_path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     Done = 0,
-    /// Not found, a conflict, or a warning: the store is not as expected, or somebody else has its lock.
+    /// Not found, a conflict, or a warning: the store is not as expected, or somebody else has its
+    /// lock.
     Not = 1,
     /// The arguments cannot be.
     Usage = 2,

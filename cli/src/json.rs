@@ -24,7 +24,8 @@ impl Object {
         }
     }
 
-    /// A text field. Bytes that are not UTF-8 are replaced there, and all are given in hexadecimal beside it.
+    /// A text field. Bytes that are not UTF-8 are replaced there, and all are given in hexadecimal
+    /// beside it.
     pub(crate) fn put_text(self, key: &str, bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => self.put(key, text),

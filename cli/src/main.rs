@@ -1,7 +1,8 @@
 //! `reftable`: git's reftable stores on the command line.
 //!
-//! `cli` has the arguments, `repo` finds the stores where `config` says that there are some, `view` reads them as one, `batch` changes them, `retry`
-//! when others were faster, `watch` shows long work, `commands` has one file for each subcommand.
+//! `cli` has the arguments, `repo` finds the stores where `config` says that there are some, `view`
+//! reads them as one, `batch` changes them, `retry` when others were faster, `watch` shows long
+//! work, `commands` has one file for each subcommand.
 
 mod batch;
 mod cli;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
                 output::complain(&message);
             }
             if let Failure::Interrupted(signal, _) = failure {
-                // As the signal would have ended it, so that a shell stops, too; now that nothing is left behind.
+                // As the signal would have ended it, so that a shell stops, too; now that nothing
+                // is left behind.
                 let _goes_on_if_it_cannot = signal_hook::low_level::emulate_default_handler(signal);
             }
             failure.code().into()

@@ -1,4 +1,5 @@
-//! Standard output, buffered and locked once, and standard error. Neither gets control characters of a store.
+//! Standard output, buffered and locked once, and standard error. Neither gets control characters
+//! of a store.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -15,7 +16,8 @@ impl Out {
         Out(BufWriter::with_capacity(64 * 1024, io::stdout().lock()))
     }
 
-    /// One JSON value on one line. What JSON need not escape and a terminal would obey is escaped, too.
+    /// One JSON value on one line. What JSON need not escape and a terminal would obey is escaped,
+    /// too.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
         let text = value.to_string();
         if text.bytes().all(|byte| byte < 0x7f) {
@@ -49,7 +51,8 @@ pub(crate) fn shown_path(path: &Path) -> impl Display + '_ {
     escape::quoted(path.as_os_str().as_encoded_bytes())
 }
 
-/// Appends a text of a store as [`escape::quoted_word`] shows it. Nearly all of them are plain, and not formatted.
+/// Appends a text of a store as [`escape::quoted_word`] shows it. Nearly all of them are plain, and
+/// not formatted.
 pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {
     let is_plain = text.iter().all(|byte| (b'!'..0x7f).contains(byte)) && !text.starts_with(b"\"");
     if is_plain {

@@ -1,8 +1,9 @@
 //! From a directory to its stores.
 //!
-//! A repository has one store, `reftable/` in the git directory. A linked worktree has a second one in its own
-//! git directory, for the references that each worktree has for itself. Only the configuration says whether that
-//! directory is the store: it may be left over from a migration, or have the name by chance.
+//! A repository has one store, `reftable/` in the git directory. A linked worktree has a second one
+//! in its own git directory, for the references that each worktree has for itself. Only the
+//! configuration says whether that directory is the store: it may be left over from a migration, or
+//! have the name by chance.
 
 use std::env;
 use std::ffi::OsStr;
@@ -49,8 +50,9 @@ impl Place {
 }
 
 impl Repo {
-    /// Finds the stores for a command that was told to start at `start`, or was told nothing. `GIT_DIR` decides, as it
-    /// does for git; unless `start` is in another repository, which is an error.
+    /// Finds the stores for a command that was told to start at `start`, or was told nothing.
+    /// `GIT_DIR` decides, as it does for git; unless `start` is in another repository, which is an
+    /// error.
     pub(crate) fn find(start: Option<&Path>) -> Result<Repo, Failure> {
         let dir = start.unwrap_or(Path::new("."));
         let named = |variable| env::var_os(variable).filter(|value| !value.is_empty()).map(|value| dir.join(value));
@@ -76,8 +78,8 @@ impl Repo {
         }
     }
 
-    /// Finds the stores of `start`, whatever `GIT_DIR` says: a git directory, anything in a work tree, a store of a
-    /// repository, or a store without a repository around it.
+    /// Finds the stores of `start`, whatever `GIT_DIR` says: a git directory, anything in a work
+    /// tree, a store of a repository, or a store without a repository around it.
     pub(crate) fn at(start: &Path) -> Result<Repo, Failure> {
         Repo::around(start, None)
     }
@@ -185,9 +187,9 @@ impl Repo {
 
 /// How long a command that only reads waits for a list or a table that is not there.
 ///
-/// git's first commit names its table before its list, and a compaction removes tables that a list named
-/// a moment ago: both are over within milliseconds, also on a busy disk. What is missing longer stays
-/// missing, and the prompt of a shell should not wait for it.
+/// git's first commit names its table before its list, and a compaction removes tables that a list
+/// named a moment ago: both are over within milliseconds, also on a busy disk. What is missing
+/// longer stays missing, and the prompt of a shell should not wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The options of commands that only read.
@@ -224,9 +226,9 @@ impl Stores {
         }
     }
 
-    /// The linked worktree's store, if there is one, for a batch that will have the lock of the shared one when it takes
-    /// this one's. Waiting long would keep everybody from the first one, and others may have the two crosswise: who has
-    /// time lets go of both, and tries again.
+    /// The linked worktree's store, if there is one, for a batch that will have the lock of the
+    /// shared one when it takes this one's. Waiting long would keep everybody from the first one,
+    /// and others may have the two crosswise: who has time lets go of both, and tries again.
     pub(crate) fn second(&self) -> Option<&Stack> {
         self.worktree.as_ref().map(|(_, second)| second)
     }
@@ -247,8 +249,8 @@ fn canonical(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::file(path, error))
 }
 
-/// The git directory of the repository that `start` is in. As git does it looks into no directory of
-/// `GIT_CEILING_DIRECTORIES` nor above, but for `start` itself.
+/// The git directory of the repository that `start` is in. As git does it looks into no directory
+/// of `GIT_CEILING_DIRECTORIES` nor above, but for `start` itself.
 fn discover(start: &Path) -> Result<Option<PathBuf>, Failure> {
     let ceilings = env::var_os("GIT_CEILING_DIRECTORIES").map(|list| ceilings(&list)).unwrap_or_default();
     let is_above_start = |ceiling: &&PathBuf| start.starts_with(ceiling) && *ceiling != start;
@@ -282,8 +284,8 @@ fn as_store(dir: &Path) -> Option<Repo> {
     (has_list(dir) || is_new()).then(|| Repo { shared: dir.to_owned(), worktree: None, config: None })
 }
 
-/// What is left of the git directory that `store` is in, if git does not take it for one any more: it has lost its `HEAD`
-/// or its objects.
+/// What is left of the git directory that `store` is in, if git does not take it for one any more:
+/// it has lost its `HEAD` or its objects.
 fn ruin_around(store: &Path) -> Option<&Path> {
     let dir = store.parent().filter(|_| store.ends_with(STORE))?;
     ["config", "commondir", "HEAD"].iter().any(|file| dir.join(file).is_file()).then_some(dir)

@@ -29,7 +29,8 @@ impl Retry {
         self.end.is_none_or(|end| Instant::now() < end)
     }
 
-    /// Whether to try again; waits before it says so. The first repetition comes at once, then pauses grow and jitter.
+    /// Whether to try again; waits before it says so. The first repetition comes at once, then
+    /// pauses grow and jitter.
     pub(crate) fn again(&mut self) -> bool {
         if self.attempts >= ATTEMPTS && !self.is_in_time() {
             return false;

@@ -1,7 +1,7 @@
 //! Moments on the command line and in git's configuration: when log entries expire.
 //!
-//! git takes almost anything for a date, and what it does not know for now. Where entries go for good a word that is not understood is an
-//! error.
+//! git takes almost anything for a date, and what it does not know for now. Where entries go for
+//! good a word that is not understood is an error.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
@@ -13,10 +13,12 @@ const HELP: &str = "write '90.days.ago' or '90d', 'yesterday', a date such as 20
 /// Numbers below this are no seconds since 1970, for git neither.
 const FIRST_SECOND: u64 = 100_000_000;
 
-/// How far ahead of now a limit may be, in seconds: the clocks of two machines, or a date without an offset, differ by less.
+/// How far ahead of now a limit may be, in seconds: the clocks of two machines, or a date without
+/// an offset, differ by less.
 const A_DAY: u64 = 86_400;
 
-/// Which entries expire: those from before this time, in seconds since 1970. `None`: none, `u64::MAX`: all.
+/// Which entries expire: those from before this time, in seconds since 1970. `None`: none,
+/// `u64::MAX`: all.
 pub(crate) type Limit = Option<u64>;
 
 /// Reads a limit: `never`, `all` or a moment that is at most a day after `now`.
@@ -32,7 +34,8 @@ pub(crate) fn limit(text: &str, now: &Zoned) -> Result<Limit, String> {
     }
 }
 
-/// Refuses a moment that has not come: all that is in a log would go, and nobody said so. Milliseconds look like that, too.
+/// Refuses a moment that has not come: all that is in a log would go, and nobody said so.
+/// Milliseconds look like that, too.
 fn past(text: &str, moment: u64, now: &Zoned) -> Result<u64, String> {
     let limit = u64::try_from(now.timestamp().as_second()).unwrap_or(0).saturating_add(A_DAY);
     if moment > limit {
@@ -92,8 +95,8 @@ fn named(text: &str, now: &Zoned) -> Option<Zoned> {
     if time <= *now { Some(time) } else { time.checked_sub(Span::new().days(1)).ok() }
 }
 
-/// git's `2.weeks.3.days.ago`: counts and units in turn, between any of ` ._-`, with or without the last word. A `-` that joins
-/// nothing is a sign: no such age is.
+/// git's `2.weeks.3.days.ago`: counts and units in turn, between any of ` ._-`, with or without the
+/// last word. A `-` that joins nothing is a sign: no such age is.
 fn in_words(text: &str, now: &Zoned) -> Option<Zoned> {
     let text = text.to_ascii_lowercase();
     let is_signed = [" -", ".-", "_-", "--"].iter().any(|sign| text.contains(sign)) || text.starts_with('-');
@@ -137,7 +140,8 @@ fn of_unit(count: i64, unit: &str) -> Option<Span> {
     .ok()
 }
 
-/// `90d`, `2w`, `1y 6mo`: that long ago. Not `3m`: it means minutes to one reader and months to another.
+/// `90d`, `2w`, `1y 6mo`: that long ago. Not `3m`: it means minutes to one reader and months to
+/// another.
 fn span(text: &str, now: &Zoned) -> Option<Zoned> {
     let lower = text.to_ascii_lowercase();
     let text = lower.strip_suffix("ago").unwrap_or(&lower).trim();

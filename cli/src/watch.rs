@@ -24,7 +24,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// From now on Ctrl-C asks, and does not end the process. Shows a bar, unless it is to be quiet or standard error is no terminal.
+    /// From now on Ctrl-C asks, and does not end the process. Shows a bar, unless it is to be quiet
+    /// or standard error is no terminal.
     pub(crate) fn new(is_quiet: bool) -> io::Result<Watch> {
         Ok(Watch { interrupt: Interrupt::catch()?, start: Instant::now(), bar: None, is_quiet })
     }

@@ -70,7 +70,8 @@ fn a_damaged_store_is_3() {
     });
 }
 
-/// Everything else than the first commit of a git that is alive is damage, and a prompt must not wait for it.
+/// Everything else than the first commit of a git that is alive is damage, and a prompt must not
+/// wait for it.
 #[test]
 fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
     for_each_hash(|repo| {
@@ -99,8 +100,8 @@ fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
     });
 }
 
-/// A list without tables, which git leaves where it has merged tables with nothing left in them, does not say which ids
-/// belong there: the repository does.
+/// A list without tables, which git leaves where it has merged tables with nothing left in them,
+/// does not say which ids belong there: the repository does.
 #[test]
 fn a_store_without_tables_takes_the_ids_of_its_repository() {
     for_each_hash(|repo| {
@@ -189,7 +190,8 @@ fn help_of_every_subcommand_has_examples() {
     });
 }
 
-/// `dump` reads the list itself when a store cannot be opened, and waited there for somebody who writes to the pipe.
+/// `dump` reads the list itself when a store cannot be opened, and waited there for somebody who
+/// writes to the pipe.
 #[test]
 fn dump_does_not_wait_at_a_pipe() {
     for_each_hash(|repo| {

@@ -1,5 +1,5 @@
-//! Many processes that change references at the same time all succeed: they wait for the lock, and commit for each
-//! other.
+//! Many processes that change references at the same time all succeed: they wait for the lock, and
+//! commit for each other.
 
 #![cfg(test)]
 
@@ -15,8 +15,8 @@ const PROCESSES: usize = 32;
 const WORKTREES: usize = 12;
 const UPDATES: usize = 10;
 
-/// Runs `processes` shells at once, each of which runs `UPDATES` times what `args` says for a process and a number.
-/// Returns what the runs that failed had to say.
+/// Runs `processes` shells at once, each of which runs `UPDATES` times what `args` says for a
+/// process and a number. Returns what the runs that failed had to say.
 fn storm(repo: &Repo, processes: usize, args: impl Fn(usize, usize) -> Vec<String>) -> Vec<String> {
     let children: Vec<Child> = (0..processes)
         .map(|process| {
@@ -38,7 +38,8 @@ fn moves(repo: &Repo, name: &str) -> Vec<(String, String)> {
     log.lines().map(|line| (words(line)[0].clone(), words(line)[1].clone())).collect()
 }
 
-/// Each entry of the log begins where the one before it ends, and there are as many as there were updates.
+/// Each entry of the log begins where the one before it ends, and there are as many as there were
+/// updates.
 #[track_caller]
 fn assert_unbroken(moves: &[(String, String)], count: usize) {
     assert_eq!(moves.len(), count);
@@ -111,8 +112,8 @@ fn on_a_name_that_only_one_can_have_all_others_are_told_of_the_conflict() {
     });
 }
 
-/// HEAD goes to and fro between two branches while many update it. Its log says when it moved; what was written after
-/// that must be in the log of the branch that it led to.
+/// HEAD goes to and fro between two branches while many update it. Its log says when it moved; what
+/// was written after that must be in the log of the branch that it led to.
 #[test]
 fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
     const BRANCHES: [&str; 2] = ["refs/heads/main", "refs/heads/other"];
@@ -143,7 +144,8 @@ fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
     });
 }
 
-/// Two stores are changed by each update, that of the worktree for HEAD's log, and the shared one for the branch.
+/// Two stores are changed by each update, that of the worktree for HEAD's log, and the shared one
+/// for the branch.
 #[test]
 fn in_worktrees_of_their_own() {
     for_each_hash(|repo| {
@@ -165,7 +167,8 @@ fn in_worktrees_of_their_own() {
     });
 }
 
-/// Who needs two locks and gets only one lets go of it, again and again: others are not kept from it.
+/// Who needs two locks and gets only one lets go of it, again and again: others are not kept from
+/// it.
 #[test]
 fn a_lock_that_stays_in_a_worktree_keeps_nobody_from_the_repository() {
     for_each_hash(|repo| {

@@ -1,5 +1,5 @@
-//! Whatever a store has in its names and texts, people see one line for each reference and nothing that their terminal
-//! obeys; programs get the exact bytes.
+//! Whatever a store has in its names and texts, people see one line for each reference and nothing
+//! that their terminal obeys; programs get the exact bytes.
 
 #![cfg(test)]
 
@@ -24,7 +24,8 @@ const NAMES: [&[u8]; 6] = [
 ];
 const TEXT: &[u8] = b"tea\x1b[31m\r\ncake";
 
-/// A store outside of any repository with one table: the names, a symbolic reference to the first, and logs.
+/// A store outside of any repository with one table: the names, a symbolic reference to the first,
+/// and logs.
 fn hostile_store(repo: &Repo) -> std::path::PathBuf {
     let store = repo.top().join("hostile");
     fs::create_dir(&store).unwrap();

@@ -263,7 +263,8 @@ fn a_store_of_a_linked_worktree_is_one_store() {
     });
 }
 
-/// A store without tables says nothing about its ids, and one without a list nothing about who may read it.
+/// A store without tables says nothing about its ids, and one without a list nothing about who may
+/// read it.
 #[test]
 fn the_configuration_counts_for_an_empty_store() {
     for_each_hash(|repo| {

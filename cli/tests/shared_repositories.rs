@@ -1,5 +1,5 @@
-//! In a repository that several users share everybody reads and writes after everybody's writes, whatever
-//! their umasks: git's and ours in turn.
+//! In a repository that several users share everybody reads and writes after everybody's writes,
+//! whatever their umasks: git's and ours in turn.
 
 #![cfg(target_os = "linux")]
 #![cfg(test)]
@@ -83,7 +83,8 @@ impl Shared {
         self.run(user, umask, &self.ours, args)
     }
 
-    /// Every file in the store belongs to the group, and has all of `least` and nothing beyond `most`.
+    /// Every file in the store belongs to the group, and has all of `least` and nothing beyond
+    /// `most`.
     #[track_caller]
     fn assert_modes(&self, least: u32, most: u32) {
         for entry in fs::read_dir(self.store()).unwrap() {

@@ -8,7 +8,8 @@ fn ours(repo: &Repo, input: &str) -> Run {
     repo.run_with(["update", "--stdin"], input.as_bytes())
 }
 
-/// Runs the same input through git in a copy of the state, and compares output, success and references.
+/// Runs the same input through git in a copy of the state, and compares output, success and
+/// references.
 #[track_caller]
 fn compare(repo: &Repo, input: &str) {
     let copy = repo.copy();
@@ -79,8 +80,8 @@ fn all_happens_or_nothing() {
     });
 }
 
-/// What was cut off anywhere within a line changes nothing: `delete refs/heads/feature` may have been
-/// `delete refs/heads/feature-2`.
+/// What was cut off anywhere within a line changes nothing: `delete refs/heads/feature` may have
+/// been `delete refs/heads/feature-2`.
 #[test]
 fn input_that_ends_within_a_line_changes_nothing() {
     for_each_hash(|repo| {

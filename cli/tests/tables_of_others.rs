@@ -1,4 +1,5 @@
-//! All commands on tables as git or JGit may write them, in which blocks, padding and indexes lie otherwise than in ours.
+//! All commands on tables as git or JGit may write them, in which blocks, padding and indexes lie
+//! otherwise than in ours.
 
 #![cfg(test)]
 

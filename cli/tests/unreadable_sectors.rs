@@ -1,7 +1,7 @@
 //! A disk with a sector that cannot be read: an error that says where, never a signal.
 //!
-//! The disk is a loop device whose image ends within a table. That takes root, `mkfs.ext4` and `mount`:
-//! without them the tests say SKIPPED; with `REFTABLE_REQUIRE_LOOP` set they fail.
+//! The disk is a loop device whose image ends within a table. That takes root, `mkfs.ext4` and
+//! `mount`: without them the tests say SKIPPED; with `REFTABLE_REQUIRE_LOOP` set they fail.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -63,7 +63,8 @@ impl Disk {
         self.is_mounted = false;
     }
 
-    /// The number of the sector in the middle of the table. Nothing of the table stays in the page cache.
+    /// The number of the sector in the middle of the table. Nothing of the table stays in the page
+    /// cache.
     fn sector_of(&mut self, table: &str) -> u64 {
         let bytes = fs::read(self.store().join(table)).unwrap();
         let middle = bytes.len() / 2 / 4096 * 4096;

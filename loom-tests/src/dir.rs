@@ -1,9 +1,10 @@
 //! A directory in memory. Whoever calls it may be interrupted by another process first, or die.
 //!
-//! A call is a scheduling point if another process can tell when it happened. Each point takes loom's mutexes for what
-//! it touches (the list, its lock, the locks of tables, the names of one process, the kernel locks on its files), so that
-//! loom need not try both orders of calls that have nothing to do with each other. Writing to a file that no name leads
-//! to yet, and syncing, are no points: no power is lost here.
+//! A call is a scheduling point if another process can tell when it happened. Each point takes
+//! loom's mutexes for what it touches (the list, its lock, the locks of tables, the names of one
+//! process, the kernel locks on its files), so that loom need not try both orders of calls that
+//! have nothing to do with each other. Writing to a file that no name leads to yet, and syncing,
+//! are no points: no power is lost here.
 
 use std::io;
 use std::path::Path;
@@ -20,7 +21,8 @@ use crate::files::{Files, LIST, LIST_LOCK};
 pub enum Flaw {
     /// None.
     None,
-    /// A rename is not atomic: for a moment the target has only the first two thirds of the new contents.
+    /// A rename is not atomic: for a moment the target has only the first two thirds of the new
+    /// contents.
     TornRename,
     /// A hard link takes the place of what has its name.
     LinkReplaces,
@@ -28,8 +30,8 @@ pub enum Flaw {
     LocksForAll,
     /// The kernel's lock outlives its owner.
     LocksOutliveTheirOwner,
-    /// The kernel's lock belongs to the name by which a file was opened. The file system says that it is not local, so this is one
-    /// that the locks reckon with.
+    /// The kernel's lock belongs to the name by which a file was opened. The file system says that
+    /// it is not local, so this is one that the locks reckon with.
     LocksOfNames,
     /// The number of an inode is used again while somebody has the file open.
     InodesReusedWhileOpen,
@@ -102,7 +104,8 @@ impl ModelDir {
         ModelDir { world: Arc::clone(&self.world), process: process(number) }
     }
 
-    /// From now on, the `call`-th call that others could notice kills the process before anything comes of it.
+    /// From now on, the `call`-th call that others could notice kills the process before anything
+    /// comes of it.
     pub fn dies_at(&self, call: u32) {
         self.process.calls.store(0, Ordering::Relaxed);
         self.process.dies_at.store(call, Ordering::Relaxed);
@@ -284,8 +287,8 @@ struct ModelFile {
     dir: ModelDir,
     inode: u64,
     open: u64,
-    /// For a file that several processes write to: what its contents count as. No other file changes once another process
-    /// can find it.
+    /// For a file that several processes write to: what its contents count as. No other file
+    /// changes once another process can find it.
     shared: Option<usize>,
     /// What a kernel lock through this description belongs to: the whole file, or this name of it.
     locked: String,
@@ -352,7 +355,8 @@ impl Drop for ModelFile {
         }
         let (inode, open) = (self.inode, self.open);
         let world = &self.dir.world;
-        // Only letting go of the kernel's lock can be noticed. The dead have let go of theirs already.
+        // Only letting go of the kernel's lock can be noticed. The dead have let go of theirs
+        // already.
         if world.files(|files| files.is_locked_by((inode, &self.locked), open)) && !self.dir.is_dead() {
             // Dying here is the same as dropping it.
             world.touch(&self.kernel_lock(), |files| files.unlock((inode, &self.locked), open));

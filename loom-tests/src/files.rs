@@ -15,8 +15,8 @@ struct Inode {
     creator: u64,
     /// How often it is open.
     opens: usize,
-    /// The process and the open file description that has the kernel's lock, by what it belongs to: the file, which
-    /// has no name here, or a name.
+    /// The process and the open file description that has the kernel's lock, by what it belongs to:
+    /// the file, which has no name here, or a name.
     locked: BTreeMap<String, (u64, u64)>,
     note: Option<Vec<u8>>,
     /// When it was made, and when its names changed last, by [`Files::clock`].
@@ -60,7 +60,8 @@ impl Files {
         files
     }
 
-    /// The smallest number that is free: numbers are used again as soon as a real file system might.
+    /// The smallest number that is free: numbers are used again as soon as a real file system
+    /// might.
     fn new_inode(&mut self, creator: u64) -> u64 {
         let is_free = |inode: &u64| {
             let open = self.inodes.get(inode).is_some_and(|inode| inode.opens > 0 && !self.reuse_open_inodes);
@@ -209,7 +210,8 @@ impl Files {
         Ok(Ok(()))
     }
 
-    /// Whether a lock that is this file is held by this process: it made the file, or has the kernel's lock on it.
+    /// Whether a lock that is this file is held by this process: it made the file, or has the
+    /// kernel's lock on it.
     fn has(&self, process: u64, inode: u64) -> bool {
         let about = self.inodes.get(&inode);
         about.is_some_and(|about| about.creator == process || about.is_locked_by(process))
@@ -226,8 +228,8 @@ impl Files {
         self.names.keys().filter(|name| *name != LIST && !listed.contains(name)).cloned().collect()
     }
 
-    /// Whoever replaces the list has the lock, and either adds one table with unused update indexes at the end or puts
-    /// one table, or none, in the place of neighbours.
+    /// Whoever replaces the list has the lock, and either adds one table with unused update indexes
+    /// at the end or puts one table, or none, in the place of neighbours.
     fn check_publication(&mut self, process: u64) -> Result<(), String> {
         let new = self.listed();
         let old = std::mem::replace(&mut self.published, new.clone());

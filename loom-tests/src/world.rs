@@ -59,7 +59,8 @@ fn write_table(names: &[&str], update_index: u64) -> reftable::Result<Vec<u8>> {
     Ok(writer.finish()?.0)
 }
 
-/// How a process of a model opens the store: commits are not handed over to other processes. Waits are long: a correct run never comes to the end of one.
+/// How a process of a model opens the store: commits are not handed over to other processes. Waits
+/// are long: a correct run never comes to the end of one.
 pub fn options(auto_compact: AutoCompact) -> Options {
     let options = Options::default().auto_compact(auto_compact).compact_at_once(0).hand_over(false);
     options.lock_timeout(Some(Duration::from_secs(2)))
@@ -124,8 +125,8 @@ pub fn read(stack: &Stack, names: &[&str]) -> Vec<u8> {
     values(&stack.snapshot().expect("the store is sound at every moment"), names)
 }
 
-/// After everybody has ended: another process commits and compacts without help. Then nothing is left but the list and
-/// its table, and `names` are as they were.
+/// After everybody has ended: another process commits and compacts without help. Then nothing is
+/// left but the list and its table, and `names` are as they were.
 ///
 /// # Panics
 /// When any of this is not so, which fails the model.
@@ -153,15 +154,16 @@ pub fn process<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> l
     loom::thread::Builder::new().stack_size(STACK_WORDS).spawn(run).expect("at most four threads a model")
 }
 
-/// Explores the model with at most `preemptions` involuntary switches and prints how many executions that took.
+/// Explores the model with at most `preemptions` involuntary switches and prints how many
+/// executions that took.
 pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let start = Instant::now();
     let count = executions(preemptions, model);
     report(&format!("{name}: {count} executions, at most {preemptions} preemptions"), start);
 }
 
-/// Explores the model once for each moment at which a process can die in it: at its first call, its second, until no
-/// execution has so many. The model says whether the process died.
+/// Explores the model once for each moment at which a process can die in it: at its first call, its
+/// second, until no execution has so many. The model says whether the process died.
 pub fn explore_deaths(name: &str, preemptions: usize, model: impl Fn(u32) -> bool + Sync + Send + 'static) {
     let start = Instant::now();
     let model = Arc::new(model);

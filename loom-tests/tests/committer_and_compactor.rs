@@ -1,4 +1,5 @@
-//! A process deletes a reference while another compacts: the reference stays deleted, and nothing else changes.
+//! A process deletes a reference while another compacts: the reference stays deleted, and nothing
+//! else changes.
 
 #![cfg(loom)]
 #![cfg(test)]

@@ -40,7 +40,8 @@ fn model(flaw: Flaw, compact: AutoCompact, in_two: bool) {
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");
 }
 
-/// A reader sees both references as they were before the commit, or both as they are after it, and never goes back.
+/// A reader sees both references as they were before the commit, or both as they are after it, and
+/// never goes back.
 fn look_twice(reader: &Stack, mut before: u8) {
     let old = before;
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! The owner of the lock dies while two others wait for it: one of them takes over, and then the other has its turn.
+//! The owner of the lock dies while two others wait for it: one of them takes over, and then the
+//! other has its turn.
 
 #![cfg(loom)]
 #![cfg(test)]

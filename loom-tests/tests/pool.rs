@@ -15,7 +15,8 @@ use reftable::pool::{Crew, Pool};
 /// The job that panics.
 const BAD: u8 = 13;
 
-// A model runs all of its threads on one of the system's, so this is shared by them, and by nobody else.
+// A model runs all of its threads on one of the system's, so this is shared by them, and by nobody
+// else.
 thread_local! {
     /// Threads that have a state, the owner included.
     static AT_WORK: Cell<u32> = const { Cell::new(0) };
@@ -71,7 +72,8 @@ struct Seen {
     most_helpers: AtomicU32,
 }
 
-/// What came out of a pool: the results, the message of a panic, and the most jobs that were under way.
+/// What came out of a pool: the results, the message of a panic, and the most jobs that were under
+/// way.
 #[derive(Default)]
 struct Outcome {
     results: Vec<(u8, u8)>,

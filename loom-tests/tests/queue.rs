@@ -1,5 +1,5 @@
-//! The line of threads before the list lock. Jobs are numbers; those with the same tens exclude each other, so the first
-//! one of them is accepted and the others are refused.
+//! The line of threads before the list lock. Jobs are numbers; those with the same tens exclude
+//! each other, so the first one of them is accepted and the others are refused.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -11,7 +11,8 @@ use std::time::Duration;
 use loom_tests::{explore, process};
 use reftable::queue::{Admission, Group, Outcome, Queue, Turn};
 
-/// For a thread that does not wait for ever. Time has no length here: it lets others run, and gives up.
+/// For a thread that does not wait for ever. Time has no length here: it lets others run, and gives
+/// up.
 const A_WHILE: Option<Duration> = Some(Duration::from_secs(1));
 
 /// A job, and whether it was accepted.
@@ -59,7 +60,8 @@ impl Seen {
     }
 }
 
-/// What is used by one thread at a time, and what it was used for. Nothing here is a scheduling point.
+/// What is used by one thread at a time, and what it was used for. Nothing here is a scheduling
+/// point.
 #[derive(Default)]
 struct Ledger {
     turns: u8,
@@ -162,7 +164,8 @@ impl Desk {
         Told::Panicked
     }
 
-    /// One thread: has a turn of its own, in which it may not hand in a job, and does nothing with it.
+    /// One thread: has a turn of its own, in which it may not hand in a job, and does nothing with
+    /// it.
     fn prepare(&self) {
         let Admission::Turn(turn) = self.line.enter(None) else { panic!("nobody else makes it end") };
         self.begin();

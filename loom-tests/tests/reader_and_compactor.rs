@@ -1,5 +1,5 @@
-//! A process reads while another compacts and removes the inputs, and perhaps dies over it. The reader is never refused,
-//! and sees no change.
+//! A process reads while another compacts and removes the inputs, and perhaps dies over it. The
+//! reader is never refused, and sees no change.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -11,8 +11,8 @@ use reftable::{AutoCompact, Compact};
 
 const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
 
-/// One compacts, and dies at its `call`-th call if that is not 0; another reads: with a handle that knows the tables and
-/// with a new one.
+/// One compacts, and dies at its `call`-th call if that is not 0; another reads: with a handle that
+/// knows the tables and with a new one.
 fn model(call: u32, patience: Duration) -> bool {
     let dir = start_with(&[&NAMES[..1], &NAMES[1..]], Flaw::None);
     let mortal = dir.for_process(1);

@@ -1,5 +1,5 @@
-//! Who waits for the lock has its transaction done by the one who has it. It is done once, whole, and the one who asked knows
-//! what became of it, whoever gives up or dies at which moment.
+//! Who waits for the lock has its transaction done by the one who has it. It is done once, whole,
+//! and the one who asked knows what became of it, whoever gives up or dies at which moment.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -55,7 +55,8 @@ fn both_want_the_same() {
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");
 }
 
-/// One gives up at once if it cannot have the lock. It is told truly whether its transaction was done.
+/// One gives up at once if it cannot have the lock. It is told truly whether its transaction was
+/// done.
 fn one_gives_up() {
     let dir = start(&NAMES, Flaw::None);
     let (patient, hasty) = (handle(&dir.for_process(1), 2000), handle(&dir.for_process(2), 1));

@@ -1,4 +1,5 @@
-//! Two threads share one handle: one commits, both read. Neither ever sees time go back, and what was committed is seen.
+//! Two threads share one handle: one commits, both read. Neither ever sees time go back, and what
+//! was committed is seen.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -12,7 +13,8 @@ use reftable::{AutoCompact, ErrorKind, Snapshot, Stack};
 
 const NAMES: [&str; 1] = ["refs/heads/a"];
 
-/// A reader's memory: update index and value never decrease, and stay above what was acknowledged before it looked.
+/// A reader's memory: update index and value never decrease, and stay above what was acknowledged
+/// before it looked.
 struct Witness {
     stack: Stack,
     acknowledged: Arc<Mutex<u8>>,
@@ -80,7 +82,8 @@ impl Tables {
     }
 }
 
-/// A handle whose threads never give up: in a model, who waits for a time gives up as soon as others have run.
+/// A handle whose threads never give up: in a model, who waits for a time gives up as soon as
+/// others have run.
 fn patient(dir: &ModelDir) -> Stack {
     open(&dir.for_process(1), locks(true), options(AutoCompact::Off).lock_timeout(None))
 }
@@ -101,7 +104,8 @@ fn both_commit(tables: &Tables) {
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");
 }
 
-/// Two threads move one reference through one handle, and a third one another reference: one of the two is told of the other.
+/// Two threads move one reference through one handle, and a third one another reference: one of the
+/// two is told of the other.
 fn two_of_three_commit(tables: &Tables) {
     let names = ["refs/heads/a", "refs/heads/b"];
     let dir = start(&names, Flaw::None);

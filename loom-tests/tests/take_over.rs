@@ -1,5 +1,6 @@
-//! A process dies at each moment of what it does, while another commits. The other one is not held up, what the dead one
-//! did happened as a whole or not at all, and its remains go with the next compaction.
+//! A process dies at each moment of what it does, while another commits. The other one is not held
+//! up, what the dead one did happened as a whole or not at all, and its remains go with the next
+//! compaction.
 
 #![cfg(loom)]
 #![cfg(test)]

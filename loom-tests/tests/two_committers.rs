@@ -1,4 +1,5 @@
-//! Two processes commit. Both succeed, one after the other, unless they want to change the same reference.
+//! Two processes commit. Both succeed, one after the other, unless they want to change the same
+//! reference.
 
 #![cfg(loom)]
 #![cfg(test)]

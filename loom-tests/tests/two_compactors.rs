@@ -1,4 +1,5 @@
-//! Two processes compact: at least one does, nobody is hindered for good, and nothing changes for readers.
+//! Two processes compact: at least one does, nobody is hindered for good, and nothing changes for
+//! readers.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -41,7 +42,8 @@ fn all(flaw: Flaw, at_once: bool) {
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");
 }
 
-/// One compacts what is there; the other deletes something from it and compacts the newer tables meanwhile.
+/// One compacts what is there; the other deletes something from it and compacts the newer tables
+/// meanwhile.
 fn above_each_other(flaw: Flaw) {
     let dir = start_with(&[&NAMES[..1], &NAMES[1..2]], flaw);
     let (one, other) = (stack(&dir, 1, AutoCompact::Off), stack(&dir, 2, AutoCompact::Off));

@@ -14,11 +14,13 @@ use crate::sync::{Wake, Waker, wake};
 ///
 /// What the end of things does to a compaction that is running:
 ///
-/// - *The last handle is dropped:* the compaction stops at its next range of keys, and its output is removed. One that waits for the list lock to
-///   publish goes on, for at most as long as a commit waits. The drop waits for the thread.
-/// - *The process ends without dropping:* as with a kill. What it wrote is not listed, its locks heal, the next compaction
-///   removes its files.
-/// - *The process forks:* the child has no such thread, and compacts at the end of its commit calls. The parent goes on.
+/// - *The last handle is dropped:* the compaction stops at its next range of keys, and its output
+///   is removed. One that waits for the list lock to publish goes on, for at most as long as a
+///   commit waits. The drop waits for the thread.
+/// - *The process ends without dropping:* as with a kill. What it wrote is not listed, its locks
+///   heal, the next compaction removes its files.
+/// - *The process forks:* the child has no such thread, and compacts at the end of its commit
+///   calls. The parent goes on.
 #[derive(Debug)]
 pub(crate) struct Background {
     /// `None` once it ends.
@@ -51,7 +53,8 @@ impl Background {
         Ok(Background { waker: Some(waker), thread: Some(thread), stop, dir, process })
     }
 
-    /// Asks the thread to look whether a compaction is due. False in a child of the process that has the thread.
+    /// Asks the thread to look whether a compaction is due. False in a child of the process that
+    /// has the thread.
     pub(crate) fn wake(&self) -> bool {
         let is_here = self.process == self.dir.process_id();
         if is_here && let Some(waker) = &self.waker {
@@ -80,7 +83,8 @@ impl Drop for Background {
             // There is no such thread in a child. Waiting for it would never end.
             std::mem::forget(thread);
         } else if let Err(panic) = thread.join() {
-            // It has been reported by the thread itself; whoever drops a handle has done nothing wrong.
+            // It has been reported by the thread itself; whoever drops a handle has done nothing
+            // wrong.
             drop(panic);
         }
     }

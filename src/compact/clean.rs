@@ -11,11 +11,13 @@ use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
 use crate::stack::{Durability, Stack};
 
-/// What may have been left behind, by the names that were in the directory while the list lock was held.
+/// What may have been left behind, by the names that were in the directory while the list lock was
+/// held.
 ///
-/// Nobody writes a list at such a moment, so a temporary file is either of the dead, or locked with the kernel: to be told
-/// apart later, without the lock. What is proven of a table at such a moment stays true. Everything whose name is
-/// not exactly a table's is left alone: JGit works on such files without the lock.
+/// Nobody writes a list at such a moment, so a temporary file is either of the dead, or locked with
+/// the kernel: to be told apart later, without the lock. What is proven of a table at such a moment
+/// stays true. Everything whose name is not exactly a table's is left alone: JGit works on such
+/// files without the lock.
 #[derive(Debug, Default)]
 pub(super) struct Litter {
     temporary: Vec<String>,
@@ -25,7 +27,8 @@ pub(super) struct Litter {
 }
 
 impl Litter {
-    /// Sorts `names` (in order, so that models can repeat a run), which were read while the lock was held, by the state that it protects.
+    /// Sorts `names` (in order, so that models can repeat a run), which were read while the lock
+    /// was held, by the state that it protects.
     pub(super) fn among(dir: &dyn Dir, names: &BTreeSet<String>, base: &Snapshot) -> Litter {
         let listed: BTreeSet<&str> = base.tables().iter().map(|table| table.name()).collect();
         let tables = UnlistedTables::among(dir, names, &listed).garbage;
@@ -42,9 +45,9 @@ impl Litter {
 }
 
 impl Stack {
-    /// Removes what the dead left behind: temporary files, and tables of which it is proven that nobody needs them. Takes
-    /// the list lock, for which it waits as long as [`crate::Options::lock_timeout`] says.
-    /// [`Stack::compact`] does the same in passing.
+    /// Removes what the dead left behind: temporary files, and tables of which it is proven that
+    /// nobody needs them. Takes the list lock, for which it waits as long as
+    /// [`crate::Options::lock_timeout`] says. [`Stack::compact`] does the same in passing.
     ///
     /// # Errors
     /// `Locked`, `Io`, `Corrupt`. Files that cannot be removed are left for the next one.
@@ -59,15 +62,16 @@ impl Stack {
         Ok(())
     }
 
-    /// Removes litter, unless its owner lives. Called once the directory was synced, without the lock. Returns what could not be
-    /// removed, with the reason.
+    /// Removes litter, unless its owner lives. Called once the directory was synced, without the
+    /// lock. Returns what could not be removed, with the reason.
     pub(super) fn sweep(&self, litter: Litter) -> Vec<String> {
         litter.temporary.iter().for_each(|name| self.remove_if_dead(name));
         litter.locks.iter().for_each(|name| self.release_if_dead(name));
         self.remove_all(litter.tables.into_iter())
     }
 
-    /// Removes a temporary file unless its owner lives. What goes wrong here is for the next one to mend.
+    /// Removes a temporary file unless its owner lives. What goes wrong here is for the next one to
+    /// mend.
     fn remove_if_dead(&self, name: &str) {
         let Ok(file) = self.shared.dir.open(name) else { return };
         if file.try_lock().unwrap_or(false) {

@@ -10,10 +10,11 @@ use crate::merge::Merge;
 use crate::mutant::{self, Mutant};
 use crate::table::{Cursor, IndexWalk, RunWriter, Table, WholeBlock};
 
-/// What may be lost by ending a block early for the sake of one that is copied, in hundredths of a block: each compaction makes at most
-/// a quarter more blocks.
+/// What may be lost by ending a block early for the sake of one that is copied, in hundredths of a
+/// block: each compaction makes at most a quarter more blocks.
 const REFS_LOSS: usize = 25;
-/// The same for logs, which are costly to deflate, and lose little by an early end: they are not padded.
+/// The same for logs, which are costly to deflate, and lose little by an early end: they are not
+/// padded.
 const LOGS_LOSS: usize = 50;
 
 /// Finds the blocks of some tables among whose keys no other table has one.
@@ -86,8 +87,9 @@ impl<'a> Copier<'a> {
         self.sources.iter().any(|source| source.awaits(record))
     }
 
-    /// Copies the block that begins with the record at hand, and those that follow, as far as no other table has a key
-    /// among theirs and `copy` agrees. Returns whether it was any; then the record at hand is dealt with.
+    /// Copies the block that begins with the record at hand, and those that follow, as far as no
+    /// other table has a key among theirs and `copy` agrees. Returns whether it was any; then the
+    /// record at hand is dealt with.
     ///
     /// What the index says of a block decides only whether to try.
     #[cold]

@@ -1,4 +1,5 @@
-//! Expiry while logs are merged: what is left out, and the markers of logs that lose their last entry.
+//! Expiry while logs are merged: what is left out, and the markers of logs that lose their last
+//! entry.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use crate::value::{LogEntryView, LogRecordView};
 
 /// Passes on what does not expire, and notes whether anything is left of the log at hand.
 ///
-/// A log may reach over several ranges, which are merged in any order. The marker belongs to the one that the log ends in; that
-/// one looks what the others keep of it ([`Self::new`]).
+/// A log may reach over several ranges, which are merged in any order. The marker belongs to the
+/// one that the log ends in; that one looks what the others keep of it ([`Self::new`]).
 #[derive(Debug)]
 pub(super) struct Expirer<'a> {
     expiry: &'a Expiry,

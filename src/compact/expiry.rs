@@ -9,16 +9,19 @@ const STASH: &[u8] = b"refs/stash";
 
 /// Which log entries a compaction leaves out. The default leaves out none.
 ///
-/// The policy is git's. Logs that a rule matches follow the first such rule alone; others follow the limits of `before_time` and
-/// `before_update_index`; but the log of `refs/stash`, whose entries are the stashes, loses entries only to a rule.
+/// The policy is git's. Logs that a rule matches follow the first such rule alone; others follow
+/// the limits of `before_time` and `before_update_index`; but the log of `refs/stash`, whose
+/// entries are the stashes, loses entries only to a rule.
 ///
-/// A log whose last entry goes still exists ([`crate::Snapshot::log_exists`]): a marker takes its place. To tell whether an entry is
-/// reachable takes objects, so there is no limit for unreachable ones, as git has.
+/// A log whose last entry goes still exists ([`crate::Snapshot::log_exists`]): a marker takes its
+/// place. To tell whether an entry is reachable takes objects, so there is no limit for unreachable
+/// ones, as git has.
 ///
 /// ```
 /// # use reftable::{Compact, Expiry};
 /// let ninety_days_ago = 1_700_000_000 - 90 * 86_400;
-/// let expiry = Expiry::default().before_time(ninety_days_ago).rule("refs/remotes/*", 1_700_000_000)?.rule("refs/notes/*", None)?;
+/// let expiry = Expiry::default().before_time(ninety_days_ago);
+/// let expiry = expiry.rule("refs/remotes/*", 1_700_000_000)?.rule("refs/notes/*", None)?;
 /// let compaction = Compact::All { expiry };
 /// # Ok::<(), reftable::Error>(())
 /// ```
@@ -53,19 +56,22 @@ impl Expiry {
         Expiry { before_update_index: index.into(), ..self }
     }
 
-    /// Leaves out of the logs of references that match `pattern` entries from before `time`, and nothing else; with `None`, nothing. Of
-    /// several rules that match, the first counts.
+    /// Leaves out of the logs of references that match `pattern` entries from before `time`, and
+    /// nothing else; with `None`, nothing. Of several rules that match, the first counts.
     ///
-    /// Patterns are those of `gc.<pattern>.reflogExpire`: `*` and `?` match slashes, too, and there are classes (`[a-z]`, `[!x]`).
+    /// Patterns are those of `gc.<pattern>.reflogExpire`: `*` and `?` match slashes, too, and there
+    /// are classes (`[a-z]`, `[!x]`).
     ///
     /// # Errors
-    /// `Invalid` for a pattern that ends within a class or behind a backslash: it would match nothing, and protect nothing.
+    /// `Invalid` for a pattern that ends within a class or behind a backslash: it would match
+    /// nothing, and protect nothing.
     pub fn rule(mut self, pattern: impl AsRef<[u8]>, time: impl Into<Option<u64>>) -> Result<Expiry> {
         self.rules.push(Rule { names: Pattern::new(pattern.as_ref())?, before_time: time.into() });
         Ok(self)
     }
 
-    /// As git's C library has it: `refs/stash` is a log like others, and of a log that loses all nothing is left, markers included.
+    /// As git's C library has it: `refs/stash` is a log like others, and of a log that loses all
+    /// nothing is left, markers included.
     #[must_use]
     pub fn keeping_nothing(self) -> Expiry {
         Expiry { keeps_nothing: true, ..self }

@@ -45,13 +45,15 @@ impl<'a> Job<'a> {
         Job { rewrite: true, ..self }
     }
 
-    /// From now on it is watched. Not before the list lock is released: whoever watches may take time.
+    /// From now on it is watched. Not before the list lock is released: whoever watches may take
+    /// time.
     pub(super) fn begin(&self, total: u64) -> Result<()> {
         self.progress.set(Progress { done: 0, total });
         self.check()
     }
 
-    /// `done` of the bytes are merged. Less than before if it had to start over, which is told nobody.
+    /// `done` of the bytes are merged. Less than before if it had to start over, which is told
+    /// nobody.
     pub(super) fn advance(&self, done: u64) -> Result<()> {
         let Progress { done: before, total } = self.progress.get();
         self.progress.set(Progress { done: done.clamp(before, total.max(before)), total });
@@ -81,7 +83,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What a compaction writes to: it stops between blocks, also those that come behind the merge, such as the object section's.
+/// What a compaction writes to: it stops between blocks, also those that come behind the merge,
+/// such as the object section's.
 pub(super) struct Watched<'a, W> {
     pub(super) out: W,
     pub(super) job: &'a Job<'a>,

@@ -177,8 +177,8 @@ impl Section {
     }
 }
 
-/// The error of a writer that refuses a record. Keys that do not ascend are a defect of the merge, unless they do not
-/// in their table either.
+/// The error of a writer that refuses a record. Keys that do not ascend are a defect of the merge,
+/// unless they do not in their table either.
 #[cold]
 fn refused<R: Record>(out: &RunWriter, record: &Cursor<R>, error: Error) -> Error {
     if error.kind() == ErrorKind::Invalid && record.key() <= out.last_key() {

@@ -40,8 +40,10 @@ use crate::snapshot::Snapshot;
 use crate::stack::{AutoCompact, Durability, Edit, ListLock, NewTable, Stack};
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 
-/// A compaction of fewer bytes has no section of more than one range (logs inflate to some four times their size), and starts no thread. With references a second
-/// thread begins to pay between half of this and this, as `docs/performance.md` has it; with logs earlier, but they are done in 16 ms then.
+/// A compaction of fewer bytes has no section of more than one range (logs inflate to some four
+/// times their size), and starts no thread. With references a second thread begins to pay between
+/// half of this and this, as `docs/performance.md` has it; with logs earlier, but they are done in
+/// 16 ms then.
 const LARGE: u64 = 256 * 1024;
 
 /// How often a compaction that waits looks whether it should stop.
@@ -53,13 +55,15 @@ const LOOK_UP: Duration = Duration::from_millis(500);
 pub enum Compact {
     /// What the rule of [`crate::Options::auto_compact`] asks for; git's rule when that is off.
     Auto,
-    /// Everything into one table, leaving out what `expiry` says. A single table is rewritten only for expiry.
+    /// Everything into one table, leaving out what `expiry` says. A single table is rewritten only
+    /// for expiry.
     All {
         /// Log entries to leave out.
         expiry: Expiry,
     },
-    /// The same with every record written again, also those of a single table: no block is copied as it is. Leaves the smallest
-    /// table, with the restarts and the block size of [`crate::table::WriteOptions`] throughout.
+    /// The same with every record written again, also those of a single table: no block is copied
+    /// as it is. Leaves the smallest table, with the restarts and the block size of
+    /// [`crate::table::WriteOptions`] throughout.
     Rewrite {
         /// Log entries to leave out.
         expiry: Expiry,
@@ -86,7 +90,8 @@ pub struct Compaction {
     pub bytes_before: u64,
     /// What was written.
     pub written: TableStats,
-    /// Files that could not be removed afterwards, with the reason. The next compaction tries again.
+    /// Files that could not be removed afterwards, with the reason. The next compaction tries
+    /// again.
     pub leftovers: Vec<String>,
 }
 
@@ -144,26 +149,29 @@ fn ranges_of(snapshot: &Snapshot) -> Vec<Option<RangeInclusive<u64>>> {
 impl Stack {
     /// Merges tables. `None` when there was nothing to do.
     ///
-    /// Readers and commits go on meanwhile: the table list is locked at the beginning and at the end only. At the
-    /// beginning it waits for that lock as long as [`crate::Options::lock_timeout`] says. In the end, when its work would
-    /// be lost, it waits as long as [`crate::Options::outcome_timeout`] says: by default 60 s also if there is no lock time-out.
-    /// It does not wait for the locks of tables.
+    /// Readers and commits go on meanwhile: the table list is locked at the beginning and at the
+    /// end only. At the beginning it waits for that lock as long as
+    /// [`crate::Options::lock_timeout`] says. In the end, when its work would be lost, it waits as
+    /// long as [`crate::Options::outcome_timeout`] says: by default 60 s also if there is no lock
+    /// time-out. It does not wait for the locks of tables.
     ///
     /// # Errors
-    /// `Locked` when another process has the list lock, or compacts the same tables; `Corrupt`; `TooLarge` beyond
-    /// the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing has changed then, except for
-    /// `Indeterminate`: see [`crate::ErrorKind`].
+    /// `Locked` when another process has the list lock, or compacts the same tables; `Corrupt`;
+    /// `TooLarge` beyond the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing
+    /// has changed then, except for `Indeterminate`: see [`crate::ErrorKind`].
     pub fn compact(&self, what: Compact) -> Result<Option<Compaction>> {
         self.compact_watched(what, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever about half a megabyte of blocks is merged or
-    /// written, every few milliseconds while it sorts ids for the object index, at least twice a second while it waits for the list lock
-    /// in the end, and when all is done, with as many bytes as there were to do. Small compactions are told only when they are done,
-    /// and those that find nothing to do, not at all.
+    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever
+    /// about half a megabyte of blocks is merged or written, every few milliseconds while it sorts
+    /// ids for the object index, at least twice a second while it waits for the list lock in the
+    /// end, and when all is done, with as many bytes as there were to do. Small compactions are
+    /// told only when they are done, and those that find nothing to do, not at all.
     ///
-    /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being merged or sorted by each thread, some ten
-    /// milliseconds, and a sync of what was written. When all is done it is too late for that. No lock on the list is held during a call.
+    /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being
+    /// merged or sorted by each thread, some ten milliseconds, and a sync of what was written. When
+    /// all is done it is too late for that. No lock on the list is held during a call.
     ///
     /// # Errors
     /// As for [`Self::compact`]; `Cancelled`.
@@ -197,11 +205,12 @@ impl Stack {
         Ok(done)
     }
 
-    /// The tables of `snapshot`, by position, that the rule of [`crate::Options::auto_compact`] would merge; git's
-    /// rule when that is off. Reads nothing.
+    /// The tables of `snapshot`, by position, that the rule of [`crate::Options::auto_compact`]
+    /// would merge; git's rule when that is off. Reads nothing.
     ///
-    /// A table whose update indexes are all below those of one beneath it may be in the wrong place of the list. Merging the two for good is left
-    /// to [`Compact::all`]; the rule sees what lies above them.
+    /// A table whose update indexes are all below those of one beneath it may be in the wrong place
+    /// of the list. Merging the two for good is left to [`Compact::all`]; the rule sees what lies
+    /// above them.
     #[must_use]
     pub fn compaction_due(&self, snapshot: &Snapshot) -> Option<Range<usize>> {
         let kept = plan::out_of_order(&ranges_of(snapshot));
@@ -217,7 +226,8 @@ impl Stack {
         due.map(|range| range.start + kept..range.end + kept)
     }
 
-    /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at it already.
+    /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at
+    /// it already.
     pub(crate) fn compact_after_commit(&self, after: &Snapshot) -> Option<Result<Compaction>> {
         if self.shared.options.auto_compact == AutoCompact::Off || self.compaction_due(after).is_none() {
             return None;
@@ -268,9 +278,10 @@ impl Stack {
         self.compact_at_once(lock, &claim, job, there).map(Some)
     }
 
-    /// Locks the tables to be merged, as far as `is_locked` asks for it, newest first: so that a process that wants to
-    /// merge the tables it has just added is not kept from it by an older one that is busy with the tables below. With
-    /// `best_effort` the range ends above the first table that is taken.
+    /// Locks the tables to be merged, as far as `is_locked` asks for it, newest first: so that a
+    /// process that wants to merge the tables it has just added is not kept from it by an older one
+    /// that is busy with the tables below. With `best_effort` the range ends above the first table
+    /// that is taken.
     fn claim(
         &self,
         snapshot: Snapshot,
@@ -301,8 +312,9 @@ impl Stack {
 
     /// Merges small tables in one go, under the list lock.
     ///
-    /// Who wants to lock a table takes the list lock first, as git does, so nobody can while we hold it. Tables that
-    /// nobody had locked before need no lock then, and their merging no second wait for the list.
+    /// Who wants to lock a table takes the list lock first, as git does, so nobody can while we
+    /// hold it. Tables that nobody had locked before need no lock then, and their merging no second
+    /// wait for the list.
     fn compact_at_once(
         &self,
         lock: ListLock,
@@ -336,9 +348,11 @@ impl Stack {
             let message = "the tables were replaced while they were being compacted, in spite of their locks";
             return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
         };
-        // Before the output gets a table's name: it is not listed yet, and would look like one of the dead.
+        // Before the output gets a table's name: it is not listed yet, and would look like one of
+        // the dead.
         let litter = Litter::among(&*shared.dir, &self.names()?, &base);
-        // The output gets a table's name only now, under the lock: git removes tables that no list names.
+        // The output gets a table's name only now, under the lock: git removes tables that no list
+        // names.
         let file = file.renamed(&self.output_name(claim, &base)?)?;
         let output = NewTable { file, contents, is_synced };
         let done = self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), litter)?;
@@ -346,7 +360,8 @@ impl Stack {
         Ok(done)
     }
 
-    /// Takes the list lock when the work is done: later than a commit would give up, but not when it should stop.
+    /// Takes the list lock when the work is done: later than a commit would give up, but not when
+    /// it should stop.
     fn lock_list_patiently(&self, job: &Job<'_>) -> Result<(ListLock, Snapshot)> {
         let shared = &self.shared;
         let patience = shared.options.patience_for_outcome();
@@ -362,9 +377,10 @@ impl Stack {
 
     /// Merges the claimed tables into a new file.
     ///
-    /// A record that filled a block of its own table may not fit into one of the merged table: its update index takes
-    /// more bytes there, the first block has the header in it, and others may write larger blocks than we do. So if
-    /// something is too large, try once more with blocks that hold whatever the inputs held.
+    /// A record that filled a block of its own table may not fit into one of the merged table: its
+    /// update index takes more bytes there, the first block has the header in it, and others may
+    /// write larger blocks than we do. So if something is too large, try once more with blocks that
+    /// hold whatever the inputs held.
     fn merge(
         &self,
         claim: &Claim,
@@ -382,8 +398,8 @@ impl Stack {
         }
     }
 
-    /// Reads the tables to be merged with read calls, unless they are copies: a sector that cannot be read
-    /// is an error here, and would be the end of the process in the midst of the merge.
+    /// Reads the tables to be merged with read calls, unless they are copies: a sector that cannot
+    /// be read is an error here, and would be the end of the process in the midst of the merge.
     fn check_readable(&self, claim: &Claim) -> Result<()> {
         let shared = &self.shared;
         for table in claim.tables().iter().filter(|table| !table.is_copy()) {
@@ -410,7 +426,8 @@ impl Stack {
         let path = self.path().join(file.name());
         // While it is empty: if we die now, nobody needs it.
         self.shared.note_merged(&file, claim.names());
-        // What is small is worth no thread, and no compromise: it becomes the table that git makes of it.
+        // What is small is worth no thread, and no compromise: it becomes the table that git makes
+        // of it.
         let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
         let writer =
             TableWriter::new(Watched { out: Draft::new(file), job }, claim.hash()?, claim.update_indexes()?, options)?;
@@ -441,8 +458,8 @@ impl Stack {
         Ok(name)
     }
 
-    /// Puts the merged table in the place of its inputs, which are `replace` in `base`, and removes what is no longer
-    /// needed. Releases the lock.
+    /// Puts the merged table in the place of its inputs, which are `replace` in `base`, and removes
+    /// what is no longer needed. Releases the lock.
     fn put(
         &self,
         lock: ListLock,
@@ -452,7 +469,8 @@ impl Stack {
         (output, written): (NewTable, TableStats),
         litter: Litter,
     ) -> Result<Compaction> {
-        // At the top of the list an empty table keeps the largest update index, so that none is used twice.
+        // At the top of the list an empty table keeps the largest update index, so that none is
+        // used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
         let with: Vec<NewTable> = keeps.then_some(output).into_iter().collect();
         let table = with.first().map(|table| table.file.name().to_owned());
@@ -466,8 +484,8 @@ impl Stack {
             merged.into_iter().for_each(|merged| merged.trust_logs());
         }
         self.shared.counters.compactions.add(1);
-        // In `Full` the directory is synced: no crash can bring back a list that names what we remove now.
-        // Our inputs last: they may be the proof for what was left of theirs.
+        // In `Full` the directory is synced: no crash can bring back a list that names what we
+        // remove now. Our inputs last: they may be the proof for what was left of theirs.
         let mut leftovers = self.sweep(litter);
         leftovers.extend(self.remove_all(claim.names().map(str::to_owned)));
         Ok(Compaction {

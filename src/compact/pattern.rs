@@ -25,7 +25,8 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// `Invalid` if it ends within a class or behind a backslash, or names a class such as `[:alpha:]` that is not known.
+    /// `Invalid` if it ends within a class or behind a backslash, or names a class such as
+    /// `[:alpha:]` that is not known.
     pub(super) fn new(text: &[u8]) -> Result<Pattern> {
         let mut parts = Vec::new();
         let mut rest = text.iter().copied().peekable();

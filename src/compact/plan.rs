@@ -2,12 +2,13 @@
 
 use std::ops::{Range, RangeInclusive};
 
-/// git's rule: the tables to merge so that afterwards each is at least `factor` times as large as the next.
+/// git's rule: the tables to merge so that afterwards each is at least `factor` times as large as
+/// the next.
 ///
-/// `sizes` are those of the tables, oldest first. From the newest table backwards, the first pair that breaks the
-/// sequence gives the end of the range. Its start is the oldest table that is smaller than `factor` times all
-/// that would be merged above it. If the merged tables exceed `limit` bytes, the rule is applied to the newer tables
-/// alone, as if the oldest were not there.
+/// `sizes` are those of the tables, oldest first. From the newest table backwards, the first pair
+/// that breaks the sequence gives the end of the range. Its start is the oldest table that is
+/// smaller than `factor` times all that would be merged above it. If the merged tables exceed
+/// `limit` bytes, the rule is applied to the newer tables alone, as if the oldest were not there.
 pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<usize>> {
     (0..sizes.len()).find_map(|skip| {
         let newer = sizes.get(skip..)?;
@@ -19,8 +20,9 @@ pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<
 
 /// [`geometric`], once it would merge at least `tables`.
 ///
-/// Each compaction costs about as much as two commits, whatever it merges. So let tables pile up and merge them together. The
-/// pile is below `tables`; what lies under it is a geometric sequence, and grows with the logarithm of the store.
+/// Each compaction costs about as much as two commits, whatever it merges. So let tables pile up
+/// and merge them together. The pile is below `tables`; what lies under it is a geometric sequence,
+/// and grows with the logarithm of the store.
 pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usize>> {
     geometric(sizes, 2, limit).filter(|range| range.len() >= tables)
 }
@@ -40,8 +42,8 @@ fn unlimited(sizes: &[u64], factor: u64) -> Option<Range<usize>> {
     Some(start..end)
 }
 
-/// How many tables, oldest first, end with the topmost one whose update indexes are all below those of a table beneath it. 0 when the
-/// list is in order; ranges that overlap are.
+/// How many tables, oldest first, end with the topmost one whose update indexes are all below those
+/// of a table beneath it. 0 when the list is in order; ranges that overlap are.
 pub(super) fn out_of_order(ranges: &[Option<RangeInclusive<u64>>]) -> usize {
     let (mut kept, mut highest_start) = (0, 0);
     for (index, range) in ranges.iter().enumerate() {

@@ -1,17 +1,18 @@
-//! The proof that a compaction has lost nothing, kept while it works and checked before its output is published.
+//! The proof that a compaction has lost nothing, kept while it works and checked before its output
+//! is published.
 //!
-//! *Counts.* Every record that was read is written, or shadowed by a newer one of the same key, or a tombstone that
-//! nothing lies below, or expired; a log that loses its last entry gets a marker in its place. What was read is counted where
-//! cursors step, what was written where blocks end;
-//! records of blocks that are copied are counted while they are validated, and the bytes of the blocks that a cursor
-//! passes must be those of the blocks that were copied ([`super::copy`]).
+//! *Counts.* Every record that was read is written, or shadowed by a newer one of the same key, or
+//! a tombstone that nothing lies below, or expired; a log that loses its last entry gets a marker
+//! in its place. What was read is counted where cursors step, what was written where blocks end;
+//! records of blocks that are copied are counted while they are validated, and the bytes of the
+//! blocks that a cursor passes must be those of the blocks that were copied ([`super::copy`]).
 //!
 //! *Keys.* The first and the last key of what was written lie within those that were read.
 //!
 //! *Ranges.* They follow one another from the first key to the end.
 //!
-//! A proof that fails may be the fault of a table whose keys do not ascend, so the tables are looked at before the
-//! library is blamed.
+//! A proof that fails may be the fault of a table whose keys do not ascend, so the tables are
+//! looked at before the library is blamed.
 
 use std::sync::Arc;
 
@@ -54,7 +55,8 @@ impl Account {
         self.last = self.last.take().max(next.last);
     }
 
-    /// Checks the account against what was written: so many records, with these first and last keys.
+    /// Checks the account against what was written: so many records, with these first and last
+    /// keys.
     pub(super) fn check(&self, kind: BlockKind, written: u64, keys: Option<(&[u8], &[u8])>) -> Result<()> {
         let Account { read, shadowed, dropped, expired, marked, .. } = self;
         if read + marked != written + shadowed + dropped + expired {
@@ -85,7 +87,8 @@ pub(super) fn check_ranges(ranges: &[Range]) -> Result<()> {
     Ok(())
 }
 
-/// `error`, unless it is a defect that a table whose keys do not ascend explains: then the error of that table.
+/// `error`, unless it is a defect that a table whose keys do not ascend explains: then the error of
+/// that table.
 #[cold]
 pub(super) fn explain(error: Error, tables: &[Arc<Table>]) -> Error {
     if error.kind() != ErrorKind::Internal {

@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::format::header::BlockKind;
 use crate::table::{IndexWalk, Table};
 
-/// Bytes of blocks, not deflated, that make a range: some milliseconds of work, and little memory for each that is under way.
+/// Bytes of blocks, not deflated, that make a range: some milliseconds of work, and little memory
+/// for each that is under way.
 const RANGE: u64 = 512 * 1024;
 /// Bytes of blocks to one key that is considered for a cut.
 const SAMPLE: u64 = 64 * 1024;
@@ -30,8 +31,8 @@ pub(super) fn bytes_of_range(tables: &[Arc<Table>], kind: BlockKind) -> usize {
     (bytes + bytes / 8).min(most + most / 8) as usize
 }
 
-/// The ranges in which the records of `kind` are merged: consecutive, and together all keys there are. They depend on the
-/// tables alone, so that the merged table does. What is small is one range.
+/// The ranges in which the records of `kind` are merged: consecutive, and together all keys there
+/// are. They depend on the tables alone, so that the merged table does. What is small is one range.
 ///
 /// # Errors
 /// `Corrupt`, with file and offset, when an index cannot be read.
@@ -61,7 +62,8 @@ pub(super) fn ranges(tables: &[Arc<Table>], kind: BlockKind) -> Result<Vec<Range
     Ok(ranges)
 }
 
-/// Adds a key for every few blocks of a table: the first one behind the last of them, and the bytes of those blocks.
+/// Adds a key for every few blocks of a table: the first one behind the last of them, and the bytes
+/// of those blocks.
 fn sample(table: &Arc<Table>, kind: BlockKind, samples: &mut Vec<(Vec<u8>, u64)>) -> Result<()> {
     // Without an index a table has no more than a few blocks.
     let Some(mut leaves) = IndexWalk::seek(table, kind, b"")? else { return Ok(()) };

@@ -1,7 +1,8 @@
 //! Who may use new files: whoever may use the list that they belong to.
 //!
-//! A list that its readers may not open hides every reference from them, and git then shows an empty
-//! repository and no error. So the umask of the process that happens to commit does not matter.
+//! A list that its readers may not open hides every reference from them, and git then shows an
+//! empty repository and no error. So the umask of the process that happens to commit does not
+//! matter.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -30,8 +31,8 @@ impl Access {
         Access { mode: Some(mode & 0o777), ..Access::default() }
     }
 
-    /// The access to the list in `dir`; without a list, to the newest table. Without tables, that to the
-    /// directory, if its setgid bit says that a group shares it; else what the umask says.
+    /// The access to the list in `dir`; without a list, to the newest table. Without tables, that
+    /// to the directory, if its setgid bit says that a group shares it; else what the umask says.
     pub(super) fn of_dir(dir: &Path) -> Access {
         let list = fs::symlink_metadata(dir.join(LIST)).ok().filter(Metadata::is_file);
         if let Some(file) = list.or_else(|| newest_table(dir)) {
@@ -44,7 +45,8 @@ impl Access {
         Access { mode, owner, needs_group: false }
     }
 
-    /// The access to a file that all may write to who may write to `dir` and read a file with this access.
+    /// The access to a file that all may write to who may write to `dir` and read a file with this
+    /// access.
     pub(super) fn for_writers(self, dir: &Path) -> io::Result<Access> {
         let dir = writable(dir)?;
         let readable = self.mode.unwrap_or(dir.mode());
@@ -84,8 +86,8 @@ impl Access {
     }
 }
 
-/// A directory in which files can be made for all who may write to it. In a sticky one nobody may remove or replace what
-/// others have made.
+/// A directory in which files can be made for all who may write to it. In a sticky one nobody may
+/// remove or replace what others have made.
 fn writable(dir: &Path) -> io::Result<Metadata> {
     let dir = fs::metadata(dir)?;
     if dir.mode() & 0o1000 != 0 { Err(io::ErrorKind::Unsupported.into()) } else { Ok(dir) }
@@ -110,8 +112,8 @@ fn our_number(dir: &Metadata) -> u32 {
     dir.uid()
 }
 
-/// The table that was written last: whoever may use it may use the list that is missing. Looks at each name in the
-/// directory, which is for the first commit of a store and for `repair`.
+/// The table that was written last: whoever may use it may use the list that is missing. Looks at
+/// each name in the directory, which is for the first commit of a store and for `repair`.
 fn newest_table(dir: &Path) -> Option<Metadata> {
     let tables = fs::read_dir(dir).ok()?.filter_map(Result::ok);
     let tables = tables.filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b".ref"));
@@ -121,7 +123,8 @@ fn newest_table(dir: &Path) -> Option<Metadata> {
     newest.map(|(table, _)| table)
 }
 
-/// Gives the file to `user`, which root alone may, or at least to `group`. Says whether it has the group.
+/// Gives the file to `user`, which root alone may, or at least to `group`. Says whether it has the
+/// group.
 fn give_owner(file: &File, user: u32, group: u32) -> io::Result<bool> {
     let there = file.metadata()?;
     if (there.uid(), there.gid()) == (user, group) || fchown(file, Some(user), Some(group)).is_ok() {

@@ -37,7 +37,8 @@ pub trait DirFile: Debug + Send + Sync {
 
     /// Hands what was written to the disk, without making it durable; with `waits` returns when the
     /// disk has it. Several files that are written out before the first of them is synced share one
-    /// commit of the file system's journal. By default nothing is done, which is as right, and slower.
+    /// commit of the file system's journal. By default nothing is done, which is as right, and
+    /// slower.
     ///
     /// # Errors
     /// See above. A file of which this fails must be taken for one that could not be synced: the
@@ -75,11 +76,13 @@ pub trait DirFile: Debug + Send + Sync {
     /// See above; being refused is `Ok(false)`.
     fn try_lock(&self) -> io::Result<bool>;
 
-    /// Leaves a note of a few bytes beside the contents, in the place of an earlier one. It belongs to the file, whatever its
-    /// name, is durable after the next [`DirFile::sync`], and may be lost without.
+    /// Leaves a note of a few bytes beside the contents, in the place of an earlier one. It belongs
+    /// to the file, whatever its name, is durable after the next [`DirFile::sync`], and may be lost
+    /// without.
     ///
     /// # Errors
-    /// See above; where files have no notes, which is what an implementation need not change, `Unsupported`.
+    /// See above; where files have no notes, which is what an implementation need not change,
+    /// `Unsupported`.
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         let _ = note;
         Err(io::ErrorKind::Unsupported.into())

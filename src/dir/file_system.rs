@@ -9,14 +9,16 @@ use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, StatxTimestamp, fcntl_
 
 use super::Stamp;
 
-/// ext2 to 4, XFS, Btrfs, F2FS, tmpfs, ZFS, bcachefs, overlay; see statfs(2). Of these one kernel alone writes to each.
+/// ext2 to 4, XFS, Btrfs, F2FS, tmpfs, ZFS, bcachefs, overlay; see statfs(2). Of these one kernel
+/// alone writes to each.
 const LOCAL: [u64; 8] =
     [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994, 0x2FC1_2FC1, 0xCA45_1A4E, 0x794C_7630];
 
 /// Servers in user space, by FUSE; virtiofs, too.
 const FUSE: u64 = 0x6573_5546;
 
-/// The number of the kind; `None` where there is no such directory, 0 where it is not to be trusted.
+/// The number of the kind; `None` where there is no such directory, 0 where it is not to be
+/// trusted.
 pub(super) fn kind_of(directory: &Path) -> Option<u64> {
     let kind = rustix::fs::statfs(directory).ok()?.f_type as u64;
     let about = statx(CWD, directory, AtFlags::empty(), StatxFlags::BTIME).ok()?;
@@ -24,8 +26,8 @@ pub(super) fn kind_of(directory: &Path) -> Option<u64> {
     Some(if is_credible(kind, about.stx_dev_major, tells_birth) { kind } else { 0 })
 }
 
-/// 9p passes on what the server says of its own file system, which may be a local one there. But it has no disk, and does not tell
-/// when files were made. What is local has the one or the other.
+/// 9p passes on what the server says of its own file system, which may be a local one there. But it
+/// has no disk, and does not tell when files were made. What is local has the one or the other.
 fn is_credible(kind: u64, device_major: u32, tells_birth: bool) -> bool {
     !is_local(kind) || device_major != 0 || tells_birth
 }
@@ -35,9 +37,11 @@ pub(super) fn is_local(kind: u64) -> bool {
     LOCAL.contains(&kind)
 }
 
-/// From now on reads of `file` ask the server, if it is one in user space, and not the page cache. That is by names there:
+/// From now on reads of `file` ask the server, if it is one in user space, and not the page cache.
+/// That is by names there:
 ///
-/// 1. A opens the list. Somebody replaces it by another way to the same directory: here it keeps its number.
+/// 1. A opens the list. Somebody replaces it by another way to the same directory: here it keeps
+///    its number.
 /// 2. B, who has the list lock, opens the list. That empties the cache.
 /// 3. A reads what it has open, which fills the cache with the old list.
 /// 4. B reads the old list in the place of the new one.
@@ -52,8 +56,9 @@ pub(super) fn bypass_cache(file: &File, kind: u64) {
     }
 }
 
-/// The stamp of a name as the server of a file system has it now. FUSE answers from memory otherwise, for a second and
-/// longer: a list that somebody has replaced by another way to the same directory would look as if it were there still.
+/// The stamp of a name as the server of a file system has it now. FUSE answers from memory
+/// otherwise, for a second and longer: a list that somebody has replaced by another way to the same
+/// directory would look as if it were there still.
 pub(super) fn stamp_now(path: &Path) -> io::Result<Stamp> {
     Ok(stamp(&statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC, StatxFlags::ALL)?))
 }

@@ -17,8 +17,8 @@ fn boot_id() -> Option<String> {
     (!word.is_empty() && word.len() <= 64 && is_plain).then(|| word.to_owned())
 }
 
-/// When the kernel started, in nanoseconds since 1970. In a time namespace another time is told, as long ago as one likes: then
-/// it is not known.
+/// When the kernel started, in nanoseconds since 1970. In a time namespace another time is told, as
+/// long ago as one likes: then it is not known.
 fn booted() -> Option<u128> {
     if is_shifted(&fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default()) {
         return None;
@@ -28,12 +28,14 @@ fn booted() -> Option<u128> {
     seconds.checked_mul(1_000_000_000)
 }
 
-/// Whether any clock is shifted, by lines such as `boottime 100 0`. Kernels without time namespaces tell nothing.
+/// Whether any clock is shifted, by lines such as `boottime 100 0`. Kernels without time namespaces
+/// tell nothing.
 fn is_shifted(offsets: &str) -> bool {
     offsets.lines().flat_map(|line| line.split_whitespace().skip(1)).any(|number| number != "0")
 }
 
-/// What the limits of this process leave. When all descriptors are in use they cannot even be counted.
+/// What the limits of this process leave. When all descriptors are in use they cannot even be
+/// counted.
 pub(super) fn room() -> Room {
     let descriptors = match fs::read_dir("/proc/self/fd") {
         Ok(open) => {
@@ -46,7 +48,8 @@ pub(super) fn room() -> Room {
     Room { descriptors, file_size: getrlimit(Resource::Fsize).current }
 }
 
-/// When a process started, in the kernel's ticks since its own start; `None` if there is none of this number.
+/// When a process started, in the kernel's ticks since its own start; `None` if there is none of
+/// this number.
 pub(super) fn process_started(process: u32) -> Option<u64> {
     started(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Dir;
 
-/// How many names a file has, and when that or anything else about it changed last, in nanoseconds since 1970.
+/// How many names a file has, and when that or anything else about it changed last, in nanoseconds
+/// since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Naming {
     /// Names: hard links.
@@ -15,9 +16,11 @@ pub struct Naming {
     pub changed: u128,
 }
 
-/// What tells one file from another that had its name. While a file is held open no other has its stamp.
+/// What tells one file from another that had its name. While a file is held open no other has its
+/// stamp.
 ///
-/// Two are equal if all but [`Stamp::changed`] is: that changes with every name that a file is given or loses.
+/// Two are equal if all but [`Stamp::changed`] is: that changes with every name that a file is
+/// given or loses.
 #[derive(Debug, Clone, Copy, Eq, Default)]
 pub struct Stamp {
     /// The device.
@@ -28,10 +31,11 @@ pub struct Stamp {
     pub size: u64,
     /// When the contents were changed last, in nanoseconds since 1970.
     pub modified: u128,
-    /// When the file was made, in nanoseconds since 1970; 0 where that is not known. Unlike the time above it cannot be set.
+    /// When the file was made, in nanoseconds since 1970; 0 where that is not known. Unlike the
+    /// time above it cannot be set.
     pub created: u128,
-    /// When anything about the file was changed last, its names included, in nanoseconds since 1970; 0 where that is not known. It
-    /// cannot be set either.
+    /// When anything about the file was changed last, its names included, in nanoseconds since
+    /// 1970; 0 where that is not known. It cannot be set either.
     pub changed: u128,
     /// Whether it is a regular file, not a directory, a link, a pipe.
     pub is_file: bool,
@@ -48,7 +52,8 @@ impl PartialEq for Stamp {
 }
 
 impl Stamp {
-    /// The stamp of a file of the operating system. Where files have no numbers, device and inode are 0.
+    /// The stamp of a file of the operating system. Where files have no numbers, device and inode
+    /// are 0.
     #[cfg(unix)]
     #[must_use]
     pub fn of(metadata: &fs::Metadata) -> Stamp {
@@ -65,7 +70,8 @@ impl Stamp {
         }
     }
 
-    /// The stamp of a file of the operating system. Where files have no numbers, device and inode are 0.
+    /// The stamp of a file of the operating system. Where files have no numbers, device and inode
+    /// are 0.
     #[cfg(not(unix))]
     #[must_use]
     pub fn of(metadata: &fs::Metadata) -> Stamp {
@@ -85,21 +91,21 @@ impl Stamp {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether an equal stamp means the same file, unchanged. Where files have no numbers it does not: two lists of
-    /// one size may be made within one tick of the clock.
+    /// Whether an equal stamp means the same file, unchanged. Where files have no numbers it does
+    /// not: two lists of one size may be made within one tick of the clock.
     pub(crate) fn is_unique(&self) -> bool {
         self.inode != 0
     }
 }
 
-/// What the name stands for now. Where other kernels write to the directory (not `is_local`) what `stat`
-/// says may be seconds old, and only an open asks the server.
+/// What the name stands for now. Where other kernels write to the directory (not `is_local`) what
+/// `stat` says may be seconds old, and only an open asks the server.
 pub(crate) fn stamp_now(dir: &dyn Dir, name: &str, is_local: bool) -> io::Result<Stamp> {
     if is_local { dir.stamp(name) } else { dir.open(name)?.stamp() }
 }
 
-/// Looks at a file again, by its name, when a network file system says that the one it had looked at was
-/// replaced. Three times, without waiting: for those who look at a store once.
+/// Looks at a file again, by its name, when a network file system says that the one it had looked
+/// at was replaced. Three times, without waiting: for those who look at a store once.
 pub(crate) fn again_if_stale<T>(mut look: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..2 {
         match look() {

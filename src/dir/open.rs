@@ -11,7 +11,8 @@ pub(super) fn open_at_once(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     match OpenOptions::new().read(true).custom_flags(without_waiting).open(path) {
-        // Another program has a lease on a regular file (see F_SETLEASE in fcntl(2)); the kernel asks for it, and soon takes it.
+        // Another program has a lease on a regular file (see F_SETLEASE in fcntl(2)); the kernel
+        // asks for it, and soon takes it.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock && fs::metadata(path)?.is_file() => File::open(path),
         opened => opened,
     }

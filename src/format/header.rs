@@ -1,7 +1,7 @@
 //! Header, footer, block types and the limits of the format.
 //!
-//! Rules come from git's technical documentation of the format (`reftable.adoc`) and, where that is silent,
-//! from what git 2.47 writes; `docs/format.md` tells them in order.
+//! Rules come from git's technical documentation of the format (`reftable.adoc`) and, where that is
+//! silent, from what git 2.47 writes; `docs/format.md` tells them in order.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::varint::{Reader, be24};
@@ -17,7 +17,8 @@ const ID_SHA256: u32 = u32::from_be_bytes(*b"s256");
 pub const MAX_BLOCK_SIZE: u32 = (1 << 24) - 1;
 /// The number of restarts is a 16-bit number.
 pub(crate) const MAX_RESTARTS: usize = 0xffff;
-/// Abbreviated ids in the object section have at least this many bytes; the length is a 5-bit number.
+/// Abbreviated ids in the object section have at least this many bytes; the length is a 5-bit
+/// number.
 pub(crate) const MIN_OBJECT_ID_LEN: usize = 2;
 /// Type byte and length.
 pub(crate) const BLOCK_HEADER_LEN: usize = 4;
@@ -79,8 +80,8 @@ pub struct Header {
     pub version: u8,
     /// The size that blocks are padded to; 0 in tables that are not padded.
     pub block_size: u32,
-    /// The smallest update index a reference may have. libgit2's C library writes tables of log entries alone in which it is
-    /// above the largest: `verify` reports them.
+    /// The smallest update index a reference may have. libgit2's C library writes tables of log
+    /// entries alone in which it is above the largest: `verify` reports them.
     pub min_update_index: u64,
     /// The largest update index a record may have.
     pub max_update_index: u64,
@@ -155,8 +156,8 @@ impl Header {
     }
 }
 
-/// Where the sections of a table are. An offset of 0 means "there is none", except for the section that
-/// begins the file.
+/// Where the sections of a table are. An offset of 0 means "there is none", except for the section
+/// that begins the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Footer {

@@ -1,4 +1,5 @@
-//! The bytes of the format: integers, header and footer, records, blocks. Nothing here knows a file.
+//! The bytes of the format: integers, header and footer, records, blocks. Nothing here knows a
+//! file.
 //!
 //! Later ones in this list import earlier ones only: varint, header, record, block.
 

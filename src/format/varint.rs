@@ -125,7 +125,8 @@ fn truncated(what: &str, pos: usize) -> Error {
     Error::corrupt(format!("{what} is cut off")).at(pos as u64)
 }
 
-/// A variable-length integer of more than one byte, and what follows it; `data` ends at the offset `end`.
+/// A variable-length integer of more than one byte, and what follows it; `data` ends at the offset
+/// `end`.
 #[inline(never)]
 fn long_varint(data: &[u8], end: usize) -> Result<(u64, &[u8])> {
     let (mut value, mut rest) = (0u64, data);

@@ -8,7 +8,8 @@ use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
 
-/// Lock files as git makes them: an empty file, created with `O_EXCL`. Whoever dies leaves it behind.
+/// Lock files as git makes them: an empty file, created with `O_EXCL`. Whoever dies leaves it
+/// behind.
 #[derive(Debug, Default)]
 pub struct ExclusiveFile;
 
@@ -19,7 +20,8 @@ impl Locker for ExclusiveFile {
                 let stamp = file.stamp().ok();
                 // A compaction locks any number of tables, but there are only so many descriptors.
                 let file = (name == LIST_LOCK).then_some(file);
-                // Where a server makes up the numbers of files, one that is not open may get another.
+                // Where a server makes up the numbers of files, one that is not open may get
+                // another.
                 let stamp = stamp.filter(|_| file.is_some() || dir.is_local());
                 Ok(Attempt::Taken(Box::new(Held { dir: Arc::clone(dir), name: name.to_owned(), stamp, _file: file })))
             }
@@ -32,8 +34,8 @@ impl Locker for ExclusiveFile {
 /// How often a failure is looked into that may mean that the name was there.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// As [`Dir::create`]. An sftp server says only "failure" if the name is there, which becomes EPERM. Then whether it is there
-/// tells; and if it is gone already, another try.
+/// As [`Dir::create`]. An sftp server says only "failure" if the name is there, which becomes
+/// EPERM. Then whether it is there tells; and if it is gone already, another try.
 fn create(dir: &Arc<dyn Dir>, name: &str) -> io::Result<Box<dyn DirFile>> {
     let mut attempts = 0;
     loop {

@@ -1,19 +1,21 @@
-//! Locks that heal: each handle has one file that it keeps locked with the kernel, and gives it the names of locks.
+//! Locks that heal: each handle has one file that it keeps locked with the kernel, and gives it the
+//! names of locks.
 //!
-//! The *owner file* holds a marker ([`super::marker`]) that is synced before the file becomes a lock. Taking a lock is
-//! `link(owner file, lock name)`, which fails if the name exists, whoever made it; releasing it is `unlink`. So a lock
-//! costs no new inode, any number of them one descriptor, and what a lock says about its owner never depends on
-//! unsynced bytes.
+//! The *owner file* holds a marker ([`super::marker`]) that is synced before the file becomes a
+//! lock. Taking a lock is `link(owner file, lock name)`, which fails if the name exists, whoever
+//! made it; releasing it is `unlink`. So a lock costs no new inode, any number of them one
+//! descriptor, and what a lock says about its owner never depends on unsynced bytes.
 //!
-//! Who meets a lock opens it and tries the kernel lock. Refused: its owner lives. Granted: its owner is dead, and
-//! whoever got the kernel lock is the only one who did, and takes over in place:
+//! Who meets a lock opens it and tries the kernel lock. Refused: its owner lives. Granted: its
+//! owner is dead, and whoever got the kernel lock is the only one who did, and takes over in place:
 //!
 //! 1. A dies with the lock. The name stays, the kernel lock is gone.
 //! 2. B and C open the name. The kernel gives its lock to B. C is refused: to C the lock is alive.
-//! 3. B looks whether the name still stands for the file it has locked. If so the lock is B's, and was never free.
-//!    If not, A had released it between being opened and being looked at: B tries again.
-//! 4. B removes the name when it is done, before it lets go of the kernel lock. Should D have opened the file
-//!    meanwhile, D finds in step 3 that the name is gone.
+//! 3. B looks whether the name still stands for the file it has locked. If so the lock is B's, and
+//!    was never free. If not, A had released it between being opened and being looked at: B tries
+//!    again.
+//! 4. B removes the name when it is done, before it lets go of the kernel lock. Should D have
+//!    opened the file meanwhile, D finds in step 3 that the name is gone.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -34,25 +36,28 @@ use crate::sync::{Mutex, ThreadId, this_thread};
 /// How often the owner file is made again if somebody keeps removing it.
 const MAX_ATTEMPTS: usize = 8;
 
-/// A waiter looks whether the owner lives this often, not at every poll. Short, so that it serves one wait and not the
-/// next: an owner may die between two of them.
+/// A waiter looks whether the owner lives this often, not at every poll. Short, so that it serves
+/// one wait and not the next: an owner may die between two of them.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The locks of this library. Where hard links or kernel locks do not work, falls back to [`ExclusiveFile`].
+/// The locks of this library. Where hard links or kernel locks do not work, falls back to
+/// [`ExclusiveFile`].
 #[derive(Debug)]
 pub struct HealingLocks {
     state: Mutex<State>,
-    /// Whether the marker is synced before it is used: without that a lock left by a loss of power may look foreign.
+    /// Whether the marker is synced before it is used: without that a lock left by a loss of power
+    /// may look foreign.
     durable: bool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     owner: Option<Arc<Owner>>,
-    /// Locks held through this handle. All are the same file, so the file cannot tell them from one another.
+    /// Locks held through this handle. All are the same file, so the file cannot tell them from one
+    /// another.
     held: HashMap<String, ThreadId>,
-    /// Files of dead owners whose locks we took over, by device and inode. One owner may have had many locks, and
-    /// the kernel gives us its lock once.
+    /// Files of dead owners whose locks we took over, by device and inode. One owner may have had
+    /// many locks, and the kernel gives us its lock once.
     heirs: HashMap<(u64, u64), Weak<dyn DirFile>>,
     /// Locks that were looked at and found alive, so that waiting for them is cheap.
     alive: HashMap<String, Seen>,
@@ -70,14 +75,15 @@ struct Seen {
 }
 
 impl HealingLocks {
-    /// Locks for one handle. With `durable` they heal after a loss of power, too, at the price of one sync in the
-    /// life of the handle.
+    /// Locks for one handle. With `durable` they heal after a loss of power, too, at the price of
+    /// one sync in the life of the handle.
     #[must_use]
     pub fn new(durable: bool) -> Arc<HealingLocks> {
         Arc::new(HealingLocks { state: Mutex::new(State::default()), durable })
     }
 
-    /// The owner file, made when it is first needed, and again in a child after a fork: the parent's is the parent's.
+    /// The owner file, made when it is first needed, and again in a child after a fork: the
+    /// parent's is the parent's.
     fn owner(&self, dir: &Arc<dyn Dir>) -> Result<Option<Arc<Owner>>> {
         let mut state = self.state.lock();
         if state.plain {
@@ -155,8 +161,8 @@ impl HealingLocks {
         Ok(Attempt::Busy(Holder::Gone))
     }
 
-    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of nine calls a poll. Costs
-    /// nothing where no lock was met lately.
+    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of nine
+    /// calls a poll. Costs nothing where no lock was met lately.
     fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Holder> {
         let (seen, holder) = {
             let mut state = self.state.lock();
@@ -223,7 +229,8 @@ impl HealingLocks {
         if !now.is_same_file(&stamp) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
-        // The dead need their first name no more. Before any other name goes: it tells that this owner was judged.
+        // The dead need their first name no more. Before any other name goes: it tells that this
+        // owner was judged.
         if dir.stamp(&marker.owner).is_ok_and(|owner| owner.is_same_file(&stamp)) {
             let _ = dir.remove(&marker.owner);
         }
@@ -250,8 +257,8 @@ impl HealingLocks {
     }
 }
 
-/// Who has a lock whose kernel lock is not free: its owner, unless that has ended. Then its children have it that it forked before,
-/// whether it had a lock then or not; or an heir.
+/// Who has a lock whose kernel lock is not free: its owner, unless that has ended. Then its
+/// children have it that it forked before, whether it had a lock then or not; or an heir.
 fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
     let is_known_to_live = |started| dir.process_started(marker.process) == Some(started);
     match marker.started {
@@ -294,8 +301,8 @@ fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
 struct Owner {
     stamp: Stamp,
     process: u32,
-    /// Locked for as long as the process lives and this is not dropped. Removed with it; if we die, by the next
-    /// cleaner that finds it not locked.
+    /// Locked for as long as the process lives and this is not dropped. Removed with it; if we die,
+    /// by the next cleaner that finds it not locked.
     file: Scratch,
 }
 

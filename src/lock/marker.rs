@@ -1,19 +1,21 @@
-//! What stands in a lock file of ours, so that others can tell whose it is and whether its owner can be judged.
+//! What stands in a lock file of ours, so that others can tell whose it is and whether its owner
+//! can be judged.
 
 use crate::dir::{Host, Stamp};
 use crate::list::is_temporary_name;
 
 /// No marker is longer; a larger file is not one.
 pub(super) const MAX_LEN: u64 = 512;
-/// What the file is, and the version of its form. A marker of another version is nobody's that we could judge: it is
-/// respected as a lock of another program.
+/// What the file is, and the version of its form. A marker of another version is nobody's that we
+/// could judge: it is respected as a lock of another program.
 const KIND: &str = "reftable lock 2";
 
 /// Where a lock is, as one process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) device: u64,
-    /// The kind of the file system, as [`crate::dir::Dir::file_system`] says; 0 if that is not known.
+    /// The kind of the file system, as [`crate::dir::Dir::file_system`] says; 0 if that is not
+    /// known.
     pub(super) file_system: u64,
     /// Whether one kernel alone writes there. Not part of the marker.
     pub(super) is_local: bool,
@@ -38,8 +40,8 @@ impl Marker {
         Marker { boot: host.boot.clone(), device, file_system, process, started, owner: owner.to_owned() }
     }
 
-    /// Lines of text: kind, version and length, what there is to say, and a checksum. A marker that a loss of power cut short is
-    /// not taken for one.
+    /// Lines of text: kind, version and length, what there is to say, and a checksum. A marker that
+    /// a loss of power cut short is not taken for one.
     pub(super) fn print(&self) -> Vec<u8> {
         let boot = self.boot.as_deref().unwrap_or("-");
         let started = self.started.map_or("-".to_owned(), |started| started.to_string());
@@ -77,17 +79,21 @@ impl Marker {
         })
     }
 
-    /// Whether a kernel lock that is free proves that the owner is dead: the owner's lock would be seen through this file.
+    /// Whether a kernel lock that is free proves that the owner is dead: the owner's lock would be
+    /// seen through this file.
     ///
-    /// *In this run of the kernel* it would if both reach the file by the same device: then it is one inode to both. Another
-    /// device is another way to the same directory, with kernel locks of its own. Only on a local file system the
-    /// number may have changed because it was mounted anew, and says nothing; but the kind has not.
+    /// *In this run of the kernel* it would if both reach the file by the same device: then it is
+    /// one inode to both. Another device is another way to the same directory, with kernel locks of
+    /// its own. Only on a local file system the number may have changed because it was mounted
+    /// anew, and says nothing; but the kind has not.
     ///
-    /// *In another run* the owner has run on another kernel, or before this one started. A local file system excludes other
-    /// kernels, unless this one serves it to them: those see another kind of file system. To be sure, too, that it was
-    /// before this kernel started, the lock must not have changed since: each lock that is taken changes the time
-    /// `stamp.changed` of its file, which nobody can set. An heir changes it as well; but it takes away the first name before
-    /// anything else, so if `is_first_name_gone` somebody has been sure already. The living keep that name until they hold no lock.
+    /// *In another run* the owner has run on another kernel, or before this one started. A local
+    /// file system excludes other kernels, unless this one serves it to them: those see another
+    /// kind of file system. To be sure, too, that it was before this kernel started, the lock must
+    /// not have changed since: each lock that is taken changes the time `stamp.changed` of its
+    /// file, which nobody can set. An heir changes it as well; but it takes away the first name
+    /// before anything else, so if `is_first_name_gone` somebody has been sure already. The living
+    /// keep that name until they hold no lock.
     pub(super) fn can_be_judged(
         &self,
         host: &Host,

@@ -1,7 +1,8 @@
 //! Whether a kernel lock belongs to the file here, by whatever name it was opened.
 //!
-//! Where a server knows files by their names (bindfs, sshfs), two hard links of one file are two files to the kernel, each with locks
-//! of its own. Then a lock would look free to whoever meets it, though its owner lives.
+//! Where a server knows files by their names (bindfs, sshfs), two hard links of one file are two
+//! files to the kernel, each with locks of its own. Then a lock would look free to whoever meets
+//! it, though its owner lives.
 
 use std::io;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
 use crate::scratch::Scratch;
 
-/// Whether a lock on `owner`, which has one, keeps others out who open it by a second name. Costs nothing on a file system that one
-/// kernel alone writes to, and else five calls: once in the life of a handle.
+/// Whether a lock on `owner`, which has one, keeps others out who open it by a second name. Costs
+/// nothing on a file system that one kernel alone writes to, and else five calls: once in the life
+/// of a handle.
 ///
 /// # Errors
 /// `Io`, if no file can be made here at all.
@@ -29,14 +31,16 @@ pub(super) fn passes(dir: &Arc<dyn Dir>, owner: &Scratch) -> Result<bool> {
         let file = dir.open(&name)?;
         Ok::<_, io::Error>(owner.is(&file.stamp()?) && !file.try_lock()?)
     };
-    // What goes wrong is an answer, too. A cleaner that can lock the second name removes it: that is another.
+    // What goes wrong is an answer, too. A cleaner that can lock the second name removes it: that
+    // is another.
     let is_shared = is_refused().unwrap_or(false);
     let _ = dir.remove(&name);
     Ok(is_shared)
 }
 
-/// Whether a lock file of any kind would fail for the same reason. All other failures of links mean that there are none here, or none
-/// for us: ENOLCK, EINVAL, EBADF, EXDEV, EPERM, ENOTSUP, ENOTTY, EIO, ENOSYS, EMLINK and what else servers say.
+/// Whether a lock file of any kind would fail for the same reason. All other failures of links mean
+/// that there are none here, or none for us: ENOLCK, EINVAL, EBADF, EXDEV, EPERM, ENOTSUP, ENOTTY,
+/// EIO, ENOSYS, EMLINK and what else servers say.
 pub(super) fn is_about_room(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | OutOfMemory | ReadOnlyFilesystem)

@@ -65,8 +65,8 @@ macro_rules! records {
         pub struct $name(Merge<$record>);
 
         impl $name {
-            /// The next record. Costs no allocation once the name buffers have grown; comparisons of numbers grow
-            /// with the number of tables, those of names hardly.
+            /// The next record. Costs no allocation once the name buffers have grown; comparisons
+            /// of numbers grow with the number of tables, those of names hardly.
             ///
             /// # Errors
             /// `Corrupt`, with file and offset; nothing follows it.
@@ -89,7 +89,8 @@ records! {
 }
 
 impl RefRecords {
-    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and again.
+    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and
+    /// again.
     #[must_use]
     pub fn new(merged: &Merged, tombstones: Tombstones) -> Self {
         RefRecords(Merge::new(&merged.tables, tombstones))
@@ -105,13 +106,15 @@ impl RefRecords {
 }
 
 impl LogRecords {
-    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and again.
+    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and
+    /// again.
     #[must_use]
     pub fn new(merged: &Merged, tombstones: Tombstones) -> Self {
         LogRecords(Merge::new(&merged.tables, tombstones))
     }
 
-    /// Moves before the newest log record of `name` whose update index is at most `at_most`, backwards, too.
+    /// Moves before the newest log record of `name` whose update index is at most `at_most`,
+    /// backwards, too.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
@@ -139,12 +142,14 @@ pub(crate) struct Tally {
     pub(crate) hidden: u64,
 }
 
-/// The merge itself: one cursor a table, in the order of the records they stand at ([`offset_value`]).
+/// The merge itself: one cursor a table, in the order of the records they stand at
+/// ([`offset_value`]).
 #[derive(Debug)]
 pub(crate) struct Merge<R: Record> {
     /// Oldest first.
     cursors: Vec<Cursor<R>>,
-    /// The cursors that are not at their end, next record last; among equal keys, the newest table comes first.
+    /// The cursors that are not at their end, next record last; among equal keys, the newest table
+    /// comes first.
     runners: Vec<Runner>,
     tombstones: Tombstones,
     /// Whether the next record has been handed out.
@@ -192,8 +197,8 @@ impl<R: Record> Merge<R> {
         Ok(())
     }
 
-    /// Of a walk by [`Self::next`] since it was made: what it has left behind. The record at hand is not among that, nor
-    /// those that other cursors stand at.
+    /// Of a walk by [`Self::next`] since it was made: what it has left behind. The record at hand
+    /// is not among that, nor those that other cursors stand at.
     pub(crate) fn tally(&self) -> Tally {
         let pending = self.runners.len() as u64;
         Tally { read: self.tally.read.saturating_sub(pending), ..self.tally }
@@ -215,8 +220,8 @@ impl<R: Record> Merge<R> {
         self.cursors.get(behind.cursor).map(Cursor::key)
     }
 
-    /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`, past `records`, that one
-    /// included. All other cursors stand behind that.
+    /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`,
+    /// past `records`, that one included. All other cursors stand behind that.
     pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8], records: u64) {
         let Merge { cursors, runners, tally, .. } = self;
         tally.read += records.saturating_sub(1);
@@ -245,8 +250,8 @@ impl<R: Record> Merge<R> {
         }
     }
 
-    /// Steps to the next record that is no tombstone, as long as keys are `within` what is sought: who hides tombstones steps over all
-    /// those behind it, too, up to the next record that lives.
+    /// Steps to the next record that is no tombstone, as long as keys are `within` what is sought:
+    /// who hides tombstones steps over all those behind it, too, up to the next record that lives.
     #[inline(always)]
     pub(crate) fn next_alive(&mut self, within: impl Fn(&[u8]) -> bool) -> Result<Option<&Cursor<R>>> {
         loop {
@@ -303,7 +308,8 @@ impl<R: Record> Merge<R> {
         }
     }
 
-    /// Leaves the record at hand, and hands out those of the same table that come before the next cursor's.
+    /// Leaves the record at hand, and hands out those of the same table that come before the next
+    /// cursor's.
     #[inline(always)]
     fn run_front<B>(&mut self, hide: bool, each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
         let Merge { cursors, runners, .. } = self;
@@ -391,7 +397,8 @@ impl<R: Record> Merge<R> {
         Ok(())
     }
 
-    /// Steps the cursor at place `at` of the runners, and puts it where it belongs among those behind. `false` if it has come to its end.
+    /// Steps the cursor at place `at` of the runners, and puts it where it belongs among those
+    /// behind. `false` if it has come to its end.
     #[inline(always)]
     fn step(&mut self, at: usize) -> Result<bool> {
         let Merge { cursors, runners, tally, .. } = self;
@@ -416,7 +423,8 @@ impl<R: Record> Merge<R> {
     }
 }
 
-/// How much merging a thread has done, and how many directories it has looked up, for tests that state what work grows with.
+/// How much merging a thread has done, and how many directories it has looked up, for tests that
+/// state what work grows with.
 pub(crate) mod steps {
     #[cfg(test)]
     thread_local! {

@@ -1,12 +1,13 @@
-//! Offset-value coding (Conner 1977; Graefe and Do 2023): the order of the cursors of a merge, and how little
-//! it takes to keep it.
+//! Offset-value coding (Conner 1977; Graefe and Do 2023): the order of the cursors of a merge, and
+//! how little it takes to keep it.
 //!
-//! Keys are seen as rows of words of four bytes. Of every cursor it is known how its key follows the key of the
-//! cursor before it: how many words they have in common, and the first word of its own, in one number
-//! ([`OffsetValueCode`]). A cursor that has stepped knows the same of its new key and its old one. So both it and
-//! the next one follow one key, and of two keys that do so the one with the smaller number comes first. The other
-//! follows that one then, and its number stays as it is: where it differs from the key that both followed, it
-//! differs from the other in the same word. Keys themselves are looked at only where the numbers are equal.
+//! Keys are seen as rows of words of four bytes. Of every cursor it is known how its key follows
+//! the key of the cursor before it: how many words they have in common, and the first word of its
+//! own, in one number ([`OffsetValueCode`]). A cursor that has stepped knows the same of its new
+//! key and its old one. So both it and the next one follow one key, and of two keys that do so the
+//! one with the smaller number comes first. The other follows that one then, and its number stays
+//! as it is: where it differs from the key that both followed, it differs from the other in the
+//! same word. Keys themselves are looked at only where the numbers are equal.
 
 use std::cmp::Ordering;
 
@@ -17,7 +18,8 @@ use crate::table::Cursor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OffsetValueCode(u64);
 
-/// Bits of a [`OffsetValueCode`] for a word. Those before it are for the number of words in common: fewer than a block has bytes.
+/// Bits of a [`OffsetValueCode`] for a word. Those before it are for the number of words in common:
+/// fewer than a block has bytes.
 const WORD_BITS: u32 = 32;
 /// Bytes of a word.
 const WORD: usize = 4;
@@ -86,7 +88,8 @@ pub(super) fn replace_last<R: Record>(runners: &mut [Runner], cursors: &[Cursor<
     }
 }
 
-/// How the keys of two cursors compare that have `shared` bytes in common, and the code of the one that comes second.
+/// How the keys of two cursors compare that have `shared` bytes in common, and the code of the one
+/// that comes second.
 #[inline(never)]
 fn compare<R: Record>(cursors: &[Cursor<R>], a: usize, b: usize, shared: usize) -> (OffsetValueCode, Ordering) {
     let (Some(a), Some(b)) = (cursors.get(a), cursors.get(b)) else { return (OffsetValueCode::SAME, Ordering::Equal) };

@@ -9,7 +9,8 @@ use crate::dir::Dir;
 use crate::garbage::UnlistedTables;
 use crate::list::{self, TableName};
 
-/// A list that has the marker of a lock in it was a lock: a process that had lost its lock renamed another one's.
+/// A list that has the marker of a lock in it was a lock: a process that had lost its lock renamed
+/// another one's.
 const LOCK_MARKER: &[u8] = b"reftable lock ";
 
 /// A table that is whole.
@@ -65,7 +66,8 @@ pub(super) struct Case<'a> {
     pub(super) blocked: Option<String>,
     /// Update indexes that no listed table has, and unlisted ones have exactly.
     pub(super) gaps: Vec<(u64, u64)>,
-    /// Tables that no list names and nobody can need, by proof. None while anything that the list names cannot be read.
+    /// Tables that no list names and nobody can need, by proof. None while anything that the list
+    /// names cannot be read.
     pub(super) garbage: BTreeSet<String>,
 }
 
@@ -294,8 +296,9 @@ impl<'a> Case<'a> {
         gaps
     }
 
-    /// Whether unlisted tables have all of these update indexes. Some of them are not enough: git drops tables whose
-    /// changes cancel each other, and a part of those would bring back what was deleted.
+    /// Whether unlisted tables have all of these update indexes. Some of them are not enough: git
+    /// drops tables whose changes cancel each other, and a part of those would bring back what was
+    /// deleted.
     fn is_filled(&self, gap: (u64, u64)) -> bool {
         let within = self.unlisted().filter(|member| member.is_within(gap));
         let mut ranges: Vec<(u64, u64)> = within.map(|member| (member.whole.min, member.whole.max)).collect();
@@ -326,7 +329,8 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The update indexes of what cannot be read; where they are not known, all between the tables around it.
+    /// The update indexes of what cannot be read; where they are not known, all between the tables
+    /// around it.
     pub(super) fn lost_ranges(&self) -> Vec<(u64, u64)> {
         let range = |lost: &Lost| {
             let before = lost.below.checked_sub(1).and_then(|below| self.present.get(below));

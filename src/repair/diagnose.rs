@@ -15,9 +15,10 @@ use crate::list::{self, LIST_LOCK, TableName, is_temporary_name};
 use crate::lock::{ExclusiveFile, is_foreign};
 use crate::stack::{Options, Stack};
 
-/// Everything that is wrong. What others do at this moment looks like a problem, too: a table has its name before the list names it,
-/// what a compaction has merged stays for a moment, git has its lock. So what counts is what is found in every look, for as
-/// long as readers would wait for it; or, of a list, at a moment when nobody can have been in the middle of something.
+/// Everything that is wrong. What others do at this moment looks like a problem, too: a table has
+/// its name before the list names it, what a compaction has merged stays for a moment, git has its
+/// lock. So what counts is what is found in every look, for as long as readers would wait for it;
+/// or, of a list, at a moment when nobody can have been in the middle of something.
 pub(super) fn diagnose(repair: &Repair) -> Result<Vec<Problem>> {
     let dir = &repair.dir;
     let Some(mut survey) = Survey::take(dir, false, None)? else { return Ok(Vec::new()) };

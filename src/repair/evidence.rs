@@ -8,7 +8,8 @@ use crate::dir::{Dir, Stamp};
 use crate::list::LIST_LOCK;
 use crate::lock::is_marked;
 
-/// A lock on the list that nobody has open is abandoned after this time: git holds it for milliseconds, or has it open.
+/// A lock on the list that nobody has open is abandoned after this time: git holds it for
+/// milliseconds, or has it open.
 const LIST_AGE: Duration = Duration::from_secs(10);
 /// The locks of tables are held for as long as a compaction takes, and git closes them meanwhile.
 const TABLE_AGE: Duration = Duration::from_secs(3600);
@@ -21,15 +22,18 @@ pub struct Evidence {
     pub lock: String,
     /// Time since the lock was taken; `None` if the clock does not tell.
     pub age: Option<Duration>,
-    /// Processes that have it open, or use the store otherwise; `None` if there may be some that cannot be seen.
+    /// Processes that have it open, or use the store otherwise; `None` if there may be some that
+    /// cannot be seen.
     pub openers: Option<Vec<u32>>,
-    /// The process that git's `core.lockfilePid` names, and whether it lives; `None` if that cannot be seen.
+    /// The process that git's `core.lockfilePid` names, and whether it lives; `None` if that cannot
+    /// be seen.
     pub pid_file: Option<(u32, Option<bool>)>,
     /// The file that was judged.
     pub(super) stamp: Stamp,
 }
 
-/// Of the same lock of the same owner, whatever was seen of it. Locks that are taken and released all the time differ.
+/// Of the same lock of the same owner, whatever was seen of it. Locks that are taken and released
+/// all the time differ.
 impl PartialEq for Evidence {
     fn eq(&self, other: &Evidence) -> bool {
         let lock = |evidence: &Evidence| (evidence.stamp, evidence.stamp.changed);
@@ -54,7 +58,8 @@ impl Evidence {
         })
     }
 
-    /// Whether it shows that the owner is gone: old enough, open nowhere, and not claimed by a process that may live.
+    /// Whether it shows that the owner is gone: old enough, open nowhere, and not claimed by a
+    /// process that may live.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
         let least = if self.lock == LIST_LOCK { LIST_AGE } else { TABLE_AGE };
@@ -100,8 +105,8 @@ impl fmt::Display for Evidence {
     }
 }
 
-/// When the lock was taken, in nanoseconds since 1970. git writes its locks anew. Ours are names of one file, which is as old as its
-/// process, so what counts is when that file got its last name.
+/// When the lock was taken, in nanoseconds since 1970. git writes its locks anew. Ours are names of
+/// one file, which is as old as its process, so what counts is when that file got its last name.
 fn taken_at(dir: &Arc<dyn Dir>, name: &str, stamp: &Stamp) -> Option<u128> {
     if !is_marked(dir, name) {
         return Some(stamp.modified);

@@ -3,8 +3,9 @@
 /// A name that differs in more characters from the one in the list is another one.
 const FEW: usize = 3;
 
-/// The names in a list that may break every rule, without what editors, crashes and disks put around them: blank lines,
-/// carriage returns, spaces, byte order marks, NULs (one between two characters is UTF-16).
+/// The names in a list that may break every rule, without what editors, crashes and disks put
+/// around them: blank lines, carriage returns, spaces, byte order marks, NULs (one between two
+/// characters is UTF-16).
 pub(super) fn names(contents: &[u8]) -> Vec<String> {
     let mut lines = vec![Vec::new()];
     for (at, byte) in contents.iter().enumerate() {
@@ -24,7 +25,8 @@ pub(super) fn names(contents: &[u8]) -> Vec<String> {
     lines.into_iter().map(unmarked).filter(|line| !line.is_empty()).collect()
 }
 
-/// The one of `candidates` that differs from `name` in a few characters, if there is exactly one that does so least.
+/// The one of `candidates` that differs from `name` in a few characters, if there is exactly one
+/// that does so least.
 pub(super) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = characters(name);
     let mut best: Option<(usize, Option<&str>)> = None;

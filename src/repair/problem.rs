@@ -11,10 +11,11 @@ use crate::list::{DAMAGED, UNLISTED};
 pub enum Problem {
     /// A lock whose owner the kernel cannot judge: git's, or another machine's.
     ForeignLock(Evidence),
-    /// The list is not there, or is damaged, or names what cannot be read, or is older than the tables. As long as this is so nothing
-    /// in the directory is garbage.
+    /// The list is not there, or is damaged, or names what cannot be read, or is older than the
+    /// tables. As long as this is so nothing in the directory is garbage.
     List(ListProblem),
-    /// Tables that no list names, that fit nowhere into the list, and of which nothing proves that they were replaced.
+    /// Tables that no list names, that fit nowhere into the list, and of which nothing proves that
+    /// they were replaced.
     Unlisted {
         /// Each with what is known of it.
         tables: Vec<(String, String)>,
@@ -39,7 +40,8 @@ pub enum Problem {
 pub struct ListProblem {
     /// Everything that is wrong.
     pub reasons: Vec<String>,
-    /// The list that fits what is there; if there is none, or it would be a guess, what a person can do.
+    /// The list that fits what is there; if there is none, or it would be a guess, what a person
+    /// can do.
     pub fix: Result<Proposal, String>,
     /// Whether the list does not say any more which update index it ends with.
     pub(super) is_lost: bool,
@@ -67,7 +69,8 @@ pub struct SetAside {
     pub file: String,
     /// Why.
     pub reason: String,
-    /// What is put behind its name: `.damaged`, or `.unlisted` for tables that are whole. A number follows if that is taken.
+    /// What is put behind its name: `.damaged`, or `.unlisted` for tables that are whole. A number
+    /// follows if that is taken.
     pub suffix: &'static str,
 }
 

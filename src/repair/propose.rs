@@ -1,5 +1,6 @@
-//! A list that fits what is there: the listed tables that are whole, and of the others those that have the update indexes
-//! of what is lost, fill a gap, or come after all. Where that would be a guess there is none.
+//! A list that fits what is there: the listed tables that are whole, and of the others those that
+//! have the update indexes of what is lost, fill a gap, or come after all. Where that would be a
+//! guess there is none.
 
 use super::case::{Case, Member, intersect};
 use super::problem::{Proposal, SetAside, shown};
@@ -9,7 +10,8 @@ use crate::list::LIST;
 /// What a person can do where it is not known which tables belong to the store.
 const FROM_A_COPY: &str = "restore the list, and what it names, from a copy of the repository";
 
-/// Tables beside the list, and what they make needless: each with the table that has its update indexes.
+/// Tables beside the list, and what they make needless: each with the table that has its update
+/// indexes.
 #[derive(Debug, Default)]
 struct Filling<'a> {
     added: Vec<Member<'a>>,
@@ -43,8 +45,8 @@ pub(super) fn propose(case: &Case<'_>) -> Result<Proposal, String> {
 
 /// The tables beside the list that are beyond it, or have update indexes of what is lost.
 ///
-/// A table whose update indexes include those of others has been merged from them. Two that have some in common otherwise are
-/// of two histories.
+/// A table whose update indexes include those of others has been merged from them. Two that have
+/// some in common otherwise are of two histories.
 fn fill<'a>(case: &Case<'a>) -> Result<Filling<'a>, String> {
     let wanted: Vec<Member<'a>> = case.unlisted().filter(|member| is_wanted(case, member)).collect();
     let mut filling = Filling::default();

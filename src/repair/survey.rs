@@ -1,4 +1,5 @@
-//! One look at a directory: what is there, as plain data. Nothing is judged here, and nothing changed.
+//! One look at a directory: what is there, as plain data. Nothing is judged here, and nothing
+//! changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -28,8 +29,8 @@ pub(super) struct Survey {
     tables: BTreeMap<String, (Option<Stamp>, Seen)>,
     /// Who has the list lock.
     pub(super) lock: LockSeen,
-    /// Whether nobody can have been in the middle of something: the lock was free before and after, and nothing has
-    /// changed in between.
+    /// Whether nobody can have been in the middle of something: the lock was free before and after,
+    /// and nothing has changed in between.
     pub(super) is_quiet: bool,
 }
 
@@ -111,8 +112,8 @@ pub(super) struct Whole {
 }
 
 impl Survey {
-    /// Looks until the list stays the same meanwhile; `None` if it never does. The list lock is ours, perhaps. What `before` has read of files that are still
-    /// the same is not read again.
+    /// Looks until the list stays the same meanwhile; `None` if it never does. The list lock is
+    /// ours, perhaps. What `before` has read of files that are still the same is not read again.
     pub(super) fn take(dir: &Arc<dyn Dir>, is_ours: bool, mut before: Option<Survey>) -> Result<Option<Survey>> {
         for _ in 0..MAX_ATTEMPTS {
             let (survey, is_settled) = Survey::attempt(dir, is_ours, before)?;

@@ -12,7 +12,8 @@ use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
 use crate::scratch::Scratch;
 
-/// A request of ours. Dropping it removes the file: whoever finds it later finds what became of it in the log only.
+/// A request of ours. Dropping it removes the file: whoever finds it later finds what became of it
+/// in the log only.
 #[derive(Debug)]
 pub(crate) struct Asked {
     dir: Arc<dyn Dir>,
@@ -22,8 +23,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Writes down what is wanted. `None` if that cannot be done here: it is too much, or there are no kernel locks, by
-    /// which others tell whether we live.
+    /// Writes down what is wanted. `None` if that cannot be done here: it is too much, or there are
+    /// no kernel locks, by which others tell whether we live.
     ///
     /// # Errors
     /// `Io`; also where not everybody who may become the leader could answer.

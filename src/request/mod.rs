@@ -1,23 +1,27 @@
-//! Requests between processes: who waits for the list lock writes down what it wants, and who has the lock may do it along
-//! with its own.
+//! Requests between processes: who waits for the list lock writes down what it wants, and who has
+//! the lock may do it along with its own.
 //!
-//! A request is a file: what is wanted, and behind it a log of short records that both sides append. The file system puts
-//! records of several processes into one order, and that order decides:
+//! A request is a file: what is wanted, and behind it a log of short records that both sides
+//! append. The file system puts records of several processes into one order, and that order
+//! decides:
 //!
 //! 1. P waits for the lock. It writes its transaction into a file, and goes on polling.
-//! 2. L has the lock and finds the file. It appends `Claimed`, with the newest table of the state it builds upon.
-//! 3. L appends `Planned`, with the update index that the transaction will have and the table it will be in, and publishes that.
+//! 2. L has the lock and finds the file. It appends `Claimed`, with the newest table of the state
+//!    it builds upon.
+//! 3. L appends `Planned`, with the update index that the transaction will have and the table it
+//!    will be in, and publishes that.
 //! 4. L appends `Published`, and releases the lock; after its last sync, `Durable`. P is done.
 //!
-//! *P gives up.* It appends `Withdrawn`. Whichever of `Claimed` and `Withdrawn` comes first counts, and both read the
-//! log after they have written.
+//! *P gives up.* It appends `Withdrawn`. Whichever of `Claimed` and `Withdrawn` comes first counts,
+//! and both read the log after they have written.
 //!
-//! *What does not fit* (a conflict, an error, a leader that fails) is `Void`: P does it itself when it gets the lock, and
-//! learns from that what is wrong.
+//! *What does not fit* (a conflict, an error, a leader that fails) is `Void`: P does it itself when
+//! it gets the lock, and learns from that what is wrong.
 //!
-//! *L dies.* Its lock is inherited, and while nobody has it the list stays as L has left it. So the list tells what L has done
-//! ([`Claim::outcome`]), by names of tables, which nobody uses twice. The heir writes that down before it does anything else. Where it
-//! cannot tell, or cannot write, it takes the name of the request away, and P says that it does not know.
+//! *L dies.* Its lock is inherited, and while nobody has it the list stays as L has left it. So the
+//! list tells what L has done ([`Claim::outcome`]), by names of tables, which nobody uses twice.
+//! The heir writes that down before it does anything else. Where it cannot tell, or cannot write,
+//! it takes the name of the request away, and P says that it does not know.
 //!
 //! *P dies.* Its kernel lock on the file is gone; the next one who sees that removes the file.
 
@@ -35,10 +39,12 @@ use record::{Kind, MAX_LOG, Record};
 /// What a request file begins with: its type, and a version.
 const TYPE: [u8; 7] = *b"rtwants";
 const VERSION: u8 = 2;
-/// The first version. Its leaders have locks of a kind that nobody else inherits, so nobody else need answer for them.
+/// The first version. Its leaders have locks of a kind that nobody else inherits, so nobody else
+/// need answer for them.
 const FIRST_VERSION: u8 = 1;
 
-/// The longest transaction that is handed over, in bytes. What is larger is worth a commit of its own.
+/// The longest transaction that is handed over, in bytes. What is larger is worth a commit of its
+/// own.
 pub(crate) const MAX_LEN: usize = 32 * 1024;
 
 /// More than any request with its log.
@@ -82,8 +88,9 @@ pub(crate) enum Outcome {
 impl Claim {
     /// What `list` tells, the tables of a state that was read while nobody else had the list lock.
     ///
-    /// The table is there: it was published. The newest table is still the one that it was to follow: it was not, because tables are
-    /// added at the top only, and a table that takes the place of others has another name. Neither: others have committed since.
+    /// The table is there: it was published. The newest table is still the one that it was to
+    /// follow: it was not, because tables are added at the top only, and a table that takes the
+    /// place of others has another name. Neither: others have committed since.
     pub(crate) fn outcome<'t>(&self, list: impl DoubleEndedIterator<Item = &'t str> + Clone) -> Outcome {
         let is_current = list.clone().next_back().is_some_and(|newest| newest == self.base);
         match &self.planned {
@@ -112,7 +119,8 @@ impl Claim {
 }
 
 impl State {
-    /// The state after another record. What comes too late changes nothing, nor does what is about another claim.
+    /// The state after another record. What comes too late changes nothing, nor does what is about
+    /// another claim.
     fn after(self, found: record::Found) -> State {
         let record::Found::Known(Record { kind, leader, update_index, table }) = found else { return State::Unknown };
         match (self, kind) {
@@ -132,7 +140,8 @@ impl State {
     }
 }
 
-/// The part of a request that never changes: what is wanted, and the `key` that must be the leader's as well.
+/// The part of a request that never changes: what is wanted, and the `key` that must be the
+/// leader's as well.
 fn print(key: &[u8], wanted: &[u8]) -> Vec<u8> {
     let mut bytes = TYPE.to_vec();
     bytes.push(VERSION);

@@ -1,7 +1,8 @@
 //! The records behind a request. Both sides append them, and their order decides.
 //!
-//! A record begins with its type, its version and its length, and ends with a check. Who appends may be cut off (the disk is
-//! full): what is no record is passed over byte by byte, so that what others append behind it still counts.
+//! A record begins with its type, its version and its length, and ends with a check. Who appends
+//! may be cut off (the disk is full): what is no record is passed over byte by byte, so that what
+//! others append behind it still counts.
 
 use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
@@ -57,7 +58,8 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) kind: Kind,
-    /// The number that the leader has chosen for its claim: what others say of other claims does not count. 0 in those of the asker.
+    /// The number that the leader has chosen for its claim: what others say of other claims does
+    /// not count. 0 in those of the asker.
     pub(super) leader: u64,
     pub(super) update_index: u64,
     /// Empty where no table is meant.
@@ -103,7 +105,8 @@ pub(super) enum Found {
     Unknown,
 }
 
-/// All records in `log`, in order. What is cut off or damaged was never written, as far as anybody knows.
+/// All records in `log`, in order. What is cut off or damaged was never written, as far as anybody
+/// knows.
 pub(super) fn parse_all(mut log: &[u8]) -> Vec<Found> {
     let mut found = Vec::new();
     while !log.is_empty() {

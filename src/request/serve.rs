@@ -38,7 +38,8 @@ fn requests(names: &[String]) -> impl Iterator<Item = &String> {
 }
 
 impl Request {
-    /// Opens a request and reads it. `None` for what is not one. If its asker is dead it is removed.
+    /// Opens a request and reads it. `None` for what is not one. If its asker is dead it is
+    /// removed.
     fn open(dir: &Arc<dyn Dir>, name: &str) -> io::Result<Option<(Request, Vec<u8>)>> {
         match Self::open_there(dir, name) {
             // Its asker has what it wanted.
@@ -73,7 +74,8 @@ impl Request {
         writers.zip(owner).is_none_or(|(writers, owner)| writers.include(owner)) || mutant::is_on(Mutant::HonourAnybody)
     }
 
-    /// Writes down what has become of it. Who cannot takes its name away, so that the asker does not wait for it.
+    /// Writes down what has become of it. Who cannot takes its name away, so that the asker does
+    /// not wait for it.
     fn answer(&mut self, record: &Record) {
         if self.file.write(&record.print()).is_err() {
             take_name_away(&self.dir, &self.name);
@@ -88,8 +90,8 @@ fn take_name_away(dir: &Arc<dyn Dir>, name: &str) {
     }
 }
 
-/// The requests that are open, with this `key`, to whoever holds the list lock. What is wrong with a request is for its asker to
-/// find out.
+/// The requests that are open, with this `key`, to whoever holds the list lock. What is wrong with
+/// a request is for its asker to find out.
 pub(crate) fn find(dir: &Arc<dyn Dir>, key: &[u8], limit: usize) -> Vec<Found> {
     let Ok(mut names) = dir.names() else { return Vec::new() };
     // So that models can repeat a run.
@@ -107,11 +109,11 @@ pub(crate) fn find(dir: &Arc<dyn Dir>, key: &[u8], limit: usize) -> Vec<Found> {
     open.take(limit).collect()
 }
 
-/// Writes down what a dead leader has done, while we hold the lock that we have inherited from it, and before anybody changes the
-/// list it left. `list` names the tables of that, oldest first.
+/// Writes down what a dead leader has done, while we hold the lock that we have inherited from it,
+/// and before anybody changes the list it left. `list` names the tables of that, oldest first.
 ///
-/// A request that we cannot answer loses its name: its asker then says that it does not know. Who only refused to publish could be
-/// hindered for ever by one file.
+/// A request that we cannot answer loses its name: its asker then says that it does not know. Who
+/// only refused to publish could be hindered for ever by one file.
 ///
 /// # Errors
 /// `Io` if it cannot be seen which requests there are: then nothing may be published.
@@ -160,7 +162,8 @@ impl Claim {
     }
 }
 
-/// Requests that we have claimed. Dropping it before they are published leaves them to their askers.
+/// Requests that we have claimed. Dropping it before they are published leaves them to their
+/// askers.
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     claimed: Vec<Claimed>,
@@ -176,8 +179,8 @@ struct Claimed {
 }
 
 impl Served {
-    /// Claims a request, to be done upon the state whose newest table is `base`. False if its asker was faster and
-    /// has withdrawn it.
+    /// Claims a request, to be done upon the state whose newest table is `base`. False if its asker
+    /// was faster and has withdrawn it.
     pub(crate) fn claim(&mut self, found: Found, base: &str) -> bool {
         let Found { mut request, .. } = found;
         let leader = request.dir.random();
@@ -201,10 +204,11 @@ impl Served {
         self.claimed.len()
     }
 
-    /// Says which update index each will have in this table, in the order in which they were claimed. Those without one do not fit,
-    /// and are void.
+    /// Says which update index each will have in this table, in the order in which they were
+    /// claimed. Those without one do not fit, and are void.
     ///
-    /// If a plan cannot be written, and we die once we have published, nobody can tell what has become of that request.
+    /// If a plan cannot be written, and we die once we have published, nobody can tell what has
+    /// become of that request.
     pub(crate) fn plan(&mut self, table: &str, results: impl IntoIterator<Item = Option<u64>>) {
         let mut results = results.into_iter();
         self.claimed.retain_mut(|claimed| {
@@ -278,7 +282,8 @@ mod tests {
     const FIRST_KEY: &str = "None Off WriteOptions { block_size: 4096, restart_interval: 16, padding: true, object_index: true, deflate_level: 1, max_table_size: 4294967295 }cb0a093f-57ee-4856-89c5-9a0f3706e298";
     /// What commit cd9ffad wanted to have done with that key.
     const FIRST_WANTED: &[u8] = b"\x01\x0e\x72\x65\x66\x73\x2f\x68\x65\x61\x64\x73\x2f\x6f\x6c\x64\x01\x00\x00\x00\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x00\x00";
-    /// The check of both, and a claim upon update index 2 with a plan for 3, as that commit wrote them.
+    /// The check of both, and a claim upon update index 2 with a plan for 3, as that commit wrote
+    /// them.
     const FIRST_CHECK: &[u8] = b"\x27\x6c\x28\x3b";
     const FIRST_RECORDS: &[u8] =
         b"\x43\x00\x00\x00\x00\x00\x00\x00\x02\xef\x18\x4a\x40\x50\x00\x00\x00\x00\x00\x00\x00\x03\x0d\x52\x04\x62";
@@ -401,7 +406,8 @@ mod tests {
         [&bytes, key, FIRST_WANTED, FIRST_CHECK].concat()
     }
 
-    /// A file of a living asker with these contents. It is not touched by who looks for requests, or inherits the lock.
+    /// A file of a living asker with these contents. It is not touched by who looks for requests,
+    /// or inherits the lock.
     fn is_left_alone(contents: &[u8], keeps_name: bool) {
         let (temp, dir) = store();
         let path = temp.path().join("reftable-0123456789abcdef.request");

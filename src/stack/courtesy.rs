@@ -1,14 +1,17 @@
-//! Leaving room for programs that poll for the list lock and cannot be seen waiting: git gives up after 100 ms.
+//! Leaving room for programs that poll for the list lock and cannot be seen waiting: git gives up
+//! after 100 ms.
 //!
-//! A crowd of ours that hands the lock over in microseconds would starve them. So when a table that is not ours has
-//! appeared within the last second, or a lock that is not ours was met, nobody of ours takes the lock before it was
-//! seen free for about as long as a commit holds it. Nobody needs to know who else waits, and clocks of processes are
-//! never compared:
+//! A crowd of ours that hands the lock over in microseconds would starve them. So when a table that
+//! is not ours has appeared within the last second, or a lock that is not ours was met, nobody of
+//! ours takes the lock before it was seen free for about as long as a commit holds it. Nobody needs
+//! to know who else waits, and clocks of processes are never compared:
 //!
 //! 1. The newest table is not ours: its writer has had its turn, go on.
-//! 2. The lock is taken: if its owner is dead, inherit it, for nobody else can. If not, wait, as usual.
-//! 3. The lock is free: note the list, sleep for the gap, and look again. If somebody has taken the lock or replaced the
-//!    list meanwhile, start over. If not, it was free for the whole gap to whoever polls.
+//! 2. The lock is taken: if its owner is dead, inherit it, for nobody else can. If not, wait, as
+//!    usual.
+//! 3. The lock is free: note the list, sleep for the gap, and look again. If somebody has taken the
+//!    lock or replaced the list meanwhile, start over. If not, it was free for the whole gap to
+//!    whoever polls.
 //!
 //! A crowd may replace the list all the time, so this has an end: [`MOST_DELAY`].
 
@@ -30,12 +33,13 @@ const MEMORY: Duration = Duration::from_secs(1);
 /// A gap is not shorter than this: git's polls are milliseconds apart.
 const SHORTEST_GAP: Duration = Duration::from_micros(500);
 
-/// A gap is not longer than this, however long somebody was between prepare and commit. git's polls are up to 25 ms apart
-/// towards the end of its time-out: a shorter limit starves it where syncs are slow.
+/// A gap is not longer than this, however long somebody was between prepare and commit. git's polls
+/// are up to 25 ms apart towards the end of its time-out: a shorter limit starves it where syncs
+/// are slow.
 const LONGEST_GAP: Duration = Duration::from_millis(30);
 
-/// One taking of the lock is not delayed by more than this, and the gap that has begun. git gives up after 100 ms: whoever
-/// has left it the lock for three times as long has done enough.
+/// One taking of the lock is not delayed by more than this, and the gap that has begun. git gives
+/// up after 100 ms: whoever has left it the lock for three times as long has done enough.
 const MOST_DELAY: Duration = Duration::from_millis(300);
 
 /// What there is to know about neighbours.
@@ -87,9 +91,10 @@ impl Shared {
         }
     }
 
-    /// Waits until the lock was free for a while, if there are neighbours; but not longer than [`MOST_DELAY`] and four
-    /// fifths of the time-out, which counts from `start`. Asks `otherwise` before each gap whether the lock is needed at
-    /// all. `None`: it is needed, and is to be polled for now.
+    /// Waits until the lock was free for a while, if there are neighbours; but not longer than
+    /// [`MOST_DELAY`] and four fifths of the time-out, which counts from `start`. Asks `otherwise`
+    /// before each gap whether the lock is needed at all. `None`: it is needed, and is to be polled
+    /// for now.
     fn give_way<T>(
         &self,
         start: Duration,
@@ -133,8 +138,9 @@ impl Shared {
         Ok(None)
     }
 
-    /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it was released in that
-    /// moment it is ours as well, without a gap: too rare for anybody to starve of.
+    /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it
+    /// was released in that moment it is ours as well, without a gap: too rare for anybody to
+    /// starve of.
     fn inherit_list(&self) -> Result<Attempt> {
         if mutant::is_on(Mutant::GiveWayToTheDead) {
             return Ok(Attempt::Busy(Holder::Gone));
@@ -142,15 +148,16 @@ impl Shared {
         self.locker.try_lock(&self.dir, LIST_LOCK)
     }
 
-    /// Notes that somebody has the list lock. Where locks are plain files, ours cannot be told from those of others.
+    /// Notes that somebody has the list lock. Where locks are plain files, ours cannot be told from
+    /// those of others.
     pub(super) fn notice_holder(&self, holder: Holder) {
         if holder == Holder::Foreign && self.locker.heals() && !mutant::is_on(Mutant::ForgetLocksThatWereMet) {
             self.courtesy.saw_foreign(self.dir.now());
         }
     }
 
-    /// Notes whether others have written any of `tables`, the newest of a list that was just read and which nobody here
-    /// has seen before.
+    /// Notes whether others have written any of `tables`, the newest of a list that was just read
+    /// and which nobody here has seen before.
     pub(super) fn notice_neighbours(&self, tables: &[Arc<Table>], list_modified: u128) {
         // Without an earlier state nobody knows what is new, but the list says when it was written.
         let is_recent = || {

@@ -1,4 +1,5 @@
-//! Having a transaction done by the process that has the list lock, and doing those of others. See [`crate::request`].
+//! Having a transaction done by the process that has the list lock, and doing those of others. See
+//! [`crate::request`].
 
 use std::time::Duration;
 
@@ -14,24 +15,28 @@ use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::transaction::{Changes, Commit};
 
-/// Who has published for us is about to sync the directory, for both. After this time we do it ourselves.
+/// Who has published for us is about to sync the directory, for both. After this time we do it
+/// ourselves.
 const PATIENCE_FOR_SYNC: Duration = Duration::from_millis(5);
 
 /// How often we look whether that has happened.
 const LOOK: Duration = Duration::from_micros(150);
 
-/// Whoever gets the lock at once looks for requests this often: one who never waits would never see that others do.
+/// Whoever gets the lock at once looks for requests this often: one who never waits would never see
+/// that others do.
 const LOOK_OUT: Duration = Duration::from_millis(2);
 
-/// Descriptors that our own commit may need: a table, a list, the directory, and tables of others that are new to us.
+/// Descriptors that our own commit may need: a table, a list, the directory, and tables of others
+/// that are new to us.
 const OWN_DESCRIPTORS: u64 = 8;
 /// Bytes that our own commit may need in one file.
 const OWN_BYTES: u64 = 64 * 1024;
-/// Bytes of a table for each byte of a request, at most: blocks are padded, and references become log entries, too.
+/// Bytes of a table for each byte of a request, at most: blocks are padded, and references become
+/// log entries, too.
 const GROWTH: u64 = 4;
 
-/// How many of the requests, which are open and want so many bytes, a leader can serve without failing for them: they must leave it
-/// `room` for what it wants itself.
+/// How many of the requests, which are open and want so many bytes, a leader can serve without
+/// failing for them: they must leave it `room` for what it wants itself.
 fn fitting(sizes: &[usize], room: Room) -> usize {
     let missing = room.descriptors.map_or(0, |left| OWN_DESCRIPTORS.saturating_sub(left));
     let fitting = sizes.len().saturating_sub(usize::try_from(missing).unwrap_or(usize::MAX));
@@ -71,7 +76,8 @@ pub(crate) enum Admitted {
 }
 
 impl Shared {
-    /// Takes the list lock when it is this thread's turn, or has another process do what is `wanted`. The time counts from `start`.
+    /// Takes the list lock when it is this thread's turn, or has another process do what is
+    /// `wanted`. The time counts from `start`.
     pub(crate) fn lock_list_or_hand_over(
         &self,
         turn: Turn<Changes, Result<Commit>>,
@@ -87,7 +93,8 @@ impl Shared {
         admitted.map_err(|error| Self::after_asking(error, asked))
     }
 
-    /// Takes the list lock, or waits for the answer to what is `asked` as soon as the lock was found taken.
+    /// Takes the list lock, or waits for the answer to what is `asked` as soon as the lock was
+    /// found taken.
     fn ask(
         &self,
         turn: Turn<Changes, Result<Commit>>,
@@ -109,7 +116,8 @@ impl Shared {
             && error.kind() == ErrorKind::Locked
             && !matches!(request.withdraw()?, State::Open | State::Closed)
         {
-            // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited, so go on polling.
+            // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited,
+            // so go on polling.
             let limit = timeout.map(|timeout| timeout.saturating_add(self.options.patience_for_outcome()));
             waited = self.poll_list(start, limit, || self.answer(asked)).or_else(|error| match asked {
                 Some(request) if error.kind() == ErrorKind::Locked => self.published_all_the_same(request),
@@ -133,8 +141,8 @@ impl Shared {
         }
     }
 
-    /// What has become of what was `asked` for, while we have the list lock ourselves and `base` is the state. If its leader has died
-    /// without an heir among us, the list tells.
+    /// What has become of what was `asked` for, while we have the list lock ourselves and `base` is
+    /// the state. If its leader has died without an heir among us, the list tells.
     fn outcome(&self, asked: Option<&Asked>, base: &Snapshot) -> Result<Outcome> {
         Ok(match asked.map(Asked::state).transpose()? {
             None | Some(State::Open | State::Closed) => Outcome::NotPublished,
@@ -156,7 +164,8 @@ impl Shared {
         published.map(Polled::Instead).ok_or_else(|| self.outcome_is_unknown())
     }
 
-    /// The error of a wait in which something was `asked`: unless that is withdrawn, somebody may do it yet, or have done it.
+    /// The error of a wait in which something was `asked`: unless that is withdrawn, somebody may
+    /// do it yet, or have done it.
     fn after_asking(error: Error, asked: Option<Asked>) -> Error {
         match asked.map(|mut request| request.withdraw()) {
             None | Some(Ok(State::Closed)) => error,
@@ -164,16 +173,18 @@ impl Shared {
         }
     }
 
-    /// Whether processes commit for one another here. Heirs must know what the dead have done, and records must be appended in one order for
-    /// all: that is so where one kernel alone writes to the directory.
+    /// Whether processes commit for one another here. Heirs must know what the dead have done, and
+    /// records must be appended in one order for all: that is so where one kernel alone writes to
+    /// the directory.
     fn hands_over(&self) -> bool {
         self.options.hand_over && self.locker.heals() && self.is_local()
     }
 
-    /// What must be the same in two processes for one to commit for the other: the options that matter, and the run of the kernel.
+    /// What must be the same in two processes for one to commit for the other: the options that
+    /// matter, and the run of the kernel.
     ///
-    /// After a loss of power a request may be there again without the log of what became of it. Its asker is dead, but does not look so
-    /// as long as a cleaner has its file locked.
+    /// After a loss of power a request may be there again without the log of what became of it. Its
+    /// asker is dead, but does not look so as long as a cleaner has its file locked.
     fn compatibility_key(&self) -> Vec<u8> {
         let mut key = self.options.compatibility_key();
         if !mutant::is_on(Mutant::ServeEarlierBoots) {
@@ -182,7 +193,8 @@ impl Shared {
         key
     }
 
-    /// The update index of what was asked for, once it is published. Forgets a request that nobody will answer.
+    /// The update index of what was asked for, once it is published. Forgets a request that nobody
+    /// will answer.
     fn answer(&self, asked: &mut Option<Asked>) -> Result<Option<u64>> {
         let Some(request) = asked else { return Ok(None) };
         match request.state()? {
@@ -226,7 +238,8 @@ impl Shared {
         error.way_out("look whether the change is there")
     }
 
-    /// The transactions of other processes that are to go with ours, at most `limit`. They are claimed, upon `base`.
+    /// The transactions of other processes that are to go with ours, at most `limit`. They are
+    /// claimed, upon `base`.
     pub(crate) fn take_requests(
         &self,
         lock: &mut ListLock,
@@ -239,7 +252,8 @@ impl Shared {
         if !is_time || limit == 0 || !self.hands_over() {
             return Vec::new();
         }
-        // Upon an empty list nothing can be claimed: an heir who finds it empty again would know nothing.
+        // Upon an empty list nothing can be claimed: an heir who finds it empty again would know
+        // nothing.
         let Some(newest) = base.table_names().next_back() else { return Vec::new() };
         let mut found = find(&self.dir, &self.compatibility_key(), limit);
         self.lookout.looked(now, !found.is_empty());

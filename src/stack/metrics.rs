@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Stack;
 use crate::sync::Counter;
 
-/// What a handle and its clones have done since it was opened. Counting costs a few nanoseconds an event.
+/// What a handle and its clones have done since it was opened. Counting costs a few nanoseconds an
+/// event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -32,7 +33,8 @@ pub struct Metrics {
     pub helpers: u64,
     /// How often [`Stack::transact`] started over.
     pub retries: u64,
-    /// Transactions of ours that another process has published with its own; see [`crate::Options::hand_over`]. They count as commits, too.
+    /// Transactions of ours that another process has published with its own; see
+    /// [`crate::Options::hand_over`]. They count as commits, too.
     pub handed_over: u64,
     /// Transactions of other processes that we have published with ours.
     pub served: u64,
@@ -73,8 +75,8 @@ impl Counters {
 }
 
 impl Stack {
-    /// Whether the file system has a journal, or something as good: [`crate::Durability::Full`] needs it. `None` where that
-    /// cannot be told. Asks the system.
+    /// Whether the file system has a journal, or something as good: [`crate::Durability::Full`]
+    /// needs it. `None` where that cannot be told. Asks the system.
     #[must_use]
     pub fn has_journal(&self) -> Option<bool> {
         self.shared.dir.has_journal()

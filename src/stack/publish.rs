@@ -21,8 +21,8 @@ use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 
-/// A list that is to take the place of the present one. Every change of a store comes here: commits,
-/// compactions, the first list of all, and repairs.
+/// A list that is to take the place of the present one. Every change of a store comes here:
+/// commits, compactions, the first list of all, and repairs.
 pub(crate) struct NewList<'a> {
     pub(crate) dir: &'a Arc<dyn Dir>,
     /// With [`Durability::Full`] all that the list names is durable already, but for what is added.
@@ -42,22 +42,25 @@ pub(crate) struct AddedTable {
 
 /// What others can see from now on.
 pub(crate) struct Published {
-    /// The list, open, and its identity; `None` if the system reported a failure and did it all the same.
+    /// The list, open, and its identity; `None` if the system reported a failure and did it all the
+    /// same.
     list: Option<(Box<dyn DirFile>, Stamp)>,
     added: Vec<AddedTable>,
 }
 
 impl NewList<'_> {
-    /// Replaces the list while `lock` is held. `release` gets the lock once the change is visible: it
-    /// tells those whose transactions were taken along, and lets the lock go. Returns what that returns.
+    /// Replaces the list while `lock` is held. `release` gets the lock once the change is visible:
+    /// it tells those whose transactions were taken along, and lets the lock go. Returns what that
+    /// returns.
     ///
     /// `Err` means that nothing was published, except for `Indeterminate`.
     ///
-    /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is durable once
-    ///    it is published.
-    /// 2. Write the added tables and the list out, all of them before any is synced: now the file system
-    ///    has found places for them. Then sync them, one directly after the other: file systems with a
-    ///    journal write what all of them need for the first, and find it done for the others.
+    /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is
+    ///    durable once it is published.
+    /// 2. Write the added tables and the list out, all of them before any is synced: now the file
+    ///    system has found places for them. Then sync them, one directly after the other: file
+    ///    systems with a journal write what all of them need for the first, and find it done for
+    ///    the others.
     /// 3. Sync the directory: the names of the tables and of the temporary file are durable now.
     /// 4. Look once more whether the lock is ours.
     /// 5. Rename the list into place: here the change becomes visible, whole.
@@ -151,8 +154,8 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
 
 /// Renames the list into place. Returns it with its identity.
 ///
-/// A rename may be reported as failed although it happened, by network file systems that lose an answer: what
-/// counts is what is there.
+/// A rename may be reported as failed although it happened, by network file systems that lose an
+/// answer: what counts is what is there.
 fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Option<(Box<dyn DirFile>, Stamp)>> {
     let stamp = list.stamp()?;
     match list.renamed(LIST) {
@@ -164,8 +167,8 @@ fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Option<(Box<dyn DirFile>
     }
 }
 
-/// `tables` with those at `replace` replaced. A table that the edit does not mean must stay: nobody would miss it before
-/// it is removed.
+/// `tables` with those at `replace` replaced. A table that the edit does not mean must stay: nobody
+/// would miss it before it is removed.
 fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table>>) -> Result<Vec<Arc<Table>>> {
     let (Range { start, end }, count) = (replace, tables.len());
     invariant!(start <= end && end <= count, "an edit of the list replaces tables {start} to {end} of {count}");
@@ -181,7 +184,8 @@ fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table
     Ok(edited)
 }
 
-/// Leaves the seal on a list that is all written. Where that fails, others sync what they could have relied upon.
+/// Leaves the seal on a list that is all written. Where that fails, others sync what they could
+/// have relied upon.
 fn leave_seal(list: &Scratch, contents: &[u8]) {
     if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
         list.set_note(&seal);
@@ -215,8 +219,8 @@ pub(crate) struct Unlisted {
 }
 
 impl Shared {
-    /// Adds tables to the top of `base`, oldest first. Releases the lock. Returns the state after; errors as for
-    /// [`Self::publish`].
+    /// Adds tables to the top of `base`, oldest first. Releases the lock. Returns the state after;
+    /// errors as for [`Self::publish`].
     pub(crate) fn append(&self, lock: ListLock, base: &Snapshot, tables: Vec<Unlisted>) -> Result<Snapshot> {
         if base.tables().is_empty() {
             // There never is a table without a list, and never a list without need.
@@ -227,11 +231,12 @@ impl Shared {
         self.publish(lock, base, Edit { replace: end..end, with })
     }
 
-    /// Gives a table its final name. It says before that upon which list it was made: if we die before it is listed,
-    /// the heir of our lock knows that nobody needs it.
+    /// Gives a table its final name. It says before that upon which list it was made: if we die
+    /// before it is listed, the heir of our lock knows that nobody needs it.
     ///
-    /// The first table of a store must be able to say so after a loss of power, too: beside a list that names nothing
-    /// it would look like all that is left of a store. So it is synced before it gets its name.
+    /// The first table of a store must be able to say so after a loss of power, too: beside a list
+    /// that names nothing it would look like all that is left of a store. So it is synced before it
+    /// gets its name.
     fn in_place(&self, base: &Snapshot, Unlisted { file, contents, name }: Unlisted) -> Result<NewTable> {
         if file.name() == name {
             return Ok(NewTable { file, contents, is_synced: false });
@@ -246,15 +251,16 @@ impl Shared {
         Ok(NewTable { file: file.renamed(&name)?, contents, is_synced })
     }
 
-    /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that fails nothing is known of
-    /// the table if we die before it is listed, and it stays.
+    /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that
+    /// fails nothing is known of the table if we die before it is listed, and it stays.
     pub(crate) fn note_base(&self, table: &Scratch, base: &Snapshot) {
         self.note(table, self.stamp_of(base), self.durability_above(base));
     }
 
     fn note(&self, table: &Scratch, list: Option<Stamp>, durability: Durability) {
         let run = match durability {
-            // What is acknowledged then is durable: if a loss of power brings the list back, the table was not.
+            // What is acknowledged then is durable: if a loss of power brings the list back, the
+            // table was not.
             Durability::Full => Some(Run::ANY),
             Durability::Ordered | Durability::Off => Run::this(&*self.dir),
         };
@@ -276,8 +282,9 @@ impl Shared {
         }
     }
 
-    /// What survives of a change of `base`. The first commit of a store is durable under `Ordered`, too: a loss of power must
-    /// not bring back the empty list beside a table that was acknowledged.
+    /// What survives of a change of `base`. The first commit of a store is durable under `Ordered`,
+    /// too: a loss of power must not bring back the empty list beside a table that was
+    /// acknowledged.
     fn durability_above(&self, base: &Snapshot) -> Durability {
         match self.options.durability {
             Durability::Ordered if base.tables().is_empty() => Durability::Full,
@@ -290,8 +297,8 @@ impl Shared {
         TableName::new(min, max, self.dir.random()).to_string()
     }
 
-    /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the lock. Returns the state
-    /// after. Errors as for [`NewList::publish`].
+    /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the
+    /// lock. Returns the state after. Errors as for [`NewList::publish`].
     pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
         let durability = self.durability_above(base);
         let Edit { replace, with } = edit;
@@ -306,7 +313,8 @@ impl Shared {
         Ok(after)
     }
 
-    /// What is to be done as soon as others see the state `after`. Releases the lock; returns whom we have served.
+    /// What is to be done as soon as others see the state `after`. Releases the lock; returns whom
+    /// we have served.
     fn release(&self, mut lock: ListLock, published: Published, after: &Snapshot) -> Served {
         let Published { list, added } = published;
         // What we know of it need not be read.
@@ -318,8 +326,8 @@ impl Shared {
             added.iter().for_each(|table| self.synced.add(table.file.name()));
         }
         if added.len() == after.tables().len() && self.options.durability != Durability::Off {
-            // The first of the store: no loss of power may bring back the empty list beside what others build upon
-            // this one. If it fails, it fails once more below.
+            // The first of the store: no loss of power may bring back the empty list beside what
+            // others build upon this one. If it fails, it fails once more below.
             let _ = self.dir.sync();
         }
         self.courtesy.held(self.dir.now().saturating_sub(lock.since));
@@ -338,7 +346,8 @@ impl Shared {
         sync_dir(&self.dir)
     }
 
-    /// The state after an edit of `base`, and the new files. What cannot be opened is never published.
+    /// The state after an edit of `base`, and the new files. What cannot be opened is never
+    /// published.
     fn edited(
         &self,
         base: &Snapshot,
@@ -353,11 +362,12 @@ impl Shared {
         Ok((Snapshot::new(edit_tables(base.tables(), replace, opened)?, self.options.hash), added))
     }
 
-    /// Creates an empty list if there is none, so that there never is a table without a list: that is what readers
-    /// take for damage.
+    /// Creates an empty list if there is none, so that there never is a table without a list: that
+    /// is what readers take for damage.
     ///
-    /// A list that is there may have been made by somebody who died before the directory was synced. To see it is
-    /// not enough: a loss of power could take it and leave the table. So the directory is synced in any case.
+    /// A list that is there may have been made by somebody who died before the directory was
+    /// synced. To see it is not enough: a loss of power could take it and leave the table. So the
+    /// directory is synced in any case.
     fn create_list(&self, lock: &ListLock) -> Result<()> {
         match self.dir.stamp(LIST) {
             Ok(_) => {}
@@ -379,8 +389,9 @@ impl Shared {
         NewList { dir: &self.dir, durability, contents: b"", added: Vec::new() }.publish(lock, |_, _| ())
     }
 
-    /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a commit that is
-    /// to survive must not stand on one that does not. A seal on the list says that all of them are.
+    /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a
+    /// commit that is to survive must not stand on one that does not. A seal on the list says that
+    /// all of them are.
     fn sync_foreign_tables(&self, base: &Snapshot, replaced: &Range<usize>) -> Result<()> {
         let missing = self.synced.missing(base);
         if !missing.is_empty() && self.is_sealed(base) {

@@ -18,8 +18,8 @@ use crate::table::Table;
 /// How long a reader waits before its second look.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
-/// Nobody replaces the list between two looks as often as this, for [`MOST_DEADLINES`] as well: then the list is not what
-/// changes, but what the file system says of it.
+/// Nobody replaces the list between two looks as often as this, for [`MOST_DEADLINES`] as well:
+/// then the list is not what changes, but what the file system says of it.
 const MOST_LOOKS: u32 = 100;
 
 /// See above: these many deadlines.
@@ -29,7 +29,8 @@ const MOST_DEADLINES: u32 = 10;
 pub(super) struct Cached {
     pub(super) snapshot: Snapshot,
     pub(super) stamp: Stamp,
-    /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp means the same list.
+    /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp
+    /// means the same list.
     pub(super) list: Arc<dyn DirFile>,
     pub(super) watch: Watch,
 }
@@ -46,7 +47,8 @@ impl Shared {
         }
     }
 
-    /// The newest state while we hold the list lock: nobody will complete what is missing, so do not wait for it.
+    /// The newest state while we hold the list lock: nobody will complete what is missing, so do
+    /// not wait for it.
     pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
         match self.cached(false)? {
             Some(snapshot) => Ok(snapshot),
@@ -54,12 +56,13 @@ impl Shared {
         }
     }
 
-    /// The cached state if its list still has the name; `is_watching` prepares for [`Self::watched`] if that pays.
+    /// The cached state if its list still has the name; `is_watching` prepares for
+    /// [`Self::watched`] if that pays.
     ///
-    /// Where other kernels write to the directory, what `stat` says may be seconds old: their file systems
-    /// promise no more than that an open asks again (close-to-open consistency). And servers that know files
-    /// by their names (sshfs) say of an open list how the one is that has its name now. So there the list is
-    /// read each time.
+    /// Where other kernels write to the directory, what `stat` says may be seconds old: their file
+    /// systems promise no more than that an open asks again (close-to-open consistency). And
+    /// servers that know files by their names (sshfs) say of an open list how the one is that has
+    /// its name now. So there the list is read each time.
     fn cached(&self, is_watching: bool) -> Result<Option<Snapshot>> {
         if self.cache.lock().is_none() || !self.is_local() {
             return Ok(None);
@@ -86,12 +89,14 @@ impl Shared {
     /// 2. A compaction replaces the list by one that names B and removes A.
     /// 3. We cannot open A, and start over with the new list.
     ///
-    /// Each turn that fails for this reason means that somebody else got further, so the loop ends. If the list stays the
-    /// same and a table missing, it ends at the deadline, with an error that names the table. And it ends in any case: a file
-    /// system may say of one list something else each time.
+    /// Each turn that fails for this reason means that somebody else got further, so the loop ends.
+    /// If the list stays the same and a table missing, it ends at the deadline, with an error that
+    /// names the table. And it ends in any case: a file system may say of one list something else
+    /// each time.
     ///
-    /// A network file system may tell the same by a stale handle, of the list or of a table. That says
-    /// nothing of what is there, also under the lock, so it is looked at again until the deadline of readers.
+    /// A network file system may tell the same by a stale handle, of the list or of a table. That
+    /// says nothing of what is there, also under the lock, so it is looked at again until the
+    /// deadline of readers.
     fn reload(&self, deadline: Duration) -> Result<Snapshot> {
         let begin = self.dir.now();
         let (mut start, mut seen) = (begin, None);
@@ -104,7 +109,8 @@ impl Shared {
                 Ok(Loaded::Missing(error, list)) => (error, list),
                 Err(error) if error.is_stale() => {
                     let left = self.options.reload_deadline.saturating_sub(self.dir.now().saturating_sub(begin));
-                    // Once more in any case: mostly it was the system's memory of a name that was stale.
+                    // Once more in any case: mostly it was the system's memory of a name that was
+                    // stale.
                     if left.is_zero() && pause > FIRST_PAUSE {
                         return Err(error);
                     }
@@ -122,7 +128,8 @@ impl Shared {
             if looks >= MOST_LOOKS && is_endless {
                 return Err(missing);
             }
-            // Between the list and the table much time may have passed for a process that had to wait for its turn.
+            // Between the list and the table much time may have passed for a process that had to
+            // wait for its turn.
             if left.is_zero() && self.list_there() == list {
                 return Err(missing);
             }
@@ -140,8 +147,8 @@ impl Shared {
         (pause * 2).min(Duration::from_millis(20))
     }
 
-    /// Which list is there now; `None` if there is none. It is opened, as it is to be read: of a symbolic link the name tells
-    /// something else than the list that it leads to.
+    /// Which list is there now; `None` if there is none. It is opened, as it is to be read: of a
+    /// symbolic link the name tells something else than the list that it leads to.
     fn list_there(&self) -> Option<Stamp> {
         self.dir.open(LIST).and_then(|list| list.stamp()).ok()
     }
@@ -198,15 +205,17 @@ impl Shared {
         cache.as_ref().filter(|cached| newest(&cached.snapshot) == newest(state)).map(|cached| cached.stamp)
     }
 
-    /// Whether the list of this state is sealed. Another thread may have put another state into the cache: its seal fits only
-    /// if its list names the same tables, and then it says what is to be known.
+    /// Whether the list of this state is sealed. Another thread may have put another state into the
+    /// cache: its seal fits only if its list names the same tables, and then it says what is to be
+    /// known.
     pub(super) fn is_sealed(&self, state: &Snapshot) -> bool {
         let cached = self.cache.lock().as_ref().map(|cached| (Arc::clone(&cached.list), cached.stamp));
         let Some((list, stamp)) = cached else { return false };
         matches!(list.note(), Ok(Some(note)) if seal::fits(&note, &list_of(state), &stamp))
     }
 
-    /// The tables of the cached state, by name: a name is used for one table only, so they need not be opened again.
+    /// The tables of the cached state, by name: a name is used for one table only, so they need not
+    /// be opened again.
     fn known_tables(&self) -> BTreeMap<String, Arc<Table>> {
         let cache = self.cache.lock();
         let tables = cache.iter().flat_map(|cached| cached.snapshot.tables());
@@ -221,6 +230,7 @@ pub(super) fn list_of(state: &Snapshot) -> Vec<u8> {
 
 enum Loaded {
     Complete(Snapshot),
-    /// Something that is named is not there, or not there yet; the list that was read, if there was one.
+    /// Something that is named is not there, or not there yet; the list that was read, if there was
+    /// one.
     Missing(Error, Option<Stamp>),
 }

@@ -1,12 +1,12 @@
 //! Seals: a list says of itself that all it names survives a loss of power.
 //!
-//! Whoever publishes a list under `Full` has synced the tables that it adds, and has made sure of the others: by a sync, or by
-//! the seal of the list before. So it leaves a seal on the new list, as a note on the file, and whoever commits next
-//! need not sync what it cannot know to be synced.
+//! Whoever publishes a list under `Full` has synced the tables that it adds, and has made sure of
+//! the others: by a sync, or by the seal of the list before. So it leaves a seal on the new list,
+//! as a note on the file, and whoever commits next need not sync what it cannot know to be synced.
 //!
-//! A seal holds for these contents of this file, and for nothing else. A list of git's is a new file and has none; a list that
-//! was edited in place has other contents; a copy, with its note or without, is another file, and the tables beside
-//! it may be copies that nobody has synced.
+//! A seal holds for these contents of this file, and for nothing else. A list of git's is a new
+//! file and has none; a list that was edited in place has other contents; a copy, with its note or
+//! without, is another file, and the tables beside it may be copies that nobody has synced.
 
 use crate::dir::Stamp;
 use crate::mutant::{self, Mutant};
@@ -16,9 +16,10 @@ const VERSION: u8 = 1;
 /// Of these, the first so many are about the contents of the list, the others about the file.
 const CONTENTS: usize = 5;
 
-/// The seal of a list: a version, a checksum of the contents, device, inode, and time of birth of the file. The last one
-/// tells a file from an earlier one that had its number, whose note an archive may have brought back. `None` where files
-/// have no numbers, or no time of birth: an archive that is unpacked where the store was could not be told from it.
+/// The seal of a list: a version, a checksum of the contents, device, inode, and time of birth of
+/// the file. The last one tells a file from an earlier one that had its number, whose note an
+/// archive may have brought back. `None` where files have no numbers, or no time of birth: an
+/// archive that is unpacked where the store was could not be told from it.
 pub(super) fn print(list: &[u8], file: &Stamp) -> Option<Vec<u8>> {
     let mut seal = vec![VERSION];
     seal.extend(crc32fast::hash(list).to_be_bytes());

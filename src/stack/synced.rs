@@ -16,7 +16,8 @@ impl Synced {
         self.names.lock().insert(name.to_owned());
     }
 
-    /// The positions in `base` of the tables that are not known to be synced. Forgets the tables that are gone.
+    /// The positions in `base` of the tables that are not known to be synced. Forgets the tables
+    /// that are gone.
     pub(super) fn missing(&self, base: &Snapshot) -> Vec<usize> {
         let mut names = self.names.lock();
         let tables = base.tables();

@@ -1,14 +1,16 @@
 //! Noticing that the list was replaced without asking for its name.
 //!
-//! A list is replaced by another file that takes its name. Where the file system counts the names of a file ([`Dir::tells_renames`]), the
-//! list that a handle has open tells so itself, in a third of the time:
+//! A list is replaced by another file that takes its name. Where the file system counts the names
+//! of a file ([`Dir::tells_renames`]), the list that a handle has open tells so itself, in a third
+//! of the time:
 //!
 //! 1. We ask the open list how it is named.
 //! 2. We ask for the name: it leads to that list. So it did when 1 was answered.
-//! 3. From then on whoever takes the name away from the list changes what 1 says. As long as it says the same, the list is the newest.
+//! 3. From then on whoever takes the name away from the list changes what 1 says. As long as it
+//!    says the same, the list is the newest.
 //!
-//! What 1 does not tell is that the whole directory was moved away and another one put in its place: nothing about the list changes. So the
-//! name is asked for again every 100 ms.
+//! What 1 does not tell is that the whole directory was moved away and another one put in its
+//! place: nothing about the list changes. So the name is asked for again every 100 ms.
 //!
 //! [`Dir::tells_renames`]: crate::Dir::tells_renames
 
@@ -49,7 +51,8 @@ impl Shared {
         (list.naming().ok()? == naming).then_some(snapshot)
     }
 
-    /// What to keep if the name of the list leads to the cached one. To be taken before that is asked for.
+    /// What to keep if the name of the list leads to the cached one. To be taken before that is
+    /// asked for.
     pub(super) fn watch(&self) -> Option<Watch> {
         let (list, made, before) = {
             let cache = self.cache.lock();

@@ -1,8 +1,8 @@
 //! Tables: one immutable file of sorted records, with indexes over them.
 //!
-//! This layer knows bytes and [`std::io::Write`], no directory. A [`Table`] is opened from bytes, read with
-//! [`crate::merge::Merged`] (which works for a single table, too) or block by block with [`Blocks`], and
-//! written with a [`TableWriter`].
+//! This layer knows bytes and [`std::io::Write`], no directory. A [`Table`] is opened from bytes,
+//! read with [`crate::merge::Merged`] (which works for a single table, too) or block by block with
+//! [`Blocks`], and written with a [`TableWriter`].
 
 mod read;
 mod write;
@@ -63,11 +63,12 @@ pub(crate) struct Block {
 impl Table {
     /// Opens a table from its bytes. `path` is for messages only.
     ///
-    /// Reads header and footer; blocks are validated when they are read. Cost: a checksum over 68 bytes.
+    /// Reads header and footer; blocks are validated when they are read. Cost: a checksum over 68
+    /// bytes.
     ///
     /// # Errors
-    /// `Corrupt` when the bytes are too few, or header, footer or checksum are wrong; `Unsupported` for
-    /// versions and hashes that are not known.
+    /// `Corrupt` when the bytes are too few, or header, footer or checksum are wrong; `Unsupported`
+    /// for versions and hashes that are not known.
     pub fn open(path: impl Into<PathBuf>, bytes: impl Into<Bytes>) -> Result<Table> {
         let path = path.into();
         let bytes = bytes.into();
@@ -84,8 +85,9 @@ impl Table {
         let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
         let index_cache = |kind| section(&footer, first, kind).map(|section| IndexCache::new(kind, section));
         let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(index_cache);
-        // A table of logs alone may begin with a block like all others, as the text of the format has it and JGit writes it; or with one that
-        // has the file header in it, as git writes it. The footer tells.
+        // A table of logs alone may begin with a block like all others, as the text of the format
+        // has it and JGit writes it; or with one that has the file header in it, as git writes it.
+        // The footer tells.
         let is_apart = first == Some(BlockKind::Log) && footer.log == lead as u64;
         let first = if is_apart { footer.log } else { 0 };
         Table { path, bytes, header, footer, lead, first, end, refs, objects, logs, logs_in_range: OnceLock::new() }
@@ -248,10 +250,12 @@ impl Table {
         Ok(Block { offset, shape, stride })
     }
 
-    /// Bytes from the block at `offset`, which begins `data` and states the length `len`, to the next.
+    /// Bytes from the block at `offset`, which begins `data` and states the length `len`, to the
+    /// next.
     ///
-    /// Padding is recognised by the zero behind the block, as git does: unpadded neighbours start with a letter. It fills up a
-    /// multiple of the block size: an index block may be longer than one.
+    /// Padding is recognised by the zero behind the block, as git does: unpadded neighbours start
+    /// with a letter. It fills up a multiple of the block size: an index block may be longer than
+    /// one.
     #[inline]
     fn stride(&self, offset: u64, len: usize, data: &[u8]) -> u64 {
         let padded = u64::from(self.header.block_size);
@@ -263,8 +267,9 @@ impl Table {
         }
     }
 
-    /// The same for a padded block that is long, or lies behind log blocks, which are not aligned. git pads to a multiple of the block size from
-    /// the start of the block, JGit from the start of the file: zeros reach to where the next block is, or to the end.
+    /// The same for a padded block that is long, or lies behind log blocks, which are not aligned.
+    /// git pads to a multiple of the block size from the start of the block, JGit from the start of
+    /// the file: zeros reach to where the next block is, or to the end.
     #[cold]
     fn padded_stride(&self, offset: u64, len: u64, data: &[u8]) -> u64 {
         let padded = u64::from(self.header.block_size).max(1);
@@ -324,7 +329,8 @@ impl Table {
     }
 }
 
-/// Where the records of `kind` are, if a table with this footer and this kind of first block has any.
+/// Where the records of `kind` are, if a table with this footer and this kind of first block has
+/// any.
 fn section(footer: &Footer, first: Option<BlockKind>, kind: BlockKind) -> Option<Section> {
     let is_first = first == Some(kind);
     match kind {

@@ -1,4 +1,5 @@
-//! One table for one or several transactions: each checked against those before it, all written together.
+//! One table for one or several transactions: each checked against those before it, all written
+//! together.
 
 use std::io::Write;
 
@@ -13,7 +14,8 @@ use crate::table::TableWriter;
 use crate::value::{LogEntry, Target};
 use crate::value::{LogRecordView, RefRecordView};
 
-/// Transactions that follow one state, in order. Those that do not fit are left out and leave no trace.
+/// Transactions that follow one state, in order. Those that do not fit are left out and leave no
+/// trace.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     base: &'a Snapshot,
@@ -41,8 +43,8 @@ impl<'a> Batch<'a> {
         Batch { base, hash: base.hash(), refs: Vec::new(), logs: Vec::new(), last: base.update_index() }
     }
 
-    /// Checks `changes`, which are ordered by [`check::order`], against the state so far and adds them. Returns their
-    /// update index.
+    /// Checks `changes`, which are ordered by [`check::order`], against the state so far and adds
+    /// them. Returns their update index.
     ///
     /// # Errors
     /// `Conflict` with every mismatch; `Invalid`; `Corrupt`. The batch is as before then.
@@ -124,7 +126,8 @@ fn merge_refs(rows: &mut Vec<RefRow>, newer: Vec<RefRow>) {
         return;
     }
     rows.extend(newer);
-    // Stable, and the rows are two sorted runs: this is one merge. The newer one of two comes second.
+    // Stable, and the rows are two sorted runs: this is one merge. The newer one of two comes
+    // second.
     rows.sort_by(|a, b| a.name.cmp(&b.name).then(b.update_index.cmp(&a.update_index)));
     rows.dedup_by(|later, kept| later.name == kept.name);
 }

@@ -14,7 +14,8 @@ use crate::value::Target;
 
 /// Names are valid and appear once. Sorts the updates by name, as the table needs them.
 ///
-/// What is there under a name that is not valid must go somehow: whether there is something to delete, [`check`] looks.
+/// What is there under a name that is not valid must go somehow: whether there is something to
+/// delete, [`check`] looks.
 pub(super) fn order(updates: &mut [Update]) -> Result<()> {
     for update in updates.iter() {
         if matches!(update.action, Action::Set(_)) || update.name.is_empty() {
@@ -55,7 +56,8 @@ fn check_target(name: &[u8], target: &Target) -> Result<()> {
 
 /// Checks ordered `updates` against `view`. Returns what each name points at now.
 ///
-/// What is not there must have a valid name, unless its log is there to be deleted: that is among `logs` then.
+/// What is not there must have a valid name, unless its log is there to be deleted: that is among
+/// `logs` then.
 ///
 /// # Errors
 /// `Conflict`, with every mismatch; `Corrupt`.
@@ -126,7 +128,8 @@ fn names_with(updates: &[Update], wanted: impl Fn(&Action) -> bool) -> HashSet<&
     updates.iter().filter(|update| wanted(&update.action)).map(|update| update.name.as_slice()).collect()
 }
 
-/// The hash of all ids that are to be written: that of the store, or of the first if the store has none yet.
+/// The hash of all ids that are to be written: that of the store, or of the first if the store has
+/// none yet.
 ///
 /// # Errors
 /// `Invalid` if one is of another.

@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::merge::steps;
 use crate::name;
 
-/// What is known of directories. Names share theirs, so that each is looked up once, whatever is below it.
+/// What is known of directories. Names share theirs, so that each is looked up once, whatever is
+/// below it.
 #[derive(Default)]
 pub(super) struct Directories<'a> {
     /// The nearest that is taken: the directory itself, or one above it.
@@ -14,7 +15,8 @@ pub(super) struct Directories<'a> {
 }
 
 impl<'a> Directories<'a> {
-    /// Those above `name` that are references, the nearest first. Asks `is_taken` about each that no name before had.
+    /// Those above `name` that are references, the nearest first. Asks `is_taken` about each that
+    /// no name before had.
     pub(super) fn taken_above(
         &mut self,
         name: &'a [u8],

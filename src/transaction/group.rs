@@ -66,9 +66,10 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changes>>) -> Vec<Result
 /// Commits our own transaction, and with it those of all that wait.
 ///
 /// 1. We wait for the list lock. Others arrive.
-/// 2. We have it, and take those that wait: as late as possible. Those of other processes, too, if they are there; or one of them does
-///    ours.
-/// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the last sync.
+/// 2. We have it, and take those that wait: as late as possible. Those of other processes, too, if
+///    they are there; or one of them does ours.
+/// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the
+///    last sync.
 /// 4. All is durable: they get their results. What is left to do is ours.
 fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own: Changes) -> Result<Commit> {
     let shared = &stack.shared;
@@ -91,8 +92,8 @@ fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own
     mine.map(|commit| Commit { compaction, ..commit })
 }
 
-/// Publishes `jobs` as one table, as far as they fit. Returns one result for each, and the state after if anything was
-/// published.
+/// Publishes `jobs` as one table, as far as they fit. Returns one result for each, and the state
+/// after if anything was published.
 fn run(
     stack: &Stack,
     mut lock: ListLock,
@@ -168,7 +169,8 @@ impl Members {
         batch
     }
 
-    /// Refuses those that cannot be written even alone; if there is none, the last one. One at least.
+    /// Refuses those that cannot be written even alone; if there is none, the last one. One at
+    /// least.
     fn refuse_offenders(&mut self, stack: &Stack, base: &Snapshot, error: &Error) {
         let mut found = false;
         for member in self.0.iter_mut().filter(|member| member.result.is_ok()) {

@@ -21,8 +21,8 @@ use crate::value::{Ident, LogEntry, Target};
 
 /// A set of changes that will happen together or not at all.
 ///
-/// Collecting changes does no I/O and checks nothing; [`Self::prepare`] does. A name may appear once among
-/// `set`, `delete` and `verify`; log entries may be as many as you like.
+/// Collecting changes does no I/O and checks nothing; [`Self::prepare`] does. A name may appear
+/// once among `set`, `delete` and `verify`; log entries may be as many as you like.
 #[derive(Debug)]
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction {
@@ -45,7 +45,8 @@ impl Changes {
         self.updates.len().saturating_add(self.logs.len())
     }
 
-    /// Checks what can be checked without looking at the store, and puts everything into the order of a table.
+    /// Checks what can be checked without looking at the store, and puts everything into the order
+    /// of a table.
     fn check(&mut self) -> Result<()> {
         check::order(&mut self.updates)?;
         self.logs.iter_mut().try_for_each(rows::check)?;
@@ -105,7 +106,8 @@ impl Transaction {
         self
     }
 
-    /// Writes a log entry for every [`Self::set`] to an object id, from the id before to the new one.
+    /// Writes a log entry for every [`Self::set`] to an object id, from the id before to the new
+    /// one.
     pub fn reflog(&mut self, committer: Ident, message: impl AsRef<[u8]>) -> &mut Self {
         self.changes.reflog = Some((committer, message.as_ref().to_vec()));
         self
@@ -119,21 +121,23 @@ impl Transaction {
         self
     }
 
-    /// Lets a reflog of `name` exist, if there is none yet: with nothing in it but a marker ([`crate::LogItem::Marker`]). Where git is to
-    /// log what it would not log by itself, such as updates of tags, that is how to ask it.
+    /// Lets a reflog of `name` exist, if there is none yet: with nothing in it but a marker
+    /// ([`crate::LogItem::Marker`]). Where git is to log what it would not log by itself, such as
+    /// updates of tags, that is how to ask it.
     pub fn create_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
         self.changes.logs.push(LogChange::Create { refname: name.as_ref().to_vec() });
         self
     }
 
-    /// Deletes the log entry of `name` that has this update index. If it was the last one the log still exists: a marker takes its place,
-    /// as with `git reflog delete`.
+    /// Deletes the log entry of `name` that has this update index. If it was the last one the log
+    /// still exists: a marker takes its place, as with `git reflog delete`.
     pub fn delete_log_entry(&mut self, name: impl AsRef<[u8]>, update_index: u64) -> &mut Self {
         self.changes.logs.push(LogChange::DeleteEntry { refname: name.as_ref().to_vec(), update_index });
         self
     }
 
-    /// Deletes the reflog of `name` as it is now, markers included; not the entries that this transaction appends.
+    /// Deletes the reflog of `name` as it is now, markers included; not the entries that this
+    /// transaction appends.
     pub fn delete_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
         self.changes.logs.push(LogChange::DeleteAll { refname: name.as_ref().to_vec() });
         self
@@ -147,37 +151,42 @@ impl Transaction {
 
     /// Takes the lock, reads the newest state and checks every expectation against it.
     ///
-    /// Until the result is committed or dropped nobody else can commit. Cost under the lock, beside writing the table: a look-up for each
-    /// name and, once, for each directory that created names are in, which takes time by the length of its name; for each created name a seek in each table; for each [`Self::delete_log`] the
-    /// same, and the entries of that log. What was deleted costs nothing, unless a created name takes the place of a directory:
-    /// then each tombstone below it that no compaction has dropped yet is stepped over, once.
+    /// Until the result is committed or dropped nobody else can commit. Cost under the lock, beside
+    /// writing the table: a look-up for each name and, once, for each directory that created names
+    /// are in, which takes time by the length of its name; for each created name a seek in each
+    /// table; for each [`Self::delete_log`] the same, and the entries of that log. What was deleted
+    /// costs nothing, unless a created name takes the place of a directory: then each tombstone
+    /// below it that no compaction has dropped yet is stepped over, once.
     ///
-    /// Waits for the lock as long as [`crate::Options::lock_timeout`] says. [`Prepared::commit`] has it then,
-    /// and does not wait for it again.
+    /// Waits for the lock as long as [`crate::Options::lock_timeout`] says. [`Prepared::commit`]
+    /// has it then, and does not wait for it again.
     ///
     /// # Errors
-    /// `Locked` after [`crate::Options::lock_timeout`]; `Conflict` with every mismatch; `Invalid` for names, messages
-    /// and ids that cannot be; `TooLarge` when a name or message does not fit into a block; `Corrupt`; `Io`. Nothing
-    /// has changed then, and no lock is held.
+    /// `Locked` after [`crate::Options::lock_timeout`]; `Conflict` with every mismatch; `Invalid`
+    /// for names, messages and ids that cannot be; `TooLarge` when a name or message does not fit
+    /// into a block; `Corrupt`; `Io`. Nothing has changed then, and no lock is held.
     pub fn prepare(mut self) -> Result<Prepared> {
         self.changes.check()?;
         Prepared::new(self.stack, self.changes)
     }
 
-    /// Commits: checks every expectation against the newest state and publishes all changes at once.
+    /// Commits: checks every expectation against the newest state and publishes all changes at
+    /// once.
     ///
-    /// Threads that commit through one [`Stack`] at the same time share the work: one of them takes the lock and
-    /// publishes the transactions of all that wait, in the order in which they came, each checked against those before
-    /// it. Each gets its own result, and a conflict fails its own transaction only. So do processes that wait for the lock
-    /// ([`crate::Options::hand_over`]).
+    /// Threads that commit through one [`Stack`] at the same time share the work: one of them takes
+    /// the lock and publishes the transactions of all that wait, in the order in which they came,
+    /// each checked against those before it. Each gets its own result, and a conflict fails its own
+    /// transaction only. So do processes that wait for the lock ([`crate::Options::hand_over`]).
     ///
-    /// Waits as long as [`crate::Options::lock_timeout`] says until it is begun, by this thread or for it. When another
-    /// thread has begun it, it waits until that is done; when another process has, as much longer as
-    /// [`crate::Options::outcome_timeout`] says, and it fails with `Indeterminate` after that. A compaction that is due comes on top ([`Stack::compact`]), unless [`crate::Options::background_compaction`] does it.
+    /// Waits as long as [`crate::Options::lock_timeout`] says until it is begun, by this thread or
+    /// for it. When another thread has begun it, it waits until that is done; when another process
+    /// has, as much longer as [`crate::Options::outcome_timeout`] says, and it fails with
+    /// `Indeterminate` after that. A compaction that is due comes on top ([`Stack::compact`]),
+    /// unless [`crate::Options::background_compaction`] does it.
     ///
     /// # Errors
-    /// Those of [`Self::prepare`] and [`Prepared::commit`]. `Locked`, too, when this thread holds a [`Prepared`] of
-    /// the same stack.
+    /// Those of [`Self::prepare`] and [`Prepared::commit`]. `Locked`, too, when this thread holds a
+    /// [`Prepared`] of the same stack.
     pub fn commit(mut self) -> Result<Commit> {
         self.changes.check()?;
         group::commit(&self.stack, self.changes)
@@ -185,13 +194,15 @@ impl Transaction {
 }
 
 impl Stack {
-    /// Commits transactions in order, as threads that commit at the same time do: one lock, one table, and a result for each.
-    /// Later ones see earlier ones; a conflict fails its own transaction only.
+    /// Commits transactions in order, as threads that commit at the same time do: one lock, one
+    /// table, and a result for each. Later ones see earlier ones; a conflict fails its own
+    /// transaction only.
     ///
     /// They must be of this stack or its clones; those of others fail with `Invalid`.
     ///
-    /// Waits for the lock as long as [`crate::Options::lock_timeout`] says; without it all fail with `Locked`. Another
-    /// process never does it for us. A compaction that is due comes on top, as after [`Transaction::commit`].
+    /// Waits for the lock as long as [`crate::Options::lock_timeout`] says; without it all fail
+    /// with `Locked`. Another process never does it for us. A compaction that is due comes on top,
+    /// as after [`Transaction::commit`].
     pub fn commit_all(&self, transactions: impl IntoIterator<Item = Transaction>) -> Vec<Result<Commit>> {
         group::commit_all(self, transactions.into_iter().map(|transaction| transaction.changes_for(self)).collect())
     }

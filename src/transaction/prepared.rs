@@ -8,29 +8,31 @@ use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
 use crate::stack::{ListLock, Shared, Stack, Unlisted};
 
-/// A transaction that will succeed unless the disk fails: checked, and written as far as nobody sees it. Holds the
-/// lock: dropping it rolls back.
+/// A transaction that will succeed unless the disk fails: checked, and written as far as nobody
+/// sees it. Holds the lock: dropping it rolls back.
 #[derive(Debug)]
 #[must_use = "dropping a prepared transaction rolls it back"]
 pub struct Prepared {
     stack: Stack,
     snapshot: Snapshot,
     update_index: u64,
-    /// What will be published; `None` when nothing changes. Dropped, and so removed, before the lock is.
+    /// What will be published; `None` when nothing changes. Dropped, and so removed, before the
+    /// lock is.
     table: Option<Unlisted>,
     lock: ListLock,
 }
 
 /// What a commit did.
 ///
-/// It does not say which values were replaced: another process that has committed for us tells no more than the update index.
+/// It does not say which values were replaced: another process that has committed for us tells no
+/// more than the update index.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Commit {
     /// The number of this transaction; that of the state before when there was nothing to write.
     pub update_index: u64,
-    /// The compaction that followed, if one was due and this call was the one to do it. Its failure does not touch
-    /// the commit.
+    /// The compaction that followed, if one was due and this call was the one to do it. Its failure
+    /// does not touch the commit.
     pub compaction: Option<Result<Compaction>>,
 }
 
@@ -55,12 +57,13 @@ impl Prepared {
         self.update_index
     }
 
-    /// Publishes the transaction. A transaction that changes nothing writes nothing. Does not wait: the lock is held. A
-    /// compaction that is due comes after it, and may wait as [`Stack::compact`] does.
+    /// Publishes the transaction. A transaction that changes nothing writes nothing. Does not wait:
+    /// the lock is held. A compaction that is due comes after it, and may wait as
+    /// [`Stack::compact`] does.
     ///
     /// # Errors
-    /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then. `Indeterminate` is the
-    /// exception: see [`crate::ErrorKind`].
+    /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then.
+    /// `Indeterminate` is the exception: see [`crate::ErrorKind`].
     pub fn commit(self) -> Result<Commit> {
         let Prepared { stack, snapshot, update_index, table, lock } = self;
         let Some(table) = table else {
@@ -75,8 +78,8 @@ impl Prepared {
 
 /// Writes the table of `batch`, to follow `base`; `None` if there is nothing to write.
 ///
-/// It gets its final name, which saves a rename, because nobody reads it before it is listed and nobody removes it
-/// while we hold the lock. In an empty store it must wait for the list.
+/// It gets its final name, which saves a rename, because nobody reads it before it is listed and
+/// nobody removes it while we hold the lock. In an empty store it must wait for the list.
 pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Result<Option<Unlisted>> {
     if batch.is_empty() {
         return Ok(None);

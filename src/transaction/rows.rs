@@ -18,7 +18,8 @@ pub(super) struct LogRow {
     pub(super) entry: Option<LogEntry>,
 }
 
-/// Collects the log records of one transaction and gives entries of one name different update indexes.
+/// Collects the log records of one transaction and gives entries of one name different update
+/// indexes.
 pub(super) struct MemberLogs<'a> {
     base: &'a Snapshot,
     /// No more entries than this are appended.
@@ -44,14 +45,15 @@ enum Lasting {
 }
 
 impl<'a> MemberLogs<'a> {
-    /// No records yet; the first entry of each name will have this update index, unless `base` has one above it. No more
-    /// entries than `expected` will be appended.
+    /// No records yet; the first entry of each name will have this update index, unless `base` has
+    /// one above it. No more entries than `expected` will be appended.
     pub(super) fn new(update_index: u64, base: &'a Snapshot, expected: usize) -> MemberLogs<'a> {
         let (rows, next, lasting) = (Vec::new(), HashMap::new(), BTreeMap::new());
         MemberLogs { base, expected, rows, next, lasting, update_index, last: update_index }
     }
 
-    /// Adds a change. What exists is what the base has and what `earlier` transactions of the group have written.
+    /// Adds a change. What exists is what the base has and what `earlier` transactions of the group
+    /// have written.
     pub(super) fn add(&mut self, change: LogChange, earlier: &[LogRow]) -> Result<()> {
         match change {
             LogChange::Append { refname, entry } => self.append(refname, entry)?,
@@ -94,9 +96,9 @@ impl<'a> MemberLogs<'a> {
         Ok(())
     }
 
-    /// The records as a table wants them, and the last update index: by name, newest first, each key once. An entry
-    /// that is appended stays, whatever was deleted under its update index before. Logs that are to exist and have nothing get a marker,
-    /// with this null id.
+    /// The records as a table wants them, and the last update index: by name, newest first, each
+    /// key once. An entry that is appended stays, whatever was deleted under its update index
+    /// before. Logs that are to exist and have nothing get a marker, with this null id.
     pub(super) fn finish(mut self, earlier: &[LogRow], null: ObjectId) -> Result<(Vec<LogRow>, u64)> {
         self.put_in_order();
         let base = self.base;
@@ -131,8 +133,8 @@ fn rows_of<'a>(rows: &'a [LogRow], refname: &[u8]) -> &'a [LogRow] {
     rest.get(..rest.partition_point(|row| row.refname == refname)).unwrap_or_default()
 }
 
-/// Whether a log has anything when transactions of the group have written `earlier` rows, and then `own` ones of this log have deleted
-/// theirs.
+/// Whether a log has anything when transactions of the group have written `earlier` rows, and then
+/// `own` ones of this log have deleted theirs.
 fn exists(refname: &[u8], base: &Snapshot, earlier: &[LogRow], own: &[LogRow]) -> Result<bool> {
     let earlier = rows_of(earlier, refname);
     let is_in = |rows: &[LogRow], index: u64| rows.binary_search_by(|row| index.cmp(&row.update_index)).is_ok();

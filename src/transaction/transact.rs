@@ -16,18 +16,20 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 impl Stack {
     /// Reads, decides and commits; starts over when the decision was overtaken.
     ///
-    /// `decide` gets the newest state and an empty transaction, and says with [`crate::Expect`] what its decision rests on: that is what is
-    /// checked. If a commit of somebody else has made it untrue, `decide` is called again with the state of
-    /// then, up to 32 times, with pauses that grow and jitter. A conflict with the very state that was shown is
-    /// returned at once: trying again would not help. So is every other error, of `decide` or of the commit. A transaction
+    /// `decide` gets the newest state and an empty transaction, and says with [`crate::Expect`]
+    /// what its decision rests on: that is what is checked. If a commit of somebody else has made
+    /// it untrue, `decide` is called again with the state of then, up to 32 times, with pauses that
+    /// grow and jitter. A conflict with the very state that was shown is returned at once: trying
+    /// again would not help. So is every other error, of `decide` or of the commit. A transaction
     /// without changes is not committed.
     ///
-    /// Each attempt waits as [`Transaction::commit`] does, with the whole of [`crate::Options::lock_timeout`]
-    /// and [`crate::Options::outcome_timeout`]. The pauses are 50 ms at most, and 1.4 s at most in all.
+    /// Each attempt waits as [`Transaction::commit`] does, with the whole of
+    /// [`crate::Options::lock_timeout`] and [`crate::Options::outcome_timeout`]. The pauses are 50
+    /// ms at most, and 1.4 s at most in all.
     ///
     /// # Errors
-    /// Those of `decide`, of [`Stack::snapshot`] and of [`Transaction::commit`]; the last `Conflict` when every attempt
-    /// was overtaken.
+    /// Those of `decide`, of [`Stack::snapshot`] and of [`Transaction::commit`]; the last
+    /// `Conflict` when every attempt was overtaken.
     pub fn transact<T, E: From<Error>>(
         &self,
         mut decide: impl FnMut(&Snapshot, &mut Transaction) -> Result<T, E>,

@@ -43,14 +43,16 @@ impl<'a> View<'a> {
     }
 }
 
-/// Finds names below others. In the order of [`name::by_directory`] all searches together are one pass: each costs at most a seek,
-/// and what is deleted is stepped over once, whatever is asked about the directories that it is in.
+/// Finds names below others. In the order of [`name::by_directory`] all searches together are one
+/// pass: each costs at most a seek, and what is deleted is stepped over once, whatever is asked
+/// about the directories that it is in.
 pub(super) struct Below<'a> {
     view: &'a View<'a>,
     deleted: &'a HashSet<&'a [u8]>,
     /// The first of the view's rows that was not passed.
     row: usize,
-    /// Shows tombstones. To hide them would be to step over all that follow the directory, up to the next name that lives.
+    /// Shows tombstones. To hide them would be to step over all that follow the directory, up to
+    /// the next name that lives.
     base: Merge<RefRecord>,
     /// Where the last search began. From there to `row` and to the record of `base` nothing lives.
     start: Option<Vec<u8>>,
@@ -77,7 +79,8 @@ impl Below<'_> {
         Ok(None)
     }
 
-    /// Goes to the names from `start` on, unless it is among those, and has found that all between are gone.
+    /// Goes to the names from `start` on, unless it is among those, and has found that all between
+    /// are gone.
     fn seek(&mut self, start: Vec<u8>) -> Result<()> {
         let goes_on = self.start.as_ref().is_some_and(|before| *before <= start);
         self.row = if goes_on { self.row } else { 0 };

@@ -1,5 +1,5 @@
-//! How much work transactions and walks do where many names were deleted, or have deep directories, counted in steps of merges and
-//! look-ups of directories.
+//! How much work transactions and walks do where many names were deleted, or have deep directories,
+//! counted in steps of merges and look-ups of directories.
 
 use std::ops::ControlFlow;
 
@@ -30,7 +30,8 @@ fn delete(tx: &mut Transaction, names: impl IntoIterator<Item = String>) {
     }
 }
 
-/// A store that nobody compacts, in which names of these patterns were created, with reflogs, and deleted again.
+/// A store that nobody compacts, in which names of these patterns were created, with reflogs, and
+/// deleted again.
 struct Store {
     _dir: TempDir,
     stack: Stack,
@@ -64,7 +65,8 @@ impl Store {
 #[test]
 fn creating_again_what_was_deleted_takes_a_seek_a_table_for_each_name() {
     let store = Store::after_deletion(&["refs/heads/N"]);
-    // Two tables: two seeks, and two steps to the first name that is not below the one to be created.
+    // Two tables: two seeks, and two steps to the first name that is not below the one to be
+    // created.
     let steps = store.steps(|tx| create(tx, many("refs/heads/N")));
     assert!(steps <= 4 * MANY, "{steps}");
 }
@@ -168,7 +170,8 @@ fn names_below_one_that_is_in_the_way_are_refused_as_fast_as_others_are_created(
     create(&mut tx, many("refs/heads/d/N/x"));
     let (steps, done) = steps::of(|| tx.commit());
     assert_eq!(done.unwrap_err().conflicts().len() as u64, MANY);
-    // A seek in each of five tables, a step in the two that have the name; and one directory for each name.
+    // A seek in each of five tables, a step in the two that have the name; and one directory for
+    // each name.
     assert!(steps <= 8 * MANY + 100, "{steps}");
 }
 

@@ -10,14 +10,16 @@ use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST, LIST_LOCK, TableName, Temporary};
 use crate::load::{self, Listing};
 
-/// How often a file is looked for that seems to be left over, with pauses that double: half a second in all.
+/// How often a file is looked for that seems to be left over, with pauses that double: half a
+/// second in all.
 const LOOKS: u32 = 10;
 
-/// Tells of files that belong to nothing. `last` is the largest update index of the listed tables that could be opened;
-/// these are all if `is_readable`.
+/// Tells of files that belong to nothing. `last` is the largest update index of the listed tables
+/// that could be opened; these are all if `is_readable`.
 ///
-/// A commit makes its table before it lists it, under the lock; a compaction removes its inputs after it has released
-/// the lock. So a file is left over only if it is there, and not listed, at every one of several looks without a lock.
+/// A commit makes its table before it lists it, under the lock; a compaction removes its inputs
+/// after it has released the lock. So a file is left over only if it is there, and not listed, at
+/// every one of several looks without a lock.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -60,8 +62,8 @@ fn kept(dir: &dyn Dir, name: &str) -> Option<Finding> {
     Some(Finding::note(name, None, message))
 }
 
-/// The files that nothing leads to; `None` while somebody has the lock and may be about to list them, or if the list
-/// cannot be read, which is told elsewhere.
+/// The files that nothing leads to; `None` while somebody has the lock and may be about to list
+/// them, or if the list cannot be read, which is told elsewhere.
 fn look(dir: &dyn Dir) -> Result<Option<BTreeSet<String>>> {
     let names = load::names(dir)?;
     let Ok(Listing::Listed(list)) = load::read(dir) else { return Ok(None) };

@@ -11,9 +11,11 @@ use crate::escape::{NoControl, escaped, escaped_message};
 pub enum Severity {
     /// Allowed, and nothing is in danger; another program may not manage to read it.
     Note,
-    /// Read by everybody as it should be, but no program should have written it: it may become an error.
+    /// Read by everybody as it should be, but no program should have written it: it may become an
+    /// error.
     Warning,
-    /// A rule of the format or of git's references is broken: something is lost, hidden, or cannot be read.
+    /// A rule of the format or of git's references is broken: something is lost, hidden, or cannot
+    /// be read.
     Error,
 }
 

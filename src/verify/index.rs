@@ -8,8 +8,8 @@ use super::{Finding, Report};
 use crate::format::header::BlockKind;
 use crate::table::Table;
 
-/// Checks that sections stand in order, that each index covers every block of its section exactly once and
-/// states its last key, and that no index block is left over.
+/// Checks that sections stand in order, that each index covers every block of its section exactly
+/// once and states its last key, and that no index block is left over.
 pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Report) {
     check_section_order(name, table, seen, report);
     let by_offset: HashMap<u64, &Seen> = seen.iter().map(|block| (block.offset, block)).collect();

@@ -1,6 +1,8 @@
-//! What the live references and logs say, against git's rules: one walk over the merged tables, in order of names.
+//! What the live references and logs say, against git's rules: one walk over the merged tables, in
+//! order of names.
 //!
-//! Memory: the names that the name at hand begins with, and the findings, of which each rule has a bounded number.
+//! Memory: the names that the name at hand begins with, and the findings, of which each rule has a
+//! bounded number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,8 +55,8 @@ struct Checker<'a> {
     report: &'a mut Report,
     /// Findings by rule.
     counts: BTreeMap<&'static str, (Severity, u64)>,
-    /// The live names that the name at hand begins with, each the beginning of the next. In order of names all that
-    /// begin with one follow it directly, so the others are done with.
+    /// The live names that the name at hand begins with, each the beginning of the next. In order
+    /// of names all that begin with one follow it directly, so the others are done with.
     parents: Vec<Vec<u8>>,
 }
 
@@ -145,7 +147,8 @@ impl Checker<'_> {
         }
     }
 
-    /// A finding about a reference, unless there are many of its rule already. `detail` belongs to this one alone.
+    /// A finding about a reference, unless there are many of its rule already. `detail` belongs to
+    /// this one alone.
     #[cold]
     fn find(&mut self, severity: Severity, name: &[u8], rule: &'static str, detail: &str) {
         let (_, count) = self.counts.entry(rule).or_insert((severity, 0));

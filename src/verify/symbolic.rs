@@ -9,8 +9,8 @@ use crate::value::Target;
 /// How many references git reads in a row: the last must not be symbolic.
 const MOST_READ: usize = 5;
 
-/// The rule that the symbolic reference `name` breaks by leading to `target`. One that leads to nothing breaks none:
-/// the branch may be born later, or be in a store that is not known here.
+/// The rule that the symbolic reference `name` breaks by leading to `target`. One that leads to
+/// nothing breaks none: the branch may be born later, or be in a store that is not known here.
 ///
 /// # Errors
 /// `Corrupt`, if a table cannot be read.

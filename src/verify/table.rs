@@ -20,7 +20,8 @@ struct Broken {
 }
 
 impl Broken {
-    /// A record in the block at `offset` breaks a rule: `what` it is, and what is wrong with all of its kind.
+    /// A record in the block at `offset` breaks a rule: `what` it is, and what is wrong with all of
+    /// its kind.
     fn find(&mut self, severity: Severity, name: &str, offset: u64, what: &str, rule: &'static str) {
         let (_, count) = self.counts.entry(rule).or_insert((severity, 0));
         *count += 1;

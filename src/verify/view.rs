@@ -32,8 +32,8 @@ impl View {
         matches!(self.place, Place::Linked { .. }) && !name::is_per_worktree(name)
     }
 
-    /// What `name` means to somebody in this worktree. What is in a store that is not known, or cannot be
-    /// read, is not there.
+    /// What `name` means to somebody in this worktree. What is in a store that is not known, or
+    /// cannot be read, is not there.
     ///
     /// # Errors
     /// `Corrupt`, if a table of the own store cannot be read.

@@ -12,7 +12,8 @@ use crate::roles::RoleKind;
 
 /// Many processes, some of them git, commit to one repository at once; the result is verified.
 ///
-/// Exits 0 when all is well, 1 on any violation, 2 for wrong usage, 3 when the run could not be carried out.
+/// Exits 0 when all is well, 1 on any violation, 2 for wrong usage, 3 when the run could not be
+/// carried out.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -198,7 +199,8 @@ pub(crate) struct PowerCutArgs {
     /// Only these file systems; one that cannot be had is an error then
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) file_system: Vec<FileSystem>,
-    /// Decides what every process chooses, and the pauses between cuts; random (and printed) if not given
+    /// Decides what every process chooses, and the pauses between cuts; random (and printed) if not
+    /// given
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Where images are put, by default the directory for temporary files
@@ -263,11 +265,13 @@ pub(crate) struct NeighboursArgs {
     /// Processes of ours, and as many loops of git beside them, or in their place
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) processes: u32,
-    /// Judge a single git that tries every 0.5 to 2 seconds, so often in each row, instead of busy ones
+    /// Judge a single git that tries every 0.5 to 2 seconds, so often in each row, instead of busy
+    /// ones
     #[arg(long, value_name = "TRIES", num_args = 0..=1, default_missing_value = "200", conflicts_with = "seconds")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rare: Option<u32>,
-    /// Whether those who are judged leave gaps for git; without them the program can be seen to exit with 1
+    /// Whether those who are judged leave gaps for git; without them the program can be seen to
+    /// exit with 1
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub(crate) courtesy: Switch,
     /// Print a last line of JSON with all numbers

@@ -1,7 +1,8 @@
 //! `--chaos`: kills our processes at random, and stops them for a while.
 //!
-//! A process that was killed is started again at once; what it held is for the others to take. One that is stopped
-//! (SIGSTOP) lives and keeps what it holds, so all others may have to wait until it goes on.
+//! A process that was killed is started again at once; what it held is for the others to take. One
+//! that is stopped (SIGSTOP) lives and keeps what it holds, so all others may have to wait until it
+//! goes on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -67,7 +68,8 @@ impl Chaos {
         self.done
     }
 
-    /// Does what is due, and returns the time until something else is. When nobody is `at_work` any more, all go on.
+    /// Does what is due, and returns the time until something else is. When nobody is `at_work` any
+    /// more, all go on.
     pub(crate) fn step(&mut self, crew: &mut Crew<'_>, at_work: bool) -> Result<Duration> {
         if self.stopped.as_ref().is_some_and(|stopped| !at_work || stopped.until <= Instant::now()) {
             self.go_on(crew)?;
@@ -136,7 +138,8 @@ fn up_to(rng: &mut fastrand::Rng, longest: Duration) -> Duration {
     longest.mul_f64(rng.f64())
 }
 
-/// One that has ended gets none. A child that nobody has waited for keeps its number, so the signal meets nobody else.
+/// One that has ended gets none. A child that nobody has waited for keeps its number, so the signal
+/// meets nobody else.
 #[cfg(unix)]
 fn signal(crew: &mut Crew<'_>, number: usize, what: Stop) -> Result<()> {
     use rustix::process::{Pid, Signal, kill_process};

@@ -93,7 +93,8 @@ impl<'a> Crew<'a> {
             .context("cannot start a process")
     }
 
-    /// Kills a member as nothing else does (SIGKILL), and starts it again under another name, with a history of its own.
+    /// Kills a member as nothing else does (SIGKILL), and starts it again under another name, with
+    /// a history of its own.
     pub(crate) fn kill_and_restart(&mut self, number: usize) -> Result<()> {
         let Some(member) = self.members.get_mut(number) else { return Ok(()) };
         member.child.kill().context("cannot kill a process")?;

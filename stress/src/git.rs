@@ -59,7 +59,8 @@ pub(crate) fn version() -> std::result::Result<String, String> {
 pub(crate) enum Failure {
     /// It was refused before anything was published.
     Refused(String),
-    /// It failed while it was being published: git reports failures of what follows in the same way.
+    /// It failed while it was being published: git reports failures of what follows in the same
+    /// way.
     Unclear(String),
 }
 

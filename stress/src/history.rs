@@ -1,7 +1,7 @@
 //! What each process writes down: what it is about to do, and what it was told about it.
 //!
-//! One file a thread of a process, one JSON object a line, each line written with one call: a process that is killed leaves at
-//! most one cut-off line behind, the last.
+//! One file a thread of a process, one JSON object a line, each line written with one call: a
+//! process that is killed leaves at most one cut-off line behind, the last.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -75,7 +75,8 @@ pub(crate) struct NewEntry<'a> {
 }
 
 impl Draft {
-    /// The log entries it makes, in order: the appended ones get consecutive update indexes for each name.
+    /// The log entries it makes, in order: the appended ones get consecutive update indexes for
+    /// each name.
     pub(crate) fn entries(&self) -> Vec<NewEntry<'_>> {
         let mut used: BTreeMap<&str, u64> = BTreeMap::new();
         let mut entries = Vec::new();

@@ -1,7 +1,9 @@
-//! Hammers one reference store from many processes, real git among them, and checks what came of it.
+//! Hammers one reference store from many processes, real git among them, and checks what came of
+//! it.
 //!
-//! The parent makes a repository, starts itself again as workers, and waits. Each worker writes a history of what
-//! it intended and what it was told. Afterwards the parent replays all histories against the store.
+//! The parent makes a repository, starts itself again as workers, and waits. Each worker writes a
+//! history of what it intended and what it was told. Afterwards the parent replays all histories
+//! against the store.
 
 mod args;
 mod chaos;

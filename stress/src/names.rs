@@ -11,7 +11,8 @@ pub(crate) const ACCOUNT_PREFIX: &str = "refs/stress/account/";
 /// Where everything of a run is.
 pub(crate) const PREFIX: &str = "refs/stress/";
 
-/// The name of a thread of a process, in histories, references and reflogs. The first one has the process's.
+/// The name of a thread of a process, in histories, references and reflogs. The first one has the
+/// process's.
 pub(crate) fn thread(process: &str, number: u32) -> String {
     if number == 0 { process.to_owned() } else { format!("{process}-t{number}") }
 }

@@ -1,7 +1,8 @@
 //! Object ids that carry an amount, each used once.
 //!
-//! An id is the hash of a real commit, so that git can be content with it in the end. The amount is the last byte of
-//! the id: the commit's message has a number that is tried until the hash comes out right, about 256 times.
+//! An id is the hash of a real commit, so that git can be content with it in the end. The amount is
+//! the last byte of the id: the commit's message has a number that is tried until the hash comes
+//! out right, about 256 times.
 
 use anyhow::{Result, bail};
 use reftable::{HashKind, ObjectId};

@@ -49,7 +49,8 @@ fn deflate(out: impl Write, body: &[u8]) -> io::Result<()> {
     encoder.finish().map(drop)
 }
 
-/// Writes the commit whose message is `text` as a file of its own, so that git accepts its id at once.
+/// Writes the commit whose message is `text` as a file of its own, so that git accepts its id at
+/// once.
 pub(crate) fn write_loose(git_dir: &Path, hash: HashKind, text: &str) -> Result<()> {
     let body = commit_body(hash, text);
     let hex = commit_id(hash, text).to_string();

@@ -71,7 +71,8 @@ impl Repository {
         Ok(Repository { layout, opening })
     }
 
-    /// Gives git the commits with these messages, so that no reference and no log entry points at nothing.
+    /// Gives git the commits with these messages, so that no reference and no log entry points at
+    /// nothing.
     pub(crate) fn add_objects(&self, shared: &Shared, texts: &[&str]) -> Result<()> {
         let pack = pack::pack(shared.hash(), texts.iter().copied())?;
         let path = self.layout.root.join("objects.pack");

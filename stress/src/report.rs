@@ -32,7 +32,8 @@ pub(crate) struct Report {
     pub(crate) git: Side,
     /// What our stacks counted.
     pub(crate) metrics: Metrics,
-    /// Whether moments of different processes could be compared; if not, real-time order was not checked.
+    /// Whether moments of different processes could be compared; if not, real-time order was not
+    /// checked.
     pub(crate) clock_is_even: bool,
     /// What was looked at afterwards.
     pub(crate) checked: Checked,

@@ -21,7 +21,8 @@ impl Violations {
         }
     }
 
-    /// Adds what one process saw, and tells the first few. Half of the room is for what the checks find afterwards.
+    /// Adds what one process saw, and tells the first few. Half of the room is for what the checks
+    /// find afterwards.
     pub(crate) fn add_all(&mut self, who: &str, saw: &[String]) {
         for (number, what) in saw.iter().enumerate() {
             if number < OF_ONE && self.shown.len() < SHOWN / 2 {

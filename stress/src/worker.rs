@@ -271,7 +271,8 @@ impl Worker {
     /// Adds these changes to a transaction.
     pub(crate) fn fill_in(&self, tx: &mut Transaction, draft: &Draft, changes: &[Change]) {
         let null = ObjectId::null(self.args.shared.hash());
-        // Ids come from ourselves, so they all parse; one that does not shows as a null id in the store.
+        // Ids come from ourselves, so they all parse; one that does not shows as a null id in the
+        // store.
         let id = |hex: &str| parse(hex).unwrap_or(null);
         let symbolic = |old: &str| Expect::Is(Target::symbolic(old));
         let who = ident(&self.args.name);
@@ -298,7 +299,8 @@ impl Worker {
         }
     }
 
-    /// A compaction after the commit may meet another one; anything else that goes wrong with it is worth knowing.
+    /// A compaction after the commit may meet another one; anything else that goes wrong with it is
+    /// worth knowing.
     fn followed_by(&mut self, compaction: Option<reftable::Result<reftable::Compaction>>) -> Result<()> {
         match compaction {
             None => Ok(()),
@@ -335,8 +337,8 @@ impl Worker {
         }
     }
 
-    /// What was acknowledged must be in the next snapshot: the references, if they are ours alone, and the log
-    /// entries, with their update indexes.
+    /// What was acknowledged must be in the next snapshot: the references, if they are ours alone,
+    /// and the log entries, with their update indexes.
     fn check_visible(&mut self, draft: &Draft, first: u64, owned: bool) -> Result<()> {
         if self.args.shared.break_atomicity {
             return Ok(());

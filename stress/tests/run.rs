@@ -12,7 +12,8 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
 }
 
-/// The control runs find violations, so they keep their repository: in a directory that goes away with the test.
+/// The control runs find violations, so they keep their repository: in a directory that goes away
+/// with the test.
 fn broken(flags: &[&str]) -> (Output, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");

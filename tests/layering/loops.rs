@@ -94,7 +94,8 @@ impl Crate {
         module.join("/")
     }
 
-    /// The imports that are part of a loop and lead to another folder, but for those that are `left_out`.
+    /// The imports that are part of a loop and lead to another folder, but for those that are
+    /// `left_out`.
     fn loops(&self, left_out: &[(&str, &str, &str)]) -> Vec<String> {
         let mut imports = self.imports.clone();
         for (from, to, _) in left_out {
@@ -142,7 +143,8 @@ fn part_at_pub_use(code: &str) -> (Vec<String>, String) {
     (trees, rest)
 }
 
-/// Every path in the code that goes through a module: from its first word to the end of it, groups included.
+/// Every path in the code that goes through a module: from its first word to the end of it, groups
+/// included.
 fn trees_in(code: &str) -> Vec<String> {
     let starts = code.match_indices("::").filter_map(|(at, _)| {
         let start = code[..at].rfind(|c| !is_word(c)).map_or(0, |before| before + 1);

@@ -1,4 +1,5 @@
-//! Tables as others may write them: all that the format allows and git or JGit read, not only what this library writes.
+//! Tables as others may write them: all that the format allows and git or JGit read, not only what
+//! this library writes.
 
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
@@ -28,7 +29,8 @@ pub(crate) struct Style {
     /// Bytes of a log block, inflated.
     pub(crate) log_fill: usize,
     pub(crate) aligned: bool,
-    /// Whether padding counts from the start of the file (JGit) or of the block (git). It differs behind log blocks only.
+    /// Whether padding counts from the start of the file (JGit) or of the block (git). It differs
+    /// behind log blocks only.
     pub(crate) pads_from_file: bool,
     /// Whether the last block before the logs is padded, too.
     pub(crate) pads_before_logs: bool,
@@ -42,7 +44,8 @@ pub(crate) struct Style {
     pub(crate) id_len: Option<usize>,
     /// Object records of more blocks than this say "look everywhere".
     pub(crate) most_positions: usize,
-    /// Whether the log block of a table without references begins behind the header, or has it in it.
+    /// Whether the log block of a table without references begins behind the header, or has it in
+    /// it.
     pub(crate) logs_apart: bool,
     /// 0 (stored) to 9.
     pub(crate) deflate: u32,
@@ -295,8 +298,8 @@ impl<'a> Draft<'a> {
         blocks
     }
 
-    /// Writes as many records as `fits` allows, which sees their number and the length of the block. Returns where the block starts, and
-    /// how many they are.
+    /// Writes as many records as `fits` allows, which sees their number and the length of the
+    /// block. Returns where the block starts, and how many they are.
     fn block(&mut self, kind: u8, rows: &[Row], fits: impl Fn(usize, usize) -> bool) -> (u64, usize) {
         self.pad();
         let at = self.next();

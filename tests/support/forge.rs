@@ -26,7 +26,8 @@ impl Forge {
         if self.bytes.len() == self.header.len() { 0 } else { self.bytes.len() }
     }
 
-    /// Appends a block and returns where it starts. Padded, if something is to follow that is not a log block.
+    /// Appends a block and returns where it starts. Padded, if something is to follow that is not a
+    /// log block.
     pub(crate) fn block(&mut self, kind: u8, rows: &[Row], padded: bool) -> u64 {
         let at = self.next();
         let mut records = Vec::new();
@@ -43,7 +44,8 @@ impl Forge {
         at as u64
     }
 
-    /// Appends a block of these records, whose restarts are at these places, counted from the start of the block.
+    /// Appends a block of these records, whose restarts are at these places, counted from the start
+    /// of the block.
     fn frame(&mut self, at: usize, kind: u8, records: &[u8], restarts: &[usize]) {
         let len = self.bytes.len() - at + 4 + records.len() + 3 * restarts.len() + 2;
         self.bytes.push(kind);
@@ -55,7 +57,8 @@ impl Forge {
         self.bytes.extend_from_slice(&(restarts.len() as u16).to_be_bytes());
     }
 
-    /// Ends the table. Offsets in the order of the footer: reference index, objects, object index, logs, log index.
+    /// Ends the table. Offsets in the order of the footer: reference index, objects, object index,
+    /// logs, log index.
     pub(crate) fn finish(mut self, footer: [u64; 5]) -> Vec<u8> {
         self.bytes.extend_from_slice(&self.header);
         for field in footer {

@@ -11,7 +11,8 @@ use reftable::{ErrorKind, ExclusiveFile, HashKind, ObjectId, Options, RefRecordV
 use super::hostile::{mend_checksum, read_everything};
 use super::mem_dir::MemDir;
 
-/// Any bytes as a table, through every iterator and `verify`; then once more with the right checksum.
+/// Any bytes as a table, through every iterator and `verify`; then once more with the right
+/// checksum.
 pub(crate) fn table(bytes: &[u8]) {
     let _ = read_everything(bytes);
     let mut mended = bytes.to_vec();
@@ -41,7 +42,8 @@ pub(crate) fn list(bytes: &[u8]) {
     assert_eq!(reftable::verify_dir(&dir).unwrap().is_clean(), bytes == b"0.ref\n");
 }
 
-/// Bytes as instructions: which records to write, with which options. What is read must be what was written.
+/// Bytes as instructions: which records to write, with which options. What is read must be what was
+/// written.
 pub(crate) fn model(bytes: &[u8]) {
     let Some((settings, instructions)) = bytes.split_first_chunk::<4>() else { return };
     let [size, interval, flags, extra] = *settings;

@@ -14,7 +14,8 @@ use super::contents;
 /// The first version that knows `--ref-format` and `--include-root-refs`.
 const LEAST: (u32, u32) = (2, 45);
 
-/// Whether there is a git that knows reftables. Without one, says so; with `REFTABLE_REQUIRE_GIT` set, fails.
+/// Whether there is a git that knows reftables. Without one, says so; with `REFTABLE_REQUIRE_GIT`
+/// set, fails.
 pub(crate) fn is_there() -> bool {
     let version = version();
     if version.is_some_and(|version| version >= LEAST) {
@@ -53,7 +54,8 @@ impl Repo {
         Repo::with(hash, &[], true)
     }
 
-    /// `config` are settings such as `reftable.blockSize=256`; without `compacts` git leaves a table a commit.
+    /// `config` are settings such as `reftable.blockSize=256`; without `compacts` git leaves a
+    /// table a commit.
     pub(crate) fn with(hash: HashKind, config: &[&str], compacts: bool) -> Repo {
         let root = tempfile::tempdir().unwrap();
         let work_tree = root.path().join("main");

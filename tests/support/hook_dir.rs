@@ -54,8 +54,8 @@ impl HookDir {
         HookDir::over(path, Arc::new(Once::at(fits, work)))
     }
 
-    /// The work is done when the merged table is written and synced, but not listed: before the compaction takes the list
-    /// lock again.
+    /// The work is done when the merged table is written and synced, but not listed: before the
+    /// compaction takes the list lock again.
     pub(crate) fn before_listing(path: &Path, work: impl Fn() + Send + Sync + 'static) -> Arc<HookDir> {
         let is_written = AtomicBool::new(false);
         let fits = move |name: &str| {

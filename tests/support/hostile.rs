@@ -11,8 +11,8 @@ use reftable::{
 
 use super::mem_dir::MemDir;
 
-/// Reads a stack of one table through everything that reads. Returns the records seen, or the first error, which must
-/// say where.
+/// Reads a stack of one table through everything that reads. Returns the records seen, or the first
+/// error, which must say where.
 pub(crate) fn read_everything(table: &[u8]) -> Result<usize, Error> {
     let dir = MemDir::of_tables(&[table.to_vec()]);
     let report = verify_dir(&dir).unwrap();

@@ -1,5 +1,5 @@
-//! What is in a directory besides the files of those who live, which are locked with the kernel: stacks that are open
-//! may have some.
+//! What is in a directory besides the files of those who live, which are locked with the kernel:
+//! stacks that are open may have some.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

@@ -102,7 +102,8 @@ pub(crate) fn table_names(dir: &Path) -> Vec<String> {
     fs::read_to_string(dir.join("tables.list")).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The names in a directory, but for the owner files of handles: those stay as long as a handle that has written.
+/// The names in a directory, but for the owner files of handles: those stay as long as a handle
+/// that has written.
 pub(crate) fn listing(dir: &Path) -> BTreeSet<String> {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| !name.ends_with(".owner")).collect()
@@ -126,8 +127,8 @@ pub(crate) fn assert_no_litter(dir: &Path) {
     assert_eq!(listing(dir), wanted, "files in {}", dir.display());
 }
 
-/// What `verify` finds, but for notes and for what is about single references: tests make symbolic references that go in
-/// circles, and other things that git would not.
+/// What `verify` finds, but for notes and for what is about single references: tests make symbolic
+/// references that go in circles, and other things that git would not.
 pub(crate) fn findings_of_format(stack: &Stack) -> Vec<Finding> {
     let mut findings = stack.verify().unwrap().findings;
     findings.retain(|finding| finding.severity > Severity::Note && finding.name.is_none());

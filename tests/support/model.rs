@@ -45,7 +45,8 @@ impl Change {
 }
 
 impl Model {
-    /// Applies a transaction and returns its update index, or that of the state when it changes nothing.
+    /// Applies a transaction and returns its update index, or that of the state when it changes
+    /// nothing.
     pub(crate) fn commit(&mut self, changes: &[Change], reflog: Option<&(Ident, Vec<u8>)>) -> Result<u64, Refused> {
         self.check(changes)?;
         let this = self.update_index + 1;
@@ -112,8 +113,8 @@ impl Model {
         Err(Refused::Conflict { mismatches, clashes })
     }
 
-    /// The name of a created reference that would be a directory of another or the other way round. Of two that
-    /// the transaction creates, the longer one is named.
+    /// The name of a created reference that would be a directory of another or the other way round.
+    /// Of two that the transaction creates, the longer one is named.
     fn clashes(&self, change: &Change, changes: &[Change]) -> Option<Vec<u8>> {
         let Change::Set(name, ..) = change else { return None };
         if self.refs.contains_key(name) {

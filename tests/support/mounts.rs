@@ -1,4 +1,5 @@
-//! File systems that are mounted for a test and unmounted after it. Needs root, `/dev/fuse` and loop devices.
+//! File systems that are mounted for a test and unmounted after it. Needs root, `/dev/fuse` and
+//! loop devices.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -62,7 +63,8 @@ impl Mounts {
         self.mount(name, |at| Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(at).output())
     }
 
-    /// A file system of this kind, made with these options, in an image. `None`, and a loud word, where the kernel does not know it.
+    /// A file system of this kind, made with these options, in an image. `None`, and a loud word,
+    /// where the kernel does not know it.
     pub(crate) fn image(&mut self, kind: &str, options: &[&str], bytes: u64, name: &str) -> Option<PathBuf> {
         let _ = Command::new("modprobe").arg(kind).output();
         let known = fs::read_to_string("/proc/filesystems").unwrap();

@@ -7,7 +7,8 @@ use std::path::Path;
 
 const PAGE: usize = 4096;
 
-/// A file in which pages of zeros are seeked over, so that they take no room on a disk that knows holes.
+/// A file in which pages of zeros are seeked over, so that they take no room on a disk that knows
+/// holes.
 #[derive(Debug)]
 pub(crate) struct SparseFile {
     file: File,

@@ -45,7 +45,8 @@ impl SyncDir {
         Stack::open_in(Arc::<SyncDir>::clone(self), Box::new(HealingLocks::new(true)), options).unwrap()
     }
 
-    /// The tables that were synced since the last call, by the names that they were opened or created with, in order.
+    /// The tables that were synced since the last call, by the names that they were opened or
+    /// created with, in order.
     pub(crate) fn tables_synced(&self) -> Vec<String> {
         let mut synced = std::mem::take(&mut *self.hook.names.lock().unwrap());
         synced.retain(|name| name.ends_with(".ref"));

@@ -1,4 +1,5 @@
-//! A process that is killed: the test binary runs itself again, to do only what it is told by the environment.
+//! A process that is killed: the test binary runs itself again, to do only what it is told by the
+//! environment.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 const DIR: &str = "REFTABLE_VICTIM_DIR";
 
-/// In a victim: the directory to work in. Everywhere else `None`, and the test that asks returns at once.
+/// In a victim: the directory to work in. Everywhere else `None`, and the test that asks returns at
+/// once.
 pub(crate) fn dir() -> Option<PathBuf> {
     std::env::var_os(DIR).map(PathBuf::from)
 }
@@ -45,7 +47,8 @@ impl Victim {
         Victim { child, lines }
     }
 
-    /// The next line that starts with `>`, without it; what the test harness prints is passed over. `None` at the end.
+    /// The next line that starts with `>`, without it; what the test harness prints is passed over.
+    /// `None` at the end.
     pub(crate) fn line(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();

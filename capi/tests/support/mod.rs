@@ -11,8 +11,8 @@ pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The library that cargo has built for these tests: beside the test program. The one a directory above is of the last
-/// `cargo build`.
+/// The library that cargo has built for these tests: beside the test program. The one a directory
+/// above is of the last `cargo build`.
 pub(crate) fn built(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
     let directory = test.parent().unwrap();

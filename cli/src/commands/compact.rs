@@ -17,9 +17,10 @@ use crate::watch::Watch;
 
 /// Merge tables
 ///
-/// Without --all, as git does after a commit: as few tables as it takes to make each at least twice as large as the
-/// next. Readers and writers go on meanwhile. Work that takes long shows how far it has come if standard error is a terminal, and Ctrl-C
-/// ends it without a trace. In a linked worktree both of its stores are compacted.
+/// Without --all, as git does after a commit: as few tables as it takes to make each at least twice
+/// as large as the next. Readers and writers go on meanwhile. Work that takes long shows how far it
+/// has come if standard error is a terminal, and Ctrl-C ends it without a trace. In a linked
+/// worktree both of its stores are compacted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Of git's forms of TIME, these are understood: '90.days.ago' (seconds to years, several in turn), 'yesterday', 'midnight', 'noon', 'tea',
@@ -48,7 +49,8 @@ pub(crate) struct Compact {
     #[arg(long)]
     rewrite: bool,
 
-    /// Leave out reflog entries from before this time, or as git's configuration says; implies --all. May be given several times
+    /// Leave out reflog entries from before this time, or as git's configuration says;
+    /// implies --all. May be given several times
     #[arg(long, value_name = "[PATTERN=]TIME", num_args = 0..=1, action = ArgAction::Append)]
     #[arg(default_missing_value = LEFT_OUT, value_parser = Wish::parse)]
     expire_logs: Vec<Wish>,

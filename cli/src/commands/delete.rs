@@ -12,10 +12,11 @@ use crate::repo::Repo;
 
 /// Delete a reference and its reflog
 ///
-/// Like 'git update-ref -d': a symbolic reference stands for the one it leads to, and it is no failure if there was
-/// nothing to delete, unless OLD says that there should be. A name that breaks git's rules can be deleted if it is there,
-/// if need be by 'reftable update --stdin', which reads the quotes that 'reftable list' prints. Such a name, FETCH_HEAD
-/// and MERGE_HEAD stand for themselves even if they are symbolic: git follows none of them.
+/// Like 'git update-ref -d': a symbolic reference stands for the one it leads to, and it is no
+/// failure if there was nothing to delete, unless OLD says that there should be. A name that breaks
+/// git's rules can be deleted if it is there, if need be by 'reftable update --stdin', which reads
+/// the quotes that 'reftable list' prints. Such a name, FETCH_HEAD and MERGE_HEAD stand for
+/// themselves even if they are symbolic: git follows none of them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -17,8 +17,8 @@ use crate::repo::{Repo, for_reading};
 
 /// Show tables byte by byte: header, blocks, records, footer
 ///
-/// For a directory, every table in its list, oldest first; tables that cannot be read are skipped, and the exit code
-/// is 3. Relative paths count from -C.
+/// For a directory, every table in its list, oldest first; tables that cannot be read are skipped,
+/// and the exit code is 3. Relative paths count from -C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

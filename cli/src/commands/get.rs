@@ -16,8 +16,8 @@ use crate::view::View;
 
 /// Print where a reference points
 ///
-/// Symbolic references are followed, so that the answer is an id. Exits with 1 if the reference, or the one that it
-/// leads to, does not exist.
+/// Symbolic references are followed, so that the answer is an id. Exits with 1 if the reference, or
+/// the one that it leads to, does not exist.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --json, 'id' and 'peeled' are those at the end, 'symref' and 'update_index' those of NAME itself.

@@ -15,9 +15,10 @@ use crate::view::View;
 
 /// List references, by name
 ///
-/// Prints 'ID NAME' for each reference, and 'ref: TARGET NAME' for symbolic ones, as they are stored. All that the
-/// store has is listed, HEAD and other root references among it: '--prefix refs/' leaves those out. Finding nothing
-/// is no failure. Names with spaces or control characters are printed as C strings in double quotes: see 'reftable --help'.
+/// Prints 'ID NAME' for each reference, and 'ref: TARGET NAME' for symbolic ones, as they are
+/// stored. All that the store has is listed, HEAD and other root references among it: '--prefix
+/// refs/' leaves those out. Finding nothing is no failure. Names with spaces or control characters
+/// are printed as C strings in double quotes: see 'reftable --help'.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,8 +31,8 @@ pub(crate) struct List {
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<OsString>,
 
-    /// Only references to this object, directly or through an annotated tag whose peeled id is stored; symbolic ones
-    /// are not followed
+    /// Only references to this object, directly or through an annotated tag whose peeled id is
+    /// stored; symbolic ones are not followed
     #[arg(long, value_name = "ID")]
     points_at: Option<String>,
 
@@ -61,8 +62,8 @@ impl List {
     }
 }
 
-/// Puts 'ID NAME' or 'ref: TARGET NAME' into `line`. With a million references, formatting machinery would take longer
-/// than reading them.
+/// Puts 'ID NAME' or 'ref: TARGET NAME' into `line`. With a million references, formatting
+/// machinery would take longer than reading them.
 fn put_line<'a>(line: &'a mut Vec<u8>, found: &RefView<'_>) -> &'a [u8] {
     line.clear();
     match found.target {

@@ -16,9 +16,9 @@ use crate::repo::Repo;
 
 /// Print the reflog of a reference, newest entry first
 ///
-/// Prints git's raw form: 'OLD NEW NAME <EMAIL> TIME TZ', a tab, and the message. Exits with 1 if the reference has no
-/// reflog. Symbolic references have reflogs of their own and are not followed. A name that breaks git's rules may have
-/// one, too: 'reftable delete' removes it.
+/// Prints git's raw form: 'OLD NEW NAME <EMAIL> TIME TZ', a tab, and the message. Exits with 1 if
+/// the reference has no reflog. Symbolic references have reflogs of their own and are not followed.
+/// A name that breaks git's rules may have one, too: 'reftable delete' removes it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -18,12 +18,14 @@ const MOST: usize = 100;
 
 /// Find what keeps a store from working, and mend it
 ///
-/// Looks for a list that is missing, empty, damaged or older than the tables, for tables that are missing, damaged or in no
-/// list, and for what dead processes left behind; proposes a list that fits what is there. Locks of our own dead heal by
-/// themselves; a lock of git or of another machine is removed only with --break-lock, and only if it is old, if every process
-/// can be seen and none uses the store (as root, outside of containers), and if git does not name a living owner.
-/// Says what it saw and asks before each step, unless --yes; without an answer nothing happens. What is taken out of a store is
-/// kept under another name: NAME.damaged, or NAME.unlisted.
+/// Looks for a list that is missing, empty, damaged or older than the tables, for tables that are
+/// missing, damaged or in no list, and for what dead processes left behind; proposes a list that
+/// fits what is there. Locks of our own dead heal by themselves; a lock of git or of another
+/// machine is removed only with --break-lock, and only if it is old, if every process can be seen
+/// and none uses the store (as root, outside of containers), and if git does not name a living
+/// owner. Says what it saw and asks before each step, unless --yes; without an answer nothing
+/// happens. What is taken out of a store is kept under another name: NAME.damaged, or
+/// NAME.unlisted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exits with 0 if nothing is wrong or everything was mended, with 1 if something is left.
@@ -61,7 +63,8 @@ impl Repair {
         Ok(code)
     }
 
-    /// Mends one problem after the other, each by a fresh look at what the one before has left. Returns whether nothing is left.
+    /// Mends one problem after the other, each by a fresh look at what the one before has left.
+    /// Returns whether nothing is left.
     fn run_in(&self, store: &Path, out: &mut Out) -> Result<bool, Failure> {
         let mender = Mender::new(store);
         let mut mended = 0;
@@ -83,7 +86,8 @@ impl Repair {
         Ok(left.is_empty() && mended < MOST)
     }
 
-    /// The first of the problems that is mended, and what was done. Those before it are `left` as they are.
+    /// The first of the problems that is mended, and what was done. Those before it are `left` as
+    /// they are.
     fn first_mended<'a>(
         &self,
         mender: &Mender,
@@ -114,8 +118,8 @@ impl Repair {
         is_wanted && !self.yes && !self.dry_run && problem.has_remedy()
     }
 
-    /// Whether the problem is printed before the question, and not again with its outcome. Without a
-    /// terminal both would go into one log.
+    /// Whether the problem is printed before the question, and not again with its outcome. Without
+    /// a terminal both would go into one log.
     fn is_told_before(&self, problem: &Problem) -> bool {
         self.is_asked(problem) && !self.format.json && !io::stdin().is_terminal()
     }

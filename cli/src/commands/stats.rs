@@ -17,7 +17,8 @@ use crate::repo::{Repo, for_reading};
 
 /// Show what each table holds, and whether a compaction is due
 ///
-/// Reads all tables. 'deleted' counts the records that hide a reference or a log entry of an older table.
+/// Reads all tables. 'deleted' counts the records that hide a reference or a log entry of an older
+/// table.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --json, one object of type 'table' a table, oldest first, and one of type 'store' a store. Its 'journal' is

@@ -45,7 +45,8 @@ pub(super) fn run(stores: &Stores, batch: Batch, follow: bool, out: &mut Out) ->
             break;
         }
         let Some(command) = line.strip_suffix(b"\n") else {
-            // It may be a part of a longer one: 'delete refs/heads/feature' of 'delete refs/heads/feature-2'.
+            // It may be a part of a longer one: 'delete refs/heads/feature' of 'delete
+            // refs/heads/feature-2'.
             let message = format!("the input ends within the line '{}': nothing was done for it", escaped(&line));
             return Err(Failure::usage(message));
         };
@@ -115,8 +116,8 @@ impl Session<'_> {
     }
 }
 
-/// The words of a line: each up to a space, or a C string in double quotes. As in git, names with spaces and such are
-/// written so, and `""` is a word.
+/// The words of a line: each up to a space, or a C string in double quotes. As in git, names with
+/// spaces and such are written so, and `""` is a word.
 fn split(line: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Failure> {
     let mut words = Vec::new();
     let mut rest = Some(line);

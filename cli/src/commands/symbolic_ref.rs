@@ -17,8 +17,9 @@ use crate::repo::Repo;
 
 /// Print where a symbolic reference points, or make it point elsewhere
 ///
-/// Like 'git symbolic-ref'. Without TARGET, prints the name at the end of the chain; it need not exist. Exits with 1
-/// if NAME is not symbolic. With TARGET, makes NAME a symbolic reference, whatever it was before.
+/// Like 'git symbolic-ref'. Without TARGET, prints the name at the end of the chain; it need not
+/// exist. Exits with 1 if NAME is not symbolic. With TARGET, makes NAME a symbolic reference,
+/// whatever it was before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 To delete a symbolic reference: reftable delete --no-deref NAME

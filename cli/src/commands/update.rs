@@ -15,10 +15,11 @@ use crate::repo::Repo;
 
 /// Point a reference at an object
 ///
-/// Like 'git update-ref', except that nobody looks whether the objects exist, and that a reflog entry is written only
-/// with -m. With it, the reference gets an entry and so does each symbolic reference that led to it: the reflog of HEAD
-/// grows by an update of HEAD, not by an update of the branch under its own name. The committer is taken from
-/// GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL and GIT_COMMITTER_DATE, else from the system; git's configuration is not read.
+/// Like 'git update-ref', except that nobody looks whether the objects exist, and that a reflog
+/// entry is written only with -m. With it, the reference gets an entry and so does each symbolic
+/// reference that led to it: the reflog of HEAD grows by an update of HEAD, not by an update of the
+/// branch under its own name. The committer is taken from GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL
+/// and GIT_COMMITTER_DATE, else from the system; git's configuration is not read.
 ///
 /// FETCH_HEAD and MERGE_HEAD are refused: git keeps these two in files of their own.
 ///

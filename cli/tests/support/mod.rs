@@ -147,7 +147,8 @@ impl Repo {
         String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
     }
 
-    /// Runs git, which must succeed and leaves its table on top of the others, whatever their sizes.
+    /// Runs git, which must succeed and leaves its table on top of the others, whatever their
+    /// sizes.
     #[track_caller]
     pub(crate) fn git_adds_a_table<const N: usize>(&self, args: [&str; N]) {
         let mut git = isolated("git");

@@ -12,13 +12,13 @@ use crate::format::header::BLOCK_HEADER_LEN;
 const MAX_INFLATION: usize = 1032;
 
 thread_local! {
-    /// Making a stream costs more than inflating a block: its tables and window are large. It keeps nothing from one
-    /// block to the next.
+    /// Making a stream costs more than inflating a block: its tables and window are large. It keeps
+    /// nothing from one block to the next.
     static STREAM: RefCell<Decompress> = RefCell::new(Decompress::new(true));
 }
 
-/// Inflates the log block at the start of `data` into `out`, laid out as if it had never been deflated.
-/// Returns the bytes that the deflated block takes in the file.
+/// Inflates the log block at the start of `data` into `out`, laid out as if it had never been
+/// deflated. Returns the bytes that the deflated block takes in the file.
 pub(crate) fn inflate(data: &[u8], header_off: usize, out: &mut Vec<u8>) -> Result<usize> {
     let (_, len) = kind_and_len(data, header_off)?;
     let skip = header_off + BLOCK_HEADER_LEN;

@@ -7,8 +7,8 @@ use crate::format::header::{BLOCK_HEADER_LEN, BlockKind};
 use crate::format::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record, next_shared};
 use crate::format::varint::Reader;
 
-/// The validated outline of a block. All positions count from the start of the block, which for the first
-/// block of a table is the start of the file: its header belongs to the block.
+/// The validated outline of a block. All positions count from the start of the block, which for the
+/// first block of a table is the start of the file: its header belongs to the block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) kind: BlockKind,
@@ -34,7 +34,8 @@ pub(crate) struct Hit<Span> {
     pub(crate) next: usize,
 }
 
-/// Type and stated length of the block at the start of `data`, whose file header takes `header_off` bytes.
+/// Type and stated length of the block at the start of `data`, whose file header takes `header_off`
+/// bytes.
 pub(crate) fn kind_and_len(data: &[u8], header_off: usize) -> Result<(BlockKind, usize)> {
     let mut r = Reader::new(data, header_off);
     let letter = r.u8()?;
@@ -134,7 +135,8 @@ impl Shape {
         r.bytes(head.len)
     }
 
-    /// Checks that each restart is at a record, as `is_record` knows, and that its key stands alone.
+    /// Checks that each restart is at a record, as `is_record` knows, and that its key stands
+    /// alone.
     pub(crate) fn check_restarts(&self, data: &[u8], is_record: impl Fn(u64) -> bool) -> Result<()> {
         for start in self.restart_bytes(data).iter().map(be24) {
             if !is_record(start as u64) {
@@ -164,9 +166,10 @@ impl Shape {
         Reader::new(self.records(data), pos)
     }
 
-    /// Checks the records of a block that is to be copied as it is, as closely as if they were read and written again: keys
-    /// ascend, values are whole, restarts are at records. Calls `each` with every record, for more checks; it ends the walk by
-    /// `false`. Returns how many records there are, and leaves the last key in `key`; `None` if the walk was ended.
+    /// Checks the records of a block that is to be copied as it is, as closely as if they were read
+    /// and written again: keys ascend, values are whole, restarts are at records. Calls `each` with
+    /// every record, for more checks; it ends the walk by `false`. Returns how many records there
+    /// are, and leaves the last key in `key`; `None` if the walk was ended.
     #[inline(always)]
     pub(crate) fn validate<R: Record>(
         &self,
@@ -201,8 +204,8 @@ impl Shape {
         }
     }
 
-    /// How many records there are, and whether restarts are where [`super::BlockWriter`] would set them: at every `interval`th
-    /// record, and wherever a key shares nothing with the one before.
+    /// How many records there are, and whether restarts are where [`super::BlockWriter`] would set
+    /// them: at every `interval`th record, and wherever a key shares nothing with the one before.
     pub(crate) fn layout_stats<R: Record>(&self, data: &[u8], cx: &Context, interval: usize) -> Result<(u64, bool)> {
         let (mut r, mut key) = (self.reader(data, self.first()), KeyBuf::default());
         let mut restarts = self.restart_bytes(data).iter().map(be24).peekable();
@@ -218,8 +221,8 @@ impl Shape {
         }
     }
 
-    /// Calls `found` with the key and the span of each record in which `bytes` begin. Only those records are read, and the ones before
-    /// them from a restart on.
+    /// Calls `found` with the key and the span of each record in which `bytes` begin. Only those
+    /// records are read, and the ones before them from a restart on.
     pub(crate) fn search<R: Record>(
         &self,
         data: &[u8],
@@ -253,10 +256,11 @@ impl Shape {
         behind.checked_sub(1).and_then(|index| restarts.get(index)).map_or(self.first(), be24)
     }
 
-    /// Walks from the restart at `start` to the first record whose key is not below `target`. `None` when all are.
+    /// Walks from the restart at `start` to the first record whose key is not below `target`.
+    /// `None` when all are.
     ///
-    /// Keys are not put together on the way: what a key shares with the one before says mostly how the two compare
-    /// to `target`.
+    /// Keys are not put together on the way: what a key shares with the one before says mostly how
+    /// the two compare to `target`.
     #[inline]
     pub(crate) fn walk<R: Record>(
         &self,
@@ -266,7 +270,8 @@ impl Shape {
         cx: &Context,
     ) -> Result<Option<Hit<R::Span>>> {
         let mut r = self.reader(data, start);
-        // Of the key before, which is below `target`: its length, and how many bytes of `target` it begins with.
+        // Of the key before, which is below `target`: its length, and how many bytes of `target` it
+        // begins with.
         let (mut before, mut matched) = (0, 0);
         while !r.is_at_end() {
             let head = Head::read(&mut r, before)?;

@@ -33,12 +33,14 @@ pub(crate) struct BlockWriter {
     last_key: Vec<u8>,
     entries: usize,
     deflated: Vec<u8>,
-    /// For the level that was asked for, and for the hardest. Made for the first log block that needs them, then used again: their tables are large.
+    /// For the level that was asked for, and for the hardest. Made for the first log block that
+    /// needs them, then used again: their tables are large.
     streams: [Option<Compress>; 2],
 }
 
 impl BlockWriter {
-    /// A writer of blocks of up to `block_size` bytes, with a restart at every `restart_interval`th record at least.
+    /// A writer of blocks of up to `block_size` bytes, with a restart at every `restart_interval`th
+    /// record at least.
     pub(crate) fn new(block_size: u32, restart_interval: u16, deflate_level: u8) -> Self {
         BlockWriter {
             kind: BlockKind::Ref,
@@ -135,8 +137,9 @@ impl BlockWriter {
 
     /// Everything behind the block header goes through deflate.
     ///
-    /// Fast deflation makes longer what does not repeat, such as a long message in Chinese. git reads as many bytes of a block as it has
-    /// inflated, and at least the size of blocks: what would be longer is deflated as git does it.
+    /// Fast deflation makes longer what does not repeat, such as a long message in Chinese. git
+    /// reads as many bytes of a block as it has inflated, and at least the size of blocks: what
+    /// would be longer is deflated as git does it.
     fn deflate(&mut self) -> Result<&[u8]> {
         let split = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN);
         let (head, body) = split.ok_or_else(|| violated("a block of logs is shorter than its header"))?;

@@ -3,11 +3,12 @@
 use crate::error::{Error, Result};
 use crate::format::varint::{Reader, put_varint};
 
-/// Suffixes of up to this many bytes are copied by one load and one store, where both sides have room.
+/// Suffixes of up to this many bytes are copied by one load and one store, where both sides have
+/// room.
 const CHUNK: usize = 16;
 
-/// What a record starts with: how many bytes its key shares with the one before, how many of its own follow, and three
-/// bits of type.
+/// What a record starts with: how many bytes its key shares with the one before, how many of its
+/// own follow, and three bits of type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) shared: usize,
@@ -91,8 +92,8 @@ impl KeyBuf {
         Ok(head.value_type)
     }
 
-    /// As [`Self::read`]; returns the type and how many bytes the two keys really share, which may be more than
-    /// is stated: a restart states none.
+    /// As [`Self::read`]; returns the type and how many bytes the two keys really share, which may
+    /// be more than is stated: a restart states none.
     #[inline(always)]
     pub(crate) fn read_shared(&mut self, r: &mut Reader<'_>) -> Result<(u8, usize)> {
         let head = Head::read(r, self.len)?;
@@ -178,7 +179,8 @@ pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     shared + a.iter().zip(b).take(left).take_while(|(a, b)| a == b).count()
 }
 
-/// Appends `key`, compressed against `before`. Returns whether nothing was shared, which makes it a restart.
+/// Appends `key`, compressed against `before`. Returns whether nothing was shared, which makes it a
+/// restart.
 #[inline]
 pub(crate) fn encode_key(out: &mut Vec<u8>, before: &[u8], key: &[u8], value_type: u8) -> bool {
     let shared = common_prefix(before, key);

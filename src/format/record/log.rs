@@ -28,7 +28,8 @@ pub(crate) struct LogSpan {
     message: Part,
 }
 
-/// Puts the key of an entry into `key`: entries of a name sort newest first, because the index is inverted.
+/// Puts the key of an entry into `key`: entries of a name sort newest first, because the index is
+/// inverted.
 pub(crate) fn log_key(key: &mut Vec<u8>, refname: &[u8], update_index: u64) {
     key.clear();
     key.extend_from_slice(refname);

@@ -1,8 +1,9 @@
 //! What blocks hold: reference, log, object and index records.
 //!
-//! A record is a key, three bits of type, and a value. Keys are prefix-compressed against the record before,
-//! so a reader keeps the key in one buffer; the rest is read in place. [`Record::decode`] walks over a value,
-//! checks it and keeps only where its parts lie ([`Record::Span`]); [`Record::view`] gives the borrowed form.
+//! A record is a key, three bits of type, and a value. Keys are prefix-compressed against the
+//! record before, so a reader keeps the key in one buffer; the rest is read in place.
+//! [`Record::decode`] walks over a value, checks it and keeps only where its parts lie
+//! ([`Record::Span`]); [`Record::view`] gives the borrowed form.
 
 mod index;
 mod key;

@@ -64,7 +64,8 @@ impl Record for ObjectRecord {
             count => u64::from(count),
         };
         let start = r.pos() as u32;
-        // Each turn consumes a byte of the block or ends in an error, so a huge count cannot loop for long.
+        // Each turn consumes a byte of the block or ends in an error, so a huge count cannot loop
+        // for long.
         let mut last = 0u64;
         for turn in 0..count {
             let at = r.pos() as u64;

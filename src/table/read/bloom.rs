@@ -1,16 +1,19 @@
-//! Bloom filters of blocks (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970; each
-//! name within one word, as in RocksDB's blocked filters): what is surely not in a block.
+//! Bloom filters of blocks (Bloom, "Space/time trade-offs in hash coding with allowable errors",
+//! 1970; each name within one word, as in RocksDB's blocked filters): what is surely not in a
+//! block.
 //!
-//! In a stack of many tables a name is looked up in all that are newer than the one that has it, and most of
-//! these look-ups are negative. A block with more than one gets a filter, about ten bits for each of its names,
-//! which answers for 29 of 30 of those that are not there. Filters are in memory only.
+//! In a stack of many tables a name is looked up in all that are newer than the one that has it,
+//! and most of these look-ups are negative. A block with more than one gets a filter, about ten
+//! bits for each of its names, which answers for 29 of 30 of those that are not there. Filters are
+//! in memory only.
 
 use crate::error::Result;
 use crate::format::record::{KeyBuf, RefRecord, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::{Block, Table};
 
-/// Negative look-ups that a block bears before it gets a filter: one that is asked once need not be read whole.
+/// Negative look-ups that a block bears before it gets a filter: one that is asked once need not be
+/// read whole.
 const PATIENCE: u8 = 1;
 /// Names for each word of a filter.
 const NAMES_PER_WORD: usize = 6;
@@ -23,7 +26,8 @@ impl NameHash {
     #[inline]
     pub(crate) fn of(name: &[u8]) -> NameHash {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-        // Both halves of the product: its upper bits depend on all of the lower ones, and the other way round.
+        // Both halves of the product: its upper bits depend on all of the lower ones, and the other
+        // way round.
         let mix = |hash: u64, word: u64| {
             let product = u128::from(hash ^ word) * u128::from(ODD);
             (product >> 64) as u64 ^ product as u64

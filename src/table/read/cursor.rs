@@ -30,7 +30,8 @@ pub(crate) enum Ran<B> {
     Ended,
     /// As it was asked to.
     Broke(B),
-    /// At a record that does not stay, whose key shares so many bytes with the one before. It has not been handed out.
+    /// At a record that does not stay, whose key shares so many bytes with the one before. It has
+    /// not been handed out.
     Met(usize),
 }
 
@@ -49,7 +50,8 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    /// A cursor before nothing that will be sought in many places, once each: what a seek learns is not kept in the table.
+    /// A cursor before nothing that will be sought in many places, once each: what a seek learns is
+    /// not kept in the table.
     pub(crate) fn without_cache(table: Arc<Table>) -> Self {
         Cursor { fill_cache: false, ..Cursor::new(table) }
     }
@@ -107,7 +109,8 @@ impl<R: Record> Cursor<R> {
         self.block = Some(block);
     }
 
-    /// The error of a writer that refuses the record at hand: no table that was written well has such a record.
+    /// The error of a writer that refuses the record at hand: no table that was written well has
+    /// such a record.
     #[cold]
     pub(crate) fn refused(&self, error: Error) -> Error {
         match error.kind() {
@@ -182,8 +185,9 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    /// Hands the records that follow to `each`, until it breaks, as repeated [`Self::next`] and [`Self::view`] would: in less than half the
-    /// time, because what they need stays in registers. `hide` leaves out tombstones.
+    /// Hands the records that follow to `each`, until it breaks, as repeated [`Self::next`] and
+    /// [`Self::view`] would: in less than half the time, because what they need stays in registers.
+    /// `hide` leaves out tombstones.
     #[inline(always)]
     pub(crate) fn for_each<B>(
         &mut self,
@@ -204,8 +208,8 @@ impl<R: Record> Cursor<R> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The same as long as `stays` says so of a key and the number of bytes it shares with the one before. The first that does not stay is
-    /// left at hand.
+    /// The same as long as `stays` says so of a key and the number of bytes it shares with the one
+    /// before. The first that does not stay is left at hand.
     #[inline(always)]
     pub(crate) fn run<B>(
         &mut self,
@@ -231,7 +235,8 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    /// What both do within the block at hand; `step` reads a record and says how much of its key is shared.
+    /// What both do within the block at hand; `step` reads a record and says how much of its key is
+    /// shared.
     #[inline(always)]
     fn for_each_in_block<B>(
         &mut self,

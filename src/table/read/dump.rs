@@ -37,8 +37,9 @@ impl<'a> Blocks<'a> {
 }
 
 impl Table {
-    /// The most bytes that a block of references or of logs has, inflated. Log blocks may be longer than the header says, and of blocks
-    /// that are not aligned it says nothing. Cost: a look at every block.
+    /// The most bytes that a block of references or of logs has, inflated. Log blocks may be longer
+    /// than the header says, and of blocks that are not aligned it says nothing. Cost: a look at
+    /// every block.
     ///
     /// # Errors
     /// `Corrupt`, with the offset.
@@ -52,7 +53,8 @@ impl Table {
         Ok(longest)
     }
 
-    /// The block at `offset`; `None` behind the last. Offset 0 means the first, wherever it is; [`BlockDump::end`] leads on.
+    /// The block at `offset`; `None` behind the last. Offset 0 means the first, wherever it is;
+    /// [`BlockDump::end`] leads on.
     ///
     /// # Errors
     /// `Corrupt`, with the offset.
@@ -82,8 +84,8 @@ impl BlockDump<'_> {
         self.block.shape.kind
     }
 
-    /// Where it starts in the file. The first block starts at 0, with the file header; that of a table of logs alone may start behind
-    /// the header instead.
+    /// Where it starts in the file. The first block starts at 0, with the file header; that of a
+    /// table of logs alone may start behind the header instead.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.block.offset
@@ -128,7 +130,8 @@ impl BlockDump<'_> {
         }
     }
 
-    /// Its bytes as far as it states: from the start of the file header where it has one, inflated, without padding.
+    /// Its bytes as far as it states: from the start of the file header where it has one, inflated,
+    /// without padding.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.table.data_of(&self.block, &self.inflated)
@@ -166,8 +169,8 @@ impl BlockDump<'_> {
         self.block.shape.restart_table() as u64
     }
 
-    /// The key of its first record: a name, for logs with the update index behind it; the start of an id; or the last key
-    /// of another block.
+    /// The key of its first record: a name, for logs with the update index behind it; the start of
+    /// an id; or the last key of another block.
     ///
     /// # Errors
     /// `Corrupt`, with the offset; also when there is no record.

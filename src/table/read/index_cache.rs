@@ -1,11 +1,13 @@
-//! The index cache of a section (compare RocksDB's block cache of index blocks): index blocks decoded, data blocks validated, their keys ready to be searched.
+//! The index cache of a section (compare RocksDB's block cache of index blocks): index blocks
+//! decoded, data blocks validated, their keys ready to be searched.
 //!
-//! The first look-ups go down the index in the file. Those that follow keep what they walk over, so that none of
-//! them validates or decodes a block again: of an index block the keys and children, of a data block the start of
-//! each restart's key. It costs memory of about a twentieth of the blocks that were asked for, with their filters a twelfth; scans
-//! build nothing.
+//! The first look-ups go down the index in the file. Those that follow keep what they walk over, so
+//! that none of them validates or decodes a block again: of an index block the keys and children,
+//! of a data block the start of each restart's key. It costs memory of about a twentieth of the
+//! blocks that were asked for, with their filters a twelfth; scans build nothing.
 //!
-//! What cannot be kept (a damaged block, keys out of order) is looked for in the file each time, and reported there.
+//! What cannot be kept (a damaged block, keys out of order) is looked for in the file each time,
+//! and reported there.
 
 use super::bloom::{BloomFilter, NameHash};
 use super::sorted_keys::{SortedKeys, Starts};
@@ -15,9 +17,11 @@ use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::{Block, Section, Table};
 
-/// Look-ups that leave nothing behind: a process that asks once or twice need not decode whole index blocks.
+/// Look-ups that leave nothing behind: a process that asks once or twice need not decode whole
+/// index blocks.
 const PASSING: u8 = 3;
-/// Sections without an index are remembered if they have at most this many blocks; writers leave it out below four.
+/// Sections without an index are remembered if they have at most this many blocks; writers leave it
+/// out below four.
 const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
 
 /// Where a walk to a key starts: a data block and a position in it.
@@ -74,7 +78,8 @@ impl IndexCache {
         IndexCache { section, kind, lookups: AtomicU8::new(0), root: OnceLock::new() }
     }
 
-    /// Where to look for `key`; `None` when it is behind the last, or surely not there by its `hash`. A log block is inflated into `inflated`.
+    /// Where to look for `key`; `None` when it is behind the last, or surely not there by its
+    /// `hash`. A log block is inflated into `inflated`.
     #[inline]
     pub(crate) fn place<'a>(
         &'a self,
@@ -172,7 +177,8 @@ impl IndexCache {
         Some(Leaf { block, restarts, filter: BloomFilter::default() })
     }
 
-    /// The index block at `offset`; with its neighbours if it is the root, which may be a row of several.
+    /// The index block at `offset`; with its neighbours if it is the root, which may be a row of
+    /// several.
     fn load_index(&self, table: &Table, mut offset: u64, is_root: bool) -> Option<Node> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let (cx, mut key) = (table.context(), KeyBuf::default());
@@ -194,8 +200,9 @@ impl IndexCache {
         }
     }
 
-    /// A section of few blocks and no index: the first keys of all but the first block stand for last keys of the one
-    /// before. A key that is equal to one of them is found all the same, because walks go on into the next block.
+    /// A section of few blocks and no index: the first keys of all but the first block stand for
+    /// last keys of the one before. A key that is equal to one of them is found all the same,
+    /// because walks go on into the next block.
     fn load_row(&self, table: &Table) -> Option<Cached> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let mut offset = self.section.offset;
@@ -250,11 +257,11 @@ impl Table {
         Error::corrupt(message).at(offset).in_file(&self.path)
     }
 
-    /// Goes down the index from the block at `at` to the data block that may hold `key`; `None` when `key` is behind
-    /// the last.
+    /// Goes down the index from the block at `at` to the data block that may hold `key`; `None`
+    /// when `key` is behind the last.
     ///
-    /// A child always lies before its parent, because index levels are written bottom up. Insisting on it
-    /// rules out cycles.
+    /// A child always lies before its parent, because index levels are written bottom up. Insisting
+    /// on it rules out cycles.
     fn descend(&self, kind: BlockKind, mut at: u64, mut is_root: bool, key: &[u8]) -> Result<Option<u64>> {
         let cx = self.context();
         loop {

@@ -7,7 +7,8 @@ use crate::format::header::BlockKind;
 use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::table::{Block, Table};
 
-/// A walk over the index of a section: the last key and the offset of each data block, in order. The blocks themselves are not looked at.
+/// A walk over the index of a section: the last key and the offset of each data block, in order.
+/// The blocks themselves are not looked at.
 #[derive(Debug)]
 pub(crate) struct IndexWalk {
     table: Arc<Table>,
@@ -21,7 +22,8 @@ pub(crate) struct IndexWalk {
 }
 
 impl IndexWalk {
-    /// Stands at the first data block that ends with `key` or later, if there is one. `None` if the section has no index.
+    /// Stands at the first data block that ends with `key` or later, if there is one. `None` if the
+    /// section has no index.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
@@ -86,7 +88,8 @@ impl IndexWalk {
         self.block = Some(block);
     }
 
-    /// Moves to the next entry of the index block at hand. `false` at its end, and at no block then.
+    /// Moves to the next entry of the index block at hand. `false` at its end, and at no block
+    /// then.
     fn step(&mut self) -> Result<bool> {
         let Some(block) = self.block.take() else { return Ok(false) };
         let data = self.table.bytes_of(&block);

@@ -1,5 +1,5 @@
-//! Log entries above the update indexes that a table states. No program should write them, and commits must not write
-//! over them: an entry is found by name and update index.
+//! Log entries above the update indexes that a table states. No program should write them, and
+//! commits must not write over them: an entry is found by name and update index.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::table::{Cursor, Table};
 const LOOK_UP: u64 = 4096;
 
 impl Table {
-    /// Notes that no log record is above the header's range: somebody knows who has written the table.
+    /// Notes that no log record is above the header's range: somebody knows who has written the
+    /// table.
     pub(crate) fn trust_logs(&self) {
         let _ = self.logs_in_range.set(true);
     }
@@ -24,7 +25,8 @@ impl Table {
 
     /// The largest update index in the log of `name`, if that is above the header's range.
     ///
-    /// Cost: a look-up. If as many as `expected` of them would cost more than reading all logs, then that, once.
+    /// Cost: a look-up. If as many as `expected` of them would cost more than reading all logs,
+    /// then that, once.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.

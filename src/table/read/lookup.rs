@@ -38,8 +38,8 @@ impl Table {
         }
     }
 
-    /// The first record whose key is not below `key`; `None` at the end. A log block is inflated into `inflated`.
-    /// `fill_cache` keeps what the next look-up needs.
+    /// The first record whose key is not below `key`; `None` at the end. A log block is inflated
+    /// into `inflated`. `fill_cache` keeps what the next look-up needs.
     pub(crate) fn seek<R: Record>(
         &self,
         key: &[u8],

@@ -1,4 +1,5 @@
-//! Finding the references that point at an object, through the object section or by looking at all of them.
+//! Finding the references that point at an object, through the object section or by looking at all
+//! of them.
 
 use std::sync::Arc;
 use std::vec;
@@ -47,7 +48,8 @@ impl PointingAt {
         Ok(PointingAt { table, id, from: Vec::new(), candidates, found: Vec::new().into_iter(), current: None })
     }
 
-    /// Moves before the first of them whose name is not below `name`, backwards, too. Looks from the start.
+    /// Moves before the first of them whose name is not below `name`, backwards, too. Looks from
+    /// the start.
     ///
     /// # Errors
     /// As for [`Self::new`].
@@ -58,7 +60,8 @@ impl PointingAt {
         Ok(())
     }
 
-    /// The next one; `None` at the end. Cost: a block is looked through when those found in the last one are used up.
+    /// The next one; `None` at the end. Cost: a block is looked through when those found in the
+    /// last one are used up.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
@@ -102,7 +105,8 @@ impl Candidates {
         })
     }
 
-    /// Calls `found` with the references of the next block that point at `id`. `false` if there is no such block.
+    /// Calls `found` with the references of the next block that point at `id`. `false` if there is
+    /// no such block.
     fn next(&mut self, table: &Table, id: &ObjectId, found: &mut dyn FnMut(&RefRecordView<'_>)) -> Result<bool> {
         match self {
             Candidates::Listed(blocks) => {

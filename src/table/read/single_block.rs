@@ -8,12 +8,14 @@ use crate::oid::HashKind;
 use crate::table::{BlockDump, Table};
 
 impl Table {
-    /// A table of the one block that `read` gives, so that it can be walked like any other. References in it have update
-    /// indexes that count from 0, as blocks state them: what they are relative to, only the file's header knows.
+    /// A table of the one block that `read` gives, so that it can be walked like any other.
+    /// References in it have update indexes that count from 0, as blocks state them: what they are
+    /// relative to, only the file's header knows.
     ///
-    /// `read` is asked twice for a number of bytes from the start of the block on; it gives fewer if there are not so
-    /// many. The first block of a file starts with the file's header, of `lead` bytes; for all others `lead` is 0. Blocks are
-    /// padded to `block_size` bytes, or not at all if that is 0.
+    /// `read` is asked twice for a number of bytes from the start of the block on; it gives fewer
+    /// if there are not so many. The first block of a file starts with the file's header, of `lead`
+    /// bytes; for all others `lead` is 0. Blocks are padded to `block_size` bytes, or not at all if
+    /// that is 0.
     ///
     /// # Errors
     /// Those of `read`; `Invalid` for a `lead` that no file has; `Corrupt`.
@@ -27,7 +29,8 @@ impl Table {
             return Err(Error::invalid(format!("no table has a header of {lead} bytes")).into());
         }
         let (_, len) = kind_and_len(&read(lead + BLOCK_HEADER_LEN)?, lead)?;
-        // Padded or not; or deflated, which may make it a little longer. And the byte behind, which tells padding.
+        // Padded or not; or deflated, which may make it a little longer. And the byte behind, which
+        // tells padding.
         let at_most = len.max(block_size as usize) + len / 1024 + 64;
         Ok(Table::alone(lead, block_size, hash, read(at_most)?)?)
     }

@@ -66,8 +66,8 @@ fn key_at<'a>(bytes: &'a [u8], ends: &[u32], index: usize) -> &'a [u8] {
 }
 
 impl Builder {
-    /// Adds a key that was found in a block of `block_len` bytes. Refuses one that is not above the one before it, and
-    /// keys that are many times as long as their blocks.
+    /// Adds a key that was found in a block of `block_len` bytes. Refuses one that is not above the
+    /// one before it, and keys that are many times as long as their blocks.
     pub(crate) fn push(&mut self, key: &[u8], block_len: usize) -> bool {
         self.allowed = self.allowed.max(block_len.saturating_mul(MAX_EXPANSION));
         let last = self.ends.len().checked_sub(1).map(|last| key_at(&self.bytes, &self.ends, last));
@@ -121,7 +121,8 @@ impl SortedKeys {
     }
 }
 
-/// The restarts of a block: of each, five bytes of its key behind what they all have in common, and its position.
+/// The restarts of a block: of each, five bytes of its key behind what they all have in common, and
+/// its position.
 ///
 /// What they have in common is kept, too: a look-up need not touch the start of the block for it.
 #[derive(Debug)]
@@ -172,7 +173,8 @@ impl Starts {
         key.len().min(self.shared).cmp(&self.shared)
     }
 
-    /// The position of the last restart whose key is not above `key`, or the first: walking from there finds `key`.
+    /// The position of the last restart whose key is not above `key`, or the first: walking from
+    /// there finds `key`.
     #[inline]
     pub(crate) fn before(&self, shape: &Shape, data: &[u8], key: &[u8]) -> Result<usize> {
         let (prefix, entries) = self.words.split_at_checked(self.shared.div_ceil(WORD)).unwrap_or_default();

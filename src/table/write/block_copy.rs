@@ -12,12 +12,13 @@ use crate::mutant::{self, Mutant};
 use crate::table::{RunWriter, WholeBlock};
 use crate::value::LogRecordView;
 
-/// The references and logs of a piece, block by block. The tables that blocks are copied from must be ones that
-/// [`crate::table::TableWriter::copies_from`] agrees with.
+/// The references and logs of a piece, block by block. The tables that blocks are copied from must
+/// be ones that [`crate::table::TableWriter::copies_from`] agrees with.
 impl RunWriter {
-    /// Appends a block of references as it is. The block at hand ends before it. Does nothing and returns false if it must
-    /// not be copied: it has the file header, or must have it; it reaches to the key `behind`; it has an
-    /// update index beyond the table's; or it has tombstones and those are to be dropped.
+    /// Appends a block of references as it is. The block at hand ends before it. Does nothing and
+    /// returns false if it must not be copied: it has the file header, or must have it; it reaches
+    /// to the key `behind`; it has an update index beyond the table's; or it has tombstones and
+    /// those are to be dropped.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset, if a record of the block is damaged.

@@ -12,8 +12,9 @@ use crate::table::{IndexWalk, Table, WriteOptions};
 const SAMPLES: u64 = 256;
 
 impl Table {
-    /// Whether the blocks of `kind` are about what a fresh table of these options would have: not more than 1.15 times as many,
-    /// and with restarts as far apart. Looks at some 256 of them, and at their lengths only. `false` without an index.
+    /// Whether the blocks of `kind` are about what a fresh table of these options would have: not
+    /// more than 1.15 times as many, and with restarts as far apart. Looks at some 256 of them, and
+    /// at their lengths only. `false` without an index.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset, if the index cannot be read.
@@ -38,13 +39,14 @@ impl Table {
             BlockKind::Log => self.layout::<LogRecord>(offset, options)?,
             _ => self.layout::<RefRecord>(offset, options)?,
         };
-        // A fresh block has room for half a record, on average; and the last of them may be nearly empty.
+        // A fresh block has room for half a record, on average; and the last of them may be nearly
+        // empty.
         let fresh = bytes / block_size.saturating_sub(record / 2).max(1) + 1;
         Ok(has_interval && blocks * 100 <= fresh * 115)
     }
 
-    /// Bytes of an average record of the block at `offset`, and whether its restarts are where a writer of these options
-    /// sets them.
+    /// Bytes of an average record of the block at `offset`, and whether its restarts are where a
+    /// writer of these options sets them.
     fn layout<R: Record>(&self, offset: u64, options: &WriteOptions) -> Result<(u64, bool)> {
         let mut inflated = Vec::new();
         let block = self.data_block(R::KIND, offset, &mut inflated)?;

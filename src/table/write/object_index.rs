@@ -1,4 +1,5 @@
-//! Writing the object section: all ids of the references in order, each with the blocks that it appears in.
+//! Writing the object section: all ids of the references in order, each with the blocks that it
+//! appears in.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use crate::format::record::{ObjectRecord, ObjectView, Offsets};
 use crate::invariant::{invariant, violated};
 use crate::pool::Crew;
 
-/// Ids that are worth a thread: some milliseconds of sorting and encoding. A second thread pays from some 40,000 ids on; smaller parts gain nothing that can
-/// be measured (`docs/performance.md`), and end in more short blocks.
+/// Ids that are worth a thread: some milliseconds of sorting and encoding. A second thread pays
+/// from some 40,000 ids on; smaller parts gain nothing that can be measured
+/// (`docs/performance.md`), and end in more short blocks.
 pub(crate) const PART: usize = 64 * 1024;
 
 /// About as many bytes as the records of a part take.
@@ -102,7 +104,8 @@ pub(crate) fn is_same_id(a: &u128, b: &u128) -> bool {
     a >> 32 == b >> 32
 }
 
-/// Adds an object record; without its offsets, which means "look everywhere", when they fit into no block.
+/// Adds an object record; without its offsets, which means "look everywhere", when they fit into no
+/// block.
 fn add(out: &mut RunWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
     let whole = ObjectView { prefix, blocks: Offsets::Plain(offsets) };
     if out.try_add::<ObjectRecord>(prefix, &whole)? == Added::Yes {
@@ -119,7 +122,8 @@ fn add(out: &mut RunWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Ids that look like random ones, but for a pair that shares seven bytes, and one that is there three times.
+    /// Ids that look like random ones, but for a pair that shares seven bytes, and one that is
+    /// there three times.
     fn objects(count: u128) -> Vec<u128> {
         let mix = |number: u128| (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) & !0xffff_ffff;
         let mut objects: Vec<u128> = (0..count).map(|number| mix(number) | (number / 100)).collect();

@@ -41,13 +41,15 @@ impl WriteOptions {
         self
     }
 
-    /// Records from one uncompressed key to the next, at least 1. Default 16. Mirrors `reftable.restartInterval`.
+    /// Records from one uncompressed key to the next, at least 1. Default 16. Mirrors
+    /// `reftable.restartInterval`.
     pub fn restart_interval(mut self, records: u16) -> Self {
         self.restart_interval = records;
         self
     }
 
-    /// Whether blocks other than logs are filled up to the block size. Default true. git has no setting for it.
+    /// Whether blocks other than logs are filled up to the block size. Default true. git has no
+    /// setting for it.
     pub fn padding(mut self, padding: bool) -> Self {
         self.padding = padding;
         self
@@ -60,16 +62,18 @@ impl WriteOptions {
         self
     }
 
-    /// How hard log blocks are deflated, from 1 (fast) to 9 (small). Default 1; git writes with 9, and everybody reads both.
+    /// How hard log blocks are deflated, from 1 (fast) to 9 (small). Default 1; git writes with 9,
+    /// and everybody reads both.
     ///
-    /// 9 makes logs some 3 % smaller. They take four times as long to write then, and twice as long to read.
+    /// 9 makes logs some 3 % smaller. They take four times as long to write then, and twice as long
+    /// to read.
     pub fn deflate_level(mut self, level: u8) -> Self {
         self.deflate_level = level;
         self
     }
 
-    /// The largest file to write. Default 4 GiB - 1, because git keeps offsets in 32 bits and misreads what
-    /// lies beyond.
+    /// The largest file to write. Default 4 GiB - 1, because git keeps offsets in 32 bits and
+    /// misreads what lies beyond.
     pub fn max_table_size(mut self, bytes: u64) -> Self {
         self.max_table_size = bytes;
         self

@@ -1,5 +1,6 @@
-//! MSD radix sort in place (American flag sort: McIlroy, Bostic and McIlroy, "Engineering radix sort", 1993) of
-//! the ids of an object index, by as many threads as may work on it, until somebody says that it should end.
+//! MSD radix sort in place (American flag sort: McIlroy, Bostic and McIlroy, "Engineering radix
+//! sort", 1993) of the ids of an object index, by as many threads as may work on it, until somebody
+//! says that it should end.
 
 use std::ops::Range;
 use std::thread;
@@ -44,8 +45,8 @@ impl Question<'_> {
 
 /// Sorts in place, and returns how many bytes an id shares with another one at most.
 ///
-/// If they are many, they are dealt out by their first bits, and the parts sorted one by one, or side by side: they have nothing to do
-/// with each other.
+/// If they are many, they are dealt out by their first bits, and the parts sorted one by one, or
+/// side by side: they have nothing to do with each other.
 ///
 /// # Errors
 /// That of the question; `Panicked`, which does not happen.
@@ -64,8 +65,8 @@ pub(crate) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>
     Ok(seams.map(most_shared).fold(within, usize::max))
 }
 
-/// Deals ids out by the first bits that they differ in, and again those that are too many still. Adds the ends of the parts, `start` being
-/// where the ids are among all.
+/// Deals ids out by the first bits that they differ in, and again those that are too many still.
+/// Adds the ends of the parts, `start` being where the ids are among all.
 fn partition_by_digit(
     objects: &mut [u128],
     start: usize,
@@ -127,8 +128,9 @@ impl Buckets {
         Ok(Buckets { shift, ends, next })
     }
 
-    /// Puts all ids into the parts that they belong to. Whatever is found in a part goes where it belongs, and what was there comes in
-    /// its place, to be dealt with in the next round. So one id need not wait for another to come from memory.
+    /// Puts all ids into the parts that they belong to. Whatever is found in a part goes where it
+    /// belongs, and what was there comes in its place, to be dealt with in the next round. So one
+    /// id need not wait for another to come from memory.
     fn permute(&mut self, objects: &mut [u128], question: &mut Question<'_>) -> Result<()> {
         let mut open: Vec<usize> = (0..self.ends.len()).collect();
         while !open.is_empty() {
@@ -223,7 +225,8 @@ fn shared(a: &u128, b: &u128) -> usize {
 mod tests {
     use super::*;
 
-    /// Ids that look like random ones, but for a pair that shares seven bytes, and one that is there three times.
+    /// Ids that look like random ones, but for a pair that shares seven bytes, and one that is
+    /// there three times.
     fn objects(count: u128) -> Vec<u128> {
         let mix = |number: u128| (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) & !0xffff_ffff;
         let mut objects: Vec<u128> = (0..count).map(|number| mix(number) | (number / 100)).collect();
@@ -249,7 +252,8 @@ mod tests {
         }
     }
 
-    /// Most parts are large still when they are dealt out once, others have one id, and one has ids that are all the same.
+    /// Most parts are large still when they are dealt out once, others have one id, and one has ids
+    /// that are all the same.
     #[test]
     fn ids_of_any_shape_are_sorted() {
         let random = objects(900_000);
@@ -294,7 +298,8 @@ mod tests {
         assert_eq!(crew.started(), 0);
     }
 
-    /// Every id is handled four times: looked at, counted, dealt out and sorted. The first three times it is by the owner.
+    /// Every id is handled four times: looked at, counted, dealt out and sorted. The first three
+    /// times it is by the owner.
     #[test]
     fn it_ends_at_any_question() {
         const COUNT: usize = 1_500_000;

@@ -11,7 +11,8 @@ use crate::mutant::{self, Mutant};
 use crate::table::WriteOptions;
 use crate::value::{LogRecordView, RefRecordView, TargetView};
 
-/// Bytes of an id that the object index sorts by, see [`object`]. Ids that agree in all of them share a record.
+/// Bytes of an id that the object index sorts by, see [`object`]. Ids that agree in all of them
+/// share a record.
 pub(crate) const OBJECT_KEY_LEN: usize = 12;
 
 /// A block that is written, as the next index level will describe it.
@@ -22,8 +23,9 @@ pub(crate) struct IndexEntry {
     pub(crate) offset: u64,
 }
 
-/// Blocks of one section as they go into the file, but for their place: it does not matter what comes before, so the
-/// pieces of a table can be made in any order, and appended to it ([`crate::table::TableWriter::append`]) in that of their keys.
+/// Blocks of one section as they go into the file, but for their place: it does not matter what
+/// comes before, so the pieces of a table can be made in any order, and appended to it
+/// ([`crate::table::TableWriter::append`]) in that of their keys.
 #[derive(Debug, Default)]
 pub(crate) struct BlockRun {
     /// The blocks; behind each but the last, its padding.
@@ -117,7 +119,8 @@ impl RunWriter {
         }
     }
 
-    /// Makes room for about so many bytes of blocks, and so many ids of references. What grows piecemeal takes more.
+    /// Makes room for about so many bytes of blocks, and so many ids of references. What grows
+    /// piecemeal takes more.
     pub(crate) fn with_room(mut self, bytes: usize, ids: usize) -> RunWriter {
         self.piece.bytes.reserve_exact(bytes);
         self.piece.objects.reserve_exact(ids);
@@ -145,8 +148,8 @@ impl RunWriter {
         Ok(())
     }
 
-    /// The same for a record of others: an update index outside of the table's range becomes the nearest one within. dulwich
-    /// writes such records, and no order depends on theirs.
+    /// The same for a record of others: an update index outside of the table's range becomes the
+    /// nearest one within. dulwich writes such records, and no order depends on theirs.
     ///
     /// # Errors
     /// As for [`Self::add_ref`], but for ranges.
@@ -156,7 +159,8 @@ impl RunWriter {
         self.add_ref(&RefRecordView { update_index, ..record })
     }
 
-    /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest first.
+    /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest
+    /// first.
     ///
     /// # Errors
     /// As for [`Self::add_ref`], but for ranges.
@@ -298,7 +302,8 @@ impl RunWriter {
         if self.is_open { 100 * self.block.room() / (self.options.block_size as usize).max(1) } else { 0 }
     }
 
-    /// The number that the block behind the one at hand will have; `None` if it would be the first of the file.
+    /// The number that the block behind the one at hand will have; `None` if it would be the first
+    /// of the file.
     pub(crate) fn next_number(&self) -> Option<usize> {
         let at_hand = usize::from(self.is_open && !self.block.is_empty());
         (!self.is_first || at_hand > 0).then_some(self.piece.blocks.len() + at_hand)

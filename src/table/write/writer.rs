@@ -1,4 +1,5 @@
-//! Writing a table in one pass: references, their index, objects, their index, logs, their index, footer.
+//! Writing a table in one pass: references, their index, objects, their index, logs, their index,
+//! footer.
 
 use std::io::{self, Write};
 use std::mem;
@@ -25,13 +26,14 @@ const CHUNK: usize = 128 * 1024;
 /// About as many bytes as a reference takes in a block.
 const USUAL_REF: usize = 24;
 
-/// The most that an index entry takes besides its key: three integers, a restart, a share of the block's frame.
+/// The most that an index entry takes besides its key: three integers, a restart, a share of the
+/// block's frame.
 const INDEX_ENTRY_OVERHEAD: usize = 32;
 
 /// Writes one table to any [`Write`]. Records are added in order, references before logs.
 ///
-/// Memory: 128 KiB and a block on their way out, one index entry a block, and with the object index 16 bytes for each
-/// id.
+/// Memory: 128 KiB and a block on their way out, one index entry a block, and with the object index
+/// 16 bytes for each id.
 #[derive(Debug)]
 pub struct TableWriter<W: Write> {
     out: W,
@@ -101,8 +103,9 @@ impl<W: Write> TableWriter<W> {
         })
     }
 
-    /// Lets others help where there is much to do. Then a large object section is made in parts, with a short block at the end of each, however
-    /// many they are; and the writer below is flushed now and then while the ids are sorted: an error ends that.
+    /// Lets others help where there is much to do. Then a large object section is made in parts,
+    /// with a short block at the end of each, however many they are; and the writer below is
+    /// flushed now and then while the ids are sorted: an error ends that.
     pub(crate) fn with_crew(mut self, crew: &Crew) -> Self {
         self.crew = Some(crew.clone());
         self
@@ -111,8 +114,8 @@ impl<W: Write> TableWriter<W> {
     /// Adds a reference or its tombstone. Names must ascend bytewise.
     ///
     /// # Errors
-    /// `Invalid` when out of order or range, `TooLarge` when the record does not fit into a block or the file would
-    /// exceed its limit, `Io`. After an error the table is not usable.
+    /// `Invalid` when out of order or range, `TooLarge` when the record does not fit into a block
+    /// or the file would exceed its limit, `Io`. After an error the table is not usable.
     pub fn add_ref(&mut self, record: &RefRecordView<'_>) -> Result<()> {
         if self.section != Some(BlockKind::Ref) {
             self.begin(BlockKind::Ref)?;
@@ -121,9 +124,11 @@ impl<W: Write> TableWriter<W> {
         self.hand_over()
     }
 
-    /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest first.
+    /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest
+    /// first.
     ///
-    /// Update indexes may lie outside of the table's range: a tombstone repeats that of the entry it hides.
+    /// Update indexes may lie outside of the table's range: a tombstone repeats that of the entry
+    /// it hides.
     ///
     /// # Errors
     /// As for [`Self::add_ref`], but for ranges.
@@ -135,8 +140,8 @@ impl<W: Write> TableWriter<W> {
         self.hand_over()
     }
 
-    /// A writer for pieces of this table. Whoever makes the first one says so, because that has the file header in it.
-    /// Room for about `bytes` is made at once.
+    /// A writer for pieces of this table. Whoever makes the first one says so, because that has the
+    /// file header in it. Room for about `bytes` is made at once.
     pub(crate) fn piece_writer(&self, kind: BlockKind, is_first: bool, bytes: usize) -> RunWriter {
         let has_ids = kind == BlockKind::Ref && self.options.object_index;
         let ids = if has_ids { bytes / USUAL_REF } else { 0 };
@@ -148,10 +153,11 @@ impl<W: Write> TableWriter<W> {
         self.next == 0
     }
 
-    /// Whether blocks of `table` may be copied into pieces of this one as they are, and are worth it.
+    /// Whether blocks of `table` may be copied into pieces of this one as they are, and are worth
+    /// it.
     ///
-    /// References store their update indexes as differences to the smallest of their table, so that has to be the same.
-    /// Padding may differ: it is written anew.
+    /// References store their update indexes as differences to the smallest of their table, so that
+    /// has to be the same. Padding may differ: it is written anew.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset, if the table's index cannot be read.
@@ -164,8 +170,8 @@ impl<W: Write> TableWriter<W> {
         Ok(is_alike && table.is_well_filled(kind, &self.options)?)
     }
 
-    /// Appends a piece of references or of logs, as if its records were added one by one, but for the block at hand, which
-    /// ends. An empty one changes nothing.
+    /// Appends a piece of references or of logs, as if its records were added one by one, but for
+    /// the block at hand, which ends. An empty one changes nothing.
     ///
     /// # Errors
     /// As for [`Self::add_ref`].
@@ -299,7 +305,8 @@ impl<W: Write> TableWriter<W> {
         write_all(&mut self.out, &piece.bytes)
     }
 
-    /// Ends the reference section, and writes the object section if there is an index for it to speed up.
+    /// Ends the reference section, and writes the object section if there is an index for it to
+    /// speed up.
     fn finish_refs(&mut self) -> Result<()> {
         if self.section != Some(BlockKind::Ref) {
             return Ok(());
@@ -349,8 +356,8 @@ impl<W: Write> TableWriter<W> {
         self.put(piece)
     }
 
-    /// Whether an index over these blocks takes fewer blocks than they are. With names of half a block and more
-    /// it may not; an index is optional, so the level below then stays the topmost.
+    /// Whether an index over these blocks takes fewer blocks than they are. With names of half a
+    /// block and more it may not; an index is optional, so the level below then stays the topmost.
     fn index_would_shrink(&self, below: &[IndexEntry]) -> Result<bool> {
         let longest = below.iter().map(|entry| entry.last_key.len()).max().unwrap_or(0);
         if 2 * (longest + INDEX_ENTRY_OVERHEAD) < self.options.block_size as usize {
@@ -373,7 +380,8 @@ impl<W: Write> TableWriter<W> {
         Ok(blocks < below.len())
     }
 
-    /// Writes the object section; with a crew, in parts that anybody may make: each ends its last block.
+    /// Writes the object section; with a crew, in parts that anybody may make: each ends its last
+    /// block.
     fn write_objects(&mut self, objects: Vec<u128>) -> Result<()> {
         let crew = self.crew.clone().unwrap_or_else(Crew::alone);
         let (blocks, out, is_watched) = (mem::take(&mut self.ref_blocks), &mut self.out, self.crew.is_some());

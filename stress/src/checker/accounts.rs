@@ -1,10 +1,11 @@
 //! Replays all transfers, ours and git's, in the order of their update indexes.
 //!
-//! Every transfer leaves an entry in the logs of two accounts, and nobody deletes these. So the logs name one order of
-//! all transfers; it must start from the opening, each step must take both accounts from where the step before
-//! left them, the sum must be whole after each, every step must be one that some process intended, and every
-//! acknowledged transfer must be in it, at the update index that its process was told. Whatever was read of the accounts
-//! while they moved must be the state after one of these steps.
+//! Every transfer leaves an entry in the logs of two accounts, and nobody deletes these. So the
+//! logs name one order of all transfers; it must start from the opening, each step must take both
+//! accounts from where the step before left them, the sum must be whole after each, every step must
+//! be one that some process intended, and every acknowledged transfer must be in it, at the update
+//! index that its process was told. Whatever was read of the accounts while they moved must be the
+//! state after one of these steps.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +64,8 @@ pub(super) fn check(
     found
 }
 
-/// Whatever a process saw is a state of this order: the very one at the update index it was told. (git tells none.)
-/// It is not older than anything that was acknowledged before the reading began.
+/// Whatever a process saw is a state of this order: the very one at the update index it was told.
+/// (git tells none.) It is not older than anything that was acknowledged before the reading began.
 fn seen(evidence: &Evidence<'_>, states: &BTreeMap<u64, u64>, violations: &mut Violations, checked: &mut Checked) {
     let acknowledged = Acknowledged::of(evidence);
     let begins: BTreeMap<u64, u64> = states.iter().map(|(index, digest)| (*digest, *index)).collect();

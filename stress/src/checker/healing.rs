@@ -5,11 +5,12 @@ use reftable::{Compact, Expect, Stack, Target};
 
 use crate::violations::Violations;
 
-/// A table of a commit that was killed goes once the store has got past its update indexes: after so many commits at the latest.
+/// A table of a commit that was killed goes once the store has got past its update indexes: after
+/// so many commits at the latest.
 const COMMITS: u32 = 1024;
 
-/// Commits without changing anything until no table is left over, and compacts. What is left after that, and after the end of
-/// `stack`, is litter.
+/// Commits without changing anything until no table is left over, and compacts. What is left after
+/// that, and after the end of `stack`, is litter.
 pub(super) fn check(stack: Stack, violations: &mut Violations) -> Result<()> {
     for _ in 0..COMMITS {
         let head = stack.snapshot()?.get("HEAD")?.map(|head| head.target);

@@ -1,6 +1,7 @@
 //! What a process was doing when it was killed is there as a whole, or not at all.
 //!
-//! Transfers are looked at where all transfers are; this is about references and logs of the process alone.
+//! Transfers are looked at where all transfers are; this is about references and logs of the
+//! process alone.
 
 use super::state::State;
 use super::{Checked, Evidence};
@@ -27,7 +28,8 @@ fn in_flight(history: &History) -> Option<&Op> {
     history.ops.last().filter(|op| op.outcome == Outcome::Unknown)
 }
 
-/// Whether each of its changes of references below `prefix` is there, and each of its log entries. Changes that leave no trace are left out.
+/// Whether each of its changes of references below `prefix` is there, and each of its log entries.
+/// Changes that leave no trace are left out.
 fn traces(draft: &Draft, state: &State, prefix: &str) -> Vec<bool> {
     let target = |name: &str| state.refs.get(name).map(|(target, _)| target.as_str());
     let changes = draft.changes.iter().filter(|change| change.name().starts_with(prefix));

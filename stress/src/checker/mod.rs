@@ -31,7 +31,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) repository: &'a Repository,
     /// What every process was told.
     pub(crate) shared: &'a Shared,
-    /// Whether the clock of the day went on evenly, so that moments of different processes can be compared.
+    /// Whether the clock of the day went on evenly, so that moments of different processes can be
+    /// compared.
     pub(crate) clock_is_even: bool,
     /// Whether git is asked, too.
     pub(crate) with_git: bool,
@@ -114,7 +115,8 @@ fn check_store(evidence: &Evidence<'_>, violations: &mut Violations, checked: &m
     Ok(())
 }
 
-/// Checks what single processes alone have written, and no more: for a store that was not left in peace.
+/// Checks what single processes alone have written, and no more: for a store that was not left in
+/// peace.
 #[cfg(unix)]
 pub(crate) fn check_owned(evidence: &Evidence<'_>, violations: &mut Violations, checked: &mut Checked) -> Result<()> {
     let stack = Stack::open(evidence.repository.layout.store(), evidence.shared.options());

@@ -1,4 +1,5 @@
-//! For how long nobody was told anything after a process was killed: what it held must not be in the way of others.
+//! For how long nobody was told anything after a process was killed: what it held must not be in
+//! the way of others.
 
 use serde::Serialize;
 
@@ -75,7 +76,8 @@ pub(super) fn check(evidence: &Evidence<'_>, done: &Disturbances, violations: &m
 /// What the others noticed of a kill.
 struct Stall {
     kill: u64,
-    /// The longest time from the kill, or from an acknowledgement soon after it, to the next acknowledgement.
+    /// The longest time from the kill, or from an acknowledgement soon after it, to the next
+    /// acknowledgement.
     time: u64,
     /// Whether somebody was stopped at the time.
     is_disturbed: bool,
@@ -90,7 +92,8 @@ impl Stall {
             if from > kill.saturating_add(SOON) {
                 break;
             }
-            // The end of the run is nobody's acknowledgement: it counts only if it took too long to come.
+            // The end of the run is nobody's acknowledgement: it counts only if it took too long to
+            // come.
             let pause = at.saturating_sub(from);
             if at < end || pause > LIMIT {
                 time = pause.max(time);

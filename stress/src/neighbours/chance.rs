@@ -1,8 +1,9 @@
 //! Whether a difference of two failure rates is more than chance.
 
-/// The chance that the second of two groups has at least `failed_b` failures of `tried_b` if failures strike all attempts of both
-/// groups alike: Fisher's exact test, one-sided. It takes attempts to be independent; failures come in bursts, so
-/// it calls a difference real rather too often than too seldom.
+/// The chance that the second of two groups has at least `failed_b` failures of `tried_b` if
+/// failures strike all attempts of both groups alike: Fisher's exact test, one-sided. It takes
+/// attempts to be independent; failures come in bursts, so it calls a difference real rather too
+/// often than too seldom.
 pub(super) fn of_so_many(failed_a: u64, tried_a: u64, failed_b: u64, tried_b: u64) -> f64 {
     let (all, failed) = (tried_a + tried_b, failed_a + failed_b);
     let logs = log_factorials(all);

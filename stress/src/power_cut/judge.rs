@@ -29,7 +29,8 @@ pub(super) struct Judged {
     pub(super) lost_unpromised: u64,
     pub(super) was_locked: bool,
     pub(super) git_lock: bool,
-    /// Whether git had listed a table that it had not synced as a whole, so that the store had to be repaired.
+    /// Whether git had listed a table that it had not synced as a whole, so that the store had to
+    /// be repaired.
     pub(super) broken_by_git: bool,
     pub(super) commit_ms: f64,
 }
@@ -70,7 +71,8 @@ pub(super) fn judge(
     Ok(judged)
 }
 
-/// Repairs a store that cannot be opened. Of what git has left behind its lock goes first, as a person would have it.
+/// Repairs a store that cannot be opened. Of what git has left behind its lock goes first, as a
+/// person would have it.
 fn repair(layout: &Layout, judged: &mut Judged) -> Result<()> {
     if Stack::open(layout.store(), Options::default().reload_deadline(Duration::ZERO)).is_ok() {
         return Ok(());

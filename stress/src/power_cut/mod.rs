@@ -1,14 +1,16 @@
-//! `power-cut`: writers on a real file system in a loop device, whose image is copied at random moments, as a
-//! loss of power would leave it.
+//! `power-cut`: writers on a real file system in a loop device, whose image is copied at random
+//! moments, as a loss of power would leave it.
 //!
-//! 1. The image of the file system is a file on an XFS, which clones files as they are at one moment.
+//! 1. The image of the file system is a file on an XFS, which clones files as they are at one
+//!    moment.
 //! 2. Writers work on the mounted file system; their histories are elsewhere.
-//! 3. At a random moment the image is cloned. What the writers' file system still has in memory is not in it.
-//! 4. The clone is mounted. What was acknowledged before the cloning began must be there; the store must be whole
-//!    and take a commit at once, in another run of the kernel, too.
+//! 3. At a random moment the image is cloned. What the writers' file system still has in memory is
+//!    not in it.
+//! 4. The clone is mounted. What was acknowledged before the cloning began must be there; the store
+//!    must be whole and take a commit at once, in another run of the kernel, too.
 //!
-//! The cloning is no reordering of writes: what the device was told is there in its order. That is weaker than a disk with a
-//! cache that forgets.
+//! The cloning is no reordering of writes: what the device was told is there in its order. That is
+//! weaker than a disk with a cache that forgets.
 
 mod judge;
 pub(crate) mod machine;
@@ -90,7 +92,8 @@ struct Report<'a> {
     violations: u64,
 }
 
-/// The whole run. `false` when something was lost that must not be, or with `--control` nothing of what may.
+/// The whole run. `false` when something was lost that must not be, or with `--control` nothing of
+/// what may.
 pub(crate) fn main(args: &PowerCutArgs) -> Result<bool> {
     if !rustix::process::geteuid().is_root() {
         return skipped(args, "only root can mount").map(|()| true);

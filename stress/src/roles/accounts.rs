@@ -33,8 +33,9 @@ pub(super) fn collect(snapshot: &Snapshot) -> Result<Balances> {
     Ok(balances)
 }
 
-/// Checks that the sum is whole, and notes what was read: in the end it must be one of the states that the accounts
-/// went through, the one at this update index. `None`: as git reads it, which does not tell.
+/// Checks that the sum is whole, and notes what was read: in the end it must be one of the states
+/// that the accounts went through, the one at this update index. `None`: as git reads it, which
+/// does not tell.
 pub(super) fn check(worker: &mut Worker, balances: &Balances, at: Option<u64>) -> Result<()> {
     let sum: u64 = balances.iter().map(|(_, id)| u64::from(amount_of(id))).sum();
     if balances.len() != usize::from(ACCOUNTS) || sum != TOTAL {

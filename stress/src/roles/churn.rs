@@ -1,5 +1,5 @@
-//! Creates, deletes and recreates references, alone and many at once; moves symbolic ones; appends to logs and
-//! clears them. All of them belong to this process alone.
+//! Creates, deletes and recreates references, alone and many at once; moves symbolic ones; appends
+//! to logs and clears them. All of them belong to this process alone.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Real git, through `git update-ref --stdin`: its own references, and transfers between the accounts of all.
+//! Real git, through `git update-ref --stdin`: its own references, and transfers between the
+//! accounts of all.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,8 +20,8 @@ const COUNTERS: u32 = 8;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Git {
-    /// Whether one process does many transactions, and accounts are read through our library; else each transaction
-    /// has a process, and git reads the accounts as well.
+    /// Whether one process does many transactions, and accounts are read through our library; else
+    /// each transaction has a process, and git reads the accounts as well.
     long_running: bool,
     session: Option<Session>,
     /// What its own references point at, as far as this process knows.

@@ -15,8 +15,8 @@ use crate::worker::Worker;
 const KEEP: u32 = 200;
 /// One of so many reads walks all references and compares walk and lookup.
 const WALK: u32 = 50;
-/// Handles that a reader has beside its own. Each is used seldom, so it knows few of the tables when it is, and must
-/// open them while others remove them.
+/// Handles that a reader has beside its own. Each is used seldom, so it knows few of the tables
+/// when it is, and must open them while others remove them.
 const IDLE: usize = 64;
 /// Readers are to be many, and are not to leave the writers without a processor.
 const PAUSE: Duration = Duration::from_micros(100);

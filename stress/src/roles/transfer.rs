@@ -1,4 +1,5 @@
-//! Moves amounts between accounts. Conflicts are normal: the next step reads anew, or `transact` does.
+//! Moves amounts between accounts. Conflicts are normal: the next step reads anew, or `transact`
+//! does.
 
 use std::time::Instant;
 
@@ -26,7 +27,8 @@ impl Role for Transfer {
     }
 }
 
-/// A transfer that is decided anew when somebody was faster. Each decision is a transaction of its own in the history.
+/// A transfer that is decided anew when somebody was faster. Each decision is a transaction of its
+/// own in the history.
 fn transact(worker: &mut Worker) -> Result<()> {
     let stack = worker.stack.clone();
     let mut open = None;

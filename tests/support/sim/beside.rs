@@ -1,5 +1,5 @@
-//! Processes that go on beside another one, each on a thread of its own. Only one goes at a time, and only as far as it is let, so
-//! that a run can be repeated.
+//! Processes that go on beside another one, each on a thread of its own. Only one goes at a time,
+//! and only as far as it is let, so that a run can be repeated.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -1,12 +1,15 @@
 //! Reopens what a crash left, and checks the claims:
 //!
 //! * A: what was acknowledged is there.
-//! * B: all of a transaction or nothing: the store is one of the states that were published, not beyond the newest.
+//! * B: all of a transaction or nothing: the store is one of the states that were published, not
+//!   beyond the newest.
 //! * C: expected values hold for the next commit.
 //! * D: the next update index is beyond those that were seen.
-//! * E: the next commit and compaction complete without help and without waiting; `verify` finds nothing.
-//! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes hold. After a loss of power
-//!   tables may be left of which nothing is proven; so too where calls have failed.
+//! * E: the next commit and compaction complete without help and without waiting; `verify` finds
+//!   nothing.
+//! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes
+//!   hold. After a loss of power tables may be left of which nothing is proven; so too where calls
+//!   have failed.
 //! * G: a table that may hold what was acknowledged is never removed, though no list names it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -139,7 +142,8 @@ pub(crate) struct Found<'a> {
     pub(crate) may_leave_tables: bool,
 }
 
-/// Checks a tree. If requests are left in it the finder would do them; after a kill another one looks, who would not.
+/// Checks a tree. If requests are left in it the finder would do them; after a kill another one
+/// looks, who would not.
 pub(crate) fn reopen(tree: &Tree, found: &Found<'_>) -> Result<Cleaned, Broken> {
     let asks = tree.names.keys().any(|name| is_request(name));
     let cleaned = reopen_as(&options().hand_over(asks), tree, found)?;

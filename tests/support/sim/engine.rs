@@ -1,7 +1,8 @@
 //! Crashes recordings everywhere, checks each distinct tree once, counts.
 //!
-//! Every instant of every recording is crashed. Up to a bound of states all choices of an instant are tried, or if there
-//! are too many, many of them; behind the bound a few at each instant. What is drawn is drawn by the seed.
+//! Every instant of every recording is crashed. Up to a bound of states all choices of an instant
+//! are tried, or if there are too many, many of them; behind the bound a few at each instant. What
+//! is drawn is drawn by the seed.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +23,8 @@ pub(crate) struct Effort {
     pub(crate) exhaustive: usize,
     /// How many to draw where there are more.
     pub(crate) samples: usize,
-    /// From so many distinct states on only `beyond` choices of an instant are drawn, besides everything and nothing.
+    /// From so many distinct states on only `beyond` choices of an instant are drawn, besides
+    /// everything and nothing.
     pub(crate) most_states: usize,
     /// Zero ends it there.
     pub(crate) beyond: usize,
@@ -37,8 +39,8 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// For every run of the tests; or, with `REFTABLE_CRASH_LONG=1`, for a quarter of an hour. `REFTABLE_CRASH_SEED`
-    /// draws others.
+    /// For every run of the tests; or, with `REFTABLE_CRASH_LONG=1`, for a quarter of an hour.
+    /// `REFTABLE_CRASH_SEED` draws others.
     pub(crate) fn from_environment() -> Effort {
         let seed = std::env::var("REFTABLE_CRASH_SEED").map_or(1, |seed| seed.parse().expect("the seed is a number"));
         let is_long = std::env::var_os("REFTABLE_CRASH_LONG").is_some_and(|value| value == "1");
@@ -64,8 +66,8 @@ pub(crate) struct Violation {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) recordings: usize,
-    /// Instants with distinct disks, and those among them whose states were drawn: because there were too many at this
-    /// instant, or in all.
+    /// Instants with distinct disks, and those among them whose states were drawn: because there
+    /// were too many at this instant, or in all.
     pub(crate) instants: usize,
     pub(crate) sampled: usize,
     pub(crate) beyond: usize,
@@ -242,7 +244,8 @@ impl<'a> Engine<'a> {
             return;
         }
         self.tally.finders += 1;
-        // What a loss of power has left is all on the disk, and a new story begins; after a kill the same may still be lost as before.
+        // What a loss of power has left is all on the disk, and a new story begins; after a kill
+        // the same may still be lost as before.
         let (disk, log, may_be_lost) = if found.is_power_lost {
             (&Disk::synced(&tree), &[][..], &[][..])
         } else {

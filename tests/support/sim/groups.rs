@@ -7,8 +7,8 @@ use super::run::Run;
 use super::stage::{Sink, at_once, delete, empty, id, interleave, plain, set, stairs};
 use crate::support::model::Change;
 
-/// Three transactions: independent; one that does not fit, for what was there before or for what the first one does; a
-/// third one that undoes what the first one does.
+/// Three transactions: independent; one that does not fit, for what was there before or for what
+/// the first one does; a third one that undoes what the first one does.
 fn groups() -> [Vec<Vec<Change>>; 4] {
     let alone = |change| vec![change];
     let create = |name: &str, number| Change::Set(name.as_bytes().to_vec(), Expect::Absent, id(number));

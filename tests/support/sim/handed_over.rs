@@ -1,5 +1,5 @@
-//! Scenarios of transactions that are handed over: who waits for the lock writes down what it wants, and who gets the lock
-//! does it along with its own.
+//! Scenarios of transactions that are handed over: who waits for the lock writes down what it
+//! wants, and who gets the lock does it along with its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ const HOLDER: Pid = 4;
 pub(super) const LATER: Pid = 5;
 const CLEANER: Pid = 6;
 
-/// So many calls take an asker to its end if it is served, time for patience and a sync of its own included.
+/// So many calls take an asker to its end if it is served, time for patience and a sync of its own
+/// included.
 const TO_THE_END: u64 = 150;
 /// An asker that waits does the same again after so many calls.
 const ROUND: u64 = 3;
@@ -156,7 +157,8 @@ pub(super) fn by_two(sink: Sink<'_>) {
     }
 }
 
-/// The asker loses patience, or dies, at every call of the leader; or dies at each change of its own.
+/// The asker loses patience, or dies, at every call of the leader; or dies at each change of its
+/// own.
 pub(super) fn given_up(sink: Sink<'_>) {
     let hasty = || terms().lock_timeout(Some(Duration::from_millis(1)));
     for calls in 0..ROUND {
@@ -223,8 +225,8 @@ pub(super) fn to_the_repaired(sink: Sink<'_>) {
     });
 }
 
-/// Requests of all kinds are there, whose askers are dead; or what a loss of power has left of them. A cleaner may have them locked,
-/// as if they were alive.
+/// Requests of all kinds are there, whose askers are dead; or what a loss of power has left of
+/// them. A cleaner may have them locked, as if they were alive.
 pub(super) fn of_the_dead(sink: Sink<'_>) {
     for (as_it_is, forgotten) in left_behind() {
         for (base, boot, is_locked) in [(&as_it_is, 1, false), (&forgotten, 2, false), (&forgotten, 2, true)] {
@@ -245,7 +247,8 @@ fn lock_requests(run: &Run) -> Vec<Box<dyn DirFile>> {
     requests.inspect(|file| assert!(file.try_lock().unwrap())).collect()
 }
 
-/// A store for each state of a request, and the same as if the records behind the request were lost.
+/// A store for each state of a request, and the same as if the records behind the request were
+/// lost.
 fn left_behind() -> Vec<(Base, Base)> {
     let mut scene = Scene::asked(terms(), 0);
     mutants::deactivate();

@@ -1,5 +1,6 @@
-//! Locks that are symbolic links: another program's way to say who has a lock, in one step and with no file. Ours cannot tell
-//! whether their owners live, so they must stay where they are, keep ours out, and be named.
+//! Locks that are symbolic links: another program's way to say who has a lock, in one step and with
+//! no file. Ours cannot tell whether their owners live, so they must stay where they are, keep ours
+//! out, and be named.
 
 use std::io;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ const STRANGER: Pid = 40;
 const FINDER: Pid = 92;
 const LIST_LOCK: &str = "tables.list.lock";
 
-/// The stranger takes a lock before each call of ours, if it is free, and never lets it go. Its link leads nowhere, or to a
-/// file that says that its owner is one of ours, who is dead.
+/// The stranger takes a lock before each call of ours, if it is free, and never lets it go. Its
+/// link leads nowhere, or to a file that says that its owner is one of ours, who is dead.
 pub(super) fn locks(sink: Sink<'_>) {
     let (first, owner) = with_dead_owner();
     let table_lock = format!("{}.lock", first.0.list()[0]);
@@ -67,8 +68,8 @@ fn links(tree: &Tree) -> impl Iterator<Item = &str> {
     tree.names.iter().filter(|(_, file)| tree.files[file].is_link).map(|(name, _)| &**name)
 }
 
-/// Whoever finds such locks is kept out by them, says which, and leaves them alone. Then a person removes those that
-/// are in the way.
+/// Whoever finds such locks is kept out by them, says which, and leaves them alone. Then a person
+/// removes those that are in the way.
 pub(super) fn must_be_respected(world: &World) -> Result<(), Broken> {
     let tree = world.tree();
     let listed = tree.list();
@@ -100,7 +101,8 @@ fn compact(dir: &Arc<SimDir>, tables: usize) -> Result<(), Error> {
     check::open(dir, plain())?.compact(Compact::all()).map(drop)
 }
 
-/// The tree without symbolic links. Those that were `found` and in nobody's way must still be there.
+/// The tree without symbolic links. Those that were `found` and in nobody's way must still be
+/// there.
 pub(super) fn without(mut tree: Tree, found: &Tree) -> Result<Tree, Broken> {
     let listed = found.list();
     let stays = |lock: &&str| *lock != LIST_LOCK && !listed.iter().any(|table| format!("{table}.lock") == **lock);

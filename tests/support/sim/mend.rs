@@ -1,5 +1,6 @@
-//! Damaged stores, and a person who agrees to every remedy. The repair is crashed as everything else is; whoever finds
-//! the store after that may repair it again, unless the repair had said that it was done.
+//! Damaged stores, and a person who agrees to every remedy. The repair is crashed as everything
+//! else is; whoever finds the store after that may repair it again, unless the repair had said that
+//! it was done.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +28,8 @@ pub(crate) struct Damage {
 }
 
 impl Damage {
-    /// The tree without what remedies have put aside, which must be there, and without what only git removes.
+    /// The tree without what remedies have put aside, which must be there, and without what only
+    /// git removes.
     pub(super) fn without_copies(&self, tree: &Tree) -> Result<Tree, Broken> {
         let is_kept = |name: &Name| name.contains(".damaged") || name.ends_with(".unlisted");
         if let Some(bytes) = &self.taken_out {
@@ -75,7 +77,8 @@ impl Case {
         Case { tree, states: [base.1.clone(), base.1.clone()], damage: Damage::default() }
     }
 
-    /// Lets `before` happen and a repair follow. What has been there before is durable, so a repair that returns is.
+    /// Lets `before` happen and a repair follow. What has been there before is durable, so a repair
+    /// that returns is.
     fn record(self, before: impl FnOnce(&World)) -> Recording {
         let Case { tree, states, damage } = self;
         let world = World::new(tree.clone(), 1);
@@ -118,7 +121,8 @@ impl Case {
     }
 }
 
-/// What readers see of a store that is being repaired: an error or what was there before, and then the repaired store.
+/// What readers see of a store that is being repaired: an error or what was there before, and then
+/// the repaired store.
 struct Readers {
     world: World,
     history: Vec<State>,
@@ -162,8 +166,8 @@ impl Readers {
     }
 }
 
-/// A git that died in its first commit, or in one above ours, before it gave the list its name: a list of git that a loss
-/// of power damages is beyond repair, because git does not sync it.
+/// A git that died in its first commit, or in one above ours, before it gave the list its name: a
+/// list of git that a loss of power damages is beyond repair, because git does not sync it.
 pub(super) fn dead_git(sink: Sink<'_>) {
     for (base, fsync) in [(empty(), Fsync::Default), (empty(), Fsync::Committed), (stairs(2), Fsync::Default)] {
         let deed = Deed::Commit(set("git", 1, 60));

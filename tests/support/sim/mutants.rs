@@ -1,4 +1,5 @@
-//! The deliberate mistake that runs are made with, but not what builds their base and not what checks them.
+//! The deliberate mistake that runs are made with, but not what builds their base and not what
+//! checks them.
 
 #[cfg(reftable_mutants)]
 mod on {

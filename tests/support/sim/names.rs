@@ -1,4 +1,5 @@
-//! A server that knows files by their names: a kernel lock through one hard link is not seen through another one.
+//! A server that knows files by their names: a kernel lock through one hard link is not seen
+//! through another one.
 
 use reftable::{Durability, Expiry};
 
@@ -6,7 +7,8 @@ use super::check;
 use super::run::{Actor, Run};
 use super::stage::{Sink, delete, for_each_change, plain, set, stairs};
 
-/// Process 2 does all of its work before each call of process 1. Locks are plain here, so whoever dies leaves them: nobody does.
+/// Process 2 does all of its work before each call of process 1. Locks are plain here, so whoever
+/// dies leaves them: nobody does.
 pub(super) fn two_at_once(sink: Sink<'_>) {
     let commits: fn(&Actor) = |actor| {
         actor.commit(set("one", 2, 60));

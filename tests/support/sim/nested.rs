@@ -1,5 +1,5 @@
-//! Crashes of who finds a crash: it takes over, resolves, commits and compacts, and is crashed again at its own calls. Whoever finds
-//! that must find the same claims kept.
+//! Crashes of who finds a crash: it takes over, resolves, commits and compacts, and is crashed
+//! again at its own calls. Whoever finds that must find the same claims kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,21 +24,23 @@ type Report<'r> = &'r mut dyn FnMut(&Choices<'_>, &[usize], &[Entry], &Broken);
 
 /// What the first finder did with what it found.
 pub(super) struct Finding {
-    /// The states that the next one may find: what was there, oldest first, and at last what the finder made of it.
+    /// The states that the next one may find: what was there, oldest first, and at last what the
+    /// finder made of it.
     states: Vec<State>,
     /// Which of them it found, without any loss of power since.
     found: usize,
     log: Vec<Entry>,
 }
 
-/// Whether the finder is crashed: repairs, and locks of others that must be respected, have crashes of their own.
+/// Whether the finder is crashed: repairs, and locks of others that must be respected, have crashes
+/// of their own.
 pub(super) fn applies_to(tree: &Tree, found: &Found<'_>) -> bool {
     found.damage.is_none() && !tree.files.values().any(|file| file.is_link)
 }
 
 impl Finding {
-    /// Lets somebody find this tree. `least` is the oldest state that a loss of power may leave of it, and its new files get numbers
-    /// from `next_file` on.
+    /// Lets somebody find this tree. `least` is the oldest state that a loss of power may leave of
+    /// it, and its new files get numbers from `next_file` on.
     pub(super) fn make(tree: &Tree, found: &Found<'_>, least: &[State], next_file: FileId) -> Result<Finding, Broken> {
         let world = World::new(tree.clone(), found.boot);
         world.number_files_from(next_file);
@@ -64,8 +66,9 @@ impl Finding {
         self.log.len() + 1
     }
 
-    /// Crashes it behind its first `instant` changes, which follow those in `before` on this disk, and has that found. Returns how
-    /// many states there were, and in how many of them tables were kept.
+    /// Crashes it behind its first `instant` changes, which follow those in `before` on this disk,
+    /// and has that found. Returns how many states there were, and in how many of them tables were
+    /// kept.
     pub(super) fn crash(
         &self,
         (disk, before): (&Disk, &[Entry]),
@@ -133,7 +136,8 @@ impl Finding {
     }
 }
 
-/// Tells whether the finder has published its commit: the first list with a table in it. Before that a new store gets an empty one.
+/// Tells whether the finder has published its commit: the first list with a table in it. Before
+/// that a new store gets an empty one.
 fn publishes(world: World) -> impl Fn(Pid, &Op) -> usize + Send + Sync {
     let published = AtomicUsize::new(0);
     move |_, op| {

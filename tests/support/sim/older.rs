@@ -1,5 +1,5 @@
-//! An older list that comes back after a loss of power, because nobody had synced the rename of the newer one. The
-//! tables beyond it hold what was acknowledged, and are all that is left of it.
+//! An older list that comes back after a loss of power, because nobody had synced the rename of the
+//! newer one. The tables beyond it hold what was acknowledged, and are all that is left of it.
 
 use std::sync::Arc;
 

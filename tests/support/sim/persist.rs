@@ -2,24 +2,29 @@
 //!
 //! What is modelled, behind any given change:
 //!
-//! * [`Model::Kill`]: everything written so far is there. Power stays on, the kernel goes on, processes are dead.
-//! * [`Model::OnlySynced`]: power is lost. Each *name* has, independently of all other names, the value it had at the
-//!   last sync of the directory or any value it was given since; a rename gives a value to two names, so both or
-//!   neither may be there. A file is there if a name that survived stands for it. Each *file* has the bytes of its last
-//!   sync, and of what was appended since: nothing; all up to the end of some write, or to some multiple of 512; or its full length
-//!   with any subset of the 512-byte sectors, the others being zero. (Of more than four sectors not all subsets are tried, but: none,
-//!   all, each missing alone, each alone.) Syncing a file says nothing about its names.
-//! * [`Model::Ordered`]: power is lost on a file system like ext4 with `data=ordered`. Changes of names survive as a
-//!   prefix of the order in which they were made, each rename whole; not shorter than at the last sync of the directory.
-//!   (Real ones also write the journal when a file is synced: that leaves fewer states, so we do not count on it.)
-//!   A file's unsynced bytes are there, up to the end of some write, or missing, or zero; if it was renamed over another file they are there, which
-//!   ext4 calls `auto_da_alloc`.
+//! * [`Model::Kill`]: everything written so far is there. Power stays on, the kernel goes on,
+//!   processes are dead.
+//! * [`Model::OnlySynced`]: power is lost. Each *name* has, independently of all other names, the
+//!   value it had at the last sync of the directory or any value it was given since; a rename gives
+//!   a value to two names, so both or neither may be there. A file is there if a name that survived
+//!   stands for it. Each *file* has the bytes of its last sync, and of what was appended since:
+//!   nothing; all up to the end of some write, or to some multiple of 512; or its full length with
+//!   any subset of the 512-byte sectors, the others being zero. (Of more than four sectors not all
+//!   subsets are tried, but: none, all, each missing alone, each alone.) Syncing a file says
+//!   nothing about its names.
+//! * [`Model::Ordered`]: power is lost on a file system like ext4 with `data=ordered`. Changes of
+//!   names survive as a prefix of the order in which they were made, each rename whole; not shorter
+//!   than at the last sync of the directory. (Real ones also write the journal when a file is
+//!   synced: that leaves fewer states, so we do not count on it.) A file's unsynced bytes are
+//!   there, up to the end of some write, or missing, or zero; if it was renamed over another file
+//!   they are there, which ext4 calls `auto_da_alloc`.
 //!
 //! A file's note is the newest one, or that of its last sync. Its bytes say nothing about it.
 //!
 //! A symbolic link leads where it was made to lead, if its name survives.
 //!
-//! The times of a file's birth and last change, and its inode number, are always what they were when it was written.
+//! The times of a file's birth and last change, and its inode number, are always what they were
+//! when it was written.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -44,7 +49,8 @@ pub(crate) enum Model {
 pub(crate) enum Part {
     /// The first so many bytes.
     Prefix(usize),
-    /// Its full length, but of the unsynced sectors only those with a bit here; the others are zero.
+    /// Its full length, but of the unsynced sectors only those with a bit here; the others are
+    /// zero.
     Sectors(u64),
     All,
 }
@@ -62,7 +68,8 @@ pub(crate) struct Data {
     replaced: bool,
 }
 
-/// A value of a name, and the number of the change that gave it; `None` for the one that is durable.
+/// A value of a name, and the number of the change that gave it; `None` for the one that is
+/// durable.
 type Version = (Option<FileId>, Option<usize>);
 
 /// What is written and what is synced at some instant.
@@ -83,7 +90,8 @@ impl Disk {
         Disk { names, files, order: Vec::new() }
     }
 
-    /// The same, with the inode numbers that the files of `tree` have there: those who find it see these.
+    /// The same, with the inode numbers that the files of `tree` have there: those who find it see
+    /// these.
     pub(crate) fn numbered_as(&self, tree: &Tree) -> Disk {
         let mut disk = self.clone();
         for (id, file) in &tree.files {
@@ -265,7 +273,8 @@ impl Content {
     }
 }
 
-/// All that a crash may choose. A *choice* is one digit for each position; the largest digits mean that all survives.
+/// All that a crash may choose. A *choice* is one digit for each position; the largest digits mean
+/// that all survives.
 #[derive(Debug)]
 pub(crate) struct Choices<'a> {
     disk: &'a Disk,
@@ -350,7 +359,8 @@ impl Choices<'_> {
             let Content { bytes, note, .. } = self.content(file, digits);
             let mut found = self.disk.files[&file].file.clone();
             (found.bytes, found.note) = (Arc::clone(bytes), note.clone());
-            // Of two files that had one number, one after the other, both may be there: a disk would have kept one.
+            // Of two files that had one number, one after the other, both may be there: a disk
+            // would have kept one.
             if let Some((other, there)) = tree.files.iter_mut().find(|(_, other)| other.number == found.number) {
                 let younger = if *other > file { (&mut there.number, *other) } else { (&mut found.number, file) };
                 *younger.0 = 1 << 32 | younger.1;

@@ -1,5 +1,6 @@
-//! Runs what processes do, and checks at every change what readers see: either what they saw before, or that with exactly
-//! one transaction more, one that the changing process is at. So the order of transactions is found, not assumed.
+//! Runs what processes do, and checks at every change what readers see: either what they saw
+//! before, or that with exactly one transaction more, one that the changing process is at. So the
+//! order of transactions is found, not assumed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,9 +33,11 @@ pub(crate) struct Recording {
     pub(crate) history: Vec<State>,
     /// What went wrong without any loss of power, and after how many changes.
     pub(crate) broken: Vec<(usize, Broken)>,
-    /// Crashes come only where at least this state was acknowledged: of what is lost before, nothing can be said.
+    /// Crashes come only where at least this state was acknowledged: of what is lost before,
+    /// nothing can be said.
     pub(crate) least_acknowledged: usize,
-    /// The store is damaged, and until a repair was acknowledged whoever finds it may have to repair it (again).
+    /// The store is damaged, and until a repair was acknowledged whoever finds it may have to
+    /// repair it (again).
     pub(crate) damage: Option<Damage>,
     /// Tables that no list names, and that must stay.
     pub(crate) must_stay: Vec<(Name, Arc<Vec<u8>>)>,
@@ -95,7 +98,8 @@ struct Record {
 }
 
 impl Record {
-    /// The processes whose deeds one change of `pid` may be, in their order: its own, and those of any who ask.
+    /// The processes whose deeds one change of `pid` may be, in their order: its own, and those of
+    /// any who ask.
     fn may_be_done_by(&self, pid: Pid) -> Vec<Vec<Pid>> {
         let is_open = |pid: &Pid| matches!(self.under_way.get(pid), Some((_, None)));
         if !is_open(&pid) {
@@ -114,7 +118,8 @@ impl Record {
         groups
     }
 
-    /// The state after the deeds of these processes, if all of them fit, and the update index of each.
+    /// The state after the deeds of these processes, if all of them fit, and the update index of
+    /// each.
     fn applied(&self, pids: &[Pid], model: &Model) -> Option<(Model, Vec<u64>)> {
         let mut model = model.clone();
         let indexes = pids.iter().map(|pid| self.under_way[pid].0.apply(&mut model)).collect::<Option<_>>()?;
@@ -182,7 +187,8 @@ impl Run {
         self.record().broken.push((so_far, broken));
     }
 
-    /// Checks what readers see after a change, and returns the number of the newest published state.
+    /// Checks what readers see after a change, and returns the number of the newest published
+    /// state.
     fn saw(&self, pid: Pid, op: &Op, reader: &Stack) -> usize {
         if op.matters_to_readers() {
             if let Err(found) = self.compare(pid, check::read(&self.world)) {
@@ -329,7 +335,8 @@ impl Actor {
         self
     }
 
-    /// For a process whose calls fail, or that may ask one who has such calls. What it is told must be true all the same.
+    /// For a process whose calls fail, or that may ask one who has such calls. What it is told must
+    /// be true all the same.
     pub(crate) fn failing(self) -> Actor {
         self.run.may_fail(self.pid);
         self

@@ -265,7 +265,8 @@ fn take_over(sink: Sink<'_>) {
     }
 }
 
-/// Process 2 works before each call of process 1 and dies at each of its changes; process 1 must not mind.
+/// Process 2 works before each call of process 1 and dies at each of its changes; process 1 must
+/// not mind.
 fn death_during_commit(sink: Sink<'_>) {
     let first = stairs(2);
     for_each_change(|call| {

@@ -1,4 +1,5 @@
-//! Scenarios of seals that must not be there, or must not be believed: each with tables that nobody has synced.
+//! Scenarios of seals that must not be there, or must not be believed: each with tables that nobody
+//! has synced.
 
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ pub(super) fn above_ordered(sink: Sink<'_>) {
     }
 }
 
-/// Every file was put in the place of itself by a copy, notes included. The list may have the inode number it had.
+/// Every file was put in the place of itself by a copy, notes included. The list may have the inode
+/// number it had.
 pub(super) fn copied(sink: Sink<'_>) {
     for same_number in [false, true] {
         for size in [1, 12] {

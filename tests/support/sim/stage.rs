@@ -66,7 +66,8 @@ pub(super) fn stairs(count: u64) -> Base {
     base(&transactions)
 }
 
-/// Runs a scenario in which something happens at the first call, the second, and so on until nothing more happens.
+/// Runs a scenario in which something happens at the first call, the second, and so on until
+/// nothing more happens.
 pub(super) fn for_each_change(mut at: impl FnMut(u64) -> bool) {
     let _last = (0..1000).find(|change| !at(*change));
 }
@@ -124,7 +125,8 @@ pub(super) fn with_dead_lock((tree, model): &Base, table: usize) -> Base {
     (world.tree(), model.clone())
 }
 
-/// What the dead leave behind: an owner file with locks, tables that are not listed, temporary files.
+/// What the dead leave behind: an owner file with locks, tables that are not listed, temporary
+/// files.
 pub(super) fn with_litter((tree, model): &Base) -> Base {
     let world = World::new(tree.clone(), 1);
     let dir = world.process(60);

@@ -1,5 +1,6 @@
-//! Scenarios of transactions that are handed over, where a call fails: of the leader, or of the heir who should say what became of
-//! them. The asker may have to say that it does not know; what it says must be true.
+//! Scenarios of transactions that are handed over, where a call fails: of the leader, or of the
+//! heir who should say what became of them. The asker may have to say that it does not know; what
+//! it says must be true.
 
 use reftable::Durability;
 
@@ -29,8 +30,9 @@ pub(super) fn by_the_failing(sink: Sink<'_>) {
     });
 }
 
-/// The leader dies at its `change`th change. The heir, to which something is `done`, commits twice, and dies at the end of the second
-/// one; its own heir commits, too. Says whether the leader has died, and whether the call of the heir that was to fail has come.
+/// The leader dies at its `change`th change. The heir, to which something is `done`, commits twice,
+/// and dies at the end of the second one; its own heir commits, too. Says whether the leader has
+/// died, and whether the call of the heir that was to fail has come.
 fn dead_leader(change: u64, done: impl FnOnce(&Scene), sink: Sink<'_>) -> (bool, bool) {
     let mut scene = Scene::asked_unsure(terms());
     scene.run.world.kill_at(LEADER, change);

@@ -1,4 +1,5 @@
-//! The directory as processes see it: names, hard and symbolic links, kernel locks, processes that die. Changes are logged.
+//! The directory as processes see it: names, hard and symbolic links, kernel locks, processes that
+//! die. Changes are logged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +13,8 @@ use super::beside::Leash;
 use super::dir::SimDir;
 use crate::support::Random;
 
-/// Identifies a file within one world and all crash states of it; unlike its inode number it is never used again.
+/// Identifies a file within one world and all crash states of it; unlike its inode number it is
+/// never used again.
 pub(crate) type FileId = u64;
 /// A process, by number.
 pub(crate) type Pid = u32;
@@ -161,7 +163,8 @@ pub(super) struct Process {
     changes: u64,
     /// Dies in the place of this change.
     dies_at: Option<u64>,
-    /// This call fails, and nothing comes of it. One that takes a lock does not: without those nothing would be handed over.
+    /// This call fails, and nothing comes of it. One that takes a lock does not: without those
+    /// nothing would be handed over.
     fails_at: Option<u64>,
     /// What it is never let do with requests.
     denied: &'static [Denied],
