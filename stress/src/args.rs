@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use reftable::{HashKind, Options};
@@ -15,7 +16,7 @@ use crate::roles::RoleKind;
 /// Exits 0 when all is well, 1 on any violation, 2 for wrong usage, 3 when the run could not be
 /// carried out.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = RUN_EXAMPLES)]
 pub(crate) struct Args {
     /// How the parent is to run.
     #[command(flatten)]
@@ -65,12 +66,16 @@ pub(crate) struct RunArgs {
     /// Make the repository here and keep it; must be empty or not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Kill our processes at random, ten a second, and start them again; stop others for a while
+    /// Kill our processes at random, ten a second, and start them again; stop others for a while.
+    ///
+    /// Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the run fails if after a
+    /// kill nobody could commit for more than 1 s; and, of at least 100 kills of processes with a commit in flight, if
+    /// after more than one in a hundred nobody could for more than 100 ms.
     #[arg(long)]
     pub(crate) chaos: bool,
-    /// A control that must fail: a lock that nobody may break appears with the first kill.
-    #[arg(long, hide = true, requires = "chaos")]
-    pub(crate) break_healing: bool,
+    /// A control that must fail: with each kill a lock appears that nobody may break, for so many milliseconds.
+    #[arg(long, hide = true, requires = "chaos", value_name = "MS", num_args = 0..=1, default_missing_value = "2500")]
+    pub(crate) break_healing: Option<u64>,
     /// A control that must fail: the newest table is lost after the run.
     #[arg(long, hide = true)]
     pub(crate) break_store: bool,
@@ -131,9 +136,23 @@ pub(crate) struct WorkerArgs {
     /// How long it works.
     #[arg(long)]
     pub(crate) millis: u64,
+    /// How long it waits for the lock, in milliseconds; the library's default if not given.
+    #[arg(long)]
+    pub(crate) lock_timeout: Option<u64>,
     /// What every process is told.
     #[command(flatten)]
     pub(crate) shared: Shared,
+}
+
+impl WorkerArgs {
+    /// How this process opens the store.
+    pub(crate) fn options(&self) -> Options {
+        let options = self.shared.options();
+        match self.lock_timeout {
+            Some(millis) => options.lock_timeout(Some(Duration::from_millis(millis))),
+            None => options,
+        }
+    }
 }
 
 impl Shared {
@@ -170,6 +189,13 @@ impl Shared {
         [durability.to_owned(), format!("--threads={}", self.threads)].into_iter().chain(set).collect()
     }
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  reftable-stress                                    six processes of ours, two of git's, ten seconds
+  reftable-stress --seconds 60 --threads 4 --git 0   ours alone, four threads each
+  reftable-stress --chaos --seconds 22 --processes 5 --threads 4
+                                                     kills; long enough to judge how soon others go on";
 
 const NEIGHBOURS_EXAMPLES: &str = "\
 Examples:
@@ -245,7 +271,7 @@ impl RunArgs {
             seed: Some(seed),
             dir: None,
             chaos: false,
-            break_healing: false,
+            break_healing: None,
             break_store: false,
             json: false,
             shared,

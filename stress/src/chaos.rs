@@ -5,12 +5,12 @@
 //! goes on.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::checker::Disturbances;
+use crate::checker::{Disturbances, Kill};
 use crate::crew::Crew;
 use crate::history::now;
 
@@ -20,8 +20,6 @@ const BETWEEN_KILLS: Duration = Duration::from_millis(200);
 const BETWEEN_STOPS: Duration = Duration::from_millis(1000);
 /// How long one is stopped, at most.
 const STOPPED: Duration = Duration::from_millis(150);
-/// How long the lock of nobody is there: longer than any stall may be.
-const BLOCKED: Duration = Duration::from_millis(2500);
 
 /// What is done to the processes of a run, and when it was done.
 pub(crate) struct Chaos {
@@ -29,7 +27,9 @@ pub(crate) struct Chaos {
     next_kill: Instant,
     next_stop: Instant,
     stopped: Option<Stopped>,
-    /// Whether a lock that nobody may break is still to appear, as a control.
+    /// For how long a lock that nobody may break appears with each kill, as a control.
+    blocks_for: Option<Duration>,
+    /// Whether it is to appear now.
     to_block: bool,
     block: Option<Block>,
     done: Disturbances,
@@ -55,12 +55,13 @@ struct Stopped {
 
 impl Chaos {
     /// Whose choices follow from `seed`.
-    pub(crate) fn new(seed: u64, to_block: bool) -> Chaos {
+    pub(crate) fn new(seed: u64, blocks_for: Option<Duration>) -> Chaos {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0xc4a0);
         let (kill, stop) = (up_to(&mut rng, BETWEEN_KILLS), up_to(&mut rng, BETWEEN_STOPS));
         let begin = Instant::now();
         let (next_kill, next_stop) = (begin + kill, begin + stop);
-        Chaos { rng, next_kill, next_stop, stopped: None, to_block, block: None, done: Disturbances::default() }
+        let done = Disturbances::default();
+        Chaos { rng, next_kill, next_stop, stopped: None, blocks_for, to_block: false, block: None, done }
     }
 
     /// What was done, up to now.
@@ -91,8 +92,11 @@ impl Chaos {
             if self.stopped.as_ref().is_some_and(|stopped| stopped.number == victim) {
                 self.go_on(crew)?;
             }
-            self.done.kills.push(now());
-            crew.kill_and_restart(victim)?;
+            let at = now();
+            self.done.is_robust |= has_owner_files(&crew.store())?;
+            let process = crew.kill_and_restart(victim)?;
+            self.done.kills.push(Kill { at, process });
+            self.to_block = true;
             self.next_kill = Instant::now() + up_to(&mut self.rng, BETWEEN_KILLS);
         } else if self.next_stop <= Instant::now() && self.stopped.is_none() {
             self.stop(crew, victim)?;
@@ -101,14 +105,14 @@ impl Chaos {
         Ok(stop.min(self.next_kill).saturating_duration_since(Instant::now()))
     }
 
-    /// From the first kill on, if that is wanted, there is a lock that nobody may break.
+    /// After a kill, if that is wanted, there is a lock that nobody may break.
     fn block(&mut self, crew: &Crew<'_>, at_work: bool) -> Result<()> {
-        if self.to_block && !self.done.kills.is_empty() {
+        if let Some(length) = self.blocks_for.filter(|_| self.to_block && self.block.is_none()) {
             let path = crew.store().join("tables.list.lock");
             // While one of ours has the lock it has to be tried again.
             if fs::File::create_new(&path).is_ok() {
                 self.to_block = false;
-                self.block = Some(Block { path, until: Instant::now() + BLOCKED });
+                self.block = Some(Block { path, until: Instant::now() + length });
             }
         }
         if let Some(block) = self.block.take_if(|block| !at_work || block.until <= Instant::now()) {
@@ -132,6 +136,13 @@ impl Chaos {
         }
         Ok(())
     }
+}
+
+/// Processes of ours have owner files where they have found that kernel locks work with hard links: where their locks
+/// are robust.
+fn has_owner_files(store: &Path) -> Result<bool> {
+    let mut entries = fs::read_dir(store).context("cannot list the store")?;
+    Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "owner"))))
 }
 
 fn up_to(rng: &mut fastrand::Rng, longest: Duration) -> Duration {

@@ -18,6 +18,9 @@ use crate::violations::Violations;
 
 /// How long a process may take to finish its last step.
 const GRACE: Duration = Duration::from_secs(30);
+/// Lock time-outs that `--chaos` draws from, in milliseconds: mostly long ones, so that often all that are left alive
+/// have one, and what only the end of a short one would mend is seen.
+const TIMEOUTS: [u64; 8] = [0, 100, 1_000, 10_000, 10_000, 60_000, 60_000, 60_000];
 /// How often the parent looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -80,12 +83,17 @@ impl<'a> Crew<'a> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let role = clap::ValueEnum::to_possible_value(&identity.role).context("a role without a name")?;
         let left = Duration::from_secs(self.args.seconds).saturating_sub(self.begin.elapsed());
+        let mut timeout = None;
+        if self.args.chaos {
+            timeout = self.seeds.choice(TIMEOUTS).map(|millis| format!("--lock-timeout={millis}"));
+        }
         Command::new(program)
             .arg("worker")
             .args(["--role", role.get_name(), "--name", &identity.name()])
             .arg("--root")
             .arg(&self.layout.root)
             .args(["--seed", &self.seeds.u64(..).to_string(), "--millis", &left.as_millis().to_string()])
+            .args(timeout)
             .args(self.args.shared.to_args())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -94,20 +102,20 @@ impl<'a> Crew<'a> {
     }
 
     /// Kills a member as nothing else does (SIGKILL), and starts it again under another name, with
-    /// a history of its own.
-    pub(crate) fn kill_and_restart(&mut self, number: usize) -> Result<()> {
-        let Some(member) = self.members.get_mut(number) else { return Ok(()) };
+    /// a history of its own. Returns the name of who was killed.
+    pub(crate) fn kill_and_restart(&mut self, number: usize) -> Result<String> {
+        let member = self.members.get_mut(number).context("nobody has this number")?;
         member.child.kill().context("cannot kill a process")?;
         let status = member.child.wait().context("cannot wait for a process")?;
         let before = member.identity.clone();
         let after = Identity { life: before.life + 1, ..before.clone() };
         // One that has a status of its own was faster: then it must have come to its end.
-        self.dead.push((before, status.code().is_none()));
+        self.dead.push((before.clone(), status.code().is_none()));
         let child = self.spawn(&after)?;
         if let Some(member) = self.members.get_mut(number) {
             *member = Member { identity: after, child };
         }
-        Ok(())
+        Ok(before.name())
     }
 
     /// Waits for all processes. One that does not end is ended, and that is a violation.

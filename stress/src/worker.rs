@@ -16,6 +16,8 @@ use crate::roles;
 
 /// With `--break-acks`, one of so many commits is dropped and acknowledged.
 const BROKEN_ACK: u32 = 20;
+/// Whoever did not get the lock tries again so much later.
+const AGAIN: Duration = Duration::from_millis(2);
 /// How often totals are written down.
 const TALLY: Duration = Duration::from_millis(200);
 /// After so many violations a process gives up.
@@ -63,7 +65,7 @@ pub(crate) enum Ended {
 /// The `worker` command. `false` when it saw a violation.
 pub(crate) fn main(args: &WorkerArgs) -> Result<bool> {
     let layout = Layout { root: args.root.clone() };
-    let stack = Stack::open(layout.store(), args.shared.options()).context("cannot open the store")?;
+    let stack = Stack::open(layout.store(), args.options()).context("cannot open the store")?;
     let mut first = Worker::new(args, 0, &stack)?;
     let others = 1..args.shared.threads_of(args.role);
     let others = others.map(|number| Worker::new(args, number, &stack)).collect::<Result<Vec<_>>>()?;
@@ -175,7 +177,7 @@ impl Worker {
 
     /// Another handle on the store.
     pub(crate) fn open(&self) -> Result<Stack> {
-        Stack::open(self.layout.store(), self.args.shared.options()).context("opening failed")
+        Stack::open(self.layout.store(), self.args.options()).context("opening failed")
     }
 
     /// [`Self::snapshot`], through another handle.
@@ -322,7 +324,11 @@ impl Worker {
         }
         self.failed(n, format!("{kind:?}"))?;
         match kind {
-            ErrorKind::Locked => Ok(Ended::Failed),
+            ErrorKind::Locked => {
+                // Without a time-out this would be a busy loop, and what is measured the load that it makes.
+                thread::sleep(AGAIN);
+                Ok(Ended::Failed)
+            }
             ErrorKind::Conflict if owned => {
                 self.violation(format!(
                     "references that nobody else touches are not as this process left them: {error}"

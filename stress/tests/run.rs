@@ -78,6 +78,8 @@ fn chaos_loses_nothing_and_says_how_long_others_waited() {
     let checked = &json(&output)["checked"];
     assert!(checked["stalls"]["kills"].as_u64().unwrap() > 10, "{checked}");
     assert!(checked["stalls"]["stops"].as_u64().unwrap() > 0, "{checked}");
+    assert!(checked["stalls"]["counted"].as_u64().unwrap() > 0, "{checked}");
+    assert!(checked["stalls"]["is_robust"].as_bool().unwrap(), "{checked}");
     assert!(checked["stalls"]["p50_ms"].as_f64().unwrap() > 0.0, "{checked}");
     assert!(checked["in_flight"].as_u64().unwrap() > 0, "{checked}");
 }

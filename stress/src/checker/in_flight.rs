@@ -24,7 +24,8 @@ pub(super) fn check(evidence: &Evidence<'_>, state: &State, violations: &mut Vio
     }
 }
 
-fn in_flight(history: &History) -> Option<&Op> {
+/// What it had begun, and was told nothing about.
+pub(super) fn in_flight(history: &History) -> Option<&Op> {
     history.ops.last().filter(|op| op.outcome == Outcome::Unknown)
 }
 

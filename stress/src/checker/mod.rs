@@ -21,7 +21,7 @@ use crate::repo::Repository;
 use crate::violations::Violations;
 use state::State;
 
-pub(crate) use stalls::{Disturbances, Stalls};
+pub(crate) use stalls::{Disturbances, Kill, Stalls};
 
 /// Everything there is to judge by.
 pub(crate) struct Evidence<'a> {
