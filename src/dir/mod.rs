@@ -186,6 +186,11 @@ pub trait Dir: Debug + Send + Sync {
         None
     }
 
+    /// Says to [`Self::openers`] of other processes that this one has no lock of the directory that
+    /// it has closed. They leave it out then unless it has the file itself open. By default nothing
+    /// is said.
+    fn announce(&self) {}
+
     /// Whether there is a process of this number; `Some(false)` only if all processes can be seen. By default not known.
     fn process_lives(&self, process: u32) -> Option<bool> {
         let _ = process;

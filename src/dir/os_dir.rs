@@ -12,6 +12,8 @@ use super::Room;
 use super::create::Access;
 use super::open::open_at_once;
 use super::os_file::OsFile;
+#[cfg(target_os = "linux")]
+use super::processes::Announcement;
 use super::{Dir, DirFile, Host, Stamp, Writers};
 #[cfg(target_os = "linux")]
 use super::{file_system, host, journal, processes};
@@ -28,6 +30,9 @@ pub struct OsDir {
     host: OnceLock<Host>,
     /// The kind of the file system, once it is known.
     file_system: OnceLock<u64>,
+    /// What tells other processes about this one; see [`Dir::announce`].
+    #[cfg(target_os = "linux")]
+    announcement: OnceLock<Option<Announcement>>,
 }
 
 impl OsDir {
@@ -43,7 +48,16 @@ impl OsDir {
         let path = path.into();
         let place = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         let (host, file_system) = (OnceLock::new(), OnceLock::new());
-        OsDir { path, place, epoch: Instant::now(), permissions, host, file_system }
+        OsDir {
+            path,
+            place,
+            epoch: Instant::now(),
+            permissions,
+            host,
+            file_system,
+            #[cfg(target_os = "linux")]
+            announcement: OnceLock::new(),
+        }
     }
 
     /// Opens the file at `path` for reading, without waiting for anybody: opening a pipe otherwise takes until somebody writes
@@ -180,6 +194,12 @@ impl Dir for OsDir {
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         // Processes of other machines cannot be seen.
         self.is_local().then(|| processes::users_of(&self.place, name))?
+    }
+
+    #[cfg(target_os = "linux")]
+    fn announce(&self) {
+        // A process that cannot say it counts as one that may have a lock.
+        self.announcement.get_or_init(|| Announcement::of(&self.place).ok());
     }
 
     #[cfg(target_os = "linux")]

@@ -1,23 +1,27 @@
-//! Which processes use a file, as far as Linux tells. What it does not tell is unknown, never "nobody".
+//! Which processes use a file, as far as Linux tells. What it does not tell is unknown, never
+//! "nobody".
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What `/proc` is, by `statfs(2)`.
 const PROC: u64 = 0x9fa0;
-/// The first namespace of process numbers, which has all processes of the kernel; see `PROC_PID_INIT_INO`.
+/// The first namespace of process numbers, which has all processes of the kernel; see
+/// `PROC_PID_INIT_INO`.
 const ALL_PROCESSES: &str = "pid:[4026531836]";
 /// Threads of the kernel that open files for other machines, without descriptors.
 const SERVERS: [&str; 2] = ["nfsd", "ksmbd"];
 
-/// The processes that have the file `name` of the directory open, or any other file of it open or mapped: git has its
-/// tables mapped while it holds a lock, and may have closed the lock. This process counts only if it has the file itself
-/// open. `None` if there may be processes that cannot be seen.
+/// The processes that have the file `name` of the directory open, or any other file of it open or
+/// mapped: git has its tables mapped while it holds a lock, and may have closed the lock. This
+/// process counts only if it has the file itself open, and so do those that have made an
+/// [`Announcement`]. `None` if there may be processes that cannot be seen.
 pub(super) fn users_of(dir: &Path, name: &str) -> Option<Vec<u32>> {
     if !sees_all() {
         return None;
@@ -46,8 +50,8 @@ pub(super) fn lives(process: u32) -> Option<bool> {
     sees_all().then_some(false)
 }
 
-/// Whether `/proc` has every process of this kernel: a container has its own, and `hidepid` hides those of others, the first one
-/// among them.
+/// Whether `/proc` has every process of this kernel: a container has its own, and `hidepid` hides
+/// those of others, the first one among them.
 fn sees_all() -> bool {
     let is_proc = rustix::fs::statfs("/proc").is_ok_and(|about| about.f_type as u64 == PROC);
     let is = |link: &str, target: &str| fs::read_link(link).is_ok_and(|to| to.as_os_str() == target);
@@ -62,12 +66,34 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
+/// What tells others that this process has no lock of a directory that it has closed: an open file
+/// of that name, in memory, which `/proc` shows. Ends with the process, and with whatever it
+/// executes.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    _file: OwnedFd,
+}
+
+impl Announcement {
+    pub(super) fn of(dir: &Path) -> io::Result<Announcement> {
+        let about = fs::metadata(dir)?;
+        let name = announced((about.dev(), about.ino()));
+        Ok(Announcement { _file: rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)? })
+    }
+}
+
+fn announced((device, inode): Number) -> String {
+    format!("reftable-{device}-{inode}")
+}
+
 /// A file by device and inode: a name may look different from within another namespace of mounts.
 type Number = (u64, u64);
 
 struct Wanted {
     dir: PathBuf,
     file: Number,
+    /// Where `/proc` says that the [`Announcement`] of a process leads to.
+    announcement: PathBuf,
     /// Everything in the directory.
     all: BTreeSet<Number>,
 }
@@ -77,6 +103,7 @@ impl Wanted {
         let dir = dir.canonicalize()?;
         let number = |about: fs::Metadata| (about.dev(), about.ino());
         let file = number(fs::symlink_metadata(dir.join(name))?);
+        let announcement = format!("/memfd:{} (deleted)", announced(number(fs::metadata(&dir)?))).into();
         let mut all = BTreeSet::new();
         for entry in fs::read_dir(&dir)? {
             match entry?.metadata() {
@@ -84,7 +111,7 @@ impl Wanted {
                 about => drop(all.insert(number(about?))),
             }
         }
-        Ok(Wanted { dir, file, all })
+        Ok(Wanted { dir, file, announcement, all })
     }
 
     fn is_used_by(&self, process: &Path, is_this: bool) -> io::Result<bool> {
@@ -92,27 +119,45 @@ impl Wanted {
         if SERVERS.iter().any(|server| name.starts_with(server)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        Ok(self.is_open_in(process, is_this)? || (!is_this && self.is_mapped_in(process)?))
+        let files = Files::of(self, process)?;
+        Ok(files.has_wanted
+            || (!is_this && !files.has_announcement && (files.has_others || self.is_mapped_in(process)?)))
     }
 
-    fn is_open_in(&self, process: &Path, is_this: bool) -> io::Result<bool> {
-        for file in fs::read_dir(process.join("fd"))? {
-            match fs::metadata(file?.path()) {
-                Ok(about) if (about.dev(), about.ino()) == self.file => return Ok(true),
-                Ok(about) if !is_this && self.all.contains(&(about.dev(), about.ino())) => return Ok(true),
-                Err(error) if !is_gone(&error) => return Err(error),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(false)
-    }
-
-    /// A mapping is of one of the files, or of one that had a name here: a compaction may have removed it.
+    /// A mapping is of one of the files, or of one that had a name here: a compaction may have
+    /// removed it.
     fn is_mapped_in(&self, process: &Path) -> io::Result<bool> {
         let maps = fs::read(process.join("maps"))?;
         Ok(maps.split(|byte| *byte == b'\n').filter_map(mapped).any(|(number, path)| {
             number.is_some_and(|number| self.all.contains(&number)) || path.parent() == Some(&self.dir)
         }))
+    }
+}
+
+/// What a process has open.
+#[derive(Default)]
+struct Files {
+    /// The file that was asked about.
+    has_wanted: bool,
+    /// Any other of the directory.
+    has_others: bool,
+    has_announcement: bool,
+}
+
+impl Files {
+    fn of(wanted: &Wanted, process: &Path) -> io::Result<Files> {
+        let mut files = Files::default();
+        for file in fs::read_dir(process.join("fd"))? {
+            let path = file?.path();
+            match fs::metadata(&path) {
+                Ok(about) if (about.dev(), about.ino()) == wanted.file => files.has_wanted = true,
+                Ok(about) if wanted.all.contains(&(about.dev(), about.ino())) => files.has_others = true,
+                Err(error) if !is_gone(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+            files.has_announcement |= fs::read_link(&path).is_ok_and(|target| target == wanted.announcement);
+        }
+        Ok(files)
     }
 }
 
@@ -163,7 +208,8 @@ mod tests {
         assert_ne!(lives(u32::MAX), Some(true));
     }
 
-    /// git maps tables, and closes them; this process stands for itself, so another one has to do it.
+    /// git maps tables, and closes them; this process stands for itself, so another one has to do
+    /// it.
     #[test]
     fn who_has_another_file_of_the_directory_open_uses_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -183,6 +229,27 @@ mod tests {
         assert!(!wanted.is_used_by(&process(std::process::id()), true).unwrap());
         let _lock = File::open(dir.path().join("lock")).unwrap();
         assert!(wanted.is_used_by(&process(std::process::id()), true).unwrap());
+    }
+
+    /// A server that waits for the lock has tables open, too.
+    #[test]
+    fn who_has_announced_itself_counts_only_with_the_file_itself() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(dir.path().join("lock"), "").unwrap();
+        fs::write(dir.path().join("x.ref"), "").unwrap();
+        let is_used = || {
+            let here = Path::new("/proc").join(std::process::id().to_string());
+            Wanted::of(dir.path(), "lock").unwrap().is_used_by(&here, false).unwrap()
+        };
+        let _table = File::open(dir.path().join("x.ref")).unwrap();
+        let elsewhere = Announcement::of(other.path()).unwrap();
+        assert!(is_used(), "the announcement is about another directory");
+        let here = Announcement::of(dir.path()).unwrap();
+        assert!(!is_used());
+        let lock = File::open(dir.path().join("lock")).unwrap();
+        assert!(is_used());
+        drop((lock, here, elsewhere));
+        assert!(is_used(), "that it was announced is over");
     }
 
     /// git has closed the table that it has mapped, and the lock, and has yet to rename the lock.

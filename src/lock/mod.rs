@@ -1,10 +1,14 @@
 //! Lock files that outlive no one: a name that only one process can create, with a kernel lock behind it.
 
+mod abandoned;
+mod evidence;
 mod exclusive;
 mod healing;
 mod marker;
 mod self_test;
 
+pub(crate) use abandoned::{BreakingLocks, break_lock};
+pub use evidence::Evidence;
 pub use exclusive::ExclusiveFile;
 pub use healing::HealingLocks;
 pub(crate) use healing::{is_foreign, is_marked};

@@ -7,14 +7,13 @@
 mod aside;
 mod case;
 mod diagnose;
-mod evidence;
 mod lines;
 mod problem;
 mod propose;
 mod remedy;
 mod survey;
 
-pub use evidence::Evidence;
+pub use crate::lock::Evidence;
 pub use problem::{ListProblem, Problem, Proposal, SetAside};
 
 use std::path::Path;

@@ -5,17 +5,17 @@ use std::io::ErrorKind;
 use super::aside::{Kept, leave_first_name, put_aside};
 use super::diagnose::diagnose_locked;
 use super::problem::{ListProblem, Proposal, SetAside, all};
-use super::{Evidence, Problem, Repair};
-use crate::dir::{DirFile, Stamp};
+use super::{Problem, Repair};
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, LIST_LOCK, UNLISTED};
-use crate::lock::{Lock, acquire};
+use crate::lock::{Lock, acquire, break_lock};
 use crate::request::resolve;
 use crate::stack::{Durability, NewList, sync_dir};
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
-        return break_lock(repair, evidence);
+        break_lock(&repair.dir, evidence)?;
+        return Ok(format!("removed {}", evidence.lock));
     }
     if let Problem::List(ListProblem { reasons, fix: Err(advice), .. }) = problem {
         let error = Error::invalid(reasons.join("; ")).in_file(repair.dir.path());
@@ -64,47 +64,6 @@ fn mend(repair: &Repair, lock: &dyn Lock, problem: &Problem) -> Result<String> {
 fn not_there_any_more(repair: &Repair) -> Error {
     let error = Error::invalid("the problem is not there any more, or has changed").in_file(repair.dir.path());
     error.way_out("look again")
-}
-
-/// Removes a lock on evidence that still holds, and nothing but the file that was judged.
-///
-/// 1. R judges the lock L, and so does another repair, S.
-/// 2. S removes L, and git takes a new lock of that name.
-/// 3. R would remove git's. So whoever removes L has it locked with the kernel, and looks at the name after that: S was
-///    done before, and the name stands for another file; or it has yet to come, and finds the name gone.
-fn break_lock(repair: &Repair, evidence: &Evidence) -> Result<String> {
-    let name = &evidence.lock;
-    let path = repair.dir.path().join(name);
-    let changed = || Error::invalid("the lock is not there any more, or is another one").in_file(&path);
-    let now = Evidence::of(&repair.dir, name).filter(|now| now == evidence).ok_or_else(changed)?;
-    if !now.is_sufficient() {
-        return Err(Error::invalid(now.to_string()).way_out("find its owner, or wait"));
-    }
-    let _guard = lock_for_removal(repair, &now)?;
-    let is_judged = |there: Stamp| (there, there.changed) == (now.stamp, now.stamp.changed);
-    if !repair.dir.stamp(name).is_ok_and(is_judged) {
-        return Err(changed());
-    }
-    match repair.dir.remove(name) {
-        Err(error) if error.kind() == ErrorKind::IsADirectory => repair.dir.remove_empty_dir(name),
-        removed => removed,
-    }
-    .map_err(|error| Error::io("cannot remove the lock", &path, error))?;
-    sync_dir(&repair.dir)?;
-    Ok(format!("removed {name}"))
-}
-
-/// Takes the kernel lock on what is about to be removed, if it is a file.
-fn lock_for_removal(repair: &Repair, lock: &Evidence) -> Result<Option<Box<dyn DirFile>>> {
-    if !lock.stamp.is_file {
-        return Ok(None);
-    }
-    let path = repair.dir.path().join(&lock.lock);
-    let file = repair.dir.open(&lock.lock).map_err(|error| Error::io("cannot open the lock", &path, error))?;
-    match file.try_lock().map_err(|error| Error::io("cannot lock the lock", &path, error))? {
-        true => Ok(Some(file)),
-        false => Err(Error::new(crate::ErrorKind::Locked, "a living process has the lock").in_file(&path)),
-    }
 }
 
 /// Publishes a list that fits. What leaves the store keeps its bytes under another name, in this order: it gets the second name,

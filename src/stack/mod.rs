@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
 use crate::list::LIST_LOCK;
 use crate::load;
-use crate::lock::{HealingLocks, Holder, Lock, Locker, Polled, locked, poll};
+use crate::lock::{BreakingLocks, HealingLocks, Holder, Lock, Locker, Polled, locked, poll};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
 use crate::queue::{Admission, Queue, Turn};
@@ -59,6 +59,8 @@ pub struct Stack {
 pub(crate) struct Shared {
     pub(crate) dir: Arc<dyn Dir>,
     pub(crate) locker: Arc<dyn Locker>,
+    /// The locks that were given to the first handle.
+    given_locker: Arc<dyn Locker>,
     pub(crate) options: Options,
     pub(crate) line: Arc<Line>,
     cache: Arc<Mutex<Option<Cached>>>,
@@ -127,9 +129,9 @@ impl Stack {
     /// `Invalid` for options out of range.
     pub fn with_options(&self, options: Options) -> Result<Stack> {
         options.check()?;
-        let Shared { dir, locker, cache, .. } = &*self.shared;
+        let Shared { dir, given_locker, cache, .. } = &*self.shared;
         let options = Options { hash: self.shared.options.hash, ..options };
-        Self::of(Shared::new(Arc::clone(dir), Arc::clone(locker), options, Arc::clone(cache)))
+        Self::of(Shared::new(Arc::clone(dir), Arc::clone(given_locker), options, Arc::clone(cache)))
     }
 
     fn of(shared: Shared) -> Result<Stack> {
@@ -173,10 +175,16 @@ impl Stack {
 }
 
 impl Shared {
-    fn new(dir: Arc<dyn Dir>, locker: Arc<dyn Locker>, options: Options, cache: Arc<Mutex<Option<Cached>>>) -> Shared {
+    fn new(dir: Arc<dyn Dir>, given: Arc<dyn Locker>, options: Options, cache: Arc<Mutex<Option<Cached>>>) -> Shared {
+        let mut locker = Arc::clone(&given);
+        if options.break_abandoned_locks {
+            dir.announce();
+            locker = Arc::new(BreakingLocks::over(locker));
+        }
         Shared {
             dir,
             locker,
+            given_locker: given,
             options,
             line: Queue::new(),
             cache,

@@ -67,6 +67,7 @@ pub struct Options {
     pub(crate) threads: Option<usize>,
     pub(crate) courtesy: bool,
     pub(crate) hand_over: bool,
+    pub(crate) break_abandoned_locks: bool,
     pub(crate) lock_timeout: Option<Duration>,
     /// `None`: as [`Options::outcome_timeout`] says.
     pub(crate) outcome_timeout: Option<Duration>,
@@ -88,6 +89,7 @@ impl Default for Options {
             threads: None,
             courtesy: true,
             hand_over: true,
+            break_abandoned_locks: false,
             lock_timeout: Some(Duration::from_secs(5)),
             outcome_timeout: None,
             reload_deadline: Duration::from_secs(3),
@@ -176,6 +178,26 @@ impl Options {
     /// and nobody can tell what it had done.
     pub fn hand_over(mut self, hand_over: bool) -> Self {
         self.hand_over = hand_over;
+        self
+    }
+
+    /// Whether a lock on the list that git, or another program, has left behind is removed by who
+    /// waits for it, on the evidence that `reftable repair --break-lock` asks for: the lock is
+    /// older than 10 s, and no process has it open, or any other file of the store. Default false:
+    /// it stays until a person decides. For servers whose gits are killed now and then: without it
+    /// nobody commits from then on.
+    ///
+    /// All processes must be seen: that is so for root on Linux, outside of containers, on a local
+    /// file system. Elsewhere the lock stays. Processes of this library have tables open all the
+    /// time; they do not count if they have set this, too, so all of a server should. A process
+    /// that has set this must not write to the store through another library: one that has its lock
+    /// closed for more than 10 s would lose it.
+    ///
+    /// The lock of a table that a killed git was compacting stays: it keeps nobody from committing,
+    /// and that table from being merged. Looks at all processes, once a second at most, while a
+    /// lock is that old; and costs one descriptor.
+    pub fn break_abandoned_locks(mut self, breaks: bool) -> Self {
+        self.break_abandoned_locks = breaks;
         self
     }
 

@@ -171,6 +171,10 @@ impl<H: Hook> Dir for OverDir<H> {
         self.hook.wall_clock(&self.dir)
     }
 
+    fn announce(&self) {
+        self.dir.announce();
+    }
+
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         self.hook.openers(&self.dir, name)
     }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::is_marked;
 use crate::dir::{Dir, Stamp};
 use crate::list::LIST_LOCK;
-use crate::lock::is_marked;
 
 /// A lock on the list that nobody has open is abandoned after this time: git holds it for
 /// milliseconds, or has it open.
@@ -23,13 +23,14 @@ pub struct Evidence {
     /// Time since the lock was taken; `None` if the clock does not tell.
     pub age: Option<Duration>,
     /// Processes that have it open, or use the store otherwise; `None` if there may be some that
-    /// cannot be seen.
+    /// cannot be seen. Those that break abandoned locks themselves
+    /// ([`crate::Options::break_abandoned_locks`]) count only if they have it open.
     pub openers: Option<Vec<u32>>,
     /// The process that git's `core.lockfilePid` names, and whether it lives; `None` if that cannot
     /// be seen.
     pub pid_file: Option<(u32, Option<bool>)>,
     /// The file that was judged.
-    pub(super) stamp: Stamp,
+    pub(crate) stamp: Stamp,
 }
 
 /// Of the same lock of the same owner, whatever was seen of it. Locks that are taken and released
@@ -45,13 +46,11 @@ impl Eq for Evidence {}
 
 impl Evidence {
     /// Looks at the lock called `name`; `None` if it is gone.
-    pub(super) fn of(dir: &Arc<dyn Dir>, name: &str) -> Option<Evidence> {
+    pub(crate) fn of(dir: &Arc<dyn Dir>, name: &str) -> Option<Evidence> {
         let stamp = dir.stamp(name).ok()?;
-        let taken = taken_at(dir, name, &stamp);
-        let age = dir.wall_clock().zip(taken).and_then(|(now, taken)| now.checked_sub(taken));
         Some(Evidence {
             lock: name.to_owned(),
-            age: age.and_then(|age| u64::try_from(age).ok()).map(Duration::from_nanos),
+            age: age_of(dir, name, &stamp),
             openers: dir.openers(name),
             pid_file: pid_file(dir, name),
             stamp,
@@ -62,10 +61,8 @@ impl Evidence {
     /// process that may live.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
-        let least = if self.lock == LIST_LOCK { LIST_AGE } else { TABLE_AGE };
-        let is_old = self.age.is_some_and(|age| age >= least);
         let is_closed = self.openers.as_ref().is_some_and(Vec::is_empty);
-        is_old && is_closed && !matches!(self.pid_file, Some((_, Some(true) | None)))
+        is_old(&self.lock, self.age) && is_closed && !matches!(self.pid_file, Some((_, Some(true) | None)))
     }
 }
 
@@ -103,6 +100,23 @@ impl fmt::Display for Evidence {
             false => f.write_str("; that is not enough to remove it"),
         }
     }
+}
+
+/// Whether the lock called `name` is so old that it may be abandoned. Costs a look at the lock, and
+/// none at processes.
+pub(super) fn may_be_abandoned(dir: &Arc<dyn Dir>, name: &str) -> bool {
+    dir.stamp(name).is_ok_and(|stamp| is_old(name, age_of(dir, name, &stamp)))
+}
+
+fn is_old(lock: &str, age: Option<Duration>) -> bool {
+    let least = if lock == LIST_LOCK { LIST_AGE } else { TABLE_AGE };
+    age.is_some_and(|age| age >= least)
+}
+
+fn age_of(dir: &Arc<dyn Dir>, name: &str, stamp: &Stamp) -> Option<Duration> {
+    let taken = taken_at(dir, name, stamp)?;
+    let age = dir.wall_clock()?.checked_sub(taken)?;
+    u64::try_from(age).ok().map(Duration::from_nanos)
 }
 
 /// When the lock was taken, in nanoseconds since 1970. git writes its locks anew. Ours are names of
