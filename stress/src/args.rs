@@ -60,6 +60,9 @@ pub(crate) struct RunArgs {
     /// Processes that drive `git update-ref --stdin`
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(crate) git: u32,
+    /// Processes that drive git as well, one transaction every 0.5 to 2 seconds
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub(crate) rare_git: u32,
     /// Decides what every process chooses; random (and printed) if not given
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -195,7 +198,8 @@ Examples:
   reftable-stress                                    six processes of ours, two of git's, ten seconds
   reftable-stress --seconds 60 --threads 4 --git 0   ours alone, four threads each
   reftable-stress --chaos --seconds 22 --processes 5 --threads 4
-                                                     kills; long enough to judge how soon others go on";
+                                                     kills; long enough to judge how soon others go on
+  reftable-stress --chaos --git 0 --rare-git 1       kills beside a single git that commits now and then";
 
 const NEIGHBOURS_EXAMPLES: &str = "\
 Examples:
@@ -268,6 +272,7 @@ impl RunArgs {
             seconds,
             processes,
             git: 0,
+            rare_git: 0,
             seed: Some(seed),
             dir: None,
             chaos: false,

@@ -24,6 +24,15 @@ const TIMEOUTS: [u64; 8] = [0, 100, 1_000, 10_000, 10_000, 60_000, 60_000, 60_00
 /// How often the parent looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How many processes drive git.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Drivers {
+    /// Without a pause.
+    pub(crate) busy: u32,
+    /// Now and then.
+    pub(crate) rare: u32,
+}
+
 /// All processes of a run.
 pub(crate) struct Crew<'a> {
     args: &'a RunArgs,
@@ -66,12 +75,13 @@ impl Identity {
 
 impl<'a> Crew<'a> {
     /// Starts everybody.
-    pub(crate) fn start(args: &'a RunArgs, seed: u64, drivers: u32, layout: &'a Layout) -> Result<Crew<'a>> {
+    pub(crate) fn start(args: &'a RunArgs, seed: u64, drivers: Drivers, layout: &'a Layout) -> Result<Crew<'a>> {
         let ours = (0..args.processes).map(|number| (format!("ours-{number}"), RoleKind::ours(number)));
-        let git = (0..drivers).map(|number| (format!("git-{number}"), RoleKind::git(number)));
+        let git = (0..drivers.busy).map(|number| (format!("git-{number}"), RoleKind::git(number)));
         let seeds = fastrand::Rng::with_seed(seed);
         let mut crew = Crew { args, layout, seeds, begin: Instant::now(), members: Vec::new(), dead: Vec::new() };
-        for (place, role) in ours.chain(git) {
+        let rare = (0..drivers.rare).map(|number| (format!("rare-git-{number}"), RoleKind::GitRare));
+        for (place, role) in ours.chain(git).chain(rare) {
             let identity = Identity { place, life: 0, role };
             let child = crew.spawn(&identity)?;
             crew.members.push(Member { identity, child });

@@ -30,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) ours: Side,
     /// Git's.
     pub(crate) git: Side,
+    /// Git's that commit now and then.
+    pub(crate) rare_git: Side,
     /// What our stacks counted.
     pub(crate) metrics: Metrics,
     /// Whether moments of different processes could be compared; if not, real-time order was not
@@ -189,13 +191,19 @@ impl Report {
         Ok(())
     }
 
+    /// With their names; rare gits only if there were any.
+    fn sides(&self) -> impl Iterator<Item = (&'static str, &Side)> {
+        let rare = (self.rare_git.processes > 0).then_some(("rare git", &self.rare_git));
+        [("ours", &self.ours), ("git", &self.git)].into_iter().chain(rare)
+    }
+
     fn print_sides(&self, out: &mut impl Write) -> Result<()> {
         writeln!(
             out,
             "{:<10} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8}",
             "", "processes", "commits", "a second", "reads/s", "p50 ms", "p99 ms", "max ms"
         )?;
-        for (name, side) in [("ours", &self.ours), ("git", &self.git)] {
+        for (name, side) in self.sides() {
             let Latency { p50, p99, max } = side.latency_ms;
             let (count, commits, rate) = (side.processes, side.commits, side.commits_per_second);
             let reads = side.reads_per_second;
@@ -204,7 +212,7 @@ impl Report {
                 "{name:<10} {count:>9} {commits:>9} {rate:>9.1} {reads:>9.1} {p50:>8.2} {p99:>8.2} {max:>8.2}"
             )?;
         }
-        for (name, side) in [("ours", &self.ours), ("git", &self.git)] {
+        for (name, side) in self.sides() {
             let kinds: Vec<String> = side.failures.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
             let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
             writeln!(out, "failures   {name}: {kinds}")?;

@@ -11,13 +11,14 @@ use tempfile::TempDir;
 use crate::args::{RunArgs, Usage};
 use crate::chaos::Chaos;
 use crate::checker::{self, Evidence};
-use crate::crew::Crew;
+use crate::crew::{Crew, Drivers};
 use crate::git;
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::report::{Report, Side};
+use crate::roles::RoleKind;
 use crate::violations::Violations;
 
 /// More than this between two clocks, and the clock of the day was set.
@@ -57,11 +58,12 @@ pub(crate) fn main(args: &RunArgs) -> Result<bool> {
 fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violations: &mut Violations) -> Result<Report> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let with_git = git_version.is_some();
-    let drivers = if with_git { args.git } else { 0 };
+    let drivers = if with_git { Drivers { busy: args.git, rare: args.rare_git } } else { Drivers::default() };
     let repository = Repository::create(root, &args.shared, with_git)?;
     let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
     let chaos = if args.chaos { ", chaos" } else { "" };
-    let title = format!("{} processes of ours{threads}, {drivers} of git's{chaos}", args.processes);
+    let rare = if drivers.rare > 0 { format!(" and {} rare ones", drivers.rare) } else { String::new() };
+    let title = format!("{} processes of ours{threads}, {} of git's{rare}{chaos}", args.processes, drivers.busy);
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());
@@ -83,15 +85,17 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let (histories, repository, shared) = (&histories, &repository, &args.shared);
     let evidence = Evidence { histories, repository, shared, clock_is_even, with_git, disturbances };
     let checked = checker::check(&evidence, violations);
-    let side = |git: bool| Side::of(histories.iter().filter(|history| history.role.is_git() == git), args.seconds);
+    let side =
+        |is_in: fn(RoleKind) -> bool| Side::of(histories.iter().filter(|history| is_in(history.role)), args.seconds);
     Ok(Report {
         seed,
         seconds: args.seconds,
         hash: shared.hash().name(),
         durability: format!("{:?}", shared.durability).to_lowercase(),
         git_version,
-        ours: side(false)?,
-        git: side(true)?,
+        ours: side(|role| !role.is_git())?,
+        git: side(|role| role.is_git() && role != RoleKind::GitRare)?,
+        rare_git: side(|role| role == RoleKind::GitRare)?,
         metrics: metrics_of(histories),
         clock_is_even,
         checked,

@@ -138,6 +138,11 @@ impl Worker {
         Ok(self.violations == 0)
     }
 
+    /// Until its time is over.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
     /// Notes something that must never happen.
     pub(crate) fn violation(&mut self, what: impl Into<String>) -> Result<()> {
         self.violations += 1;

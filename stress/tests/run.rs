@@ -85,6 +85,18 @@ fn chaos_loses_nothing_and_says_how_long_others_waited() {
 }
 
 #[test]
+fn a_rare_git_commits_now_and_then_amid_kills() {
+    let output = stress(&["--seconds=6", "--processes=4", "--git=0", "--rare-git=2", "--seed=6", "--chaos", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report = json(&output);
+    let rare = &report["rare_git"];
+    let failed: u64 = rare["failures"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    let tried = rare["commits"].as_u64().unwrap() + failed;
+    assert!((2..=24).contains(&tried) && rare["processes"] == 2, "{rare}");
+    assert_eq!(report["git"]["processes"], 0);
+}
+
+#[test]
 fn transfers_in_two_commits_are_found_out() {
     is_found_out(&["--seconds=2", "--processes=3", "--break-atomicity"], "broken sum");
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Variant;
 use super::machine::Machine;
 use crate::args::{PowerCutArgs, RunArgs, Shared};
-use crate::crew::Crew;
+use crate::crew::{Crew, Drivers};
 use crate::git;
 use crate::history::{History, now};
 use crate::repo::{Layout, Repository};
@@ -63,7 +63,8 @@ pub(super) fn run(
     machine.settle(&layout.work_tree())?;
     let settings = RunArgs::for_writers(4, SECONDS, seed, shared.clone());
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut crew = Crew::start(&settings, seed, if with_git { variant.git } else { 0 }, &layout)?;
+    let mut crew =
+        Crew::start(&settings, seed, Drivers { busy: if with_git { variant.git } else { 0 }, rare: 0 }, &layout)?;
     let mut cuts = Vec::new();
     for number in 0..images {
         thread::sleep(Duration::from_millis(rng.u64(BETWEEN)));

@@ -2,7 +2,9 @@
 //! accounts of all.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::ops::RangeInclusive;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -16,6 +18,8 @@ use crate::worker::Worker;
 
 /// References of its own.
 const COUNTERS: u32 = 8;
+/// Between two transactions of a rare one, in milliseconds.
+const PAUSE: RangeInclusive<u64> = 500..=2000;
 
 /// See the module.
 #[derive(Debug)]
@@ -26,6 +30,24 @@ pub(super) struct Git {
     session: Option<Session>,
     /// What its own references point at, as far as this process knows.
     counters: BTreeMap<String, String>,
+}
+
+/// One that commits now and then, as people do: our processes have forgotten it when it comes again.
+#[derive(Debug)]
+pub(super) struct Rare(Git);
+
+impl Default for Rare {
+    fn default() -> Rare {
+        Rare(Git::new(false))
+    }
+}
+
+impl Role for Rare {
+    fn step(&mut self, worker: &mut Worker) -> Result<()> {
+        let pause = Duration::from_millis(worker.rng.u64(PAUSE));
+        thread::sleep(pause.min(worker.time_left()));
+        if worker.time_left().is_zero() { Ok(()) } else { self.0.step(worker) }
+    }
 }
 
 impl Role for Git {

@@ -41,6 +41,8 @@ pub(crate) enum RoleKind {
     GitSession,
     /// A `git update-ref --stdin` for each transaction.
     GitOnce,
+    /// The same, every 0.5 to 2 seconds.
+    GitRare,
 }
 
 impl RoleKind {
@@ -67,7 +69,7 @@ impl RoleKind {
 
     /// Whether real git commits in this role.
     pub(crate) fn is_git(self) -> bool {
-        matches!(self, RoleKind::GitSession | RoleKind::GitOnce)
+        matches!(self, RoleKind::GitSession | RoleKind::GitOnce | RoleKind::GitRare)
     }
 }
 
@@ -81,5 +83,6 @@ pub(crate) fn create(kind: RoleKind) -> Box<dyn Role> {
         RoleKind::Compactor => Box::new(compactor::Compactor),
         RoleKind::GitSession => Box::new(git::Git::new(true)),
         RoleKind::GitOnce => Box::new(git::Git::new(false)),
+        RoleKind::GitRare => Box::new(git::Rare::default()),
     }
 }
