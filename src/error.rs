@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::FailedRead;
 use crate::conflict::Conflict;
-use crate::escape::{NoControl, printable};
+use crate::escape::{NoControl, escaped, printable};
 use crate::oid::ParseIdError;
 
 /// The result of everything in this crate that can fail.
@@ -232,7 +232,7 @@ impl fmt::Display for Error {
         // Paths, names and the words of others may have any characters.
         let mut f = NoControl(f);
         if let Some(path) = &inner.path {
-            write!(f, "{}: ", path.display())?;
+            write!(f, "{}: ", escaped(path.as_os_str().as_encoded_bytes()))?;
         }
         f.write_str(&inner.message)?;
         if let Some(offset) = inner.offset {
@@ -276,13 +276,19 @@ pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
 
 /// A command for the store in `dir`, to be copied from a message.
 pub(crate) fn command(dir: &Path, words: &str) -> String {
-    format!("`reftable -C {} {words}`", shell_word(dir.display().to_string()))
+    format!("`reftable -C {} {words}`", shell_word(dir.as_os_str().as_encoded_bytes()))
 }
 
-/// A word of a command, in quotes if a shell would read it otherwise.
-pub(crate) fn shell_word(word: String) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@' | ':' | ',');
-    if word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+/// A word of a command, in quotes if a shell would read it otherwise. What could not be seen, or
+/// copied, is escaped as bash, zsh and ksh read it.
+pub(crate) fn shell_word(word: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);
+    let shown = escaped(word).to_string();
+    match shown.as_bytes() == word {
+        true if !word.is_empty() && word.iter().all(is_plain) => shown,
+        true => format!("'{}'", shown.replace('\'', r"'\''")),
+        false => format!("$'{}'", shown.replace('\'', r"\'")),
+    }
 }
 
 #[cfg(test)]
@@ -293,5 +299,7 @@ mod tests {
     fn a_command_can_be_copied() {
         assert_eq!(repair_command(Path::new("/srv/a.git"), "--dry-run"), "`reftable -C /srv/a.git repair --dry-run`");
         assert_eq!(repair_command(Path::new("/srv/it's $x"), ""), r"`reftable -C '/srv/it'\''s $x' repair`");
+        let hidden = Path::new("/srv/it's \u{feff}\x1b\n\\");
+        assert_eq!(repair_command(hidden, ""), r"`reftable -C $'/srv/it\'s \357\273\277\033\n\\' repair`");
     }
 }

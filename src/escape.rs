@@ -2,28 +2,28 @@
 //!
 //! A name, a symbolic target, a committer or a message may have any bytes in a hostile store.
 //! Printed as they are, a newline makes two references of one, and an escape sequence rewrites what
-//! stands above. The escapes are those of C strings, as git quotes paths; UTF-8 stays readable.
+//! stands above; a mark that takes no place makes two names look alike. The escapes are those of C
+//! strings, as git quotes paths; UTF-8 stays readable.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
-/// The text as it is, or with escapes if any of it is a control character or not UTF-8. For text
-/// that stands in quotes already.
+/// The text as it is, or with escapes if any of it [is hidden](is_hidden) or not UTF-8. For text that
+/// stands in quotes already.
 #[must_use]
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: false, is_word: false }
 }
 
-/// The text as it is, or in double quotes with escapes if any of it is a control character or not
-/// UTF-8, or if it begins with a double quote. So no two texts look alike, and [`unquoted`] reads
-/// them.
+/// The text as it is, or in double quotes with escapes if any of it [is hidden](is_hidden) or not
+/// UTF-8, or if it begins with a double quote. [`unquoted`] reads it.
 #[must_use]
 pub fn quoted(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: true, is_word: false }
 }
 
-/// As [`quoted`], and in quotes if there is a space in it, too. For a text that others follow on
-/// the line: no part of it looks like one of those.
+/// As [`quoted`], and in quotes if there is a space of any kind in it, too. For a text that others
+/// follow on the line: no part of it looks like one of those.
 #[must_use]
 pub fn quoted_word(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: true, is_word: true }
@@ -37,8 +37,8 @@ struct Printable<'a> {
 
 impl Printable<'_> {
     fn is_plain(&self, text: &str) -> bool {
-        let is_split = self.is_word && text.contains(' ');
-        !(text.chars().any(is_unsafe) || is_split || self.quotes && text.starts_with('"'))
+        let is_split = self.is_word && text.contains(char::is_whitespace);
+        !(hides_something(text) || is_split || self.quotes && text.starts_with('"'))
     }
 }
 
@@ -56,7 +56,7 @@ impl Display for Printable<'_> {
     }
 }
 
-/// A whole message that quotes such texts: control characters are escaped, and nothing else.
+/// A whole message that quotes such texts: what [is hidden](is_hidden) is escaped, and nothing else.
 #[must_use]
 pub fn escaped_message(message: &str) -> impl Display + '_ {
     struct Message<'a>(&'a str);
@@ -68,24 +68,58 @@ pub fn escaped_message(message: &str) -> impl Display + '_ {
     Message(message)
 }
 
-/// The message without control characters: it may quote what is in a damaged or hostile store.
+/// The message without hidden characters: it may quote what is in a damaged or hostile store.
 pub(crate) fn printable(message: Cow<'static, str>) -> Cow<'static, str> {
-    if message.chars().any(is_unsafe) { escaped_message(&message).to_string().into() } else { message }
+    if hides_something(&message) { escaped_message(&message).to_string().into() } else { message }
 }
 
-/// Escapes the control characters in all that is written to it.
+/// Escapes the hidden characters in all that is written to it.
 pub(crate) struct NoControl<'a, 'b>(pub(crate) &'a mut fmt::Formatter<'b>);
 
 impl Write for NoControl<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| if is_unsafe(c) { escape_char(c, self.0) } else { self.0.write_char(c) })
+        judged(text)
+            .try_for_each(|(c, is_hidden)| if is_hidden { escape_char(c, self.0) } else { self.0.write_char(c) })
     }
 }
 
-/// Whether a terminal or an editor would do something else than show it: the control characters of
-/// ASCII and Latin 1, ends of lines and paragraphs, and what turns the direction of writing.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal or an editor would do something else than show it: control characters, ends of
+/// lines and paragraphs, what turns the direction of writing, and what takes no place, such as a byte
+/// order mark, joiners, fillers, selectors and tags.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The characters of a text, each with whether it is to be escaped: it is hidden, and not one of
+/// those that scripts and emoji need behind a character that is seen.
+fn judged(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut before = '\0';
+    text.chars().map(move |c| {
+        let is_to_escape = is_hidden(c) && !is_joined(before, c);
+        before = c;
+        (c, is_to_escape)
+    })
+}
+
+/// Joiners, and selectors of the style of an emoji. Behind ASCII they only make names look alike.
+fn is_joined(before: char, c: char) -> bool {
+    let is_behind_seen = !before.is_ascii() && !is_hidden(before);
+    match c {
+        '\u{200d}' => is_behind_seen || before == '\u{fe0f}',
+        '\u{200c}' | '\u{fe0e}' | '\u{fe0f}' => is_behind_seen,
+        _ => false,
+    }
+}
+
+fn hides_something(text: &str) -> bool {
+    judged(text).any(|(_, is_hidden)| is_hidden)
 }
 
 /// The letters of the escapes that have one.
@@ -103,8 +137,8 @@ const LETTERS: [(u8, u8); 9] = [
 
 fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if is_unsafe(c) || matches!(c, '"' | '\\') { escape_char(c, f)? } else { f.write_char(c)? }
+        for (c, is_hidden) in judged(chunk.valid()) {
+            if is_hidden || matches!(c, '"' | '\\') { escape_char(c, f)? } else { f.write_char(c)? }
         }
         chunk.invalid().iter().try_for_each(|byte| escape_byte(*byte, f))?;
     }
@@ -162,7 +196,9 @@ mod tests {
 
     #[test]
     fn only_what_is_not_plain_text_is_changed() {
-        for plain in ["refs/heads/main", "a b", "grün/日本", "say \"hi\"", "back\\slash", "👩‍💻", ""] {
+        for plain in
+            ["refs/heads/main", "a b", "grün/日本", "say \"hi\"", "back\\slash", "👩‍💻", "❤\u{fe0f}\u{200d}🔥", ""]
+        {
             assert_eq!(escaped(plain.as_bytes()).to_string(), plain);
             assert_eq!(quoted(plain.as_bytes()).to_string(), plain);
         }
@@ -180,6 +216,24 @@ mod tests {
         }
         assert_eq!(quoted(b"\"a").to_string(), r#""\"a""#);
         assert_eq!(escaped_message("no 'a\n\\' \"here\"").to_string(), r#"no 'a\n\' "here""#);
+    }
+
+    #[test]
+    fn what_takes_no_place_is_escaped() {
+        for hidden in "\u{ad}\u{34f}\u{61c}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{202e}\u{2060}\u{2066}\u{206a}\
+            \u{3164}\u{fe00}\u{fe0f}\u{feff}\u{fff9}\u{1d173}\u{e0001}\u{e0041}\u{e0100}"
+            .chars()
+        {
+            for name in [format!("ma{hidden}in"), format!("{hidden}main"), format!("日\u{feff}{hidden}本")] {
+                let shown = [escaped(name.as_bytes()).to_string(), escaped_message(&name).to_string()];
+                for shown in &shown {
+                    assert!(!shown.contains(hidden), "{shown:?}");
+                }
+                let quoted = quoted(name.as_bytes()).to_string();
+                assert_eq!(unquoted(quoted.as_bytes()), Some((name.into_bytes(), b"".as_slice())));
+            }
+        }
+        assert_eq!(quoted_word("a\u{a0}b".as_bytes()).to_string(), "\"a\u{a0}b\"", "a space of any kind");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::escape::escaped;
 
 /// The file that names the tables of the stack, oldest first.
 pub(crate) const LIST: &str = "tables.list";
@@ -51,8 +52,8 @@ fn plain_file_name(name: &[u8]) -> Result<&str> {
         !text.is_empty() && characters && *text != "." && *text != ".." && text.len() <= 255
     });
     text.ok_or_else(|| {
-        let shown = String::from_utf8_lossy(name.get(..name.len().min(80)).unwrap_or_default());
-        Error::corrupt(format!("the table list has '{}', which is not a file name", shown.escape_debug()))
+        let shown = escaped(name.get(..name.len().min(80)).unwrap_or_default());
+        Error::corrupt(format!("the table list has '{shown}', which is not a file name"))
     })
 }
 

@@ -16,8 +16,8 @@ impl Out {
         Out(BufWriter::with_capacity(64 * 1024, io::stdout().lock()))
     }
 
-    /// One JSON value on one line. What JSON need not escape and a terminal would obey is escaped,
-    /// too.
+    /// One JSON value on one line. What JSON need not escape and a terminal would obey or hide is
+    /// escaped, too.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
         let text = value.to_string();
         if text.bytes().all(|byte| byte < 0x7f) {
@@ -25,11 +25,10 @@ impl Out {
             return self.0.write_all(b"\n");
         }
         for c in text.chars() {
-            match c {
-                '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    write!(self.0, "\\u{:04x}", u32::from(c))?;
-                }
-                c => self.0.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?,
+            if escape::is_hidden(c) {
+                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(self.0, "\\u{unit:04x}"))?;
+            } else {
+                self.0.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
             }
         }
         self.0.write_all(b"\n")

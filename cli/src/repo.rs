@@ -16,6 +16,7 @@ use reftable::{HashKind, Options, Reading, Snapshot, Stack};
 
 use crate::config::{self, Format, RefStorage};
 use crate::failure::Failure;
+use crate::output::shown_path;
 use crate::view::View;
 
 const STORE: &str = "reftable";
@@ -66,12 +67,13 @@ impl Repo {
         let start = canonical(start)?;
         match discover(&start)? {
             Some(other) if canonical(&other)? != git_dir => {
-                let message = format!("GIT_DIR names another repository, {}; unset it, or go there", git_dir.display());
+                let message =
+                    format!("GIT_DIR names another repository, {}; unset it, or go there", shown_path(&git_dir));
                 Err(Failure::file(&start, message))
             }
             Some(_) => Repo::around(&start, common_dir),
             None if has_list(&start) => {
-                let message = format!("a store outside of {}, which GIT_DIR names; unset it", git_dir.display());
+                let message = format!("a store outside of {}, which GIT_DIR names; unset it", shown_path(&git_dir));
                 Err(Failure::file(&start, message))
             }
             None => Repo::of_git_dir(&git_dir, common_dir),
@@ -105,7 +107,7 @@ impl Repo {
             let message = format!(
                 "has a table list, but is not the store of the repository around it, {}; to look into it, copy it to a \
                  place outside",
-                git_dir.display()
+                shown_path(&git_dir)
             );
             return Err(Failure::file(&start, message));
         }

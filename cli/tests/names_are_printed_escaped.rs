@@ -14,13 +14,15 @@ use reftable::{HashKind, LogEntryView, LogRecordView, ObjectId, RefRecordView, T
 use support::{Repo, for_each_hash};
 
 /// Names that no check lets through, in the order of a table.
-const NAMES: [&[u8]; 6] = [
+const NAMES: [&[u8]; 8] = [
     b"refs/heads/a\n1111111111111111111111111111111111111111 refs/heads/b",
     b"refs/heads/\x1b[2J",
     b"refs/heads/\x7f",
     b"refs/heads/gr\xfcn",
     "refs/heads/gr\u{fc}n".as_bytes(),
     "refs/heads/\u{9b}\u{202e}".as_bytes(),
+    "refs/heads/ma\u{200b}in".as_bytes(),
+    "refs/heads/ma\u{e0061}in".as_bytes(),
 ];
 const TEXT: &[u8] = b"tea\x1b[31m\r\ncake";
 
@@ -53,7 +55,8 @@ fn hostile_store(repo: &Repo) -> std::path::PathBuf {
 #[track_caller]
 fn assert_printable(bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).unwrap();
-    assert!(!text.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}'), "{text:?}");
+    let acts = |c: char| (c.is_control() && c != '\n' && c != '\t') || "\u{200b}\u{202e}\u{feff}\u{e0061}".contains(c);
+    assert!(!text.chars().any(acts), "{text:?}");
 }
 
 fn run(repo: &Repo, store: &Path, args: &[&str]) -> support::Run {
@@ -193,5 +196,27 @@ fn so_are_paths() {
         assert!(stats.contains("a\\033[2J\\nb"), "{stats}");
         fs::write(moved.join("tables.list"), "missing.ref\n").unwrap();
         run(repo, &moved, &["list"]).failed(3);
+    });
+}
+
+/// Also in errors, findings and fixes, for a listed table as for files beside the list.
+#[test]
+fn so_are_names_of_files() {
+    for_each_hash(|repo| {
+        let store = hostile_store(repo);
+        let plain = fs::read_to_string(store.join("tables.list")).unwrap();
+        let plain = plain.trim_end();
+        let name = format!("\u{feff}\u{202e}\u{200b}{plain}");
+        for beside in [name.clone(), format!("{plain}\x1b[2J\n.damaged"), format!("{plain}.damaged")] {
+            fs::copy(store.join(plain), store.join(beside)).unwrap();
+        }
+        fs::copy(store.join(plain), store.join(std::ffi::OsStr::from_bytes(b"\xff\x1b.ref"))).unwrap();
+        run(repo, &store, &["verify"]);
+        for listed in [format!("{name}.lost\n"), format!("{plain}\n{name}\n"), format!("{name}\x1b\n")] {
+            fs::write(store.join("tables.list"), listed).unwrap();
+            for args in [["verify"].as_slice(), &["verify", "--json"], &["repair"], &["repair", "--json"], &["list"]] {
+                run(repo, &store, args);
+            }
+        }
     });
 }

@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::escaped;
 use crate::format::header::BlockKind;
 use crate::format::record::{LogRecord, Record, RefRecord};
 use crate::invariant::{defect, invariant};
@@ -69,7 +70,7 @@ impl Account {
         let (first, last) = (self.first.as_deref(), self.last.as_deref());
         match keys {
             Some((least, most)) if first.is_none_or(|first| least < first) || last.is_none_or(|last| most > last) => {
-                let shown = |key: &[u8]| String::from_utf8_lossy(key).escape_debug().to_string();
+                let shown = |key: &[u8]| escaped(key).to_string();
                 let keys = format!("'{}' to '{}'", shown(least), shown(most));
                 Err(defect(format!("a compaction has written the keys {keys}, which lie outside of those it has read")))
             }
@@ -105,7 +106,7 @@ fn check_order<R: Record>(table: &Arc<Table>) -> Result<()> {
     let mut is_there = cursor.seek(b"")?;
     while is_there {
         if cursor.key() <= before.as_slice() {
-            let shown = String::from_utf8_lossy(cursor.key()).escape_debug().to_string();
+            let shown = escaped(cursor.key()).to_string();
             let error = Error::corrupt(format!("the key '{shown}' is empty or not above the one before it"));
             return Err(cursor.misplaced(error));
         }

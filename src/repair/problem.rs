@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Evidence;
+use crate::escape::escaped;
 use crate::list::{DAMAGED, UNLISTED};
 
 /// Something that keeps a store from working as it should.
@@ -184,7 +185,7 @@ impl fmt::Display for Proposal {
 /// A name that may hold anything.
 pub(super) fn shown(name: &str) -> String {
     let short: String = name.chars().take(255).collect();
-    short.escape_debug().to_string()
+    escaped(short.as_bytes()).to_string()
 }
 
 pub(super) fn all(names: &[String]) -> String {
