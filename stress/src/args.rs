@@ -63,6 +63,12 @@ pub(crate) struct RunArgs {
     /// Processes that drive git as well, one transaction every 0.5 to 2 seconds
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(crate) rare_git: u32,
+    /// Processes run as so many users of one group, in a setgid directory; needs root, else the run is skipped
+    ///
+    /// With REFTABLE_REQUIRE_MOUNTS in the environment, it is an error not to be root.
+    #[cfg(unix)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) users: Option<u32>,
     /// Decides what every process chooses; random (and printed) if not given
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -199,7 +205,8 @@ Examples:
   reftable-stress --seconds 60 --threads 4 --git 0   ours alone, four threads each
   reftable-stress --chaos --seconds 22 --processes 5 --threads 4
                                                      kills; long enough to judge how soon others go on
-  reftable-stress --chaos --git 0 --rare-git 1       kills beside a single git that commits now and then";
+  reftable-stress --chaos --git 0 --rare-git 1       kills beside a single git that commits now and then
+  sudo reftable-stress --chaos --users 3             kills in a repository that three users share";
 
 const NEIGHBOURS_EXAMPLES: &str = "\
 Examples:
@@ -273,6 +280,7 @@ impl RunArgs {
             processes,
             git: 0,
             rare_git: 0,
+            users: None,
             seed: Some(seed),
             dir: None,
             chaos: false,

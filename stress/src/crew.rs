@@ -14,6 +14,8 @@ use crate::names;
 use crate::progress::Progress;
 use crate::repo::Layout;
 use crate::roles::RoleKind;
+#[cfg(unix)]
+use crate::users;
 use crate::violations::Violations;
 
 /// How long a process may take to finish its last step.
@@ -64,6 +66,9 @@ pub(crate) struct Identity {
     /// Its name without the number of times that it was started.
     place: String,
     life: u32,
+    /// Among all processes; it says whose process it is where there are several users.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is one user"))]
+    number: u32,
     pub(crate) role: RoleKind,
 }
 
@@ -81,8 +86,8 @@ impl<'a> Crew<'a> {
         let seeds = fastrand::Rng::with_seed(seed);
         let mut crew = Crew { args, layout, seeds, begin: Instant::now(), members: Vec::new(), dead: Vec::new() };
         let rare = (0..drivers.rare).map(|number| (format!("rare-git-{number}"), RoleKind::GitRare));
-        for (place, role) in ours.chain(git).chain(rare) {
-            let identity = Identity { place, life: 0, role };
+        for (number, (place, role)) in (0..).zip(ours.chain(git).chain(rare)) {
+            let identity = Identity { place, life: 0, number, role };
             let child = crew.spawn(&identity)?;
             crew.members.push(Member { identity, child });
         }
@@ -90,14 +95,13 @@ impl<'a> Crew<'a> {
     }
 
     fn spawn(&mut self, identity: &Identity) -> Result<Child> {
-        let program = std::env::current_exe().context("cannot find this program")?;
         let role = clap::ValueEnum::to_possible_value(&identity.role).context("a role without a name")?;
         let left = Duration::from_secs(self.args.seconds).saturating_sub(self.begin.elapsed());
         let mut timeout = None;
         if self.args.chaos {
             timeout = self.seeds.choice(TIMEOUTS).map(|millis| format!("--lock-timeout={millis}"));
         }
-        Command::new(program)
+        self.command(identity)?
             .arg("worker")
             .args(["--role", role.get_name(), "--name", &identity.name()])
             .arg("--root")
@@ -109,6 +113,18 @@ impl<'a> Crew<'a> {
             .stdout(Stdio::null())
             .spawn()
             .context("cannot start a process")
+    }
+
+    /// This program, to be run by whom the process belongs to.
+    fn command(&self, identity: &Identity) -> Result<Command> {
+        #[cfg(unix)]
+        if let Some(users) = self.args.users {
+            let mut command = Command::new(users::program_in(&self.layout.root));
+            users::run_as(&mut command, identity.number % users, &self.layout.root);
+            return Ok(command);
+        }
+        let _ = identity;
+        Ok(Command::new(std::env::current_exe().context("cannot find this program")?))
     }
 
     /// Kills a member as nothing else does (SIGKILL), and starts it again under another name, with

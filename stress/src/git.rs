@@ -20,7 +20,9 @@ pub(crate) fn command(dir: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // With --users the repository is another user's.
     command
+        .args(["-c", "safe.directory=*"])
         .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")

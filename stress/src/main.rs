@@ -23,6 +23,8 @@ mod repo;
 mod report;
 mod roles;
 mod run;
+#[cfg(unix)]
+mod users;
 mod violations;
 mod worker;
 

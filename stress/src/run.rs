@@ -35,6 +35,11 @@ pub(crate) fn main(args: &RunArgs) -> Result<bool> {
     if args.chaos && args.processes == 0 {
         return Err(Usage("--chaos kills processes of ours, and --processes is 0".to_owned()).into());
     }
+    #[cfg(unix)]
+    if args.users.is_some() && !crate::users::may_be_others()? {
+        tell("SKIPPED: --users: only root can be several users")?;
+        return Ok(true);
+    }
     let version = git::version();
     if let Err(why) = &version {
         tell(&format!("running without git: {why}"))?;
@@ -59,11 +64,16 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let with_git = git_version.is_some();
     let drivers = if with_git { Drivers { busy: args.git, rare: args.rare_git } } else { Drivers::default() };
+    #[cfg(unix)]
+    if args.users.is_some() {
+        crate::users::share(root)?;
+    }
     let repository = Repository::create(root, &args.shared, with_git)?;
+    let users = share(args, &repository, with_git)?;
     let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
     let chaos = if args.chaos { ", chaos" } else { "" };
     let rare = if drivers.rare > 0 { format!(" and {} rare ones", drivers.rare) } else { String::new() };
-    let title = format!("{} processes of ours{threads}, {} of git's{rare}{chaos}", args.processes, drivers.busy);
+    let title = format!("{} processes of ours{threads}, {} of git's{rare}{users}{chaos}", args.processes, drivers.busy);
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());
@@ -101,6 +111,22 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
         checked,
         violations: violations.count(),
     })
+}
+
+/// Has git share what it makes, if there are several users; returns what is told of them.
+#[cfg(unix)]
+fn share(args: &RunArgs, repository: &Repository, with_git: bool) -> Result<String> {
+    let Some(users) = args.users else { return Ok(String::new()) };
+    if with_git {
+        git::output(&repository.layout.work_tree(), &["config", "core.sharedRepository", "group"])?;
+    }
+    Ok(format!(", {users} users"))
+}
+
+/// Elsewhere there is one user.
+#[cfg(not(unix))]
+fn share(_: &RunArgs, _: &Repository, _: bool) -> Result<String> {
+    Ok(String::new())
 }
 
 fn tell(line: &str) -> Result<()> {

@@ -96,6 +96,37 @@ fn a_rare_git_commits_now_and_then_amid_kills() {
     assert_eq!(report["git"]["processes"], 0);
 }
 
+/// `None`, and a word about it, unless we may be several users.
+#[cfg(unix)]
+fn by_users(flags: &[&str]) -> Option<Output> {
+    let output = stress(&[&["--users=3", "--seed=7", "--json"], flags].concat());
+    if text(&output).contains("SKIPPED") {
+        // Past the capture of tests: it is to be seen.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), text(&output).as_bytes());
+        return None;
+    }
+    Some(output)
+}
+
+#[test]
+#[cfg(unix)]
+fn three_users_share_a_repository_amid_kills() {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    // Everybody has to come through.
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let root = dir.path().join("run");
+    let flags = ["--seconds=4", "--processes=6", "--git=2", "--threads=2", "--chaos", "--dir", root.to_str().unwrap()];
+    let Some(output) = by_users(&flags) else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(json(&output)["git"]["commits"].as_u64().unwrap() > 0, "{}", text(&output));
+    let histories = std::fs::read_dir(root.join("history")).unwrap();
+    let owners: std::collections::BTreeSet<u32> =
+        histories.map(|entry| entry.unwrap().metadata().unwrap().uid()).collect();
+    assert!(owners.len() == 3 && !owners.contains(&0), "{owners:?}");
+}
+
 #[test]
 fn transfers_in_two_commits_are_found_out() {
     is_found_out(&["--seconds=2", "--processes=3", "--break-atomicity"], "broken sum");
