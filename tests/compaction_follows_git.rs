@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Expect, ObjectId, Options, Stack};
+use reftable::{AutoCompact, Expect, HashKind, ObjectId, Options, Stack, Target};
 use support::git::{self, Repo};
 use support::{HASHES, Random, assert_verifies, copy_dir, quick, table_names};
 
@@ -161,4 +161,45 @@ fn with_settings_of_either_side() {
     follow(&config, quick().write(large), &steps);
     let factor = quick().auto_compact(AutoCompact::Geometric(5));
     follow(&["reftable.geometricFactor=5"], factor, &steps);
+}
+
+fn lazy() -> Options {
+    quick().auto_compact(AutoCompact::Lazy(16))
+}
+
+/// Commits `count` references whose targets are so long that each takes a kilobyte.
+fn set_large(stack: &Stack, count: usize) {
+    let mut tx = stack.transaction();
+    for number in 0..count {
+        let target = format!("refs/{number:01000}");
+        tx.set(format!("refs/heads/large/{number}"), Expect::Any, Target::Symbolic(target.into()));
+    }
+    tx.commit().unwrap();
+}
+
+/// Otherwise the next one who updates a reference with git waits until all of it is merged.
+#[test]
+fn a_bulk_commit_into_a_small_store_leaves_git_little_to_merge() {
+    if !git::is_there() {
+        return;
+    }
+    let repo = Repo::new(HashKind::Sha1);
+    let ids = repo.commits(2);
+    let stack = repo.open(lazy());
+    set_large(&stack, 5000);
+    let bulk = table_names(&repo.reftable_dir());
+    assert_eq!(bulk.len(), 1, "all is merged: {bulk:?}");
+    repo.git(["update-ref", "refs/heads/small", &ids[1]]);
+    let after = table_names(&repo.reftable_dir());
+    assert_eq!((after.len(), &after[0]), (2, &bulk[0]), "git has merged nothing of it");
+}
+
+#[test]
+fn commits_that_git_merges_in_no_time_pile_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = Stack::open(dir.path(), lazy()).unwrap();
+    for _ in 0..10 {
+        set_large(&stack, 100);
+    }
+    assert_eq!(table_names(dir.path()).len(), 10);
 }

@@ -46,6 +46,10 @@ use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 /// 16 ms then.
 const LARGE: u64 = 256 * 1024;
 
+/// What the next commit of git's may have to merge, in bytes, while [`AutoCompact::Lazy`] lets tables pile up: git
+/// merges some 100 MB/s, and whoever has started it waits 40 ms for so much.
+const MOST_DEBT: u64 = 4 * 1024 * 1024;
+
 /// How often a compaction that waits looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
@@ -219,7 +223,9 @@ impl Stack {
         // A merged table may get indexes that its inputs do without: leave room for them.
         let limit = self.shared.options.write.largest_table() / 2;
         let due = match self.shared.options.auto_compact {
-            AutoCompact::Lazy(tables) => plan::lazy(&sizes, usize::from(tables), limit),
+            AutoCompact::Lazy(tables) => {
+                plan::debt(&sizes, MOST_DEBT, limit).or_else(|| plan::lazy(&sizes, usize::from(tables), limit))
+            }
             AutoCompact::Geometric(factor) => plan::geometric(&sizes, u64::from(factor), limit),
             AutoCompact::Off => plan::geometric(&sizes, 2, limit),
         };

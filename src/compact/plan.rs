@@ -2,6 +2,9 @@
 
 use std::ops::{Range, RangeInclusive};
 
+/// Bytes of a table in which git has updated a few references, without what all tables have.
+const SMALL_TABLE: u64 = 512;
+
 /// git's rule: the tables to merge so that afterwards each is at least `factor` times as large as
 /// the next.
 ///
@@ -25,6 +28,20 @@ pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<
 /// and grows with the logarithm of the store.
 pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usize>> {
     geometric(sizes, 2, limit).filter(|range| range.len() >= tables)
+}
+
+/// What the next commit of git's would merge along with its own table, which is a small one, if that
+/// is more than `bound` bytes: git follows [`geometric`] after each commit, and makes its user wait.
+///
+/// A sequence that is left alone today may be merged as a whole then: each table of 4, 2, 1 is twice as
+/// large as the next one, but not twice as large as all that follow.
+pub(super) fn debt(sizes: &[u64], bound: u64, limit: u64) -> Option<Range<usize>> {
+    let mut then = sizes.to_vec();
+    then.push(SMALL_TABLE);
+    let range = geometric(&then, 2, limit)?;
+    let due = range.start..range.end.min(sizes.len());
+    let total = sizes.get(due.clone())?.iter().fold(0u64, |sum, size| sum.saturating_add(*size));
+    (total > bound && due.len() > 1).then_some(due)
 }
 
 fn unlimited(sizes: &[u64], factor: u64) -> Option<Range<usize>> {
@@ -105,7 +122,37 @@ mod tests {
         assert_eq!(lazy(&[100, 1, 1, 1], 4, u64::MAX), None);
         assert_eq!(lazy(&[100, 1, 1, 1, 1], 4, u64::MAX), Some(1..5));
         assert_eq!(lazy(&[100, 4, 1, 1, 1], 4, u64::MAX), Some(1..5), "with what it would outweigh");
-        assert_eq!(lazy(&[100, 90], 4, u64::MAX), None, "large ones wait, too");
+        assert_eq!(lazy(&[100, 90], 4, u64::MAX), None, "whatever their size: see `debt`");
+    }
+
+    #[test]
+    fn git_is_left_less_than_a_bound_to_merge() {
+        let debt = |sizes: &[u64]| debt(sizes, 4000, u64::MAX);
+        assert_eq!(debt(&[]), None);
+        assert_eq!(debt(&[1_000_000]), None, "nothing to merge it with");
+        assert_eq!(debt(&[200, 1_000_000]), Some(0..2), "a bulk commit into a small store");
+        assert_eq!(debt(&[2000, 1500]), None, "git may merge that itself");
+        assert_eq!(debt(&[1_000_000, 200, 200, 200]), None, "nor does a pile upon a large table matter");
+        assert_eq!(debt(&[1_000_000, 2500, 2000]), Some(1..3), "only what git would merge");
+        assert_eq!(debt(&[4096, 2048, 1024]), None, "each is large enough for the next, and for git's");
+        assert_eq!(debt(&[4096, 2048, 1024, 512]), Some(0..4), "but not for all that git would merge");
+    }
+
+    #[test]
+    fn no_debt_is_left_behind_a_merge() {
+        let mut random = 1u64;
+        for _ in 0..1000 {
+            let mut sizes = Vec::new();
+            for _ in 0..10 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                sizes.push(1 << (random >> 59) >> (random >> 40 & 3));
+                if let Some(range) = debt(&sizes, 4000, u64::MAX) {
+                    let merged = sizes.get(range.clone()).unwrap().iter().sum();
+                    sizes.splice(range, [merged]);
+                }
+                assert_eq!(debt(&sizes, 4000, u64::MAX), None, "{sizes:?}");
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub enum AutoCompact {
     /// When the newest tables have piled up to this many: then so that the sizes of the tables form a geometric sequence of factor
     /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few commits a
     /// compaction, and readers a few microseconds for each table.
+    ///
+    /// Earlier when the next commit of git's, which follows its own rule, would merge more than 4 MiB of
+    /// what is there, such as a bulk commit into a small store: then what git would merge.
     Lazy(u8),
     /// After a commit, so that the sizes of the tables form a geometric sequence of this factor: git's rule, which compacts
     /// after two of three commits. At least 2.
