@@ -150,6 +150,24 @@ fn an_index_that_has_a_block_twice() {
     breaks(table.finish([root, 0, 0, 0, 0]), sibling.min(root), "the block at 0 is indexed twice");
 }
 
+/// The format allows it; JGit reads such an index only with one block at the top.
+#[test]
+fn a_topmost_level_of_several_blocks_is_noted() {
+    let mut table = Forge::new(SIZE, 5, 9);
+    let first = table.block(b'r', &[reference("a", 0, 1)], true);
+    let second = table.block(b'r', &[reference("b", 0, 1)], true);
+    let root = table.block(b'i', &[entry(b"a", first)], true);
+    table.block(b'i', &[entry(b"b", second)], false);
+    let rule = "JGit reads a ref index only if its topmost level is one block; here it has 2";
+    let noted = |table: Vec<u8>| {
+        let report = verify_dir(&MemDir::of_tables(&[table])).unwrap();
+        assert!(report.is_clean(), "{:#?}", report.findings);
+        has(&report.findings, "0.ref", Some(root), rule)
+    };
+    assert!(noted(table.finish([root, 0, 0, 0, 0])));
+    assert!(!noted(Draft::sound().build()), "one block is what JGit wants");
+}
+
 #[test]
 fn an_index_block_that_nothing_leads_to() {
     let table = Draft { stray: true, ..Draft::sound() }.build();
