@@ -46,8 +46,8 @@ use crate::table::{Table, TableStats, TableWriter, WriteOptions};
 /// 16 ms then.
 const LARGE: u64 = 256 * 1024;
 
-/// What the next commit of git's may have to merge, in bytes, while [`AutoCompact::Lazy`] lets tables pile up: git
-/// merges some 100 MB/s, and whoever has started it waits 40 ms for so much.
+/// What the next commit of git's may have to merge, in bytes, while [`AutoCompact::Lazy`] lets
+/// tables pile up: git merges some 100 MB/s, and whoever has started it waits 40 ms for so much.
 const MOST_DEBT: u64 = 4 * 1024 * 1024;
 
 /// How often a compaction that waits looks whether it should stop.

@@ -30,8 +30,9 @@ pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usi
     geometric(sizes, 2, limit).filter(|range| range.len() >= tables)
 }
 
-/// What the next commit of git's would merge along with its own table, which is a small one, if that
-/// is more than `bound` bytes: git follows [`geometric`] after each commit, and makes its user wait.
+/// What the next commit of git's would merge along with its own table, which is a small one, if
+/// that is more than `bound` bytes: git follows [`geometric`] after each commit, and makes its user
+/// wait.
 ///
 /// A sequence that is left alone today may be merged as a whole then: each table of 4, 2, 1 is twice as
 /// large as the next one, but not twice as large as all that follow.

@@ -18,8 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 ///
 /// 1. R judges the lock L, and so does another process, S.
 /// 2. S removes L, and git takes a new lock of that name.
-/// 3. R would remove git's. So whoever removes L has it locked with the kernel, and looks at the name after that: S was
-///    done before, and the name stands for another file; or it has yet to come, and finds the name gone.
+/// 3. R would remove git's. So whoever removes L has it locked with the kernel, and looks at the
+///    name after that: S was done before, and the name stands for another file; or it has yet to
+///    come, and finds the name gone.
 ///
 /// # Errors
 /// `Invalid` when the lock is another one now, or the evidence does not suffice; `Locked` when
