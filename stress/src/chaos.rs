@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use crate::checker::{Disturbances, Kill};
 use crate::crew::Crew;
 use crate::history::now;
+use crate::roles::RoleKind;
 
 /// Between two kills; half of it on average: ten a second.
 const BETWEEN_KILLS: Duration = Duration::from_millis(200);
@@ -80,14 +81,7 @@ impl Chaos {
             self.done.end = if self.done.end == 0 { now() } else { self.done.end };
             return Ok(Duration::MAX);
         }
-        let victims: Vec<usize> = crew
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| !member.identity.role.is_git())
-            .map(|(number, _)| number)
-            .collect();
-        let Some(victim) = self.rng.choice(victims) else { return Ok(Duration::MAX) };
+        let Some(victim) = self.victim(crew) else { return Ok(Duration::MAX) };
         if self.next_kill <= Instant::now() {
             if self.stopped.as_ref().is_some_and(|stopped| stopped.number == victim) {
                 self.go_on(crew)?;
@@ -103,6 +97,17 @@ impl Chaos {
         }
         let stop = self.stopped.as_ref().map_or(self.next_stop, |stopped| stopped.until);
         Ok(stop.min(self.next_kill).saturating_duration_since(Instant::now()))
+    }
+
+    /// One of our processes. A reader has no lock, so its end says little: it is drawn only twice in a row.
+    fn victim(&mut self, crew: &Crew<'_>) -> Option<usize> {
+        let ours = crew.members.iter().enumerate().filter(|(_, member)| !member.identity.role.is_git());
+        let ours: Vec<_> = ours.map(|(number, member)| (number, member.identity.role)).collect();
+        let (first, role) = *self.rng.choice(&ours)?;
+        if role != RoleKind::Reader {
+            return Some(first);
+        }
+        self.rng.choice(&ours).map(|(number, _)| *number)
     }
 
     /// After a kill, if that is wanted, there is a lock that nobody may break.
