@@ -34,8 +34,8 @@ pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usi
 /// that is more than `bound` bytes: git follows [`geometric`] after each commit, and makes its user
 /// wait.
 ///
-/// A sequence that is left alone today may be merged as a whole then: each table of 4, 2, 1 is twice as
-/// large as the next one, but not twice as large as all that follow.
+/// A sequence that is left alone today may be merged as a whole then: each table of 4, 2, 1 is
+/// twice as large as the next one, but not twice as large as all that follow.
 pub(super) fn debt(sizes: &[u64], bound: u64, limit: u64) -> Option<Range<usize>> {
     let mut then = sizes.to_vec();
     then.push(SMALL_TABLE);
