@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
-/// The text as it is, or with escapes if any of it [is hidden](is_hidden) or not UTF-8. For text that
-/// stands in quotes already.
+/// The text as it is, or with escapes if any of it [is hidden](is_hidden) or not UTF-8. For text
+/// that stands in quotes already.
 #[must_use]
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
     Printable { bytes, quotes: false, is_word: false }
@@ -56,7 +56,8 @@ impl Display for Printable<'_> {
     }
 }
 
-/// A whole message that quotes such texts: what [is hidden](is_hidden) is escaped, and nothing else.
+/// A whole message that quotes such texts: what [is hidden](is_hidden) is escaped, and nothing
+/// else.
 #[must_use]
 pub fn escaped_message(message: &str) -> impl Display + '_ {
     struct Message<'a>(&'a str);
@@ -83,9 +84,9 @@ impl Write for NoControl<'_, '_> {
     }
 }
 
-/// Whether a terminal or an editor would do something else than show it: control characters, ends of
-/// lines and paragraphs, what turns the direction of writing, and what takes no place, such as a byte
-/// order mark, joiners, fillers, selectors and tags.
+/// Whether a terminal or an editor would do something else than show it: control characters, ends
+/// of lines and paragraphs, what turns the direction of writing, and what takes no place, such as a
+/// byte order mark, joiners, fillers, selectors and tags.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()

@@ -140,6 +140,28 @@ fn without_an_answer_nothing_happens() {
     }
 }
 
+/// Its tables can be read, and what they say cannot be right: that is not "nothing to mend".
+#[test]
+fn what_only_verify_finds_is_not_passed_over() {
+    let (_root, dir) = store();
+    let compacted = reftable(&dir, &["compact", "--all"], "");
+    assert!(compacted.status.success(), "{}", text(&compacted.stderr));
+    let list = fs::read_to_string(dir.join("tables.list")).unwrap();
+    let table = dir.join(list.trim_end());
+    let mut bytes = fs::read(&table).unwrap();
+    let name = bytes.windows(6).position(|six| six == b"A_HEAD").unwrap();
+    bytes[name] = b'X';
+    fs::write(&table, &bytes).unwrap();
+    assert_eq!(reftable(&dir, &["verify"], "").status.code(), Some(3), "the names are out of order");
+    for arguments in [&["repair", "--dry-run"][..], &["repair", "--yes"], &["repair", "--yes", "--json"]] {
+        let output = reftable(&dir, arguments, "");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(!text(&output.stdout).contains("nothing to mend"), "{arguments:?}");
+        assert!(text(&output.stderr).contains("'reftable verify' names"), "{}", text(&output.stderr));
+        assert!(fs::read(&table).unwrap() == bytes, "{arguments:?}");
+    }
+}
+
 /// One fix after the other, each by what the one before has left.
 #[test]
 fn what_is_agreed_to_is_done_until_nothing_is_left() {

@@ -63,7 +63,8 @@ pub(crate) struct RunArgs {
     /// Processes that drive git as well, one transaction every 0.5 to 2 seconds
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(crate) rare_git: u32,
-    /// Processes run as so many users of one group, in a setgid directory; needs root, else the run is skipped
+    /// Processes run as so many users of one group, in a setgid directory; needs root, else the run
+    /// is skipped
     ///
     /// With REFTABLE_REQUIRE_MOUNTS in the environment, it is an error not to be root.
     #[cfg(unix)]
@@ -77,12 +78,14 @@ pub(crate) struct RunArgs {
     pub(crate) dir: Option<PathBuf>,
     /// Kill our processes at random, ten a second, and start them again; stop others for a while.
     ///
-    /// Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the run fails if after a
-    /// kill nobody could commit for more than 1 s; and, of at least 100 kills of processes with a commit in flight, if
-    /// after more than one in a hundred nobody could for more than 100 ms.
+    /// Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the
+    /// run fails if after a kill nobody could commit for more than 1 s; and, of at least 100 kills
+    /// of processes with a commit in flight, if after more than one in a hundred nobody could for
+    /// more than 100 ms.
     #[arg(long)]
     pub(crate) chaos: bool,
-    /// A control that must fail: with each kill a lock appears that nobody may break, for so many milliseconds.
+    /// A control that must fail: with each kill a lock appears that nobody may break, for so many
+    /// milliseconds.
     #[arg(long, hide = true, requires = "chaos", value_name = "MS", num_args = 0..=1, default_missing_value = "2500")]
     pub(crate) break_healing: Option<u64>,
     /// A control that must fail: the newest table is lost after the run.

@@ -99,7 +99,8 @@ impl Chaos {
         Ok(stop.min(self.next_kill).saturating_duration_since(Instant::now()))
     }
 
-    /// One of our processes. A reader has no lock, so its end says little: it is drawn only twice in a row.
+    /// One of our processes. A reader has no lock, so its end says little: it is drawn only twice
+    /// in a row.
     fn victim(&mut self, crew: &Crew<'_>) -> Option<usize> {
         let ours = crew.members.iter().enumerate().filter(|(_, member)| !member.identity.role.is_git());
         let ours: Vec<_> = ours.map(|(number, member)| (number, member.identity.role)).collect();
@@ -143,8 +144,8 @@ impl Chaos {
     }
 }
 
-/// Processes of ours have owner files where they have found that kernel locks work with hard links: where their locks
-/// are robust.
+/// Processes of ours have owner files where they have found that kernel locks work with hard links:
+/// where their locks are robust.
 fn has_owner_files(store: &Path) -> Result<bool> {
     let mut entries = fs::read_dir(store).context("cannot list the store")?;
     Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "owner"))))

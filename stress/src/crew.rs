@@ -20,8 +20,8 @@ use crate::violations::Violations;
 
 /// How long a process may take to finish its last step.
 const GRACE: Duration = Duration::from_secs(30);
-/// Lock time-outs that `--chaos` draws from, in milliseconds: mostly long ones, so that often all that are left alive
-/// have one, and what only the end of a short one would mend is seen.
+/// Lock time-outs that `--chaos` draws from, in milliseconds: mostly long ones, so that often all
+/// that are left alive have one, and what only the end of a short one would mend is seen.
 const TIMEOUTS: [u64; 8] = [0, 100, 1_000, 10_000, 10_000, 60_000, 60_000, 60_000];
 /// How often the parent looks.
 const LOOK: Duration = Duration::from_millis(100);

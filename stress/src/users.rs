@@ -1,4 +1,5 @@
-//! `--users`: our processes and git's run as several users of one group, in a repository that the group shares.
+//! `--users`: our processes and git's run as several users of one group, in a repository that the
+//! group shares.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -10,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
 
-/// The group that all have in common; users follow. Nothing else on a machine is likely to have these numbers.
+/// The group that all have in common; users follow. Nothing else on a machine is likely to have
+/// these numbers.
 const GROUP: u32 = 54_100;
 
 /// Where no user may be changed, this makes an error of what else is skipped.
@@ -30,8 +32,9 @@ pub(crate) fn may_be_others() -> Result<bool> {
     Ok(false)
 }
 
-/// Makes `root` a setgid directory of the group, before anything is in it: whatever is made there belongs to the group,
-/// and the group may write. The program is copied there, because not everybody may enter where it is.
+/// Makes `root` a setgid directory of the group, before anything is in it: whatever is made there
+/// belongs to the group, and the group may write. The program is copied there, because not
+/// everybody may enter where it is.
 pub(crate) fn share(root: &Path) -> Result<()> {
     umask(Mode::WOTH);
     chown(root, None, Some(GROUP)).context("cannot give the directory to a group")?;

@@ -330,7 +330,8 @@ impl Worker {
         self.failed(n, format!("{kind:?}"))?;
         match kind {
             ErrorKind::Locked => {
-                // Without a time-out this would be a busy loop, and what is measured the load that it makes.
+                // Without a time-out this would be a busy loop, and what is measured the load that
+                // it makes.
                 thread::sleep(AGAIN);
                 Ok(Ended::Failed)
             }

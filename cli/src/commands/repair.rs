@@ -5,8 +5,9 @@ use std::path::Path;
 
 use clap::Args;
 use reftable::escape::escaped_message;
-use reftable::{ErrorKind, Problem, Repair as Mender};
+use reftable::{ErrorKind, Problem, Repair as Mender, Severity};
 
+use super::verify::check;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
@@ -28,7 +29,8 @@ const MOST: usize = 100;
 /// NAME.unlisted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exits with 0 if nothing is wrong or everything was mended, with 1 if something is left.
+Exits with 0 if nothing is wrong or everything was mended, with 1 if something is left, also if
+'verify' finds errors in what the tables say.
 With --json, one object of type 'problem' for each, with its kind, and with what was done.
 
 Examples:
@@ -52,11 +54,19 @@ pub(crate) struct Repair {
     format: Format,
 }
 
+/// Says that the store can be read and is wrong all the same. What its records ought to say nobody
+/// can tell but its owner.
+fn report_beyond_repair(store: &Path, errors: usize) -> io::Result<()> {
+    let place = shown_path(store);
+    let what = "errors in what the tables say, which 'reftable verify' names and no repair can know better";
+    writeln!(io::stderr(), "reftable: {place}: {errors} {what}")
+}
+
 impl Repair {
     pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
         let mut code = Code::Done;
         for store in repo.directories() {
-            if !self.run_in(store, out)? {
+            if !self.run_in(repo, store, out)? {
                 code = Code::Not;
             }
         }
@@ -65,7 +75,7 @@ impl Repair {
 
     /// Mends one problem after the other, each by a fresh look at what the one before has left.
     /// Returns whether nothing is left.
-    fn run_in(&self, store: &Path, out: &mut Out) -> Result<bool, Failure> {
+    fn run_in(&self, repo: &Repo, store: &Path, out: &mut Out) -> Result<bool, Failure> {
         let mender = Mender::new(store);
         let mut mended = 0;
         let mut left: Vec<Problem> = Vec::new();
@@ -80,10 +90,16 @@ impl Repair {
         for problem in left.iter().filter(|problem| !self.is_told_before(problem)) {
             self.report(store, problem, None, out)?;
         }
-        if mended == 0 && left.is_empty() && !self.format.json {
-            writeln!(out, "{}: nothing to mend", shown_path(store))?;
+        if !left.is_empty() || mended == MOST {
+            return Ok(false);
         }
-        Ok(left.is_empty() && mended < MOST)
+        let errors = check(repo, store)?.count(Severity::Error);
+        match (errors, mended) {
+            (0, 0) if !self.format.json => writeln!(out, "{}: nothing to mend", shown_path(store))?,
+            (0, _) => {}
+            _ => report_beyond_repair(store, errors)?,
+        }
+        Ok(errors == 0)
     }
 
     /// The first of the problems that is mended, and what was done. Those before it are `left` as

@@ -51,7 +51,7 @@ impl Verify {
 }
 
 /// Checks one of the repository's stores; that of a linked worktree together with the shared one.
-fn check(repo: &Repo, store: &Path) -> reftable::Result<Report> {
+pub(super) fn check(repo: &Repo, store: &Path) -> reftable::Result<Report> {
     let (dir, shared) = (OsDir::new(store, None), OsDir::new(&repo.shared, None));
     let check = Check::new(&dir).patience(PATIENCE);
     match repo.is_repository() {

@@ -26,7 +26,8 @@ pub(crate) struct Disturbances {
     pub(crate) stops: Vec<(u64, u64)>,
     /// When the run was over.
     pub(crate) end: u64,
-    /// Whether a process of ours was seen to have a robust lock: else nobody can tell the dead from the living.
+    /// Whether a process of ours was seen to have a robust lock: else nobody can tell the dead from
+    /// the living.
     pub(crate) is_robust: bool,
 }
 
@@ -46,7 +47,8 @@ pub(crate) struct Stalls {
     pub(crate) kills: usize,
     /// How many were stopped for a while.
     pub(crate) stops: usize,
-    /// Kills of processes with a commit in flight, that held the lock or waited for it, while nobody was stopped.
+    /// Kills of processes with a commit in flight, that held the lock or waited for it, while
+    /// nobody was stopped.
     pub(crate) counted: usize,
     /// Of those that count, the median in milliseconds.
     pub(crate) p50_ms: f64,
@@ -89,7 +91,8 @@ fn is_of(history: &str, process: &str) -> bool {
     history.strip_prefix(process).is_some_and(|rest| rest.is_empty() || rest.starts_with("-t"))
 }
 
-/// A stop is short: it does not excuse the longest times, and neither does it matter for those what the dead one did.
+/// A stop is short: it does not excuse the longest times, and neither does it matter for those what
+/// the dead one did.
 fn judge(stalls: &[Stall], done: &Disturbances, violations: &mut Violations) -> Stalls {
     let mut times: Vec<u64> = stalls.iter().filter(|stall| stall.counts).map(|stall| stall.time).collect();
     times.sort_unstable();
@@ -175,7 +178,8 @@ mod tests {
         assert_eq!(after(410, 0, 1500), Some((1090, true)));
     }
 
-    /// How many violations there are when after `kills` kills, `long` of which are followed by `time` ms of nothing.
+    /// How many violations there are when after `kills` kills, `long` of which are followed by
+    /// `time` ms of nothing.
     fn judged(kills: usize, long: usize, time: u64, counts: bool, is_robust: bool) -> u64 {
         let stall = |number| Stall { kill: 0, time: if number < long { time * MS } else { MS }, counts };
         let stalls: Vec<Stall> = (0..kills).map(stall).collect();

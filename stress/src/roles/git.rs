@@ -32,7 +32,8 @@ pub(super) struct Git {
     counters: BTreeMap<String, String>,
 }
 
-/// One that commits now and then, as people do: our processes have forgotten it when it comes again.
+/// One that commits now and then, as people do: our processes have forgotten it when it comes
+/// again.
 #[derive(Debug)]
 pub(super) struct Rare(Git);
 
