@@ -1,7 +1,7 @@
 //! The seam to the operating system: a dozen primitive calls on one directory.
 //!
-//! Everything above speaks to [`Dir`], so that crash, fault and interleaving checkers can stand in for
-//! the file system. Nothing here knows what the files mean.
+//! Everything above speaks to [`Dir`], so that crash, fault and interleaving checkers can stand in
+//! for the file system. Nothing here knows what the files mean.
 
 #[cfg(unix)]
 mod create;
@@ -40,27 +40,31 @@ pub trait Dir: Debug + Send + Sync {
     /// `NotFound`, and what else the system says; so for all calls below.
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>>;
 
-    /// Opens a file for reading, and for writing behind what is there: of several that write, nobody overwrites what another one
-    /// has written, and each finds what it has written in one piece.
+    /// Opens a file for reading, and for writing behind what is there: of several that write,
+    /// nobody overwrites what another one has written, and each finds what it has written in one
+    /// piece.
     ///
     /// # Errors
-    /// See above; `Unsupported` where that cannot be promised, which is what an implementation need not change.
+    /// See above; `Unsupported` where that cannot be promised, which is what an implementation need
+    /// not change.
     fn open_to_append(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         let _ = name;
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Creates a file for writing. Fails with `AlreadyExists` if anything has the name, whatever it is.
+    /// Creates a file for writing. Fails with `AlreadyExists` if anything has the name, whatever it
+    /// is.
     ///
     /// # Errors
     /// See above.
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>>;
 
-    /// The same for a file that everybody may open for appending who may write to the directory, and nobody else may open. By default
-    /// [`Dir::create`].
+    /// The same for a file that everybody may open for appending who may write to the directory,
+    /// and nobody else may open. By default [`Dir::create`].
     ///
     /// # Errors
-    /// See above; `Unsupported` where it cannot be had, so also in a sticky directory, where others could not remove it.
+    /// See above; `Unsupported` where it cannot be had, so also in a sticky directory, where others
+    /// could not remove it.
     fn create_for_writers(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         self.create(name)
     }
@@ -68,7 +72,8 @@ pub trait Dir: Debug + Send + Sync {
     /// Who may write to the directory. By default not known.
     ///
     /// # Errors
-    /// See above; `Unsupported` in a sticky directory, where nobody may replace what others have made.
+    /// See above; `Unsupported` in a sticky directory, where nobody may replace what others have
+    /// made.
     fn writers(&self) -> io::Result<Option<Writers>> {
         Ok(None)
     }
@@ -79,8 +84,8 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn stamp(&self, name: &str) -> io::Result<Stamp>;
 
-    /// The identity of what opening the name would open: where it is a symbolic link, of what that leads to. By default
-    /// as [`Dir::stamp`].
+    /// The identity of what opening the name would open: where it is a symbolic link, of what that
+    /// leads to. By default as [`Dir::stamp`].
     ///
     /// # Errors
     /// See above.
@@ -94,10 +99,12 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Gives the file `existing` a second name. Fails with `AlreadyExists` if anything has the name `new`.
+    /// Gives the file `existing` a second name. Fails with `AlreadyExists` if anything has the name
+    /// `new`.
     ///
     /// # Errors
-    /// See above; where hard links do not exist, which is what an implementation need not change, `Unsupported`.
+    /// See above; where hard links do not exist, which is what an implementation need not change,
+    /// `Unsupported`.
     fn link(&self, existing: &str, new: &str) -> io::Result<()> {
         let _ = (existing, new);
         Err(io::ErrorKind::Unsupported.into())
@@ -118,7 +125,8 @@ pub trait Dir: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The names in the directory, in any order. Names that are not UTF-8 are left out: none of ours are like that.
+    /// The names in the directory, in any order. Names that are not UTF-8 are left out: none of
+    /// ours are like that.
     ///
     /// # Errors
     /// See above.
@@ -139,27 +147,30 @@ pub trait Dir: Debug + Send + Sync {
     /// Random bits, different in every process and after every fork.
     fn random(&self) -> u64;
 
-    /// Whether [`DirFile::naming`] of an open file changes at once when its name is given to another one. By default not known. Then
-    /// readers that look often ask the file that they have open, which takes a third of the time of asking for its name.
+    /// Whether [`DirFile::naming`] of an open file changes at once when its name is given to
+    /// another one. By default not known. Then readers that look often ask the file that they have
+    /// open, which takes a third of the time of asking for its name.
     fn tells_renames(&self) -> bool {
         false
     }
 
-    /// Whether one kernel alone writes to this directory, as far as the file system tells. By default not
-    /// known. Elsewhere tables are copied instead of mapped, and who holds the list lock reads the list
-    /// again instead of examining it.
+    /// Whether one kernel alone writes to this directory, as far as the file system tells. By
+    /// default not known. Elsewhere tables are copied instead of mapped, and who holds the list
+    /// lock reads the list again instead of examining it.
     fn is_local(&self) -> bool {
         false
     }
 
-    /// A number for the kind of the file system, such as `statfs` tells; 0, the default, where that is not known. A lock that
-    /// was left by an earlier run of the kernel is inherited only if it was taken on a local one of the same kind.
+    /// A number for the kind of the file system, such as `statfs` tells; 0, the default, where that
+    /// is not known. A lock that was left by an earlier run of the kernel is inherited only if it
+    /// was taken on a local one of the same kind.
     fn file_system(&self) -> u64 {
         0
     }
 
-    /// Whether the file system has a journal, or something as good, so that what was synced survives a power failure. Without one
-    /// a name that was synced may be lost all the same. By default not known.
+    /// Whether the file system has a journal, or something as good, so that what was synced
+    /// survives a power failure. Without one a name that was synced may be lost all the same. By
+    /// default not known.
     fn has_journal(&self) -> Option<bool> {
         None
     }
@@ -174,13 +185,15 @@ pub trait Dir: Debug + Send + Sync {
         Host::default()
     }
 
-    /// Nanoseconds since 1970, by the clock that [`Stamp::modified`] is taken from. By default not known.
+    /// Nanoseconds since 1970, by the clock that [`Stamp::modified`] is taken from. By default not
+    /// known.
     fn wall_clock(&self) -> Option<u128> {
         None
     }
 
-    /// The processes that have the file open, or use the directory otherwise: whoever has closed a lock may hold it still. An empty
-    /// answer says that there is none on any machine; what cannot be seen is not known. By default not known.
+    /// The processes that have the file open, or use the directory otherwise: whoever has closed a
+    /// lock may hold it still. An empty answer says that there is none on any machine; what cannot
+    /// be seen is not known. By default not known.
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         let _ = name;
         None
@@ -191,14 +204,15 @@ pub trait Dir: Debug + Send + Sync {
     /// is said.
     fn announce(&self) {}
 
-    /// Whether there is a process of this number; `Some(false)` only if all processes can be seen. By default not known.
+    /// Whether there is a process of this number; `Some(false)` only if all processes can be seen.
+    /// By default not known.
     fn process_lives(&self, process: u32) -> Option<bool> {
         let _ = process;
         None
     }
 
-    /// When the process of this number started, in any unit: it tells processes that had one number from each other. `None` if there is
-    /// no such process, and by default.
+    /// When the process of this number started, in any unit: it tells processes that had one number
+    /// from each other. `None` if there is no such process, and by default.
     fn process_started(&self, process: u32) -> Option<u64> {
         let _ = process;
         None
@@ -243,7 +257,8 @@ impl Writers {
 /// What tells this run of this machine's kernel from others. What is `None` is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Host {
-    /// The run of the kernel: no two have the same, on any machine. At most 64 bytes, without spaces.
+    /// The run of the kernel: no two have the same, on any machine. At most 64 bytes, without
+    /// spaces.
     pub boot: Option<String>,
     /// When the kernel started, in nanoseconds since 1970, by the clock of [`Stamp::changed`].
     pub booted: Option<u128>,

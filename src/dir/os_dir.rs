@@ -23,7 +23,8 @@ use super::{file_system, host, journal, processes};
 pub struct OsDir {
     /// As it was given, for messages.
     path: PathBuf,
-    /// From the root: whoever changes the working directory means other files by relative paths, and not another store.
+    /// From the root: whoever changes the working directory means other files by relative paths,
+    /// and not another store.
     place: PathBuf,
     epoch: Instant,
     permissions: Option<u32>,
@@ -36,13 +37,14 @@ pub struct OsDir {
 }
 
 impl OsDir {
-    /// The directory at `path`. Nothing is opened yet. A relative path counts from the working directory of this
-    /// moment, also when that changes.
+    /// The directory at `path`. Nothing is opened yet. A relative path counts from the working
+    /// directory of this moment, also when that changes.
     ///
-    /// `permissions` are the mode bits of the files it creates. With `None` new files take the mode of
-    /// `tables.list`, and its owner and group as far as the system lets us, so that whoever could read
-    /// the store still can. Without a list the newest table stands in for it; without tables they take the
-    /// mode of a directory with the setgid bit, else what the umask leaves. Not used on Windows.
+    /// `permissions` are the mode bits of the files it creates. With `None` new files take the mode
+    /// of `tables.list`, and its owner and group as far as the system lets us, so that whoever
+    /// could read the store still can. Without a list the newest table stands in for it; without
+    /// tables they take the mode of a directory with the setgid bit, else what the umask leaves.
+    /// Not used on Windows.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, permissions: Option<u32>) -> Self {
         let path = path.into();
@@ -60,8 +62,9 @@ impl OsDir {
         }
     }
 
-    /// Opens the file at `path` for reading, without waiting for anybody: opening a pipe otherwise takes until somebody writes
-    /// to it. What is no regular file may be opened; [`Bytes::of_file`](crate::Bytes::of_file) says of it what it is.
+    /// Opens the file at `path` for reading, without waiting for anybody: opening a pipe otherwise
+    /// takes until somebody writes to it. What is no regular file may be opened;
+    /// [`Bytes::of_file`](crate::Bytes::of_file) says of it what it is.
     ///
     /// # Errors
     /// What the system says.
@@ -173,7 +176,8 @@ impl Dir for OsDir {
     }
 
     fn random(&self) -> u64 {
-        // Where the system has no randomness, the clock and the process id still differ between processes.
+        // Where the system has no randomness, the clock and the process id still differ between
+        // processes.
         getrandom::u64()
             .unwrap_or_else(|_| self.epoch.elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 32)
     }
@@ -209,7 +213,8 @@ impl Dir for OsDir {
 
     #[cfg(target_os = "linux")]
     fn tells_renames(&self) -> bool {
-        // ext2 to 4, XFS, Btrfs, F2FS, tmpfs. Not overlay, where an open file may be one below that keeps its name.
+        // ext2 to 4, XFS, Btrfs, F2FS, tmpfs. Not overlay, where an open file may be one below that
+        // keeps its name.
         const TELLING: [u64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994];
         TELLING.contains(&self.file_system())
     }

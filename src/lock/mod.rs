@@ -1,4 +1,5 @@
-//! Lock files that outlive no one: a name that only one process can create, with a kernel lock behind it.
+//! Lock files that outlive no one: a name that only one process can create, with a kernel lock
+//! behind it.
 
 mod abandoned;
 mod evidence;
@@ -32,8 +33,8 @@ pub trait Locker: Debug + Send + Sync {
     /// `Io`.
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt>;
 
-    /// Whether the lock of somebody who died is inherited by the next one who asks, and [`Lock::is_inherited`] says so. By
-    /// default not.
+    /// Whether the lock of somebody who died is inherited by the next one who asks, and
+    /// [`Lock::is_inherited`] says so. By default not.
     fn heals(&self) -> bool {
         false
     }
@@ -54,12 +55,13 @@ pub enum Attempt {
 pub enum Holder {
     /// A process on this machine that uses this library and lives; its number where it ran.
     Alive(u32),
-    /// A process that has ended, or runs in another container; its number. Another one keeps what it has opened: a child
-    /// that it forked at any time, or an heir that is at work.
+    /// A process that has ended, or runs in another container; its number. Another one keeps what
+    /// it has opened: a child that it forked at any time, or an heir that is at work.
     Orphaned(u32),
     /// This thread itself, through the same handle. Waiting would never end.
     ThisThread,
-    /// A process on another machine, or of another time, that uses this library. Whether it lives cannot be told.
+    /// A process on another machine, or of another time, that uses this library. Whether it lives
+    /// cannot be told.
     Elsewhere,
     /// git, or another program, which leaves no sign of life.
     Foreign,
@@ -123,10 +125,12 @@ impl<'l> AsRef<dyn Lock + 'l> for dyn Lock + 'l {
 /// For how long a waiter polls quickly: most who have the lock are done sooner.
 const SOON: Duration = Duration::from_millis(20);
 
-/// Takes the lock called `name`, waiting up to `timeout` since `start`; `None` waits for ever. Tries once at least.
+/// Takes the lock called `name`, waiting up to `timeout` since `start`; `None` waits for ever.
+/// Tries once at least.
 ///
-/// Waiting is polling every 0.25 to 0.75 milliseconds, and after 20 of them every one to three, with jitter so that waiters do not
-/// march in step. A kernel queue would be fairer, but it has no time-out, and git does not join it.
+/// Waiting is polling every 0.25 to 0.75 milliseconds, and after 20 of them every one to three,
+/// with jitter so that waiters do not march in step. A kernel queue would be fairer, but it has no
+/// time-out, and git does not join it.
 pub(crate) fn acquire(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
@@ -148,8 +152,8 @@ pub(crate) enum Polled<T> {
     Instead(T),
 }
 
-/// As [`acquire`]. Each time the lock was found taken tells `otherwise` by whom, and asks it whether the lock is needed
-/// at all.
+/// As [`acquire`]. Each time the lock was found taken tells `otherwise` by whom, and asks it
+/// whether the lock is needed at all.
 pub(crate) fn poll<T>(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
@@ -172,7 +176,8 @@ pub(crate) fn poll<T>(
         if holder == Holder::ThisThread || timeout.is_some_and(|timeout| waited >= timeout) {
             return Err(locked(dir, name, holder, waited));
         }
-        // One draw of randomness for each wait; a multiplicative step is enough to part those who wait.
+        // One draw of randomness for each wait; a multiplicative step is enough to part those who
+        // wait.
         let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         jitter = Some(drawn);
         let least = if waited < SOON { 250 } else { 1000 };

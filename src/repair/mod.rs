@@ -1,8 +1,10 @@
-//! Getting a damaged store to work again: first a diagnosis that changes nothing, then one remedy at a time.
+//! Getting a damaged store to work again: first a diagnosis that changes nothing, then one remedy
+//! at a time.
 //!
-//! Nothing that holds records is ever removed: what a remedy takes out of the store keeps its bytes under another name, and
-//! each says exactly what it will do. A look ([`survey`]) gives plain data; [`case`] holds the list against it, [`propose`] finds
-//! a list that fits, and [`remedy`] looks again under the lock before it does what somebody has agreed to.
+//! Nothing that holds records is ever removed: what a remedy takes out of the store keeps its bytes
+//! under another name, and each says exactly what it will do. A look ([`survey`]) gives plain data;
+//! [`case`] holds the list against it, [`propose`] finds a list that fits, and [`remedy`] looks
+//! again under the lock before it does what somebody has agreed to.
 
 mod aside;
 mod case;
@@ -50,15 +52,15 @@ impl Repair {
         Repair { dir, locker, lock_timeout: Duration::from_secs(1), patience: PATIENCE }
     }
 
-    /// How long something must look wrong before it is reported: by default 3 s, as long as readers wait. What others do at this
-    /// moment looks wrong, too.
+    /// How long something must look wrong before it is reported: by default 3 s, as long as readers
+    /// wait. What others do at this moment looks wrong, too.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Repair {
         Repair { patience, ..self }
     }
 
-    /// What is wrong. Changes nothing and takes no list lock; each remedy looks again under the lock. Without an answer the store
-    /// can be opened.
+    /// What is wrong. Changes nothing and takes no list lock; each remedy looks again under the
+    /// lock. Without an answer the store can be opened.
     ///
     /// Reads all of every table. Waits only if something looks wrong that others may just be doing.
     ///
@@ -68,11 +70,12 @@ impl Repair {
         diagnose::diagnose(self)
     }
 
-    /// Applies the remedy for `problem`. Returns what was done, for people to read. Waits for the list
-    /// lock for 1 s where it needs it.
+    /// Applies the remedy for `problem`. Returns what was done, for people to read. Waits for the
+    /// list lock for 1 s where it needs it.
     ///
     /// # Errors
-    /// `Invalid` when there is no remedy, or when the problem is not there any more or has changed; `Locked`; `Io`.
+    /// `Invalid` when there is no remedy, or when the problem is not there any more or has changed;
+    /// `Locked`; `Io`.
     pub fn remedy(&self, problem: &Problem) -> Result<String> {
         remedy::apply(self, problem)
     }

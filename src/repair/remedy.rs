@@ -29,10 +29,12 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     mended
 }
 
-/// The dead owner of the lock may have taken along what others wait for. Every heir tells them what became of it, by the list: here
-/// by what the remedy has made of it, because a table that is dropped takes them with it.
+/// The dead owner of the lock may have taken along what others wait for. Every heir tells them what
+/// became of it, by the list: here by what the remedy has made of it, because a table that is
+/// dropped takes them with it.
 ///
-/// A list that was lost says nothing of that: they are left to find their request claimed, and to say that they do not know.
+/// A list that was lost says nothing of that: they are left to find their request claimed, and to
+/// say that they do not know.
 fn answer_for_the_dead(repair: &Repair, problem: &Problem) {
     if !matches!(problem, Problem::List(list) if list.is_lost)
         && let Some(list) = names_in_list(repair)
@@ -66,9 +68,9 @@ fn not_there_any_more(repair: &Repair) -> Error {
     error.way_out("look again")
 }
 
-/// Publishes a list that fits. What leaves the store keeps its bytes under another name, in this order: it gets the second name,
-/// the new list appears, it loses the first one. Where a crash comes between, the next repair goes on, and at no
-/// moment is there a file without a name.
+/// Publishes a list that fits. What leaves the store keeps its bytes under another name, in this
+/// order: it gets the second name, the new list appears, it loses the first one. Where a crash
+/// comes between, the next repair goes on, and at no moment is there a file without a name.
 fn replace_list(repair: &Repair, lock: &dyn Lock, proposal: &Proposal) -> Result<String> {
     let mut kept = Vec::new();
     for SetAside { file, suffix, .. } in &proposal.set_aside {
@@ -105,7 +107,8 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
     if done.is_empty() { Err(not_there_any_more(repair)) } else { Ok(done.join("; ")) }
 }
 
-/// Removes those of the files that nobody needs still. Taking the lock may have removed some: its dead owner's.
+/// Removes those of the files that nobody needs still. Taking the lock may have removed some: its
+/// dead owner's.
 ///
 /// The directory is synced first: no crash may bring back a list that names what goes.
 fn remove_litter(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {

@@ -43,7 +43,8 @@ use metrics::Counters;
 use reload::Cached;
 use synced::Synced;
 
-/// The threads of one handle that want the list lock. Transactions may be committed by whoever is first.
+/// The threads of one handle that want the list lock. Transactions may be committed by whoever is
+/// first.
 pub(crate) type Line = Queue<Changes, Result<Commit>>;
 
 /// A handle on a reference store. Cheap to clone, for use by any number of threads.
@@ -96,11 +97,12 @@ impl AsRef<dyn Lock> for ListLock {
 impl Stack {
     /// Opens the store in `dir`, the directory that has (or will have) `tables.list`.
     ///
-    /// An existing directory without any table is an empty store. Reading needs no write permission.
+    /// An existing directory without any table is an empty store. Reading needs no write
+    /// permission.
     ///
     /// # Errors
-    /// `Invalid` for options out of range; `Missing` when the directory is (at once), or when its list names
-    /// a table that is not there, or the list is not there and tables are (after
+    /// `Invalid` for options out of range; `Missing` when the directory is (at once), or when its
+    /// list names a table that is not there, or the list is not there and tables are (after
     /// [`Options::reload_deadline`]); `Corrupt`; `Io`.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Stack> {
         let dir = OsDir::new(dir.as_ref(), options.permissions);
@@ -108,7 +110,8 @@ impl Stack {
         Self::open_in(Arc::new(dir), Box::new(locks), options)
     }
 
-    /// Opens a store over any [`Dir`] and [`Locker`]: for checkers, and for hosts that bring their own.
+    /// Opens a store over any [`Dir`] and [`Locker`]: for checkers, and for hosts that bring their
+    /// own.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -119,9 +122,9 @@ impl Stack {
         Ok(stack)
     }
 
-    /// The same store with other settings: for hosts that learn only when they write how to write. Shares the directory,
-    /// the locks and what was read, so nothing is opened again. Transactions of the one handle and of the other
-    /// are not committed together.
+    /// The same store with other settings: for hosts that learn only when they write how to write.
+    /// Shares the directory, the locks and what was read, so nothing is opened again. Transactions
+    /// of the one handle and of the other are not committed together.
     ///
     /// The hash stays, and so do the mode bits of new files: those belong to the [`Dir`].
     ///
@@ -159,8 +162,8 @@ impl Stack {
         self.shared.dir.path()
     }
 
-    /// The newest state. Costs one `stat` unless somebody has committed since the last call. Waits for up
-    /// to [`Options::reload_deadline`] if the list names what is not there.
+    /// The newest state. Costs one `stat` unless somebody has committed since the last call. Waits
+    /// for up to [`Options::reload_deadline`] if the list names what is not there.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -168,7 +171,8 @@ impl Stack {
         self.shared.snapshot()
     }
 
-    /// A new transaction. No I/O and no lock before [`Transaction::prepare`] or [`Transaction::commit`].
+    /// A new transaction. No I/O and no lock before [`Transaction::prepare`] or
+    /// [`Transaction::commit`].
     pub fn transaction(&self) -> Transaction {
         Transaction::new(self.clone())
     }
@@ -197,7 +201,8 @@ impl Shared {
         }
     }
 
-    /// Takes the list lock and returns it with the state that it protects. Waits as [`Options::lock_timeout`] says.
+    /// Takes the list lock and returns it with the state that it protects. Waits as
+    /// [`Options::lock_timeout`] says.
     pub(crate) fn lock_list(&self) -> Result<(ListLock, Snapshot)> {
         self.lock_list_within(self.options.lock_timeout)
     }
@@ -268,9 +273,9 @@ impl Shared {
         Ok((lock, snapshot))
     }
 
-    /// Removes what somebody made who died before it was listed, while the list is still the one upon which it was made:
-    /// the next one proves nothing. It never was in a list, so no crash can bring back one that names it. What cannot
-    /// be removed stays.
+    /// Removes what somebody made who died before it was listed, while the list is still the one
+    /// upon which it was made: the next one proves nothing. It never was in a list, so no crash can
+    /// bring back one that names it. What cannot be removed stays.
     fn remove_what_was_not_listed(&self, base: &Snapshot) {
         let listed = base.tables().iter().map(|table| table.name()).collect();
         let Ok(names) = load::names(&*self.dir) else { return };

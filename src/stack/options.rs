@@ -9,18 +9,19 @@ use crate::error::{Error, Result};
 use crate::oid::HashKind;
 use crate::table::WriteOptions;
 
-/// What survives a loss of power once a commit has returned `Ok`. A kill or a crash of the process costs nothing
-/// in any mode.
+/// What survives a loss of power once a commit has returned `Ok`. A kill or a crash of the process
+/// costs nothing in any mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The commit survives, whatever the file system does with what nobody synced. Syncs the table, the list
-    /// and the directory, and tables below that nobody is known to have synced (on Linux a seal on the list tells the next
-    /// process which are).
+    /// The commit survives, whatever the file system does with what nobody synced. Syncs the table,
+    /// the list and the directory, and tables below that nobody is known to have synced (on Linux a
+    /// seal on the list tells the next process which are).
     #[default]
     Full,
-    /// The table and the list are synced, the directory is not: on file systems that keep metadata in order the
-    /// store stays whole, and the last commits may be lost. What git does with `core.fsync=reference`.
+    /// The table and the list are synced, the directory is not: on file systems that keep metadata
+    /// in order the store stays whole, and the last commits may be lost. What git does with
+    /// `core.fsync=reference`.
     Ordered,
     /// Nothing is synced. What git does by default.
     Off,
@@ -30,27 +31,31 @@ pub enum Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AutoCompact {
-    /// When the newest tables have piled up to this many: then so that the sizes of the tables form a geometric sequence of factor
-    /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few commits a
-    /// compaction, and readers a few microseconds for each table.
+    /// When the newest tables have piled up to this many: then so that the sizes of the tables form
+    /// a geometric sequence of factor
+    /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few
+    ///    commits a compaction, and readers a few microseconds for each table.
     ///
-    /// Earlier when the next commit of git's, which follows its own rule, would merge more than 4 MiB of
-    /// what is there, such as a bulk commit into a small store: then what git would merge.
+    /// Earlier when the next commit of git's, which follows its own rule, would merge more than 4
+    /// MiB of what is there, such as a bulk commit into a small store: then what git would merge.
     Lazy(u8),
-    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor: git's rule, which compacts
-    /// after two of three commits. At least 2.
+    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor:
+    /// git's rule, which compacts after two of three commits. At least 2.
     Geometric(u8),
     /// Never; call [`crate::Stack::compact`].
     Off,
 }
 
-/// How many threads work on a compaction at most, unless somebody says so: they cost memory, and one thread writes what they make.
+/// How many threads work on a compaction at most, unless somebody says so: they cost memory, and
+/// one thread writes what they make.
 const MOST_THREADS: usize = 8;
 
-/// The version of [`Options::compatibility_key`], and of the meaning of transactions that are handed over.
+/// The version of [`Options::compatibility_key`], and of the meaning of transactions that are
+/// handed over.
 const KEY_VERSION: u8 = 1;
 
-/// How many lock time-outs a call waits for the outcome, between these limits, unless somebody says so.
+/// How many lock time-outs a call waits for the outcome, between these limits, unless somebody says
+/// so.
 const OUTCOME_FACTOR: u32 = 10;
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
@@ -103,10 +108,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The hash function. Default: that of the existing tables, also if they have nothing left in them; in a
-    /// store without tables, that of the first id that is written, and SHA-1 if the first transaction has
-    /// none. A list may become empty again, so who knows the repository says what it is: mirrors
-    /// `extensions.objectFormat`.
+    /// The hash function. Default: that of the existing tables, also if they have nothing left in
+    /// them; in a store without tables, that of the first id that is written, and SHA-1 if the
+    /// first transaction has none. A list may become empty again, so who knows the repository says
+    /// what it is: mirrors `extensions.objectFormat`.
     pub fn hash(mut self, hash: HashKind) -> Self {
         self.hash = Some(hash);
         self
@@ -124,61 +129,71 @@ impl Options {
         self
     }
 
-    /// When commits compact. Default: [`AutoCompact::Lazy`] with 16. git's `reftable.geometricFactor` is the other rule.
+    /// When commits compact. Default: [`AutoCompact::Lazy`] with 16. git's
+    /// `reftable.geometricFactor` is the other rule.
     pub fn auto_compact(mut self, auto_compact: AutoCompact) -> Self {
         self.auto_compact = auto_compact;
         self
     }
 
-    /// Whether a thread of the handle compacts, instead of the commit call that finds a compaction due. For processes that live on. Default
-    /// false: no thread is started, and a commit call ends with at most one compaction, after its transaction was
-    /// acknowledged to all who share it. The thread ends with the last clone of the handle; a compaction that is
-    /// running then stops at its next range of keys. A child after a fork has no such thread, and compacts in its commit
+    /// Whether a thread of the handle compacts, instead of the commit call that finds a compaction
+    /// due. For processes that live on. Default false: no thread is started, and a commit call ends
+    /// with at most one compaction, after its transaction was acknowledged to all who share it. The
+    /// thread ends with the last clone of the handle; a compaction that is running then stops at
+    /// its next range of keys. A child after a fork has no such thread, and compacts in its commit
     /// calls.
     pub fn background_compaction(mut self, background: bool) -> Self {
         self.background = background;
         self
     }
 
-    /// How many threads work on a large compaction, the one that asks for it included; 1 means that no thread is started. Default: as many as the
-    /// process may use processors, up to 8. The others are started when there is work for them, from 1 MiB of blocks on, and are gone
-    /// when the compaction returns. What is written does not depend on their number. Together they take some 10 MB of memory
-    /// at most: so many are never at work that they need more, about nine for references.
+    /// How many threads work on a large compaction, the one that asks for it included; 1 means that
+    /// no thread is started. Default: as many as the process may use processors, up to 8. The
+    /// others are started when there is work for them, from 1 MiB of blocks on, and are gone when
+    /// the compaction returns. What is written does not depend on their number. Together they take
+    /// some 10 MB of memory at most: so many are never at work that they need more, about nine for
+    /// references.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// Compactions of up to this many bytes are done under the lock on the table list, in about the time of a sync; larger ones
-    /// lock each table and let others commit meanwhile. Default 128 KiB; 0 means never.
+    /// Compactions of up to this many bytes are done under the lock on the table list, in about the
+    /// time of a sync; larger ones lock each table and let others commit meanwhile. Default 128
+    /// KiB; 0 means never.
     pub fn compact_at_once(mut self, bytes: u64) -> Self {
         self.compact_at_once = bytes;
         self
     }
 
-    /// Whether compactions larger than [`Self::compact_at_once`] copy blocks as they are, where nothing newer falls into them. They
-    /// cost what has changed then, and leave at most a quarter more blocks than a fresh table has; the next one writes all
-    /// again. Default true. Without, tables are those that git would make of the same commits.
+    /// Whether compactions larger than [`Self::compact_at_once`] copy blocks as they are, where
+    /// nothing newer falls into them. They cost what has changed then, and leave at most a quarter
+    /// more blocks than a fresh table has; the next one writes all again. Default true. Without,
+    /// tables are those that git would make of the same commits.
     pub fn copy_blocks(mut self, copy_blocks: bool) -> Self {
         self.copy_blocks = copy_blocks;
         self
     }
 
-    /// Whether to leave room for other programs that poll for the lock, as git does, when one of them has committed within
-    /// the last second, or was met with the lock: the lock stays free for as long as we usually hold it. That delays one
-    /// call by a third of a second at most, and by four fifths of [`Self::lock_timeout`] if that is less. Default true.
+    /// Whether to leave room for other programs that poll for the lock, as git does, when one of
+    /// them has committed within the last second, or was met with the lock: the lock stays free for
+    /// as long as we usually hold it. That delays one call by a third of a second at most, and by
+    /// four fifths of [`Self::lock_timeout`] if that is less. Default true.
     pub fn courtesy(mut self, courtesy: bool) -> Self {
         self.courtesy = courtesy;
         self
     }
 
-    /// Whether a commit that waits for the lock may be done by the process that has it, along with its own, and whether we do
-    /// that for others. Only processes with the same settings of hash, durability and writing do it for one another. Default true;
-    /// needs locks that heal, and a directory to which one kernel alone writes and that is not sticky. What is not done for us at once we do ourselves.
+    /// Whether a commit that waits for the lock may be done by the process that has it, along with
+    /// its own, and whether we do that for others. Only processes with the same settings of hash,
+    /// durability and writing do it for one another. Default true; needs locks that heal, and a
+    /// directory to which one kernel alone writes and that is not sticky. What is not done for us
+    /// at once we do ourselves.
     ///
-    /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits for the outcome as long as
-    /// [`Self::outcome_timeout`] says. After that it is [`crate::ErrorKind::Indeterminate`], as it is when that process ends
-    /// and nobody can tell what it had done.
+    /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits
+    /// for the outcome as long as [`Self::outcome_timeout`] says. After that it is
+    /// [`crate::ErrorKind::Indeterminate`], as it is when that process ends and nobody can tell
+    /// what it had done.
     pub fn hand_over(mut self, hand_over: bool) -> Self {
         self.hand_over = hand_over;
         self
@@ -204,30 +219,34 @@ impl Options {
         self
     }
 
-    /// How long a call waits until somebody has begun its work: zero fails at once, `None` waits for ever. Default 5 s.
-    /// Mirrors `reftable.lockTimeout`, whose default is 100 ms: git starts a process for each command, and a person or a
-    /// script runs it again. A program that embeds this library has a request of its own to answer, and would rather wait
-    /// for a slow disk or a long queue than fail; 5 s is what its users set for other embedded databases, too. A call that
+    /// How long a call waits until somebody has begun its work: zero fails at once, `None` waits
+    /// for ever. Default 5 s. Mirrors `reftable.lockTimeout`, whose default is 100 ms: git starts a
+    /// process for each command, and a person or a script runs it again. A program that embeds this
+    /// library has a request of its own to answer, and would rather wait for a slow disk or a long
+    /// queue than fail; 5 s is what its users set for other embedded databases, too. A call that
     /// finds the lock free waits for nothing, whatever is set here.
     ///
-    /// It counts from the call until the work begins, and covers all that may come before: other threads of this
-    /// handle, other processes, and neighbours who are let go first ([`Self::courtesy`]). It does not cover the work
-    /// itself, nor what a commit waits for after somebody else has begun it ([`Self::outcome_timeout`]). Each call says in
-    /// its own text where it waits otherwise.
+    /// It counts from the call until the work begins, and covers all that may come before: other
+    /// threads of this handle, other processes, and neighbours who are let go first
+    /// ([`Self::courtesy`]). It does not cover the work itself, nor what a commit waits for after
+    /// somebody else has begun it ([`Self::outcome_timeout`]). Each call says in its own text where
+    /// it waits otherwise.
     pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.lock_timeout = timeout;
         self
     }
 
-    /// How long a call waits for the outcome of work that has been begun, after [`Self::lock_timeout`] has passed: a commit that
-    /// another process has taken along with its own ([`Self::hand_over`]), which is [`crate::ErrorKind::Indeterminate`] when
-    /// this time has passed, too; and a compaction that is done and has yet to be published, whose work is lost then. `None` is
-    /// the default: ten times the lock time-out, 1 s at least and 60 s at most. Without a lock time-out a commit waits for ever,
-    /// whatever is set here.
+    /// How long a call waits for the outcome of work that has been begun, after
+    /// [`Self::lock_timeout`] has passed: a commit that another process has taken along with its
+    /// own ([`Self::hand_over`]), which is [`crate::ErrorKind::Indeterminate`] when this time has
+    /// passed, too; and a compaction that is done and has yet to be published, whose work is lost
+    /// then. `None` is the default: ten times the lock time-out, 1 s at least and 60 s at most.
+    /// Without a lock time-out a commit waits for ever, whatever is set here.
     ///
-    /// A commit takes at most the sum of both, and its own work. The process that commits for others is dead or stopped, or its
-    /// disk hangs, if it takes longer than milliseconds; if it is dead the call does not wait for it at all. A time that is too
-    /// short gains nothing: nobody can take the transaction back, so the caller has to look whether it is there. Zero gives up
+    /// A commit takes at most the sum of both, and its own work. The process that commits for
+    /// others is dead or stopped, or its disk hangs, if it takes longer than milliseconds; if it is
+    /// dead the call does not wait for it at all. A time that is too short gains nothing: nobody
+    /// can take the transaction back, so the caller has to look whether it is there. Zero gives up
     /// when the lock time-out has passed.
     pub fn outcome_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.outcome_timeout = timeout;
@@ -243,26 +262,28 @@ impl Options {
         self.outcome_timeout.unwrap_or_else(by_lock_timeout)
     }
 
-    /// How long a reader ([`crate::Stack::open`], [`crate::Stack::snapshot`]) goes on looking for a list
-    /// beside tables, or for tables that the list names, that are not there, while the list stays the same;
-    /// and for what a network file system calls a stale handle. Default 3 s, for servers: somebody may
-    /// have been stopped between a table and its list. Nothing that is healthy takes more than
-    /// milliseconds, so a process that lives for one look-up, such as a prompt, may ask for 100 ms.
-    /// Zero reports what is missing at once, unless the list has changed meanwhile.
+    /// How long a reader ([`crate::Stack::open`], [`crate::Stack::snapshot`]) goes on looking for a
+    /// list beside tables, or for tables that the list names, that are not there, while the list
+    /// stays the same; and for what a network file system calls a stale handle. Default 3 s, for
+    /// servers: somebody may have been stopped between a table and its list. Nothing that is
+    /// healthy takes more than milliseconds, so a process that lives for one look-up, such as a
+    /// prompt, may ask for 100 ms. Zero reports what is missing at once, unless the list has
+    /// changed meanwhile.
     pub fn reload_deadline(mut self, deadline: Duration) -> Self {
         self.reload_deadline = deadline;
         self
     }
 
-    /// How tables are read. Default [`Reading::Mapped`]. Where one kernel alone does not write to the
-    /// directory, as far as the file system tells ([`crate::Dir::is_local`]), they are copied in any case.
+    /// How tables are read. Default [`Reading::Mapped`]. Where one kernel alone does not write to
+    /// the directory, as far as the file system tells ([`crate::Dir::is_local`]), they are copied
+    /// in any case.
     pub fn reading(mut self, reading: Reading) -> Self {
         self.reading = reading;
         self
     }
 
-    /// The mode bits of new files, such as `0o664`. Default: those of the list that they belong to, as
-    /// [`crate::OsDir::new`] says. Mirrors `core.sharedRepository`. Not used on Windows.
+    /// The mode bits of new files, such as `0o664`. Default: those of the list that they belong to,
+    /// as [`crate::OsDir::new`] says. Mirrors `core.sharedRepository`. Not used on Windows.
     pub fn permissions(mut self, mode: Option<u32>) -> Self {
         self.permissions = mode;
         self
@@ -274,8 +295,9 @@ impl Options {
         self.threads.unwrap_or_else(available)
     }
 
-    /// What must be the same in two processes for one to commit for the other, as bytes. What is added to it makes it another
-    /// key, so that processes of different versions leave each other's requests alone.
+    /// What must be the same in two processes for one to commit for the other, as bytes. What is
+    /// added to it makes it another key, so that processes of different versions leave each other's
+    /// requests alone.
     pub(crate) fn compatibility_key(&self) -> Vec<u8> {
         let hash = match self.hash {
             None => 0,
