@@ -84,23 +84,25 @@ const SEAMS: [(&str, &[&str]); 6] = [
 ];
 const PRIMITIVES: [&str; 3] = ["Mutex", "RwLock", "Condvar"];
 
+/// The texts of the files with one of these endings at `place` or below it, by their path from
+/// `root`.
+fn texts(root: &Path, place: &Path, endings: &[&str]) -> BTreeMap<String, String> {
+    if place.is_dir() {
+        let entries = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
+        return entries.flat_map(|entry| texts(root, &entry, endings)).collect();
+    }
+    let ending = place.extension().and_then(|ending| ending.to_str());
+    if !ending.is_some_and(|ending| endings.contains(&ending)) {
+        return BTreeMap::new();
+    }
+    let name = place.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+    BTreeMap::from([(name, fs::read_to_string(place).unwrap())])
+}
+
 /// Path below `src/` and code, without comments, strings and tests.
 fn sources() -> BTreeMap<String, String> {
-    fn walk(root: &Path, at: &Path, found: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(root, &path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-                found.insert(name, code_of(&fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
     let root = support::source_dir();
-    let mut found = BTreeMap::new();
-    walk(&root, &root, &mut found);
-    found
+    texts(&root, &root, &["rs"]).into_iter().map(|(name, text)| (name, code_of(&text))).collect()
 }
 
 /// Drops line comments, the contents of string literals, and `#[cfg(test)] mod tests` to its

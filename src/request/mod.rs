@@ -121,8 +121,8 @@ impl Claim {
 impl State {
     /// The state after another record. What comes too late changes nothing, nor does what is about
     /// another claim.
-    fn after(self, found: record::Found) -> State {
-        let record::Found::Known(Record { kind, leader, update_index, table }) = found else { return State::Unknown };
+    fn after(self, found: record::Logged) -> State {
+        let record::Logged::Known(Record { kind, leader, update_index, table }) = found else { return State::Unknown };
         match (self, kind) {
             (State::Open, Kind::Claimed) => State::Claimed(Claim { leader, base: table, planned: None }),
             (State::Open, Kind::Withdrawn) => State::Closed,

@@ -97,9 +97,9 @@ fn print(letter: u8, version: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What was found where a record may be.
+/// What stands in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Logged {
     Known(Record),
     /// A whole record, of a type or version that is not known here.
     Unknown,
@@ -107,7 +107,7 @@ pub(super) enum Found {
 
 /// All records in `log`, in order. What is cut off or damaged was never written, as far as anybody
 /// knows.
-pub(super) fn parse_all(mut log: &[u8]) -> Vec<Found> {
+pub(super) fn parse_all(mut log: &[u8]) -> Vec<Logged> {
     let mut found = Vec::new();
     while !log.is_empty() {
         match parse(log) {
@@ -123,7 +123,7 @@ pub(super) fn parse_all(mut log: &[u8]) -> Vec<Found> {
 }
 
 /// The record that `log` begins with, and its length.
-fn parse(log: &[u8]) -> Option<(Found, usize)> {
+fn parse(log: &[u8]) -> Option<(Logged, usize)> {
     let mut input = Reader::new(log, 0);
     let (letter, version, len) = (input.u8().ok()?, input.u8().ok()?, usize::from(input.be16().ok()?));
     if !(LEAST..=MOST).contains(&len) {
@@ -139,7 +139,7 @@ fn parse(log: &[u8]) -> Option<(Found, usize)> {
         let table = std::str::from_utf8(contents.get(input.pos()..)?).ok()?.to_owned();
         Some(Record { kind: kind?, leader, update_index, table })
     };
-    Some((body().map_or(Found::Unknown, Found::Known), len))
+    Some((body().map_or(Logged::Unknown, Logged::Known), len))
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     fn records_survive_a_round_trip() {
         let records: Vec<Record> = Kind::ALL.into_iter().map(|kind| Record { kind, ..planned() }).collect();
         let log: Vec<u8> = records.iter().flat_map(Record::print).collect();
-        assert_eq!(parse_all(&log), records.into_iter().map(Found::Known).collect::<Vec<_>>());
+        assert_eq!(parse_all(&log), records.into_iter().map(Logged::Known).collect::<Vec<_>>());
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         let (torn, whole) = (planned().print(), Record::new(Kind::Published, 7, 4));
         for len in 0..torn.len() {
             let log = [&torn[..len], &whole.print()].concat();
-            assert_eq!(parse_all(&log), [Found::Known(whole.clone())], "{len} bytes before it");
+            assert_eq!(parse_all(&log), [Logged::Known(whole.clone())], "{len} bytes before it");
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn a_record_that_is_not_known_is_seen_to_be_there() {
         for (letter, version) in [(b'Z', VERSION), (b'C', VERSION + 1)] {
             let log = [print(letter, version, &planned().body()), planned().print()].concat();
-            assert_eq!(parse_all(&log), [Found::Unknown, Found::Known(planned())]);
+            assert_eq!(parse_all(&log), [Logged::Unknown, Logged::Known(planned())]);
         }
     }
 
@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn the_longest_name_fits() {
         let record = planned().of_table(&"n".repeat(255));
-        assert_eq!(parse_all(&record.print()), [Found::Known(record)]);
+        assert_eq!(parse_all(&record.print()), [Logged::Known(record)]);
     }
 }

@@ -1,9 +1,7 @@
 //! Comments and the prose of documents have lines of at most 100 columns. Tables and blocks of code
 //! may be wider.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+use super::{support, texts};
 
 /// What a line may have.
 const COLUMNS: usize = 100;
@@ -23,26 +21,6 @@ const PLACES: [&str; 13] = [
     "loom-tests",
     "stress",
 ];
-/// Files with longer lines, one a line: a list that may only shrink.
-const WIDE: &str = include_str!("wide.txt");
-
-/// The text of every file whose comments or prose count, by its path.
-fn texts() -> BTreeMap<String, String> {
-    fn walk(root: &Path, at: &Path, found: &mut BTreeMap<String, String>) {
-        if at.is_dir() {
-            fs::read_dir(at).unwrap().for_each(|entry| walk(root, &entry.unwrap().path(), found));
-        } else if at.extension().is_some_and(|extension| extension == "rs" || extension == "md") {
-            let name = at.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-            found.insert(name, fs::read_to_string(at).unwrap());
-        }
-    }
-    let source = super::support::source_dir();
-    let root = source.parent().unwrap();
-    let mut found = BTreeMap::new();
-    PLACES.iter().for_each(|place| walk(root, &root.join(place), &mut found));
-    found
-}
-
 /// The numbers of the lines of comment (Rust) or prose (Markdown) that are too long.
 fn too_long(file: &str, text: &str) -> Vec<usize> {
     let is_rust = file.ends_with(".rs");
@@ -65,20 +43,13 @@ fn too_long(file: &str, text: &str) -> Vec<usize> {
 
 #[test]
 fn comments_and_prose_have_a_hundred_columns() {
-    let wide: BTreeSet<&str> = WIDE.lines().collect();
-    let mut wrong = Vec::new();
-    let mut needed = BTreeSet::new();
-    let texts = texts();
-    for (file, text) in &texts {
-        match too_long(file, text)[..] {
-            [] => {}
-            _ if wide.contains(file.as_str()) => drop(needed.insert(file.as_str())),
-            [first, ..] => wrong.push(format!("{file}:{first}")),
-        }
-    }
+    let source = support::source_dir();
+    let root = source.parent().unwrap();
+    let texts = PLACES.iter().flat_map(|place| texts(root, &root.join(place), &["rs", "md"]));
+    let wrong: Vec<String> = texts
+        .flat_map(|(file, text)| too_long(&file, &text).into_iter().map(move |line| format!("{file}:{line}")))
+        .collect();
     assert!(wrong.is_empty(), "lines of more than {COLUMNS} columns: {wrong:#?}");
-    let clean: Vec<_> = wide.difference(&needed).collect();
-    assert!(clean.is_empty(), "these have no such lines any more; take them out of wide.txt: {clean:#?}");
 }
 
 #[test]

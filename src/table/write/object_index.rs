@@ -120,16 +120,8 @@ fn add(out: &mut RunWriter, prefix: &[u8], offsets: &[u64]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::ids_to_sort as objects;
     use super::*;
-
-    /// Ids that look like random ones, but for a pair that shares seven bytes, and one that is
-    /// there three times.
-    fn objects(count: u128) -> Vec<u128> {
-        let mix = |number: u128| (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) & !0xffff_ffff;
-        let mut objects: Vec<u128> = (0..count).map(|number| mix(number) | (number / 100)).collect();
-        objects.extend([mix(7) ^ (1 << 70), mix(9), mix(9) | 1]);
-        objects
-    }
 
     #[test]
     fn parts_are_cut_between_ids() {
