@@ -293,6 +293,7 @@ fn compare(snapshot: &Snapshot, model: &Model, hash: HashKind) {
         let mut log = model.all_logs();
         log.retain(|log| log.refname == name.as_bytes());
         assert_eq!(contents::log(snapshot, name), log, "{name}");
+        assert_eq!(snapshot.log_exists(name).unwrap(), model.existing.contains(name.as_bytes()), "{name}");
     }
     for prefix in PREFIXES {
         let mut expected = model.all_refs();

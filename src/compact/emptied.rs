@@ -122,7 +122,7 @@ impl<'a> Expirer<'a> {
         self.range.to.as_ref().is_some_and(|to| *to <= last)
     }
 
-    /// IndexWalk a marker if the log at hand has lost all.
+    /// Writes a marker if the log at hand has lost all.
     fn leave(&mut self, out: &mut RunWriter) -> Result<()> {
         let Some(update_index) = self.lost.take() else { return Ok(()) };
         if self.is_kept || !self.expiry.leaves_markers() {

@@ -10,6 +10,8 @@ pub(crate) struct Model {
     pub(crate) refs: BTreeMap<Vec<u8>, (u64, Target)>,
     /// By name and inverted update index: newest first.
     pub(crate) logs: BTreeMap<(Vec<u8>, u64), LogEntry>,
+    /// The names of logs that exist, also of those that have lost all entries.
+    pub(crate) existing: BTreeSet<Vec<u8>>,
     pub(crate) update_index: u64,
 }
 
@@ -73,9 +75,8 @@ impl Model {
                     wrote = true;
                 }
                 Change::DeleteLog(name) => {
-                    let had = self.logs.len();
                     self.logs.retain(|(logged, _), _| logged != name);
-                    wrote |= self.logs.len() < had;
+                    wrote |= self.existing.remove(name);
                 }
             }
         }
@@ -91,6 +92,7 @@ impl Model {
             return Ok(self.update_index);
         }
         self.update_index = log.last;
+        self.existing.extend(log.entries.iter().map(|((name, _), _)| name.clone()));
         self.logs.extend(log.entries);
         Ok(this)
     }
