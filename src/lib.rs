@@ -76,6 +76,7 @@
 mod addition;
 mod bytes;
 mod changes;
+mod changeset;
 mod compact;
 mod conflict;
 mod dir;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Durability, ListLock, Shared};
+use crate::changeset::Changeset;
 use crate::dir::Room;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::LIST_LOCK;
@@ -13,7 +14,6 @@ use crate::queue::Turn;
 use crate::request::{Asked, Found, Outcome, State, find};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
-use crate::transaction::{Changes, Commit};
 
 /// Who has published for us is about to sync the directory, for both. After this time we do it
 /// ourselves.
@@ -80,7 +80,7 @@ impl Shared {
     /// `wanted`. The time counts from `start`.
     pub(crate) fn lock_list_or_hand_over(
         &self,
-        turn: Turn<Changes, Result<Commit>>,
+        turn: Turn<Changeset, Result<u64>>,
         start: Duration,
         wanted: impl FnOnce() -> Vec<u8>,
     ) -> Result<Admitted> {
@@ -97,7 +97,7 @@ impl Shared {
     /// found taken.
     fn ask(
         &self,
-        turn: Turn<Changes, Result<Commit>>,
+        turn: Turn<Changeset, Result<u64>>,
         start: Duration,
         wanted: impl FnOnce() -> Vec<u8>,
         asked: &mut Option<Asked>,
@@ -245,8 +245,8 @@ impl Shared {
         lock: &mut ListLock,
         base: &Snapshot,
         limit: usize,
-        read: impl Fn(&[u8]) -> Option<Changes>,
-    ) -> Vec<Changes> {
+        read: impl Fn(&[u8]) -> Option<Changeset>,
+    ) -> Vec<Changeset> {
         let now = self.dir.now();
         let is_time = lock.has_waited || self.lookout.is_due(now);
         if !is_time || limit == 0 || !self.hands_over() {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bytes::Reading;
+use crate::changeset::Changeset;
 #[cfg(not(loom))]
 use crate::compact::Background;
 use crate::dir::{Dir, OsDir};
@@ -36,16 +37,15 @@ use crate::queue::{Admission, Queue, Turn};
 use crate::request::{Served, resolve};
 use crate::snapshot::Snapshot;
 use crate::sync::{Mutex, OnceLock};
-use crate::transaction::{Changes, Commit, Transaction};
 use courtesy::Courtesy;
 use hand_over::Lookout;
 use metrics::Counters;
 use reload::Cached;
 use synced::Synced;
 
-/// The threads of one handle that want the list lock. Transactions may be committed by whoever is
-/// first.
-pub(crate) type Line = Queue<Changes, Result<Commit>>;
+/// The threads of one handle that want the list lock. Whoever is first may commit the changesets of
+/// those behind; the result of one is its update index.
+pub(crate) type Line = Queue<Changeset, Result<u64>>;
 
 /// A handle on a reference store. Cheap to clone, for use by any number of threads.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ pub(crate) struct ListLock {
     since: Duration,
     /// Whether somebody else had it first.
     has_waited: bool,
-    pub(crate) turn: Turn<Changes, Result<Commit>>,
+    pub(crate) turn: Turn<Changeset, Result<u64>>,
 }
 
 impl AsRef<dyn Lock> for ListLock {
@@ -170,12 +170,6 @@ impl Stack {
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.shared.snapshot()
     }
-
-    /// A new transaction. No I/O and no lock before [`Transaction::prepare`] or
-    /// [`Transaction::commit`].
-    pub fn transaction(&self) -> Transaction {
-        Transaction::new(self.clone())
-    }
 }
 
 impl Shared {
@@ -220,7 +214,7 @@ impl Shared {
     /// Takes the list lock when it is this thread's turn. The time counts from `start`.
     pub(crate) fn lock_list_in_turn(
         &self,
-        turn: Turn<Changes, Result<Commit>>,
+        turn: Turn<Changeset, Result<u64>>,
         start: Duration,
         timeout: Option<Duration>,
     ) -> Result<(ListLock, Snapshot)> {
@@ -250,7 +244,7 @@ impl Shared {
         lock: Box<dyn Lock>,
         polls: u32,
         start: Duration,
-        turn: Turn<Changes, Result<Commit>>,
+        turn: Turn<Changeset, Result<u64>>,
         before: Option<Snapshot>,
     ) -> Result<(ListLock, Snapshot)> {
         let since = self.dir.now();

@@ -3,9 +3,10 @@
 
 use std::io::Write;
 
+use super::check;
 use super::rows::{LogRow, MemberLogs, merge_logs};
 use super::view::View;
-use super::{Action, Changes, check};
+use crate::changeset::{Action, Changeset};
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
 use crate::snapshot::Snapshot;
@@ -43,13 +44,13 @@ impl<'a> Batch<'a> {
         Batch { base, hash: base.hash(), refs: Vec::new(), logs: Vec::new(), last: base.update_index() }
     }
 
-    /// Checks `changes`, which are ordered by [`check::order`], against the state so far and adds
+    /// Checks `changes`, which have passed [`Changeset::check`], against the state so far and adds
     /// them. Returns their update index.
     ///
     /// # Errors
     /// `Conflict` with every mismatch; `Invalid`; `Corrupt`. The batch is as before then.
-    pub(super) fn admit(&mut self, changes: Changes) -> Result<u64> {
-        let Changes { updates, logs, reflog } = changes;
+    pub(super) fn admit(&mut self, changes: Changeset) -> Result<u64> {
+        let Changeset { updates, logs, reflog } = changes;
         let update_index =
             self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         let view = View::new(self.base, &self.refs);

@@ -1,58 +1,15 @@
-//! Checking a transaction against a snapshot: names, expectations, directory/file conflicts.
+//! Checking a changeset against a snapshot: expectations, directory/file conflicts.
 
 use std::collections::HashSet;
 
 use super::directories::Directories;
 use super::view::View;
-use super::{Action, LogChange, Update};
+use crate::changeset::{Action, LogChange, Update};
 use crate::conflict::{Conflict, ConflictKind};
 use crate::error::{Error, Result};
-use crate::escape::escaped;
 use crate::name;
 use crate::oid::HashKind;
 use crate::value::Target;
-
-/// Names are valid and appear once. Sorts the updates by name, as the table needs them.
-///
-/// What is there under a name that is not valid must go somehow: whether there is something to
-/// delete, [`check`] looks.
-pub(super) fn order(updates: &mut [Update]) -> Result<()> {
-    for update in updates.iter() {
-        if matches!(update.action, Action::Set(_)) || update.name.is_empty() {
-            name::check(&update.name)?;
-        }
-        if let Action::Set(target) = &update.action {
-            if name::is_pseudo_ref(&update.name) {
-                let message = format!("'{}' is no reference: git keeps it in a file", escaped(&update.name));
-                return Err(Error::invalid(message));
-            }
-            check_target(&update.name, target)?;
-        }
-    }
-    updates.sort_by(|a, b| a.name.cmp(&b.name));
-    for pair in updates.windows(2) {
-        if let [a, b] = pair
-            && a.name == b.name
-        {
-            let shown = escaped(&a.name);
-            return Err(Error::invalid(format!("the transaction names '{shown}' twice")));
-        }
-    }
-    Ok(())
-}
-
-/// Symbolic targets are names; the null id stands for "no object" and is no target.
-fn check_target(name: &[u8], target: &Target) -> Result<()> {
-    match target {
-        Target::Symbolic(other) => name::check(other),
-        Target::Id(id) if !id.is_null() => Ok(()),
-        Target::Tag { id, peeled } if !id.is_null() && !peeled.is_null() => Ok(()),
-        _ => {
-            let shown = escaped(name);
-            Err(Error::invalid(format!("'{shown}' cannot point at the null id")).way_out("delete it instead"))
-        }
-    }
-}
 
 /// Checks ordered `updates` against `view`. Returns what each name points at now.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::prepared::{Commit, write};
-use super::{Changes, encode};
+use crate::changeset::{Changeset, decode, encode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
 use crate::queue::{Outcome, Turn};
@@ -19,12 +19,12 @@ const MAX_MEMBERS: usize = 512;
 const MAX_CHANGES: usize = 4096;
 
 /// Commits `changes`, which are in order, or lets another thread do it.
-pub(super) fn commit(stack: &Stack, changes: Changes) -> Result<Commit> {
+pub(super) fn commit(stack: &Stack, changes: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
     let (start, timeout) = (shared.dir.now(), shared.options.lock_timeout);
     match shared.line.submit(changes, timeout) {
         Outcome::Turn(turn, changes) => lead(stack, turn, start, changes),
-        Outcome::Done(result) => result,
+        Outcome::Done(result) => result.map(Commit::alone),
         Outcome::TimedOut => Err(shared.list_is_locked(Holder::Alive(shared.dir.process_id()), start)),
         Outcome::ThisThread => Err(shared.list_is_locked(Holder::ThisThread, start)),
         Outcome::Abandoned => {
@@ -36,7 +36,7 @@ pub(super) fn commit(stack: &Stack, changes: Changes) -> Result<Commit> {
 }
 
 /// Commits transactions as one group.
-pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changes>>) -> Vec<Result<Commit>> {
+pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changeset>>) -> Vec<Result<Commit>> {
     let mut valid = Vec::new();
     let mut refused = Vec::new();
     for changes in all {
@@ -48,10 +48,11 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changes>>) -> Vec<Result
             Err(error) => refused.push(Some(error)),
         }
     }
-    let (mut results, after) = match stack.shared.lock_list() {
+    let (results, after) = match stack.shared.lock_list() {
         Ok((lock, base)) => run(stack, lock, base, valid, || ()),
         Err(error) => (Members::new(valid).fail(&error), None),
     };
+    let mut results: Vec<Result<Commit>> = results.into_iter().map(|result| result.map(Commit::alone)).collect();
     if let Some(Ok(commit)) = results.iter_mut().find(|result| result.is_ok()) {
         commit.compaction = after.and_then(|after| stack.compact_after_commit(&after));
     }
@@ -71,17 +72,17 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changes>>) -> Vec<Result
 /// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the
 ///    last sync.
 /// 4. All is durable: they get their results. What is left to do is ours.
-fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own: Changes) -> Result<Commit> {
+fn lead(stack: &Stack, turn: Turn<Changeset, Result<u64>>, start: Duration, own: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
-    let (mut lock, base) = match shared.lock_list_or_hand_over(turn, start, || encode::encode(&own))? {
+    let (mut lock, base) = match shared.lock_list_or_hand_over(turn, start, || encode(&own))? {
         Admitted::Lock(lock, base) => (lock, base),
-        Admitted::Served(update_index) => return Ok(Commit { update_index, compaction: None }),
+        Admitted::Served(update_index) => return Ok(Commit::alone(update_index)),
     };
     let mut group = lock.turn.take(MAX_MEMBERS, |changes| own.len() <= MAX_CHANGES && changes.len() <= MAX_CHANGES);
-    let mut jobs: Vec<Changes> = std::iter::once(own).chain(group.jobs().cloned()).collect();
+    let mut jobs: Vec<Changeset> = std::iter::once(own).chain(group.jobs().cloned()).collect();
     if jobs.iter().all(|changes| changes.len() <= MAX_CHANGES) {
         let room = MAX_MEMBERS.saturating_sub(jobs.len());
-        jobs.extend(shared.take_requests(&mut lock, &base, room, |wanted| encode::decode(wanted).ok()));
+        jobs.extend(shared.take_requests(&mut lock, &base, room, |wanted| decode(wanted).ok()));
     }
     let (results, after) = run(stack, lock, base, jobs, || group.decide());
     let mut results = results.into_iter();
@@ -89,7 +90,7 @@ fn lead(stack: &Stack, turn: Turn<Changes, Result<Commit>>, start: Duration, own
     group.finish(results);
     let compaction = after.and_then(|after| stack.compact_after_commit(&after));
     let mine = mine.unwrap_or_else(|| Err(Error::invalid("there was no transaction")));
-    mine.map(|commit| Commit { compaction, ..commit })
+    mine.map(|update_index| Commit { update_index, compaction })
 }
 
 /// Publishes `jobs` as one table, as far as they fit. Returns one result for each, and the state
@@ -98,9 +99,9 @@ fn run(
     stack: &Stack,
     mut lock: ListLock,
     base: Snapshot,
-    jobs: Vec<Changes>,
+    jobs: Vec<Changeset>,
     decide: impl FnOnce(),
-) -> (Vec<Result<Commit>>, Option<Snapshot>) {
+) -> (Vec<Result<u64>>, Option<Snapshot>) {
     let mut members = Members::new(jobs);
     let written = loop {
         let batch = members.admit(&base);
@@ -146,12 +147,12 @@ struct Members(Vec<Member>);
 
 struct Member {
     /// `None` once it was moved into the batch, which is only done when it is alone.
-    changes: Option<Changes>,
+    changes: Option<Changeset>,
     result: Result<u64>,
 }
 
 impl Members {
-    fn new(jobs: Vec<Changes>) -> Members {
+    fn new(jobs: Vec<Changeset>) -> Members {
         let member = |changes| Member { changes: Some(changes), result: Ok(0) };
         Members(jobs.into_iter().map(member).collect())
     }
@@ -195,12 +196,11 @@ impl Members {
         self.0.iter().map(|member| member.result.as_ref().ok().copied()).collect()
     }
 
-    fn succeed(self) -> Vec<Result<Commit>> {
-        let commit = |update_index| Commit { update_index, compaction: None };
-        self.0.into_iter().map(|member| member.result.map(commit)).collect()
+    fn succeed(self) -> Vec<Result<u64>> {
+        self.0.into_iter().map(|member| member.result).collect()
     }
 
-    fn fail(self, error: &Error) -> Vec<Result<Commit>> {
+    fn fail(self, error: &Error) -> Vec<Result<u64>> {
         self.0.into_iter().map(|member| member.result.and_then(|_| Err(error.duplicate()))).collect()
     }
 }

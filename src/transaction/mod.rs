@@ -3,7 +3,6 @@
 mod batch;
 mod check;
 mod directories;
-mod encode;
 mod group;
 mod prepared;
 mod rows;
@@ -14,6 +13,7 @@ mod work;
 
 pub use prepared::{Commit, Prepared};
 
+use crate::changeset::{Action, Changeset, LogChange, Update};
 use crate::conflict::Expect;
 use crate::error::Result;
 use crate::stack::Stack;
@@ -27,65 +27,10 @@ use crate::value::{Ident, LogEntry, Target};
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction {
     stack: Stack,
-    changes: Changes,
-}
-
-/// What a transaction is to do.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Changes {
-    updates: Vec<Update>,
-    logs: Vec<LogChange>,
-    /// Who and why, for log entries that are written by themselves.
-    reflog: Option<(Ident, Vec<u8>)>,
-}
-
-impl Changes {
-    /// How many changes there are.
-    fn len(&self) -> usize {
-        self.updates.len().saturating_add(self.logs.len())
-    }
-
-    /// Checks what can be checked without looking at the store, and puts everything into the order
-    /// of a table.
-    fn check(&mut self) -> Result<()> {
-        check::order(&mut self.updates)?;
-        self.logs.iter_mut().try_for_each(rows::check)?;
-        if let Some((committer, message)) = &mut self.reflog {
-            rows::check_committer(committer)?;
-            rows::one_line(message)?;
-        }
-        Ok(())
-    }
-}
-
-/// What is to happen to one reference.
-#[derive(Debug, Clone)]
-struct Update {
-    name: Vec<u8>,
-    expect: Expect,
-    action: Action,
-}
-
-#[derive(Debug, Clone)]
-enum Action {
-    Set(Target),
-    Delete,
-    Verify,
-}
-
-#[derive(Debug, Clone)]
-enum LogChange {
-    Append { refname: Vec<u8>, entry: LogEntry },
-    Create { refname: Vec<u8> },
-    DeleteEntry { refname: Vec<u8>, update_index: u64 },
-    DeleteAll { refname: Vec<u8> },
+    changes: Changeset,
 }
 
 impl Transaction {
-    pub(crate) fn new(stack: Stack) -> Self {
-        Transaction { stack, changes: Changes::default() }
-    }
-
     /// Points `name` at `target`.
     pub fn set(&mut self, name: impl AsRef<[u8]>, expect: Expect, target: impl Into<Target>) -> &mut Self {
         self.update(name, expect, Action::Set(target.into()))
@@ -96,7 +41,7 @@ impl Transaction {
         self.update(name, expect, Action::Delete)
     }
 
-    /// Changes nothing, but fails the transaction unless `name` is as expected.
+    /// Changeset nothing, but fails the transaction unless `name` is as expected.
     pub fn verify(&mut self, name: impl AsRef<[u8]>, expect: Expect) -> &mut Self {
         self.update(name, expect, Action::Verify)
     }
@@ -146,7 +91,7 @@ impl Transaction {
     /// Whether nothing was asked for yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.updates.is_empty() && self.changes.logs.is_empty()
+        self.changes.is_empty()
     }
 
     /// Takes the lock, reads the newest state and checks every expectation against it.
@@ -194,6 +139,12 @@ impl Transaction {
 }
 
 impl Stack {
+    /// A new transaction. No I/O and no lock before [`Transaction::prepare`] or
+    /// [`Transaction::commit`].
+    pub fn transaction(&self) -> Transaction {
+        Transaction { stack: self.clone(), changes: Changeset::default() }
+    }
+
     /// Commits transactions in order, as threads that commit at the same time do: one lock, one
     /// table, and a result for each. Later ones see earlier ones; a conflict fails its own
     /// transaction only.
@@ -209,7 +160,7 @@ impl Stack {
 }
 
 impl Transaction {
-    fn changes_for(mut self, stack: &Stack) -> Result<Changes> {
+    fn changes_for(mut self, stack: &Stack) -> Result<Changeset> {
         if !std::sync::Arc::ptr_eq(&self.stack.shared, &stack.shared) {
             return Err(crate::Error::invalid("the transaction is of another stack").in_file(self.stack.path()));
         }

@@ -1,7 +1,7 @@
 //! The second phase: the lock is held, everything is checked and written; commit or drop.
 
-use super::Changes;
 use super::batch::Batch;
+use crate::changeset::Changeset;
 use crate::compact::Compaction;
 use crate::error::Result;
 use crate::scratch::{Draft, Scratch};
@@ -36,8 +36,15 @@ pub struct Commit {
     pub compaction: Option<Result<Compaction>>,
 }
 
+impl Commit {
+    /// One that no compaction has followed.
+    pub(super) fn alone(update_index: u64) -> Commit {
+        Commit { update_index, compaction: None }
+    }
+}
+
 impl Prepared {
-    pub(super) fn new(stack: Stack, changes: Changes) -> Result<Prepared> {
+    pub(super) fn new(stack: Stack, changes: Changeset) -> Result<Prepared> {
         let (lock, snapshot) = stack.shared.lock_list()?;
         let mut batch = Batch::new(&snapshot);
         let update_index = batch.admit(changes)?;
@@ -67,7 +74,7 @@ impl Prepared {
     pub fn commit(self) -> Result<Commit> {
         let Prepared { stack, snapshot, update_index, table, lock } = self;
         let Some(table) = table else {
-            return Ok(Commit { update_index: snapshot.update_index(), compaction: None });
+            return Ok(Commit::alone(snapshot.update_index()));
         };
         let after = stack.shared.append(lock, &snapshot, vec![table])?;
         after.trust_newest_logs();

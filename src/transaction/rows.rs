@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use super::LogChange;
+use crate::changeset::LogChange;
 use crate::error::{Error, Result};
 use crate::oid::ObjectId;
 use crate::snapshot::Snapshot;
@@ -165,55 +165,4 @@ pub(super) fn merge_logs(rows: &mut Vec<LogRow>, newer: Vec<LogRow>) {
 
 fn by_key(a: &LogRow, b: &LogRow) -> std::cmp::Ordering {
     a.refname.cmp(&b.refname).then(b.update_index.cmp(&a.update_index))
-}
-
-/// Makes a log change fit to be stored.
-///
-/// # Errors
-/// `Invalid` for names, messages and committers that cannot be.
-pub(super) fn check(change: &mut LogChange) -> Result<()> {
-    match change {
-        LogChange::Create { refname } => crate::name::check(refname),
-        LogChange::Append { refname, entry } => {
-            crate::name::check(refname)?;
-            if entry.as_view().is_marker() {
-                return Err(Error::invalid(
-                    "a log entry from no object to none would be taken for an empty log's marker",
-                )
-                .way_out("create the log instead"));
-            }
-            check_committer(&entry.committer)?;
-            one_line(&mut entry.message)
-        }
-        LogChange::DeleteEntry { refname, .. } | LogChange::DeleteAll { refname } => check_log_name(refname),
-    }
-}
-
-/// Makes a message what git stores: one line, ended by one newline.
-pub(super) fn one_line(message: &mut Vec<u8>) -> Result<()> {
-    while message.last() == Some(&b'\n') {
-        message.pop();
-    }
-    if message.contains(&b'\n') || message.contains(&0) {
-        return Err(Error::invalid("a reflog message must be one line, without zero bytes"));
-    }
-    message.push(b'\n');
-    Ok(())
-}
-
-/// Names of logs that are to be deleted need not be valid, only possible: odd ones must go somehow.
-fn check_log_name(name: &[u8]) -> Result<()> {
-    if name.is_empty() || name.contains(&0) {
-        return Err(Error::invalid("the name of a reflog must not be empty or have zero bytes"));
-    }
-    Ok(())
-}
-
-/// git prints and parses identities as `NAME <EMAIL>` on one line.
-pub(super) fn check_committer(committer: &Ident) -> Result<()> {
-    let is_odd = |byte: &u8| matches!(byte, 0 | b'\n' | b'<' | b'>');
-    if committer.name.iter().chain(&committer.email).any(is_odd) {
-        return Err(Error::invalid("a committer's name and e-mail must not have '<', '>', newlines or zero bytes"));
-    }
-    Ok(())
 }

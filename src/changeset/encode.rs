@@ -1,6 +1,6 @@
-//! A transaction as bytes, for another process to read.
+//! A changeset as bytes, for another process to read.
 
-use super::{Action, Changes, LogChange, Update};
+use super::{Action, Changeset, LogChange, Update};
 use crate::conflict::Expect;
 use crate::error::{Error, Result};
 use crate::format::varint::{Reader, put_string, put_varint};
@@ -27,7 +27,7 @@ const DELETE_ALL: u8 = 2;
 const CREATE: u8 = 3;
 
 /// The bytes that [`decode`] reads.
-pub(super) fn encode(changes: &Changes) -> Vec<u8> {
+pub(crate) fn encode(changes: &Changeset) -> Vec<u8> {
     let mut bytes = Vec::new();
     let out = &mut bytes;
     put_varint(out, changes.updates.len() as u64);
@@ -80,10 +80,10 @@ pub(super) fn encode(changes: &Changes) -> Vec<u8> {
 /// Reads what [`encode`] has written, and checks it as if its own process had not.
 ///
 /// # Errors
-/// `Corrupt` for bytes that are no transaction, `Invalid` for names and ids that cannot be.
-pub(super) fn decode(bytes: &[u8]) -> Result<Changes> {
+/// `Corrupt` for bytes that are no changeset, `Invalid` for names and ids that cannot be.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Changeset> {
     let mut input = Reader::new(bytes, 0);
-    let mut changes = Changes::default();
+    let mut changes = Changeset::default();
     for _ in 0..input.varint_len()? {
         let name = string(&mut input)?;
         let expect = expect(&mut input)?;
@@ -208,13 +208,13 @@ fn entry(input: &mut Reader<'_>) -> Result<LogEntry> {
 mod tests {
     use super::*;
 
-    fn sample() -> Changes {
+    fn sample() -> Changeset {
         let id = |byte| ObjectId::from_bytes(&[byte; 20]).unwrap();
         let long = ObjectId::from_bytes(&[7; 32]).unwrap();
         let who = Ident { time_zone: -130, ..Ident::new("A", "a@example.com", 1 << 40) };
         let entry = LogEntry { old: id(1), new: id(2), committer: who.clone(), message: b"moved\n".to_vec() };
         let update = |name: &str, expect, action| Update { name: name.as_bytes().to_vec(), expect, action };
-        let mut changes = Changes {
+        let mut changes = Changeset {
             updates: vec![
                 update("HEAD", Expect::Exists, Action::Set(Target::symbolic("refs/heads/a"))),
                 update("refs/heads/a", Expect::Is(id(1).into()), Action::Set(id(2).into())),
@@ -236,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_survives_a_round_trip() {
+    fn a_changeset_survives_a_round_trip() {
         let bytes = encode(&sample());
         assert_eq!(format!("{:?}", decode(&bytes).unwrap()), format!("{:?}", sample()));
     }
 
     #[test]
-    fn no_prefix_of_a_transaction_is_one() {
+    fn no_prefix_of_a_changeset_is_one() {
         let mut bytes = encode(&sample());
         for len in 0..bytes.len() {
             assert!(decode(&bytes[..len]).is_err(), "{len} bytes");
