@@ -20,17 +20,28 @@ pub enum Expect {
     NotSymbolic,
     /// It points here. For object ids a stored peeled id does not matter.
     Is(Target),
+    /// It does not exist, or it points here: what a change rests on that repeats an earlier one, or
+    /// that took a deletion into account. Compared as [`Self::Is`] does.
+    AbsentOr(Target),
 }
 
 impl Expect {
     pub(crate) fn holds(&self, actual: Option<&Target>) -> bool {
         match (self, actual) {
-            (Expect::Any, _) | (Expect::Absent | Expect::NotSymbolic, None) | (Expect::Exists, Some(_)) => true,
+            (Expect::Any, _) | (Expect::Exists, Some(_)) => true,
+            (Expect::Absent | Expect::NotSymbolic | Expect::AbsentOr(_), None) => true,
             (Expect::NotSymbolic, Some(actual)) => !matches!(actual, Target::Symbolic(_)),
-            (Expect::Is(Target::Symbolic(expected)), Some(Target::Symbolic(actual))) => expected == actual,
-            (Expect::Is(expected), Some(actual)) => expected.id().is_some() && expected.id() == actual.id(),
-            _ => false,
+            (Expect::Is(expected) | Expect::AbsentOr(expected), Some(actual)) => is_same(expected, actual),
+            (Expect::Absent, Some(_)) | (Expect::Exists | Expect::Is(_), None) => false,
         }
+    }
+}
+
+/// Whether both point at the same: a stored peeled id does not matter.
+fn is_same(expected: &Target, actual: &Target) -> bool {
+    match (expected, actual) {
+        (Target::Symbolic(expected), Target::Symbolic(actual)) => expected == actual,
+        _ => expected.id().is_some() && expected.id() == actual.id(),
     }
 }
 
@@ -42,6 +53,7 @@ impl fmt::Display for Expect {
             Expect::Exists => f.write_str("present"),
             Expect::NotSymbolic => f.write_str("not symbolic"),
             Expect::Is(target) => write!(f, "{target}"),
+            Expect::AbsentOr(target) => write!(f, "{target} or absent"),
         }
     }
 }

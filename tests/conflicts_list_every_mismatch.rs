@@ -43,6 +43,20 @@ fn mismatches_name_expected_and_actual() {
         tx.set("refs/heads/symbolic", Expect::Absent, Target::symbolic("refs/heads/there"));
         tx.set("refs/tags/v1", Expect::Absent, Target::Tag { id: one, peeled: two });
         tx.commit().unwrap();
+        let mut tx = store.stack.transaction();
+        tx.set("refs/heads/present", Expect::AbsentOr(two.into()), one);
+        tx.set("refs/heads/symbolic-too", Expect::AbsentOr(two.into()), Target::symbolic("refs/heads/there"));
+        tx.verify("refs/heads/there", Expect::AbsentOr(one.into()));
+        tx.verify("refs/tags/v1", Expect::AbsentOr(one.into()));
+        tx.commit().unwrap();
+        let or_absent = [
+            ("refs/heads/present", Expect::AbsentOr(two.into()), Some(Target::Id(one))),
+            (
+                "refs/heads/symbolic-too",
+                Expect::AbsentOr(Target::symbolic("refs/heads/present")),
+                Some(Target::symbolic("refs/heads/there")),
+            ),
+        ];
         let wrong = [
             ("refs/heads/absent", Expect::Exists, None),
             ("refs/heads/missing", Expect::Is(one.into()), None),
@@ -50,6 +64,9 @@ fn mismatches_name_expected_and_actual() {
             ("refs/heads/there", Expect::Is(two.into()), Some(Target::Id(one))),
             ("refs/tags/v1", Expect::Is(two.into()), Some(Target::Tag { id: one, peeled: two })),
         ];
+        let wrong = wrong.into_iter().chain(or_absent);
+        let mut wrong: Vec<_> = wrong.collect();
+        wrong.sort_by_key(|(name, ..)| *name);
         let found = refused(&store, |tx| {
             tx.set("refs/heads/fine", Expect::Absent, one);
             for (number, (name, expect, _)) in wrong.iter().enumerate() {
@@ -60,9 +77,10 @@ fn mismatches_name_expected_and_actual() {
                 };
             }
         });
-        let expected =
-            wrong.map(|(name, expected, actual)| (name.to_owned(), ConflictKind::Mismatch { expected, actual }));
-        assert_eq!(found, expected);
+        let expected = wrong
+            .into_iter()
+            .map(|(name, expected, actual)| (name.to_owned(), ConflictKind::Mismatch { expected, actual }));
+        assert_eq!(found, expected.collect::<Vec<_>>());
         let other = Expect::Is(Target::symbolic("refs/heads/other"));
         assert_eq!(
             refused(&store, |tx| {

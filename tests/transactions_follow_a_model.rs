@@ -75,6 +75,9 @@ enum DraftExpect {
     Absent,
     Exists,
     Is(DraftTarget),
+    /// Absent, or what is there now, so that it holds.
+    AbsentOrRight,
+    AbsentOr(DraftTarget),
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +106,8 @@ fn expect() -> impl Strategy<Value = DraftExpect> {
         1 => Just(DraftExpect::Absent),
         1 => Just(DraftExpect::Exists),
         1 => target().prop_map(DraftExpect::Is),
+        2 => Just(DraftExpect::AbsentOrRight),
+        1 => target().prop_map(DraftExpect::AbsentOr),
     ]
 }
 
@@ -180,6 +185,11 @@ impl Pair {
             DraftExpect::Absent => Expect::Absent,
             DraftExpect::Exists => Expect::Exists,
             DraftExpect::Is(target) => Expect::Is(self.target(target)),
+            DraftExpect::AbsentOr(target) => Expect::AbsentOr(self.target(target)),
+            DraftExpect::AbsentOrRight => match self.model.refs.get(NAMES[name].as_bytes()) {
+                Some((_, target)) => Expect::AbsentOr(target.clone()),
+                None => Expect::AbsentOr(self.target(&DraftTarget::Id(1))),
+            },
             DraftExpect::Right => match self.model.refs.get(NAMES[name].as_bytes()) {
                 Some((_, target)) => Expect::Is(target.clone()),
                 None => Expect::Absent,

@@ -12,6 +12,7 @@ const ABSENT: u8 = 1;
 const EXISTS: u8 = 2;
 const IS: u8 = 3;
 const NOT_SYMBOLIC: u8 = 4;
+const ABSENT_OR: u8 = 5;
 
 const SET: u8 = 0;
 const DELETE: u8 = 1;
@@ -172,6 +173,10 @@ fn put_expect(out: &mut Vec<u8>, expect: &Expect) {
             out.push(IS);
             put_target(out, target);
         }
+        Expect::AbsentOr(target) => {
+            out.push(ABSENT_OR);
+            put_target(out, target);
+        }
     }
 }
 
@@ -182,6 +187,7 @@ fn expect(input: &mut Reader<'_>) -> Result<Expect> {
         EXISTS => Ok(Expect::Exists),
         NOT_SYMBOLIC => Ok(Expect::NotSymbolic),
         IS => Ok(Expect::Is(target(input)?)),
+        ABSENT_OR => Ok(Expect::AbsentOr(target(input)?)),
         _ => Err(unknown(input)),
     }
 }
@@ -221,6 +227,7 @@ mod tests {
                 update("refs/heads/b", Expect::Any, Action::Delete),
                 update("refs/heads/c", Expect::Absent, Action::Verify),
                 update("refs/heads/e", Expect::NotSymbolic, Action::Delete),
+                update("refs/heads/f", Expect::AbsentOr(id(1).into()), Action::Delete),
                 update("refs/tags/d", Expect::Any, Action::Set(Target::Tag { id: long, peeled: long })),
             ],
             logs: vec![
@@ -239,6 +246,19 @@ mod tests {
     fn a_changeset_survives_a_round_trip() {
         let bytes = encode(&sample());
         assert_eq!(format!("{:?}", decode(&bytes).unwrap()), format!("{:?}", sample()));
+    }
+
+    /// Who has the lock claims only what it can read: what it cannot, its asker does itself.
+    #[test]
+    fn an_expectation_of_a_later_version_is_refused() {
+        let mut changes = Changes::default();
+        changes.updates.push(Update { name: b"refs/heads/a".to_vec(), expect: Expect::Any, action: Action::Verify });
+        let mut bytes = encode(&changes);
+        let expect = bytes.len() - 4;
+        for (code, is_known) in [(ANY, true), (NOT_SYMBOLIC, true), (ABSENT_OR + 1, false), (u8::MAX, false)] {
+            bytes[expect] = code;
+            assert_eq!(decode(&bytes).is_ok(), is_known, "{code}");
+        }
     }
 
     #[test]

@@ -272,6 +272,27 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Expect, ObjectId, Options, Stack};
+
+    /// As one is whose asker has a later version, with changes that are not known here.
+    #[test]
+    fn what_is_not_understood_stays_open_for_its_asker() {
+        let temp = tempfile::tempdir().unwrap();
+        let stack = Stack::open(temp.path(), Options::default().durability(Durability::Off)).unwrap();
+        let set = |name: &str| {
+            let mut tx = stack.transaction();
+            tx.set(name, Expect::Any, ObjectId::from_bytes(&[1; 20]).unwrap());
+            tx.commit().unwrap();
+        };
+        set("refs/heads/first");
+        let shared = &stack.shared;
+        let ask = |wanted: &[u8]| Asked::place(&shared.dir, &shared.compatibility_key(), wanted).unwrap().unwrap();
+        let (known, unknown) = (ask(&[0, 0, 0]), ask(&[1, 1, b'a', 255, 2, 0, 0]));
+        std::thread::sleep(LOOK_OUT);
+        set("refs/heads/second");
+        assert_eq!(unknown.state().unwrap(), State::Open);
+        assert_ne!(known.state().unwrap(), State::Open, "it looks for requests");
+    }
 
     #[test]
     fn a_leader_serves_only_what_leaves_it_room() {

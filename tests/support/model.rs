@@ -178,7 +178,8 @@ impl Appender {
 
 pub(crate) fn holds(expect: &Expect, actual: Option<&Target>) -> bool {
     match (expect, actual) {
-        (Expect::Any, _) | (Expect::Absent, None) | (Expect::Exists, Some(_)) => true,
+        (Expect::Any, _) | (Expect::Absent | Expect::AbsentOr(_), None) | (Expect::Exists, Some(_)) => true,
+        (Expect::AbsentOr(expected), Some(_)) => holds(&Expect::Is(expected.clone()), actual),
         (Expect::Is(Target::Symbolic(expected)), Some(Target::Symbolic(actual))) => expected == actual,
         (Expect::Is(expected), Some(actual)) => expected.id().is_some() && expected.id() == actual.id(),
         _ => false,
