@@ -144,3 +144,16 @@ fn fat() {
     let Some(mount) = mounts.image("vfat", &[], 64 << 20, "mount") else { return };
     by(&[&mount; 4]);
 }
+
+/// It has no hard links either, on kernels that do not know FAT.
+#[test]
+fn exfat() {
+    let Some(mut mounts) = Mounts::with(&["mount", "mkfs.exfat", "mount.exfat-fuse"]) else { return };
+    let mount = mounts.exfat(64 << 20, "mount");
+    assert!(
+        std::fs::write(mount.join("file"), "").is_ok()
+            && std::fs::hard_link(mount.join("file"), mount.join("link")).is_err()
+    );
+    std::fs::remove_file(mount.join("file")).unwrap();
+    by(&[&mount; 4]);
+}

@@ -72,10 +72,21 @@ impl Mounts {
             eprintln!("SKIPPED: this kernel has no {kind}");
             return None;
         }
+        Some(self.formatted((kind, kind), options, bytes, name))
+    }
+
+    /// An exFAT in an image, by FUSE.
+    pub(crate) fn exfat(&mut self, bytes: u64, name: &str) -> PathBuf {
+        self.formatted(("exfat", "exfat-fuse"), &[], bytes, name)
+    }
+
+    /// An image that is made as one kind, and mounted as another, which may be a program's name for
+    /// it.
+    fn formatted(&mut self, (made, mounted): (&str, &str), options: &[&str], bytes: u64, name: &str) -> PathBuf {
         let image = self.temp.path().join(format!("{name}.image"));
         fs::File::create(&image).unwrap().set_len(bytes).unwrap();
-        done(Command::new(format!("mkfs.{kind}")).args(options).arg(&image).output(), "mkfs");
-        Some(self.mount(name, |at| Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(at).output()))
+        done(Command::new(format!("mkfs.{made}")).args(options).arg(&image).output(), "mkfs");
+        self.mount(name, |at| Command::new("mount").args(["-o", "loop", "-t", mounted]).arg(&image).arg(at).output())
     }
 
     /// A tmpfs.
