@@ -12,13 +12,12 @@ mod support;
 #[path = "support/sim_dir.rs"]
 mod sim_dir;
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use sim_dir::engine::{Effort, Engine, Tally};
 use sim_dir::persist::Model;
 use sim_dir::scenarios::{OURS, Scenario};
+use support::on_two_threads;
 
 /// What one run of the tests must have seen at least.
 const LEAST: usize = 250_000;
@@ -55,21 +54,11 @@ fn every_crash_leaves_a_store_that_keeps_the_claims() {
     let is_wanted = |name: &str| only.strip_prefix('=').map_or_else(|| name.contains(&only), |only| name == only);
     let jobs = OURS.iter().filter(|scenario| is_wanted(scenario.name));
     let jobs = jobs.flat_map(|scenario| scenario.crashes.iter().map(move |model| (scenario, *model)));
-    let jobs: Mutex<VecDeque<(&Scenario, Model)>> = Mutex::new(jobs.collect());
-    let results = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let job = jobs.lock().unwrap().pop_front();
-            let Some((scenario, model)) = job else { return };
-            let tally = explore(scenario, model, effort);
-            show(scenario, model, &tally);
-            results.lock().unwrap().push(tally);
-        }
-    };
-    std::thread::scope(|scope| {
-        (0..2).for_each(|_| drop(scope.spawn(work)));
+    let results = on_two_threads(jobs.collect(), |(scenario, model)| {
+        let tally = explore(scenario, model, effort);
+        show(scenario, model, &tally);
+        tally
     });
-    let results = results.into_inner().unwrap();
     let states: usize = results.iter().map(|tally| tally.states).sum();
     let kept: usize = results.iter().map(|tally| tally.kept).sum();
     let (time, seed) = (start.elapsed(), effort.seed);

@@ -10,6 +10,7 @@ pub(crate) mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use reftable::table::WriteOptions;
@@ -167,6 +168,26 @@ impl Random {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+}
+
+/// Does all jobs, the first ones first, and returns what came of them in no order.
+pub(crate) fn on_two_threads<J: Send, R: Send>(jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
+    let (jobs, results) = (Mutex::new(jobs.into_iter()), Mutex::new(Vec::new()));
+    let work_on = || {
+        loop {
+            let Some(job) = jobs.lock().unwrap().next() else { return };
+            let result = work(job);
+            results.lock().unwrap().push(result);
+        }
+    };
+    std::thread::scope(|scope| {
+        let (one, two) = (scope.spawn(work_on), scope.spawn(work_on));
+        // What one of them panics with is what has gone wrong.
+        for done in [one.join(), two.join()] {
+            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
+    results.into_inner().unwrap()
 }
 
 /// Where the workspace's root package is.

@@ -6,12 +6,14 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use super::check::{self, Broken, Cleaned, Found, State};
 use super::nested::{self, Finding};
 use super::persist::{Choices, Disk, Model};
 use super::run::{GIT, Recording};
+use super::scenarios::Scenario;
 use super::story::Crash;
 use super::world::{Entry, Pid, Tree};
 use crate::support::Random;
@@ -129,6 +131,7 @@ impl<'a> Engine<'a> {
         self.tally
     }
 
+    /// Whether it has seen enough: no recording will change what it says.
     fn is_done(&self) -> bool {
         self.tally.violations.len() >= self.effort.most_violations || self.is_full() && self.effort.beyond == 0
     }
@@ -284,6 +287,28 @@ impl<'a> Engine<'a> {
         let (claim, message, story) = (found.claim, found.message.clone(), crash.tell());
         self.tally.violations.push(Violation { claim, model, message, story, length: (log.len(), lost) });
     }
+}
+
+/// Looks at a scenario under these models, and at each recording under all of them, until one of
+/// them has a violation or all have seen enough. Returns what each has seen.
+pub(crate) fn explore_until_broken(scenario: &Scenario, mut engines: Vec<Engine<'_>>) -> Vec<Tally> {
+    /// Unwinds out of the scenario, which would make recordings to its end.
+    struct Enough;
+    let recorded = panic::catch_unwind(AssertUnwindSafe(|| {
+        (scenario.record)(&mut |recording| {
+            let is_broken = engines.iter_mut().any(|engine| {
+                engine.explore(&recording);
+                !engine.tally.violations.is_empty()
+            });
+            if is_broken || engines.iter().all(Engine::is_done) {
+                panic::resume_unwind(Box::new(Enough));
+            }
+        });
+    }));
+    if let Some(other) = recorded.err().filter(|payload| !payload.is::<Enough>()) {
+        panic::resume_unwind(other);
+    }
+    engines.into_iter().map(Engine::finish).collect()
 }
 
 fn name_of(pid: Pid) -> String {
