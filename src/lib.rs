@@ -116,6 +116,8 @@ pub mod table;
 mod transaction;
 mod value;
 mod verify;
+#[cfg(not(loom))]
+mod worker;
 
 pub use addition::{Addition, NewTable};
 pub use bytes::{Bytes, Reading};

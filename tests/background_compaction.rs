@@ -48,11 +48,13 @@ fn the_thread_compacts_and_ends_with_the_handle() {
     drop((without, off));
 
     let stack = Stack::open(dir.path(), options()).unwrap();
-    eventually("the thread has its name", || threads() == 1);
+    set(&stack, "refs/heads/first");
+    assert_eq!(threads(), 0, "no thread as long as nothing is due");
     for number in 0..40 {
         let commit = set(&stack, &format!("refs/heads/{number}"));
         assert!(commit.compaction.is_none(), "not in the commit call");
     }
+    eventually("the thread has its name", || threads() == 1);
     eventually("the tables are merged", || table_names(dir.path()).len() < 8);
     eventually("it is counted", || stack.metrics().compactions > 0);
     assert_verifies(&stack);
@@ -71,7 +73,12 @@ fn the_thread_compacts_and_ends_with_the_handle() {
 fn a_child_compacts_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let stack = Stack::open(dir.path(), options()).unwrap();
-    set(&stack, "refs/heads/first");
+    for number in 0..10 {
+        assert!(set(&stack, &format!("refs/heads/before-{number}")).compaction.is_none());
+    }
+    // Forked in the midst of its work, the child would find what it had in hand locked for ever.
+    eventually("the thread has nothing to do", || stack.metrics().compactions > 0);
+    std::thread::sleep(Duration::from_millis(50));
     match fork::fork().unwrap() {
         fork::Fork::Child => {
             let compacted = (0..10).any(|number| set(&stack, &format!("refs/heads/{number}")).compaction.is_some());

@@ -1,7 +1,5 @@
 //! Compaction: many tables become one, while others read and commit.
 
-#[cfg(not(loom))]
-mod background;
 mod clean;
 mod copy;
 mod emptied;
@@ -19,8 +17,6 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(not(loom))]
-pub(crate) use background::Background;
 use clean::Litter;
 pub use expiry::Expiry;
 pub use job::Progress;
@@ -39,6 +35,8 @@ use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
 use crate::stack::{AutoCompact, Durability, Edit, ListLock, NewTable, Stack};
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
+#[cfg(not(loom))]
+use crate::worker::Stop;
 
 /// A compaction of fewer bytes has no section of more than one range (logs inflate to some four
 /// times their size), and starts no thread. With references a second thread begins to pay between
@@ -239,7 +237,7 @@ impl Stack {
             return None;
         }
         #[cfg(not(loom))]
-        if self.background.as_ref().is_some_and(|background| background.wake()) {
+        if self.compact_in_background() {
             return None;
         }
         match self.compact_if_due(&|_| ControlFlow::Continue(())) {
@@ -247,6 +245,32 @@ impl Stack {
             Err(error) if error.kind() == ErrorKind::Locked => None,
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Has the handle's thread look what is due. False if there is none: nobody has asked for it,
+    /// the system gave none, or this is a child of the process that has it.
+    ///
+    /// What the end of things does to a compaction that is running:
+    ///
+    /// - *The last handle is dropped:* the compaction stops at its next range of keys, and its
+    ///   output is removed. One that waits for the list lock to publish goes on, for at most as
+    ///   long as a commit waits. The drop waits for the thread.
+    /// - *The process ends without dropping:* as with a kill. What it wrote is not listed, its
+    ///   locks heal, the next compaction removes its files.
+    /// - *The process forks:* the child has no such thread, and compacts at the end of its commit
+    ///   calls. The parent goes on.
+    #[cfg(not(loom))]
+    fn compact_in_background(&self) -> bool {
+        let work = || {
+            // Without the worker: it must not keep itself alive.
+            let stack = Stack::without_worker(Arc::clone(&self.shared));
+            move |stop: Stop<'_>| {
+                let watch = |_| if stop.is_asked_for() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                // Its failure is counted; the next commit asks again.
+                let _ = stack.compact_if_due(&watch);
+            }
+        };
+        self.worker.as_ref().is_some_and(|worker| worker.wake(work))
     }
 
     /// Merges what the rule asks for; gives up when it should stop.

@@ -23,8 +23,6 @@ use std::time::Duration;
 
 use crate::bytes::Reading;
 use crate::changeset::Changeset;
-#[cfg(not(loom))]
-use crate::compact::Background;
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
@@ -37,6 +35,8 @@ use crate::queue::{Admission, Queue, Turn};
 use crate::request::{Served, resolve};
 use crate::snapshot::Snapshot;
 use crate::sync::{Mutex, OnceLock};
+#[cfg(not(loom))]
+use crate::worker::Worker;
 use courtesy::Courtesy;
 use hand_over::Lookout;
 use metrics::Counters;
@@ -53,7 +53,7 @@ pub struct Stack {
     pub(crate) shared: Arc<Shared>,
     /// The thread that compacts, if one was asked for.
     #[cfg(not(loom))]
-    pub(crate) background: Option<Arc<Background>>,
+    pub(crate) worker: Option<Arc<Worker>>,
 }
 
 /// What the clones of a handle share.
@@ -117,7 +117,7 @@ impl Stack {
     /// As for [`Self::open`].
     pub fn open_in(dir: Arc<dyn Dir>, locker: Box<dyn Locker>, options: Options) -> Result<Stack> {
         options.check()?;
-        let stack = Self::of(Shared::new(dir, locker.into(), options, Arc::default()))?;
+        let stack = Self::of(Shared::new(dir, locker.into(), options, Arc::default()));
         stack.snapshot()?;
         Ok(stack)
     }
@@ -134,25 +134,26 @@ impl Stack {
         options.check()?;
         let Shared { dir, given_locker, cache, .. } = &*self.shared;
         let options = Options { hash: self.shared.options.hash, ..options };
-        Self::of(Shared::new(Arc::clone(dir), Arc::clone(given_locker), options, Arc::clone(cache)))
+        Ok(Self::of(Shared::new(Arc::clone(dir), Arc::clone(given_locker), options, Arc::clone(cache))))
     }
 
-    fn of(shared: Shared) -> Result<Stack> {
-        let stack = Stack::without_background(Arc::new(shared));
+    fn of(shared: Shared) -> Stack {
+        let stack = Stack::without_worker(Arc::new(shared));
         #[cfg(not(loom))]
         if stack.shared.options.background && stack.shared.options.auto_compact != AutoCompact::Off {
-            let background = Background::start(&stack.shared)?;
-            return Ok(Stack { background: Some(Arc::new(background)), ..stack });
+            let dir = Arc::clone(&stack.shared.dir);
+            let worker = Worker::new("reftable-compact", move || dir.process_id());
+            return Stack { worker: Some(Arc::new(worker)), ..stack };
         }
-        Ok(stack)
+        stack
     }
 
     /// A handle that compacts at the end of its commits.
-    pub(crate) fn without_background(shared: Arc<Shared>) -> Stack {
+    pub(crate) fn without_worker(shared: Arc<Shared>) -> Stack {
         Stack {
             shared,
             #[cfg(not(loom))]
-            background: None,
+            worker: None,
         }
     }
 

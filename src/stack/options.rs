@@ -139,9 +139,9 @@ impl Options {
     /// Whether a thread of the handle compacts, instead of the commit call that finds a compaction
     /// due. For processes that live on. Default false: no thread is started, and a commit call ends
     /// with at most one compaction, after its transaction was acknowledged to all who share it. The
-    /// thread ends with the last clone of the handle; a compaction that is running then stops at
-    /// its next range of keys. A child after a fork has no such thread, and compacts in its commit
-    /// calls.
+    /// thread is started when a compaction is due for the first time, and ends with the last clone
+    /// of the handle; a compaction that is running then stops at its next range of keys. Where the
+    /// system gives no thread, and in a child after a fork, commit calls compact.
     pub fn background_compaction(mut self, background: bool) -> Self {
         self.background = background;
         self
