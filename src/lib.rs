@@ -124,7 +124,7 @@ pub use bytes::{Bytes, Reading};
 pub use changes::{Change, Changes};
 pub use compact::{Compact, Compaction, Expiry, Progress};
 pub use conflict::{Conflict, ConflictKind, Expect};
-pub use dir::{Dir, DirFile, Host, Naming, OsDir, Room, Stamp, Writers};
+pub use dir::{Dir, DirFile, Host, OsDir, Room, Stamp, Writers};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
 pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};

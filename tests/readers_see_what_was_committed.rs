@@ -1,19 +1,13 @@
-//! A handle that looks again and again, and so has learnt to ask its open list, sees each commit as
-//! soon as that has returned.
+//! A handle that looks again and again sees each commit as soon as that has returned.
 
 #![cfg(test)]
 
 mod support;
 
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use reftable::{AutoCompact, Expect, HashKind, Stack};
 use support::{id, quick};
-
-/// After that, a handle that looks often believes its open list.
-const SETTLED: Duration = Duration::from_millis(30);
 
 fn open(dir: &Path) -> Stack {
     Stack::open(dir, quick().hash(HashKind::Sha1).auto_compact(AutoCompact::Off)).unwrap()
@@ -26,8 +20,7 @@ fn commit(stack: &Stack, number: u64) -> u64 {
 }
 
 fn look_often(stack: &Stack) {
-    let start = Instant::now();
-    while start.elapsed() < SETTLED {
+    for _ in 0..100 {
         stack.snapshot().unwrap();
     }
 }
@@ -45,7 +38,7 @@ fn of_another_handle() {
     }
 }
 
-/// A backup that links the list keeps the number of its names from falling to none.
+/// A backup that links the list keeps its inode, and changes when anything about it changed last.
 #[test]
 fn beside_a_copy_made_of_links() {
     let (dir, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -60,7 +53,7 @@ fn beside_a_copy_made_of_links() {
 }
 
 #[test]
-fn a_directory_that_is_replaced_is_noticed_soon() {
+fn a_directory_that_is_replaced_is_noticed_at_once() {
     let parent = tempfile::tempdir().unwrap();
     let [here, there, other] = ["here", "there", "other"].map(|name| parent.path().join(name));
     for dir in [&here, &other] {
@@ -72,6 +65,5 @@ fn a_directory_that_is_replaced_is_noticed_soon() {
     look_often(&reader);
     std::fs::rename(&here, &there).unwrap();
     std::fs::rename(&other, &here).unwrap();
-    sleep(Duration::from_millis(100));
     assert_eq!(reader.snapshot().unwrap().update_index(), expected);
 }

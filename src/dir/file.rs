@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 
-use super::{Naming, Stamp};
+use super::Stamp;
 use crate::bytes::{Bytes, Reading};
 
 /// An open file.
@@ -60,14 +60,6 @@ pub trait DirFile: Debug + Send + Sync {
     /// See above.
     fn owner(&self) -> io::Result<Option<u32>> {
         Ok(None)
-    }
-
-    /// How it is named now, if the file system says; see [`super::Dir::tells_renames`].
-    ///
-    /// # Errors
-    /// See above; `Unsupported`, which is what an implementation need not change.
-    fn naming(&self) -> io::Result<Naming> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Tries to take the kernel's exclusive lock on it, which ends when the process does.

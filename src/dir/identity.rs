@@ -6,16 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Dir;
 
-/// How many names a file has, and when that or anything else about it changed last, in nanoseconds
-/// since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Naming {
-    /// Names: hard links.
-    pub links: u64,
-    /// The time of the last change.
-    pub changed: u128,
-}
-
 /// What tells one file from another that had its name. While a file is held open no other has its
 /// stamp.
 ///

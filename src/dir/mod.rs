@@ -20,7 +20,7 @@ mod os_file;
 mod processes;
 
 pub use file::DirFile;
-pub use identity::{Naming, Stamp};
+pub use identity::Stamp;
 pub(crate) use identity::{again_if_stale, stamp_now};
 pub use os_dir::OsDir;
 
@@ -146,13 +146,6 @@ pub trait Dir: Debug + Send + Sync {
 
     /// Random bits, different in every process and after every fork.
     fn random(&self) -> u64;
-
-    /// Whether [`DirFile::naming`] of an open file changes at once when its name is given to
-    /// another one. By default not known. Then readers that look often ask the file that they have
-    /// open, which takes a third of the time of asking for its name.
-    fn tells_renames(&self) -> bool {
-        false
-    }
 
     /// Whether one kernel alone writes to this directory, as far as the file system tells. By
     /// default not known. Elsewhere tables are copied instead of mapped, and who holds the list

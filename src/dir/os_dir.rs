@@ -212,14 +212,6 @@ impl Dir for OsDir {
     }
 
     #[cfg(target_os = "linux")]
-    fn tells_renames(&self) -> bool {
-        // ext2 to 4, XFS, Btrfs, F2FS, tmpfs. Not overlay, where an open file may be one below that
-        // keeps its name.
-        const TELLING: [u64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994];
-        TELLING.contains(&self.file_system())
-    }
-
-    #[cfg(target_os = "linux")]
     fn is_local(&self) -> bool {
         file_system::is_local(self.file_system())
     }

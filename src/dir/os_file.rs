@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use fs4::FileExt;
 
 #[cfg(target_os = "linux")]
-use super::Naming;
 #[cfg(target_os = "linux")]
 use super::file_system;
 use super::{DirFile, Stamp};
@@ -67,15 +66,6 @@ impl DirFile for OsFile {
     fn owner(&self) -> io::Result<Option<u32>> {
         use std::os::unix::fs::MetadataExt;
         self.file.metadata().map(|metadata| Some(metadata.uid()))
-    }
-
-    #[cfg(target_os = "linux")]
-    fn naming(&self) -> io::Result<Naming> {
-        let about = rustix::fs::fstat(&self.file)?;
-        let changed = i128::from(about.st_ctime) * 1_000_000_000 + i128::from(about.st_ctime_nsec);
-        #[allow(clippy::useless_conversion, reason = "on other processors it has 32 bits")]
-        let links = u64::from(about.st_nlink);
-        Ok(Naming { links, changed: changed as u128 })
     }
 
     #[cfg(target_os = "linux")]

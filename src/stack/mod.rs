@@ -8,7 +8,6 @@ mod publish;
 mod reload;
 mod seal;
 mod synced;
-mod watch;
 
 pub(crate) use hand_over::Admitted;
 pub use metrics::Metrics;
@@ -70,8 +69,6 @@ pub(crate) struct Shared {
     lookout: Lookout,
     /// [`Dir::is_local`], asked once.
     is_local: OnceLock<bool>,
-    /// [`Dir::tells_renames`], asked once.
-    tells_renames: OnceLock<bool>,
     pub(crate) counters: Counters,
 }
 
@@ -191,7 +188,6 @@ impl Shared {
             courtesy: Courtesy::default(),
             lookout: Lookout::default(),
             is_local: OnceLock::new(),
-            tells_renames: OnceLock::new(),
             counters: Counters::default(),
         }
     }

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::reload::{Cached, list_of};
-use super::watch::Watch;
 use super::{Durability, ListLock, Shared, seal};
 use crate::bytes::Bytes;
 use crate::dir::{Dir, DirFile, Stamp, stamp_now};
@@ -319,8 +318,7 @@ impl Shared {
         let Published { list, added } = published;
         // What we know of it need not be read.
         if let Some((list, stamp)) = list {
-            let (snapshot, watch) = (after.clone(), Watch::default());
-            self.remember(Cached { snapshot, stamp, list: list.into(), watch });
+            self.remember(Cached { snapshot: after.clone(), stamp, list: list.into() });
         }
         if self.options.durability != Durability::Off {
             added.iter().for_each(|table| self.synced.add(table.file.name()));

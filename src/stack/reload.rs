@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::watch::Watch;
 use super::{Shared, seal};
 use crate::dir::{DirFile, Stamp};
 use crate::error::{Error, Result};
@@ -32,16 +31,12 @@ pub(super) struct Cached {
     /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp
     /// means the same list.
     pub(super) list: Arc<dyn DirFile>,
-    pub(super) watch: Watch,
 }
 
 impl Shared {
     /// The newest state, from the cache if the list is still the same.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
-        if let Some(snapshot) = self.watched() {
-            return Ok(snapshot);
-        }
-        match self.cached(true)? {
+        match self.cached()? {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(self.options.reload_deadline),
         }
@@ -50,32 +45,27 @@ impl Shared {
     /// The newest state while we hold the list lock: nobody will complete what is missing, so do
     /// not wait for it.
     pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
-        match self.cached(false)? {
+        match self.cached()? {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(Duration::ZERO),
         }
     }
 
-    /// The cached state if its list still has the name; `is_watching` prepares for
-    /// [`Self::watched`] if that pays.
+    /// The cached state if its list still has the name.
     ///
     /// Where other kernels write to the directory, what `stat` says may be seconds old: their file
     /// systems promise no more than that an open asks again (close-to-open consistency). And
     /// servers that know files by their names (sshfs) say of an open list how the one is that has
     /// its name now. So there the list is read each time.
-    fn cached(&self, is_watching: bool) -> Result<Option<Snapshot>> {
+    fn cached(&self) -> Result<Option<Snapshot>> {
         if self.cache.lock().is_none() || !self.is_local() {
             return Ok(None);
         }
-        let watch = is_watching.then(|| self.watch()).flatten();
         match self.dir.stamp(LIST) {
             Ok(stamp) => {
-                let mut cache = self.cache.lock();
-                let current = cache.as_mut().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
-                Ok(current.map(|cached| {
-                    cached.watch = watch.unwrap_or_default();
-                    cached.snapshot.clone()
-                }))
+                let cache = self.cache.lock();
+                let current = cache.as_ref().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
+                Ok(current.map(|cached| cached.snapshot.clone()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => Ok(None),
@@ -186,7 +176,7 @@ impl Shared {
         self.counters.reloads.add(1);
         let List { file, stamp, .. } = list;
         self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
-        self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into(), watch: Watch::default() });
+        self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into() });
         Ok(Loaded::Complete(snapshot))
     }
 

@@ -244,10 +244,6 @@ impl<H: Hook> DirFile for OverFile<H> {
         self.through("stamp file", || self.inner.stamp())
     }
 
-    fn naming(&self) -> io::Result<reftable::Naming> {
-        self.through("naming", || self.inner.naming())
-    }
-
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         self.through("set note", || self.inner.set_note(note))
     }
