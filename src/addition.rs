@@ -103,11 +103,11 @@ impl Addition {
     pub fn commit(self) -> Result<Commit> {
         let Addition { lock, stack, base, next, tables } = self;
         if tables.is_empty() {
-            return Ok(Commit { update_index: base.update_index(), compaction: None });
+            return Ok(Commit { update_index: base.update_index(), compaction: None, replaced: None });
         }
         let after = stack.shared.append(lock, &base, tables)?;
         stack.shared.counters.published(1);
-        Ok(Commit { update_index: next - 1, compaction: stack.compact_after_commit(&after) })
+        Ok(Commit { update_index: next - 1, compaction: stack.compact_after_commit(&after), replaced: None })
     }
 }
 

@@ -122,6 +122,7 @@ mod worker;
 pub use addition::{Addition, NewTable};
 pub use bytes::{Bytes, Reading};
 pub use changes::{Change, Changes};
+pub use changeset::Replaced;
 pub use compact::{Compact, Compaction, Expiry, Progress};
 pub use conflict::{Conflict, ConflictKind, Expect};
 pub use dir::{Dir, DirFile, Host, OsDir, Room, Stamp, Writers};

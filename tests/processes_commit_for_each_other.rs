@@ -116,6 +116,68 @@ fn in_a_crowd_everything_is_done_once() {
     assert_eq!(stack.snapshot().unwrap().refs().unwrap().into_iter().count(), 401);
 }
 
+/// Sets one reference that is there and one that is not, deletes one and looks at one; asks for
+/// what is replaced.
+fn commit_and_ask(stack: &Stack, byte: u8) -> Commit {
+    let mut tx = stack.transaction();
+    tx.set("refs/heads/first", Expect::Any, id(byte)).set(format!("refs/heads/new-{byte}"), Expect::Any, id(byte));
+    tx.delete("refs/heads/held", Expect::Any).verify("refs/heads/none", Expect::Absent);
+    tx.report_replaced();
+    tx.commit().unwrap()
+}
+
+#[test]
+fn replaced_values_come_from_who_commits() {
+    let dir = store();
+    let held = hold(dir.path());
+    let waiting: Vec<_> = (2..6)
+        .map(|byte| {
+            let stack = Stack::open(dir.path(), options()).unwrap();
+            let waiting = thread::spawn(move || (byte, commit_and_ask(&stack, byte), stack.metrics().handed_over));
+            wait_for_requests(dir.path(), usize::from(byte) - 1);
+            waiting
+        })
+        .collect();
+    drop(held);
+    let mut done: Vec<_> = waiting.into_iter().map(|waiting| waiting.join().unwrap()).collect();
+    assert_eq!(done.iter().map(|(_, _, handed_over)| handed_over).sum::<u64>(), 3, "one does it for all");
+    done.sort_by_key(|(_, commit, _)| commit.update_index);
+    let mut before = id(1);
+    for (byte, commit, _) in done {
+        let replaced: Vec<_> = commit.replaced.unwrap().into_iter().map(|old| (old.name, old.target)).collect();
+        let new = format!("refs/heads/new-{byte}").into_bytes();
+        let first = (b"refs/heads/first".to_vec(), Some(before.into()));
+        assert_eq!(replaced, [first, (b"refs/heads/held".to_vec(), None), (new, None)], "{byte}");
+        before = id(byte);
+    }
+}
+
+#[test]
+fn replaced_values_that_do_not_fit_are_found_out_by_who_asked() {
+    let dir = store();
+    let long = |number: u32| format!("refs/heads/{number}/{}", "long".repeat(100));
+    let stack = Stack::open(dir.path(), options()).unwrap();
+    let set = move |stack: &Stack, target: u32| {
+        let mut tx = stack.transaction();
+        for number in 0..30 {
+            tx.set(format!("refs/short/{number}"), Expect::Any, reftable::Target::symbolic(long(target)));
+        }
+        tx.report_replaced();
+        tx.commit().unwrap()
+    };
+    set(&stack, 1);
+    let held = hold(dir.path());
+    let waiting = thread::spawn(move || set(&stack, 2));
+    wait_for_requests(dir.path(), 1);
+    let leader = in_background(dir.path(), options(), "refs/heads/leads", Expect::Absent);
+    wait_for_requests(dir.path(), 2);
+    drop(held);
+    leader.join().unwrap().0.unwrap();
+    let replaced = waiting.join().unwrap().replaced.unwrap();
+    assert_eq!(replaced.len(), 30);
+    assert!(replaced.iter().all(|old| old.target == Some(reftable::Target::symbolic(long(1)))));
+}
+
 #[test]
 fn a_conflict_comes_back_to_who_asked() {
     let dir = store();

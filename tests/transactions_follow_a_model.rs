@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -260,10 +260,19 @@ impl Pair {
         if let Some((committer, message)) = reflog {
             tx.reflog(committer.clone(), message);
         }
+        let asks = changes.len() % 2 == 1;
+        if asks {
+            tx.report_replaced();
+        }
+        let before = self.model.refs.clone();
         let done = tx.commit();
         match (self.model.commit(changes, reflog), done) {
             (Ok(update_index), Ok(commit)) => {
                 assert_eq!(commit.update_index, update_index);
+                let replaced: Option<BTreeMap<_, _>> = commit
+                    .replaced
+                    .map(|replaced| replaced.into_iter().map(|replaced| (replaced.name, replaced.target)).collect());
+                assert_eq!(replaced, asks.then(|| replaced_by(changes, &before)));
                 assert!(commit.compaction.is_none_or(|compaction| compaction.is_ok()));
             }
             (Err(Refused::Twice), Err(error)) => assert_eq!(error.kind(), ErrorKind::Invalid, "{error}"),
@@ -289,6 +298,15 @@ impl Pair {
             support::assert_no_litter(self.dir.path());
         }
     }
+}
+
+/// Where each reference that is set or deleted pointed `before`.
+fn replaced_by(changes: &[Change], before: &BTreeMap<Vec<u8>, (u64, Target)>) -> BTreeMap<Vec<u8>, Option<Target>> {
+    let changed = changes.iter().filter_map(|change| match change {
+        Change::Set(name, ..) | Change::Delete(name, _) => Some(name.clone()),
+        _ => None,
+    });
+    changed.map(|name| (name.clone(), before.get(&name).map(|(_, target)| target.clone()))).collect()
 }
 
 fn compare(snapshot: &Snapshot, model: &Model, hash: HashKind) {

@@ -1,6 +1,7 @@
 //! A changeset as bytes, for another process to read.
 
-use super::{Action, Changeset, LogChange, Update};
+use super::replaced::{self, Replaced};
+use super::{Action, Asker, Changeset, LogChange, Update};
 use crate::conflict::Expect;
 use crate::error::{Error, Result};
 use crate::format::varint::{Reader, put_string, put_varint};
@@ -21,6 +22,9 @@ const VERIFY: u8 = 2;
 const ID: u8 = 0;
 const TAG: u8 = 1;
 const SYMBOLIC: u8 = 2;
+
+/// Behind all the rest: older builds, which could not answer, take it for damage.
+const ASKS_REPLACED: u8 = 1;
 
 const APPEND: u8 = 0;
 const DELETE_ENTRY: u8 = 1;
@@ -75,7 +79,36 @@ pub(crate) fn encode(changes: &Changeset) -> Vec<u8> {
         put_ident(out, committer);
         put_string(out, message);
     }
+    if changes.asks_replaced.is_some() {
+        out.push(ASKS_REPLACED);
+    }
     bytes
+}
+
+/// The replaced values, for the process that has asked: it knows the names.
+pub(crate) fn encode_replaced(replaced: &[Replaced]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Replaced { target, .. } in replaced {
+        bytes.push(u8::from(target.is_some()));
+        if let Some(target) = target {
+            put_target(&mut bytes, target);
+        }
+    }
+    bytes
+}
+
+/// Reads what [`encode_replaced`] has written of a changeset with these updates.
+///
+/// # Errors
+/// `Corrupt`.
+pub(crate) fn decode_replaced(bytes: &[u8], updates: &[Update]) -> Result<Vec<Replaced>> {
+    let mut input = Reader::new(bytes, 0);
+    let mut targets = Vec::new();
+    for update in updates {
+        let exists = update.is_change() && input.u8()? != 0;
+        targets.push(if exists { Some(target(&mut input)?) } else { None });
+    }
+    if input.is_at_end() { Ok(replaced::of(updates, targets)) } else { Err(unknown(&input)) }
 }
 
 /// Reads what [`encode`] has written, and checks it as if its own process had not.
@@ -111,7 +144,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Changeset> {
         changes.reflog = Some((ident(&mut input)?, string(&mut input)?));
     }
     if !input.is_at_end() {
-        return Err(unknown(&input));
+        match input.u8()? {
+            ASKS_REPLACED if input.is_at_end() => changes.asks_replaced = Some(Asker::Process),
+            _ => return Err(unknown(&input)),
+        }
     }
     changes.check()?;
     Ok(changes)
@@ -237,6 +273,7 @@ mod tests {
                 LogChange::Create { refname: b"refs/tags/d".to_vec() },
             ],
             reflog: Some((who, b"why\n".to_vec())),
+            asks_replaced: None,
         };
         changes.check().unwrap();
         changes
@@ -248,10 +285,27 @@ mod tests {
         assert_eq!(format!("{:?}", decode(&bytes).unwrap()), format!("{:?}", sample()));
     }
 
+    #[test]
+    fn replaced_values_survive_a_round_trip() {
+        let mut changes = sample();
+        changes.asks_replaced = Some(Asker::Caller);
+        assert_eq!(decode(&encode(&changes)).unwrap().asks_replaced, Some(Asker::Process));
+        let id = |byte| ObjectId::from_bytes(&[byte; 20]).unwrap();
+        let before = vec![None, Some(id(1).into()), Some(Target::symbolic("refs/heads/a")), Some(id(4).into())];
+        let before = [before, vec![Some(Target::Tag { id: id(2), peeled: id(3) }), None, None]].concat();
+        let told = replaced::of(&changes.updates, before);
+        assert_eq!(told.len(), changes.updates.len() - 1, "what is only looked at is not replaced");
+        let bytes = encode_replaced(&told);
+        assert_eq!(decode_replaced(&bytes, &changes.updates).unwrap(), told);
+        for len in 0..bytes.len() {
+            assert!(decode_replaced(&bytes[..len], &changes.updates).is_err(), "{len} bytes");
+        }
+    }
+
     /// Who has the lock claims only what it can read: what it cannot, its asker does itself.
     #[test]
     fn an_expectation_of_a_later_version_is_refused() {
-        let mut changes = Changes::default();
+        let mut changes = Changeset::default();
         changes.updates.push(Update { name: b"refs/heads/a".to_vec(), expect: Expect::Any, action: Action::Verify });
         let mut bytes = encode(&changes);
         let expect = bytes.len() - 4;
@@ -263,11 +317,12 @@ mod tests {
 
     #[test]
     fn no_prefix_of_a_changeset_is_one() {
-        let mut bytes = encode(&sample());
+        let bytes = encode(&sample());
         for len in 0..bytes.len() {
             assert!(decode(&bytes[..len]).is_err(), "{len} bytes");
         }
-        bytes.push(0);
-        assert!(decode(&bytes).is_err());
+        for behind in [&[0][..], &[2], &[ASKS_REPLACED, 0]] {
+            assert!(decode(&[&bytes, behind].concat()).is_err());
+        }
     }
 }

@@ -3,8 +3,11 @@
 
 mod check;
 mod encode;
+mod replaced;
 
-pub(crate) use encode::{decode, encode};
+pub(crate) use encode::{decode, decode_replaced, encode, encode_replaced};
+pub use replaced::Replaced;
+pub(crate) use replaced::{Applied, Asker, MAX_REPLACED};
 
 use crate::conflict::Expect;
 use crate::value::{Ident, LogEntry, Target};
@@ -16,6 +19,8 @@ pub(crate) struct Changeset {
     pub(crate) logs: Vec<LogChange>,
     /// Who and why, for log entries that are written by themselves.
     pub(crate) reflog: Option<(Ident, Vec<u8>)>,
+    /// Who asks for the values that are replaced.
+    pub(crate) asks_replaced: Option<Asker>,
 }
 
 /// What is to happen to one reference.

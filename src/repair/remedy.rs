@@ -192,9 +192,9 @@ mod tests {
         assert!(served.claim(find(&dir, KEY, 1).pop().unwrap(), &newest_table(temp.path())));
         if is_published {
             commit(temp.path(), "refs/heads/c");
-            served.plan(&newest_table(temp.path()), [Some(3)]);
+            served.plan(&newest_table(temp.path()), planned());
         } else {
-            served.plan("never published", [Some(3)]);
+            served.plan("never published", planned());
         }
         std::mem::forget(served);
         leave_lock(temp.path());
@@ -206,6 +206,10 @@ mod tests {
         let problems = repair.diagnose().unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
         repair.remedy(&problems[0])
+    }
+
+    fn planned() -> [Option<crate::request::Planned>; 1] {
+        [Some(crate::request::Planned { update_index: 3, replaced: None })]
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Asked {
         Ok(seen.1.clone())
     }
 
+    /// The values that it has replaced, once it is published. `None` if its leader does not say.
+    pub(crate) fn replaced(&self) -> Option<Vec<u8>> {
+        parse(&self.file.contents().ok()?)?.replaced
+    }
+
     /// Whether it still has its name: who cannot say what has become of it takes that away.
     pub(crate) fn has_name(&self) -> bool {
         match self.dir.stamp(self.file.name()) {

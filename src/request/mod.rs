@@ -9,7 +9,8 @@
 //! 2. L has the lock and finds the file. It appends `Claimed`, with the newest table of the state
 //!    it builds upon.
 //! 3. L appends `Planned`, with the update index that the transaction will have and the table it
-//!    will be in, and publishes that.
+//!    will be in, and publishes that. If P asks for them, the values that it replaces stand before
+//!    that, in the same write.
 //! 4. L appends `Published`, and releases the lock; after its last sync, `Durable`. P is done.
 //!
 //! *P gives up.* It appends `Withdrawn`. Whichever of `Claimed` and `Withdrawn` comes first counts,
@@ -30,7 +31,7 @@ mod record;
 mod serve;
 
 pub(crate) use ask::Asked;
-pub(crate) use serve::{Found, Served, find, resolve};
+pub(crate) use serve::{Found, Planned, Served, find, resolve};
 
 use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
@@ -122,7 +123,11 @@ impl State {
     /// The state after another record. What comes too late changes nothing, nor does what is about
     /// another claim.
     fn after(self, found: record::Logged) -> State {
-        let record::Logged::Known(Record { kind, leader, update_index, table }) = found else { return State::Unknown };
+        let Record { kind, leader, update_index, table } = match found {
+            record::Logged::Known(record) => record,
+            record::Logged::Replaced { .. } => return self,
+            record::Logged::Unknown => return State::Unknown,
+        };
         match (self, kind) {
             (State::Open, Kind::Claimed) => State::Claimed(Claim { leader, base: table, planned: None }),
             (State::Open, Kind::Withdrawn) => State::Closed,
@@ -159,6 +164,8 @@ struct Parsed<'a> {
     key: &'a [u8],
     wanted: &'a [u8],
     state: State,
+    /// The values that it has replaced, as far as its leader tells.
+    replaced: Option<Vec<u8>>,
 }
 
 /// Reads a request. `None` if it is not all there, or not understood.
@@ -175,8 +182,10 @@ fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
     if crc32fast::hash(bytes.get(..len)?) != input.be32().ok()? {
         return None;
     }
-    let state = record::parse_all(input.rest()).into_iter().fold(State::Open, State::after);
-    Some(Parsed { key, wanted, state })
+    let log = record::parse_all(input.rest());
+    let replaced = record::replaced(&log).map(<[u8]>::to_vec);
+    let state = log.into_iter().fold(State::Open, State::after);
+    Some(Parsed { key, wanted, state, replaced })
 }
 
 /// Whether this is a request of a later version: what has become of it cannot be told here.

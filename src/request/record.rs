@@ -4,6 +4,7 @@
 //! may be cut off (the disk is full): what is no record is passed over byte by byte, so that what
 //! others append behind it still counts.
 
+use crate::changeset::MAX_REPLACED;
 use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
 
@@ -14,6 +15,9 @@ const HEAD: usize = 1 + 1 + 2;
 /// The leader's number, an update index.
 const NUMBERS: usize = 8 + 8;
 const CHECK: usize = 4;
+/// The type of the record that has the replaced values.
+const REPLACED: u8 = b'R';
+
 /// A record without the name of a table.
 const LEAST: usize = HEAD + NUMBERS + CHECK;
 /// Names of tables are names of files.
@@ -97,10 +101,39 @@ fn print(letter: u8, version: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The record of the values that a request replaces, by the leader with this number.
+///
+/// It is longer than any other record: older builds, which do not know it, pass over it as over
+/// damage. What is known of the request does not depend on it.
+pub(super) fn print_replaced(leader: u64, values: &[u8]) -> Vec<u8> {
+    let mut body = leader.to_be_bytes().to_vec();
+    body.extend_from_slice(&(values.len() as u64).to_be_bytes());
+    body.extend_from_slice(values);
+    body.resize(body.len().max(MOST), 0);
+    print(REPLACED, VERSION, &body)
+}
+
+/// The values that a request has replaced, as the leader says whose claim counts: the first.
+pub(super) fn replaced(log: &[Logged]) -> Option<&[u8]> {
+    let claim = log.iter().find_map(|found| match found {
+        Logged::Known(record) if record.kind == Kind::Claimed => Some(record.leader),
+        _ => None,
+    });
+    log.iter().find_map(|found| match found {
+        Logged::Replaced { leader, values } if Some(*leader) == claim => Some(values.as_slice()),
+        _ => None,
+    })
+}
+
 /// What stands in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Logged {
     Known(Record),
+    /// The values that the leader with this number replaces.
+    Replaced {
+        leader: u64,
+        values: Vec<u8>,
+    },
     /// A whole record, of a type or version that is not known here.
     Unknown,
 }
@@ -126,12 +159,19 @@ pub(super) fn parse_all(mut log: &[u8]) -> Vec<Logged> {
 fn parse(log: &[u8]) -> Option<(Logged, usize)> {
     let mut input = Reader::new(log, 0);
     let (letter, version, len) = (input.u8().ok()?, input.u8().ok()?, usize::from(input.be16().ok()?));
-    if !(LEAST..=MOST).contains(&len) {
+    let most = if letter == REPLACED { HEAD + NUMBERS + MAX_REPLACED + CHECK } else { MOST };
+    if !(LEAST..=most).contains(&len) {
         return None;
     }
     let (contents, check) = log.get(..len)?.split_at_checked(len - CHECK)?;
     if crc32fast::hash(contents).to_be_bytes() != check {
         return None;
+    }
+    if (letter, version) == (REPLACED, VERSION) {
+        let leader = input.be64().ok()?;
+        let values =
+            usize::try_from(input.be64().ok()?).ok().and_then(|len| contents.get(input.pos()..)?.get(..len))?;
+        return Some((Logged::Replaced { leader, values: values.to_vec() }, len));
     }
     let kind = Kind::ALL.into_iter().find(|kind| kind.letter() == letter && version == VERSION);
     let mut body = || {
@@ -182,6 +222,26 @@ mod tests {
             damaged[position] ^= 1;
             assert_eq!(parse_all(&damaged), [], "at {position}");
         }
+    }
+
+    #[test]
+    fn replaced_values_are_those_of_the_claim_that_counts() {
+        let claim = |leader| Record::new(Kind::Claimed, leader, 0).of_table("base.ref").print();
+        for len in [0, 1, 500, MAX_REPLACED] {
+            let values = vec![7; len];
+            let log = [claim(1), claim(2), print_replaced(2, b"others"), print_replaced(1, &values), planned().print()];
+            let log = parse_all(&log.concat());
+            assert_eq!(log.len(), 5, "{len} bytes");
+            assert_eq!(replaced(&log), Some(values.as_slice()));
+            assert_eq!(replaced(&log[..3]), None);
+        }
+    }
+
+    /// They read records up to [`MOST`] bytes, and go on byte by byte behind what is longer.
+    #[test]
+    fn older_builds_pass_over_replaced_values() {
+        assert!(print_replaced(1, b"").len() > MOST);
+        assert!(print_replaced(1, &[0; MAX_REPLACED]).len() + 16 * MOST / 4 < MAX_LOG);
     }
 
     /// Names of tables of others may be long.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::record::{Kind, Record};
+use super::record::{self, Kind, Record};
 use super::{Claim, MAX_FILE, Outcome, State, is_of_later_version, parse};
 use crate::dir::{Dir, DirFile, Writers};
 use crate::error::{Error, Result};
@@ -30,6 +30,15 @@ impl Found {
     pub(crate) fn wanted(&self) -> &[u8] {
         &self.wanted
     }
+}
+
+/// What a leader says of a request before it publishes.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) update_index: u64,
+    /// The values that it will replace, if its asker wants to know: at most
+    /// [`crate::changeset::MAX_REPLACED`] bytes.
+    pub(crate) replaced: Option<Vec<u8>>,
 }
 
 /// The request files among `names`.
@@ -209,19 +218,22 @@ impl Served {
     ///
     /// If a plan cannot be written, and we die once we have published, nobody can tell what has
     /// become of that request.
-    pub(crate) fn plan(&mut self, table: &str, results: impl IntoIterator<Item = Option<u64>>) {
+    pub(crate) fn plan(&mut self, table: &str, results: impl IntoIterator<Item = Option<Planned>>) {
         let mut results = results.into_iter();
         self.claimed.retain_mut(|claimed| {
             let planned = results.next().flatten();
-            claimed.update_index = planned;
+            claimed.update_index = planned.as_ref().map(|planned| planned.update_index);
             match planned {
-                Some(planned) => {
-                    let record = Record::new(Kind::Planned, claimed.leader, planned).of_table(table);
-                    let _ = claimed.request.file.write(&record.print());
+                Some(Planned { update_index, replaced }) => {
+                    // Before the plan: whoever finds that this was published finds them, too.
+                    let mut records =
+                        replaced.map_or_else(Vec::new, |values| record::print_replaced(claimed.leader, &values));
+                    records.extend(Record::new(Kind::Planned, claimed.leader, update_index).of_table(table).print());
+                    let _ = claimed.request.file.write(&records);
                 }
                 None => claimed.void(),
             }
-            planned.is_some()
+            claimed.update_index.is_some()
         });
     }
 
@@ -340,7 +352,7 @@ mod tests {
         file.write_all(b"C\x01\x00\x20\x00\x00").unwrap();
         let mut served = Served::default();
         assert!(served.claim(find(&dir, KEY, 1).pop().unwrap(), "base.ref"));
-        served.plan("table.ref", [Some(4)]);
+        served.plan("table.ref", [Some(Planned { update_index: 4, replaced: None })]);
         served.publish();
         assert_eq!(asked.state().unwrap(), State::Published { update_index: 4 });
     }

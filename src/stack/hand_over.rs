@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Durability, ListLock, Shared};
-use crate::changeset::Changeset;
+use crate::changeset::{Applied, Changeset};
 use crate::dir::Room;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::LIST_LOCK;
@@ -71,8 +71,8 @@ impl Lookout {
 pub(crate) enum Admitted {
     /// We have the lock, and do it ourselves.
     Lock(ListLock, Snapshot),
-    /// Another process has done it, and it has this update index.
-    Served(u64),
+    /// Another process has done it, and it has this update index. The request has the rest.
+    Served(u64, Option<Asked>),
 }
 
 impl Shared {
@@ -80,7 +80,7 @@ impl Shared {
     /// `wanted`. The time counts from `start`.
     pub(crate) fn lock_list_or_hand_over(
         &self,
-        turn: Turn<Changeset, Result<u64>>,
+        turn: Turn<Changeset, Result<Applied>>,
         start: Duration,
         wanted: impl FnOnce() -> Vec<u8>,
     ) -> Result<Admitted> {
@@ -97,7 +97,7 @@ impl Shared {
     /// found taken.
     fn ask(
         &self,
-        turn: Turn<Changeset, Result<u64>>,
+        turn: Turn<Changeset, Result<Applied>>,
         start: Duration,
         wanted: impl FnOnce() -> Vec<u8>,
         asked: &mut Option<Asked>,
@@ -228,7 +228,7 @@ impl Shared {
                 self.dir.sleep(LOOK);
             }
         }
-        Ok(Admitted::Served(update_index))
+        Ok(Admitted::Served(update_index, asked))
     }
 
     fn outcome_is_unknown(&self) -> Error {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bytes::Reading;
-use crate::changeset::Changeset;
+use crate::changeset::{Applied, Changeset};
 use crate::dir::{Dir, OsDir};
 use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
@@ -44,7 +44,7 @@ use synced::Synced;
 
 /// The threads of one handle that want the list lock. Whoever is first may commit the changesets of
 /// those behind; the result of one is its update index.
-pub(crate) type Line = Queue<Changeset, Result<u64>>;
+pub(crate) type Line = Queue<Changeset, Result<Applied>>;
 
 /// A handle on a reference store. Cheap to clone, for use by any number of threads.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ pub(crate) struct ListLock {
     since: Duration,
     /// Whether somebody else had it first.
     has_waited: bool,
-    pub(crate) turn: Turn<Changeset, Result<u64>>,
+    pub(crate) turn: Turn<Changeset, Result<Applied>>,
 }
 
 impl AsRef<dyn Lock> for ListLock {
@@ -211,7 +211,7 @@ impl Shared {
     /// Takes the list lock when it is this thread's turn. The time counts from `start`.
     pub(crate) fn lock_list_in_turn(
         &self,
-        turn: Turn<Changeset, Result<u64>>,
+        turn: Turn<Changeset, Result<Applied>>,
         start: Duration,
         timeout: Option<Duration>,
     ) -> Result<(ListLock, Snapshot)> {
@@ -241,7 +241,7 @@ impl Shared {
         lock: Box<dyn Lock>,
         polls: u32,
         start: Duration,
-        turn: Turn<Changeset, Result<u64>>,
+        turn: Turn<Changeset, Result<Applied>>,
         before: Option<Snapshot>,
     ) -> Result<(ListLock, Snapshot)> {
         let since = self.dir.now();

@@ -6,7 +6,7 @@ use std::io::Write;
 use super::check;
 use super::rows::{LogRow, MemberLogs, merge_logs};
 use super::view::View;
-use crate::changeset::{Action, Changeset};
+use crate::changeset::{Action, Applied, Changeset};
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
 use crate::snapshot::Snapshot;
@@ -45,12 +45,12 @@ impl<'a> Batch<'a> {
     }
 
     /// Checks `changes`, which have passed [`Changeset::check`], against the state so far and adds
-    /// them. Returns their update index.
+    /// them.
     ///
     /// # Errors
     /// `Conflict` with every mismatch; `Invalid`; `Corrupt`. The batch is as before then.
-    pub(super) fn admit(&mut self, changes: Changeset) -> Result<u64> {
-        let Changeset { updates, logs, reflog } = changes;
+    pub(super) fn admit(&mut self, changes: Changeset) -> Result<Applied> {
+        let Changeset { updates, logs, reflog, asks_replaced } = changes;
         let update_index =
             self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         let view = View::new(self.base, &self.refs);
@@ -63,15 +63,16 @@ impl<'a> Batch<'a> {
             rows.add(change, &self.logs)?;
         }
         if let Some((committer, message)) = reflog {
-            for (update, before) in updates.iter().zip(current) {
+            for (update, before) in updates.iter().zip(&current) {
                 if let Action::Set(Target::Id(new) | Target::Tag { id: new, .. }) = update.action {
-                    let old = before.and_then(|target| target.id()).unwrap_or(null);
+                    let old = before.as_ref().and_then(Target::id).unwrap_or(null);
                     let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
                     rows.append(update.name.clone(), entry)?;
                 }
             }
         }
         let (logs, last) = rows.finish(&self.logs, null)?;
+        let replaced = asks_replaced.map(|asker| asker.answer(&updates, current)).transpose()?;
         // Nothing fails from here on.
         let refs: Vec<RefRow> = updates
             .into_iter()
@@ -82,13 +83,13 @@ impl<'a> Batch<'a> {
             })
             .collect();
         if refs.is_empty() && logs.is_empty() {
-            return Ok(self.last);
+            return Ok(Applied { update_index: self.last, replaced });
         }
         self.hash = hash;
         self.last = last;
         merge_refs(&mut self.refs, refs);
         merge_logs(&mut self.logs, logs);
-        Ok(update_index)
+        Ok(Applied { update_index, replaced })
     }
 
     /// Whether there is nothing to write.

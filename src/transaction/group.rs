@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::prepared::{Commit, write};
-use crate::changeset::{Changeset, decode, encode};
+use crate::changeset::{Applied, Changeset, decode, decode_replaced, encode, encode_replaced};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
 use crate::queue::{Outcome, Turn};
+use crate::request::Planned;
 use crate::snapshot::Snapshot;
 use crate::stack::{Admitted, ListLock, Stack};
 
@@ -72,11 +73,15 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changeset>>) -> Vec<Resu
 /// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the
 ///    last sync.
 /// 4. All is durable: they get their results. What is left to do is ours.
-fn lead(stack: &Stack, turn: Turn<Changeset, Result<u64>>, start: Duration, own: Changeset) -> Result<Commit> {
+fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, own: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
     let (mut lock, base) = match shared.lock_list_or_hand_over(turn, start, || encode(&own))? {
         Admitted::Lock(lock, base) => (lock, base),
-        Admitted::Served(update_index) => return Ok(Commit::alone(update_index)),
+        Admitted::Served(update_index, asked) => {
+            let told = own.asks_replaced.and_then(|_| asked?.replaced());
+            let replaced = told.and_then(|told| decode_replaced(&told, &own.updates).ok());
+            return Ok(Commit::alone(Applied { update_index, replaced }));
+        }
     };
     let mut group = lock.turn.take(MAX_MEMBERS, |changes| own.len() <= MAX_CHANGES && changes.len() <= MAX_CHANGES);
     let mut jobs: Vec<Changeset> = std::iter::once(own).chain(group.jobs().cloned()).collect();
@@ -90,7 +95,7 @@ fn lead(stack: &Stack, turn: Turn<Changeset, Result<u64>>, start: Duration, own:
     group.finish(results);
     let compaction = after.and_then(|after| stack.compact_after_commit(&after));
     let mine = mine.unwrap_or_else(|| Err(Error::invalid("there was no transaction")));
-    mine.map(|update_index| Commit { update_index, compaction })
+    mine.map(|applied| Commit { compaction, ..Commit::alone(applied) })
 }
 
 /// Publishes `jobs` as one table, as far as they fit. Returns one result for each, and the state
@@ -101,7 +106,7 @@ fn run(
     base: Snapshot,
     jobs: Vec<Changeset>,
     decide: impl FnOnce(),
-) -> (Vec<Result<u64>>, Option<Snapshot>) {
+) -> (Vec<Result<Applied>>, Option<Snapshot>) {
     let mut members = Members::new(jobs);
     let written = loop {
         let batch = members.admit(&base);
@@ -117,7 +122,7 @@ fn run(
     if let Ok(Some(table)) = &written {
         let planned = members.planned();
         let served = planned.len().saturating_sub(lock.served.len());
-        lock.served.plan(&table.name, planned.into_iter().skip(served));
+        lock.served.plan(&table.name, planned.skip(served));
         stack.shared.counters.served.add(lock.served.len() as u64);
     }
     // A panic from here on must not have them published twice.
@@ -148,12 +153,12 @@ struct Members(Vec<Member>);
 struct Member {
     /// `None` once it was moved into the batch, which is only done when it is alone.
     changes: Option<Changeset>,
-    result: Result<u64>,
+    result: Result<Applied>,
 }
 
 impl Members {
     fn new(jobs: Vec<Changeset>) -> Members {
-        let member = |changes| Member { changes: Some(changes), result: Ok(0) };
+        let member = |changes| Member { changes: Some(changes), result: Ok(Applied::default()) };
         Members(jobs.into_iter().map(member).collect())
     }
 
@@ -191,16 +196,20 @@ impl Members {
         }
     }
 
-    /// The update index of each that fits.
-    fn planned(&self) -> Vec<Option<u64>> {
-        self.0.iter().map(|member| member.result.as_ref().ok().copied()).collect()
+    /// What processes are told of theirs, of each that fits.
+    fn planned(&self) -> impl ExactSizeIterator<Item = Option<Planned>> {
+        self.0.iter().map(|member| {
+            let Applied { update_index, replaced } = member.result.as_ref().ok()?;
+            let replaced = replaced.as_deref().map(encode_replaced);
+            Some(Planned { update_index: *update_index, replaced })
+        })
     }
 
-    fn succeed(self) -> Vec<Result<u64>> {
+    fn succeed(self) -> Vec<Result<Applied>> {
         self.0.into_iter().map(|member| member.result).collect()
     }
 
-    fn fail(self, error: &Error) -> Vec<Result<u64>> {
+    fn fail(self, error: &Error) -> Vec<Result<Applied>> {
         self.0.into_iter().map(|member| member.result.and_then(|_| Err(error.duplicate()))).collect()
     }
 }

@@ -13,7 +13,7 @@ mod work;
 
 pub use prepared::{Commit, Prepared};
 
-use crate::changeset::{Action, Changeset, LogChange, Update};
+use crate::changeset::{Action, Asker, Changeset, LogChange, Update};
 use crate::conflict::Expect;
 use crate::error::Result;
 use crate::stack::Stack;
@@ -41,7 +41,7 @@ impl Transaction {
         self.update(name, expect, Action::Delete)
     }
 
-    /// Changeset nothing, but fails the transaction unless `name` is as expected.
+    /// Changes nothing, but fails the transaction unless `name` is as expected.
     pub fn verify(&mut self, name: impl AsRef<[u8]>, expect: Expect) -> &mut Self {
         self.update(name, expect, Action::Verify)
     }
@@ -55,6 +55,14 @@ impl Transaction {
     /// one.
     pub fn reflog(&mut self, committer: Ident, message: impl AsRef<[u8]>) -> &mut Self {
         self.changes.reflog = Some((committer, message.as_ref().to_vec()));
+        self
+    }
+
+    /// Asks for the values that are replaced: [`Commit::replaced`] has them then. They are looked
+    /// up anyway; who asks pays for a copy of the names, and where another process commits for us,
+    /// for one more record of up to 7 KiB. What does not fit into that we commit ourselves.
+    pub fn report_replaced(&mut self) -> &mut Self {
+        self.changes.asks_replaced = Some(Asker::Caller);
         self
     }
 

@@ -1,7 +1,7 @@
 //! The second phase: the lock is held, everything is checked and written; commit or drop.
 
 use super::batch::Batch;
-use crate::changeset::Changeset;
+use crate::changeset::{Applied, Changeset, Replaced};
 use crate::compact::Compaction;
 use crate::error::Result;
 use crate::scratch::{Draft, Scratch};
@@ -15,7 +15,7 @@ use crate::stack::{ListLock, Shared, Stack, Unlisted};
 pub struct Prepared {
     stack: Stack,
     snapshot: Snapshot,
-    update_index: u64,
+    applied: Applied,
     /// What will be published; `None` when nothing changes. Dropped, and so removed, before the
     /// lock is.
     table: Option<Unlisted>,
@@ -23,9 +23,6 @@ pub struct Prepared {
 }
 
 /// What a commit did.
-///
-/// It does not say which values were replaced: another process that has committed for us tells no
-/// more than the update index.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Commit {
@@ -34,12 +31,17 @@ pub struct Commit {
     /// The compaction that followed, if one was due and this call was the one to do it. Its failure
     /// does not touch the commit.
     pub compaction: Option<Result<Compaction>>,
+    /// Where each reference that was set or deleted pointed directly before, by name; only if
+    /// [`super::Transaction::report_replaced`] has asked. `None` also in a rare case: another
+    /// process has committed for us, and the disk was too full to tell.
+    pub replaced: Option<Vec<Replaced>>,
 }
 
 impl Commit {
     /// One that no compaction has followed.
-    pub(super) fn alone(update_index: u64) -> Commit {
-        Commit { update_index, compaction: None }
+    pub(super) fn alone(applied: Applied) -> Commit {
+        let Applied { update_index, replaced } = applied;
+        Commit { update_index, compaction: None, replaced }
     }
 }
 
@@ -47,9 +49,9 @@ impl Prepared {
     pub(super) fn new(stack: Stack, changes: Changeset) -> Result<Prepared> {
         let (lock, snapshot) = stack.shared.lock_list()?;
         let mut batch = Batch::new(&snapshot);
-        let update_index = batch.admit(changes)?;
+        let applied = batch.admit(changes)?;
         let table = write(&stack.shared, &snapshot, &batch)?;
-        Ok(Prepared { stack, snapshot, update_index, table, lock })
+        Ok(Prepared { stack, snapshot, applied, table, lock })
     }
 
     /// The state that the transaction was checked against, and that it will follow directly.
@@ -61,7 +63,7 @@ impl Prepared {
     /// The number the transaction will have.
     #[must_use]
     pub fn update_index(&self) -> u64 {
-        self.update_index
+        self.applied.update_index
     }
 
     /// Publishes the transaction. A transaction that changes nothing writes nothing. Does not wait:
@@ -72,14 +74,15 @@ impl Prepared {
     /// `Io`, and `Locked` if a person has removed our lock. Nothing was published then.
     /// `Indeterminate` is the exception: see [`crate::ErrorKind`].
     pub fn commit(self) -> Result<Commit> {
-        let Prepared { stack, snapshot, update_index, table, lock } = self;
+        let Prepared { stack, snapshot, applied, table, lock } = self;
+        let commit = Commit::alone(applied);
         let Some(table) = table else {
-            return Ok(Commit::alone(snapshot.update_index()));
+            return Ok(commit);
         };
         let after = stack.shared.append(lock, &snapshot, vec![table])?;
         after.trust_newest_logs();
         stack.shared.counters.published(1);
-        Ok(Commit { update_index, compaction: stack.compact_after_commit(&after) })
+        Ok(Commit { compaction: stack.compact_after_commit(&after), ..commit })
     }
 }
 
