@@ -91,6 +91,17 @@ impl Failure {
     }
 }
 
+impl From<reftable_git::Error> for Failure {
+    fn from(error: reftable_git::Error) -> Failure {
+        let code = match error.kind() {
+            reftable_git::ErrorKind::NotFound => Code::Not,
+            reftable_git::ErrorKind::Invalid => Code::Usage,
+            _ => Code::Broken,
+        };
+        error.into_store().map_or_else(|error| Failure::Told(code, error.to_string()), Failure::Store)
+    }
+}
+
 impl From<reftable::Error> for Failure {
     fn from(error: reftable::Error) -> Failure {
         Failure::Store(error)

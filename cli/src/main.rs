@@ -1,22 +1,15 @@
 //! `reftable`: git's reftable stores on the command line.
 //!
-//! `cli` has the arguments, `repo` finds the stores where `config` says that there are some, `view`
-//! reads them as one, `batch` changes them, `retry` when others were faster, `watch` shows long
-//! work, `commands` has one file for each subcommand.
+//! `cli` has the arguments, `commands` has one file for each subcommand, `watch` shows long work.
+//! What git's rules are is in the crate `reftable-git`: where the stores are, what the
+//! configuration says, how names are followed and changes planned.
 
-mod batch;
 mod cli;
 mod commands;
-mod config;
 mod expiry;
 mod failure;
-mod ident;
 mod json;
 mod output;
-mod repo;
-mod retry;
-mod time;
-mod view;
 mod watch;
 
 use std::io::Write;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use reftable::escape;
+use reftable::{Commit, escape};
 use serde_json::Value;
 
 /// Standard output.
@@ -65,4 +65,11 @@ pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {
 pub(crate) fn complain(message: &str) {
     let message = escape::escaped_message(message);
     let _nobody_listens = writeln!(io::stderr().lock(), "reftable: {message}");
+}
+
+/// Tells what went wrong after changes that are done.
+pub(crate) fn tell(commits: &[Commit]) {
+    for error in commits.iter().filter_map(|commit| commit.compaction.as_ref()?.as_ref().err()) {
+        complain(&format!("warning: the change is done, but the compaction after it failed: {error}"));
+    }
 }

@@ -6,7 +6,7 @@ use super::{support, texts};
 /// What a line may have.
 const COLUMNS: usize = 100;
 /// Where comments and prose are: folders with all that is in them, and documents.
-const PLACES: [&str; 13] = [
+const PLACES: [&str; 14] = [
     "README.md",
     "CHANGELOG.md",
     "docs",
@@ -18,6 +18,7 @@ const PLACES: [&str; 13] = [
     "capi/tests",
     "cli",
     "fuzz/fuzz_targets",
+    "git",
     "loom-tests",
     "stress",
 ];

@@ -6,13 +6,13 @@ use std::path::Path;
 use clap::{ArgAction, Args};
 use reftable::escape::quoted;
 use reftable::{AutoCompact, Compaction, ErrorKind, Expiry, Reading};
+use reftable_git::Repository;
 
 use crate::cli::{Format, Writing};
 use crate::expiry::{LEFT_OUT, Wish, policy};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, complain, shown_path};
-use crate::repo::Repo;
 use crate::watch::Watch;
 
 /// Merge tables
@@ -71,7 +71,7 @@ pub(crate) struct Compact {
 }
 
 impl Compact {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         // A person who asks for a compaction does not mean: if enough tables have piled up.
         let mut options = self.writing.options().reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2));
         if let Some(threads) = self.threads {
@@ -102,7 +102,7 @@ impl Compact {
         Ok(Code::Done)
     }
 
-    fn what(&self, repo: &Repo) -> Result<reftable::Compact, Failure> {
+    fn what(&self, repo: &Repository) -> Result<reftable::Compact, Failure> {
         let expiry = match self.expire_logs.as_slice() {
             [] => Expiry::default(),
             wishes => policy(wishes, repo.common_dir())?,

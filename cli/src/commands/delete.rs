@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use clap::Args;
 use reftable::{Expect, Target};
+use reftable_git::{Action, Batch, Change, Repository};
 
-use crate::batch::{Action, Batch, Change};
 use crate::cli::{Writing, any_name, old_value};
 use crate::failure::{Code, Failure};
-use crate::repo::Repo;
+use crate::output::tell;
 
 /// Delete a reference and its reflog
 ///
@@ -39,13 +39,13 @@ pub(crate) struct Delete {
 }
 
 impl Delete {
-    pub(crate) fn run(&self, repo: &Repo) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository) -> Result<Code, Failure> {
         let name = any_name(&self.name)?.to_vec();
         let old = self.old.as_deref().map(old_value).transpose()?.flatten();
         let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
         let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
-        Batch { changes: vec![change], reason: None }.commit(&stores)?;
+        tell(&Batch { changes: vec![change], reason: None }.commit(&stores)?);
         Ok(Code::Done)
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use clap::Args;
 use reftable::table::{BlockDump, RecordView, Table};
 use reftable::{Bytes, OsDir, Reading, Stack};
+use reftable_git::{Repository, for_reading};
 
 use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::output::{Out, complain};
-use crate::repo::{Repo, for_reading};
 
 /// Show tables byte by byte: header, blocks, records, footer
 ///
@@ -52,7 +52,7 @@ impl Dump {
             return Ok(Code::Done);
         }
         let mut code = Code::Done;
-        for store in Repo::at(&path)?.directories() {
+        for store in Repository::at(&path)?.directories() {
             for table in tables(store)? {
                 match table.and_then(|table| dump(&table, &mut *show, out)) {
                     Ok(()) => {}

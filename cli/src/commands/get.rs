@@ -6,13 +6,12 @@ use std::io::Write;
 use clap::Args;
 use reftable::escape::{escaped, quoted};
 use reftable::{Reading, Ref, Target};
+use reftable_git::{Repository, View};
 
 use crate::cli::{Format, any_name, check_ref_name};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
-use crate::repo::Repo;
-use crate::view::View;
 
 /// Print where a reference points
 ///
@@ -39,7 +38,7 @@ pub(crate) struct Get {
 }
 
 impl Get {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let name = any_name(&self.name)?;
         let view = repo.view(Reading::Checked)?;
         let Some(found) = view.get(name)? else {

@@ -5,13 +5,12 @@ use std::io::Write;
 
 use clap::Args;
 use reftable::{ObjectId, Reading, RefView, TargetView};
+use reftable_git::{Repository, View};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json;
 use crate::output::{Out, put_quoted};
-use crate::repo::Repo;
-use crate::view::View;
 
 /// List references, by name
 ///
@@ -41,11 +40,11 @@ pub(crate) struct List {
 }
 
 impl List {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Copied)?;
         let prefix = self.prefix.as_ref().map(|prefix| prefix.as_encoded_bytes()).unwrap_or_default();
         let mut line = Vec::new();
-        let each = |found: &RefView<'_>| {
+        let each = |found: &RefView<'_>| -> Result<(), Failure> {
             if found.name.starts_with(prefix) {
                 match self.format.json {
                     true => out.json(&json::reference(&found.to_ref()))?,

@@ -6,13 +6,12 @@ use std::io::{self, Write};
 use clap::Args;
 use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView, Reading};
+use reftable_git::{Repository, ident::zone_text};
 
 use crate::cli::{Format, any_name};
 use crate::failure::{Code, Failure};
-use crate::ident::zone_text;
 use crate::json::Object;
 use crate::output::Out;
-use crate::repo::Repo;
 
 /// Print the reflog of a reference, newest entry first
 ///
@@ -38,7 +37,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         // What one may want to get rid of can be looked at before.
         let name = any_name(&self.name)?;
         let view = repo.view(Reading::Checked)?;

@@ -14,18 +14,18 @@ mod stdin;
 pub(crate) mod symbolic_ref;
 pub(crate) mod update;
 pub(crate) mod verify;
+use reftable_git::Repository;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Code, Failure};
 use crate::output::Out;
-use crate::repo::Repo;
 
 /// Does what the arguments say.
 pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
     if let Command::Dump(dump) = &cli.command {
         return dump.run(cli.dir.as_deref(), out);
     }
-    let repo = Repo::find(cli.dir.as_deref())?;
+    let repo = Repository::find(cli.dir.as_deref())?;
     match &cli.command {
         Command::List(list) => list.run(&repo, out),
         Command::Get(get) => get.run(&repo, out),

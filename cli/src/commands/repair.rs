@@ -6,13 +6,13 @@ use std::path::Path;
 use clap::Args;
 use reftable::escape::escaped_message;
 use reftable::{ErrorKind, Problem, Repair as Mender, Severity};
+use reftable_git::Repository;
 
 use super::verify::check;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
-use crate::repo::Repo;
 
 /// More steps than any store needs, should somebody damage it as fast as it is mended.
 const MOST: usize = 100;
@@ -63,7 +63,7 @@ fn report_beyond_repair(store: &Path, errors: usize) -> io::Result<()> {
 }
 
 impl Repair {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let mut code = Code::Done;
         for store in repo.directories() {
             if !self.run_in(repo, store, out)? {
@@ -75,7 +75,7 @@ impl Repair {
 
     /// Mends one problem after the other, each by a fresh look at what the one before has left.
     /// Returns whether nothing is left.
-    fn run_in(&self, repo: &Repo, store: &Path, out: &mut Out) -> Result<bool, Failure> {
+    fn run_in(&self, repo: &Repository, store: &Path, out: &mut Out) -> Result<bool, Failure> {
         let mender = Mender::new(store);
         let mut mended = 0;
         let mut left: Vec<Problem> = Vec::new();

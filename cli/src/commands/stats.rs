@@ -7,13 +7,13 @@ use clap::Args;
 use reftable::escape::quoted;
 use reftable::table::{RecordView, Table};
 use reftable::{AutoCompact, BlockKind, Reading, Snapshot, Stack};
+use reftable_git::{Repository, for_reading};
 use serde_json::Value;
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
-use crate::repo::{Repo, for_reading};
 
 /// Show what each table holds, and whether a compaction is due
 ///
@@ -46,7 +46,7 @@ struct Counts {
 }
 
 impl Stats {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         // What is due is what `compact` would do.
         let options = for_reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2));
         let stores = repo.open(&options, Some(Duration::ZERO))?;

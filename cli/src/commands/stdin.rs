@@ -5,13 +5,12 @@ use std::io::{self, BufRead, Write};
 
 use reftable::escape::{escaped, unquoted};
 use reftable::{Expect, ObjectId, Target};
+use reftable_git::{Action, Batch, Change, Prepared, Stores};
 
 use super::update::expect_old;
-use crate::batch::{Action, Batch, Change, Locked};
 use crate::cli::{check_place, check_ref_name, old_value};
 use crate::failure::{Code, Failure};
-use crate::output::Out;
-use crate::repo::Stores;
+use crate::output::{Out, tell};
 
 /// Where the conversation is.
 enum State {
@@ -19,7 +18,7 @@ enum State {
     Open {
         started: bool,
     },
-    Prepared(Locked),
+    Prepared(Prepared),
     Closed,
 }
 
@@ -55,10 +54,10 @@ pub(super) fn run(stores: &Stores, batch: Batch, follow: bool, out: &mut Out) ->
             _ => failure,
         })?;
     }
-    match session.state {
-        State::Open { started: false } => session.batch.commit(stores),
-        _ => Ok(()),
+    if let State::Open { started: false } = session.state {
+        tell(&session.batch.commit(stores)?);
     }
+    Ok(())
 }
 
 impl Session<'_> {
@@ -100,8 +99,8 @@ impl Session<'_> {
         match (command, std::mem::replace(&mut self.state, State::Closed)) {
             (b"start", State::Open { started: false } | State::Closed) => self.state = State::Open { started: true },
             (b"prepare", State::Open { .. }) => self.state = State::Prepared(self.batch.prepare(self.stores)?),
-            (b"commit", State::Open { .. }) => self.batch.commit(self.stores)?,
-            (b"commit", State::Prepared(locked)) => locked.commit()?,
+            (b"commit", State::Open { .. }) => tell(&self.batch.commit(self.stores)?),
+            (b"commit", State::Prepared(prepared)) => tell(&prepared.commit()?),
             (b"abort", State::Open { .. } | State::Prepared(_)) => {}
             (_, State::Closed) => return Err(Failure::usage("the transaction is over; 'start' begins another one")),
             (_, State::Prepared(_)) => {

@@ -6,14 +6,12 @@ use std::io::Write;
 use clap::Args;
 use reftable::escape::{escaped, quoted};
 use reftable::{Expect, Reading, Target};
+use reftable_git::{Action, Batch, Change, Repository, ident};
 
-use crate::batch::{Action, Batch, Change};
 use crate::cli::{Format, Writing, ref_name};
 use crate::failure::{Code, Failure};
-use crate::ident;
 use crate::json::Object;
-use crate::output::Out;
-use crate::repo::Repo;
+use crate::output::{Out, tell};
 
 /// Print where a symbolic reference points, or make it point elsewhere
 ///
@@ -51,7 +49,7 @@ pub(crate) struct SymbolicRef {
 }
 
 impl SymbolicRef {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let name = ref_name(&self.name)?;
         match &self.target {
             None => self.print(name, repo, out),
@@ -59,7 +57,7 @@ impl SymbolicRef {
         }
     }
 
-    fn print(&self, name: &[u8], repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    fn print(&self, name: &[u8], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Checked)?;
         let shown = escaped(name);
         let found = view.get(name)?.ok_or_else(|| Failure::not_found(format!("'{shown}' does not exist")))?;
@@ -76,7 +74,7 @@ impl SymbolicRef {
         Ok(Code::Done)
     }
 
-    fn set(&self, name: &[u8], target: &[u8], repo: &Repo) -> Result<Code, Failure> {
+    fn set(&self, name: &[u8], target: &[u8], repo: &Repository) -> Result<Code, Failure> {
         if name == b"HEAD" && !target.starts_with(b"refs/") {
             return Err(Failure::usage("HEAD must not lead out of refs/: git would not know the repository any more"));
         }
@@ -86,7 +84,7 @@ impl SymbolicRef {
         if let Some(reason) = &self.reason {
             batch.reason = Some((ident::committer()?, ident::one_line(reason.as_encoded_bytes())));
         }
-        batch.commit(&repo.open(&self.writing.options(), self.writing.patience())?)?;
+        tell(&batch.commit(&repo.open(&self.writing.options(), self.writing.patience())?)?);
         Ok(Code::Done)
     }
 }

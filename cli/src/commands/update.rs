@@ -4,14 +4,12 @@ use std::ffi::OsString;
 
 use clap::Args;
 use reftable::{Expect, ObjectId, Target};
+use reftable_git::{Action, Batch, Change, Repository, ident};
 
 use super::stdin;
-use crate::batch::{Action, Batch, Change};
 use crate::cli::{Writing, any_name, old_value, ref_name};
 use crate::failure::{Code, Failure};
-use crate::ident;
-use crate::output::Out;
-use crate::repo::Repo;
+use crate::output::{Out, tell};
 
 /// Point a reference at an object
 ///
@@ -77,7 +75,7 @@ Examples:
   printf 'create refs/tags/%s '$ID'\\n' a b c | reftable update --stdin";
 
 impl Update {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
         let mut batch = Batch::default();
         if let Some(reason) = &self.reason {
@@ -86,7 +84,7 @@ impl Update {
         match (&self.name, &self.new) {
             (Some(name), Some(new)) => {
                 batch.changes.push(self.change(name, new)?);
-                batch.commit(&stores)?;
+                tell(&batch.commit(&stores)?);
             }
             _ => stdin::run(&stores, batch, !self.no_deref, out)?,
         }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use clap::Args;
 use reftable::{Finding, OsDir, Report, Severity, Verify as Check};
+use reftable_git::{PATIENCE, Repository};
 
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
-use crate::repo::{PATIENCE, Repo};
 
 /// Check every byte of the store against the rules of the format
 ///
@@ -36,7 +36,7 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(crate) fn run(&self, repo: &Repo, out: &mut Out) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let mut worst = None;
         for store in repo.directories() {
             let report = check(repo, store)?;
@@ -51,11 +51,11 @@ impl Verify {
 }
 
 /// Checks one of the repository's stores; that of a linked worktree together with the shared one.
-pub(super) fn check(repo: &Repo, store: &Path) -> reftable::Result<Report> {
-    let (dir, shared) = (OsDir::new(store, None), OsDir::new(&repo.shared, None));
+pub(super) fn check(repo: &Repository, store: &Path) -> reftable::Result<Report> {
+    let (dir, shared) = (OsDir::new(store, None), OsDir::new(repo.shared(), None));
     let check = Check::new(&dir).patience(PATIENCE);
     match repo.is_repository() {
-        true if store != repo.shared => check.in_worktree_of(&shared).run(),
+        true if store != repo.shared() => check.in_worktree_of(&shared).run(),
         true => check.of_repository().run(),
         false => check.run(),
     }

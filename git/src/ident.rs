@@ -6,10 +6,10 @@ use std::fs;
 use jiff::{Timestamp, Zoned};
 use reftable::Ident;
 
-use crate::failure::Failure;
+use crate::error::{Error, Result};
 
 /// The committer, from `GIT_COMMITTER_NAME`, `GIT_COMMITTER_EMAIL` and `GIT_COMMITTER_DATE`.
-pub(crate) fn committer() -> Result<Ident, Failure> {
+pub fn committer() -> Result<Ident> {
     let user = || first_of(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| b"unknown".to_vec());
     let name = first_of(&["GIT_COMMITTER_NAME"]).unwrap_or_else(user);
     let email = first_of(&["GIT_COMMITTER_EMAIL", "EMAIL"]).unwrap_or_else(|| {
@@ -24,13 +24,13 @@ pub(crate) fn committer() -> Result<Ident, Failure> {
 }
 
 /// A reason as git stores it: runs of white space become one space.
-pub(crate) fn one_line(reason: &[u8]) -> Vec<u8> {
+pub fn one_line(reason: &[u8]) -> Vec<u8> {
     let words: Vec<&[u8]> = reason.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).collect();
     words.join(b" ".as_slice())
 }
 
 /// `+0130` for 130.
-pub(crate) fn zone_text(time_zone: i16) -> String {
+pub fn zone_text(time_zone: i16) -> String {
     format!("{time_zone:+05}")
 }
 
@@ -61,7 +61,7 @@ fn now() -> (u64, i16) {
 }
 
 /// `SECONDS ZONE`, also with an `@` before it, or RFC 3339.
-fn parse_date(text: &str) -> Result<(u64, i16), Failure> {
+fn parse_date(text: &str) -> Result<(u64, i16)> {
     let text = text.trim();
     let raw = text.strip_prefix('@').unwrap_or(text);
     let parsed = raw.split_once(' ').and_then(|(seconds, zone)| Some((seconds.parse().ok()?, parse_zone(zone)?)));
@@ -70,7 +70,7 @@ fn parse_date(text: &str) -> Result<(u64, i16), Failure> {
     }
     let rfc3339 = text.parse::<Timestamp>().ok().and_then(|time| u64::try_from(time.as_second()).ok());
     rfc3339.map(|seconds| (seconds, 0)).ok_or_else(|| {
-        Failure::usage(format!("GIT_COMMITTER_DATE is '{text}': only 'SECONDS ZONE' and RFC 3339 are understood here"))
+        Error::invalid(format!("GIT_COMMITTER_DATE is '{text}': only 'SECONDS ZONE' and RFC 3339 are understood here"))
     })
 }
 

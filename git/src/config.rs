@@ -11,7 +11,7 @@ use std::path::Path;
 use gix_config::{File, Source};
 use reftable::HashKind;
 
-use crate::failure::Failure;
+use crate::error::{Error, Result};
 
 /// Extensions that git knows, in lower case. None of those that are not read here touches
 /// references.
@@ -33,16 +33,20 @@ const OF_VERSION_0: [&str; 4] = ["noop", "preciousobjects", "partialclone", "wor
 
 /// Where a repository keeps its references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RefStorage {
+pub enum RefStorage {
+    /// One file each, and `packed-refs`.
     Files,
+    /// A reftable store.
     Reftable,
 }
 
 /// The format of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Format {
-    pub(crate) refs: RefStorage,
-    pub(crate) hash: HashKind,
+pub struct Format {
+    /// Where the references are.
+    pub refs: RefStorage,
+    /// The hash of all ids.
+    pub hash: HashKind,
 }
 
 /// The format of the repository with this common directory: by its `config`, unless
@@ -51,14 +55,14 @@ pub(crate) struct Format {
 ///
 /// # Errors
 /// Those of [`of_config`], and for a place that is not understood.
-pub(crate) fn format(common_dir: &Path) -> Result<Format, Failure> {
+pub(crate) fn format(common_dir: &Path) -> Result<Format> {
     let format = of_config(common_dir)?;
     let Some(backend) = env::var_os("GIT_REFERENCE_BACKEND").filter(|value| !value.is_empty()) else {
         return Ok(format);
     };
     match ref_storage(&backend.to_string_lossy()) {
         Ok(refs) => Ok(Format { refs, ..format }),
-        Err(problem) => Err(Failure::usage(format!("GIT_REFERENCE_BACKEND is {problem}"))),
+        Err(problem) => Err(Error::invalid(format!("GIT_REFERENCE_BACKEND is {problem}"))),
     }
 }
 
@@ -67,7 +71,7 @@ pub(crate) fn format(common_dir: &Path) -> Result<Format, Failure> {
 ///
 /// # Errors
 /// For what git refuses, too: versions and extensions that are not known.
-fn of_config(common_dir: &Path) -> Result<Format, Failure> {
+fn of_config(common_dir: &Path) -> Result<Format> {
     let path = common_dir.join("config");
     let oldest = Format { refs: RefStorage::Files, hash: HashKind::Sha1 };
     match fs::symlink_metadata(&path) {
@@ -75,17 +79,17 @@ fn of_config(common_dir: &Path) -> Result<Format, Failure> {
         _ => {}
     }
     let file = File::from_path_no_includes(path.clone(), Source::Local)
-        .map_err(|error| Failure::file(&path, format!("cannot read the configuration: {error}")))?;
+        .map_err(|error| Error::file(&path, format!("cannot read the configuration: {error}")))?;
     let version = file
         .integer("core.repositoryformatversion")
-        .map_err(|_| Failure::file(&path, "core.repositoryformatversion is not a number"))?;
+        .map_err(|_| Error::file(&path, "core.repositoryformatversion is not a number"))?;
     match version {
         None => Ok(oldest),
         Some(version @ 0..=1) => check_extensions(&file, version)
             .and_then(|()| of_extensions(&file))
-            .map_err(|message| Failure::file(&path, message)),
+            .map_err(|message| Error::file(&path, message)),
         Some(version) => {
-            Err(Failure::file(&path, format!("core.repositoryformatversion is {version}, at most 1 is understood")))
+            Err(Error::file(&path, format!("core.repositoryformatversion is {version}, at most 1 is understood")))
         }
     }
 }

@@ -19,13 +19,17 @@ const A_DAY: u64 = 86_400;
 
 /// Which entries expire: those from before this time, in seconds since 1970. `None`: none,
 /// `u64::MAX`: all.
-pub(crate) type Limit = Option<u64>;
+pub type Limit = Option<u64>;
 
-/// Reads a limit: `never`, `all` or a moment that is at most a day after `now`.
+/// Reads a limit: `never`, `all` or a moment that is at most a day after now.
 ///
 /// # Errors
 /// Says how to write it.
-pub(crate) fn limit(text: &str, now: &Zoned) -> Result<Limit, String> {
+pub fn limit(text: &str) -> Result<Limit, String> {
+    limit_at(text, &Zoned::now())
+}
+
+fn limit_at(text: &str, now: &Zoned) -> Result<Limit, String> {
     match text.to_ascii_lowercase().as_str() {
         // As in git: all that is in a log has happened, so nothing in it is too new.
         "now" | "all" => Ok(Some(u64::MAX)),
@@ -161,7 +165,7 @@ mod tests {
     const DAY: u64 = 86_400;
 
     fn read(text: &str) -> Result<Limit, String> {
-        limit(text, &Timestamp::from_second(NOW).unwrap().to_zoned(TimeZone::UTC))
+        limit_at(text, &Timestamp::from_second(NOW).unwrap().to_zoned(TimeZone::UTC))
     }
 
     #[test]

@@ -1,153 +1,14 @@
-//! Changes that happen together, spread over the stores that they belong to.
-//!
-//! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view
-//! that was read before the lock was taken. What was found on the way becomes an expectation of the
-//! transaction (a *pin*); when a pin turns out not to hold, somebody was faster, and everything is
-//! planned anew ([`crate::retry`]).
-//!
-//! A batch of one store is committed as the core commits a transaction: together with others that
-//! wait for the lock. Only `prepare`, and a batch of two stores, hold locks while something else
-//! happens.
+//! From a batch and a view to one transaction for each store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reftable::escape::escaped;
-use reftable::{
-    Commit, ConflictKind, ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Prepared, Ref, Stack, Target,
-    Transaction,
-};
+use reftable::{ConflictKind, ErrorKind, Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction};
 
-use crate::failure::{Code, Failure};
-use crate::output::complain;
-use crate::repo::{Place, SECOND_LOCK, Stores};
-use crate::retry::Retry;
+use super::{Action, Batch, Change, check_written};
+use crate::error::{Error, Result};
+use crate::stores::{Place, Stores};
 use crate::view::{Chain, View};
-
-/// What is to happen to one reference.
-#[derive(Debug, Clone)]
-pub(crate) struct Change {
-    pub(crate) name: Vec<u8>,
-    pub(crate) expect: Expect,
-    pub(crate) action: Action,
-    /// Whether it is meant for the reference that `name` leads to. A name that is none for git
-    /// leads nowhere: deleting it is always meant for itself.
-    pub(crate) follow: bool,
-}
-
-impl Change {
-    /// With `follow` as it is to be understood.
-    fn understood(&self) -> Change {
-        let is_dead_end = matches!(self.action, Action::Delete) && why_dead_end(&self.name).is_some();
-        Change { follow: self.follow && !is_dead_end, ..self.clone() }
-    }
-
-    /// Where it leads: each symbolic reference on the way must be one that git follows, too.
-    fn chain(&self, view: &View) -> Result<Chain, Failure> {
-        let itself =
-            || format!("with --no-deref ('option no-deref' for --stdin) '{}' itself is meant", escaped(&self.name));
-        let chain = view.follow(&self.name).map_err(|failure| match failure {
-            Failure::Told(code, message) => Failure::Told(code, format!("{message}; {}", itself())),
-            other => other,
-        })?;
-        if matches!(self.action, Action::Verify) {
-            return Ok(chain);
-        }
-        for (link, target) in &chain.links {
-            if let Some(why) = why_dead_end(target) {
-                let (link, target) = (escaped(link), escaped(target));
-                return Err(Failure::usage(format!("'{link}' leads to '{target}', but {why}; {}", itself())));
-            }
-        }
-        Ok(chain)
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Action {
-    Set(Target),
-    /// Together with the reflog.
-    Delete,
-    Verify,
-}
-
-/// Changes that happen together.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) changes: Vec<Change>,
-    /// With it, every reference that is set gets a reflog entry, and so do the symbolic ones that
-    /// led there.
-    pub(crate) reason: Option<(Ident, Vec<u8>)>,
-}
-
-impl Batch {
-    /// Plans, locks, and checks.
-    pub(crate) fn prepare(&self, stores: &Stores) -> Result<Locked, Failure> {
-        self.attempt(stores, |plan| prepare(plan.transactions(stores)))
-    }
-
-    /// Plans and commits.
-    pub(crate) fn commit(&self, stores: &Stores) -> Result<(), Failure> {
-        let locked = self.attempt(stores, |plan| {
-            let mut transactions = plan.transactions(stores);
-            if transactions.len() > 1 {
-                return prepare(transactions).map(Some);
-            }
-            if let Some(only) = transactions.pop() {
-                report(&only.commit()?);
-            }
-            Ok(None)
-        })?;
-        locked.map_or(Ok(()), Locked::commit)
-    }
-
-    /// Plans, and does something with the plan, until nobody has been faster.
-    fn attempt<T>(&self, stores: &Stores, act: impl Fn(&Plan<'_>) -> Result<T, reftable::Error>) -> Result<T, Failure> {
-        let mut retry = Retry::new(stores.patience());
-        loop {
-            let plan = Plan::new(self, &stores.view()?, stores.hash())?;
-            match act(&plan) {
-                Ok(done) => return Ok(done),
-                Err(error) if plan.is_outdated(&error) && retry.again() => {}
-                // The second lock of two. Others get the first one meanwhile, for as long as we had
-                // it.
-                Err(error) if error.is_retryable() && retry.is_in_time() => retry.pause(SECOND_LOCK * 2),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Locks the stores and checks.
-fn prepare(transactions: Vec<Transaction>) -> reftable::Result<Locked> {
-    transactions.into_iter().map(Transaction::prepare).collect::<reftable::Result<_>>().map(Locked)
-}
-
-/// Everything is checked and the stores are locked. Dropping it rolls back.
-#[derive(Debug)]
-pub(crate) struct Locked(Vec<Prepared>);
-
-impl Locked {
-    pub(crate) fn commit(self) -> Result<(), Failure> {
-        for (done, prepared) in self.0.into_iter().enumerate() {
-            match prepared.commit() {
-                Ok(commit) => report(&commit),
-                Err(error) if done == 0 => return Err(error.into()),
-                // The same gap as in git: two stores cannot be replaced in one step.
-                Err(error) => {
-                    let message = format!("only the part outside the worktree's own store was done: {error}");
-                    return Err(Failure::Told(Code::Broken, message));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn report(commit: &Commit) {
-    if let Some(Err(error)) = &commit.compaction {
-        complain(&format!("warning: the change is done, but the compaction after it failed: {error}"));
-    }
-}
 
 /// What the transaction of one store will have.
 #[derive(Debug, Default)]
@@ -169,7 +30,7 @@ struct Update {
 }
 
 #[derive(Debug)]
-struct Plan<'a> {
+pub(super) struct Plan<'a> {
     batch: &'a Batch,
     hash: Option<HashKind>,
     /// The names that the changes so far are of, or were followed through. As in git, each may be
@@ -185,7 +46,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(batch: &'a Batch, view: &View, hash: Option<HashKind>) -> Result<Plan<'a>, Failure> {
+    pub(super) fn new(batch: &'a Batch, view: &View, hash: Option<HashKind>) -> Result<Plan<'a>> {
         let head = view.follow(b"HEAD").ok().filter(|chain| !chain.links.is_empty()).map(|chain| chain.name);
         let (taken, shared, worktree) = (BTreeSet::new(), Side::default(), Side::default());
         let mut plan = Plan { batch, hash: view.hash().or(hash), taken, head, shared, worktree, logs_itself: true };
@@ -200,7 +61,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    fn check_hash(&self, change: &Change) -> Result<(), Failure> {
+    fn check_hash(&self, change: &Change) -> Result<()> {
         let expected = if let Expect::Is(target) = &change.expect { target.id() } else { None };
         let (id, peeled) = match &change.action {
             Action::Set(target) => (target.id(), target.as_view().peeled()),
@@ -208,7 +69,7 @@ impl<'a> Plan<'a> {
         };
         for id in [expected, id, peeled].into_iter().flatten() {
             if let Some(hash) = self.hash.filter(|hash| *hash != id.kind()) {
-                return Err(Failure::usage(format!("{id} is a {} id, the store has {hash} ids", id.kind())));
+                return Err(Error::invalid(format!("{id} is a {} id, the store has {hash} ids", id.kind())));
             }
         }
         Ok(())
@@ -221,7 +82,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn add(&mut self, change: &Change, view: &View) -> Result<(), Failure> {
+    fn add(&mut self, change: &Change, view: &View) -> Result<()> {
         check_written(change, view)?;
         if change.follow {
             let chain = change.chain(view)?;
@@ -251,7 +112,7 @@ impl<'a> Plan<'a> {
         links: &[(Vec<u8>, Vec<u8>)],
         current: Option<&Target>,
         view: &View,
-    ) -> Result<(), Failure> {
+    ) -> Result<()> {
         for (link, target) in links {
             self.take(link, &change.name)?;
             self.pin(link, Expect::Is(Target::symbolic(target)));
@@ -297,7 +158,7 @@ impl<'a> Plan<'a> {
 
     /// Notes that a change `of` a name is one of `name`, which it may have led to. Two of one name
     /// have no order in which they would happen.
-    fn take(&mut self, name: &[u8], of: &[u8]) -> Result<(), Failure> {
+    fn take(&mut self, name: &[u8], of: &[u8]) -> Result<()> {
         if self.taken.insert(name.to_vec()) {
             return Ok(());
         }
@@ -305,7 +166,7 @@ impl<'a> Plan<'a> {
             true => String::new(),
             false => format!(", one of them through '{}'", escaped(of)),
         };
-        Err(Failure::usage(format!("two changes of '{}' at once{through}", escaped(name))))
+        Err(Error::invalid(format!("two changes of '{}' at once{through}", escaped(name))))
     }
 
     /// Whether the change would be another one if the reference became symbolic meanwhile: it would
@@ -329,7 +190,7 @@ impl<'a> Plan<'a> {
         current: Option<&Target>,
         target: &Target,
         view: &View,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool> {
         let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
         let Some(new) = resolve(Some(target), view)? else { return Ok(false) };
         let old = resolve(current, view)?.unwrap_or(ObjectId::null(new.kind()));
@@ -356,7 +217,7 @@ impl<'a> Plan<'a> {
     }
 
     /// One for each store that has something to do.
-    fn transactions(&self, stores: &Stores) -> Vec<Transaction> {
+    pub(super) fn transactions(&self, stores: &Stores) -> Vec<Transaction> {
         let Some(second) = stores.second() else {
             // Both sides belong to one store, and into one transaction.
             return self.transaction(stores.at(Place::Shared), &[&self.shared, &self.worktree]).into_iter().collect();
@@ -377,7 +238,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether `error` says that something has changed since the plan was made.
-    fn is_outdated(&self, error: &reftable::Error) -> bool {
+    pub(super) fn is_outdated(&self, error: &reftable::Error) -> bool {
         let update = |name: &Vec<u8>| self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
         error.kind() == ErrorKind::Conflict
             && error.conflicts().iter().any(|conflict| {
@@ -406,43 +267,11 @@ impl Side {
     }
 }
 
-/// git reads and writes these two as files, whatever the store has: what is written here nobody
-/// would see. What a store has all the same may be deleted. The name that was given counts,
-/// whatever it leads to.
-fn check_written(change: &Change, view: &View) -> Result<(), Failure> {
-    let name = &change.name;
-    if !is_pseudo_ref(name) {
-        return Ok(());
-    }
-    let is_written = match change.action {
-        Action::Verify => false,
-        Action::Delete => view.get(name)?.is_none() && !view.log_exists(name)?,
-        Action::Set(_) => true,
-    };
-    if is_written {
-        let name = escaped(name);
-        return Err(Failure::usage(format!("'{name}' is not changed here: git keeps it in a file of its own")));
-    }
-    Ok(())
-}
-
-fn is_pseudo_ref(name: &[u8]) -> bool {
-    matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD")
-}
-
-/// Why git never looks for `name` among its references; `None` if it may.
-fn why_dead_end(name: &[u8]) -> Option<&'static str> {
-    if is_pseudo_ref(name) {
-        return Some("git keeps that in a file of its own");
-    }
-    reftable::check_name(name).is_err().then_some("that is not a valid reference name")
-}
-
 fn is_symbolic(found: Option<&Ref>) -> bool {
     found.is_some_and(|found| matches!(found.target, Target::Symbolic(_)))
 }
 
-fn resolve(target: Option<&Target>, view: &View) -> Result<Option<ObjectId>, Failure> {
+fn resolve(target: Option<&Target>, view: &View) -> Result<Option<ObjectId>> {
     match target {
         Some(Target::Symbolic(name)) => Ok(view.follow(name)?.target.and_then(|target| target.id())),
         other => Ok(other.and_then(Target::id)),

@@ -4,33 +4,30 @@ use std::iter::Peekable;
 use std::ops::ControlFlow;
 
 use reftable::escape::escaped;
-use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, RefView, Refs, Result, Snapshot, Target};
+use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, RefView, Refs, Snapshot, Target};
 
-use crate::failure::Failure;
-use crate::repo::Place;
+use crate::error::{Error, Result};
+use crate::stores::Place;
 
 /// How many symbolic references in a row are followed, as in git.
 const MAX_DEPTH: usize = 5;
 
-/// How something ended that is done to each reference.
-type Done = std::result::Result<(), Failure>;
-
 /// A state of all stores. Each is consistent in itself, as git's are.
 #[derive(Debug)]
-pub(crate) struct View {
+pub struct View {
     shared: Snapshot,
     worktree: Option<Snapshot>,
 }
 
 /// Where following symbolic references has led.
 #[derive(Debug)]
-pub(crate) struct Chain {
+pub struct Chain {
     /// The symbolic references on the way, each with its target.
-    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub links: Vec<(Vec<u8>, Vec<u8>)>,
     /// The name that is not symbolic.
-    pub(crate) name: Vec<u8>,
+    pub name: Vec<u8>,
     /// What it points at; `None` if it does not exist.
-    pub(crate) target: Option<Target>,
+    pub target: Option<Target>,
 }
 
 impl View {
@@ -46,27 +43,28 @@ impl View {
     }
 
     /// The hash of all ids, once there is a table.
-    pub(crate) fn hash(&self) -> Option<HashKind> {
+    #[must_use]
+    pub fn hash(&self) -> Option<HashKind> {
         self.shared.hash().or_else(|| self.worktree.as_ref()?.hash())
     }
 
     /// One reference as it is stored.
-    pub(crate) fn get(&self, name: &[u8]) -> Result<Option<Ref>> {
-        self.at(name).get(name)
+    pub fn get(&self, name: &[u8]) -> Result<Option<Ref>> {
+        Ok(self.at(name).get(name)?)
     }
 
     /// The log of one reference, newest entry first.
-    pub(crate) fn log(&self, name: &[u8]) -> Result<Logs> {
-        self.at(name).log(name)
+    pub fn log(&self, name: &[u8]) -> Result<Logs> {
+        Ok(self.at(name).log(name)?)
     }
 
     /// Whether `name` has a log, be it without entries.
-    pub(crate) fn log_exists(&self, name: &[u8]) -> Result<bool> {
-        self.at(name).log_exists(name)
+    pub fn log_exists(&self, name: &[u8]) -> Result<bool> {
+        Ok(self.at(name).log_exists(name)?)
     }
 
     /// Follows `name` to the first reference that is not symbolic.
-    pub(crate) fn follow(&self, name: &[u8]) -> std::result::Result<Chain, Failure> {
+    pub fn follow(&self, name: &[u8]) -> Result<Chain> {
         let mut chain = Chain { links: Vec::new(), name: name.to_vec(), target: None };
         loop {
             match self.get(&chain.name)?.map(|found| found.target) {
@@ -81,28 +79,40 @@ impl View {
             }
             if chain.links.len() > MAX_DEPTH {
                 let name = escaped(name);
-                return Err(Failure::not_found(format!("'{name}' leads through too many symbolic references")));
+                return Err(Error::not_found(format!("'{name}' leads through too many symbolic references")));
             }
         }
     }
 
     /// Hands all references whose names start with `prefix` to `each`, by name.
-    pub(crate) fn refs(&self, prefix: &[u8], each: impl FnMut(&RefView<'_>) -> Done) -> Done {
+    pub fn refs<E: From<reftable::Error>>(
+        &self,
+        prefix: &[u8],
+        each: impl FnMut(&RefView<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.walk(|snapshot| snapshot.prefix(prefix), each)
     }
 
     /// Hands all references that store `id` or have it as peeled id to `each`, by name.
-    pub(crate) fn pointing_at(&self, id: &ObjectId, each: impl FnMut(&RefView<'_>) -> Done) -> Done {
+    pub fn pointing_at<E: From<reftable::Error>>(
+        &self,
+        id: &ObjectId,
+        each: impl FnMut(&RefView<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.walk(|snapshot| snapshot.pointing_at(id), each)
     }
 
-    fn walk(&self, open: impl Fn(&Snapshot) -> Result<Refs>, mut each: impl FnMut(&RefView<'_>) -> Done) -> Done {
+    fn walk<E: From<reftable::Error>>(
+        &self,
+        open: impl Fn(&Snapshot) -> reftable::Result<Refs>,
+        mut each: impl FnMut(&RefView<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut shared = open(&self.shared)?;
         let Some(worktree) = &self.worktree else {
             return match shared
                 .try_for_each(|found| each(&found).map_or_else(ControlFlow::Break, ControlFlow::Continue))?
             {
-                ControlFlow::Break(failure) => Err(failure),
+                ControlFlow::Break(error) => Err(error),
                 ControlFlow::Continue(()) => Ok(()),
             };
         };
@@ -122,9 +132,9 @@ struct Listing {
 }
 
 impl Iterator for Listing {
-    type Item = Result<Ref>;
+    type Item = reftable::Result<Ref>;
 
-    fn next(&mut self) -> Option<Result<Ref>> {
+    fn next(&mut self) -> Option<reftable::Result<Ref>> {
         let worktree = &mut self.worktree;
         skip_foreign(&mut self.shared, Place::Shared);
         skip_foreign(worktree, Place::Worktree);

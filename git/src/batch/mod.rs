@@ -1,0 +1,218 @@
+//! Changes that happen together, spread over the stores that they belong to.
+//!
+//! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view
+//! that was read before the lock was taken. What was found on the way becomes an expectation of the
+//! transaction (a *pin*); when a pin turns out not to hold, somebody was faster, and everything is
+//! planned anew ([`crate::retry`]).
+//!
+//! A batch of one store is committed as the core commits a transaction: together with others that
+//! wait for the lock. Only `prepare`, and a batch of two stores, hold locks while something else
+//! happens.
+
+mod plan;
+
+use reftable::escape::escaped;
+use reftable::{Commit, Expect, Ident, Target, Transaction};
+
+use crate::error::{Error, Result};
+use crate::retry::Retry;
+use crate::stores::{SECOND_LOCK, Stores};
+use crate::view::{Chain, View};
+use plan::Plan;
+
+/// What is to happen to one reference.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The full name.
+    pub name: Vec<u8>,
+    /// What must be there, or nothing happens to anything.
+    pub expect: Expect,
+    /// What happens.
+    pub action: Action,
+    /// Whether it is meant for the reference that `name` leads to. A name that is none for git
+    /// leads nowhere: deleting it is always meant for itself.
+    pub follow: bool,
+}
+
+impl Change {
+    /// Points `name`, or what it leads to, at `target`.
+    pub fn set(name: impl Into<Vec<u8>>, expect: Expect, target: impl Into<Target>) -> Change {
+        Change { name: name.into(), expect, action: Action::Set(target.into()), follow: true }
+    }
+
+    /// Deletes `name`, or what it leads to, together with its log.
+    pub fn delete(name: impl Into<Vec<u8>>, expect: Expect) -> Change {
+        Change { name: name.into(), expect, action: Action::Delete, follow: true }
+    }
+
+    /// Changes nothing, and expects something of `name`, or of what it leads to.
+    pub fn verify(name: impl Into<Vec<u8>>, expect: Expect) -> Change {
+        Change { name: name.into(), expect, action: Action::Verify, follow: true }
+    }
+
+    /// Means `name` itself, be it symbolic.
+    #[must_use]
+    pub fn no_deref(self) -> Change {
+        Change { follow: false, ..self }
+    }
+
+    /// With `follow` as it is to be understood.
+    fn understood(&self) -> Change {
+        let is_dead_end = matches!(self.action, Action::Delete) && why_dead_end(&self.name).is_some();
+        Change { follow: self.follow && !is_dead_end, ..self.clone() }
+    }
+
+    /// Where it leads: each symbolic reference on the way must be one that git follows, too.
+    fn chain(&self, view: &View) -> Result<Chain> {
+        let itself =
+            || format!("with --no-deref ('option no-deref' for --stdin) '{}' itself is meant", escaped(&self.name));
+        let chain = view.follow(&self.name).map_err(|error| error.with_advice(&itself()))?;
+        if matches!(self.action, Action::Verify) {
+            return Ok(chain);
+        }
+        for (link, target) in &chain.links {
+            if let Some(why) = why_dead_end(target) {
+                let (link, target) = (escaped(link), escaped(target));
+                return Err(Error::invalid(format!("'{link}' leads to '{target}', but {why}; {}", itself())));
+            }
+        }
+        Ok(chain)
+    }
+}
+
+/// What happens to a reference.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// It points there from now on.
+    Set(Target),
+    /// It goes, together with its log.
+    Delete,
+    /// Nothing.
+    Verify,
+}
+
+/// Changes that happen together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In any order; each reference may be there once.
+    pub changes: Vec<Change>,
+    /// With it, every reference that is set gets a reflog entry, and so do the symbolic ones that
+    /// led there.
+    pub reason: Option<(Ident, Vec<u8>)>,
+}
+
+impl Batch {
+    /// Locks the stores, and checks. Nobody else writes until the result is committed or dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind) with the conflicts, or if a lock is not to be had.
+    /// For changes that git refuses. Nothing has changed then.
+    pub fn prepare(&self, stores: &Stores) -> Result<Prepared> {
+        self.attempt(stores, |plan| prepare(plan.transactions(stores)))
+    }
+
+    /// Does it all, and says what each store has to tell.
+    ///
+    /// # Errors
+    /// As [`Batch::prepare`], and [`Prepared::commit`].
+    pub fn commit(&self, stores: &Stores) -> Result<Vec<Commit>> {
+        let done = self.attempt(stores, |plan| {
+            let mut transactions = plan.transactions(stores);
+            if transactions.len() > 1 {
+                return prepare(transactions).map(Done::Prepared);
+            }
+            let only = transactions.pop();
+            Ok(Done::Committed(only.map(Transaction::commit).transpose()?.into_iter().collect()))
+        })?;
+        match done {
+            Done::Prepared(prepared) => prepared.commit(),
+            Done::Committed(commits) => Ok(commits),
+        }
+    }
+
+    /// Plans, and does something with the plan, until nobody has been faster.
+    fn attempt<T>(&self, stores: &Stores, act: impl Fn(&Plan<'_>) -> reftable::Result<T>) -> Result<T> {
+        let mut retry = Retry::new(stores.patience());
+        loop {
+            let plan = Plan::new(self, &stores.view()?, stores.hash())?;
+            match act(&plan) {
+                Ok(done) => return Ok(done),
+                Err(error) if plan.is_outdated(&error) && retry.again() => {}
+                // The second lock of two. Others get the first one meanwhile, for as long as we had
+                // it.
+                Err(error) if error.is_retryable() && retry.is_in_time() => retry.pause(SECOND_LOCK * 2),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What became of a plan.
+enum Done {
+    Prepared(Prepared),
+    Committed(Vec<Commit>),
+}
+
+/// Locks the stores and checks.
+fn prepare(transactions: Vec<Transaction>) -> reftable::Result<Prepared> {
+    transactions.into_iter().map(Transaction::prepare).collect::<reftable::Result<_>>().map(Prepared)
+}
+
+/// Everything is checked and the stores are locked. Dropping it rolls back.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared(Vec<reftable::Prepared>);
+
+impl Prepared {
+    /// Does it all, and says what each store has to tell.
+    ///
+    /// # Errors
+    /// If a store cannot be written. Two stores cannot be replaced in one step, for git neither: an
+    /// error may say that only the first part was done.
+    pub fn commit(self) -> Result<Vec<Commit>> {
+        let mut commits = Vec::new();
+        for prepared in self.0 {
+            match prepared.commit() {
+                Ok(commit) => commits.push(commit),
+                Err(error) if commits.is_empty() => return Err(error.into()),
+                Err(error) => {
+                    let message = format!("only the part outside the worktree's own store was done: {error}");
+                    return Err(Error::broken(message));
+                }
+            }
+        }
+        Ok(commits)
+    }
+}
+
+/// git reads and writes these two as files, whatever the store has: what is written here nobody
+/// would see. What a store has all the same may be deleted. The name that was given counts,
+/// whatever it leads to.
+fn check_written(change: &Change, view: &View) -> Result<()> {
+    let name = &change.name;
+    if !is_pseudo_ref(name) {
+        return Ok(());
+    }
+    let is_written = match change.action {
+        Action::Verify => false,
+        Action::Delete => view.get(name)?.is_none() && !view.log_exists(name)?,
+        Action::Set(_) => true,
+    };
+    if is_written {
+        let name = escaped(name);
+        return Err(Error::invalid(format!("'{name}' is not changed here: git keeps it in a file of its own")));
+    }
+    Ok(())
+}
+
+fn is_pseudo_ref(name: &[u8]) -> bool {
+    matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD")
+}
+
+/// Why git never looks for `name` among its references; `None` if it may.
+fn why_dead_end(name: &[u8]) -> Option<&'static str> {
+    if is_pseudo_ref(name) {
+        return Some("git keeps that in a file of its own");
+    }
+    reftable::check_name(name).is_err().then_some("that is not a valid reference name")
+}

@@ -1,0 +1,118 @@
+//! Why something could not be done.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+use reftable::escape;
+
+/// What an operation gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was asked for is not there.
+    NotFound,
+    /// What was asked for cannot be, whatever is in the repository.
+    Invalid,
+    /// The repository, or the way to it, is damaged, or of a kind that is not known.
+    Broken,
+    /// A store says why: [`Error::store`].
+    Store,
+}
+
+/// Why something could not be done. Its text is one line: what, where, and the way out.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    store: Option<reftable::Error>,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), store: None }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::NotFound, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn broken(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Broken, message)
+    }
+
+    /// Something is wrong with a file or directory.
+    pub(crate) fn file(path: &Path, problem: impl Display) -> Error {
+        Error::broken(format!("{}: {problem}", shown_path(path)))
+    }
+
+    /// The same with more to say.
+    pub(crate) fn with_advice(self, advice: &str) -> Error {
+        if self.store.is_some() {
+            return self;
+        }
+        Error { message: format!("{}; {advice}", self.message), ..self }
+    }
+
+    /// What kind of thing is wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The store's own error, if a store refused or failed.
+    #[must_use]
+    pub fn store(&self) -> Option<&reftable::Error> {
+        self.store.as_ref()
+    }
+
+    /// The store's own error, or this one if no store has anything to do with it.
+    ///
+    /// # Errors
+    /// With this one.
+    pub fn into_store(self) -> Result<reftable::Error> {
+        match self.store {
+            Some(error) => Ok(error),
+            None => Err(self),
+        }
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.store {
+            Some(error) => error.fmt(f),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.store.as_ref().and_then(StdError::source)
+    }
+}
+
+impl From<reftable::Error> for Error {
+    fn from(error: reftable::Error) -> Error {
+        Error { kind: ErrorKind::Store, message: String::new(), store: Some(error) }
+    }
+}
+
+impl From<reftable::ParseIdError> for Error {
+    fn from(error: reftable::ParseIdError) -> Error {
+        reftable::Error::from(error).into()
+    }
+}
+
+/// A path, as [`escape::quoted`] shows it.
+pub(crate) fn shown_path(path: &Path) -> impl Display + '_ {
+    escape::quoted(path.as_os_str().as_encoded_bytes())
+}

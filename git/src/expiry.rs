@@ -1,0 +1,66 @@
+//! Which log entries expire by git's configuration.
+
+use std::path::Path;
+
+use gix_config::File;
+
+use crate::error::{Error, Result};
+use crate::time::{self, Limit};
+
+/// What git's `gc.reflogExpire` is if nobody sets it.
+const USUAL: &str = "90.days.ago";
+
+/// What git's configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfiguredExpiry {
+    /// `gc.<pattern>.reflogExpire`, each pattern once.
+    pub patterns: Vec<(Vec<u8>, Limit)>,
+    /// `gc.reflogExpire`.
+    pub others: Limit,
+}
+
+impl ConfiguredExpiry {
+    /// Reads it for the repository with this common directory; git's defaults without one.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read, or says what is not understood: it may protect
+    /// something.
+    pub fn read(common_dir: Option<&Path>) -> Result<ConfiguredExpiry> {
+        let others = time::limit(USUAL).map_err(Error::invalid)?;
+        let mut configured = ConfiguredExpiry { patterns: Vec::new(), others };
+        let Some(common_dir) = common_dir else { return Ok(configured) };
+        let file = File::from_git_dir(common_dir.to_owned())
+            .map_err(|error| Error::file(common_dir, format!("cannot read the configuration: {error}")))?;
+        for section in file.sections_by_name("gc").into_iter().flatten() {
+            let pattern = section.header().subsection_name().map(|name| name.to_vec());
+            if !section.contains_value_name("reflogExpire") {
+                continue;
+            }
+            let value = section.value("reflogExpire").map(|value| String::from_utf8_lossy(&value).into_owned());
+            let limit = time::limit(value.as_deref().unwrap_or_default()).map_err(|error| {
+                Error::invalid(format!("{} in git's configuration: {error}", key(pattern.as_deref())))
+            })?;
+            match pattern {
+                None => configured.others = limit,
+                Some(pattern) => configured.put(pattern, limit),
+            }
+        }
+        Ok(configured)
+    }
+
+    /// As in git, the value that comes last counts, at the place of the first.
+    fn put(&mut self, pattern: Vec<u8>, limit: Limit) {
+        match self.patterns.iter_mut().find(|(known, _)| *known == pattern) {
+            Some((_, known)) => *known = limit,
+            None => self.patterns.push((pattern, limit)),
+        }
+    }
+}
+
+fn key(pattern: Option<&[u8]>) -> String {
+    match pattern {
+        None => "gc.reflogExpire".to_owned(),
+        Some(pattern) => format!("gc.{}.reflogExpire", String::from_utf8_lossy(pattern)),
+    }
+}

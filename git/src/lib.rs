@@ -1,0 +1,42 @@
+//! A git repository's references, by git's rules.
+//!
+//! The crate `reftable` reads and writes a *store*. What people have is a *repository*: a
+//! [`Repository`] is found from any path, its configuration says whether there is a store and what
+//! holds for it, and a linked worktree has two. A [`View`] reads all stores as one and follows
+//! symbolic references; a [`Batch`] changes them together.
+//!
+//! ```no_run
+//! use reftable::{Expect, ObjectId, Options, Reading};
+//! use reftable_git::{Batch, Change, Repository};
+//!
+//! let repository = Repository::find(None)?;
+//! let head = repository.view(Reading::Checked)?.follow(b"HEAD")?;
+//! println!("{} is at {:?}", String::from_utf8_lossy(&head.name), head.target);
+//!
+//! let id: ObjectId = "2e6f9b0d5885b6010f9167787445617f553a735f".parse()?;
+//! let stores = repository.open(&Options::default(), None)?;
+//! let mut batch = Batch::default();
+//! batch.changes.push(Change::set("HEAD", Expect::Any, id));
+//! batch.commit(&stores)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batch;
+mod config;
+mod discover;
+mod error;
+mod expiry;
+pub mod ident;
+mod repository;
+mod retry;
+mod stores;
+pub mod time;
+mod view;
+
+pub use batch::{Action, Batch, Change, Prepared};
+pub use config::{Format, RefStorage};
+pub use error::{Error, ErrorKind, Result};
+pub use expiry::ConfiguredExpiry;
+pub use repository::{PATIENCE, Repository, for_reading};
+pub use stores::{Place, Stores};
+pub use view::{Chain, View};
