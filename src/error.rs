@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::FailedRead;
 use crate::conflict::Conflict;
-use crate::escape::{NoControl, escaped, printable};
+use crate::escape::{NoControl, escaped, printable, shell_word};
 use crate::oid::ParseIdError;
 
 /// The result of everything in this crate that can fail.
@@ -123,6 +123,21 @@ impl Error {
         self
     }
 
+    /// Names the file of a store. What is damaged there, or cannot be read from the disk, comes
+    /// with the command that says what can be done.
+    pub(crate) fn in_store_file(self, path: &Path) -> Self {
+        let is_repairable = match self.kind() {
+            ErrorKind::Corrupt | ErrorKind::Missing => true,
+            ErrorKind::Io => self.is_failing_disk(),
+            _ => false,
+        };
+        let error = self.in_file(path);
+        match path.parent() {
+            Some(store) if is_repairable => error.way_out(can_be_repaired(store)),
+            _ => error,
+        }
+    }
+
     /// Names the place in the file, unless an inner layer already did.
     pub(crate) fn at(mut self, offset: u64) -> Self {
         self.0.offset.get_or_insert(offset);
@@ -147,6 +162,12 @@ impl Error {
 
     pub(crate) fn way_out(mut self, way_out: impl Into<Cow<'static, str>>) -> Self {
         self.0.way_out.get_or_insert_with(|| way_out.into());
+        self
+    }
+
+    /// For those who know a better one.
+    pub(crate) fn without_way_out(mut self) -> Self {
+        self.0.way_out = None;
         self
     }
 
@@ -215,6 +236,12 @@ impl Error {
         self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::StaleNetworkFileHandle)
     }
 
+    /// Whether the system says that the disk, or what it hangs on, does not give its bytes.
+    fn is_failing_disk(&self) -> bool {
+        const EIO: i32 = 5;
+        cfg!(unix) && self.0.source.as_ref().is_some_and(|source| source.raw_os_error() == Some(EIO))
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
     }
@@ -274,21 +301,14 @@ pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
     command(dir, format!("repair {options}").trim_end())
 }
 
+/// What leads on from a store that cannot be read.
+pub(crate) fn can_be_repaired(dir: &Path) -> String {
+    format!("{} says what can be done, and changes nothing", repair_command(dir, "--dry-run"))
+}
+
 /// A command for the store in `dir`, to be copied from a message.
 pub(crate) fn command(dir: &Path, words: &str) -> String {
     format!("`reftable -C {} {words}`", shell_word(dir.as_os_str().as_encoded_bytes()))
-}
-
-/// A word of a command, in quotes if a shell would read it otherwise. What could not be seen, or
-/// copied, is escaped as bash, zsh and ksh read it.
-pub(crate) fn shell_word(word: &[u8]) -> String {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);
-    let shown = escaped(word).to_string();
-    match shown.as_bytes() == word {
-        true if !word.is_empty() && word.iter().all(is_plain) => shown,
-        true => format!("'{}'", shown.replace('\'', r"'\''")),
-        false => format!("$'{}'", shown.replace('\'', r"\'")),
-    }
 }
 
 #[cfg(test)]

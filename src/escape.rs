@@ -69,6 +69,19 @@ pub fn escaped_message(message: &str) -> impl Display + '_ {
     Message(message)
 }
 
+/// A word of a command, in quotes if a shell would read it otherwise. What could not be seen, or
+/// copied, is escaped as bash, zsh and ksh read it.
+#[must_use]
+pub fn shell_word(word: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);
+    let shown = escaped(word).to_string();
+    match shown.as_bytes() == word {
+        true if !word.is_empty() && word.iter().all(is_plain) => shown,
+        true => format!("'{}'", shown.replace('\'', r"'\''")),
+        false => format!("$'{}'", shown.replace('\'', r"\'")),
+    }
+}
+
 /// The message without hidden characters: it may quote what is in a damaged or hostile store.
 pub(crate) fn printable(message: Cow<'static, str>) -> Cow<'static, str> {
     if hides_something(&message) { escaped_message(&message).to_string().into() } else { message }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{Bytes, Reading};
 use crate::dir::{Dir, DirFile, Stamp, again_if_stale};
-use crate::error::{Error, ErrorKind, Result, repair_command};
+use crate::error::{Error, ErrorKind, Result};
 use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST};
 use crate::oid::HashKind;
@@ -65,10 +66,10 @@ pub(crate) fn read(dir: &dyn Dir) -> Result<Listing> {
         }
         Ok((_, stamp, None)) => {
             let message = format!("the table list has {} bytes, more than any list has", stamp.size);
-            Err(Error::corrupt(message).in_file(&dir.path().join(LIST)))
+            Err(Error::corrupt(message).in_store_file(&dir.path().join(LIST)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => without_list(dir),
-        Err(error) => Err(Error::io("cannot read the table list", &dir.path().join(LIST), error)),
+        Err(error) => Err(not_read("cannot read the table list", &dir.path().join(LIST), error)),
     }
 }
 
@@ -121,7 +122,7 @@ impl List {
     /// # Errors
     /// `Corrupt`, with path and offset.
     pub(crate) fn names(&self, dir: &dyn Dir) -> Result<Vec<String>> {
-        list::parse(&self.contents).map_err(|error| error.in_file(&dir.path().join(LIST)))
+        list::parse(&self.contents).map_err(|error| error.in_store_file(&dir.path().join(LIST)))
     }
 }
 
@@ -147,10 +148,11 @@ pub(crate) fn missing_table(name: &str, dir: &dyn Dir) -> Error {
 }
 
 fn missing(message: String, name: &str, dir: &dyn Dir) -> Error {
-    let command = repair_command(dir.path(), "--dry-run");
-    Error::new(ErrorKind::Missing, message)
-        .in_file(&dir.path().join(name))
-        .way_out(format!("{command} says what can be done, and changes nothing"))
+    Error::new(ErrorKind::Missing, message).in_store_file(&dir.path().join(name))
+}
+
+fn not_read(what: &'static str, path: &Path, error: io::Error) -> Error {
+    Error::io_somewhere(what, error).in_store_file(path)
 }
 
 /// Opens a table.
@@ -160,8 +162,8 @@ fn missing(message: String, name: &str, dir: &dyn Dir) -> Error {
 pub(crate) fn open(dir: &dyn Dir, name: &str, reading: Reading) -> Result<Arc<Table>> {
     let path = dir.path().join(name);
     let bytes = again_if_stale(|| dir.open(name)?.contents_by(reading));
-    let bytes = bytes.map_err(|error| Error::io("cannot read the table", &path, error))?;
-    Table::open(path, bytes).map(Arc::new)
+    let bytes = bytes.map_err(|error| not_read("cannot read the table", &path, error))?;
+    Table::open_in_store(path, bytes).map(Arc::new)
 }
 
 /// A merge needs one hash: that of the tables below, and the one that was `asked` for. Update
@@ -173,7 +175,7 @@ pub(crate) fn check_hash(below: Option<&Table>, table: &Table, asked: Option<Has
     let hash = table.hash();
     if let Some(expected) = below.map(Table::hash).filter(|expected| *expected != hash) {
         let message = format!("the table holds {hash} ids, those below it {expected} ids");
-        return Err(Error::corrupt(message).in_file(table.path()));
+        return Err(Error::corrupt(message).in_store_file(table.path()));
     }
     if let Some(asked) = asked.filter(|asked| *asked != hash) {
         let message = format!("the store was opened for {asked} ids, it holds {hash} ids");

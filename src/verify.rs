@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use finding::{Finding, Report, Severity};
 
 use crate::bytes::Reading;
-use crate::error::{Error, ErrorKind, Result, repair_command};
+use crate::error::{Error, ErrorKind, Result, can_be_repaired};
 use crate::list::{LIST, TableName};
 use crate::load::{self, Listing};
 use crate::snapshot::Snapshot;
@@ -252,8 +252,7 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
 
 /// What is wrong where no list leads to the tables, with the way to get it back.
 fn no_list(dir: &dyn crate::Dir, message: &str) -> Finding {
-    let command = repair_command(dir.path(), "--dry-run");
-    Finding::error(LIST, None, format!("{message}; {command} says what can be done, and changes nothing"))
+    Finding::error(LIST, None, format!("{message}; {}", can_be_repaired(dir.path())))
 }
 
 /// The name of a table states its update indexes, and everybody believes the header.

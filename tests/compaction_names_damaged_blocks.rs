@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 
 use reftable::table::{Table, WriteOptions};
-use reftable::{AutoCompact, BlockKind, Compact, Error, ErrorKind, Expiry, HashKind, Options, Stack};
+use reftable::{AutoCompact, BlockKind, Compact, Error, ErrorKind, Expiry, HashKind, Options, Severity, Stack};
 use support::tables::{LogRow, RefRow, write};
 use support::{dump, entry, id, quick, table_names};
 
@@ -59,7 +59,7 @@ fn blocks(table: &[u8], kind: BlockKind) -> Vec<(u64, u64)> {
 }
 
 fn compact(dir: &Path, what: Compact) -> Result<u64, Error> {
-    let stack = Stack::open(dir, options()).unwrap();
+    let stack = Stack::open(dir, options())?;
     stack.compact(what).map(|done| done.unwrap().written.copied)
 }
 
@@ -117,6 +117,55 @@ fn references() {
 #[test]
 fn logs() {
     flip_bits(BlockKind::Log, 200);
+}
+
+/// A damage that hid all of a table: whoever met the wrong type took it for the end of the data.
+#[test]
+fn a_block_of_another_type_hides_nothing() {
+    let whole = below();
+    let table = Table::open("below", whole.clone()).unwrap();
+    let (mut blocks, mut starts) = (table.blocks(), Vec::new());
+    while let Some(block) = blocks.next().unwrap() {
+        starts.push(block.offset() as usize + block.header_len());
+    }
+    let all = records(store(&whole).path());
+    for at in starts {
+        for letter in [b'r', b'g', b'o', b'i', b'x', 0].into_iter().filter(|letter| *letter != whole[at]) {
+            let mut damaged = whole.clone();
+            damaged[at] = letter;
+            let dir = store(&damaged);
+            if letter == b'i' {
+                // Indexes may be damaged: who reads in order needs none. A check does.
+                let report = reftable::verify_dir(&reftable::OsDir::new(dir.path(), None)).unwrap();
+                assert!(report.findings.iter().any(|finding| finding.severity == Severity::Error), "{at}");
+            } else if let Err(error) = compact(dir.path(), Compact::Rewrite { expiry: Expiry::default() }) {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                assert!(error.offset().is_some(), "{error}");
+            } else {
+                // Of the indexes, which are written anew.
+                assert_eq!(records(dir.path()), all, "{letter:#04x} at {at}");
+            }
+        }
+    }
+}
+
+/// Whoever meets a damage is told where, and how to go on.
+#[test]
+fn a_damage_comes_with_a_way_out() {
+    let whole = below();
+    let (block, _) = blocks(&whole, BlockKind::Ref)[0];
+    for at in [block as usize + 24, 28, whole.len() - 5] {
+        let mut damaged = whole.clone();
+        damaged[at] = 0xff;
+        let dir = store(&damaged);
+        let way_out = format!("`reftable -C {} repair --dry-run` says what can be done", dir.path().display());
+        let open = Stack::open(dir.path(), options()).and_then(|stack| stack.snapshot());
+        let read = open.and_then(|snapshot| snapshot.refs()?.into_iter().try_for_each(|found| found.map(drop)));
+        for error in [read.unwrap_err(), compact(dir.path(), Compact::all()).unwrap_err()] {
+            assert_eq!(error.path().and_then(Path::file_name), Some(BELOW.as_ref()), "{error}");
+            assert!(error.to_string().ends_with(&format!("{way_out}, and changes nothing")), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -157,7 +157,11 @@ fn what_only_verify_finds_is_not_passed_over() {
         let output = reftable(&dir, arguments, "");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(!text(&output.stdout).contains("nothing to mend"), "{arguments:?}");
-        assert!(text(&output.stderr).contains("'reftable verify' names"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains(&format!("-C {} verify` names", dir.display())),
+            "{}",
+            text(&output.stderr)
+        );
         assert!(fs::read(&table).unwrap() == bytes, "{arguments:?}");
     }
 }
@@ -192,4 +196,47 @@ fn words_are_no_fix() {
     let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&line["kind"], &line["mended"]), (&"list".into(), &false.into()));
     assert!(line["problem"].as_str().unwrap().contains("there is no safe fix"));
+}
+
+/// The command in a message, run by a shell as somebody would who copies it.
+fn copied(message: &str) -> Output {
+    let command = message.split('`').find(|words| words.starts_with("reftable -C ")).expect(message);
+    let programs = Path::new(env!("CARGO_BIN_EXE_reftable")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    Command::new("bash").args(["-c", command]).env("PATH", path).output().unwrap()
+}
+
+#[test]
+fn every_command_leads_from_a_damaged_table_to_a_way_out() {
+    let (root, plain) = store();
+    let dir = root.path().join("it's\n here");
+    fs::rename(plain, &dir).unwrap();
+    let list = fs::read_to_string(dir.join("tables.list")).unwrap();
+    let table = list.lines().next().unwrap();
+    let mut bytes = fs::read(dir.join(table)).unwrap();
+    bytes[24] = b'x';
+    fs::write(dir.join(table), &bytes).unwrap();
+    let commands: [&[&str]; 8] = [
+        &["list"],
+        &["get", "A_HEAD"],
+        &["log", "A_HEAD"],
+        &["stats"],
+        &["compact", "--all"],
+        &["update", "refs/heads/new", "1111111111111111111111111111111111111111"],
+        &["symbolic-ref", "HEAD", "refs/heads/new"],
+        &["dump", "."],
+    ];
+    for arguments in commands {
+        let output = reftable(&dir, arguments, "");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(said.contains(table) && said.contains("at offset 24"), "{arguments:?}: {said}");
+        let way_out = copied(&said);
+        assert!(text(&way_out.stdout).contains("the fix is a list of"), "{said}: {way_out:?}");
+    }
+    let dumped = text(&reftable(&dir, &["dump", "."], "").stderr);
+    let last = dumped.lines().last().unwrap();
+    assert!(last.ends_with("verify` names all that is wrong"), "{last}");
+    assert!(text(&copied(last).stdout).contains("error: "), "{last}");
+    assert_eq!(fs::read(dir.join(table)).unwrap(), bytes);
 }

@@ -84,7 +84,12 @@ fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
 fn refused(dir: &Arc<dyn Dir>) -> Option<Problem> {
     let error = Stack::open_in(Arc::clone(dir), Box::new(ExclusiveFile), Options::default()).err()?;
     let fix = Err("restore what it names from a copy of the repository".to_owned());
-    Some(Problem::List(ListProblem { reasons: vec![error.to_string()], fix, is_lost: true, has_gaps: false }))
+    Some(Problem::List(ListProblem {
+        reasons: vec![error.without_way_out().to_string()],
+        fix,
+        is_lost: true,
+        has_gaps: false,
+    }))
 }
 
 fn locks(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {

@@ -90,7 +90,8 @@ impl Refused {
             Some(source) => {
                 let system = source.downcast_ref::<io::Error>().map(Refused::by_system);
                 let advice = system.map_or("restore it from a backup", |refused| refused.advice);
-                Refused { reason: format!("{}: {source}", error.message()), advice }
+                let place = error.offset().map(|offset| format!(" (at offset {offset})")).unwrap_or_default();
+                Refused { reason: format!("{source}{place}"), advice }
             }
             None => {
                 let advice = "repair with a version that can read it";
@@ -291,7 +292,7 @@ mod tests {
         assert!(disk.advice.starts_with("the disk"), "{disk:?}");
         let wrapped = Error::io("cannot read", std::path::Path::new("x"), io::Error::from_raw_os_error(5));
         let wrapped = Refused::of(&wrapped);
-        assert!(wrapped.advice == disk.advice && wrapped.reason.starts_with("cannot read: "), "{wrapped:?}");
+        assert!(wrapped.advice == disk.advice && wrapped.reason == disk.reason, "said once: {wrapped:?}");
         let other = Refused::by_system(&ErrorKind::PermissionDenied.into());
         assert!(other.advice.contains("as a user who may read it"), "{other:?}");
     }

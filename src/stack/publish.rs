@@ -354,7 +354,7 @@ impl Shared {
     ) -> Result<(Snapshot, Vec<AddedTable>)> {
         let (mut opened, mut added) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
         for NewTable { file, contents, is_synced } in with {
-            opened.push(Arc::new(Table::open(self.dir.path().join(file.name()), contents)?));
+            opened.push(Arc::new(Table::open_in_store(self.dir.path().join(file.name()), contents)?));
             added.push(AddedTable { file, is_synced });
         }
         Ok((Snapshot::new(edit_tables(base.tables(), replace, opened)?, self.options.hash), added))

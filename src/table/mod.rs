@@ -42,6 +42,8 @@ pub struct Table {
     logs: Option<IndexCache>,
     /// Whether no log record is above the header's range, once somebody has looked.
     logs_in_range: OnceLock<bool>,
+    /// Whether it was read from the directory of a store, where a damage can be repaired.
+    is_in_store: bool,
 }
 
 /// Where a section starts and where the root of its index is (0: no index).
@@ -81,6 +83,14 @@ impl Table {
         }
     }
 
+    /// The same for a table of a store: whoever meets a damage in it is told what can be done.
+    pub(crate) fn open_in_store(path: PathBuf, bytes: Bytes) -> Result<Table> {
+        match Table::open(path.clone(), bytes) {
+            Ok(table) => Ok(Table { is_in_store: true, ..table }),
+            Err(error) => Err(error.in_store_file(&path)),
+        }
+    }
+
     pub(crate) fn new(path: PathBuf, bytes: Bytes, header: Header, footer: Footer, lead: usize, end: u64) -> Table {
         let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
         let index_cache = |kind| section(&footer, first, kind).map(|section| IndexCache::new(kind, section));
@@ -90,7 +100,9 @@ impl Table {
         // The footer tells.
         let is_apart = first == Some(BlockKind::Log) && footer.log == lead as u64;
         let first = if is_apart { footer.log } else { 0 };
-        Table { path, bytes, header, footer, lead, first, end, refs, objects, logs, logs_in_range: OnceLock::new() }
+        let logs_in_range = OnceLock::new();
+        let is_in_store = false;
+        Table { path, bytes, header, footer, lead, first, end, refs, objects, logs, logs_in_range, is_in_store }
     }
 
     fn parse(bytes: &[u8]) -> Result<(Header, Footer, u64)> {
@@ -105,6 +117,7 @@ impl Table {
             .ok_or_else(|| Error::corrupt("the table is cut off").at(bytes.len() as u64))?;
         let footer = bytes.get(end..).unwrap_or_default();
         let footer = Footer::decode(footer, &header).map_err(|error| error.shifted(end as u64))?;
+        check_first(bytes.get(header_len(header.version)..end).unwrap_or_default(), &header, &footer)?;
         let end = end as u64;
         for offset in [footer.ref_index, footer.obj, footer.obj_index, footer.log, footer.log_index] {
             if offset >= end {
@@ -227,14 +240,14 @@ impl Table {
             None => Ok(None),
             Some(&letter) => BlockKind::from_letter(letter).map(Some).ok_or_else(|| {
                 let message = format!("a block has the unknown type {letter:#04x}");
-                Error::corrupt(message).at(offset + self.header_off(offset) as u64).in_file(&self.path)
+                self.in_file(Error::corrupt(message).at(offset + self.header_off(offset) as u64))
             }),
         }
     }
 
     /// Finds and validates the block at `offset`. A log block is inflated into `inflated`.
     pub(crate) fn read_block(&self, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
-        self.read_block_inner(offset, inflated).map_err(|error| error.shifted(offset).in_file(&self.path))
+        self.read_block_inner(offset, inflated).map_err(|error| self.in_file(error.shifted(offset)))
     }
 
     fn read_block_inner(&self, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
@@ -321,12 +334,32 @@ impl Table {
     /// Adds file and place to an error that happened while decoding records of `block`.
     #[cold]
     pub(crate) fn locate(&self, error: Error, block: &Block) -> Error {
-        match block.shape.kind {
+        self.in_file(match block.shape.kind {
             BlockKind::Log => error.inflated_at(block.offset),
             _ => error.shifted(block.offset),
-        }
-        .in_file(&self.path)
+        })
     }
+
+    /// Names this table, and the way out if there is one.
+    #[cold]
+    pub(crate) fn in_file(&self, error: Error) -> Error {
+        if self.is_in_store { error.in_store_file(&self.path) } else { error.in_file(&self.path) }
+    }
+}
+
+/// Between header and footer there is nothing, or `blocks` that begin with references or with logs.
+/// Where the first byte of them is damaged, the table would pass for one without records.
+fn check_first(blocks: &[u8], header: &Header, footer: &Footer) -> Result<()> {
+    let Some(&letter) = blocks.first() else { return Ok(()) };
+    let lead = header_len(header.version) as u64;
+    let message = match BlockKind::from_letter(letter) {
+        Some(BlockKind::Ref) => return Ok(()),
+        Some(BlockKind::Log) if [0, lead].contains(&footer.log) => return Ok(()),
+        Some(BlockKind::Log) => "the table begins with a log block, and the footer has the logs elsewhere".to_owned(),
+        Some(kind) => format!("the table begins with an {} block", kind.name()),
+        None => format!("a block has the unknown type {letter:#04x}"),
+    };
+    Err(Error::corrupt(message).at(lead))
 }
 
 /// Where the records of `kind` are, if a table with this footer and this kind of first block has

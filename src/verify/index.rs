@@ -52,13 +52,6 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
         }
         last = last.max(rank(block.kind));
     }
-    match seen.first() {
-        Some(first) if matches!(first.kind, BlockKind::Obj | BlockKind::Index) => {
-            let message = format!("the table begins with an {} block", first.kind.name());
-            report.findings.push(Finding::error(name, first.offset, message));
-        }
-        _ => {}
-    }
     let footer = table.footer();
     for (kind, stated) in [(BlockKind::Obj, footer.obj), (BlockKind::Log, footer.log)] {
         let first = seen.iter().find(|block| block.kind == kind).map_or(0, |block| block.offset);

@@ -13,7 +13,7 @@ use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
-use crate::output::{Out, complain};
+use crate::output::{Out, command, complain};
 
 /// Show tables byte by byte: header, blocks, records, footer
 ///
@@ -80,7 +80,8 @@ fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
     let names = String::from_utf8_lossy(&names);
     let mut tables: Vec<_> = names.lines().map(|name| open(&store.join(name)).map(Arc::new)).collect();
     // What is wrong may be how they fit together; the exit code says so in any case.
-    tables.push(Err(Failure::broken("the store is damaged: see 'reftable verify'")));
+    let verify = command(store, "verify");
+    tables.push(Err(Failure::broken(format!("the store is damaged; {verify} names all that is wrong"))));
     Ok(tables)
 }
 

@@ -12,7 +12,7 @@ use super::verify::check;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, shown_path};
+use crate::output::{Out, command, shown_path};
 
 /// More steps than any store needs, should somebody damage it as fast as it is mended.
 const MOST: usize = 100;
@@ -58,7 +58,8 @@ pub(crate) struct Repair {
 /// can tell but its owner.
 fn report_beyond_repair(store: &Path, errors: usize) -> io::Result<()> {
     let place = shown_path(store);
-    let what = "errors in what the tables say, which 'reftable verify' names and no repair can know better";
+    let verify = command(store, "verify");
+    let what = format!("errors in what the tables say, which {verify} names and no repair can know better");
     writeln!(io::stderr(), "reftable: {place}: {errors} {what}")
 }
 

@@ -251,10 +251,10 @@ impl Table {
     }
 
     #[cold]
-    fn unexpected(&self, found: Option<BlockKind>, expected: BlockKind, offset: u64) -> Error {
+    pub(crate) fn unexpected(&self, found: Option<BlockKind>, expected: BlockKind, offset: u64) -> Error {
         let found = found.map_or("no", BlockKind::name);
         let message = format!("found a {found} block where a {} block was expected", expected.name());
-        Error::corrupt(message).at(offset).in_file(&self.path)
+        self.in_file(Error::corrupt(message).at(offset))
     }
 
     /// Goes down the index from the block at `at` to the data block that may hold `key`; `None`
@@ -272,7 +272,7 @@ impl Table {
             let data = self.bytes_of(&block);
             let start = block.shape.restart_before(data, key);
             let hit = start.and_then(|start| block.shape.walk::<IndexRecord>(data, start, key, &cx));
-            let fail = |message: String| Err(Error::corrupt(message).at(at).in_file(&self.path));
+            let fail = |message: String| Err(self.in_file(Error::corrupt(message).at(at)));
             match hit.map_err(|error| self.locate(error, &block))?.map(|hit| hit.span) {
                 Some(child) if child < at => (at, is_root) = (child, false),
                 Some(child) => return fail(format!("an index entry points forward, to {child}")),

@@ -51,7 +51,7 @@ impl IndexWalk {
                 }
                 None => {
                     let message = "an index block ends before the key its parent promises";
-                    return Err(Error::corrupt(message).at(at).in_file(table.path()));
+                    return Err(table.in_file(Error::corrupt(message).at(at)));
                 }
             }
         }
@@ -98,7 +98,7 @@ impl IndexWalk {
         let Some(child) = next.map_err(|error| self.table.locate(error, &block))? else { return Ok(false) };
         if child >= block.offset {
             let message = format!("an index entry points forward, to {child}");
-            return Err(Error::corrupt(message).at(block.offset).in_file(self.table.path()));
+            return Err(self.table.in_file(Error::corrupt(message).at(block.offset)));
         }
         (self.pos, self.child, self.block) = (r.pos(), child, Some(block));
         Ok(true)

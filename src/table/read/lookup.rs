@@ -72,13 +72,24 @@ impl Table {
         }
     }
 
-    /// The block behind `block`, unless the section of `R` ends there.
+    /// The block behind `block`, unless the section of `R` ends there. Where it ends its index
+    /// begins, or what the footer names next.
     #[cold]
     pub(crate) fn following<R: Record>(&self, block: &Block, inflated: &mut Vec<u8>) -> Result<Option<Block>> {
         let next = block.offset + block.stride;
         match self.kind_at(next)? {
             Some(kind) if kind == R::KIND => self.read_block(next, inflated).map(Some),
-            _ => Ok(None),
+            found if self.ends_at(R::KIND, next, found) => Ok(None),
+            found => Err(self.unexpected(found, R::KIND, next)),
         }
+    }
+
+    /// Whether the section of `kind` may end at `offset`, where there is a block of the kind
+    /// `found`: its index begins there, which nobody needs who reads in order, or what the footer
+    /// names next.
+    fn ends_at(&self, kind: BlockKind, offset: u64, found: Option<BlockKind>) -> bool {
+        let Some(section) = self.section(kind) else { return true };
+        let is_index = found == Some(BlockKind::Index) && offset <= section.index;
+        is_index || offset >= section.offset.saturating_add(self.section_len(kind))
     }
 }

@@ -28,7 +28,7 @@ impl Table {
             if number % step == 0 {
                 let len = kind_and_len(self.from(offset), self.header_off(offset));
                 blocks += 1;
-                bytes += len.map_err(|error| error.shifted(offset).in_file(self.path()))?.1 as u64;
+                bytes += len.map_err(|error| self.in_file(error.shifted(offset)))?.1 as u64;
                 some_block = some_block.filter(|_| blocks > SAMPLES / 2).or(Some(offset));
             }
             number += 1;
