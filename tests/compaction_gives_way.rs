@@ -12,7 +12,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hook_dir::{HookDir, is_temporary};
 use litter::dump;
@@ -303,4 +303,23 @@ fn a_commit_stands_when_its_compaction_comes_to_nothing() {
         assert_eq!(store.get(&name(number)), Some(id(HASH, number).into()), "{number}");
     }
     litter::assert_none(store.path());
+}
+
+/// Its work would be lost, so it waits longer than for the lock of its tables: as long as
+/// [`Options::outcome_timeout`] says.
+#[test]
+fn the_list_is_waited_for_as_long_as_an_outcome() {
+    let ms = Duration::from_millis;
+    for (outcome, least) in [(Some(ms(300)), ms(300)), (None, ms(1000))] {
+        let store = store(3);
+        let lock = store.path().join("tables.list.lock");
+        let dir = HookDir::before_listing(store.path(), move || fs::write(&lock, "").unwrap());
+        let options = by_hand().lock_timeout(Some(ms(20))).outcome_timeout(outcome);
+        let start = Instant::now();
+        let error = dir.stack(options).compact(Compact::all()).unwrap_err();
+        let after = start.elapsed();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+        assert!(dir.is_done() && after >= least && after < least + ms(2000), "told after {after:?}, not {least:?}");
+        assert_eq!(store.list().len(), 3);
+    }
 }
