@@ -42,7 +42,8 @@ pub enum ErrorKind {
     /// report it.
     Internal,
     /// It is not known what became of the commit. Usually it was published, but the last sync
-    /// failed: it is visible now and may be lost if power fails. Or another thread or process was
+    /// failed: it is visible now and may be lost if power fails. Or the system has said that it
+    /// could not be published, and not what is there instead. Or another thread or process was
     /// doing it along with its own, and has not said how that ended.
     Indeterminate,
 }

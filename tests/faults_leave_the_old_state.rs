@@ -10,6 +10,7 @@ mod fault_dir;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use fault_dir::over_dir::OverDir;
 use fault_dir::{FaultDir, Fuse};
 use reftable::{AutoCompact, Compact, Error, ErrorKind, Expect, HealingLocks, ObjectId, Options, Ref, Stack};
 
@@ -157,4 +158,33 @@ fn a_failing_compaction_changes_nothing_that_is_seen() {
         assert_eq!(names(dir.path()), listed(dir.path()), "when {:?} (call {nth}) failed", fuse.failed());
     }
     panic!("the compaction makes more than {MANY} calls");
+}
+
+/// Neither the renaming of the list nor a look after it is answered: what the list may name stays.
+#[test]
+fn what_nobody_can_tell_is_indeterminate_and_breaks_nothing() {
+    let operations: [fn(&Stack) -> Result<(), Error>; 2] =
+        [|stack| put(stack, "refs/heads/new", 7), |stack| stack.compact(Compact::all()).map(|_| ())];
+    for (operation, happens) in operations.iter().flat_map(|operation| [(operation, true), (operation, false)]) {
+        let dir = tempfile::tempdir().unwrap();
+        three_tables(dir.path());
+        let before = listed(dir.path());
+        let faulty = OverDir::losing(dir.path(), happens);
+        let stack = Stack::open_in(faulty, Box::new(HealingLocks::new(true)), options()).unwrap();
+        let error = operation(&stack).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+        assert_eq!(listed(dir.path()) != before, happens);
+        let again = Stack::open(dir.path(), options()).unwrap();
+        put(&again, "refs/heads/afterwards", 9).unwrap();
+        assert_eq!(
+            refs(dir.path()).len(),
+            3 + usize::from(refs(dir.path()).iter().any(|found| found.name == b"refs/heads/new"))
+        );
+        again.compact(Compact::all()).unwrap();
+        let is_missing = listed(dir.path()).iter().any(|name| !dir.path().join(name).exists());
+        assert!(
+            !is_missing
+                && again.verify().unwrap().findings.iter().all(|found| found.severity < reftable::Severity::Error)
+        );
+    }
 }

@@ -10,11 +10,14 @@ mod fault_dir;
 mod victim;
 
 use std::fs;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use fault_dir::over_dir::{Hook, OverDir, Work};
 use fault_dir::{FaultDir, Fuse};
 use reftable::{
     AutoCompact, Commit, Dir, Durability, ErrorKind, Expect, HealingLocks, ObjectId, Options, Prepared, Result, Stack,
@@ -283,6 +286,104 @@ fn whatever_fails_the_leader_its_followers_know_where_they_are() {
         }
     }
     assert!(handed_over > 0, "the follower never followed");
+}
+
+/// Neither the renaming of the list nor a look after it is answered: the leader knows nothing, and
+/// its followers are not told otherwise.
+#[test]
+fn a_leader_that_cannot_tell_does_not_tell_its_followers() {
+    for happens in [true, false] {
+        let is_served = (0..50).any(|_| {
+            let dir = store();
+            let held = hold(dir.path());
+            let waiting = in_background(dir.path(), options(), "refs/heads/follower", Expect::Absent);
+            wait_for_requests(dir.path(), 1);
+            let faulty = OverDir::losing(dir.path(), happens);
+            let leader = Stack::open_in(faulty, Box::new(HealingLocks::new(false)), options()).unwrap();
+            // By then the follower looks seldom enough for the leader to be first, as a rule.
+            thread::sleep(Duration::from_millis(25));
+            drop(held);
+            let led = commit(&leader, "refs/heads/leader", Expect::Absent);
+            let (followed, follower) = waiting.join().unwrap();
+            // Else the follower was first, and has led.
+            let Err(error) = led else { return false };
+            assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+            let snapshot = follower.snapshot().unwrap();
+            let there = |name: &str| snapshot.get(name).unwrap().map(|found| found.update_index);
+            assert_eq!(there("refs/heads/leader").is_some(), happens);
+            match followed {
+                Ok(commit) => assert_eq!(there("refs/heads/follower"), Some(commit.update_index)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}"),
+            }
+            assert_eq!(requests(dir.path()), 0);
+            leader.metrics().served > 0
+        });
+        assert!(is_served, "the follower never followed");
+    }
+}
+
+/// Stops who is about to rename the list, and says so, until it is told to go on.
+struct Stopped {
+    stops: SyncSender<()>,
+    goes_on: Mutex<Receiver<()>>,
+}
+
+impl Hook for Stopped {
+    fn around(&self, call: &'static str, name: &str, work: Work<'_>) -> io::Result<()> {
+        if call == "rename" && name.ends_with(".tmp") && self.stops.send(()).is_ok() {
+            // An error means that the test is over.
+            let _ = self.goes_on.lock().unwrap().recv();
+        }
+        work()
+    }
+}
+
+/// A leader stops with the transaction of a follower in its group, which has these options, and
+/// goes on after `later`. Says what the follower was told, and when, and whether its change is
+/// there at last.
+fn followed_by(options: &Options, later: Duration) -> (Result<Commit>, Duration, bool) {
+    loop {
+        let dir = store();
+        let held = hold(dir.path());
+        let start = Instant::now();
+        let follower = in_background(dir.path(), options.clone(), "refs/heads/follower", Expect::Absent);
+        let told = thread::spawn(move || (follower.join().unwrap().0, start.elapsed()));
+        wait_for_requests(dir.path(), 1);
+        let ((stops, is_stopped), (go_on, goes_on)) = (sync_channel(1), sync_channel(1));
+        let slow = OverDir::over(dir.path(), Arc::new(Stopped { stops, goes_on: Mutex::new(goes_on) }));
+        let leader = Stack::open_in(slow, Box::new(HealingLocks::new(false)), self::options()).unwrap();
+        let leading = thread::spawn(move || (commit(&leader, "refs/heads/leader", Expect::Absent), leader));
+        thread::sleep(Duration::from_millis(25));
+        drop(held);
+        if is_stopped.recv_timeout(Duration::from_secs(2)).is_ok() {
+            thread::sleep(later);
+        }
+        go_on.send(()).unwrap();
+        let (told, after) = told.join().unwrap();
+        let (led, leader) = leading.join().unwrap();
+        led.unwrap();
+        // Else the follower was first, or has given up before it was taken along.
+        if leader.metrics().served > 0 {
+            return (told, after, leader.snapshot().unwrap().get("refs/heads/follower").unwrap().is_some());
+        }
+    }
+}
+
+/// As [`Options::outcome_timeout`] says: both times after the call, if it is still not known then.
+#[test]
+fn who_follows_one_that_is_stopped_waits_as_long_as_it_was_told() {
+    let ms = Duration::from_millis;
+    let patient = |outcome| options().lock_timeout(Some(ms(200))).outcome_timeout(outcome);
+    for (outcome, sum) in [(Some(ms(500)), ms(700)), (Some(Duration::ZERO), ms(200)), (None, ms(2200))] {
+        let (told, after, is_there) = followed_by(&patient(outcome), sum + ms(1500));
+        let error = told.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+        assert!(after >= sum && after < sum + ms(1500), "told after {after:?}, not {sum:?}");
+        assert!(is_there, "nobody can take it back");
+    }
+    let (told, after, is_there) = followed_by(&patient(Some(ms(10_000))), ms(500));
+    told.unwrap();
+    assert!(is_there && after >= ms(500) && after < ms(5000), "{after:?}");
 }
 
 #[test]

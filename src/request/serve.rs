@@ -176,7 +176,8 @@ impl Claim {
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     claimed: Vec<Claimed>,
-    published: bool,
+    /// They may be published, so they are not void.
+    is_decided: bool,
 }
 
 #[derive(Debug)]
@@ -239,11 +240,18 @@ impl Served {
 
     /// Says that all are published.
     pub(crate) fn publish(&mut self) {
-        self.published = true;
+        self.is_decided = true;
         self.claimed.iter_mut().for_each(|claimed| claimed.tell(Kind::Published));
         if mutant::is_on(Mutant::AnswerBeforeSync) {
             self.claimed.iter_mut().for_each(|claimed| claimed.tell(Kind::Durable));
         }
+    }
+
+    /// Nobody can tell whether they are published. Without a name, their askers look for the table
+    /// that was planned.
+    pub(crate) fn leave_unknown(&mut self) {
+        self.is_decided = true;
+        self.claimed.iter().for_each(|claimed| take_name_away(&claimed.request.dir, &claimed.request.name));
     }
 
     /// Says that all are durable.
@@ -271,7 +279,7 @@ impl Claimed {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if !self.published {
+        if !self.is_decided {
             self.claimed.iter_mut().for_each(Claimed::void);
         }
     }

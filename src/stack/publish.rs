@@ -41,10 +41,18 @@ pub(crate) struct AddedTable {
 
 /// What others can see from now on.
 pub(crate) struct Published {
-    /// The list, open, and its identity; `None` if the system reported a failure and did it all the
-    /// same.
-    list: Option<(Box<dyn DirFile>, Stamp)>,
+    list: Replaced,
     added: Vec<AddedTable>,
+}
+
+/// The new list has taken the place of the present one.
+enum Replaced {
+    /// Here it is, open, with its identity.
+    By(Box<dyn DirFile>, Stamp),
+    /// The system reported a failure, and did it all the same.
+    InSpiteOf,
+    /// Or it has not: the system reported a failure, and does not say what is there.
+    Perhaps(Error),
 }
 
 impl NewList<'_> {
@@ -52,7 +60,8 @@ impl NewList<'_> {
     /// it tells those whose transactions were taken along, and lets the lock go. Returns what that
     /// returns.
     ///
-    /// `Err` means that nothing was published, except for `Indeterminate`.
+    /// `Err` means that nothing was published, except for `Indeterminate`. `release` is called then,
+    /// too, because others may see the change.
     ///
     /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is
     ///    durable once it is published.
@@ -76,12 +85,17 @@ impl NewList<'_> {
         }
         check_lock(self.dir, lock.as_ref())?;
         if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
-            return Ok(release(lock, Published { list: None, added: Vec::new() }));
+            return Ok(release(lock, Published { list: Replaced::InSpiteOf, added: Vec::new() }));
         }
         let is_lazy_heir = mutant::is_on(Mutant::HeirSkipsSync) && lock.as_ref().is_inherited();
         let list = self.before_its_table(|| replace(self.dir, list))?;
+        // Also if nobody knows: what a list names must not go.
         self.added.iter_mut().for_each(|table| table.file.stay());
+        let unknown = list.unknown();
         let released = release(lock, Published { list, added: self.added });
+        if let Some(error) = unknown {
+            return Err(error);
+        }
         let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
         let skips = skips || is_lazy_heir;
         if self.durability == Durability::Full && !skips {
@@ -151,18 +165,29 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
     Err(error.way_out("nothing was changed; try again, and leave lock files of live processes alone"))
 }
 
-/// Renames the list into place. Returns it with its identity.
+/// Renames the list into place. `Err` means that another one is there, or none.
 ///
 /// A rename may be reported as failed although it happened, by network file systems that lose an
-/// answer: what counts is what is there.
-fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Option<(Box<dyn DirFile>, Stamp)>> {
+/// answer: what counts is what is there. If that cannot be seen either, nobody knows.
+fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Replaced> {
     let stamp = list.stamp()?;
     match list.renamed(LIST) {
-        Ok(list) => Ok(Some((list.kept(), stamp))),
+        Ok(list) => Ok(Replaced::By(list.kept(), stamp)),
         Err(error) => match stamp_now(&**dir, LIST, dir.is_local()) {
-            Ok(there) if there.is_same_file(&stamp) => Ok(None),
-            _ => Err(error),
+            Ok(there) if there.is_same_file(&stamp) => Ok(Replaced::InSpiteOf),
+            Ok(_) => Err(error),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Err(error),
+            Err(_) => Ok(Replaced::Perhaps(error)),
         },
+    }
+}
+
+impl Replaced {
+    /// What to say if it may not be so.
+    fn unknown(&self) -> Option<Error> {
+        let Replaced::Perhaps(error) = self else { return None };
+        let error = error.duplicate().with_kind(ErrorKind::Indeterminate);
+        Some(error.way_out("the list could not be examined after that either; look whether the change is there"))
     }
 }
 
@@ -316,8 +341,13 @@ impl Shared {
     /// we have served.
     fn release(&self, mut lock: ListLock, published: Published, after: &Snapshot) -> Served {
         let Published { list, added } = published;
+        let mut served = mem::take(&mut lock.served);
+        if let Replaced::Perhaps(_) = list {
+            served.leave_unknown();
+            return served;
+        }
         // What we know of it need not be read.
-        if let Some((list, stamp)) = list {
+        if let Replaced::By(list, stamp) = list {
             self.remember(Cached { snapshot: after.clone(), stamp, list: list.into() });
         }
         if self.options.durability != Durability::Off {
@@ -329,7 +359,6 @@ impl Shared {
             let _ = self.dir.sync();
         }
         self.courtesy.held(self.dir.now().saturating_sub(lock.since));
-        let mut served = mem::take(&mut lock.served);
         served.publish();
         served
     }
@@ -384,7 +413,12 @@ impl Shared {
             Durability::Off => Durability::Off,
             Durability::Full | Durability::Ordered => Durability::Ordered,
         };
-        NewList { dir: &self.dir, durability, contents: b"", added: Vec::new() }.publish(lock, |_, _| ())
+        let list = NewList { dir: &self.dir, durability, contents: b"", added: Vec::new() };
+        list.publish(lock, |_, _| ()).map_err(|error| match error.kind() {
+            // Whether it is there or not: the change that it is made for is not.
+            ErrorKind::Indeterminate => error.with_kind(ErrorKind::Io),
+            _ => error,
+        })
     }
 
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a
