@@ -126,6 +126,7 @@ impl<'a> Verify<'a> {
         let last = tables.iter().map(|table| table.header().max_update_index).max().unwrap_or(0);
         directory::check(self.dir, last, tables.len() == count, &mut report)?;
         directory::check_kept(self.dir, &mut report)?;
+        directory::check_not_utf8(self.dir, &mut report)?;
         Ok(report)
     }
 

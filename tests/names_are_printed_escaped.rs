@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use reftable::{ErrorKind, Expect, OsDir, Stack, Target, check_name, verify_dir};
+use reftable::{Compact, ErrorKind, Expect, OsDir, Repair, Stack, Target, check_name, verify_dir};
 use support::{HASHES, Store, quick};
 
 /// What a terminal obeys, and a newline, which makes two lines of one.
@@ -63,4 +63,46 @@ fn errors_about_paths() {
     let error = Stack::open(&dir, options).and_then(|stack| stack.snapshot().map(drop)).unwrap_err();
     assert_printable(&error.to_string());
     assert!(error.to_string().contains(r"a\033[2J\nb"), "{error}");
+}
+
+/// No list can name such a file, so nobody reads it; a person may miss what is in it.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_whose_names_are_not_utf8_are_told_of_and_stay() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let store = Store::new(HASHES[0]);
+    store.set("refs/heads/a", 1);
+    store.set("refs/heads/b", 2);
+    let list = store.path().join("tables.list");
+    let tables = fs::read_to_string(&list).unwrap();
+    let newest = tables.lines().last().unwrap();
+    let strange = [
+        [newest.trim_end_matches(".ref").as_bytes(), b"\xff.ref"].concat(),
+        [newest.as_bytes(), b".lock\xff\x1b"].concat(),
+        b"tables.list.lock\xfe".to_vec(),
+        b"reftable-0123456789abcde\xff.tmp".to_vec(),
+    ];
+    for name in &strange {
+        fs::copy(store.path().join(newest), store.path().join(OsStr::from_bytes(name))).unwrap();
+    }
+    let report = verify_dir(&OsDir::new(store.path(), None)).unwrap();
+    report.findings.iter().for_each(|finding| assert_printable(&finding.to_string()));
+    let told = |name: &str| report.findings.iter().any(|finding| finding.file == name);
+    assert!(report.is_clean() && report.findings.len() == strange.len(), "{:?}", report.findings);
+    assert!(told(r"tables.list.lock\376") && told(&format!(r"{newest}.lock\377\033")), "{:?}", report.findings);
+    let repair = Repair::new(store.path()).patience(std::time::Duration::from_millis(1));
+    assert_eq!(repair.diagnose().unwrap(), []);
+    for lost in [tables.replacen("0x", "0X", 1), String::new()] {
+        fs::write(&list, lost).unwrap();
+        let problems = repair.diagnose().unwrap();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        repair.remedy(&problems[0]).unwrap();
+        assert_eq!(fs::read_to_string(&list).unwrap(), tables);
+    }
+    store.stack.compact(Compact::all()).unwrap();
+    for name in &strange {
+        assert!(store.path().join(OsStr::from_bytes(name)).exists(), "{name:?}");
+    }
 }

@@ -24,6 +24,7 @@ pub use identity::Stamp;
 pub(crate) use identity::{again_if_stale, stamp_now};
 pub use os_dir::OsDir;
 
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
@@ -131,6 +132,14 @@ pub trait Dir: Debug + Send + Sync {
     /// # Errors
     /// See above.
     fn names(&self) -> io::Result<Vec<String>>;
+
+    /// The names that [`Self::names`] leaves out, as the system has them. By default none.
+    ///
+    /// # Errors
+    /// See above.
+    fn names_not_utf8(&self) -> io::Result<Vec<OsString>> {
+        Ok(Vec::new())
+    }
 
     /// Makes creations, renames and removals so far survive a loss of power.
     ///

@@ -1,5 +1,6 @@
 //! A directory of the operating system.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,14 @@ impl Dir for OsDir {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.place)? {
             names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn names_not_utf8(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.place)? {
+            names.extend(entry?.file_name().into_string().err());
         }
         Ok(names)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::finding::{Finding, Report};
 use crate::dir::Dir;
-use crate::error::{Result, command, repair_command};
-use crate::escape::shell_word;
+use crate::error::{Error, Result, command, repair_command};
+use crate::escape::{escaped, shell_word};
 use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST, LIST_LOCK, TableName, Temporary};
 use crate::load::{self, Listing};
@@ -46,6 +46,19 @@ pub(super) fn check(dir: &dyn Dir, last: u64, is_readable: bool, report: &mut Re
 pub(super) fn check_kept(dir: &dyn Dir, report: &mut Report) -> Result<()> {
     let names: BTreeSet<String> = load::names(dir)?.into_iter().collect();
     report.findings.extend(names.iter().filter_map(|name| kept(dir, name)));
+    Ok(())
+}
+
+/// Tells of files that no list can name: a person may look for references in them.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(super) fn check_not_utf8(dir: &dyn Dir, report: &mut Report) -> Result<()> {
+    let names = dir.names_not_utf8().map_err(|error| Error::io("cannot read the directory", dir.path(), error))?;
+    let mut shown: Vec<String> = names.iter().map(|name| escaped(name.as_encoded_bytes()).to_string()).collect();
+    shown.sort_unstable();
+    let message = "the file name is not UTF-8: no list can name this file; nothing reads or removes it";
+    report.findings.extend(shown.iter().map(|name| Finding::note(name, None, message)));
     Ok(())
 }
 
