@@ -50,7 +50,7 @@ const ORDER: [&str; 34] = [
     "lib",
 ];
 
-/// Imports that go the wrong way all the same: file, module, reason.
+/// Imports that go the wrong way all the same: file, module, reason. There are none.
 const EXCEPTIONS: [(&str, &str, &str); 0] = [];
 
 /// The files that touch the operating system's directories and files.

@@ -21,7 +21,7 @@ const LOGS_LOSS: usize = 50;
 #[derive(Debug)]
 pub(super) struct Copier<'a> {
     kind: BlockKind,
-    sources: Vec<Source>,
+    sources: Vec<Source<'a>>,
     /// The key that the range ends before.
     end: Option<&'a [u8]>,
     /// Blocks that end before all other tables go on.
@@ -31,16 +31,16 @@ pub(super) struct Copier<'a> {
 
 /// A table to copy from. Its blocks before the one that `leaves` is at need no look any more.
 #[derive(Debug)]
-struct Source {
-    table: Arc<Table>,
-    leaves: IndexWalk,
+struct Source<'a> {
+    table: &'a Arc<Table>,
+    leaves: IndexWalk<'a>,
 }
 
-impl Source {
+impl Source<'_> {
     #[inline(always)]
     fn awaits<R: Record>(&self, record: &Cursor<R>) -> bool {
         let next = self.leaves.block().map(|(_, offset)| offset);
-        next.is_some_and(|next| record.offset() >= Some(next)) && record.is_in(&self.table)
+        next.is_some_and(|next| record.offset() >= Some(next)) && record.is_in(self.table)
     }
 
     /// Passes the next block, if it ends before the key `behind`, and returns where it is.
@@ -67,16 +67,16 @@ impl<'a> Copier<'a> {
     ///
     /// # Errors
     /// `Corrupt`, with file and offset, if an index cannot be read.
-    pub(super) fn new<'t>(
-        tables: impl Iterator<Item = &'t Arc<Table>>,
+    pub(super) fn new(
+        tables: impl Iterator<Item = &'a Arc<Table>>,
         kind: BlockKind,
         from: &[u8],
         end: Option<&'a [u8]>,
     ) -> Result<Self> {
         let mut sources = Vec::new();
         for table in tables {
-            let leaves = IndexWalk::seek(table, kind, from)?;
-            sources.extend(leaves.map(|leaves| Source { table: Arc::clone(table), leaves }));
+            let leaves = IndexWalk::seek(&table.file, kind, from)?;
+            sources.extend(leaves.map(|leaves| Source { table, leaves }));
         }
         Ok(Copier { kind, sources, end, row: Vec::new(), inflated: Vec::new() })
     }

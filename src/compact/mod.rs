@@ -437,10 +437,10 @@ impl Stack {
             let file = shared.dir.open(name).map_err(|error| shared.io("cannot open the table", name, error))?;
             let read = file.contents_by(Reading::Checked);
             let len =
-                read.map_err(|error| table.in_file(shared.io("cannot read the table", name, error)))?.len() as u64;
+                read.map_err(|error| table.file.in_file(shared.io("cannot read the table", name, error)))?.len() as u64;
             if len != table.file_size() {
                 let message = format!("the table had {} bytes, and has {len} now", table.file_size());
-                return Err(table.in_file(Error::corrupt(message).at(len)));
+                return Err(table.file.in_file(Error::corrupt(message).at(len)));
             }
         }
         Ok(())

@@ -66,7 +66,7 @@ pub(super) fn ranges(tables: &[Arc<Table>], kind: BlockKind) -> Result<Vec<Range
 /// of those blocks.
 fn sample(table: &Arc<Table>, kind: BlockKind, samples: &mut Vec<(Vec<u8>, u64)>) -> Result<()> {
     // Without an index a table has no more than a few blocks.
-    let Some(mut leaves) = IndexWalk::seek(table, kind, b"")? else { return Ok(()) };
+    let Some(mut leaves) = IndexWalk::seek(&table.file, kind, b"")? else { return Ok(()) };
     let block = match u64::from(table.header().block_size) {
         0 => USUAL_BLOCK,
         bytes => bytes,

@@ -4,9 +4,11 @@
 //! read with [`crate::merge::Merged`] (which works for a single table, too) or block by block with
 //! [`Blocks`], and written with a [`TableWriter`].
 
+mod file;
 mod read;
 mod write;
 
+pub(crate) use file::{Block, Section, TableFile};
 pub use read::{BlockDump, Blocks, PointingAt, RecordView};
 pub(crate) use read::{Cursor, IndexWalk, NameHash, Ran, WholeBlock, refs_pointing_at};
 pub(crate) use write::{BlockRun, RunWriter};
@@ -16,50 +18,20 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::bytes::Bytes;
-use crate::error::{Error, Result};
-use crate::format::block::{Shape, inflate};
-use crate::format::header::{BlockKind, Footer, Header, footer_len, header_len};
-use crate::format::record::{Context, Record};
-use crate::format::varint::Reader;
+use crate::error::Result;
+use crate::format::header::{BlockKind, Footer, Header, header_len};
 use crate::oid::HashKind;
 use read::IndexCache;
 
 /// An open table. Immutable, cheap to share, and independent of the file it came from.
 #[derive(Debug)]
 pub struct Table {
-    path: PathBuf,
-    bytes: Bytes,
-    header: Header,
-    footer: Footer,
-    /// Bytes of the file header, with which the block at offset 0 starts.
-    lead: usize,
-    /// Where the first block starts: at 0, with the file header in it, or behind that.
-    first: u64,
-    /// Where blocks end and the footer begins.
-    end: u64,
+    pub(crate) file: TableFile,
     refs: Option<IndexCache>,
     objects: Option<IndexCache>,
     logs: Option<IndexCache>,
     /// Whether no log record is above the header's range, once somebody has looked.
     logs_in_range: OnceLock<bool>,
-    /// Whether it was read from the directory of a store, where a damage can be repaired.
-    is_in_store: bool,
-}
-
-/// Where a section starts and where the root of its index is (0: no index).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Section {
-    pub(crate) offset: u64,
-    pub(crate) index: u64,
-}
-
-/// A block that was found, validated, and, for logs, inflated.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Block {
-    pub(crate) offset: u64,
-    pub(crate) shape: Shape,
-    /// Bytes from this block to the next, padding included.
-    pub(crate) stride: u64,
 }
 
 impl Table {
@@ -72,109 +44,64 @@ impl Table {
     /// `Corrupt` when the bytes are too few, or header, footer or checksum are wrong; `Unsupported`
     /// for versions and hashes that are not known.
     pub fn open(path: impl Into<PathBuf>, bytes: impl Into<Bytes>) -> Result<Table> {
-        let path = path.into();
-        let bytes = bytes.into();
-        match Self::parse(&bytes) {
-            Ok((header, footer, end)) => {
-                let lead = header_len(header.version);
-                Ok(Table::new(path, bytes, header, footer, lead, end))
-            }
-            Err(error) => Err(error.in_file(&path)),
-        }
+        TableFile::open(path.into(), bytes.into()).map(Table::of)
     }
 
     /// The same for a table of a store: whoever meets a damage in it is told what can be done.
     pub(crate) fn open_in_store(path: PathBuf, bytes: Bytes) -> Result<Table> {
-        match Table::open(path.clone(), bytes) {
-            Ok(table) => Ok(Table { is_in_store: true, ..table }),
-            Err(error) => Err(error.in_store_file(&path)),
-        }
+        TableFile::open_in_store(path, bytes).map(Table::of)
     }
 
-    pub(crate) fn new(path: PathBuf, bytes: Bytes, header: Header, footer: Footer, lead: usize, end: u64) -> Table {
-        let first = bytes.get(lead).filter(|_| (lead as u64) < end).copied().and_then(BlockKind::from_letter);
-        let index_cache = |kind| section(&footer, first, kind).map(|section| IndexCache::new(kind, section));
+    fn of(file: TableFile) -> Table {
+        let index_cache = |kind| file.section(kind).map(|section| IndexCache::new(kind, section));
         let [refs, objects, logs] = [BlockKind::Ref, BlockKind::Obj, BlockKind::Log].map(index_cache);
-        // A table of logs alone may begin with a block like all others, as the text of the format
-        // has it and JGit writes it; or with one that has the file header in it, as git writes it.
-        // The footer tells.
-        let is_apart = first == Some(BlockKind::Log) && footer.log == lead as u64;
-        let first = if is_apart { footer.log } else { 0 };
-        let logs_in_range = OnceLock::new();
-        let is_in_store = false;
-        Table { path, bytes, header, footer, lead, first, end, refs, objects, logs, logs_in_range, is_in_store }
-    }
-
-    fn parse(bytes: &[u8]) -> Result<(Header, Footer, u64)> {
-        if bytes.is_empty() {
-            return Err(Error::corrupt("the table is empty").at(0));
-        }
-        let header = Header::decode(&mut Reader::new(bytes, 0))?;
-        let end = bytes
-            .len()
-            .checked_sub(footer_len(header.version))
-            .filter(|&end| end >= header_len(header.version))
-            .ok_or_else(|| Error::corrupt("the table is cut off").at(bytes.len() as u64))?;
-        let footer = bytes.get(end..).unwrap_or_default();
-        let footer = Footer::decode(footer, &header).map_err(|error| error.shifted(end as u64))?;
-        check_first(bytes.get(header_len(header.version)..end).unwrap_or_default(), &header, &footer)?;
-        let end = end as u64;
-        for offset in [footer.ref_index, footer.obj, footer.obj_index, footer.log, footer.log_index] {
-            if offset >= end {
-                let message = format!("the footer names offset {offset}, behind the last block");
-                return Err(Error::corrupt(message).at(end));
-            }
-        }
-        if footer.obj > 0 && footer.obj_id_len == 0 {
-            return Err(Error::corrupt("the footer has an object section without ids").at(end));
-        }
-        Ok((header, footer, end))
+        Table { file, refs, objects, logs, logs_in_range: OnceLock::new() }
     }
 
     /// The path given to [`Self::open`].
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.path
     }
 
     /// Its file name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+        self.file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
     /// The start of the file, decoded.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.header
+        &self.file.header
     }
 
     /// The end of the file, decoded.
     #[must_use]
     pub fn footer(&self) -> &Footer {
-        &self.footer
+        &self.file.footer
     }
 
     /// The hash function of its ids.
     #[must_use]
     pub fn hash(&self) -> HashKind {
-        self.header.hash
+        self.file.header.hash
     }
 
     /// The size of the file in bytes.
     #[must_use]
     pub fn file_size(&self) -> u64 {
-        self.bytes.len() as u64
+        self.file.bytes.len() as u64
     }
 
     /// Whether reading it needs nothing of the file any more.
     pub(crate) fn is_copy(&self) -> bool {
-        self.bytes.is_copy()
+        self.file.bytes.is_copy()
     }
 
     /// The size that git's compaction rule goes by: blocks and one byte, without header and footer.
     pub(crate) fn weight(&self) -> u64 {
-        self.end - (header_len(self.header.version) as u64 - 1)
+        self.file.end - (header_len(self.file.header.version) as u64 - 1)
     }
 
     /// All blocks in file order, for tools that show or check the format.
@@ -183,31 +110,15 @@ impl Table {
         Blocks::new(self)
     }
 
-    #[inline]
-    pub(crate) fn context(&self) -> Context {
-        Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
-    }
-
-    pub(crate) fn end(&self) -> u64 {
-        self.end
-    }
-
-    /// Where the first block starts, if there is one.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
-    }
-
     /// Where the records of `kind` are, if the table has any.
+    #[inline]
     pub(crate) fn section(&self, kind: BlockKind) -> Option<Section> {
         self.index_cache(kind).map(|index_cache| index_cache.section)
     }
 
     /// About how many bytes the records of `kind` take in the file.
     pub(crate) fn section_len(&self, kind: BlockKind) -> u64 {
-        let Some(start) = self.section(kind).map(|section| section.offset) else { return 0 };
-        let Footer { ref_index, obj, obj_index, log, log_index, .. } = self.footer;
-        let behind = [ref_index, obj, obj_index, log, log_index].into_iter().filter(|offset| *offset > start);
-        behind.min().unwrap_or(self.end) - start
+        self.file.section_len(kind)
     }
 
     #[inline]
@@ -218,160 +129,5 @@ impl Table {
             BlockKind::Log => self.logs.as_ref(),
             BlockKind::Index => None,
         }
-    }
-
-    /// Bytes of the file header that belong to the block at `offset`.
-    pub(crate) fn header_off(&self, offset: u64) -> usize {
-        if offset == 0 { self.lead } else { 0 }
-    }
-
-    /// Everything from `offset` to the footer.
-    pub(crate) fn from(&self, offset: u64) -> &[u8] {
-        let range = usize::try_from(offset).ok().zip(usize::try_from(self.end).ok());
-        range.and_then(|(start, end)| self.bytes.get(start..end)).unwrap_or_default()
-    }
-
-    /// The kind of the block at `offset`; `None` behind the last block.
-    pub(crate) fn kind_at(&self, offset: u64) -> Result<Option<BlockKind>> {
-        if offset >= self.end {
-            return Ok(None);
-        }
-        match self.from(offset).get(self.header_off(offset)) {
-            None => Ok(None),
-            Some(&letter) => BlockKind::from_letter(letter).map(Some).ok_or_else(|| {
-                let message = format!("a block has the unknown type {letter:#04x}");
-                self.in_file(Error::corrupt(message).at(offset + self.header_off(offset) as u64))
-            }),
-        }
-    }
-
-    /// Finds and validates the block at `offset`. A log block is inflated into `inflated`.
-    pub(crate) fn read_block(&self, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
-        self.read_block_inner(offset, inflated).map_err(|error| self.in_file(error.shifted(offset)))
-    }
-
-    fn read_block_inner(&self, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
-        let data = self.from(offset);
-        let header_off = self.header_off(offset);
-        if data.get(header_off) == Some(&BlockKind::Log.letter()) {
-            let stride = inflate(data, header_off, inflated)? as u64;
-            let shape = Shape::parse(inflated, header_off).map_err(|error| error.inflated_at(0))?;
-            return Ok(Block { offset, shape, stride });
-        }
-        let shape = Shape::parse(data, header_off)?;
-        let stride = self.stride(offset, shape.len(), data);
-        Ok(Block { offset, shape, stride })
-    }
-
-    /// Bytes from the block at `offset`, which begins `data` and states the length `len`, to the
-    /// next.
-    ///
-    /// Padding is recognised by the zero behind the block, as git does: unpadded neighbours start
-    /// with a letter. It fills up a multiple of the block size: an index block may be longer than
-    /// one.
-    #[inline]
-    fn stride(&self, offset: u64, len: usize, data: &[u8]) -> u64 {
-        let padded = u64::from(self.header.block_size);
-        let is_padded = padded > 0 && data.get(len).is_none_or(|&byte| byte == 0);
-        match is_padded {
-            false => len as u64,
-            true if len as u64 <= padded && offset.is_multiple_of(padded) => padded,
-            true => self.padded_stride(offset, len as u64, data),
-        }
-    }
-
-    /// The same for a padded block that is long, or lies behind log blocks, which are not aligned.
-    /// git pads to a multiple of the block size from the start of the block, JGit from the start of
-    /// the file: zeros reach to where the next block is, or to the end.
-    #[cold]
-    fn padded_stride(&self, offset: u64, len: u64, data: &[u8]) -> u64 {
-        let padded = u64::from(self.header.block_size).max(1);
-        let from_block = len.next_multiple_of(padded);
-        let from_file = offset.saturating_add(len).next_multiple_of(padded).saturating_sub(offset);
-        let is_next = |stride: u64| {
-            let behind = data.get(len as usize..).unwrap_or_default();
-            let padding = behind.get(..stride.saturating_sub(len) as usize).unwrap_or(behind);
-            padding.iter().all(|byte| *byte == 0) && data.get(stride as usize).is_none_or(|byte| *byte != 0)
-        };
-        let (nearer, farther) = (from_block.min(from_file), from_block.max(from_file));
-        if !is_next(nearer) && is_next(farther) { farther } else { nearer }
-    }
-
-    /// What the positions in `block.shape` count in.
-    #[inline]
-    pub(crate) fn data_of<'a>(&'a self, block: &Block, inflated: &'a [u8]) -> &'a [u8] {
-        if block.shape.kind == BlockKind::Log {
-            return inflated;
-        }
-        self.bytes_of(block)
-    }
-
-    /// The same for a block of `R` records.
-    #[inline(always)]
-    pub(crate) fn records_of<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8]) -> &'a [u8] {
-        if matches!(R::KIND, BlockKind::Log) { inflated } else { self.bytes_of(block) }
-    }
-
-    /// The records of `block` from `pos` on.
-    #[inline(always)]
-    pub(crate) fn reader<'a, R: Record>(&'a self, block: &Block, inflated: &'a [u8], pos: usize) -> Reader<'a> {
-        let end = block.shape.restart_table();
-        let rest = if matches!(R::KIND, BlockKind::Log) {
-            inflated.get(pos..end)
-        } else {
-            let start = block.offset as usize;
-            self.bytes.get(start.saturating_add(pos)..start.saturating_add(end))
-        };
-        Reader::ending_at(rest.unwrap_or_default(), end)
-    }
-
-    /// The same for a block that is no log block.
-    #[inline(always)]
-    pub(crate) fn bytes_of(&self, block: &Block) -> &[u8] {
-        self.bytes.get(block.offset as usize..).and_then(|rest| rest.get(..block.shape.len())).unwrap_or_default()
-    }
-
-    /// Adds file and place to an error that happened while decoding records of `block`.
-    #[cold]
-    pub(crate) fn locate(&self, error: Error, block: &Block) -> Error {
-        self.in_file(match block.shape.kind {
-            BlockKind::Log => error.inflated_at(block.offset),
-            _ => error.shifted(block.offset),
-        })
-    }
-
-    /// Names this table, and the way out if there is one.
-    #[cold]
-    pub(crate) fn in_file(&self, error: Error) -> Error {
-        if self.is_in_store { error.in_store_file(&self.path) } else { error.in_file(&self.path) }
-    }
-}
-
-/// Between header and footer there is nothing, or `blocks` that begin with references or with logs.
-/// Where the first byte of them is damaged, the table would pass for one without records.
-fn check_first(blocks: &[u8], header: &Header, footer: &Footer) -> Result<()> {
-    let Some(&letter) = blocks.first() else { return Ok(()) };
-    let lead = header_len(header.version) as u64;
-    let message = match BlockKind::from_letter(letter) {
-        Some(BlockKind::Ref) => return Ok(()),
-        Some(BlockKind::Log) if [0, lead].contains(&footer.log) => return Ok(()),
-        Some(BlockKind::Log) => "the table begins with a log block, and the footer has the logs elsewhere".to_owned(),
-        Some(kind) => format!("the table begins with an {} block", kind.name()),
-        None => format!("a block has the unknown type {letter:#04x}"),
-    };
-    Err(Error::corrupt(message).at(lead))
-}
-
-/// Where the records of `kind` are, if a table with this footer and this kind of first block has
-/// any.
-fn section(footer: &Footer, first: Option<BlockKind>, kind: BlockKind) -> Option<Section> {
-    let is_first = first == Some(kind);
-    match kind {
-        BlockKind::Ref => is_first.then_some(Section { offset: 0, index: footer.ref_index }),
-        BlockKind::Log => {
-            (footer.log > 0 || is_first).then_some(Section { offset: footer.log, index: footer.log_index })
-        }
-        BlockKind::Obj => (footer.obj > 0).then_some(Section { offset: footer.obj, index: footer.obj_index }),
-        BlockKind::Index => None,
     }
 }

@@ -57,7 +57,7 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
         let first = seen.iter().find(|block| block.kind == kind).map_or(0, |block| block.offset);
         if first != stated {
             let message = format!("the footer has the {} section at {stated}, it is at {first}", kind.name());
-            report.findings.push(Finding::error(name, table.end(), message));
+            report.findings.push(Finding::error(name, table.file.end, message));
         }
     }
 }

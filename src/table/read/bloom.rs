@@ -10,7 +10,7 @@
 use crate::error::Result;
 use crate::format::record::{KeyBuf, RefRecord, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
-use crate::table::{Block, Table};
+use crate::table::file::{Block, TableFile};
 
 /// Negative look-ups that a block bears before it gets a filter: one that is asked once need not be
 /// read whole.
@@ -69,7 +69,7 @@ impl BloomFilter {
     }
 
     /// Counts a negative look-up in `block`.
-    pub(crate) fn record_miss(&self, table: &Table, block: &Block) {
+    pub(crate) fn record_miss(&self, file: &TableFile, block: &Block) {
         // Losing count in a race of threads does no harm.
         let misses = self.misses.load(Ordering::Relaxed);
         if misses > PATIENCE {
@@ -77,25 +77,25 @@ impl BloomFilter {
         }
         self.misses.store(misses + 1, Ordering::Relaxed);
         if misses == PATIENCE {
-            self.words.get_or_init(|| build(table, block).unwrap_or_default());
+            self.words.get_or_init(|| build(file, block).unwrap_or_default());
         }
     }
 }
 
 #[cold]
-fn build(table: &Table, block: &Block) -> Result<Box<[u64]>> {
+fn build(file: &TableFile, block: &Block) -> Result<Box<[u64]>> {
     let mut names = Vec::new();
     let mut collect = |block: &Block, most: usize| -> Result<()> {
-        let (mut r, mut key) = (block.shape.reader(table.bytes_of(block), block.shape.first()), KeyBuf::default());
+        let (mut r, mut key) = (block.shape.reader(file.bytes_of(block), block.shape.first()), KeyBuf::default());
         let most = names.len().saturating_add(most);
-        while names.len() < most && next_record::<RefRecord>(&mut r, &mut key, &table.context())?.is_some() {
+        while names.len() < most && next_record::<RefRecord>(&mut r, &mut key, &file.context())?.is_some() {
             names.push(NameHash::of(key.as_slice()));
         }
         Ok(())
     };
     collect(block, usize::MAX)?;
     // Without an index, a walk to the first name of a block starts in the block before it.
-    if let Some(next) = table.following::<RefRecord>(block, &mut Vec::new())? {
+    if let Some(next) = file.following::<RefRecord>(block, &mut Vec::new())? {
         collect(&next, 1)?;
     }
     let mut words = vec![0; names.len().div_ceil(NAMES_PER_WORD)].into_boxed_slice();

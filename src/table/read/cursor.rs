@@ -77,10 +77,10 @@ impl<R: Record> Cursor<R> {
     #[inline(always)]
     pub(crate) fn view(&self) -> R::View<'_> {
         let data = match &self.block {
-            Some(block) => self.table.records_of::<R>(block, &self.inflated),
+            Some(block) => self.table.file.records_of::<R>(block, &self.inflated),
             None => &[],
         };
-        R::view(self.key.as_slice(), data, &self.span, &self.table.context())
+        R::view(self.key.as_slice(), data, &self.span, &self.table.file.context())
     }
 
     /// Whether it walks over this table.
@@ -98,7 +98,7 @@ impl<R: Record> Cursor<R> {
     /// The block of which the record at hand is the first.
     pub(crate) fn block_begun(&self) -> Option<WholeBlock<'_>> {
         let block = self.block?;
-        let whole = WholeBlock::new(&self.table, block, self.table.records_of::<R>(&block, &self.inflated));
+        let whole = WholeBlock::new(&self.table, block, self.table.file.records_of::<R>(&block, &self.inflated));
         (whole.first_key() == Some(self.key())).then_some(whole)
     }
 
@@ -123,7 +123,7 @@ impl<R: Record> Cursor<R> {
     #[cold]
     pub(crate) fn misplaced(&self, error: Error) -> Error {
         match &self.block {
-            Some(block) => self.table.locate(error.at(self.pos as u64), block),
+            Some(block) => self.table.file.locate(error.at(self.pos as u64), block),
             None => error,
         }
     }
@@ -132,8 +132,8 @@ impl<R: Record> Cursor<R> {
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<bool> {
         let Cursor { table, block: Some(block), inflated, pos, key, span, .. } = self else { return Ok(false) };
-        let mut r = table.reader::<R>(block, inflated, *pos);
-        match next_record::<R>(&mut r, key, &table.context()) {
+        let mut r = table.file.reader::<R>(block, inflated, *pos);
+        match next_record::<R>(&mut r, key, &table.file.context()) {
             Ok(Some(next)) => {
                 (*span, *pos) = (next, r.pos());
                 Ok(true)
@@ -153,8 +153,8 @@ impl<R: Record> Cursor<R> {
     #[inline(always)]
     pub(crate) fn next_shared(&mut self) -> Result<Option<usize>> {
         let Cursor { table, block: Some(block), inflated, pos, key, span, .. } = self else { return Ok(None) };
-        let mut r = table.reader::<R>(block, inflated, *pos);
-        match next_shared::<R>(&mut r, key, &table.context()) {
+        let mut r = table.file.reader::<R>(block, inflated, *pos);
+        match next_shared::<R>(&mut r, key, &table.file.context()) {
             Ok(Some((next, shared))) => {
                 (*span, *pos) = (next, r.pos());
                 Ok(Some(shared))
@@ -173,8 +173,8 @@ impl<R: Record> Cursor<R> {
             let Cursor { table, block: Some(block), inflated, pos, key, span, before, .. } = self else {
                 return Ok(None);
             };
-            let mut r = table.reader::<R>(block, inflated, *pos);
-            match next_record::<R>(&mut r, key, &table.context()) {
+            let mut r = table.file.reader::<R>(block, inflated, *pos);
+            match next_record::<R>(&mut r, key, &table.file.context()) {
                 Ok(Some(next)) => {
                     (*span, *pos) = (next, r.pos());
                     return Ok(Some(common_prefix(before, key.as_slice())));
@@ -248,8 +248,8 @@ impl<R: Record> Cursor<R> {
         let Cursor { table, block: Some(block), inflated, pos, key: own_key, span: own_span, .. } = self else {
             return Ok(Ran::Ended);
         };
-        let (data, cx) = (table.records_of::<R>(block, inflated), table.context());
-        let (mut r, mut key) = (table.reader::<R>(block, inflated, *pos), std::mem::take(own_key));
+        let (data, cx) = (table.file.records_of::<R>(block, inflated), table.file.context());
+        let (mut r, mut key) = (table.file.reader::<R>(block, inflated, *pos), std::mem::take(own_key));
         let ran = loop {
             let (span, shared) = match step(&mut r, &mut key, &cx) {
                 Ok(Some(record)) => record,
@@ -282,11 +282,11 @@ impl<R: Record> Cursor<R> {
         }
         let Some(found) = self.table.seek::<R>(key, &mut self.inflated, self.fill_cache)? else { return Ok(false) };
         let hit = found.hit;
-        let data = self.table.data_of(&found.block, &self.inflated);
+        let data = self.table.file.data_of(&found.block, &self.inflated);
         self.key.set(key.get(..hit.shared).unwrap_or_default());
         self.key.push(hit.suffix.of(data));
         if let Err(error) = R::check_key(self.key.as_slice(), hit.next) {
-            return Err(self.table.locate(error, &found.block));
+            return Err(self.table.file.locate(error, &found.block));
         }
         (self.block, self.pos, self.span) = (Some(found.block), hit.next, hit.span);
         Ok(true)
@@ -295,7 +295,7 @@ impl<R: Record> Cursor<R> {
     /// Moves before the first record of the block at `offset`.
     fn seek_block(&mut self, offset: u64) -> Result<()> {
         self.block = None;
-        let block = self.table.data_block(R::KIND, offset, &mut self.inflated)?;
+        let block = self.table.file.data_block(R::KIND, offset, &mut self.inflated)?;
         self.enter(block);
         Ok(())
     }
@@ -304,7 +304,7 @@ impl<R: Record> Cursor<R> {
     #[cold]
     fn fail(&mut self, error: Error) -> Error {
         match self.block.take() {
-            Some(block) => self.table.locate(error, &block),
+            Some(block) => self.table.file.locate(error, &block),
             None => error,
         }
     }
@@ -318,7 +318,7 @@ impl<R: Record> Cursor<R> {
     /// Loads the block behind the one at hand, unless the section ends there.
     fn load_following(&mut self) -> Result<()> {
         let Some(block) = self.block.take() else { return Ok(()) };
-        if let Some(next) = self.table.following::<R>(&block, &mut self.inflated)? {
+        if let Some(next) = self.table.file.following::<R>(&block, &mut self.inflated)? {
             self.enter(next);
         }
         Ok(())

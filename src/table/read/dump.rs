@@ -17,7 +17,7 @@ pub struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     pub(crate) fn new(table: &'a Table) -> Self {
-        Blocks { table, next: table.first() }
+        Blocks { table, next: table.file.first }
     }
 
     /// The next block; `None` behind the last. After an error nothing follows.
@@ -27,7 +27,7 @@ impl<'a> Blocks<'a> {
     #[expect(clippy::should_implement_trait, reason = "fallible and driven by hand, as all cursors here")]
     pub fn next(&mut self) -> Result<Option<BlockDump<'a>>> {
         let offset = self.next;
-        self.next = self.table.end();
+        self.next = self.table.file.end;
         let block = self.table.block_at(offset)?;
         if let Some(block) = &block {
             self.next = block.end();
@@ -59,12 +59,12 @@ impl Table {
     /// # Errors
     /// `Corrupt`, with the offset.
     pub fn block_at(&self, offset: u64) -> Result<Option<BlockDump<'_>>> {
-        let offset = if offset == 0 { self.first() } else { offset };
-        if self.kind_at(offset)?.is_none() {
+        let offset = if offset == 0 { self.file.first } else { offset };
+        if self.file.kind_at(offset)?.is_none() {
             return Ok(None);
         }
         let mut inflated = Vec::new();
-        let block = self.read_block(offset, &mut inflated)?;
+        let block = self.file.read_block(offset, &mut inflated)?;
         Ok(Some(BlockDump { table: self, block, inflated }))
     }
 }
@@ -100,7 +100,7 @@ impl BlockDump<'_> {
     /// Bytes of the file header that it starts with: none but for a block at offset 0.
     #[must_use]
     pub fn header_len(&self) -> usize {
-        self.table.header_off(self.block.offset)
+        self.table.file.header_off(self.block.offset)
     }
 
     /// The length that it states: without padding and, for logs, inflated.
@@ -118,7 +118,7 @@ impl BlockDump<'_> {
     /// The bytes it takes in the file, padding included, cut at the footer.
     #[must_use]
     pub fn file_len(&self) -> u64 {
-        self.block.stride.min(self.table.end() - self.block.offset)
+        self.block.stride.min(self.table.file.end - self.block.offset)
     }
 
     /// The zero bytes behind it.
@@ -134,19 +134,19 @@ impl BlockDump<'_> {
     /// without padding.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.table.data_of(&self.block, &self.inflated)
+        self.table.file.data_of(&self.block, &self.inflated)
     }
 
     /// Whether the padding has bytes other than zero.
     pub(crate) fn has_dirty_padding(&self) -> bool {
-        let behind = self.table.from(self.block.offset + self.len());
+        let behind = self.table.file.from(self.block.offset + self.len());
         let padding = behind.get(..self.padding() as usize).unwrap_or_default();
         self.padding() > 0 && padding.iter().any(|byte| *byte != 0)
     }
 
     /// Checks that every restart is the start of a record with an uncompressed key.
     pub(crate) fn check_restarts(&self) -> Result<()> {
-        let data = self.table.data_of(&self.block, &self.inflated);
+        let data = self.table.file.data_of(&self.block, &self.inflated);
         let mut starts = HashSet::new();
         self.records(|pos, _| {
             starts.insert(pos);
@@ -154,7 +154,7 @@ impl BlockDump<'_> {
         self.block
             .shape
             .check_restarts(data, |pos| starts.contains(&pos))
-            .map_err(|error| self.table.locate(error, &self.block))
+            .map_err(|error| self.table.file.locate(error, &self.block))
     }
 
     /// The number of restarts.
@@ -180,7 +180,7 @@ impl BlockDump<'_> {
             [] => Err(Error::corrupt("a block begins with an empty key").at(shape.first() as u64)),
             key => Ok(key),
         });
-        key.map_err(|error| self.table.locate(error, &self.block))
+        key.map_err(|error| self.table.file.locate(error, &self.block))
     }
 
     /// Calls `each` with every record and its position in the (inflated) block.
@@ -201,8 +201,8 @@ impl BlockDump<'_> {
     }
 
     fn walk<R: Record>(&self, mut each: impl FnMut(u64, R::View<'_>)) -> Result<()> {
-        let data = self.table.data_of(&self.block, &self.inflated);
-        let cx = self.table.context();
+        let data = self.table.file.data_of(&self.block, &self.inflated);
+        let cx = self.table.file.context();
         let mut key = KeyBuf::default();
         let mut r = self.block.shape.reader(data, self.block.shape.first());
         loop {
@@ -210,7 +210,7 @@ impl BlockDump<'_> {
             match next_record::<R>(&mut r, &mut key, &cx) {
                 Ok(None) => return Ok(()),
                 Ok(Some(span)) => each(start, R::view(key.as_slice(), data, &span, &cx)),
-                Err(error) => return Err(self.table.locate(error, &self.block)),
+                Err(error) => return Err(self.table.file.locate(error, &self.block)),
             }
         }
     }

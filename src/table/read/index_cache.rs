@@ -10,12 +10,12 @@
 //! and reported there.
 
 use super::bloom::{BloomFilter, NameHash};
+use super::index_walk::{IndexEntries, descend};
 use super::sorted_keys::{SortedKeys, Starts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::header::BlockKind;
-use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::sync::{AtomicU8, OnceLock, Ordering};
-use crate::table::{Block, Section, Table};
+use crate::table::file::{Block, Section, TableFile};
 
 /// Look-ups that leave nothing behind: a process that asks once or twice need not decode whole
 /// index blocks.
@@ -83,15 +83,15 @@ impl IndexCache {
     #[inline]
     pub(crate) fn place<'a>(
         &'a self,
-        table: &Table,
+        file: &TableFile,
         key: &[u8],
         hash: Option<NameHash>,
         inflated: &mut Vec<u8>,
     ) -> Result<Option<Place<'a>>> {
         let root = match self.root.get() {
             Some(root) => root,
-            None if self.is_passing() => return self.place_below(table, self.section.start(), key, inflated),
-            None => self.root.get_or_init(|| self.load_root(table)),
+            None if self.is_passing() => return self.place_below(file, self.section.start(), key, inflated),
+            None => self.root.get_or_init(|| self.load_root(file)),
         };
         let (mut below, mut offset) = (root, self.section.start());
         loop {
@@ -101,19 +101,19 @@ impl IndexCache {
                     if hash.is_some_and(|hash| !filter.may_contain(hash)) {
                         return Ok(None);
                     }
-                    let start = restarts.before(&block.shape, table.bytes_of(block), key);
-                    let start = start.map_err(|error| table.locate(error, block))?;
+                    let start = restarts.before(&block.shape, file.bytes_of(block), key);
+                    let start = start.map_err(|error| file.locate(error, block))?;
                     return Ok(Some(Place { block: *block, start, filter: Some(filter) }));
                 }
                 Cached::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
                     Some(child) => {
                         offset = child.offset;
-                        below = child.below.get_or_init(|| self.load(table, offset));
+                        below = child.below.get_or_init(|| self.load(file, offset));
                     }
                     None if offset == self.section.start() => return Ok(None),
-                    None => return self.place_below(table, offset, key, inflated),
+                    None => return self.place_below(file, offset, key, inflated),
                 },
-                Cached::Unknown => return self.place_below(table, offset, key, inflated),
+                Cached::Unknown => return self.place_below(file, offset, key, inflated),
             }
         }
     }
@@ -121,11 +121,11 @@ impl IndexCache {
     /// As [`Self::place`], and fills no cache.
     pub(crate) fn place_without_cache(
         &self,
-        table: &Table,
+        file: &TableFile,
         key: &[u8],
         inflated: &mut Vec<u8>,
     ) -> Result<Option<Place<'_>>> {
-        self.place_below(table, self.section.start(), key, inflated)
+        self.place_below(file, self.section.start(), key, inflated)
     }
 
     /// Whether there have been few look-ups yet.
@@ -139,62 +139,65 @@ impl IndexCache {
 
     /// What a look-up finds that goes down the index in the file, from the block at `offset`.
     #[cold]
-    fn place_below(&self, table: &Table, offset: u64, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Place<'_>>> {
+    fn place_below(
+        &self,
+        file: &TableFile,
+        offset: u64,
+        key: &[u8],
+        inflated: &mut Vec<u8>,
+    ) -> Result<Option<Place<'_>>> {
         let is_root = offset == self.section.start();
-        let Some(offset) = table.descend(self.kind, offset, is_root, key)? else { return Ok(None) };
-        let block = table.data_block(self.kind, offset, inflated)?;
-        let data = table.data_of(&block, inflated);
-        let start = block.shape.restart_before(data, key).map_err(|error| table.locate(error, &block))?;
+        let Some(offset) = descend(file, self.kind, offset, is_root, key, |_, _| {})? else { return Ok(None) };
+        let block = file.data_block(self.kind, offset, inflated)?;
+        let data = file.data_of(&block, inflated);
+        let start = block.shape.restart_before(data, key).map_err(|error| file.locate(error, &block))?;
         Ok(Some(Place { block, start, filter: None }))
     }
 
     #[cold]
-    fn load_root(&self, table: &Table) -> Cached {
+    fn load_root(&self, file: &TableFile) -> Cached {
         match self.section.index {
-            0 => self.load_row(table).unwrap_or(Cached::Unknown),
-            root => match self.load_index(table, root, true) {
+            0 => self.load_row(file).unwrap_or(Cached::Unknown),
+            root => match self.load_index(file, root, true) {
                 Some(node) => Cached::Node(Box::new(node)),
-                None => self.load(table, root),
+                None => self.load(file, root),
             },
         }
     }
 
     /// What is known of the block at `offset` from now on.
     #[cold]
-    fn load(&self, table: &Table, offset: u64) -> Cached {
-        let known = match table.kind_at(offset) {
-            Ok(Some(BlockKind::Index)) => self.load_index(table, offset, false).map(|node| Cached::Node(node.into())),
+    fn load(&self, file: &TableFile, offset: u64) -> Cached {
+        let known = match file.kind_at(offset) {
+            Ok(Some(BlockKind::Index)) => self.load_index(file, offset, false).map(|node| Cached::Node(node.into())),
             Ok(Some(BlockKind::Log)) => None,
-            Ok(Some(kind)) if kind == self.kind => self.load_data(table, offset).map(Cached::Leaf),
+            Ok(Some(kind)) if kind == self.kind => self.load_data(file, offset).map(Cached::Leaf),
             _ => None,
         };
         known.unwrap_or(Cached::Unknown)
     }
 
-    fn load_data(&self, table: &Table, offset: u64) -> Option<Leaf> {
-        let block = table.data_block(self.kind, offset, &mut Vec::new()).ok()?;
-        let restarts = Starts::new(&block.shape, table.bytes_of(&block))?;
+    fn load_data(&self, file: &TableFile, offset: u64) -> Option<Leaf> {
+        let block = file.data_block(self.kind, offset, &mut Vec::new()).ok()?;
+        let restarts = Starts::new(&block.shape, file.bytes_of(&block))?;
         Some(Leaf { block, restarts, filter: BloomFilter::default() })
     }
 
     /// The index block at `offset`; with its neighbours if it is the root, which may be a row of
     /// several.
-    fn load_index(&self, table: &Table, mut offset: u64, is_root: bool) -> Option<Node> {
+    fn load_index(&self, file: &TableFile, mut offset: u64, is_root: bool) -> Option<Node> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
-        let (cx, mut key) = (table.context(), KeyBuf::default());
         loop {
-            let block = table.index_block(offset).ok()?;
-            let data = table.bytes_of(&block);
-            let mut r = block.shape.reader(data, block.shape.first());
-            key.clear();
-            while let Some(child) = next_record::<IndexRecord>(&mut r, &mut key, &cx).ok()? {
-                if child >= offset || !keys.push(key.as_slice(), data.len()) {
+            let block = file.index_block(offset).ok()?;
+            let mut entries = IndexEntries::of(block);
+            while entries.step(file).ok()? {
+                if !keys.push(entries.last_key(), block.shape.len()) {
                     return None;
                 }
-                children.push(Child { offset: child, below: OnceLock::new() });
+                children.push(Child { offset: entries.child(), below: OnceLock::new() });
             }
             offset += block.stride;
-            if !is_root || table.kind_at(offset).ok()? != Some(BlockKind::Index) {
+            if !is_root || file.kind_at(offset).ok()? != Some(BlockKind::Index) {
                 return Some(Node { keys: keys.build(), children: children.into() });
             }
         }
@@ -203,13 +206,13 @@ impl IndexCache {
     /// A section of few blocks and no index: the first keys of all but the first block stand for
     /// last keys of the one before. A key that is equal to one of them is found all the same,
     /// because walks go on into the next block.
-    fn load_row(&self, table: &Table) -> Option<Cached> {
+    fn load_row(&self, file: &TableFile) -> Option<Cached> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let mut offset = self.section.offset;
-        while self.kind != BlockKind::Log && table.kind_at(offset).ok()? == Some(self.kind) {
-            let leaf = self.load_data(table, offset)?;
+        while self.kind != BlockKind::Log && file.kind_at(offset).ok()? == Some(self.kind) {
+            let leaf = self.load_data(file, offset)?;
             if !children.is_empty() {
-                let data = table.bytes_of(&leaf.block);
+                let data = file.bytes_of(&leaf.block);
                 let first = leaf.block.shape.restart_key(data, leaf.block.shape.first()).ok()?;
                 if children.len() == MAX_BLOCKS_WITHOUT_INDEX || !keys.push(first, data.len()) {
                     return None;
@@ -223,69 +226,6 @@ impl IndexCache {
             0 => None,
             1 => children.pop().and_then(|only| only.below.into_inner()),
             _ => Some(Cached::Node(Box::new(Node { keys: keys.build(), children: children.into() }))),
-        }
-    }
-}
-
-impl Section {
-    /// The block that a look-up starts with.
-    fn start(&self) -> u64 {
-        if self.index == 0 { self.offset } else { self.index }
-    }
-}
-
-impl Table {
-    pub(crate) fn index_block(&self, offset: u64) -> Result<Block> {
-        match self.kind_at(offset)? {
-            Some(BlockKind::Index) => self.read_block(offset, &mut Vec::new()),
-            found => Err(self.unexpected(found, BlockKind::Index, offset)),
-        }
-    }
-
-    /// The block at `offset`, which must hold records of `kind`.
-    pub(crate) fn data_block(&self, kind: BlockKind, offset: u64, inflated: &mut Vec<u8>) -> Result<Block> {
-        match self.kind_at(offset)? {
-            Some(found) if found == kind => self.read_block(offset, inflated),
-            found => Err(self.unexpected(found, kind, offset)),
-        }
-    }
-
-    #[cold]
-    pub(crate) fn unexpected(&self, found: Option<BlockKind>, expected: BlockKind, offset: u64) -> Error {
-        let found = found.map_or("no", BlockKind::name);
-        let message = format!("found a {found} block where a {} block was expected", expected.name());
-        self.in_file(Error::corrupt(message).at(offset))
-    }
-
-    /// Goes down the index from the block at `at` to the data block that may hold `key`; `None`
-    /// when `key` is behind the last.
-    ///
-    /// A child always lies before its parent, because index levels are written bottom up. Insisting
-    /// on it rules out cycles.
-    fn descend(&self, kind: BlockKind, mut at: u64, mut is_root: bool, key: &[u8]) -> Result<Option<u64>> {
-        let cx = self.context();
-        loop {
-            if self.kind_at(at)? == Some(kind) {
-                return Ok(Some(at));
-            }
-            let block = self.index_block(at)?;
-            let data = self.bytes_of(&block);
-            let start = block.shape.restart_before(data, key);
-            let hit = start.and_then(|start| block.shape.walk::<IndexRecord>(data, start, key, &cx));
-            let fail = |message: String| Err(self.in_file(Error::corrupt(message).at(at)));
-            match hit.map_err(|error| self.locate(error, &block))?.map(|hit| hit.span) {
-                Some(child) if child < at => (at, is_root) = (child, false),
-                Some(child) => return fail(format!("an index entry points forward, to {child}")),
-                // The topmost level may have up to three blocks side by side.
-                None if is_root => {
-                    let next = at + block.stride;
-                    match self.kind_at(next)? {
-                        Some(BlockKind::Index) => at = next,
-                        _ => return Ok(None),
-                    }
-                }
-                None => return fail("an index block ends before the key its parent promises".to_owned()),
-            }
         }
     }
 }

@@ -45,14 +45,14 @@ impl Table {
             return Ok(None);
         }
         let newest = cursor.view().update_index;
-        Ok((newest > self.header.max_update_index).then_some(newest))
+        Ok((newest > self.file.header.max_update_index).then_some(newest))
     }
 
     fn has_logs_in_range(self: &Arc<Self>) -> Result<bool> {
         let mut cursor = Cursor::<LogRecord>::without_cache(Arc::clone(self));
         let mut is_there = cursor.seek(b"")?;
         while is_there {
-            if cursor.view().update_index > self.header.max_update_index {
+            if cursor.view().update_index > self.file.header.max_update_index {
                 return Ok(false);
             }
             is_there = cursor.next()?;

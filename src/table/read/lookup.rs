@@ -24,14 +24,14 @@ impl Table {
     #[inline]
     pub(crate) fn reference<'a>(&'a self, name: &'a [u8], hash: NameHash) -> Result<Option<RefRecordView<'a>>> {
         let Some(cache) = self.index_cache(BlockKind::Ref) else { return Ok(None) };
-        let Some(place) = cache.place(self, name, Some(hash), &mut Vec::new())? else { return Ok(None) };
+        let Some(place) = cache.place(&self.file, name, Some(hash), &mut Vec::new())? else { return Ok(None) };
         match self.seek_from::<RefRecord>(&place, name, &mut Vec::new())? {
             Some(Found { block, hit }) if hit.is_equal => {
-                Ok(Some(RefRecord::view(name, self.bytes_of(&block), &hit.span, &self.context())))
+                Ok(Some(RefRecord::view(name, self.file.bytes_of(&block), &hit.span, &self.file.context())))
             }
             _ => {
                 if let Some(filter) = place.filter {
-                    filter.record_miss(self, &place.block);
+                    filter.record_miss(&self.file, &place.block);
                 }
                 Ok(None)
             }
@@ -48,8 +48,8 @@ impl Table {
     ) -> Result<Option<Found<R>>> {
         let Some(cache) = self.index_cache(R::KIND) else { return Ok(None) };
         let place = match fill_cache {
-            true => cache.place(self, key, None, inflated)?,
-            false => cache.place_without_cache(self, key, inflated)?,
+            true => cache.place(&self.file, key, None, inflated)?,
+            false => cache.place_without_cache(&self.file, key, inflated)?,
         };
         let Some(place) = place else { return Ok(None) };
         self.seek_from::<R>(&place, key, inflated)
@@ -58,38 +58,17 @@ impl Table {
     #[inline]
     fn seek_from<R: Record>(&self, place: &Place<'_>, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
         let Place { mut block, mut start, .. } = *place;
-        let cx = self.context();
+        let cx = self.file.context();
         loop {
-            let data = self.records_of::<R>(&block, inflated);
+            let data = self.file.records_of::<R>(&block, inflated);
             match block.shape.walk::<R>(data, start, key, &cx) {
                 Ok(Some(hit)) => return Ok(Some(Found { block, hit })),
-                Ok(None) => match self.following::<R>(&block, inflated)? {
+                Ok(None) => match self.file.following::<R>(&block, inflated)? {
                     Some(next) => (block, start) = (next, next.shape.first()),
                     None => return Ok(None),
                 },
-                Err(error) => return Err(self.locate(error, &block)),
+                Err(error) => return Err(self.file.locate(error, &block)),
             }
         }
-    }
-
-    /// The block behind `block`, unless the section of `R` ends there. Where it ends its index
-    /// begins, or what the footer names next.
-    #[cold]
-    pub(crate) fn following<R: Record>(&self, block: &Block, inflated: &mut Vec<u8>) -> Result<Option<Block>> {
-        let next = block.offset + block.stride;
-        match self.kind_at(next)? {
-            Some(kind) if kind == R::KIND => self.read_block(next, inflated).map(Some),
-            found if self.ends_at(R::KIND, next, found) => Ok(None),
-            found => Err(self.unexpected(found, R::KIND, next)),
-        }
-    }
-
-    /// Whether the section of `kind` may end at `offset`, where there is a block of the kind
-    /// `found`: its index begins there, which nobody needs who reads in order, or what the footer
-    /// names next.
-    fn ends_at(&self, kind: BlockKind, offset: u64, found: Option<BlockKind>) -> bool {
-        let Some(section) = self.section(kind) else { return true };
-        let is_index = found == Some(BlockKind::Index) && offset <= section.index;
-        is_index || offset >= section.offset.saturating_add(self.section_len(kind))
     }
 }

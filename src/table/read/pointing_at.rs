@@ -114,7 +114,7 @@ impl Candidates {
                 select(table, offset, id, found)?;
             }
             Candidates::From(next) => {
-                if table.kind_at(*next)? != Some(BlockKind::Ref) {
+                if table.file.kind_at(*next)? != Some(BlockKind::Ref) {
                     return Ok(false);
                 }
                 *next = select(table, *next, id, found)?;
@@ -127,15 +127,15 @@ impl Candidates {
 
 /// Looks through one reference block and returns where the next one starts.
 fn select(table: &Table, offset: u64, id: &ObjectId, found: &mut dyn FnMut(&RefRecordView<'_>)) -> Result<u64> {
-    let block = table.data_block(BlockKind::Ref, offset, &mut Vec::new())?;
-    let (data, cx) = (table.bytes_of(&block), table.context());
+    let block = table.file.data_block(BlockKind::Ref, offset, &mut Vec::new())?;
+    let (data, cx) = (table.file.bytes_of(&block), table.file.context());
     // An id is found as a string of bytes: then only the records that have it need to be decoded.
     let searched = block.shape.search::<RefRecord>(data, &cx, &Finder::new(id.as_bytes()), |key, span| {
         if span.points_at(data, id.as_bytes()) {
             found(&RefRecord::view(key, data, span, &cx));
         }
     });
-    searched.map_err(|error| table.locate(error, &block))?;
+    searched.map_err(|error| table.file.locate(error, &block))?;
     Ok(offset + block.stride)
 }
 
@@ -147,7 +147,7 @@ fn blocks_with(table: &Table, id: &ObjectId) -> Result<Option<Vec<u64>>> {
     let prefix = id.as_bytes().get(..usize::from(table.footer().obj_id_len)).unwrap_or(id.as_bytes());
     let found = table.seek::<ObjectRecord>(prefix, &mut Vec::new(), true)?;
     let Some(found) = found.filter(|found| found.hit.is_equal) else { return Ok(Some(Vec::new())) };
-    let record = ObjectRecord::view(prefix, table.bytes_of(&found.block), &found.hit.span, &table.context());
+    let record = ObjectRecord::view(prefix, table.file.bytes_of(&found.block), &found.hit.span, &table.file.context());
     let blocks = record.blocks.to_vec();
     // A record without offsets means that they did not fit into a block.
     Ok((!blocks.is_empty()).then_some(blocks))

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::block::kind_and_len;
 use crate::format::header::{BLOCK_HEADER_LEN, Footer, Header, header_len, version_for};
 use crate::oid::HashKind;
-use crate::table::{BlockDump, Table};
+use crate::table::{BlockDump, Table, TableFile};
 
 impl Table {
     /// A table of the one block that `read` gives, so that it can be walked like any other.
@@ -39,10 +39,10 @@ impl Table {
         let version = version_for(hash);
         let header = Header { version, block_size, min_update_index: 0, max_update_index: u64::MAX, hash };
         let end = bytes.len() as u64;
-        let mut table = Table::new("a block".into(), bytes, header, Footer::default(), lead, end);
-        let block = table.read_block(0, &mut Vec::new())?;
-        table.end = block.stride.min(end);
-        Ok(table)
+        let mut file = TableFile::new("a block".into(), bytes, header, Footer::default(), lead, end);
+        let block = file.read_block(0, &mut Vec::new())?;
+        file.end = block.stride.min(end);
+        Ok(Table::of(file))
     }
 }
 
@@ -52,7 +52,7 @@ impl BlockDump<'_> {
     /// # Errors
     /// `Corrupt`.
     pub fn alone(&self) -> Result<Table> {
-        let bytes = self.table.from(self.offset()).get(..self.file_len() as usize).unwrap_or_default();
+        let bytes = self.table.file.from(self.offset()).get(..self.file_len() as usize).unwrap_or_default();
         let header = self.table.header();
         Table::alone(self.header_len(), header.block_size, header.hash, bytes.to_vec().into())
     }

@@ -30,10 +30,12 @@ impl<'a> WholeBlock<'a> {
     /// The bytes that it takes in the file, without padding.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         match self.block.shape.kind {
-            BlockKind::Log => self.table.from(self.block.offset).get(..self.block.stride as usize).unwrap_or_default(),
+            BlockKind::Log => {
+                self.table.file.from(self.block.offset).get(..self.block.stride as usize).unwrap_or_default()
+            }
             _ if mutant::is_on(Mutant::CopyWithoutPadding) => {
                 let padded = self.table.header().block_size as usize;
-                self.table.from(self.block.offset).get(..padded).unwrap_or(self.data)
+                self.table.file.from(self.block.offset).get(..padded).unwrap_or(self.data)
             }
             _ => self.data,
         }
@@ -51,7 +53,7 @@ impl Table {
         offset: u64,
         inflated: &'a mut Vec<u8>,
     ) -> Result<WholeBlock<'a>> {
-        let block = self.data_block(kind, offset, inflated)?;
-        Ok(WholeBlock::new(self, block, self.data_of(&block, inflated)))
+        let block = self.file.data_block(kind, offset, inflated)?;
+        Ok(WholeBlock::new(self, block, self.file.data_of(&block, inflated)))
     }
 }

@@ -61,7 +61,7 @@ impl RunWriter {
         behind: Option<&[u8]>,
         must_go: impl Fn(&LogRecordView<'_>) -> bool,
     ) -> Result<bool> {
-        let cx = from.table.context();
+        let cx = from.table.file.context();
         self.copy::<LogRecord>(from, behind, |key, span, _| {
             let record = LogRecord::view(key, from.data, span, &cx);
             Ok(!record.refname.contains(&0) && !must_go(&record))
@@ -81,8 +81,8 @@ impl RunWriter {
             return Ok(false);
         }
         let mut key = mem::take(&mut self.key);
-        let validated = block.shape.validate::<R>(data, &table.context(), &mut key, may_stay);
-        let validated = validated.map_err(|error| table.locate(error, &block));
+        let validated = block.shape.validate::<R>(data, &table.file.context(), &mut key, may_stay);
+        let validated = validated.map_err(|error| table.file.locate(error, &block));
         let is_before = |key: &[u8]| behind.is_none_or(|behind| key < behind);
         let copied = match validated {
             Ok(Some(records)) if is_before(key.as_slice()) => {

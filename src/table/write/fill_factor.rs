@@ -19,16 +19,16 @@ impl Table {
     /// # Errors
     /// `Corrupt`, with file and offset, if the index cannot be read.
     pub(crate) fn is_well_filled(self: &Arc<Self>, kind: BlockKind, options: &WriteOptions) -> Result<bool> {
-        let Some(mut leaves) = IndexWalk::seek(self, kind, b"")? else { return Ok(false) };
+        let Some(mut leaves) = IndexWalk::seek(&self.file, kind, b"")? else { return Ok(false) };
         let block_size = u64::from(options.block_size);
         let step = (self.section_len(kind) / block_size / SAMPLES).max(1);
         let (mut number, mut blocks, mut bytes) = (0, 0, 0);
         let mut some_block = None;
         while let Some((_, offset)) = leaves.block() {
             if number % step == 0 {
-                let len = kind_and_len(self.from(offset), self.header_off(offset));
+                let len = kind_and_len(self.file.from(offset), self.file.header_off(offset));
                 blocks += 1;
-                bytes += len.map_err(|error| self.in_file(error.shifted(offset)))?.1 as u64;
+                bytes += len.map_err(|error| self.file.in_file(error.shifted(offset)))?.1 as u64;
                 some_block = some_block.filter(|_| blocks > SAMPLES / 2).or(Some(offset));
             }
             number += 1;
@@ -49,10 +49,10 @@ impl Table {
     /// writer of these options sets them.
     fn layout<R: Record>(&self, offset: u64, options: &WriteOptions) -> Result<(u64, bool)> {
         let mut inflated = Vec::new();
-        let block = self.data_block(R::KIND, offset, &mut inflated)?;
-        let data = self.data_of(&block, &inflated);
-        let layout = block.shape.layout_stats::<R>(data, &self.context(), usize::from(options.restart_interval));
-        let (records, has_interval) = layout.map_err(|error| self.locate(error, &block))?;
+        let block = self.file.data_block(R::KIND, offset, &mut inflated)?;
+        let data = self.file.data_of(&block, &inflated);
+        let layout = block.shape.layout_stats::<R>(data, &self.file.context(), usize::from(options.restart_interval));
+        let (records, has_interval) = layout.map_err(|error| self.file.locate(error, &block))?;
         Ok((block.shape.len() as u64 / records.max(1), has_interval))
     }
 }
