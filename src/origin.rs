@@ -48,7 +48,7 @@ impl Run {
 
     /// This run of the kernel; `None` where it cannot be told from others.
     pub(crate) fn this(dir: &dyn Dir) -> Option<Run> {
-        dir.host().boot.map(|boot| Run(crc32fast::hash(boot.as_bytes()).max(1)))
+        dir.boot().map(|boot| Run(crc32fast::hash(boot.as_bytes()).max(1)))
     }
 }
 

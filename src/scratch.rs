@@ -84,6 +84,13 @@ impl Scratch {
         Err(Error::new(ErrorKind::Locked, message).in_file(dir.path()))
     }
 
+    /// A lock file that is to become what it protects. Until then it is the lock's, which removes
+    /// it.
+    pub(crate) fn of_lock(dir: &Arc<dyn Dir>, name: &str, file: Box<dyn DirFile>) -> Scratch {
+        let place = Place { dir: Arc::clone(dir), name: name.to_owned(), keep: true, process: dir.process_id() };
+        Scratch { place, file, locked: false }
+    }
+
     /// The name it has now.
     pub(crate) fn name(&self) -> &str {
         &self.place.name

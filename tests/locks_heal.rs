@@ -8,9 +8,12 @@
 mod victim;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reftable::{AutoCompact, Compact, Dir, Durability, ErrorKind, Expect, ObjectId, Options, OsDir, Stack};
+use reftable::{
+    AutoCompact, Compact, Dir, DirFile, Durability, ErrorKind, Expect, HealingLocks, ObjectId, Options, OsDir, Stack,
+};
 use victim::{Victim, say};
 
 fn id(byte: u8) -> ObjectId {
@@ -79,6 +82,55 @@ fn a_lock_of_the_dead_is_taken_over_at_once() {
     stack.compact(Compact::all()).unwrap();
     drop(stack);
     assert_eq!(names(dir.path()).len(), 2, "what the dead left is gone: {:?}", names(dir.path()));
+}
+
+/// A list lock as hosts of the C library make theirs: marked by a note, and with what may be a list
+/// in it. Its owner lives as long as the file is open.
+fn list_lock_with_a_note(path: &Path, contents: &[u8]) -> Box<dyn DirFile> {
+    let dir: Arc<dyn Dir> = Arc::new(OsDir::new(path, None));
+    let mut file = dir.create("reftable-0123456789abcdef.tmp").unwrap();
+    assert!(file.try_lock().unwrap());
+    HealingLocks::mark(&dir, &*file).unwrap();
+    dir.link("reftable-0123456789abcdef.tmp", "tables.list.lock").unwrap();
+    dir.remove("reftable-0123456789abcdef.tmp").unwrap();
+    file.write(contents).unwrap();
+    file
+}
+
+#[test]
+fn a_note_tells_whose_lock_it_is_whatever_is_in_the_file() {
+    let at = tempfile::tempdir().unwrap();
+    let stack = Stack::open(at.path(), Options::default().lock_timeout(Some(Duration::from_millis(50)))).unwrap();
+    put(&stack, "refs/heads/a").unwrap();
+    for contents in [Vec::new(), b"0x1-0x1-00000000.ref\n".to_vec(), vec![b'x'; 100_000]] {
+        let alive = list_lock_with_a_note(at.path(), &contents);
+        let error = put(&stack, "refs/heads/b").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(error.to_string().contains("which is alive"), "{error}");
+        drop(alive);
+        put(&stack, "refs/heads/b").unwrap();
+        assert!(!at.path().join("tables.list.lock").exists());
+    }
+    assert!(open(at.path()).snapshot().unwrap().get("refs/heads/b").unwrap().is_some());
+}
+
+#[test]
+fn a_short_time_out_is_enough_while_the_owner_lives() {
+    let at = tempfile::tempdir().unwrap();
+    let options = Options::default().lock_timeout(Some(Duration::from_millis(20))).wait_while_moving(true);
+    let stack = Stack::open(at.path(), options).unwrap();
+    put(&stack, "refs/heads/a").unwrap();
+    let alive = list_lock_with_a_note(at.path(), b"");
+    let owner = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(alive);
+    });
+    put(&stack, "refs/heads/b").unwrap();
+    owner.join().unwrap();
+    std::fs::write(at.path().join("tables.list.lock"), "").unwrap();
+    let start = Instant::now();
+    assert_eq!(put(&stack, "refs/heads/c").unwrap_err().kind(), ErrorKind::Locked);
+    assert!(start.elapsed() < Duration::from_millis(500), "a lock of git's that nobody moves");
 }
 
 #[test]

@@ -12,15 +12,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reftable::{Bytes, Dir, DirFile, OsDir, Reading, Stamp};
 
 use crate::abi::reftable_tmpfile;
 use crate::error::NOT_EXIST;
-use crate::host::Host;
+use crate::host::{Host, Registered};
+use crate::lock::LIST_LOCK;
 use crate::map::Mapping;
+use crate::own_file::{OwnFile, note_on};
+
+/// What readers look for.
+const LIST: &str = "tables.list";
 
 /// Up to this many bytes a file is read, and above mapped by the host.
 const MAP_ABOVE: u64 = 64 * 1024;
@@ -31,22 +36,35 @@ pub(crate) struct HostDir {
     host: Option<Host>,
     /// The mode bits of new files; 0 leaves them to the host.
     mode: AtomicU32,
-    /// Files that the host has created for us and that have not got their final names, by the names
-    /// we asked for.
+    /// Whether files of ours may be made here: on a disk of which this kernel knows all. Asked
+    /// once.
+    own_files: OnceLock<bool>,
+    /// Whether that was tried, and cannot be done.
+    has_no_own_files: AtomicBool,
+    /// Files that have not got their final names, by the names we asked for.
     unfinished: Mutex<BTreeMap<String, Unfinished>>,
-    /// What was drawn so far: a host gives 32 bits at a time, each of them by a call to the system.
+    /// What was drawn so far: a host gives 32 bits at a time, by a call to the system.
     drawn: AtomicU64,
 }
 
-/// A temporary file of the host.
-struct Unfinished {
+/// A file that is not yet what it is to be.
+enum Unfinished {
+    /// Ours, without a name.
+    Own(OwnFile),
+    /// The list lock, which is ours and is removed by the host when a signal ends the process.
+    Lock(Option<Registered>),
+    /// A temporary file of the host.
+    Host(HostTemporary),
+}
+
+struct HostTemporary {
     file: reftable_tmpfile,
     open: Arc<Descriptor>,
 }
 
 // SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the
 // stack at that time.
-unsafe impl Send for Unfinished {}
+unsafe impl Send for HostTemporary {}
 
 impl HostDir {
     pub(crate) fn new(path: PathBuf, host: Option<Host>) -> HostDir {
@@ -54,6 +72,8 @@ impl HostDir {
             os: OsDir::new(path, None),
             host,
             mode: AtomicU32::new(0),
+            own_files: OnceLock::new(),
+            has_no_own_files: AtomicBool::new(false),
             unfinished: Mutex::new(BTreeMap::new()),
             drawn: AtomicU64::new(0),
         }
@@ -64,9 +84,13 @@ impl HostDir {
         self.mode.store(mode, Ordering::Relaxed);
     }
 
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode.load(Ordering::Relaxed)
+    }
+
     /// Gives a file the mode bits that the stack's user asked for.
     pub(crate) fn apply_mode(&self, path: &Path) -> io::Result<()> {
-        match self.mode.load(Ordering::Relaxed) {
+        match self.mode() {
             0 => Ok(()),
             mode => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
         }
@@ -75,6 +99,57 @@ impl HostDir {
     /// Locked for look-ups only, never while the host is called.
     fn unfinished(&self) -> MutexGuard<'_, BTreeMap<String, Unfinished>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether files of ours can be made here, as far as is known.
+    pub(crate) fn makes_own_files(&self) -> bool {
+        // Without a run of the kernel no lock of ours could be judged, and no file linked.
+        let may = || self.host.is_some() && self.os.is_local() && self.os.boot().is_some();
+        *self.own_files.get_or_init(may) && !self.has_no_own_files.load(Ordering::Relaxed)
+    }
+
+    /// A file of ours without a name; `None` where there are none.
+    pub(crate) fn create_unnamed(&self, is_lock: bool) -> io::Result<Option<OwnFile>> {
+        let Some(host) = self.host.filter(|_| self.makes_own_files()) else { return Ok(None) };
+        match OwnFile::unnamed(self.os.path(), self.mode(), host, is_lock) {
+            Ok(file) => Ok(Some(file)),
+            // Kernels and file systems that do not know the flag see a directory to be written.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
+                self.has_no_own_files.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The list lock has just become ours.
+    pub(crate) fn has_lock(&self) {
+        // Now and not before: until then the name was somebody else's, whose lock a signal would
+        // have removed.
+        let registered = self.host.and_then(|host| host.register(&self.os.path().join(LIST_LOCK)));
+        self.unfinished().insert(LIST_LOCK.to_owned(), Unfinished::Lock(registered));
+    }
+
+    /// Removes the list lock, if it has not become the list, and if it is still ours.
+    pub(crate) fn drop_lock(&self, is_ours: impl FnOnce() -> bool) {
+        let unfinished = self.unfinished().remove(LIST_LOCK);
+        let Some(Unfinished::Lock(registered)) = unfinished else { return };
+        match (registered, is_ours()) {
+            (Some(registered), true) => registered.delete(),
+            (Some(registered), false) => registered.forget(&self.os.path().join(LIST_LOCK)),
+            (None, true) => drop(self.os.remove(LIST_LOCK)),
+            (None, false) => {}
+        }
+    }
+
+    /// Gives a file of ours its name.
+    fn name(&self, file: &OwnFile, from: &str, to: &str) -> io::Result<()> {
+        if to != LIST {
+            return file.link(&self.os.path().join(to));
+        }
+        // Links replace nothing.
+        file.link(&self.os.path().join(from))?;
+        self.os.rename(from, to)
     }
 
     fn create_by(&self, host: Host, name: &str) -> io::Result<Box<dyn DirFile>> {
@@ -92,18 +167,18 @@ impl HostDir {
         };
         let open = Arc::new(Descriptor { number: AtomicI32::new(file.fd), is_ours: AtomicBool::new(false) });
         let applied = path.map_or(Ok(()), |path| self.apply_mode(&path));
-        let made = Unfinished { file, open: Arc::clone(&open) };
+        let made = HostTemporary { file, open: Arc::clone(&open) };
         if let Err(error) = applied {
             let _ = made.delete(host);
             return Err(error);
         }
-        let earlier = self.unfinished().insert(name.to_owned(), made);
+        let earlier = self.unfinished().insert(name.to_owned(), Unfinished::Host(made));
         debug_assert!(earlier.is_none(), "names have 64 random bits");
         Ok(Box::new(HostFile { open, host }))
     }
 }
 
-impl Unfinished {
+impl HostTemporary {
     /// Removes the file.
     fn delete(mut self, host: Host) -> io::Result<()> {
         self.open.let_go();
@@ -154,9 +229,18 @@ impl Dir for HostDir {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
-        // A temporary name is free to be another one; any other is meant.
-        if let (Some(host), true) = (self.host, name.ends_with(".tmp")) {
-            return self.create_by(host, name);
+        let mode = self.mode();
+        // A temporary name is free to be none, or another one; any other is meant.
+        match (self.host, name.ends_with(".tmp")) {
+            (Some(host), true) => {
+                let Some(file) = self.create_unnamed(false)? else { return self.create_by(host, name) };
+                self.unfinished().insert(name.to_owned(), Unfinished::Own(file.clone()));
+                return Ok(Box::new(file));
+            }
+            (Some(host), false) if mode != 0 && name.ends_with(".ref") && self.makes_own_files() => {
+                return Ok(Box::new(OwnFile::create(&self.os.path().join(name), mode, host)?));
+            }
+            _ => {}
         }
         let file = self.os.create(name)?;
         if let Err(error) = self.apply_mode(&self.os.path().join(name)) {
@@ -185,7 +269,12 @@ impl Dir for HostDir {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let unfinished = self.unfinished().remove(from);
         match (unfinished, self.host) {
-            (Some(file), Some(host)) => file.rename(host, &self.os.path().join(to)),
+            (Some(Unfinished::Own(file)), _) => self.name(&file, from, to),
+            (Some(Unfinished::Lock(Some(registered))), _) => registered.rename(&self.os.path().join(to)),
+            (Some(Unfinished::Lock(None)), _) => self.os.rename(from, to).inspect_err(|_| {
+                self.unfinished().insert(from.to_owned(), Unfinished::Lock(None));
+            }),
+            (Some(Unfinished::Host(file)), Some(host)) => file.rename(host, &self.os.path().join(to)),
             _ => self.os.rename(from, to),
         }
     }
@@ -197,7 +286,9 @@ impl Dir for HostDir {
     fn remove(&self, name: &str) -> io::Result<()> {
         let unfinished = self.unfinished().remove(name);
         match (unfinished, self.host) {
-            (Some(file), Some(host)) => file.delete(host),
+            // It never had a name.
+            (Some(Unfinished::Own(_)), _) => Ok(()),
+            (Some(Unfinished::Host(file)), Some(host)) => file.delete(host),
             _ => self.os.remove(name),
         }
     }
@@ -224,8 +315,13 @@ impl Dir for HostDir {
 
     fn random(&self) -> u64 {
         let Some(host) = self.host else { return self.os.random() };
-        let before = self.drawn.load(Ordering::Relaxed);
-        let drawn = before.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(host.random());
+        // The host is asked once; after that the clock, which costs no call, tells children and
+        // parents from one another, and names are given to no file if another one has them.
+        let before = match self.drawn.load(Ordering::Relaxed) {
+            0 => u64::from(host.random()) << 32 | u64::from(std::process::id()),
+            before => before,
+        };
+        let drawn = mix(before ^ self.os.now().as_nanos() as u64) | 1 << 63;
         self.drawn.store(drawn, Ordering::Relaxed);
         drawn
     }
@@ -248,6 +344,10 @@ impl Dir for HostDir {
 
     fn host(&self) -> reftable::Host {
         self.os.host()
+    }
+
+    fn boot(&self) -> Option<String> {
+        self.os.boot()
     }
 
     fn wall_clock(&self) -> Option<u128> {
@@ -273,8 +373,14 @@ impl fmt::Debug for HostDir {
     }
 }
 
+/// Spreads the bits of a number over all of them.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ number >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (number ^ number >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ number >> 32
+}
+
 /// What is in a file, mapped by the host if it is to be mapped.
-fn contents_of(file: &File, host: Host, reading: Reading) -> io::Result<Bytes> {
+pub(crate) fn contents_of(file: &File, host: Host, reading: Reading) -> io::Result<Bytes> {
     let len = file.metadata()?.len();
     if len <= MAP_ABOVE || !matches!(reading, Reading::Mapped | Reading::Checked) {
         return Bytes::of_file(file, Reading::Copied);
@@ -312,6 +418,10 @@ impl DirFile for OpenFile {
 
     fn stamp(&self) -> io::Result<Stamp> {
         self.file.metadata().map(|metadata| Stamp::of(&metadata))
+    }
+
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        note_on(&self.file)
     }
 
     fn try_lock(&self) -> io::Result<bool> {

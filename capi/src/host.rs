@@ -6,11 +6,13 @@
 //! reference does not pull a member out of a static archive; `README.md` has the linker option that
 //! does.
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_void};
 use std::mem::transmute;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::abi::{reftable_flock, reftable_mmap, reftable_tmpfile};
+use crate::dir::c_path;
 
 /// The functions of a host. All of them answer 0 or an error code, but for the clock and the random
 /// number.
@@ -28,11 +30,61 @@ pub(crate) struct Host {
     pub(crate) mmap: unsafe extern "C" fn(*mut reftable_mmap, c_int, usize) -> c_int,
     pub(crate) munmap: unsafe extern "C" fn(*mut reftable_mmap) -> c_int,
     fsync: Option<unsafe extern "C" fn(c_int) -> c_int>,
+    signals: Option<Signals>,
 }
+
+/// Where the host's signal handlers are told which files to remove. git's, beside its reftable
+/// glue; libgit2 has none.
+#[derive(Debug, Clone, Copy)]
+struct Signals {
+    register: unsafe extern "C" fn(*const c_char) -> *mut c_void,
+    rename: unsafe extern "C" fn(*mut *mut c_void, *const c_char) -> c_int,
+    delete: unsafe extern "C" fn(*mut *mut c_void) -> c_int,
+}
+
+/// A name that the host's signal handlers remove.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    signals: Signals,
+    file: *mut c_void,
+}
+
+// SAFETY: the pointer is the host's, and only handed back to it, by whichever thread has the stack
+// at that time.
+unsafe impl Send for Registered {}
+
+impl Registered {
+    /// Renames the file, and forgets it.
+    pub(crate) fn rename(mut self, to: &Path) -> std::io::Result<()> {
+        let to = c_path(to)?;
+        // SAFETY: a file that was registered and is neither renamed nor deleted yet; a string that
+        // ends.
+        let answer = unsafe { (self.signals.rename)(&raw mut self.file, to.as_ptr()) };
+        if answer < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Removes the file, and forgets it.
+    pub(crate) fn delete(mut self) {
+        // SAFETY: as above. What it cannot remove stays, and is taken over when we are gone.
+        let _ = unsafe { (self.signals.delete)(&raw mut self.file) };
+    }
+
+    /// Forgets the file, which is at `path` and is somebody else's by now: to rename a file to
+    /// itself does nothing.
+    pub(crate) fn forget(self, path: &Path) {
+        let _ = self.rename(path);
+    }
+}
+
+/// The functions that a host may have, and must have for it to count.
+const SLOTS: usize = 15;
+const NEEDED: usize = 11;
 
 #[cfg(target_os = "linux")]
 mod weak {
     use std::arch::global_asm;
+
+    use super::SLOTS;
 
     /// An address of a function, or 0.
     pub(super) type Slot = usize;
@@ -43,35 +95,37 @@ mod weak {
         ".weak flock_acquire, flock_close, flock_release",
         ".weak tmpfile_from_pattern, tmpfile_close, tmpfile_delete, tmpfile_rename",
         ".weak reftable_rand, reftable_time_ms, reftable_mmap, reftable_munmap, reftable_fsync",
+        ".weak register_tempfile, rename_tempfile, delete_tempfile",
         ".pushsection .data.rel.ro.reftable_host_slots, \"aw\", @progbits",
         ".p2align 3",
         ".globl reftable_host_slots",
         ".hidden reftable_host_slots",
         ".type reftable_host_slots, @object",
-        ".size reftable_host_slots, 96",
+        ".size reftable_host_slots, 120",
         "reftable_host_slots:",
         ".8byte flock_acquire, flock_close, flock_release",
         ".8byte tmpfile_from_pattern, tmpfile_close, tmpfile_delete, tmpfile_rename",
         ".8byte reftable_rand, reftable_time_ms, reftable_mmap, reftable_munmap, reftable_fsync",
+        ".8byte register_tempfile, rename_tempfile, delete_tempfile",
         ".popsection",
     );
 
     unsafe extern "C" {
         #[link_name = "reftable_host_slots"]
-        static SLOTS: [Slot; 12];
+        static ADDRESSES: [Slot; SLOTS];
     }
 
-    pub(super) fn slots() -> [Slot; 12] {
+    pub(super) fn slots() -> [Slot; SLOTS] {
         // SAFETY: defined above, filled by the linker before anything runs, never written
         // afterwards.
-        unsafe { SLOTS }
+        unsafe { ADDRESSES }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod weak {
-    pub(super) fn slots() -> [usize; 12] {
-        [0; 12]
+    pub(super) fn slots() -> [usize; super::SLOTS] {
+        [0; super::SLOTS]
     }
 }
 
@@ -79,11 +133,11 @@ mod weak {
 /// in libgit2.
 pub(crate) fn host() -> Option<Host> {
     let slots = weak::slots();
-    let [.., fsync] = slots;
-    if slots.iter().take(11).any(|slot| *slot == 0) {
+    if slots.iter().take(NEEDED).any(|slot| *slot == 0) {
         return None;
     }
-    let [acquire, close, release, pattern, close_file, delete, rename, rand, time, map, unmap, _] = slots;
+    let [acquire, close, release, pattern, close_file, delete, rename, rand, time, map, unmap, fsync, signals @ ..] =
+        slots;
     // SAFETY: the linker put the addresses of these functions there, whose types are part of the
     // interface; none is 0, but for the last, where `Option` stands for it.
     unsafe {
@@ -106,11 +160,40 @@ pub(crate) fn host() -> Option<Host> {
             mmap: transmute::<usize, unsafe extern "C" fn(*mut reftable_mmap, c_int, usize) -> c_int>(map),
             munmap: transmute::<usize, unsafe extern "C" fn(*mut reftable_mmap) -> c_int>(unmap),
             fsync: transmute::<usize, Option<unsafe extern "C" fn(c_int) -> c_int>>(fsync),
+            signals: signals_of(signals),
+        })
+    }
+}
+
+/// The functions about signals; `None` unless all of them are there.
+///
+/// # Safety
+/// Each address is 0 or that of its function.
+unsafe fn signals_of(addresses: [usize; 3]) -> Option<Signals> {
+    let [register, rename, delete] = addresses;
+    if addresses.contains(&0) {
+        return None;
+    }
+    // SAFETY: as promised to us; the types are those of git's `tempfile.h`.
+    unsafe {
+        Some(Signals {
+            register: transmute::<usize, unsafe extern "C" fn(*const c_char) -> *mut c_void>(register),
+            rename: transmute::<usize, unsafe extern "C" fn(*mut *mut c_void, *const c_char) -> c_int>(rename),
+            delete: transmute::<usize, unsafe extern "C" fn(*mut *mut c_void) -> c_int>(delete),
         })
     }
 }
 
 impl Host {
+    /// Has the host's signal handlers remove `path`; `None` where it has no such thing.
+    pub(crate) fn register(&self, path: &Path) -> Option<Registered> {
+        let signals = self.signals?;
+        let path = c_path(path).ok()?;
+        // SAFETY: a string that ends.
+        let file = unsafe { (signals.register)(path.as_ptr()) };
+        (!file.is_null()).then_some(Registered { signals, file })
+    }
+
     /// 32 random bits.
     pub(crate) fn random(&self) -> u32 {
         // SAFETY: takes nothing, and may be called at any time.

@@ -13,6 +13,7 @@
 mod abi;
 mod addition;
 mod alloc;
+mod ancestors;
 mod block_source;
 mod blocks;
 mod compact;
@@ -26,6 +27,7 @@ mod lock;
 mod map;
 mod merged;
 mod options;
+mod own_file;
 mod record;
 mod stack;
 mod table;

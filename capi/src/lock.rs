@@ -1,4 +1,10 @@
-//! The host's lock files.
+//! Locks inside a host's process: robust ones where the system can tell who is dead, the host's own
+//! elsewhere.
+//!
+//! A robust lock is a file of ours that is ready before it gets the name of the lock:
+//! kernel-locked, with a marker in an extended attribute. So there is no moment in which a kill
+//! leaves a lock that nobody can judge. It is empty, and becomes the list: one rename publishes and
+//! releases. `docs/protocol.md` has the mechanism, and what else was tried.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -7,42 +13,90 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use reftable::{Attempt, Dir, Holder, Lock, Locker, Stamp};
+use reftable::{Attempt, Dir, DirFile, HealingLocks, Holder, Lock, Locker, Stamp};
 
 use crate::abi::reftable_flock;
+use crate::ancestors::is_ancestor;
 use crate::dir::{HostDir, c_path};
 use crate::error::LOCK;
 use crate::host::Host;
+use crate::own_file::OwnFile;
 
 /// The lock that whoever replaces the list must hold.
-const LIST_LOCK: &str = "tables.list.lock";
+pub(crate) const LIST_LOCK: &str = "tables.list.lock";
 
-/// Takes locks as the host does: so that its signal handlers remove them.
+/// How the locks of a stack are taken in a host's process.
 #[derive(Debug)]
 pub(crate) struct HostLocks {
     host: Host,
-    /// For the mode bits.
     dir: Arc<HostDir>,
+    /// For locks of tables, which are many; and to take over from the dead.
+    robust: Arc<HealingLocks>,
+    /// A file that is ready to become the list lock.
+    ready: Mutex<Option<Ready>>,
+    /// Files cannot be marked here.
+    is_plain: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Ready {
+    file: OwnFile,
+    mode: u32,
+    /// Who made it: a child shares the kernel lock with its parent.
+    process: u32,
 }
 
 impl HostLocks {
     pub(crate) fn new(host: Host, dir: Arc<HostDir>) -> HostLocks {
-        HostLocks { host, dir }
+        HostLocks {
+            host,
+            dir,
+            robust: HealingLocks::new(false),
+            ready: Mutex::default(),
+            is_plain: AtomicBool::new(false),
+        }
     }
 
-    /// What is left to do with a lock of the list: its mode bits, its identity.
-    fn finish_list_lock(&self, held: &mut HeldLock) -> io::Result<()> {
-        let path = held.path();
-        self.dir.apply_mode(&path)?;
-        held.stamp = fs::symlink_metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-        Ok(())
+    /// The list lock, as a file of ours. `None` where that cannot be had.
+    fn try_robust(&self, dir: &Arc<dyn Dir>) -> reftable::Result<Option<Attempt>> {
+        let Some(ready) = self.ready_file(dir) else { return Ok(None) };
+        match ready.file.link(&self.dir.path().join(LIST_LOCK)) {
+            Ok(()) => {
+                self.dir.has_lock();
+                let (dir, file) = (Arc::clone(&self.dir), ready.file);
+                Ok(Some(Attempt::Taken(Box::new(ReadyLock { dir, file }))))
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
+                self.robust.take_over(dir, LIST_LOCK).map(Some)
+            }
+            Err(error) if is_about_room(&error) => {
+                Err(reftable::Error::io("cannot create the lock", &self.dir.path().join(LIST_LOCK), error))
+            }
+            Err(_) => Ok(None),
+        }
     }
-}
 
-impl Locker for HostLocks {
-    fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> reftable::Result<Attempt> {
+    /// A file that is locked and marked; `None` where there is no such thing.
+    fn ready_file(&self, dir: &Arc<dyn Dir>) -> Option<Ready> {
+        let (mode, process) = (self.dir.mode(), std::process::id());
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ready) = ready.filter(|ready| (ready.mode, ready.process) == (mode, process)) {
+            return Some(ready);
+        }
+        let file = self.dir.create_unnamed(true).ok()??;
+        if !file.lock().unwrap_or(false) || HealingLocks::mark(dir, &file.marking()).is_err() {
+            self.is_plain.store(true, Ordering::Relaxed);
+            return None;
+        }
+        Some(Ready { file, mode, process })
+    }
+
+    /// A lock as the host makes it.
+    fn try_host(&self, dir: &Arc<dyn Dir>, name: &str) -> reftable::Result<Attempt> {
         let path = dir.path().join(name);
         let failed = |error| reftable::Error::io("cannot take the lock", &path, error);
         let target = c_path(&dir.path().join(name.strip_suffix(".lock").unwrap_or(name))).map_err(failed)?;
@@ -50,7 +104,7 @@ impl Locker for HostLocks {
         // SAFETY: a zeroed lock and a string that ends.
         match unsafe { (self.host.flock_acquire)(&mut raw, target.as_ptr(), 0) } {
             0.. => {}
-            LOCK => return Ok(Attempt::Busy(Holder::Foreign)),
+            LOCK => return self.robust.take_over(dir, name),
             _ => return Err(failed(io::Error::last_os_error())),
         }
         let mut held = HeldLock { raw, host: self.host, stamp: None };
@@ -62,6 +116,74 @@ impl Locker for HostLocks {
             let _ = unsafe { (self.host.flock_close)(&mut held.raw) };
         }
         Ok(Attempt::Taken(Box::new(held)))
+    }
+
+    /// What is left to do with a lock of the list: its mode bits, its identity.
+    fn finish_list_lock(&self, held: &mut HeldLock) -> io::Result<()> {
+        let path = held.path();
+        self.dir.apply_mode(&path)?;
+        held.stamp = fs::symlink_metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+        Ok(())
+    }
+}
+
+/// Whether another attempt may succeed where this one failed for want of room.
+fn is_about_room(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
+impl Locker for HostLocks {
+    fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> reftable::Result<Attempt> {
+        if !self.heals() {
+            return self.try_host(dir, name);
+        }
+        if name != LIST_LOCK {
+            return self.robust.try_lock(dir, name);
+        }
+        match self.try_robust(dir)? {
+            Some(attempt) => Ok(attempt),
+            None => self.try_host(dir, name),
+        }
+    }
+
+    fn heals(&self) -> bool {
+        self.dir.makes_own_files() && !self.is_plain.load(Ordering::Relaxed)
+    }
+
+    /// Not for ourselves, nor for those who wait for us: a hook that updates references runs under
+    /// its parent's lock.
+    fn is_worth_waiting_for(&self, holder: Holder) -> bool {
+        matches!(holder, Holder::Alive(process) if !is_ancestor(process))
+    }
+}
+
+/// The list lock as a file of ours.
+#[derive(Debug)]
+struct ReadyLock {
+    dir: Arc<HostDir>,
+    /// Open, and so locked with the kernel, until the name is gone.
+    file: OwnFile,
+}
+
+impl Lock for ReadyLock {
+    fn is_ours(&self) -> reftable::Result<bool> {
+        match self.dir.stamp(LIST_LOCK) {
+            Ok(there) => Ok(self.file.number() == (there.device, there.inode)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => {
+                Err(reftable::Error::io("cannot examine the lock file", &self.dir.path().join(LIST_LOCK), error))
+            }
+        }
+    }
+
+    fn file(&self) -> Option<Box<dyn DirFile>> {
+        Some(Box::new(self.file.clone()))
+    }
+}
+
+impl Drop for ReadyLock {
+    fn drop(&mut self) {
+        self.dir.drop_lock(|| self.is_ours().unwrap_or(true));
     }
 }
 

@@ -21,11 +21,11 @@ const RELOAD_DEADLINE: Duration = Duration::from_millis(50);
 pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
     let options = Options::default().hash(hash);
     if has_host {
-        // Every table that is compacted is locked, as git does, and nobody is waited for who does
-        // not hold the lock. Tables are git's to the block: its tests look (t0613). No thread
-        // appears in a process that is not ours.
-        let options = options.reload_deadline(RELOAD_DEADLINE).compact_at_once(0).copy_blocks(false);
-        options.courtesy(false).threads(1)
+        // Nobody is waited for who does not hold the lock; who holds it is, for as long as things
+        // move. Tables are git's to the block: its tests look (t0613). No thread appears in a
+        // process that is not ours.
+        let options = options.reload_deadline(RELOAD_DEADLINE).copy_blocks(false);
+        options.courtesy(false).threads(1).wait_while_moving(true)
     } else {
         options
     }

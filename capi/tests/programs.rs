@@ -66,6 +66,12 @@ fn hosts() {
 }
 
 #[test]
+fn hosts_where_files_need_names() {
+    passes("host", &["-DWITHOUT_UNNAMED"], LOCKING, &[]);
+    passes("stack", &["-DWITH_HOST", "-DWITHOUT_UNNAMED"], LOCKING, &[]);
+}
+
+#[test]
 fn hosts_without_a_sync_of_their_own() {
     passes("stack", &["-DWITH_HOST", "-DWITHOUT_FSYNC"], LOCKING, &[]);
 }

@@ -27,6 +27,8 @@ pub(super) struct Job<'a> {
     pub(super) rewrite: bool,
     /// Whether less than what was chosen will do.
     pub(super) best_effort: bool,
+    /// Whether it is left to somebody else when the list lock is taken.
+    pub(super) is_left: bool,
     watch: &'a Watch<'a>,
     /// Of no bytes at all before it begins.
     progress: Cell<Progress>,
@@ -37,12 +39,17 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     pub(super) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
         let (progress, stopped) = (Cell::default(), Cell::default());
-        Job { expiry, rewrite: false, best_effort, watch, progress, stopped }
+        Job { expiry, rewrite: false, best_effort, is_left: false, watch, progress, stopped }
     }
 
     /// The same, with every record written again.
     pub(super) fn rewriting(self) -> Self {
         Job { rewrite: true, ..self }
+    }
+
+    /// The same, without waiting for the list lock if `is_left`.
+    pub(super) fn left_to_others(self, is_left: bool) -> Self {
+        Job { is_left, ..self }
     }
 
     /// From now on it is watched. Not before the list lock is released: whoever watches may take

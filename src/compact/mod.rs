@@ -240,7 +240,9 @@ impl Stack {
         if self.compact_in_background() {
             return None;
         }
-        match self.compact_if_due(&|_| ControlFlow::Continue(())) {
+        let watch = |_| ControlFlow::Continue(());
+        let job = Job::new(Expiry::default(), true, &watch).left_to_others(self.shared.options.wait_while_moving);
+        match self.compact_by_rule(&job) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
             Err(error) => Some(Err(error)),
@@ -275,8 +277,11 @@ impl Stack {
 
     /// Merges what the rule asks for; gives up when it should stop.
     fn compact_if_due(&self, watch: &Watch<'_>) -> Result<Option<Compaction>> {
-        let job = Job::new(Expiry::default(), true, watch);
-        let done = self.compact_range(|snapshot| self.compaction_due(snapshot), &job);
+        self.compact_by_rule(&Job::new(Expiry::default(), true, watch))
+    }
+
+    fn compact_by_rule(&self, job: &Job<'_>) -> Result<Option<Compaction>> {
+        let done = self.compact_range(|snapshot| self.compaction_due(snapshot), job);
         if done.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Locked | ErrorKind::Cancelled)) {
             self.shared.counters.failed_compactions.add(1);
         }
@@ -291,7 +296,8 @@ impl Stack {
         if choose(&self.snapshot()?).is_none() {
             return Ok(None);
         }
-        let (lock, snapshot) = self.shared.lock_list()?;
+        let timeout = if job.is_left { Some(Duration::ZERO) } else { self.shared.options.lock_timeout };
+        let (lock, snapshot) = self.shared.lock_list_within(timeout)?;
         let Some(range) = choose(&snapshot) else { return Ok(None) };
         let (Range { start, end }, count) = (range.clone(), snapshot.tables().len());
         invariant!(start < end && end <= count, "a compaction chooses tables {start} to {end} of {count}");

@@ -2,24 +2,24 @@
 
 use std::fs;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, getrlimit};
 
-use super::{Host, Room};
+use super::Room;
 
-pub(super) fn this_host() -> Host {
-    Host { boot: boot_id(), booted: booted() }
-}
-
-fn boot_id() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let word = text.trim();
+/// The run of the kernel. Each process that writes asks for it, so it is read in one call.
+pub(super) fn boot_id() -> Option<String> {
+    let mut text = [0; 128];
+    let file = rustix::fs::open("/proc/sys/kernel/random/boot_id", OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let len = rustix::io::read(&file, &mut text).ok()?;
+    let word = str::from_utf8(text.get(..len)?).ok()?.trim();
     let is_plain = word.bytes().all(|byte| byte.is_ascii_graphic());
     (!word.is_empty() && word.len() <= 64 && is_plain).then(|| word.to_owned())
 }
 
 /// When the kernel started, in nanoseconds since 1970. In a time namespace another time is told, as
 /// long ago as one likes: then it is not known.
-fn booted() -> Option<u128> {
+pub(super) fn booted() -> Option<u128> {
     if is_shifted(&fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default()) {
         return None;
     }

@@ -187,6 +187,11 @@ pub trait Dir: Debug + Send + Sync {
         Host::default()
     }
 
+    /// [`Host::boot`] alone, for who does not need the rest.
+    fn boot(&self) -> Option<String> {
+        self.host().boot
+    }
+
     /// Nanoseconds since 1970, by the clock that [`Stamp::modified`] is taken from. By default not
     /// known.
     fn wall_clock(&self) -> Option<u128> {

@@ -30,6 +30,8 @@ pub struct OsDir {
     epoch: Instant,
     permissions: Option<u32>,
     host: OnceLock<Host>,
+    #[cfg(target_os = "linux")]
+    boot: OnceLock<Option<String>>,
     /// The kind of the file system, once it is known.
     file_system: OnceLock<u64>,
     /// What tells other processes about this one; see [`Dir::announce`].
@@ -57,6 +59,8 @@ impl OsDir {
             epoch: Instant::now(),
             permissions,
             host,
+            #[cfg(target_os = "linux")]
+            boot: OnceLock::new(),
             file_system,
             #[cfg(target_os = "linux")]
             announcement: OnceLock::new(),
@@ -193,10 +197,15 @@ impl Dir for OsDir {
 
     fn host(&self) -> Host {
         #[cfg(target_os = "linux")]
-        return self.host.get_or_init(host::this_host).clone();
+        return self.host.get_or_init(|| Host { boot: self.boot(), booted: host::booted() }).clone();
         // Elsewhere nothing is known, and locks of dead processes are left to people.
         #[cfg(not(target_os = "linux"))]
         self.host.get_or_init(Host::default).clone()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot(&self) -> Option<String> {
+        self.boot.get_or_init(host::boot_id).clone()
     }
 
     fn wall_clock(&self) -> Option<u128> {

@@ -107,4 +107,8 @@ impl Locker for BreakingLocks {
     fn heals(&self) -> bool {
         self.locks.heals()
     }
+
+    fn is_worth_waiting_for(&self, holder: Holder) -> bool {
+        self.locks.is_worth_waiting_for(holder)
+    }
 }

@@ -65,7 +65,7 @@ struct State {
     plain: bool,
 }
 
-/// A lock whose owner was alive when we looked.
+/// A lock whose owner was alive when we looked, or can never be judged.
 #[derive(Debug)]
 struct Seen {
     stamp: Stamp,
@@ -80,6 +80,25 @@ impl HealingLocks {
     #[must_use]
     pub fn new(durable: bool) -> Arc<HealingLocks> {
         Arc::new(HealingLocks { state: Mutex::new(State::default()), durable })
+    }
+
+    /// Marks a lock file as one of this library's, by a note: for lockers that make files of their
+    /// own and give them the name of the lock when they are ready. The kernel lock must be on
+    /// `file` before, and stay on it for as long as the file has that name.
+    ///
+    /// # Errors
+    /// What the system says; `Unsupported` where files have no notes.
+    pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile) -> io::Result<()> {
+        let process = (dir.process_id(), None);
+        file.set_note(&Marker::new(dir.boot(), place(dir, &file.stamp()?), process, None).print())
+    }
+
+    /// Looks at the lock called `name`, which somebody has, and takes it over if its owner is dead.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn take_over(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
+        self.try_unless_alive(dir, name, || self.examine(dir, name))
     }
 
     /// The owner file, made when it is first needed, and again in a child after a fork: the
@@ -119,18 +138,7 @@ impl HealingLocks {
 
 impl Locker for Arc<HealingLocks> {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
-        if let Some(holder) = self.is_still_alive(dir, name) {
-            return Ok(Attempt::Busy(holder));
-        }
-        if let Some(thread) = self.reserve(name) {
-            let mine = thread == this_thread();
-            return Ok(Attempt::Busy(if mine { Holder::ThisThread } else { Holder::Alive(dir.process_id()) }));
-        }
-        let attempt = self.try_reserved(dir, name);
-        if !matches!(attempt, Ok(Attempt::Taken(_))) {
-            self.release(name);
-        }
-        attempt
+        self.try_unless_alive(dir, name, || self.try_reserved(dir, name))
     }
 
     fn heals(&self) -> bool {
@@ -139,6 +147,28 @@ impl Locker for Arc<HealingLocks> {
 }
 
 impl HealingLocks {
+    /// Tries to get the lock by `attempt`, unless it was seen with the living a moment ago, or this
+    /// handle has it.
+    fn try_unless_alive(
+        &self,
+        dir: &Arc<dyn Dir>,
+        name: &str,
+        attempt: impl FnOnce() -> Result<Attempt>,
+    ) -> Result<Attempt> {
+        if let Some(holder) = self.is_still_alive(dir, name) {
+            return Ok(Attempt::Busy(holder));
+        }
+        if let Some(thread) = self.reserve(name) {
+            let mine = thread == this_thread();
+            return Ok(Attempt::Busy(if mine { Holder::ThisThread } else { Holder::Alive(dir.process_id()) }));
+        }
+        let attempt = attempt();
+        if !matches!(attempt, Ok(Attempt::Taken(_))) {
+            self.release(name);
+        }
+        attempt
+    }
+
     fn try_reserved(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
         for _ in 0..MAX_ATTEMPTS {
             let Some(owner) = self.owner(dir)? else { return self.take_plain(dir, name) };
@@ -206,21 +236,16 @@ impl HealingLocks {
 
     fn inspect(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> io::Result<Attempt> {
         // Before opening it: opening a pipe would wait for a writer.
-        let there = dir.stamp(name)?;
-        if !there.is_file || there.size == 0 || there.size > MAX_LEN {
+        if !dir.stamp(name)?.is_file {
             return Ok(Attempt::Busy(Holder::Foreign));
         }
         let file = dir.open(name)?;
         let stamp = file.stamp()?;
-        if stamp.size > MAX_LEN {
-            return Ok(Attempt::Busy(Holder::Foreign));
-        }
-        let Some(marker) = Marker::parse(&file.contents()?) else { return Ok(Attempt::Busy(Holder::Foreign)) };
+        let Some(marker) = marker_on(&*file, &stamp)? else {
+            return Ok(self.busy(dir, name, stamp, Holder::Foreign));
+        };
         let Some(file) = self.inherit(file, &stamp)? else {
-            let holder = holder_of(dir, &marker);
-            let seen = Seen { stamp, holder, at: dir.now() };
-            self.state.lock().alive.insert(name.to_owned(), seen);
-            return Ok(Attempt::Busy(holder));
+            return Ok(self.busy(dir, name, stamp, holder_of(dir, &marker)));
         };
         if !can_be_judged(dir, &marker, &stamp) {
             return Ok(Attempt::Busy(Holder::Elsewhere));
@@ -231,10 +256,19 @@ impl HealingLocks {
         }
         // The dead need their first name no more. Before any other name goes: it tells that this
         // owner was judged.
-        if dir.stamp(&marker.owner).is_ok_and(|owner| owner.is_same_file(&stamp)) {
-            let _ = dir.remove(&marker.owner);
+        if let Some(first) = &marker.owner
+            && dir.stamp(first).is_ok_and(|owner| owner.is_same_file(&stamp))
+        {
+            let _ = dir.remove(first);
         }
         Ok(self.taken(dir, name, stamp, Keeper::Heir(file)))
+    }
+
+    /// The lock is not to be had, and need not be looked at again for a while.
+    fn busy(&self, dir: &Arc<dyn Dir>, name: &str, stamp: Stamp, holder: Holder) -> Attempt {
+        let seen = Seen { stamp, holder, at: dir.now() };
+        self.state.lock().alive.insert(name.to_owned(), seen);
+        Attempt::Busy(holder)
     }
 
     /// The kernel lock of an owner's file, if the owner is dead; `None` if it lives.
@@ -269,7 +303,8 @@ fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
 
 /// Whether a kernel lock that is free means that the owner is dead.
 fn can_be_judged(dir: &Arc<dyn Dir>, marker: &Marker, stamp: &Stamp) -> bool {
-    let is_gone = || dir.stamp(&marker.owner).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let is_not_there = |name: &String| dir.stamp(name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let is_gone = || marker.owner.as_ref().is_some_and(is_not_there);
     marker.can_be_judged(&dir.host(), place(dir, stamp), stamp, is_gone)
 }
 
@@ -290,10 +325,21 @@ pub(crate) fn is_marked(dir: &Arc<dyn Dir>, name: &str) -> bool {
 
 fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
     // Opening a pipe would wait for a writer.
-    if !there.is_file || there.size == 0 || there.size > MAX_LEN {
+    if !there.is_file {
         return None;
     }
-    Marker::parse(&dir.open(name).and_then(|file| file.contents()).ok()?)
+    marker_on(&*dir.open(name).ok()?, there).ok()?
+}
+
+/// The marker that is noted on a lock file, or stands in it.
+fn marker_on(file: &dyn DirFile, stamp: &Stamp) -> io::Result<Option<Marker>> {
+    if let Some(noted) = file.note()?.as_deref().and_then(Marker::parse) {
+        return Ok(Some(noted));
+    }
+    if stamp.size == 0 || stamp.size > MAX_LEN {
+        return Ok(None);
+    }
+    Ok(Marker::parse(&file.contents()?))
 }
 
 /// The file that a handle gives the names of locks to.
@@ -314,7 +360,7 @@ impl Owner {
             return Ok(None);
         }
         let process = (dir.process_id(), dir.process_started(dir.process_id()));
-        let marker = Marker::new(&dir.host(), place(dir, &file.stamp()?), process, file.name()).print();
+        let marker = Marker::new(dir.boot(), place(dir, &file.stamp()?), process, Some(file.name())).print();
         file.write_all(&marker).map_err(|error| file.failed("cannot write the marker of locks", error))?;
         if durable {
             file.sync()?;

@@ -1,5 +1,5 @@
-//! What stands in a lock file of ours, so that others can tell whose it is and whether its owner
-//! can be judged.
+//! What stands in a lock file of ours, or is noted on it, so that others can tell whose it is and
+//! whether its owner can be judged.
 
 use crate::dir::{Host, Stamp};
 use crate::list::is_temporary_name;
@@ -30,14 +30,20 @@ pub(super) struct Marker {
     pub(super) process: u32,
     /// When that process started, by [`crate::dir::Dir::process_started`].
     pub(super) started: Option<u64>,
-    /// The first name of the file, which is removed when its locks are inherited.
-    pub(super) owner: String,
+    /// The first name of the file, which is removed when its locks are inherited; `None` if it
+    /// never had one but that of the lock.
+    pub(super) owner: Option<String>,
 }
 
 impl Marker {
-    pub(super) fn new(host: &Host, place: Place, (process, started): (u32, Option<u64>), owner: &str) -> Marker {
+    pub(super) fn new(
+        boot: Option<String>,
+        place: Place,
+        (process, started): (u32, Option<u64>),
+        owner: Option<&str>,
+    ) -> Marker {
         let Place { device, file_system, .. } = place;
-        Marker { boot: host.boot.clone(), device, file_system, process, started, owner: owner.to_owned() }
+        Marker { boot, device, file_system, process, started, owner: owner.map(str::to_owned) }
     }
 
     /// Lines of text: kind, version and length, what there is to say, and a checksum. A marker that
@@ -45,7 +51,8 @@ impl Marker {
     pub(super) fn print(&self) -> Vec<u8> {
         let boot = self.boot.as_deref().unwrap_or("-");
         let started = self.started.map_or("-".to_owned(), |started| started.to_string());
-        let Marker { device, file_system, process, owner, .. } = self;
+        let owner = self.owner.as_deref().unwrap_or("-");
+        let Marker { device, file_system, process, .. } = self;
         let rest = format!(
             "boot {boot}\ndevice {device}\nfile-system {file_system}\nprocess {process}\nstarted {started}\nowner {owner}\n"
         );
@@ -75,7 +82,10 @@ impl Marker {
             file_system: value("file-system")?.parse().ok()?,
             process: value("process")?.parse().ok()?,
             started: known(value("started")?).map(|started| started.parse()).transpose().ok()?,
-            owner: value("owner").filter(|name| is_temporary_name(name))?.to_owned(),
+            owner: match value("owner")? {
+                "-" => None,
+                name => Some(name.to_owned()).filter(|name| is_temporary_name(name)).map(Some)?,
+            },
         })
     }
 
@@ -125,7 +135,7 @@ mod tests {
     }
 
     fn marker(place: Place) -> Marker {
-        Marker::new(&host("b", 7), place, (12, Some(34)), OWNER)
+        Marker::new(Some("b".to_owned()), place, (12, Some(34)), Some(OWNER))
     }
 
     #[test]
@@ -147,13 +157,13 @@ mod tests {
 
     #[test]
     fn the_longest_marker_fits() {
-        let host = host(&"b".repeat(64), 0);
+        let boot = Some("b".repeat(64));
         let place = Place { device: u64::MAX, file_system: u64::MAX, is_local: true };
-        let longest = Marker::new(&host, place, (u32::MAX, Some(u64::MAX)), OWNER);
+        let longest = Marker::new(boot, place, (u32::MAX, Some(u64::MAX)), Some(OWNER));
         let text = longest.print();
         assert!(text.len() as u64 <= MAX_LEN, "{}", text.len());
         assert_eq!(Marker::parse(&text), Some(longest));
-        let unknown = Marker::new(&Host::default(), place, (1, None), OWNER);
+        let unknown = Marker::new(None, place, (1, None), None);
         assert_eq!(Marker::parse(&unknown.print()), Some(unknown));
     }
 
@@ -186,7 +196,7 @@ mod tests {
         let found_dead = |here| marker(DISK).can_be_judged(&later, here, &at(30), || true);
         assert!(found_dead(DISK), "an heir has changed it since, and died");
         assert!(!found_dead(FUSE));
-        let nobody = Marker::new(&Host::default(), DISK, (1, None), OWNER);
+        let nobody = Marker::new(None, DISK, (1, None), None);
         assert!(!judged(&nobody, &Host::default(), DISK, 10), "nobody knows");
     }
 }

@@ -6,6 +6,7 @@ mod evidence;
 mod exclusive;
 mod healing;
 mod marker;
+mod patience;
 mod self_test;
 
 pub(crate) use abandoned::{BreakingLocks, break_lock};
@@ -13,6 +14,8 @@ pub use evidence::Evidence;
 pub use exclusive::ExclusiveFile;
 pub use healing::HealingLocks;
 pub(crate) use healing::{is_foreign, is_marked};
+pub(crate) use patience::Patience;
+use patience::Waiting;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -22,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dir::Dir;
+use crate::dir::{Dir, DirFile};
 use crate::error::{Error, ErrorKind, Result, repair_command};
 
 /// How a lock is taken. A host that brings its own lock files supplies another one.
@@ -37,6 +40,12 @@ pub trait Locker: Debug + Send + Sync {
     /// [`Lock::is_inherited`] says so. By default not.
     fn heals(&self) -> bool {
         false
+    }
+
+    /// Whether to go on waiting for this holder beyond the time-out
+    /// ([`crate::Options::wait_while_moving`]). By default while it lives.
+    fn is_worth_waiting_for(&self, holder: Holder) -> bool {
+        matches!(holder, Holder::Alive(_))
     }
 }
 
@@ -114,6 +123,13 @@ pub trait Lock: Debug + Send {
     fn is_inherited(&self) -> bool {
         false
     }
+
+    /// The lock file, if it is to become the list: empty, to be written by whoever has the lock and
+    /// renamed with [`Dir::rename`], which publishes it and releases the lock in one instant. By
+    /// default none: the list is a file of its own, and the lock is released after it.
+    fn file(&self) -> Option<Box<dyn DirFile>> {
+        None
+    }
 }
 
 impl<'l> AsRef<dyn Lock + 'l> for dyn Lock + 'l {
@@ -138,7 +154,7 @@ pub(crate) fn acquire(
     start: Duration,
     timeout: Option<Duration>,
 ) -> Result<Box<dyn Lock>> {
-    match poll(locker, dir, name, start, timeout, |_| Ok(None::<Infallible>))? {
+    match poll(locker, dir, name, start, Patience::of(timeout), |_| Ok(None::<Infallible>))? {
         Polled::Taken(lock, _) => Ok(lock),
         Polled::Instead(never) => match never {},
     }
@@ -159,11 +175,12 @@ pub(crate) fn poll<T>(
     dir: &Arc<dyn Dir>,
     name: &str,
     start: Duration,
-    timeout: Option<Duration>,
+    patience: Patience,
     mut otherwise: impl FnMut(Holder) -> Result<Option<T>>,
 ) -> Result<Polled<T>> {
     let mut jitter = None;
     let mut polls = 0u32;
+    let mut waiting = Waiting::since(start, patience);
     loop {
         let holder = match locker.try_lock(dir, name)? {
             Attempt::Taken(lock) => return Ok(Polled::Taken(lock, polls)),
@@ -172,8 +189,9 @@ pub(crate) fn poll<T>(
         if let Some(instead) = otherwise(holder)? {
             return Ok(Polled::Instead(instead));
         }
-        let waited = dir.now().saturating_sub(start);
-        if holder == Holder::ThisThread || timeout.is_some_and(|timeout| waited >= timeout) {
+        let now = dir.now();
+        let waited = now.saturating_sub(start);
+        if holder == Holder::ThisThread || waiting.is_over(dir, name, now, locker.is_worth_waiting_for(holder)) {
             return Err(locked(dir, name, holder, waited));
         }
         // One draw of randomness for each wait; a multiplicative step is enough to part those who
@@ -183,8 +201,7 @@ pub(crate) fn poll<T>(
         let least = if waited < SOON { 250 } else { 1000 };
         let step = Duration::from_micros(least + (drawn >> 33) % (2 * least));
         polls = polls.saturating_add(1);
-        let left = timeout.map_or(step, |timeout| timeout.saturating_sub(waited));
-        dir.sleep(step.min(left));
+        dir.sleep(step.min(waiting.left(now)));
     }
 }
 

@@ -137,7 +137,8 @@ fn publish(repair: &Repair, lock: &dyn Lock, names: &[String]) -> Result<()> {
         synced.map_err(|error| Error::io("cannot sync the table", &repair.dir.path().join(name), error))?;
     }
     let contents = &list::print(names.iter().map(String::as_str));
-    let list = NewList { dir: &repair.dir, durability: Durability::Full, contents, added: Vec::new() };
+    let list =
+        NewList { dir: &repair.dir, durability: Durability::Full, contents, added: Vec::new(), keeps_lock: true };
     list.publish(lock, |_, _| ())
 }
 

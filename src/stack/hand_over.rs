@@ -188,7 +188,7 @@ impl Shared {
     fn compatibility_key(&self) -> Vec<u8> {
         let mut key = self.options.compatibility_key();
         if !mutant::is_on(Mutant::ServeEarlierBoots) {
-            key.extend(self.dir.host().boot.unwrap_or_default().bytes());
+            key.extend(self.dir.boot().unwrap_or_default().bytes());
         }
         key
     }

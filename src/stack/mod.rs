@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
 use crate::list::LIST_LOCK;
 use crate::load;
-use crate::lock::{BreakingLocks, HealingLocks, Holder, Lock, Locker, Polled, locked, poll};
+use crate::lock::{BreakingLocks, HealingLocks, Holder, Lock, Locker, Patience, Polled, locked, poll};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
 use crate::queue::{Admission, Queue, Turn};
@@ -229,7 +229,8 @@ impl Shared {
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Polled<T>> {
-        poll(&*self.locker, &self.dir, LIST_LOCK, start, timeout, |holder| {
+        let patience = Patience::of(timeout).while_moving(self.options.wait_while_moving);
+        poll(&*self.locker, &self.dir, LIST_LOCK, start, patience, |holder| {
             self.notice_holder(holder);
             otherwise()
         })

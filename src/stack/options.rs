@@ -77,6 +77,7 @@ pub struct Options {
     pub(crate) hand_over: bool,
     pub(crate) break_abandoned_locks: bool,
     pub(crate) lock_timeout: Option<Duration>,
+    pub(crate) wait_while_moving: bool,
     /// `None`: as [`Options::outcome_timeout`] says.
     pub(crate) outcome_timeout: Option<Duration>,
     pub(crate) reload_deadline: Duration,
@@ -99,6 +100,7 @@ impl Default for Options {
             hand_over: true,
             break_abandoned_locks: false,
             lock_timeout: Some(Duration::from_secs(5)),
+            wait_while_moving: false,
             outcome_timeout: None,
             reload_deadline: Duration::from_secs(3),
             reading: Reading::Mapped,
@@ -260,6 +262,16 @@ impl Options {
             patience.clamp(LEAST_PATIENCE, MOST_PATIENCE)
         };
         self.outcome_timeout.unwrap_or_else(by_lock_timeout)
+    }
+
+    /// Whether [`Self::lock_timeout`] is the time that nothing moves, for users who give a short
+    /// one: as long as the list changes, the lock changes hands, or its owner lives as far as the
+    /// kernel tells, waiting goes on, for twenty time-outs or ten seconds, whichever is longer. And
+    /// what is not needed does not wait at all: a compaction after a commit is left to the next one
+    /// if the lock is taken. Default false.
+    pub fn wait_while_moving(mut self, moving: bool) -> Self {
+        self.wait_while_moving = moving;
+        self
     }
 
     /// How long a reader ([`crate::Stack::open`], [`crate::Stack::snapshot`]) goes on looking for a

@@ -29,6 +29,8 @@ pub(crate) struct NewList<'a> {
     pub(crate) contents: &'a [u8],
     /// The tables that no list has named before. They are removed if this one is not published.
     pub(crate) added: Vec<AddedTable>,
+    /// Whether the lock is to be held on: then it does not become the list, see [`Lock::file`].
+    pub(crate) keeps_lock: bool,
 }
 
 /// A table under its final name that no list has named yet.
@@ -72,13 +74,14 @@ impl NewList<'_> {
     /// 3. Sync the directory: the names of the tables and of the temporary file are durable now.
     /// 4. Look once more whether the lock is ours.
     /// 5. Rename the list into place: here the change becomes visible, whole.
-    /// 6. Release the lock. Others may build upon the change.
+    /// 6. Release the lock. Others may build upon the change. (A lock file that has become the list
+    ///    was released by 5.)
     /// 7. Sync the directory: the rename is durable, the change can be acknowledged.
     pub(crate) fn publish<'l, L, T>(mut self, lock: L, release: impl FnOnce(L, Published) -> T) -> Result<T>
     where
         L: AsRef<dyn Lock + 'l>,
     {
-        let list = self.write()?;
+        let list = self.write(lock.as_ref())?;
         self.sync_files(&list)?;
         if self.durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
             sync_dir(self.dir)?;
@@ -104,8 +107,11 @@ impl NewList<'_> {
         Ok(released)
     }
 
-    fn write(&self) -> Result<Scratch> {
-        let mut list = Scratch::temporary(self.dir)?;
+    fn write(&self, lock: &dyn Lock) -> Result<Scratch> {
+        let mut list = match (!self.keeps_lock).then(|| lock.file()).flatten() {
+            Some(file) => Scratch::of_lock(self.dir, LIST_LOCK, file),
+            None => Scratch::temporary(self.dir)?,
+        };
         if !self.contents.is_empty() {
             list.write_all(self.contents).map_err(|error| list.failed("cannot write the table list", error))?;
         }
@@ -331,7 +337,7 @@ impl Shared {
         }
         let (after, added) = self.edited(base, replace, with)?;
         let contents = list_of(&after);
-        let list = NewList { dir: &self.dir, durability, contents: &contents, added };
+        let list = NewList { dir: &self.dir, durability, contents: &contents, added, keeps_lock: false };
         let served = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
         served.make_durable();
         Ok(after)
@@ -413,7 +419,7 @@ impl Shared {
             Durability::Off => Durability::Off,
             Durability::Full | Durability::Ordered => Durability::Ordered,
         };
-        let list = NewList { dir: &self.dir, durability, contents: b"", added: Vec::new() };
+        let list = NewList { dir: &self.dir, durability, contents: b"", added: Vec::new(), keeps_lock: true };
         list.publish(lock, |_, _| ()).map_err(|error| match error.kind() {
             // Whether it is there or not: the change that it is made for is not.
             ErrorKind::Indeterminate => error.with_kind(ErrorKind::Io),

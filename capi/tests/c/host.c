@@ -30,19 +30,24 @@ static void its_means_are_used(void)
 	EQUAL(mkdir("means", 0777), 0);
 	EQUAL(reftable_new_stack(&st, "means", NULL), 0);
 	EQUAL(commit(st, "a", &keep), 0);
-	CHECK(locks_ever == 1 && files_ever >= 2);
+#ifdef WITHOUT_UNNAMED
+	CHECK(locks_ever == 1 && files_ever >= 2 && names_ever == 0);
+#else
+	CHECK(locks_ever == 0 && files_ever == 0 && names_ever == 1);
+#endif
 #ifndef WITHOUT_FSYNC
 	CHECK(syncs_ever >= 2);
 #endif
 	EQUAL(commit(st, "b", &keep), 0);
 	EQUAL(entries("means"), 3);
 	EQUAL(reftable_stack_compact_all(st, NULL, NULL), 0);
-	EQUAL(locks_ever, 2 + 2 + 2);
+	/* What is small is merged under the lock of the list alone. */
+	EQUAL(locks_ever + names_ever, 3);
 	EQUAL(entries("means"), 2);
 	expect_nothing_held();
 
 	EQUAL(reftable_stack_new_addition(&addition, st, NULL, 0), 0);
-	EQUAL(locks_held, 1);
+	EQUAL(locks_held + names_held, 1);
 	/* Somebody removes the lock and takes it: ours must not publish over theirs. */
 	EQUAL(unlink("means/tables.list.lock"), 0);
 	{
@@ -56,6 +61,9 @@ static void its_means_are_used(void)
 	}
 	reftable_addition_destroy(addition);
 	expect_nothing_held();
+#ifndef WITHOUT_UNNAMED
+	EQUAL(unlink("means/tables.list.lock"), 0);
+#endif
 	EQUAL(entries("means"), 2);
 	reftable_stack_destroy(st);
 }
@@ -71,6 +79,8 @@ static void waiting(void)
 	EQUAL(reftable_new_stack(&st, "waiting", NULL), 0);
 	fd = open("waiting/tables.list.lock", O_CREAT | O_EXCL | O_RDWR, 0666);
 	CHECK(fd >= 0 && !close(fd));
+	/* Under valgrind what runs first is slow. */
+	EQUAL(commit(st, "a", &none), REFTABLE_LOCK_ERROR);
 	start = reftable_time_ms();
 	EQUAL(commit(st, "a", &none), REFTABLE_LOCK_ERROR);
 	CHECK(reftable_time_ms() - start < 90);
@@ -158,7 +168,9 @@ static void any_call_may_fail(void)
 			failures++;
 		host_fails_at = 0;
 		expect_nothing_held();
+#ifdef WITHOUT_UNNAMED
 		CHECK(err || compacted || at > failures);
+#endif
 		/* What failed was not done, and what was done is whole. */
 		EQUAL(reftable_stack_reload(st), 0);
 		EQUAL(reftable_stack_next_update_index(st), err ? 2 : 3);
@@ -168,7 +180,11 @@ static void any_call_may_fail(void)
 		if (at > failures)
 			break;
 	}
+#ifdef WITHOUT_UNNAMED
 	CHECK(failures > 10);
+#else
+	CHECK(failures > 6);
+#endif
 }
 
 int main(int argc, char **argv)

@@ -6,11 +6,16 @@
 
 #include "check.h"
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 static int locks_held, files_held, maps_held, locks_ever, files_ever;
+/* Names that the signal handlers would remove. */
+static int names_held, names_ever __attribute__((unused));
+static const char *registered __attribute__((unused));
 static int syncs_ever __attribute__((unused));
 /* The host's call of this number fails; 0 for none. */
 static int host_calls, host_fails_at;
@@ -21,6 +26,69 @@ static int host_fails(void)
 		return 0;
 	errno = EIO;
 	return 1;
+}
+
+/* The calls to the system by which the library makes files of its own. */
+#ifdef WITHOUT_UNNAMED
+int open(const char *path, int flags, ...)
+{
+	va_list rest;
+	int mode;
+	va_start(rest, flags);
+	mode = va_arg(rest, int);
+	va_end(rest);
+	if ((flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+#else
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	return host_fails() ? -1 : syscall(SYS_linkat, from_dir, from, to_dir, to, flags);
+}
+#endif
+
+struct name {
+	char *path;
+};
+
+struct name *register_tempfile(const char *path)
+{
+	struct name *name = malloc(sizeof(*name));
+	CHECK(name && (name->path = strdup(path)));
+	names_held++;
+	names_ever++;
+	registered = name->path;
+	return name;
+}
+
+static void forget_name(struct name **name)
+{
+	free((*name)->path);
+	free(*name);
+	*name = NULL;
+	names_held--;
+}
+
+int delete_tempfile(struct name **name)
+{
+	int err = unlink((*name)->path);
+	forget_name(name);
+	return err;
+}
+
+int rename_tempfile(struct name **name, const char *path)
+{
+	if (host_fails() || rename((*name)->path, path)) {
+		int error = errno;
+		delete_tempfile(name);
+		errno = error;
+		return -1;
+	}
+	forget_name(name);
+	return 0;
 }
 
 int flock_acquire(struct reftable_flock *l, const char *target, long timeout_ms)
@@ -162,6 +230,7 @@ static inline void expect_nothing_held(void)
 	EQUAL(locks_held, 0);
 	EQUAL(files_held, 0);
 	EQUAL(maps_held, 0);
+	EQUAL(names_held, 0);
 }
 
 #endif
