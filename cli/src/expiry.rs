@@ -1,10 +1,8 @@
 //! Which log entries expire: by what the command line says, and by git's configuration.
 
-use std::path::Path;
-
 use reftable::Expiry;
-use reftable_git::ConfiguredExpiry;
 use reftable_git::time::{self, Limit};
+use reftable_git::{Config, ConfiguredExpiry};
 
 use crate::failure::Failure;
 
@@ -41,12 +39,12 @@ impl Wish {
 }
 
 /// The policy of all wishes together. Patterns of the command line come first, then those of the
-/// configuration in `common_dir`, unless nothing is asked for but the former. If no other limit is
+/// configuration, unless nothing is asked for but the former. If no other limit is
 /// given, that is `gc.reflogExpire`.
 ///
 /// # Errors
 /// If the configuration cannot be read, or says what is not understood: it may protect something.
-pub(crate) fn policy(wishes: &[Wish], common_dir: Option<&Path>) -> Result<Expiry, Failure> {
+pub(crate) fn policy(wishes: &[Wish], config: Option<&Config>) -> Result<Expiry, Failure> {
     let mut expiry = Expiry::default();
     for wish in wishes {
         if let Wish::For(pattern, limit) = wish {
@@ -56,7 +54,7 @@ pub(crate) fn policy(wishes: &[Wish], common_dir: Option<&Path>) -> Result<Expir
     if wishes.iter().all(|wish| matches!(wish, Wish::For(..))) {
         return Ok(expiry);
     }
-    let configured = ConfiguredExpiry::read(common_dir)?;
+    let configured = ConfiguredExpiry::read(config)?;
     for (pattern, limit) in configured.patterns {
         expiry = expiry.rule(pattern, limit)?;
     }

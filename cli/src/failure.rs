@@ -95,7 +95,7 @@ impl From<reftable_git::Error> for Failure {
     fn from(error: reftable_git::Error) -> Failure {
         let code = match error.kind() {
             reftable_git::ErrorKind::NotFound => Code::Not,
-            reftable_git::ErrorKind::Invalid => Code::Usage,
+            reftable_git::ErrorKind::Invalid | reftable_git::ErrorKind::Untrusted => Code::Usage,
             _ => Code::Broken,
         };
         error.into_store().map_or_else(|error| Failure::Told(code, error.to_string()), Failure::Store)

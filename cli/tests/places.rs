@@ -237,7 +237,7 @@ fn git_dir_decides_as_it_does_for_git() {
         let output = run(repo.top(), &worktree, &["symbolic-ref", "HEAD"]);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "refs/heads/topic\n", "{output:?}");
         // Newer versions of git can be told that the references are elsewhere.
-        for (backend, code) in [("reftable", 0), ("files", 3), ("reftable:///elsewhere", 2), ("REFTABLE", 2)] {
+        for (backend, code) in [("reftable", 0), ("files", 3), ("reftable:///elsewhere", 3), ("REFTABLE", 2)] {
             let run = feed(repo.command().env("GIT_REFERENCE_BACKEND", backend).args(["get", "HEAD"]), b"");
             assert_eq!(run.status.code(), Some(code), "{backend}: {run:?}");
         }

@@ -66,6 +66,9 @@ impl Shared {
         let mut command = isolated("setpriv");
         command.args([format!("--reuid={user}"), format!("--regid={user}"), format!("--groups={GROUP}")]);
         command.args(["sh", "-c", &format!("umask {umask}; exec \"$@\""), "sh"]).arg(program).args(args);
+        // It belongs to the first of them.
+        let safe = [("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")];
+        command.envs(safe.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value)));
         let output = command.current_dir(self.repo()).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "user {user}, umask {umask}, {program:?} {args:?}: {error}");

@@ -19,6 +19,9 @@ pub enum ErrorKind {
     Invalid,
     /// The repository, or the way to it, is damaged, or of a kind that is not known.
     Broken,
+    /// The repository belongs to another user, and the configuration does not say that it is safe.
+    /// Nothing is written there.
+    Untrusted,
     /// A store says why: [`Error::store`].
     Store,
 }
@@ -48,9 +51,19 @@ impl Error {
         Error::new(ErrorKind::Broken, message)
     }
 
+    pub(crate) fn untrusted(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Untrusted, message)
+    }
+
     /// Something is wrong with a file or directory.
     pub(crate) fn file(path: &Path, problem: impl Display) -> Error {
         Error::broken(format!("{}: {problem}", shown_path(path)))
+    }
+
+    /// A file of git's configuration cannot be read. `causes` end with the line.
+    pub(crate) fn configuration<'a>(path: &Path, causes: impl Iterator<Item = &'a (dyn StdError + 'static)>) -> Error {
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        Error::file(path, format!("cannot read the configuration: {}", causes.join(": ")))
     }
 
     /// The same with more to say.

@@ -1,9 +1,6 @@
 //! Which log entries expire by git's configuration.
 
-use std::path::Path;
-
-use gix_config::File;
-
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::time::{self, Limit};
 
@@ -21,18 +18,16 @@ pub struct ConfiguredExpiry {
 }
 
 impl ConfiguredExpiry {
-    /// Reads it for the repository with this common directory; git's defaults without one.
+    /// What `config` says; git's defaults without one.
     ///
     /// # Errors
     /// If the configuration cannot be read, or says what is not understood: it may protect
     /// something.
-    pub fn read(common_dir: Option<&Path>) -> Result<ConfiguredExpiry> {
+    pub fn read(config: Option<&Config>) -> Result<ConfiguredExpiry> {
         let others = time::limit(USUAL).map_err(Error::invalid)?;
         let mut configured = ConfiguredExpiry { patterns: Vec::new(), others };
-        let Some(common_dir) = common_dir else { return Ok(configured) };
-        let file = File::from_git_dir(common_dir.to_owned())
-            .map_err(|error| Error::file(common_dir, format!("cannot read the configuration: {error}")))?;
-        for section in file.sections_by_name("gc").into_iter().flatten() {
+        let Some(config) = config else { return Ok(configured) };
+        for section in config.files().sections_by_name("gc").into_iter().flatten() {
             let pattern = section.header().subsection_name().map(|name| name.to_vec());
             if !section.contains_value_name("reflogExpire") {
                 continue;

@@ -22,21 +22,26 @@
 //! ```
 
 mod batch;
+mod bytes;
 mod config;
 mod discover;
 mod error;
 mod expiry;
+mod format;
 pub mod ident;
 mod repository;
 mod retry;
 mod stores;
 pub mod time;
+mod trust;
 mod view;
 
 pub use batch::{Action, Batch, Change, Prepared};
-pub use config::{Format, RefStorage};
+pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::ConfiguredExpiry;
+pub use format::{Format, RefStorage};
 pub use repository::{PATIENCE, Repository, for_reading};
 pub use stores::{Place, Stores};
+pub use trust::Trust;
 pub use view::{Chain, View};

@@ -5,85 +5,120 @@
 //! configuration says whether that directory is the store: it may be left over from a migration, or
 //! have the name by chance.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use reftable::{HashKind, Options, Reading, Stack};
+use reftable::escape::escaped;
+use reftable::{HashKind, Options, Reading, Stack, Target};
 
-use crate::config::{self, Format, RefStorage};
-use crate::discover::{canonical, discover, git_dir_of, is_git_dir, read_path};
+use crate::config::{Config, LogPolicy, Places};
+use crate::discover::{Found, canonical, discover, git_dir_of, is_git_dir, named, read_common_dir, read_git_file};
 use crate::error::{Error, Result, shown_path};
+use crate::format::{self, Format, RefStorage};
 use crate::stores::{SECOND_LOCK, Stores};
+use crate::trust::{self, Trust};
 use crate::view::View;
 
 const STORE: &str = "reftable";
 const LIST: &str = "tables.list";
 
-/// Where the stores are. Nothing has been opened.
-#[derive(Debug, PartialEq, Eq)]
+/// A repository, or a store without one. Nothing has been opened.
+#[derive(Debug)]
 pub struct Repository {
     /// The store of the repository, or the only one.
     shared: PathBuf,
     /// The store of a linked worktree.
     worktree: Option<PathBuf>,
-    /// The repository around them: its common directory, and its format.
-    config: Option<(PathBuf, Format)>,
+    /// The repository around them.
+    around: Option<Around>,
+}
+
+#[derive(Debug)]
+struct Around {
+    found: Found,
+    /// `GIT_DIR` named it: who sets that knows what is there.
+    is_explicit: bool,
+    /// Where the configuration is, and the objects.
+    common_dir: PathBuf,
+    /// Whether it is a linked worktree's.
+    is_linked: bool,
+    format: Format,
+    trust: OnceLock<Trust>,
+    config: OnceLock<Config>,
 }
 
 impl Repository {
-    /// Finds the stores for a command that was told to start at `start`, or was told nothing.
+    /// Finds the repository for a program that was told to start at `start`, or was told nothing.
     /// `GIT_DIR` decides, as it does for git; unless `start` is in another repository, which is an
-    /// error.
+    /// error. A store without a repository is found, too.
+    ///
+    /// # Errors
+    /// If there is none, if its configuration is broken or of a kind that is not known, or if a
+    /// `.git` file on the way leads nowhere.
     pub fn find(start: Option<&Path>) -> Result<Repository> {
         let dir = start.unwrap_or(Path::new("."));
-        let named = |variable| env::var_os(variable).filter(|value| !value.is_empty()).map(|value| dir.join(value));
-        let common_dir = named("GIT_COMMON_DIR").map(|dir| canonical(&dir)).transpose()?;
-        let Some(git_dir) = named("GIT_DIR") else { return Repository::around(dir, common_dir) };
+        let common_dir = named("GIT_COMMON_DIR", dir).map(|dir| canonical(&dir)).transpose()?;
+        let Some(git_dir) = named("GIT_DIR", dir) else { return Repository::around(dir, common_dir, true) };
         let git_dir = canonical(&git_dir)?;
-        if !is_git_dir(&git_dir) {
+        let git_dir = read_git_file(&git_dir)?.map_or(Ok(git_dir), |git_dir| canonical(&git_dir))?;
+        if !is_git_dir(&git_dir)? {
             return Err(Error::file(&git_dir, "GIT_DIR names this, which is no git directory"));
         }
-        let Some(start) = start else { return Repository::of_git_dir(&git_dir, common_dir) };
+        let explicit = |common_dir| {
+            let found = Found { git_dir: git_dir.clone(), top: None, git_file: None };
+            Repository::of_found(found, common_dir, true)
+        };
+        let Some(start) = start else { return explicit(common_dir) };
         let start = canonical(start)?;
         match discover(&start)? {
-            Some(other) if canonical(&other)? != git_dir => {
+            Some(other) if canonical(&other.git_dir)? != git_dir => {
                 let message =
                     format!("GIT_DIR names another repository, {}; unset it, or go there", shown_path(&git_dir));
                 Err(Error::file(&start, message))
             }
-            Some(_) => Repository::around(&start, common_dir),
+            Some(_) => Repository::around(&start, common_dir, true),
             None if has_list(&start) => {
                 let message = format!("a store outside of {}, which GIT_DIR names; unset it", shown_path(&git_dir));
                 Err(Error::file(&start, message))
             }
-            None => Repository::of_git_dir(&git_dir, common_dir),
+            None => explicit(common_dir),
         }
     }
 
-    /// Finds the stores of `start`, whatever `GIT_DIR` says: a git directory, anything in a work
-    /// tree, a store of a repository, or a store without a repository around it.
+    /// Finds the repository of `start`, whatever `GIT_DIR` says: a git directory, anything in a
+    /// work tree, a store of a repository, or a store without a repository around it.
+    ///
+    /// # Errors
+    /// As [`Repository::find`].
     pub fn at(start: &Path) -> Result<Repository> {
-        Repository::around(start, None)
+        Repository::around(start, None, false)
     }
 
-    fn around(start: &Path, common_dir: Option<PathBuf>) -> Result<Repository> {
+    fn around(start: &Path, common_dir: Option<PathBuf>, judges_bare: bool) -> Result<Repository> {
         let start = canonical(start)?;
-        let Some(git_dir) = discover(&start)? else {
+        let Some(found) = discover(&start)? else {
             if let Some(ruin) = ruin_around(&start) {
                 // Its configuration still says whether this is its store, and of what kind.
-                let config = Repository::of_git_dir(ruin, common_dir)?.config;
-                return Ok(Repository { shared: start, worktree: None, config });
+                let found = Found { git_dir: ruin.to_owned(), top: None, git_file: None };
+                let ruin = Repository::of_found(found, common_dir, false)?;
+                ruin.check_storage()?;
+                return Ok(Repository::store_alone(start, ruin.around));
             }
             return as_store(&start).ok_or_else(|| {
                 let message = "neither in a git repository nor a reftable store";
                 Error::file(&start, message)
             });
         };
-        let repo = Repository::of_git_dir(&git_dir, common_dir)?;
+        if judges_bare && found.top.is_none() {
+            check_bare(&found.git_dir)?;
+        }
+        let git_dir = found.git_dir.clone();
+        let repo = Repository::of_found(found, common_dir, false)?;
         if repo.directories().any(|store| store.canonicalize().is_ok_and(|store| store == start)) {
-            return Ok(Repository { shared: start, worktree: None, config: repo.config });
+            repo.check_storage()?;
+            return Ok(Repository::store_alone(start, repo.around));
         }
         if has_list(&start) && git_dir_of(&start)?.is_none() {
             let message = format!(
@@ -96,32 +131,68 @@ impl Repository {
         Ok(repo)
     }
 
-    fn of_git_dir(git_dir: &Path, common_dir: Option<PathBuf>) -> Result<Repository> {
-        let common_dir = match common_dir {
-            Some(dir) => Some(dir),
-            None => read_path(&git_dir.join("commondir"))?,
+    fn store_alone(shared: PathBuf, around: Option<Around>) -> Repository {
+        Repository { shared, worktree: None, around }
+    }
+
+    fn of_found(found: Found, common_dir: Option<PathBuf>, is_explicit: bool) -> Result<Repository> {
+        let linked_to = read_common_dir(&found.git_dir)?;
+        // As in git, GIT_COMMON_DIR moves the configuration and the objects, not the references.
+        let common_dir = common_dir.or_else(|| linked_to.clone()).unwrap_or_else(|| found.git_dir.clone());
+        let format = format::format(&common_dir)?;
+        let is_linked = linked_to.is_some();
+        let main = linked_to.as_ref().unwrap_or(&found.git_dir);
+        let (main, own) = match &format.place {
+            None => (main.clone(), found.git_dir.clone()),
+            Some(place) => {
+                let main = main.join(place);
+                let own = main.join("worktrees").join(found.git_dir.file_name().unwrap_or_default());
+                (main, own)
+            }
         };
-        let common = common_dir.as_deref().unwrap_or(git_dir);
-        let format = config::format(common)?;
-        let shared = common.join(STORE);
-        if format.refs != RefStorage::Reftable {
-            let unused = if shared.is_dir() { ", and its 'reftable' directory is not in use" } else { "" };
+        let worktree = is_linked.then(|| own.join(STORE));
+        let (trust, config) = (OnceLock::new(), OnceLock::new());
+        let around = Around { found, is_explicit, common_dir, is_linked, format, trust, config };
+        Ok(Repository { shared: main.join(STORE), worktree, around: Some(around) })
+    }
+
+    /// Makes sure that the references are in a reftable store.
+    ///
+    /// # Errors
+    /// If the configuration says that they are elsewhere, or the store is missing.
+    pub fn check_storage(&self) -> Result<()> {
+        let Some(around) = &self.around else { return Ok(()) };
+        if around.format.refs != RefStorage::Reftable {
+            let unused = if self.shared.is_dir() { ", and its 'reftable' directory is not in use" } else { "" };
             let message = format!(
                 "by its configuration this repository does not keep its references in the reftable format{unused}; \
                  'git refs migrate --ref-format=reftable' converts it"
             );
-            return Err(Error::file(git_dir, message));
+            return Err(Error::file(&around.found.git_dir, message));
         }
-        if !shared.is_dir() {
-            return Err(Error::file(&shared, "the store that the repository's configuration names is missing"));
+        if !self.shared.is_dir() {
+            return Err(Error::file(&self.shared, "the store that the repository's configuration names is missing"));
         }
-        let config = Some((common.to_owned(), format));
-        Ok(Repository { shared, worktree: common_dir.map(|_| git_dir.join(STORE)), config })
+        Ok(())
+    }
+
+    /// The git directory; that of a linked worktree is its own. `None` for a store without a
+    /// repository.
+    #[must_use]
+    pub fn git_dir(&self) -> Option<&Path> {
+        self.around.as_ref().map(|around| around.found.git_dir.as_path())
     }
 
     /// The repository's common directory, if there is a repository around the stores.
+    #[must_use]
     pub fn common_dir(&self) -> Option<&Path> {
-        self.config.as_ref().map(|(common_dir, _)| common_dir.as_path())
+        self.around.as_ref().map(|around| around.common_dir.as_path())
+    }
+
+    /// The format, by the repository's configuration.
+    #[must_use]
+    pub fn format(&self) -> Option<&Format> {
+        self.around.as_ref().map(|around| &around.format)
     }
 
     /// The store of the repository, or the only one.
@@ -136,12 +207,99 @@ impl Repository {
     }
 
     /// Whether there is a repository around the stores.
+    #[must_use]
     pub fn is_repository(&self) -> bool {
-        self.config.is_some()
+        self.around.is_some()
     }
 
-    /// Opens the stores, to wait for a lock as long as `patience` says.
+    /// Whether its owner may decide what this process does. A repository that `GIT_DIR` names is
+    /// trusted, as git trusts it, and so is a store without a repository, which decides nothing.
+    ///
+    /// # Errors
+    /// If the user's configuration cannot be read.
+    pub fn trust(&self) -> Result<Trust> {
+        let Some(around) = self.around.as_ref().filter(|around| !around.is_explicit) else { return Ok(Trust::Full) };
+        if let Some(trust) = around.trust.get() {
+            return Ok(*trust);
+        }
+        let trust = trust::of(&around.found)?;
+        Ok(*around.trust.get_or_init(|| trust))
+    }
+
+    /// Makes sure that the repository may be written to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Untrusted`](crate::ErrorKind) if it is another user's.
+    pub fn check_trust(&self) -> Result<()> {
+        let (Some(around), Trust::Reduced) = (&self.around, self.trust()?) else { return Ok(()) };
+        let place = around.found.top.as_ref().unwrap_or(&around.found.git_dir);
+        let message = format!(
+            "{}: another user's repository, nothing is written to it; if you trust its owner: git config --global --add \
+             safe.directory {}",
+            shown_path(place),
+            shell_word(place)
+        );
+        Err(Error::untrusted(message))
+    }
+
+    /// All of git's configuration for it; read once. In a repository that is not trusted, what it
+    /// includes is left out.
+    ///
+    /// # Errors
+    /// If a file is broken: with its name and line.
+    pub fn config(&self) -> Result<Option<&Config>> {
+        let Some(around) = &self.around else { return Ok(None) };
+        if let Some(config) = around.config.get() {
+            return Ok(Some(config));
+        }
+        let branch = self.branch();
+        let places = Places {
+            git_dir: &around.found.git_dir,
+            common_dir: &around.common_dir,
+            of_worktree: around.format.worktree_config,
+            follows_includes: self.trust()? == Trust::Full,
+            branch: branch.as_deref(),
+        };
+        let config = Config::read(&places)?;
+        Ok(Some(around.config.get_or_init(|| config)))
+    }
+
+    /// What `HEAD` leads to, for conditional includes; `None` also if that cannot be read.
+    fn branch(&self) -> Option<Vec<u8>> {
+        match self.view(Reading::Checked).ok()?.get(b"HEAD").ok()??.target {
+            Target::Symbolic(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Which references get a log without being told so.
+    ///
+    /// # Errors
+    /// As [`Repository::config`], and if the value is not understood.
+    pub fn log_policy(&self) -> Result<LogPolicy> {
+        let (Some(around), Some(config)) = (&self.around, self.config()?) else { return Ok(LogPolicy::Never) };
+        let is_bare = !around.is_linked && around.format.is_bare.unwrap_or(around.found.top.is_none());
+        let usual = if is_bare { LogPolicy::Never } else { LogPolicy::Usual };
+        Ok(config.log_policy()?.unwrap_or(usual))
+    }
+
+    /// Opens the stores to write to them, as the configuration says: the modes of new files, and
+    /// how tables are made. Waits for a lock as long as `patience` says; `None` is for ever.
+    ///
+    /// # Errors
+    /// In a repository that is not trusted; if the configuration is broken; if a store cannot be
+    /// opened.
     pub fn open(&self, options: &Options, patience: Option<Duration>) -> Result<Stores> {
+        self.check_trust()?;
+        let options = match self.config()? {
+            Some(config) => config.apply(options.clone())?.permissions(config.permissions()?),
+            None => options.clone(),
+        };
+        self.open_with(&options, patience)
+    }
+
+    fn open_with(&self, options: &Options, patience: Option<Duration>) -> Result<Stores> {
+        self.check_storage()?;
         let open = |dir: &PathBuf, patience| Stack::open(dir, self.options(dir, options).lock_timeout(patience));
         let shared = open(&self.shared, patience)?;
         let short = Some(patience.map_or(SECOND_LOCK, |patience| patience.min(SECOND_LOCK)));
@@ -151,28 +309,60 @@ impl Repository {
 
     /// What the configuration says goes for a store without tables, which says nothing itself.
     fn options(&self, store: &Path, options: &Options) -> Options {
-        let mut options = options.clone();
-        let list = fs::symlink_metadata(store.join(LIST)).ok();
-        if let Some((common_dir, format)) = &self.config {
-            if list.is_none() {
-                options = options.permissions(config::shared_mode(common_dir));
-            }
-            if list.is_none_or(|list| list.len() == 0) {
-                options = options.hash(format.hash);
-            }
+        let is_empty = fs::symlink_metadata(store.join(LIST)).map_or(true, |list| list.len() == 0);
+        match self.hash().filter(|_| is_empty) {
+            Some(hash) => options.clone().hash(hash),
+            None => options.clone(),
         }
-        options
     }
 
     /// The hash of the repository's ids, if there is a repository.
     fn hash(&self) -> Option<HashKind> {
-        self.config.as_ref().map(|(_, format)| format.hash)
+        self.around.as_ref().map(|around| around.format.hash)
+    }
+
+    /// Opens the stores only to read them. No configuration but the format is read for that.
+    ///
+    /// # Errors
+    /// If a store cannot be opened.
+    pub fn open_to_read(&self, options: &Options) -> Result<Stores> {
+        self.open_with(options, Some(Duration::ZERO))
     }
 
     /// What is in the stores now, for those who only read.
+    ///
+    /// # Errors
+    /// If a store cannot be opened or read.
     pub fn view(&self, reading: Reading) -> Result<View> {
-        self.open(&for_reading(reading), Some(Duration::ZERO))?.view()
+        self.open_to_read(&for_reading(reading))?.view()
     }
+}
+
+/// Refuses a bare repository that was met on the way up if the user wants to name those himself
+/// (`safe.bareRepository`): it may have come with a clone.
+fn check_bare(git_dir: &Path) -> Result<()> {
+    let path = git_dir.as_os_str().as_encoded_bytes();
+    let contains = |part: &[u8]| path.windows(part.len()).any(|window| window == part);
+    if git_dir.ends_with(".git") || contains(b"/.git/worktrees/") || contains(b"/.git/modules/") {
+        return Ok(());
+    }
+    match Config::read_protected()?.text("safe.bareRepository").as_deref() {
+        None | Some(b"all") => Ok(()),
+        Some(b"explicit") => {
+            let message = "a bare repository, which GIT_DIR would have to name (safe.bareRepository is 'explicit')";
+            Err(Error::untrusted(format!("{}: {message}", shown_path(git_dir))))
+        }
+        Some(other) => {
+            Err(Error::invalid(format!("safe.bareRepository is '{}', not 'all' or 'explicit'", escaped(other))))
+        }
+    }
+}
+
+/// A path as a shell takes it.
+fn shell_word(path: &Path) -> String {
+    let text = shown_path(path).to_string();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte));
+    if is_plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// How long a command that only reads waits for a list or a table that is not there.
@@ -183,6 +373,7 @@ impl Repository {
 pub const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The options of commands that only read.
+#[must_use = "options do nothing by themselves"]
 pub fn for_reading(reading: Reading) -> Options {
     Options::default().reading(reading).reload_deadline(PATIENCE)
 }
@@ -194,7 +385,7 @@ fn has_list(dir: &Path) -> bool {
 /// A store without a repository: it has a table list, or it has the name and nothing in it yet.
 fn as_store(dir: &Path) -> Option<Repository> {
     let is_new = || dir.ends_with(STORE) && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    (has_list(dir) || is_new()).then(|| Repository { shared: dir.to_owned(), worktree: None, config: None })
+    (has_list(dir) || is_new()).then(|| Repository::store_alone(dir.to_owned(), None))
 }
 
 /// What is left of the git directory that `store` is in, if git does not take it for one any more:

@@ -105,7 +105,7 @@ impl Compact {
     fn what(&self, repo: &Repository) -> Result<reftable::Compact, Failure> {
         let expiry = match self.expire_logs.as_slice() {
             [] => Expiry::default(),
-            wishes => policy(wishes, repo.common_dir())?,
+            wishes => policy(wishes, repo.config()?)?,
         };
         Ok(match (self.rewrite, self.all || !self.expire_logs.is_empty()) {
             (true, _) => reftable::Compact::Rewrite { expiry },

@@ -52,7 +52,9 @@ impl Dump {
             return Ok(Code::Done);
         }
         let mut code = Code::Done;
-        for store in Repository::at(&path)?.directories() {
+        let repo = Repository::at(&path)?;
+        repo.check_storage()?;
+        for store in repo.directories() {
             for table in tables(store)? {
                 match table.and_then(|table| dump(&table, &mut *show, out)) {
                     Ok(()) => {}

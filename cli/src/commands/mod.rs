@@ -26,6 +26,7 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
         return dump.run(cli.dir.as_deref(), out);
     }
     let repo = Repository::find(cli.dir.as_deref())?;
+    repo.check_storage()?;
     match &cli.command {
         Command::List(list) => list.run(&repo, out),
         Command::Get(get) => get.run(&repo, out),

@@ -65,6 +65,7 @@ fn report_beyond_repair(store: &Path, errors: usize) -> io::Result<()> {
 
 impl Repair {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        repo.check_trust()?;
         let mut code = Code::Done;
         for store in repo.directories() {
             if !self.run_in(repo, store, out)? {

@@ -1,7 +1,6 @@
 //! `reftable stats`
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use clap::Args;
 use reftable::escape::quoted;
@@ -49,7 +48,7 @@ impl Stats {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         // What is due is what `compact` would do.
         let options = for_reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2));
-        let stores = repo.open(&options, Some(Duration::ZERO))?;
+        let stores = repo.open_to_read(&options)?;
         for stack in stores.all() {
             let snapshot = stack.snapshot()?;
             let counts: Vec<Counts> =

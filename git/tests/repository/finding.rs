@@ -1,0 +1,180 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use reftable::Reading;
+use reftable_git::{ErrorKind, Repository};
+
+use crate::support::{git, git_knows_reftables, init};
+
+fn at_head(repository: &Repository) -> String {
+    let chain = repository.view(Reading::Checked).unwrap().follow(b"HEAD").unwrap();
+    chain.target.and_then(|target| target.id()).map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// The same directories as git's, and the same `HEAD`.
+#[track_caller]
+fn assert_found_as_git_finds_it(place: &Path) {
+    let repository = Repository::at(place).unwrap();
+    for (what, ours) in [("--absolute-git-dir", repository.git_dir()), ("--git-common-dir", repository.common_dir())] {
+        let told = git(place, ["rev-parse", what]);
+        // A path that is not UTF-8 is compared by what is in it.
+        if !told.contains(char::REPLACEMENT_CHARACTER) {
+            assert_eq!(ours.unwrap().canonicalize().unwrap(), place.join(told).canonicalize().unwrap(), "{place:?}");
+        }
+    }
+    assert_eq!(at_head(&repository), git(place, ["rev-parse", "HEAD"]), "{place:?}");
+}
+
+#[test]
+fn repositories_are_found_where_git_finds_them() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let top = top.path();
+    init(top, "repo", &[]);
+    let repo = top.join("repo");
+    fs::create_dir_all(repo.join("a/b")).unwrap();
+    git(&repo, ["worktree", "add", "-q", "--detach", "../linked"]);
+    git(&top.join("linked"), ["commit", "-q", "--allow-empty", "-m", "second"]);
+    init(top, "other", &["--separate-git-dir", "apart.git"]);
+    git(&repo, ["submodule", "--quiet", "add", "../other", "sub"]);
+    git(top, ["clone", "-q", "--bare", "--ref-format=reftable", "repo", "bare.git"]);
+    std::os::unix::fs::symlink(repo.join("a"), top.join("link")).unwrap();
+    let odd = OsStr::from_bytes(b"od\xff d\n");
+    git(top, [OsStr::new("clone"), OsStr::new("-q"), OsStr::new("--ref-format=reftable"), OsStr::new("repo"), odd]);
+    git(&top.join(odd), ["worktree", "add", "-q", "../of-odd"]);
+    let places = "repo repo/a/b repo/.git repo/.git/refs linked linked/.. repo/.git/worktrees/linked other apart.git repo/sub \
+                  repo/.git/modules/sub bare.git bare.git/objects link link/b";
+    let places = places.split(' ').filter(|place| !place.ends_with("..")).map(|place| top.join(place));
+    for place in places.chain([top.join(odd), top.join("of-odd"), top.join(odd).join(".git")]) {
+        assert_found_as_git_finds_it(&place);
+    }
+}
+
+#[test]
+fn a_git_file_that_leads_nowhere_is_an_error_that_names_it() {
+    let top = tempfile::tempdir().unwrap();
+    let inner = top.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let file = inner.join(".git");
+    for (contents, problem) in [
+        ("gitdir: ../nowhere\n", "which is no git directory"),
+        ("gitdir: \n", "names no git directory"),
+        ("gitdir:../nowhere\n", "not a 'gitdir:' file"),
+        ("", "not a 'gitdir:' file"),
+        (&"x".repeat(1 << 21), "too large"),
+    ] {
+        fs::write(&file, contents).unwrap();
+        let error = Repository::at(&inner).unwrap_err();
+        let text = error.to_string();
+        assert!(error.kind() == ErrorKind::Broken && text.contains(problem), "{text}");
+        assert!(text.contains("inner/.git"), "{text}");
+    }
+    fs::remove_file(&file).unwrap();
+    std::os::unix::net::UnixListener::bind(&file).unwrap();
+    assert!(Repository::at(&inner).unwrap_err().to_string().contains("neither a git directory nor a file"));
+}
+
+#[test]
+fn what_git_takes_for_no_git_directory_is_passed_by() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    let inner = repo.join("inner/.git");
+    fs::create_dir_all(inner.join("objects")).unwrap();
+    let breaks: [(&str, fn(&Path)); 4] = [
+        ("no HEAD", |_| {}),
+        ("a HEAD out of refs/", |dir| fs::write(dir.join("HEAD"), "ref: heads/main\n").unwrap()),
+        ("a HEAD that is no id", |dir| fs::write(dir.join("HEAD"), "main\n").unwrap()),
+        ("no refs", |dir| fs::write(dir.join("HEAD"), "ref: refs/heads/.invalid\n").unwrap()),
+    ];
+    for (what, make) in breaks {
+        make(&inner);
+        let found = Repository::at(inner.parent().unwrap()).unwrap();
+        assert_eq!(
+            found.git_dir().unwrap().canonicalize().unwrap(),
+            repo.join(".git").canonicalize().unwrap(),
+            "{what}"
+        );
+        assert_eq!(git(inner.parent().unwrap(), ["rev-parse", "--show-toplevel"]), repo.to_str().unwrap(), "{what}");
+    }
+    fs::create_dir(inner.join("refs")).unwrap();
+    let found = Repository::at(inner.parent().unwrap()).unwrap();
+    assert_eq!(found.git_dir().unwrap().canonicalize().unwrap(), inner.canonicalize().unwrap());
+}
+
+/// Moves the stores of a repository to another place, as newer versions of git lay them out.
+fn move_stores(git_dir: &Path, place: &Path, value: &str) {
+    fs::create_dir_all(place.join("worktrees/linked")).unwrap();
+    fs::rename(git_dir.join("reftable"), place.join("reftable")).unwrap();
+    let own = git_dir.join("worktrees/linked/reftable");
+    fs::rename(own, place.join("worktrees/linked/reftable")).unwrap();
+    let config = git_dir.join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(config, text.replace("refstorage = reftable", &format!("refstorage = {value}"))).unwrap();
+}
+
+#[test]
+fn stores_may_be_at_another_place() {
+    if !git_knows_reftables() {
+        return;
+    }
+    for is_absolute in [false, true] {
+        let top = tempfile::tempdir().unwrap();
+        init(top.path(), "repo", &[]);
+        let repo = top.path().join("repo");
+        git(&repo, ["worktree", "add", "-q", "--detach", "../linked"]);
+        let linked = top.path().join("linked");
+        git(&linked, ["commit", "-q", "--allow-empty", "-m", "second"]);
+        let heads = [git(&repo, ["rev-parse", "HEAD"]), git(&linked, ["rev-parse", "HEAD"])];
+        let (place, value) = match is_absolute {
+            true => (top.path().join("refs here"), format!("\"reftable://{}/refs here\"", top.path().display())),
+            false => (repo.join(".git/place"), "reftable://place".to_owned()),
+        };
+        move_stores(&repo.join(".git"), &place, &value);
+        let found: Vec<Repository> = [&repo, &linked].map(|dir| Repository::at(dir).unwrap()).into();
+        assert_eq!([at_head(&found[0]), at_head(&found[1])], heads, "{value}");
+        let stores: Vec<PathBuf> = found[1].directories().map(|dir| dir.canonicalize().unwrap()).collect();
+        let place = place.canonicalize().unwrap();
+        assert_eq!(stores, [place.join("reftable"), place.join("worktrees/linked/reftable")]);
+    }
+}
+
+#[test]
+fn a_broken_configuration_is_named_with_its_line_and_nothing_is_written() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    let config = repo.join(".git/config");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{good}[core\n")).unwrap();
+    let text = Repository::at(&repo).unwrap_err().to_string();
+    let line = good.lines().count() + 1;
+    assert!(text.contains(".git/config") && text.contains(&format!("line {line}")), "{text}");
+
+    // What is included is read only to write; the error names that file.
+    fs::write(&config, format!("{good}[include]\n\tpath = more\n")).unwrap();
+    fs::write(repo.join(".git/more"), "[core]\n\tfsync = all\n[a b\n").unwrap();
+    let found = Repository::at(&repo).unwrap();
+    assert!(found.view(Reading::Checked).unwrap().get(b"HEAD").unwrap().is_some());
+    let error = found.open(&reftable::Options::default(), None).unwrap_err();
+    assert!(error.to_string().contains("line 3"), "{error}");
+
+    for (key, value) in
+        [("core.sharedRepository", "0060"), ("reftable.blockSize", "big"), ("reftable.restartInterval", "-1")]
+    {
+        let (section, name) = key.split_once('.').unwrap();
+        fs::write(&config, format!("{good}[{section}]\n\t{name} = {value}\n")).unwrap();
+        let error = Repository::at(&repo).unwrap().open(&reftable::Options::default(), None).unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().starts_with(key), "{error}");
+    }
+}

@@ -1,0 +1,56 @@
+//! Repositories in temporary directories, and git beside them.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// git, without any configuration of the user's, and always with the same identity and time.
+pub(crate) fn git_command(dir: &Path) -> Command {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null").env("LC_ALL", "C");
+    command.env("GIT_DEFAULT_REF_FORMAT", "reftable");
+    for role in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{role}_NAME"), "A U Thor").env(format!("GIT_{role}_EMAIL"), "author@example.com");
+        command.env(format!("GIT_{role}_DATE"), "1700000000 +0130");
+    }
+    command.args(["-c", "protocol.file.allow=always"]).current_dir(dir);
+    command
+}
+
+pub(crate) fn run_git<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> Output {
+    git_command(dir).args(args).output().unwrap()
+}
+
+/// Runs git, which must succeed, and returns its output without the last newline.
+#[track_caller]
+pub(crate) fn git<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> String {
+    let output = run_git(dir, args);
+    assert!(output.status.success(), "git in {dir:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
+}
+
+/// A repository with a commit on `main`, as `dir/name`.
+#[track_caller]
+pub(crate) fn init(dir: &Path, name: &str, args: &[&str]) {
+    let start = ["init", "-q", "-b", "main", "--ref-format=reftable"];
+    git(dir, start.iter().chain(args).chain(&[name]));
+    if !args.contains(&"--bare") {
+        git(&dir.join(name), ["commit", "-q", "--allow-empty", "-m", "first"]);
+    }
+}
+
+/// Says so if git is missing or too old; CI does not accept that.
+pub(crate) fn git_knows_reftables() -> bool {
+    let version = Command::new("git").arg("version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let mut numbers = version.trim_start_matches("git version ").split('.').map_while(|part| part.parse::<u32>().ok());
+    let knows = numbers.next().zip(numbers.next()).is_some_and(|version| version >= (2, 45));
+    assert!(knows || std::env::var_os("REFTABLE_REQUIRE_GIT").is_none(), "git 2.45 or newer is required");
+    if !knows {
+        eprintln!("SKIPPED: these tests need git 2.45 or newer");
+    }
+    knows
+}

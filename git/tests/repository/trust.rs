@@ -1,0 +1,64 @@
+//! Repositories of other users: read, not written, and nothing of theirs is followed.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+
+use reftable::{Options, Reading};
+use reftable_git::{ErrorKind, Repository, Trust};
+
+use crate::support::{git, git_knows_reftables, init, run_git};
+
+const OTHER: u32 = 54_001;
+
+/// Says so unless we can give files to others.
+fn is_root() -> bool {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if !is_root {
+        eprintln!("SKIPPED: only root can give a repository to another user");
+    }
+    is_root
+}
+
+fn give_away(path: &Path) {
+    chown(path, Some(OTHER), None).unwrap();
+}
+
+#[test]
+fn a_repository_of_another_user_is_read_and_not_written() {
+    if !git_knows_reftables() || !is_root() {
+        return;
+    }
+    // Each part alone makes it somebody else's, as for git.
+    for part in [".", ".git", "../linked", "../linked/.git"] {
+        let top = tempfile::tempdir().unwrap();
+        init(top.path(), "repo", &[]);
+        let repo = top.path().join("repo");
+        git(&repo, ["worktree", "add", "-q", "../linked"]);
+        give_away(&repo.join(part));
+        let place = if part.starts_with("..") { top.path().join("linked") } else { repo };
+        assert!(!run_git(&place, ["status"]).status.success(), "git trusts {part}");
+        let found = Repository::at(&place).unwrap();
+        assert_eq!(found.trust().unwrap(), Trust::Reduced, "{part}");
+        assert!(found.view(Reading::Checked).unwrap().get(b"HEAD").unwrap().is_some());
+        let error = found.open(&Options::default(), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Untrusted);
+        assert!(error.to_string().contains("--add safe.directory"), "{error}");
+    }
+}
+
+#[test]
+fn nothing_is_included_from_a_repository_of_another_user() {
+    if !git_knows_reftables() || !is_root() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    git(&repo, ["config", "include.path", "more"]);
+    fs::write(repo.join(".git/more"), "[core]\n\thooksPath = /theirs\n").unwrap();
+    let hooks = |repo: &Path| Repository::at(repo).unwrap().config().unwrap().unwrap().hooks_path();
+    assert_eq!(hooks(&repo), Some("/theirs".into()));
+    give_away(&repo);
+    assert_eq!(hooks(&repo), None);
+}
