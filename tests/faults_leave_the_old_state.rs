@@ -6,6 +6,8 @@
 
 #[path = "support/fault_dir.rs"]
 mod fault_dir;
+#[path = "support/lost_answer.rs"]
+mod lost_answer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -163,7 +165,8 @@ fn a_failing_compaction_changes_nothing_that_is_seen() {
 /// Neither the renaming of the list nor a look after it is answered: what the list may name stays.
 #[test]
 fn what_nobody_can_tell_is_indeterminate_and_breaks_nothing() {
-    let operations: [fn(&Stack) -> Result<(), Error>; 2] =
+    type Operation = fn(&Stack) -> Result<(), Error>;
+    let operations: [Operation; 2] =
         [|stack| put(stack, "refs/heads/new", 7), |stack| stack.compact(Compact::all()).map(|_| ())];
     for (operation, happens) in operations.iter().flat_map(|operation| [(operation, true), (operation, false)]) {
         let dir = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@
 
 #[path = "support/fault_dir.rs"]
 mod fault_dir;
+#[path = "support/lost_answer.rs"]
+mod lost_answer;
 #[cfg(target_os = "linux")]
 #[allow(dead_code, reason = "the support is shared")]
 #[path = "support/victim.rs"]
