@@ -11,7 +11,6 @@ use crate::dir::{Dir, DirFile, Stamp, again_if_stale};
 use crate::error::{Error, ErrorKind, Result};
 use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST};
-use crate::oid::HashKind;
 use crate::table::Table;
 
 /// No list is longer, in bytes: it would name a million tables. What is, is not worth its memory.
@@ -164,22 +163,4 @@ pub(crate) fn open(dir: &dyn Dir, name: &str, reading: Reading) -> Result<Arc<Ta
     let bytes = again_if_stale(|| dir.open(name)?.contents_by(reading));
     let bytes = bytes.map_err(|error| not_read("cannot read the table", &path, error))?;
     Table::open_in_store(path, bytes).map(Arc::new)
-}
-
-/// A merge needs one hash: that of the tables below, and the one that was `asked` for. Update
-/// indexes may overlap, as in tables that dulwich packs: the order of the list decides.
-///
-/// # Errors
-/// `Corrupt` for two hashes in one store, `Invalid` for another one than was asked for.
-pub(crate) fn check_hash(below: Option<&Table>, table: &Table, asked: Option<HashKind>) -> Result<()> {
-    let hash = table.hash();
-    if let Some(expected) = below.map(Table::hash).filter(|expected| *expected != hash) {
-        let message = format!("the table holds {hash} ids, those below it {expected} ids");
-        return Err(Error::corrupt(message).in_store_file(table.path()));
-    }
-    if let Some(asked) = asked.filter(|asked| *asked != hash) {
-        let message = format!("the store was opened for {asked} ids, it holds {hash} ids");
-        return Err(Error::invalid(message).in_file(table.path()));
-    }
-    Ok(())
 }

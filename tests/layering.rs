@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     "mutant",
     "sync",
     "bytes",
@@ -33,12 +33,13 @@ const ORDER: [&str; 34] = [
     "name",
     "dir",
     "list",
+    "changeset",
+    "engine",
     "origin",
     "garbage",
     "load",
     "scratch",
     "lock",
-    "changeset",
     "queue",
     "request",
     "stack",

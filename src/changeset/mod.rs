@@ -12,9 +12,12 @@ pub(crate) use replaced::{Applied, Asker, MAX_REPLACED};
 use crate::conflict::Expect;
 use crate::value::{Ident, LogEntry, Target};
 
-/// What a transaction is to do.
+/// What a transaction is to do: changes that happen together or not at all, as plain data.
+///
+/// A name may appear once among `set`, `delete` and `verify`; log entries may be as many as you
+/// like. Nothing is checked before they are admitted to a group.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Changeset {
+pub struct Changeset {
     pub(crate) updates: Vec<Update>,
     pub(crate) logs: Vec<LogChange>,
     /// Who and why, for log entries that are written by themselves.
@@ -47,13 +50,77 @@ pub(crate) enum LogChange {
 }
 
 impl Changeset {
+    /// No changes yet.
+    #[must_use]
+    pub fn new() -> Changeset {
+        Changeset::default()
+    }
+
+    /// Points `name` at `target`.
+    pub fn set(&mut self, name: impl AsRef<[u8]>, expect: Expect, target: impl Into<Target>) -> &mut Self {
+        self.update(name, expect, Action::Set(target.into()))
+    }
+
+    /// Deletes the reference `name`. Its reflog stays; see [`Self::delete_log`].
+    pub fn delete(&mut self, name: impl AsRef<[u8]>, expect: Expect) -> &mut Self {
+        self.update(name, expect, Action::Delete)
+    }
+
+    /// Changes nothing, but fails the transaction unless `name` is as expected.
+    pub fn verify(&mut self, name: impl AsRef<[u8]>, expect: Expect) -> &mut Self {
+        self.update(name, expect, Action::Verify)
+    }
+
+    fn update(&mut self, name: impl AsRef<[u8]>, expect: Expect, action: Action) -> &mut Self {
+        self.updates.push(Update { name: name.as_ref().to_vec(), expect, action });
+        self
+    }
+
+    /// Writes a log entry for every [`Self::set`] to an object id, from the id before to the new
+    /// one.
+    pub fn reflog(&mut self, committer: Ident, message: impl AsRef<[u8]>) -> &mut Self {
+        self.reflog = Some((committer, message.as_ref().to_vec()));
+        self
+    }
+
+    /// Appends one log entry, as given. Several for one name keep their order.
+    ///
+    /// The message must be one line; it is stored with one newline at its end, as git does.
+    pub fn append_log(&mut self, name: impl AsRef<[u8]>, entry: LogEntry) -> &mut Self {
+        self.logs.push(LogChange::Append { refname: name.as_ref().to_vec(), entry });
+        self
+    }
+
+    /// Lets a reflog of `name` exist, if there is none yet: with nothing in it but a marker
+    /// ([`crate::LogItem::Marker`]). Where git is to log what it would not log by itself, such as
+    /// updates of tags, that is how to ask it.
+    pub fn create_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
+        self.logs.push(LogChange::Create { refname: name.as_ref().to_vec() });
+        self
+    }
+
+    /// Deletes the log entry of `name` that has this update index. If it was the last one the log
+    /// still exists: a marker takes its place, as with `git reflog delete`.
+    pub fn delete_log_entry(&mut self, name: impl AsRef<[u8]>, update_index: u64) -> &mut Self {
+        self.logs.push(LogChange::DeleteEntry { refname: name.as_ref().to_vec(), update_index });
+        self
+    }
+
+    /// Deletes the reflog of `name` as it is now, markers included; not the entries that this
+    /// changeset appends.
+    pub fn delete_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
+        self.logs.push(LogChange::DeleteAll { refname: name.as_ref().to_vec() });
+        self
+    }
+
     /// How many changes there are.
     pub(crate) fn len(&self) -> usize {
         self.updates.len().saturating_add(self.logs.len())
     }
 
     /// Whether nothing was asked for yet.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.updates.is_empty() && self.logs.is_empty()
     }
 }

@@ -1,40 +1,27 @@
 //! Compaction: many tables become one, while others read and commit.
 
 mod clean;
-mod copy;
-mod emptied;
-mod expiry;
-mod job;
-mod merge;
-mod pattern;
-mod plan;
-mod proof;
-mod ranges;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ops::{ControlFlow, Range, RangeInclusive};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clean::Litter;
-pub use expiry::Expiry;
-pub use job::Progress;
-use job::{Job, Watch, Watched};
-use merge::Task;
 
 use crate::bytes::{Bytes, Reading};
+use crate::engine::{self, AutoCompact, Expiry, Job, Progress, Task, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invariant::invariant;
 use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
-use crate::oid::HashKind;
 use crate::pool::Crew;
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{AutoCompact, Durability, Edit, ListLock, NewTable, Stack};
-use crate::table::{Table, TableStats, TableWriter, WriteOptions};
+use crate::stack::{Durability, Edit, ListLock, NewTable, Options, Stack};
+use crate::table::{Table, TableStats, WriteOptions};
 #[cfg(not(loom))]
 use crate::worker::Stop;
 
@@ -43,10 +30,6 @@ use crate::worker::Stop;
 /// half of this and this, as `docs/performance.md` has it; with logs earlier, but they are done in
 /// 16 ms then.
 const LARGE: u64 = 256 * 1024;
-
-/// What the next commit of git's may have to merge, in bytes, while [`AutoCompact::Lazy`] lets
-/// tables pile up: git merges some 100 MB/s, and whoever has started it waits 40 ms for so much.
-const MOST_DEBT: u64 = 4 * 1024 * 1024;
 
 /// How often a compaction that waits looks whether it should stop.
 const LOOK_UP: Duration = Duration::from_millis(500);
@@ -119,33 +102,6 @@ impl Claim {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.tables().iter().map(|table| table.name())
     }
-
-    fn update_indexes(&self) -> Result<RangeInclusive<u64>> {
-        let least = self.tables().iter().map(least).min();
-        let range = least.zip(self.tables().iter().map(most).max()).map(|(min, max)| min..=max);
-        range.ok_or_else(|| Error::invalid("there are no tables to compact"))
-    }
-
-    fn hash(&self) -> Result<HashKind> {
-        self.snapshot.hash().ok_or_else(|| Error::invalid("there are no tables to compact"))
-    }
-}
-
-/// The smallest update index of a table, also of one in which they run backwards.
-fn least(table: &Arc<Table>) -> u64 {
-    table.header().min_update_index.min(table.header().max_update_index)
-}
-
-fn most(table: &Arc<Table>) -> u64 {
-    table.header().max_update_index
-}
-
-/// The update indexes of each table. Those that run backwards say nothing of its place.
-fn ranges_of(snapshot: &Snapshot) -> Vec<Option<RangeInclusive<u64>>> {
-    let headers = snapshot.tables().iter().map(|table| table.header());
-    headers
-        .map(|header| (!header.runs_backwards()).then_some(header.min_update_index..=header.max_update_index))
-        .collect()
 }
 
 impl Stack {
@@ -215,19 +171,8 @@ impl Stack {
     /// above them.
     #[must_use]
     pub fn compaction_due(&self, snapshot: &Snapshot) -> Option<Range<usize>> {
-        let kept = plan::out_of_order(&ranges_of(snapshot));
-        let tables = snapshot.tables().get(kept..).unwrap_or_default();
-        let sizes: Vec<u64> = tables.iter().map(|table| table.weight()).collect();
-        // A merged table may get indexes that its inputs do without: leave room for them.
-        let limit = self.shared.options.write.largest_table() / 2;
-        let due = match self.shared.options.auto_compact {
-            AutoCompact::Lazy(tables) => {
-                plan::debt(&sizes, MOST_DEBT, limit).or_else(|| plan::lazy(&sizes, usize::from(tables), limit))
-            }
-            AutoCompact::Geometric(factor) => plan::geometric(&sizes, u64::from(factor), limit),
-            AutoCompact::Off => plan::geometric(&sizes, 2, limit),
-        };
-        due.map(|range| range.start + kept..range.end + kept)
+        let Options { auto_compact, write, .. } = &self.shared.options;
+        engine::compaction_due(snapshot, *auto_compact, write.largest_table())
     }
 
     /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at
@@ -412,11 +357,6 @@ impl Stack {
     }
 
     /// Merges the claimed tables into a new file.
-    ///
-    /// A record that filled a block of its own table may not fit into one of the merged table: its
-    /// update index takes more bytes there, the first block has the header in it, and others may
-    /// write larger blocks than we do. So if something is too large, try once more with blocks that
-    /// hold whatever the inputs held.
     fn merge(
         &self,
         claim: &Claim,
@@ -424,14 +364,10 @@ impl Stack {
         create: impl Fn() -> Result<Scratch>,
     ) -> Result<(Scratch, Bytes, TableStats)> {
         self.check_readable(claim)?;
-        let options = &self.shared.options.write;
-        match self.merge_into(create()?, claim, job, options) {
-            Err(error) if error.kind() == ErrorKind::TooLarge && claim.bytes() <= options.largest_table() => {
-                let room = options.clone().with_room_for(merge::largest_block(claim.tables())?);
-                self.merge_into(create()?, claim, job, &room)
-            }
-            merged => merged.map_err(|error| job.explain(error)),
-        }
+        let merged = engine::with_enough_room(claim.tables(), &self.shared.options.write, |options| {
+            self.merge_into(create()?, claim, job, options)
+        });
+        merged.map_err(|error| job.explain(error))
     }
 
     /// Reads the tables to be merged with read calls, unless they are copies: a sector that cannot
@@ -466,9 +402,6 @@ impl Stack {
         // What is small is worth no thread, and no compromise: it becomes the table that git makes
         // of it.
         let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
-        let writer =
-            TableWriter::new(Watched { out: Draft::new(file), job }, claim.hash()?, claim.update_indexes()?, options)?;
-        let mut writer = writer.with_crew(&crew);
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = match () {
             () if mutant::is_on(Mutant::DropTombstones) => true,
@@ -478,16 +411,15 @@ impl Stack {
         let is_small = claim.bytes() <= self.shared.options.compact_at_once;
         let copies = !job.rewrite && !is_small && self.shared.options.copy_blocks;
         let task = Task { tables, at_bottom, copies, job, crew: &crew };
-        let merged = merge::merge(&task, &mut writer).map_err(|error| proof::explain(error, tables));
-        merged.map_err(|error| error.in_file(&path))?;
-        let (out, written) = writer.finish().map_err(|error| error.in_file(&path))?;
-        let (file, contents) = out.out.finish(self.shared.reading())?;
+        let merged = engine::write_merged(&task, options, Draft::new(file));
+        let (draft, written) = merged.map_err(|error| error.in_file(&path))?;
+        let (file, contents) = draft.finish(self.shared.reading())?;
         Ok((file, contents, written))
     }
 
     /// A name for the merged table that no table of `base` has.
     fn output_name(&self, claim: &Claim, base: &Snapshot) -> Result<String> {
-        let (min, max) = claim.update_indexes()?.into_inner();
+        let (min, max) = engine::update_indexes(claim.tables())?.into_inner();
         let mut name = self.shared.table_name(min, max);
         while base.tables().iter().any(|table| table.name() == name) {
             name = self.shared.table_name(min, max);

@@ -11,7 +11,7 @@ mod synced;
 
 pub(crate) use hand_over::Admitted;
 pub use metrics::Metrics;
-pub use options::{AutoCompact, Durability, Options};
+pub use options::{Durability, Options};
 pub(crate) use publish::{Edit, NewList, NewTable, Unlisted, sync_dir};
 
 use std::convert::Infallible;
@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::bytes::Reading;
 use crate::changeset::{Applied, Changeset};
 use crate::dir::{Dir, OsDir};
+use crate::engine::AutoCompact;
 use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
 use crate::list::LIST_LOCK;

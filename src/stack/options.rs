@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::bytes::Reading;
+use crate::engine::AutoCompact;
 use crate::error::{Error, Result};
 use crate::oid::HashKind;
 use crate::table::WriteOptions;
@@ -24,25 +25,6 @@ pub enum Durability {
     /// `core.fsync=reference`.
     Ordered,
     /// Nothing is synced. What git does by default.
-    Off,
-}
-
-/// When commits compact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AutoCompact {
-    /// When the newest tables have piled up to this many: then so that the sizes of the tables form
-    /// a geometric sequence of factor
-    /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few
-    ///    commits a compaction, and readers a few microseconds for each table.
-    ///
-    /// Earlier when the next commit of git's, which follows its own rule, would merge more than 4
-    /// MiB of what is there, such as a bulk commit into a small store: then what git would merge.
-    Lazy(u8),
-    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor:
-    /// git's rule, which compacts after two of three commits. At least 2.
-    Geometric(u8),
-    /// Never; call [`crate::Stack::compact`].
     Off,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Shared, seal};
 use crate::dir::{DirFile, Stamp};
+use crate::engine::check_hash;
 use crate::error::{Error, Result};
 use crate::list::{self, LIST};
 use crate::load::{self, List, Listing};
@@ -169,7 +170,7 @@ impl Shared {
                     Err(error) => return Err(error),
                 },
             };
-            load::check_hash(tables.last().map(|below| &**below), &table, self.options.hash)?;
+            check_hash(tables.last().map(|below| &**below), &table, self.options.hash)?;
             tables.push(table);
         }
         let snapshot = Snapshot::new(tables, self.options.hash);

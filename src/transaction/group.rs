@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::batch::Batch;
 use super::prepared::{Commit, write};
 use crate::changeset::{Applied, Changeset, decode, decode_replaced, encode, encode_replaced};
+use crate::engine::WriteGroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
 use crate::queue::{Outcome, Turn};
@@ -163,13 +163,13 @@ impl Members {
     }
 
     /// Admits all that were not refused yet to a new batch.
-    fn admit<'a>(&mut self, base: &'a Snapshot) -> Batch<'a> {
-        let mut batch = Batch::new(base);
+    fn admit<'a>(&mut self, base: &'a Snapshot) -> WriteGroup<'a> {
+        let mut batch = WriteGroup::new(base);
         let is_alone = self.0.len() == 1;
         for member in self.0.iter_mut().filter(|member| member.result.is_ok()) {
             let changes = if is_alone { member.changes.take() } else { member.changes.clone() };
             if let Some(changes) = changes {
-                member.result = batch.admit(changes);
+                member.result = batch.admit_checked(changes);
             }
         }
         batch
@@ -181,8 +181,8 @@ impl Members {
         let mut found = false;
         for member in self.0.iter_mut().filter(|member| member.result.is_ok()) {
             let Some(changes) = member.changes.clone() else { continue };
-            let mut batch = Batch::new(base);
-            let alone = batch.admit(changes).and_then(|_| batch.write(io::sink(), &stack.shared.options));
+            let mut batch = WriteGroup::new(base);
+            let alone = batch.admit_checked(changes).and_then(|_| batch.write(io::sink(), &stack.shared.options.write));
             if let Err(alone) = alone.map_err(|alone| alone.in_file(stack.path())) {
                 // A conflict here is with those before it, and says nothing.
                 if alone.kind() != ErrorKind::Conflict {

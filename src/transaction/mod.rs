@@ -1,19 +1,14 @@
 //! Transactions: all changes or none, checked against what the caller expects.
 
-mod batch;
-mod check;
-mod directories;
 mod group;
 mod prepared;
-mod rows;
 mod transact;
-mod view;
 #[cfg(test)]
 mod work;
 
 pub use prepared::{Commit, Prepared};
 
-use crate::changeset::{Action, Asker, Changeset, LogChange, Update};
+use crate::changeset::{Asker, Changeset};
 use crate::conflict::Expect;
 use crate::error::Result;
 use crate::stack::Stack;
@@ -33,28 +28,26 @@ pub struct Transaction {
 impl Transaction {
     /// Points `name` at `target`.
     pub fn set(&mut self, name: impl AsRef<[u8]>, expect: Expect, target: impl Into<Target>) -> &mut Self {
-        self.update(name, expect, Action::Set(target.into()))
+        self.changes.set(name, expect, target);
+        self
     }
 
     /// Deletes the reference `name`. Its reflog stays; see [`Self::delete_log`].
     pub fn delete(&mut self, name: impl AsRef<[u8]>, expect: Expect) -> &mut Self {
-        self.update(name, expect, Action::Delete)
+        self.changes.delete(name, expect);
+        self
     }
 
     /// Changes nothing, but fails the transaction unless `name` is as expected.
     pub fn verify(&mut self, name: impl AsRef<[u8]>, expect: Expect) -> &mut Self {
-        self.update(name, expect, Action::Verify)
-    }
-
-    fn update(&mut self, name: impl AsRef<[u8]>, expect: Expect, action: Action) -> &mut Self {
-        self.changes.updates.push(Update { name: name.as_ref().to_vec(), expect, action });
+        self.changes.verify(name, expect);
         self
     }
 
     /// Writes a log entry for every [`Self::set`] to an object id, from the id before to the new
     /// one.
     pub fn reflog(&mut self, committer: Ident, message: impl AsRef<[u8]>) -> &mut Self {
-        self.changes.reflog = Some((committer, message.as_ref().to_vec()));
+        self.changes.reflog(committer, message);
         self
     }
 
@@ -70,7 +63,7 @@ impl Transaction {
     ///
     /// The message must be one line; it is stored with one newline at its end, as git does.
     pub fn append_log(&mut self, name: impl AsRef<[u8]>, entry: LogEntry) -> &mut Self {
-        self.changes.logs.push(LogChange::Append { refname: name.as_ref().to_vec(), entry });
+        self.changes.append_log(name, entry);
         self
     }
 
@@ -78,21 +71,21 @@ impl Transaction {
     /// ([`crate::LogItem::Marker`]). Where git is to log what it would not log by itself, such as
     /// updates of tags, that is how to ask it.
     pub fn create_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
-        self.changes.logs.push(LogChange::Create { refname: name.as_ref().to_vec() });
+        self.changes.create_log(name);
         self
     }
 
     /// Deletes the log entry of `name` that has this update index. If it was the last one the log
     /// still exists: a marker takes its place, as with `git reflog delete`.
     pub fn delete_log_entry(&mut self, name: impl AsRef<[u8]>, update_index: u64) -> &mut Self {
-        self.changes.logs.push(LogChange::DeleteEntry { refname: name.as_ref().to_vec(), update_index });
+        self.changes.delete_log_entry(name, update_index);
         self
     }
 
     /// Deletes the reflog of `name` as it is now, markers included; not the entries that this
     /// transaction appends.
     pub fn delete_log(&mut self, name: impl AsRef<[u8]>) -> &mut Self {
-        self.changes.logs.push(LogChange::DeleteAll { refname: name.as_ref().to_vec() });
+        self.changes.delete_log(name);
         self
     }
 

@@ -1,8 +1,8 @@
 //! The second phase: the lock is held, everything is checked and written; commit or drop.
 
-use super::batch::Batch;
 use crate::changeset::{Applied, Changeset, Replaced};
 use crate::compact::Compaction;
+use crate::engine::WriteGroup;
 use crate::error::Result;
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
@@ -48,8 +48,8 @@ impl Commit {
 impl Prepared {
     pub(super) fn new(stack: Stack, changes: Changeset) -> Result<Prepared> {
         let (lock, snapshot) = stack.shared.lock_list()?;
-        let mut batch = Batch::new(&snapshot);
-        let applied = batch.admit(changes)?;
+        let mut batch = WriteGroup::new(&snapshot);
+        let applied = batch.admit_checked(changes)?;
         let table = write(&stack.shared, &snapshot, &batch)?;
         Ok(Prepared { stack, snapshot, applied, table, lock })
     }
@@ -90,11 +90,11 @@ impl Prepared {
 ///
 /// It gets its final name, which saves a rename, because nobody reads it before it is listed and
 /// nobody removes it while we hold the lock. In an empty store it must wait for the list.
-pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Result<Option<Unlisted>> {
+pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &WriteGroup<'_>) -> Result<Option<Unlisted>> {
     if batch.is_empty() {
         return Ok(None);
     }
-    let (first, last) = batch.range();
+    let (first, last) = batch.update_indexes().into_inner();
     let name = shared.table_name(first, last);
     let file = match base.tables() {
         [] => Scratch::temporary(&shared.dir)?,
@@ -106,7 +106,7 @@ pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &Batch<'_>) -> Resu
         }
     };
     let path = shared.dir.path().join(file.name());
-    let draft = batch.write(Draft::new(file), &shared.options).map_err(|error| error.in_file(&path))?;
+    let draft = batch.write(Draft::new(file), &shared.options.write).map_err(|error| error.in_file(&path))?;
     let (file, contents) = draft.finish(shared.reading())?;
     Ok(Some(Unlisted { file, contents, name }))
 }

@@ -1,7 +1,8 @@
-//! One table for one or several transactions: each checked against those before it, all written
+//! One table for one or several changesets: each checked against those before it, all written
 //! together.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 use super::check;
 use super::rows::{LogRow, MemberLogs, merge_logs};
@@ -10,15 +11,14 @@ use crate::changeset::{Action, Applied, Changeset};
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
 use crate::snapshot::Snapshot;
-use crate::stack::Options;
-use crate::table::TableWriter;
+use crate::table::{TableWriter, WriteOptions};
 use crate::value::{LogEntry, Target};
 use crate::value::{LogRecordView, RefRecordView};
 
-/// Transactions that follow one state, in order. Those that do not fit are left out and leave no
-/// trace.
+/// Changesets that follow one state, in order, to be written as one table (group commit). Those
+/// that do not fit are left out and leave no trace.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
+pub struct WriteGroup<'a> {
     base: &'a Snapshot,
     hash: Option<HashKind>,
     /// By name, each name once: the last one wins.
@@ -38,18 +38,30 @@ pub(super) struct RefRow {
     pub(super) target: Option<Target>,
 }
 
-impl<'a> Batch<'a> {
-    /// No transactions yet, to follow `base`.
-    pub(super) fn new(base: &'a Snapshot) -> Self {
-        Batch { base, hash: base.hash(), refs: Vec::new(), logs: Vec::new(), last: base.update_index() }
+impl<'a> WriteGroup<'a> {
+    /// No changesets yet, to follow `base`.
+    #[must_use]
+    pub fn new(base: &'a Snapshot) -> Self {
+        WriteGroup { base, hash: base.hash(), refs: Vec::new(), logs: Vec::new(), last: base.update_index() }
+    }
+
+    /// Checks `changes` against the state so far and adds them. Returns their update index; that of
+    /// the state so far when they change nothing.
+    ///
+    /// # Errors
+    /// `Conflict` with every mismatch; `Invalid` for what cannot be; `Corrupt`. The group is as
+    /// before then.
+    pub fn admit(&mut self, mut changes: Changeset) -> Result<u64> {
+        changes.check()?;
+        self.admit_checked(changes).map(|applied| applied.update_index)
     }
 
     /// Checks `changes`, which have passed [`Changeset::check`], against the state so far and adds
     /// them.
     ///
     /// # Errors
-    /// `Conflict` with every mismatch; `Invalid`; `Corrupt`. The batch is as before then.
-    pub(super) fn admit(&mut self, changes: Changeset) -> Result<Applied> {
+    /// `Conflict` with every mismatch; `Invalid`; `Corrupt`. The group is as before then.
+    pub(crate) fn admit_checked(&mut self, changes: Changeset) -> Result<Applied> {
         let Changeset { updates, logs, reflog, asks_replaced } = changes;
         let update_index =
             self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
@@ -93,19 +105,24 @@ impl<'a> Batch<'a> {
     }
 
     /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.last == self.base.update_index()
     }
 
-    /// The update indexes of all transactions together.
-    pub(super) fn range(&self) -> (u64, u64) {
-        (self.base.update_index().saturating_add(1), self.last)
+    /// The update indexes of all together.
+    #[must_use]
+    pub fn update_indexes(&self) -> RangeInclusive<u64> {
+        self.base.update_index().saturating_add(1)..=self.last
     }
 
-    /// Writes the table.
-    pub(super) fn write<W: Write>(&self, out: W, options: &Options) -> Result<W> {
-        let (first, last) = self.range();
-        let mut table = TableWriter::new(out, self.hash.unwrap_or_default(), first..=last, &options.write)?;
+    /// Writes the table, which is to be the newest of the next state.
+    ///
+    /// # Errors
+    /// `TooLarge` when a name or message does not fit into a block; `Invalid` for options out of
+    /// range; `Io`, as `out` says.
+    pub fn write<W: Write>(&self, out: W, options: &WriteOptions) -> Result<W> {
+        let mut table = TableWriter::new(out, self.hash.unwrap_or_default(), self.update_indexes(), options)?;
         for row in &self.refs {
             let target = row.target.as_ref().map(Target::as_view);
             table.add_ref(&RefRecordView { name: &row.name, update_index: row.update_index, target })?;

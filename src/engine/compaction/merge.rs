@@ -38,15 +38,15 @@ struct Part {
 }
 
 /// A merge of whole tables.
-pub(super) struct Task<'a> {
+pub(crate) struct Task<'a> {
     /// Oldest first.
-    pub(super) tables: &'a [Arc<Table>],
+    pub(crate) tables: &'a [Arc<Table>],
     /// Whether nothing lies below them. Tombstones go only there.
-    pub(super) at_bottom: bool,
+    pub(crate) at_bottom: bool,
     /// Whether blocks are copied as they are, where nothing newer falls into them.
-    pub(super) copies: bool,
-    pub(super) job: &'a Job<'a>,
-    pub(super) crew: &'a Crew,
+    pub(crate) copies: bool,
+    pub(crate) job: &'a Job<'a>,
+    pub(crate) crew: &'a Crew,
 }
 
 /// Writes what the tables amount to.

@@ -2,8 +2,64 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use crate::snapshot::Snapshot;
+
+/// When commits compact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AutoCompact {
+    /// When the newest tables have piled up to this many: then so that the sizes of the tables form
+    /// a geometric sequence of factor
+    /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few
+    ///    commits a compaction, and readers a few microseconds for each table.
+    ///
+    /// Earlier when the next commit of git's, which follows its own rule, would merge more than 4
+    /// MiB of what is there, such as a bulk commit into a small store: then what git would merge.
+    Lazy(u8),
+    /// After a commit, so that the sizes of the tables form a geometric sequence of this factor:
+    /// git's rule, which compacts after two of three commits. At least 2.
+    Geometric(u8),
+    /// Never; call [`crate::Stack::compact`].
+    Off,
+}
+
+/// What the next commit of git's may have to merge, in bytes, while [`AutoCompact::Lazy`] lets
+/// tables pile up: git merges some 100 MB/s, and whoever has started it waits 40 ms for so much.
+const MOST_DEBT: u64 = 4 * 1024 * 1024;
+
 /// Bytes of a table in which git has updated a few references, without what all tables have.
 const SMALL_TABLE: u64 = 512;
+
+/// The tables of `snapshot`, by position, that `rule` would merge; git's rule when that is off.
+/// Reads nothing. A table larger than `largest` bytes cannot be written.
+///
+/// A table whose update indexes are all below those of one beneath it may be in the wrong place of
+/// the list. Merging the two for good is left to whoever merges all; the rule sees what lies above
+/// them.
+#[must_use]
+pub fn compaction_due(snapshot: &Snapshot, rule: AutoCompact, largest: u64) -> Option<Range<usize>> {
+    let kept = out_of_order(&ranges_of(snapshot));
+    let tables = snapshot.tables().get(kept..).unwrap_or_default();
+    let sizes: Vec<u64> = tables.iter().map(|table| table.weight()).collect();
+    // A merged table may get indexes that its inputs do without: leave room for them.
+    let limit = largest / 2;
+    let due = match rule {
+        AutoCompact::Lazy(tables) => {
+            debt(&sizes, MOST_DEBT, limit).or_else(|| lazy(&sizes, usize::from(tables), limit))
+        }
+        AutoCompact::Geometric(factor) => geometric(&sizes, u64::from(factor), limit),
+        AutoCompact::Off => geometric(&sizes, 2, limit),
+    };
+    due.map(|range| range.start + kept..range.end + kept)
+}
+
+/// The update indexes of each table. Those that run backwards say nothing of its place.
+fn ranges_of(snapshot: &Snapshot) -> Vec<Option<RangeInclusive<u64>>> {
+    let headers = snapshot.tables().iter().map(|table| table.header());
+    headers
+        .map(|header| (!header.runs_backwards()).then_some(header.min_update_index..=header.max_update_index))
+        .collect()
+}
 
 /// git's rule: the tables to merge so that afterwards each is at least `factor` times as large as
 /// the next.
@@ -12,7 +68,7 @@ const SMALL_TABLE: u64 = 512;
 /// that breaks the sequence gives the end of the range. Its start is the oldest table that is
 /// smaller than `factor` times all that would be merged above it. If the merged tables exceed
 /// `limit` bytes, the rule is applied to the newer tables alone, as if the oldest were not there.
-pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<usize>> {
+fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<usize>> {
     (0..sizes.len()).find_map(|skip| {
         let newer = sizes.get(skip..)?;
         let range = unlimited(newer, factor)?;
@@ -26,7 +82,7 @@ pub(super) fn geometric(sizes: &[u64], factor: u64, limit: u64) -> Option<Range<
 /// Each compaction costs about as much as two commits, whatever it merges. So let tables pile up
 /// and merge them together. The pile is below `tables`; what lies under it is a geometric sequence,
 /// and grows with the logarithm of the store.
-pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usize>> {
+fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usize>> {
     geometric(sizes, 2, limit).filter(|range| range.len() >= tables)
 }
 
@@ -36,7 +92,7 @@ pub(super) fn lazy(sizes: &[u64], tables: usize, limit: u64) -> Option<Range<usi
 ///
 /// A sequence that is left alone today may be merged as a whole then: each table of 4, 2, 1 is
 /// twice as large as the next one, but not twice as large as all that follow.
-pub(super) fn debt(sizes: &[u64], bound: u64, limit: u64) -> Option<Range<usize>> {
+fn debt(sizes: &[u64], bound: u64, limit: u64) -> Option<Range<usize>> {
     let mut then = sizes.to_vec();
     then.push(SMALL_TABLE);
     let range = geometric(&then, 2, limit)?;
@@ -62,7 +118,7 @@ fn unlimited(sizes: &[u64], factor: u64) -> Option<Range<usize>> {
 
 /// How many tables, oldest first, end with the topmost one whose update indexes are all below those
 /// of a table beneath it. 0 when the list is in order; ranges that overlap are.
-pub(super) fn out_of_order(ranges: &[Option<RangeInclusive<u64>>]) -> usize {
+fn out_of_order(ranges: &[Option<RangeInclusive<u64>>]) -> usize {
     let (mut kept, mut highest_start) = (0, 0);
     for (index, range) in ranges.iter().enumerate() {
         let Some(range) = range else { continue };

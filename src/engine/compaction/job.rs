@@ -18,17 +18,17 @@ pub struct Progress {
 }
 
 /// Who is told, and may say that it should end.
-pub(super) type Watch<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
+pub(crate) type Watch<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
 
 /// A compaction that somebody wants.
-pub(super) struct Job<'a> {
-    pub(super) expiry: Expiry,
+pub(crate) struct Job<'a> {
+    pub(crate) expiry: Expiry,
     /// Whether every record is to be written again, and no block to be copied.
-    pub(super) rewrite: bool,
+    pub(crate) rewrite: bool,
     /// Whether less than what was chosen will do.
-    pub(super) best_effort: bool,
+    pub(crate) best_effort: bool,
     /// Whether it is left to somebody else when the list lock is taken.
-    pub(super) is_left: bool,
+    pub(crate) is_left: bool,
     watch: &'a Watch<'a>,
     /// Of no bytes at all before it begins.
     progress: Cell<Progress>,
@@ -37,38 +37,38 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
+    pub(crate) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
         let (progress, stopped) = (Cell::default(), Cell::default());
         Job { expiry, rewrite: false, best_effort, is_left: false, watch, progress, stopped }
     }
 
     /// The same, with every record written again.
-    pub(super) fn rewriting(self) -> Self {
+    pub(crate) fn rewriting(self) -> Self {
         Job { rewrite: true, ..self }
     }
 
     /// The same, without waiting for the list lock if `is_left`.
-    pub(super) fn left_to_others(self, is_left: bool) -> Self {
+    pub(crate) fn left_to_others(self, is_left: bool) -> Self {
         Job { is_left, ..self }
     }
 
     /// From now on it is watched. Not before the list lock is released: whoever watches may take
     /// time.
-    pub(super) fn begin(&self, total: u64) -> Result<()> {
+    pub(crate) fn begin(&self, total: u64) -> Result<()> {
         self.progress.set(Progress { done: 0, total });
         self.check()
     }
 
     /// `done` of the bytes are merged. Less than before if it had to start over, which is told
     /// nobody.
-    pub(super) fn advance(&self, done: u64) -> Result<()> {
+    pub(crate) fn advance(&self, done: u64) -> Result<()> {
         let Progress { done: before, total } = self.progress.get();
         self.progress.set(Progress { done: done.clamp(before, total.max(before)), total });
         self.check()
     }
 
     /// Looks whether it should end.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let progress = self.progress.get();
         if progress.total > 0 && !self.stopped.get() && (self.watch)(progress).is_break() {
             self.stopped.set(true);
@@ -80,21 +80,21 @@ impl<'a> Job<'a> {
     }
 
     /// `error`, unless it comes of being stopped in the midst of writing.
-    pub(super) fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         if self.stopped.get() { self.check().err().unwrap_or(error) } else { error }
     }
 
     /// All is done, and too late to be stopped.
-    pub(super) fn finish(&self, total: u64) {
+    pub(crate) fn finish(&self, total: u64) {
         let _ = (self.watch)(Progress { done: total, total });
     }
 }
 
 /// What a compaction writes to: it stops between blocks, also those that come behind the merge,
 /// such as the object section's.
-pub(super) struct Watched<'a, W> {
-    pub(super) out: W,
-    pub(super) job: &'a Job<'a>,
+pub(crate) struct Watched<'a, W> {
+    pub(crate) out: W,
+    pub(crate) job: &'a Job<'a>,
 }
 
 impl<W: Write> Write for Watched<'_, W> {
