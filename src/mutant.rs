@@ -97,6 +97,10 @@ pub enum Mutant {
     GiveWayWithoutEnd,
     /// A lock of others that was met does not count as a neighbour.
     ForgetLocksThatWereMet,
+    /// A lock of others is abandoned though somebody has it open.
+    BreakOpenLocks,
+    /// A lock of others is abandoned as soon as nobody has it open.
+    BreakYoungLocks,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -222,6 +226,10 @@ pub const REQUESTS: [Mutant; 11] = [
 /// Every mistake in giving way to neighbours: `giving_way_has_an_end.rs` makes them.
 #[cfg(reftable_mutants)]
 pub const COURTESY: [Mutant; 3] = [Mutant::GiveWayToTheDead, Mutant::GiveWayWithoutEnd, Mutant::ForgetLocksThatWereMet];
+
+/// Every mistake in breaking the locks of others: `abandoned_locks_are_broken.rs` makes them.
+#[cfg(reftable_mutants)]
+pub const BREAKING: [Mutant; 2] = [Mutant::BreakOpenLocks, Mutant::BreakYoungLocks];
 
 #[cfg(reftable_mutants)]
 thread_local! {

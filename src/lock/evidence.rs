@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::is_marked;
 use crate::dir::{Dir, Stamp};
 use crate::list::LIST_LOCK;
+use crate::mutant::{self, Mutant};
 
 /// A lock on the list that nobody has open is abandoned after this time: git holds it for
 /// milliseconds, or has it open.
@@ -61,7 +62,7 @@ impl Evidence {
     /// process that may live.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
-        let is_closed = self.openers.as_ref().is_some_and(Vec::is_empty);
+        let is_closed = self.openers.as_ref().is_some_and(Vec::is_empty) || mutant::is_on(Mutant::BreakOpenLocks);
         is_old(&self.lock, self.age) && is_closed && !matches!(self.pid_file, Some((_, Some(true) | None)))
     }
 }
@@ -110,7 +111,7 @@ pub(super) fn may_be_abandoned(dir: &Arc<dyn Dir>, name: &str) -> bool {
 
 fn is_old(lock: &str, age: Option<Duration>) -> bool {
     let least = if lock == LIST_LOCK { LIST_AGE } else { TABLE_AGE };
-    age.is_some_and(|age| age >= least)
+    age.is_some_and(|age| age >= least || mutant::is_on(Mutant::BreakYoungLocks))
 }
 
 fn age_of(dir: &Arc<dyn Dir>, name: &str, stamp: &Stamp) -> Option<Duration> {
