@@ -49,6 +49,8 @@ pub enum Mutant {
     TrustSealOfOtherContents,
     /// The seal of another file is trusted.
     TrustSealOfOtherFile,
+    /// A table that could not be synced is synced again, and that is trusted.
+    TrustSecondSync,
     /// A block is copied with a tombstone that nothing lies below.
     CopyTombstones,
     /// A block is copied though its update indexes count from another one.
@@ -145,7 +147,7 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 21] = [
+pub const ALL: [Mutant; 22] = [
     Mutant::SkipTableSync,
     Mutant::SkipDirectorySyncBefore,
     Mutant::SkipDirectorySyncAfter,
@@ -164,6 +166,7 @@ pub const ALL: [Mutant; 21] = [
     Mutant::SealUnsynced,
     Mutant::TrustSealOfOtherContents,
     Mutant::TrustSealOfOtherFile,
+    Mutant::TrustSecondSync,
     Mutant::CopyTombstones,
     Mutant::CopyWrongDeltas,
     Mutant::CopyWithoutPadding,

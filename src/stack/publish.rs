@@ -427,6 +427,23 @@ impl Shared {
         })
     }
 
+    /// Syncs a table of others, unless that has failed before: the kernel has lost then what it
+    /// could not write, and says of a second sync that all is well.
+    fn sync_table(&self, name: &str) -> Result<()> {
+        let way_out = "compact everything: that writes it again, as it can be read now";
+        if self.synced.has_failed(name) {
+            let error = Error::new(ErrorKind::Io, "the table could not be synced, and may be lost if power fails");
+            return Err(error.in_file(&self.dir.path().join(name)).way_out(way_out));
+        }
+        let file = self.dir.open(name).map_err(|error| self.io("cannot open the table", name, error))?;
+        file.sync().map_err(|error| {
+            self.synced.add_failed(name);
+            self.io("cannot sync the table", name, error).way_out(way_out)
+        })?;
+        self.synced.add(name);
+        Ok(())
+    }
+
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a
     /// commit that is to survive must not stand on one that does not. A seal on the list says that
     /// all of them are.
@@ -438,10 +455,7 @@ impl Shared {
         }
         for position in missing {
             let Some(table) = base.tables().get(position).filter(|_| !replaced.contains(&position)) else { continue };
-            let name = table.name();
-            let file = self.dir.open(name).map_err(|error| self.io("cannot open the table", name, error))?;
-            file.sync().map_err(|error| self.io("cannot sync the table", name, error))?;
-            self.synced.add(name);
+            self.sync_table(table.name())?;
         }
         Ok(())
     }

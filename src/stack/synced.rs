@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 
@@ -9,11 +10,23 @@ use crate::sync::Mutex;
 #[derive(Default)]
 pub(super) struct Synced {
     names: Mutex<BTreeSet<String>>,
+    /// Those that could not be synced. The kernel takes what it could not write for written, so a
+    /// later sync would say that all is well.
+    failed: Mutex<BTreeSet<String>>,
 }
 
 impl Synced {
     pub(super) fn add(&self, name: &str) {
         self.names.lock().insert(name.to_owned());
+    }
+
+    pub(super) fn add_failed(&self, name: &str) {
+        self.failed.lock().insert(name.to_owned());
+    }
+
+    /// Whether a sync of this table has failed.
+    pub(super) fn has_failed(&self, name: &str) -> bool {
+        self.failed.lock().contains(name) && !mutant::is_on(Mutant::TrustSecondSync)
     }
 
     /// The positions in `base` of the tables that are not known to be synced. Forgets the tables

@@ -57,6 +57,7 @@ impl Dir for SimDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.world.check_descriptors(self.pid)?;
         let opened = self.world.call(self.pid, false, |inner| {
             let file = inner.follow(name)?;
             Ok(((file, inner.describe(self.pid, file)), None))
@@ -70,6 +71,7 @@ impl Dir for SimDir {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
+        self.world.check_descriptors(self.pid)?;
         let created = self.world.call(self.pid, true, |inner| {
             if inner.tree.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -137,6 +139,7 @@ impl Dir for SimDir {
 
     fn names(&self) -> io::Result<Vec<String>> {
         self.world.check(self.pid, Denied::List)?;
+        self.world.check_descriptors(self.pid)?;
         self.world.call(self.pid, false, |inner| Ok((inner.tree.names.keys().map(ToString::to_string).collect(), None)))
     }
 
@@ -218,6 +221,8 @@ impl DirFile for SimFile {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_torn = self.world.is_torn_now(self.pid());
+        let bytes = if is_torn { &bytes[..bytes.len() / 2] } else { bytes };
         self.world.call(self.pid(), true, |inner| {
             let time = inner.time;
             let file = inner.tree.files.get_mut(&self.file).unwrap();
@@ -225,12 +230,17 @@ impl DirFile for SimFile {
             let whole = Arc::new([file.bytes.as_slice(), bytes].concat());
             (file.bytes, file.modified, file.changed) = (Arc::clone(&whole), time, time);
             Ok(((), Some(Op::Write { name: Arc::clone(&self.name), file: self.file, bytes: whole, from })))
-        })
+        })?;
+        if is_torn { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn sync(&self) -> io::Result<()> {
-        let op = Op::SyncFile { name: Arc::clone(&self.name), file: self.file };
-        self.world.call(self.pid(), true, |_| Ok(((), Some(op))))
+        let (name, file) = (Arc::clone(&self.name), self.file);
+        if self.world.is_sync_failing_now(self.pid()) {
+            self.world.call(self.pid(), true, |_| Ok(((), Some(Op::SyncFailed { name, file }))))?;
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.world.call(self.pid(), true, |_| Ok(((), Some(Op::SyncFile { name, file }))))
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
@@ -265,6 +275,9 @@ impl Drop for SimFile {
         let locked = self.locked(&inner);
         if inner.locks.get(&locked) == Some(&self.description) {
             inner.locks.remove(&locked);
+        }
+        if let Some(opened) = inner.opened.get_mut(&self.pid()) {
+            *opened -= 1;
         }
         let left = inner.open.get_mut(&self.file).map_or(0, |count| {
             *count -= 1;

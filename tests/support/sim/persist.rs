@@ -10,14 +10,18 @@
 //!   stands for it. Each *file* has the bytes of its last sync, and of what was appended since:
 //!   nothing; all up to the end of some write, or to some multiple of 512; or its full length with
 //!   any subset of the 512-byte sectors, the others being zero. (Of more than four sectors not all
-//!   subsets are tried, but: none, all, each missing alone, each alone.) Syncing a file says
-//!   nothing about its names.
+//!   subsets are tried, but: none, all, each missing alone, each alone.) Or sectors that were never
+//!   synced have what was there before: of the table, or the list, that was the last to lose its
+//!   name when this file was made. Syncing a file says nothing about its names.
 //! * [`Model::Ordered`]: power is lost on a file system like ext4 with `data=ordered`. Changes of
 //!   names survive as a prefix of the order in which they were made, each rename whole; not shorter
 //!   than at the last sync of the directory. (Real ones also write the journal when a file is
 //!   synced: that leaves fewer states, so we do not count on it.) A file's unsynced bytes are
 //!   there, up to the end of some write, or missing, or zero; if it was renamed over another file
 //!   they are there, which ext4 calls `auto_da_alloc`.
+//!
+//! A sync of a file that fails loses what it should have made durable: the kernel takes it for
+//! written, and later syncs have nothing to do. Nothing that the file has then is durable any more.
 //!
 //! A file's note is the newest one, or that of its last sync. Its bytes say nothing about it.
 //!
@@ -52,6 +56,8 @@ pub(crate) enum Part {
     /// Its full length, but of the unsynced sectors only those with a bit here; the others are
     /// zero.
     Sectors(u64),
+    /// Its full length, but for what was synced with the contents of the file that was there before.
+    Old,
     All,
 }
 
@@ -64,6 +70,10 @@ pub(crate) struct Data {
     ends: Vec<usize>,
     /// The note it had then.
     synced_note: Option<Note>,
+    /// What was on the disk where this is to be.
+    old: Arc<Vec<u8>>,
+    /// A sync has failed: no later one makes a difference.
+    is_lost: bool,
     /// It has taken the place of another file since the directory was synced.
     replaced: bool,
 }
@@ -80,6 +90,8 @@ pub(crate) struct Disk {
     files: BTreeMap<FileId, Data>,
     /// The changes of names since the directory was synced.
     order: Vec<usize>,
+    /// What the last table and the last list had that lost their names.
+    freed: [Arc<Vec<u8>>; 2],
 }
 
 impl Disk {
@@ -87,7 +99,7 @@ impl Disk {
     pub(crate) fn synced(tree: &Tree) -> Disk {
         let names = tree.names.iter().map(|(name, file)| (Arc::clone(name), vec![(Some(*file), None)])).collect();
         let files = tree.files.iter().map(|(id, file)| (*id, Data::synced(file.clone()))).collect();
-        Disk { names, files, order: Vec::new() }
+        Disk { names, files, ..Disk::default() }
     }
 
     /// The same, with the inode numbers that the files of `tree` have there: those who find it see
@@ -112,7 +124,8 @@ impl Disk {
         match op {
             Op::Create { name, file, number: inode, created } => {
                 let empty = File { number: *inode, created: *created, changed: *created, ..File::default() };
-                self.files.insert(*file, Data::synced(empty));
+                let old = Arc::clone(&self.freed[usize::from(is_table(name))]);
+                self.files.insert(*file, Data { old, ..Data::synced(empty) });
                 self.set(number, name, Some(*file));
             }
             // Whole or not at all: where it leads is written with its name, or before.
@@ -129,9 +142,13 @@ impl Disk {
             Op::SetNote { file, note, .. } => self.files.get_mut(file).unwrap().file.note = Some(Arc::clone(note)),
             Op::SyncFile { file, .. } => {
                 let data = self.files.get_mut(file).unwrap();
+                if data.is_lost {
+                    return;
+                }
                 (data.synced, data.synced_note) = (data.file.bytes.len(), data.file.note.clone());
                 data.ends.clear();
             }
+            Op::SyncFailed { file, .. } => self.files.get_mut(file).unwrap().is_lost = true,
             Op::Link { new, file, .. } => self.set(number, new, Some(*file)),
             Op::Rename { from, to, file } => {
                 let there = self.names.get(to).and_then(|versions| versions.last());
@@ -154,7 +171,12 @@ impl Disk {
     }
 
     fn set(&mut self, number: usize, name: &Name, value: Option<FileId>) {
-        self.names.entry(Arc::clone(name)).or_insert_with(|| vec![(None, None)]).push((value, Some(number)));
+        let versions = self.names.entry(Arc::clone(name)).or_insert_with(|| vec![(None, None)]);
+        let before = versions.last().and_then(|(before, _)| *before);
+        versions.push((value, Some(number)));
+        if let Some(freed) = before.filter(|before| value != Some(*before)) {
+            self.freed[usize::from(is_table(name))] = Arc::clone(&self.files[&freed].file.bytes);
+        }
         if self.order.last() != Some(&number) {
             self.order.push(number);
         }
@@ -169,6 +191,7 @@ impl Disk {
                 number.map(|number| self.order.iter().position(|other| *other == number)).hash(&mut hasher);
                 let data = value.map(|file| &self.files[&file]);
                 data.map(|data| (&data.file.bytes, data.synced, &data.ends, data.replaced)).hash(&mut hasher);
+                data.map(|data| (&data.old, data.is_lost)).hash(&mut hasher);
                 data.map(|data| (data.file.note.is_some(), data.synced_note.is_some())).hash(&mut hasher);
             }
         }
@@ -204,10 +227,15 @@ impl Disk {
     }
 }
 
+fn is_table(name: &str) -> bool {
+    name.ends_with(".ref")
+}
+
 impl Data {
     /// A file that is durable as it is.
     fn synced(file: File) -> Data {
-        Data { synced: file.bytes.len(), ends: Vec::new(), synced_note: file.note.clone(), replaced: false, file }
+        let (synced, synced_note, ends) = (file.bytes.len(), file.note.clone(), Vec::new());
+        Data { synced, ends, synced_note, old: Arc::default(), is_lost: false, replaced: false, file }
     }
 
     /// What its note may be, the newest last.
@@ -237,6 +265,9 @@ impl Data {
                 parts.extend(single.flat_map(|bit: u64| [Part::Sectors(bit), Part::Sectors(all & !bit)]));
             }
         }
+        if model == Model::OnlySynced && !self.old.is_empty() {
+            parts.push(Part::Old);
+        }
         parts.push(Part::All);
         parts
     }
@@ -246,6 +277,12 @@ impl Data {
         match part {
             Part::All => Arc::clone(whole),
             Part::Prefix(len) => Arc::new(whole[..len].to_vec()),
+            Part::Old => {
+                let first = self.synced.next_multiple_of(SECTOR);
+                let old = |at: usize| self.old.get(at).copied().filter(|_| at >= first).unwrap_or(0);
+                let bytes = whole.iter().enumerate();
+                Arc::new(bytes.map(|(at, byte)| if at < self.synced { *byte } else { old(at) }).collect())
+            }
             Part::Sectors(mask) => {
                 let first = self.synced / SECTOR;
                 let kept = |at: usize| at < self.synced || mask >> (at / SECTOR - first).min(63) & 1 == 1;

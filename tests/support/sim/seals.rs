@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use reftable::{Dir, Durability};
+use reftable::{Dir, Durability, Expiry};
 
 use super::check;
 use super::dir::SimDir;
 use super::git::{self, Fsync, Git};
 use super::run::{Deed, GIT, Run};
 use super::scenarios::sink_from_first_acknowledgement;
-use super::stage::{Sink, plain, set, stairs};
+use super::stage::{Sink, for_each_change, plain, set, stairs};
 use super::world::Pid;
 
 /// Somebody who copies the store, or edits its list.
@@ -31,6 +31,24 @@ pub(super) fn above_ordered(sink: Sink<'_>) {
         drop((ours, ordered));
         sink_from_first_acknowledgement(run, sink);
     }
+}
+
+/// A sync of ours fails, of its own files or of git's below: what should have become durable is
+/// lost, and a second sync would say that all is well. A compaction writes it again.
+pub(super) fn sync_that_fails(sink: Sink<'_>) {
+    for_each_change(|sync| {
+        let run = Run::start(&stairs(2));
+        let ours = run.actor(1, Durability::Full, plain()).failing();
+        Git::new(&run, GIT, Fsync::Default).commit(set("git", 4, 60));
+        run.world.fail_sync_at(1, sync);
+        (0..2).for_each(|number| ours.commit(set("ours", 4, 50 + number)));
+        let came_true = run.world.has_come(1);
+        ours.compact(Expiry::default());
+        ours.commit(set("ours", 1, 52));
+        drop(ours);
+        sink_from_first_acknowledgement(run, sink);
+        came_true
+    });
 }
 
 /// Every file was put in the place of itself by a copy, notes included. The list may have the inode

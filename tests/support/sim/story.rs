@@ -44,7 +44,9 @@ impl Crash<'_> {
                 let survives = self.choices.content(*file, self.digits).note.as_ref() == Some(note);
                 format!("  [the note {}]", if survives { "survives" } else { "is lost" })
             }
-            Op::Acknowledge { .. } | Op::Killed | Op::SyncDir | Op::SyncFile { .. } => String::new(),
+            Op::Acknowledge { .. } | Op::Killed | Op::SyncDir | Op::SyncFile { .. } | Op::SyncFailed { .. } => {
+                String::new()
+            }
             _ if self.choices.is_durable(number) => "  [durable]".to_owned(),
             Op::Create { name, .. } | Op::Symlink { name, .. } | Op::Link { new: name, .. } => named(name),
             Op::Remove { name } => format!("  [the removal {}]", word(name)),
@@ -61,6 +63,7 @@ impl Crash<'_> {
             Part::Prefix(0) => "all bytes are lost".to_owned(),
             Part::Prefix(len) if len == synced => format!("the {len} bytes that were synced survive"),
             Part::Prefix(len) => format!("the first {len} bytes survive"),
+            Part::Old => format!("old contents in the place of what follows byte {synced}"),
             Part::Sectors(0) => format!("zeros in the place of what follows byte {synced}"),
             Part::Sectors(mask) => format!("zeros in some sectors behind byte {synced}: {mask:b} survive"),
         }
@@ -81,6 +84,7 @@ fn deed(op: &Op) -> String {
         Op::Write { name, bytes, from, .. } => format!("writes {} bytes into {name}", bytes.len() - from),
         Op::SetNote { name, .. } => format!("leaves a note on {name}"),
         Op::SyncFile { name, .. } => format!("syncs {name}"),
+        Op::SyncFailed { name, .. } => format!("cannot sync {name}"),
         Op::Symlink { name, target, .. } => {
             format!("makes {name} a symbolic link to {}", String::from_utf8_lossy(target))
         }

@@ -17,6 +17,38 @@ pub(super) fn by_the_denied(sink: Sink<'_>) {
     }
 }
 
+/// The heir has few descriptors. What it cannot open it cannot answer.
+pub(super) fn by_the_poor(sink: Sink<'_>) {
+    let mut has_run_out = false;
+    for descriptors in [0, 1, 2, 3, 5] {
+        for_each_change(|change| {
+            let mut world = None;
+            let limit = |scene: &Scene| {
+                scene.run.world.limit_descriptors(OTHER, descriptors);
+                world = Some(scene.run.world.clone());
+            };
+            let (is_dead, _) = dead_leader(change, limit, sink);
+            has_run_out |= world.is_some_and(|world| world.has_run_out(OTHER));
+            is_dead
+        });
+    }
+    assert!(has_run_out, "nobody has wanted more than there was");
+}
+
+/// Each write of the leader is torn in turn: of a record half is appended. It lives on, so the asker
+/// learns what has become of its transaction.
+pub(super) fn by_torn_writes(sink: Sink<'_>) {
+    for_each_change(|write| {
+        let mut scene = Scene::asked(terms(), 0);
+        scene.leader = scene.leader.failing();
+        scene.run.world.tear_at(LEADER, write);
+        scene.lead();
+        let came_true = scene.run.world.has_come(LEADER);
+        finish(scene, came_true, sink);
+        came_true
+    });
+}
+
 /// Each call of the heir fails once; then it commits, and then it dies with the lock.
 pub(super) fn by_the_failing(sink: Sink<'_>) {
     for_each_change(|change| {

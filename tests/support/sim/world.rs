@@ -83,6 +83,11 @@ pub(crate) enum Op {
         name: Name,
         file: FileId,
     },
+    /// It was to be synced, and the disk has failed.
+    SyncFailed {
+        name: Name,
+        file: FileId,
+    },
     /// A new symbolic link.
     Symlink {
         name: Name,
@@ -166,6 +171,14 @@ pub(super) struct Process {
     /// This call fails, and nothing comes of it. One that takes a lock does not: without those
     /// nothing would be handed over.
     fails_at: Option<u64>,
+    /// So many files may it have open.
+    descriptors: Option<usize>,
+    /// It wanted more.
+    has_run_out: bool,
+    /// Of the write that makes the count zero only half is done, and it fails.
+    writes_until_torn: Option<u64>,
+    /// The sync of a file that makes the count zero fails.
+    syncs_until_failed: Option<u64>,
     /// What it is never let do with requests.
     denied: &'static [Denied],
     /// Before this call others do this.
@@ -180,8 +193,9 @@ pub(super) struct Process {
 pub(super) struct Inner {
     pub(super) tree: Tree,
     pub(super) next_file: FileId,
-    /// Open descriptions of each file.
+    /// Open descriptions of each file, and of each process.
     pub(super) open: BTreeMap<FileId, usize>,
+    pub(super) opened: BTreeMap<Pid, usize>,
     /// Kernel locks: what is locked, and the description that has it.
     pub(super) locks: BTreeMap<Locked, u64>,
     /// A server knows files by their names, so kernel locks belong to those.
@@ -283,6 +297,55 @@ impl World {
     /// From now on the process is never let do this.
     pub(crate) fn deny(&self, pid: Pid, denied: &'static [Denied]) {
         self.lock().processes.entry(pid).or_default().denied = denied;
+    }
+
+    /// From now on the process may open so many files more.
+    pub(crate) fn limit_descriptors(&self, pid: Pid, more: usize) {
+        let mut inner = self.lock();
+        let open = inner.opened.get(&pid).copied().unwrap_or_default();
+        inner.processes.entry(pid).or_default().descriptors = Some(open + more);
+    }
+
+    /// Says whether the process has wanted to open more files than it may.
+    pub(crate) fn has_run_out(&self, pid: Pid) -> bool {
+        self.lock().processes.get(&pid).is_some_and(|process| process.has_run_out)
+    }
+
+    /// Fails if the process has no descriptor left.
+    pub(super) fn check_descriptors(&self, pid: Pid) -> io::Result<()> {
+        let mut inner = self.lock();
+        let open = inner.opened.get(&pid).copied().unwrap_or_default();
+        let process = inner.processes.entry(pid).or_default();
+        if process.descriptors.is_none_or(|limit| open < limit) {
+            return Ok(());
+        }
+        process.has_run_out = true;
+        Err(io::Error::from_raw_os_error(24))
+    }
+
+    /// Lets the `write`th write from now of the process fail when half of it is done.
+    pub(crate) fn tear_at(&self, pid: Pid, write: u64) {
+        self.lock().processes.entry(pid).or_default().writes_until_torn = Some(write);
+    }
+
+    /// Lets the `sync`th sync of a file from now of the process fail, and with it what it is for.
+    pub(crate) fn fail_sync_at(&self, pid: Pid, sync: u64) {
+        self.lock().processes.entry(pid).or_default().syncs_until_failed = Some(sync);
+    }
+
+    /// Says whether the write that was to be torn, and the sync that was to fail, have come.
+    pub(crate) fn has_come(&self, pid: Pid) -> bool {
+        let inner = self.lock();
+        let Some(process) = inner.processes.get(&pid) else { return false };
+        process.writes_until_torn.is_none() && process.syncs_until_failed.is_none()
+    }
+
+    pub(super) fn is_torn_now(&self, pid: Pid) -> bool {
+        is_now(&mut self.lock().processes.entry(pid).or_default().writes_until_torn)
+    }
+
+    pub(super) fn is_sync_failing_now(&self, pid: Pid) -> bool {
+        is_now(&mut self.lock().processes.entry(pid).or_default().syncs_until_failed)
     }
 
     /// Fails if the process may not do this.
@@ -459,9 +522,19 @@ impl Inner {
 
     pub(super) fn describe(&mut self, pid: Pid, file: FileId) -> u64 {
         *self.open.entry(file).or_default() += 1;
+        *self.opened.entry(pid).or_default() += 1;
         self.next_description += 1;
         self.next_description << 32 | u64::from(pid)
     }
+}
+
+/// Counts down; says whether zero is reached, once.
+fn is_now(count: &mut Option<u64>) -> bool {
+    let is_now = count.take_if(|count| *count == 0).is_some();
+    if let Some(count) = count {
+        *count -= 1;
+    }
+    is_now
 }
 
 fn denied() -> io::Error {
