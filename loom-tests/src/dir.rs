@@ -80,6 +80,10 @@ struct Process {
     calls: AtomicU32,
     dies_at: AtomicU32,
     dead: AtomicBool,
+    /// It may not list the directory.
+    blind: AtomicBool,
+    /// It takes what it finds for written just now.
+    hurries: AtomicBool,
 }
 
 /// One process's view of the directory. Clones are the same process's.
@@ -109,6 +113,16 @@ impl ModelDir {
     pub fn dies_at(&self, call: u32) {
         self.process.calls.store(0, Ordering::Relaxed);
         self.process.dies_at.store(call, Ordering::Relaxed);
+    }
+
+    /// From now on, the process may not list the directory.
+    pub fn cannot_list(&self) {
+        self.process.blind.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on, the process takes tables of others for new, and so their writers for neighbours.
+    pub fn meets_neighbours(&self) {
+        self.process.hurries.store(true, Ordering::Relaxed);
     }
 
     /// Whether this process has died.
@@ -166,7 +180,8 @@ impl ModelDir {
 
 fn process(number: u64) -> Arc<Process> {
     let (ticks, calls, dies_at) = (AtomicU64::new(0), AtomicU32::new(0), AtomicU32::new(0));
-    Arc::new(Process { number, ticks, calls, dies_at, dead: AtomicBool::new(false) })
+    let [dead, blind, hurries] = [(); 3].map(|()| AtomicBool::new(false));
+    Arc::new(Process { number, ticks, calls, dies_at, dead, blind, hurries })
 }
 
 impl Process {
@@ -244,6 +259,9 @@ impl Dir for ModelDir {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
+        if self.process.blind.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let all: Vec<usize> = (0..KERNEL_LOCKS_POINT).collect();
         self.point(&all, |files| Ok(files.names()))
     }
@@ -259,6 +277,10 @@ impl Dir for ModelDir {
     fn now(&self) -> Duration {
         // Time passes only by being asked for: 10 ms a look, so that every wait ends.
         Duration::from_millis(10 * self.process.ticks.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn wall_clock(&self) -> Option<u128> {
+        self.process.hurries.load(Ordering::Relaxed).then_some(0)
     }
 
     fn random(&self) -> u64 {

@@ -4,8 +4,12 @@
 #![cfg(loom)]
 #![cfg(test)]
 
-use loom_tests::{Flaw, explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start};
-use reftable::{AutoCompact, Expect};
+use std::time::Duration;
+
+use loom_tests::{
+    Flaw, ModelDir, explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start,
+};
+use reftable::{AutoCompact, Dir, Expect, Stack};
 
 const NAMES: [&str; 3] = ["refs/heads/a", "refs/heads/b", "refs/heads/c"];
 
@@ -28,6 +32,44 @@ fn two_heirs(flaw: Flaw) {
     assert_eq!(dir.inherited(), 1, "one took over");
     drop(other);
     settle(&dir, &NAMES);
+}
+
+/// The same beside neighbours, to whom the two leave the lock for a while when it is free. It is not:
+/// nobody but them can take it from the dead, so the first one does not wait for the end of its
+/// courtesy, 300 ms.
+fn two_heirs_with_neighbours() {
+    let dir = start(&NAMES, Flaw::None);
+    let mortal = dir.for_process(1);
+    let dying = open(&mortal, locks(true), options(AutoCompact::Off));
+    set(&dying, NAMES[0], 1, 2).expect("nobody else is there");
+    let mut tx = dying.transaction();
+    tx.set(NAMES[0], Expect::Any, id(5));
+    let prepared = tx.prepare().expect("nobody else has the lock");
+    mortal.die();
+    drop((prepared, dying));
+    let heir = |number, name: &'static str| {
+        let own = dir.for_process(number);
+        own.meets_neighbours();
+        let stack = stack_of(&own);
+        move || {
+            let begin = own.now();
+            set(&stack, name, 1, 3).expect("the other one ends");
+            assert!(stack.metrics().gaps > 0, "it has neighbours");
+            (own.now() - begin, stack)
+        }
+    };
+    let one = process(heir(2, NAMES[1]));
+    let (mine, other) = heir(3, NAMES[2])();
+    let (theirs, one) = one.join().expect("the heir ends");
+    assert!(mine.min(theirs) < Duration::from_millis(250), "the dead are left the lock for {mine:?} and {theirs:?}");
+    assert_eq!(read(&other, &NAMES), [2, 3, 3], "both are there, that of the dead is not");
+    assert_eq!(dir.inherited(), 1, "one took over");
+    drop((one, other));
+    settle(&dir, &NAMES);
+}
+
+fn stack_of(own: &ModelDir) -> Stack {
+    open(own, locks(true), options(AutoCompact::Off))
 }
 
 /// The owner dies at its `call`-th call, with the two beside it.
@@ -61,6 +103,11 @@ fn one_of_two_takes_over() {
 }
 
 #[test]
+fn one_of_two_takes_over_at_once_beside_neighbours() {
+    explore("two heirs with neighbours", 2, two_heirs_with_neighbours);
+}
+
+#[test]
 fn one_of_two_takes_over_from_a_dying_owner() {
     explore_deaths("dying owner and two waiters", 1, |call| owner_dies(call, Flaw::None));
 }
@@ -76,6 +123,7 @@ fn control_kernel_locks_for_all_are_caught() {
 fn mutants_are_caught() {
     use reftable::mutant::Mutant;
     loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || two_heirs(Flaw::None)));
+    loom_tests::catches(Mutant::GiveWayToTheDead, || explore("mutant", 1, two_heirs_with_neighbours));
     loom_tests::catches(Mutant::BreakLockUnasked, || {
         explore_deaths("mutant", 1, |call| owner_dies(call, Flaw::None));
     });

@@ -113,6 +113,36 @@ fn one_dies(call: u32, others: &[u64]) -> bool {
     mortal.is_dead()
 }
 
+/// One dies at its `call`-th call, and an heir of it may not list the directory: if it cannot resolve
+/// what the dead one has claimed it publishes nothing, and the one who asked learns the truth.
+fn one_dies_before_the_blind(call: u32) -> bool {
+    let dir = start(&NAMES, Flaw::None);
+    let (mortal, blind) = (dir.for_process(1), dir.for_process(3));
+    let (dying, heir) = (handle(&mortal, 2000), handle(&blind, 2000));
+    blind.cannot_list();
+    mortal.dies_at(call);
+    let committer = process(move || {
+        let outcome = set(&dying, NAMES[0], 1, 2).map(|_| ());
+        drop(dying);
+        outcome
+    });
+    let heir = process(move || match set(&heir, NAMES[2], 1, 4) {
+        Err(error) if error.kind() == ErrorKind::Io => Some(false),
+        // The dead one may have taken along what it has asked for itself.
+        Err(error) if error.kind() == ErrorKind::Indeterminate => None,
+        outcome => outcome.map(|_| Some(true)).expect("it has the lock, or is told why not"),
+    });
+    let living = handle(&dir.for_process(2), 2000);
+    let mine = set(&living, NAMES[1], 1, 3).expect("its outcome is known").update_index;
+    let known = living.snapshot().and_then(|snapshot| snapshot.get(NAMES[1])).expect("the store is sound");
+    assert_eq!(known.map(|found| found.update_index), Some(mine), "what was acknowledged is there, as it was told");
+    let (outcome, has_published) = (committer.join().expect("the committer ends"), heir.join().expect("the heir ends"));
+    let last = read(&living, &NAMES);
+    assert!(outcome.is_err() || last.first() == Some(&2), "what was acknowledged is there");
+    assert!(has_published.is_none_or(|has| has == (last.last() == Some(&4))), "who has failed has published nothing");
+    mortal.is_dead()
+}
+
 #[test]
 fn transactions_are_handed_over_and_done_once() {
     let handed_over = Arc::new(AtomicU64::new(0));
@@ -141,6 +171,18 @@ fn a_dying_leader_leaves_no_doubt() {
 #[test]
 fn the_heir_of_a_dying_leader_answers_for_it() {
     explore_deaths("requests: one of three dies", 1, |call| one_dies(call, &[3]));
+}
+
+#[test]
+fn an_heir_that_cannot_resolve_publishes_nothing() {
+    explore_deaths("requests: one dies before an heir that cannot resolve", 1, one_dies_before_the_blind);
+}
+
+#[cfg(reftable_mutants)]
+#[test]
+fn publishing_unresolved_is_caught() {
+    use reftable::mutant::Mutant;
+    loom_tests::catches(Mutant::PublishUnseen, || explore_deaths("mutant", 2, one_dies_before_the_blind));
 }
 
 #[cfg(reftable_mutants)]
