@@ -49,7 +49,7 @@ impl LogPolicy {
 pub struct Config {
     files: File,
     /// What the environment says: keys with the section and the last part in lower case.
-    overrides: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    overrides: Vec<Override>,
 }
 
 /// Where a repository has its configuration.
@@ -275,8 +275,11 @@ fn read(sources: Vec<(PathBuf, Source)>, includes: includes::Options<'_>) -> Res
     Ok(all)
 }
 
+/// A key, and its value unless it has none, which means true.
+type Override = (Vec<u8>, Option<Vec<u8>>);
+
 /// What `GIT_CONFIG_COUNT` and `git -c` say.
-fn overrides() -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn overrides() -> Result<Vec<Override>> {
     let mut overrides = Vec::new();
     if let Some(count) = env::var_os("GIT_CONFIG_COUNT").filter(|count| !count.is_empty()) {
         let count = count.to_str().and_then(|count| count.parse::<u16>().ok());
@@ -299,7 +302,7 @@ fn overrides() -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
 
 /// `'key=value'` of older versions of git, `'key'='value'` and `'key'` of newer ones, with spaces
 /// between them.
-fn parameters_of(mut text: &[u8]) -> Option<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn parameters_of(mut text: &[u8]) -> Option<Vec<Override>> {
     let mut parameters = Vec::new();
     loop {
         text = text.trim_ascii_start();
