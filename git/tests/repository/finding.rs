@@ -88,7 +88,8 @@ fn what_git_takes_for_no_git_directory_is_passed_by() {
     let repo = top.path().join("repo");
     let inner = repo.join("inner/.git");
     fs::create_dir_all(inner.join("objects")).unwrap();
-    let breaks: [(&str, fn(&Path)); 4] = [
+    type Break = fn(&Path);
+    let breaks: [(&str, Break); 4] = [
         ("no HEAD", |_| {}),
         ("a HEAD out of refs/", |dir| fs::write(dir.join("HEAD"), "ref: heads/main\n").unwrap()),
         ("a HEAD that is no id", |dir| fs::write(dir.join("HEAD"), "main\n").unwrap()),
