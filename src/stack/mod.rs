@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::bytes::Reading;
 use crate::changeset::{Applied, Changeset};
 use crate::dir::{Dir, OsDir};
+#[cfg(not(loom))]
 use crate::engine::AutoCompact;
 use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
