@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reftable::table::WriteOptions;
 use reftable::{Error, ErrorKind, Expect, OsDir, Severity, Stack, verify_dir, verify_repository};
@@ -312,8 +312,14 @@ fn without_a_list_the_newest_table_says_who_may_read() {
     let modes = [0o600, 0o640, 0o660, 0o664, 0o644];
     for mode in modes {
         let store = store(reftable::HashKind::Sha1);
-        for name in table_names(store.path()) {
-            fs::set_permissions(store.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        // The name does not say which one is the newest; the others have been made with another umask.
+        let mut names = table_names(store.path());
+        names.rotate_left(1);
+        for (age, name) in names.iter().enumerate() {
+            let file = fs::File::options().write(true).open(store.path().join(name)).unwrap();
+            let mode = if age == 0 { mode } else { mode ^ 0o044 };
+            file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age as u64)).unwrap();
         }
         fs::remove_file(store.path().join("tables.list")).unwrap();
         let dir = OsDir::new(store.path(), None);

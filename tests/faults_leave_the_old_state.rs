@@ -44,6 +44,23 @@ fn three_tables(path: &Path) {
     }
 }
 
+/// The same below a table that has update indexes in common with them, as dulwich leaves it: the
+/// order of the list decides.
+fn overlapping_tables(path: &Path) {
+    three_tables(path);
+    let other = tempfile::tempdir().unwrap();
+    let stack = Stack::open(other.path(), options()).unwrap();
+    for (name, byte) in [("refs/heads/b", 4), ("refs/heads/c", 5)] {
+        put(&stack, name, byte).unwrap();
+    }
+    stack.compact(Compact::all()).unwrap();
+    let table = std::fs::read_to_string(other.path().join("tables.list")).unwrap();
+    std::fs::copy(other.path().join(table.trim_end()), path.join(table.trim_end())).unwrap();
+    let list = std::fs::read_to_string(path.join("tables.list")).unwrap();
+    std::fs::write(path.join("tables.list"), list + &table).unwrap();
+    assert!(!Stack::open(path, options()).unwrap().verify().unwrap().is_clean(), "verify tells of it");
+}
+
 fn refs(path: &Path) -> Vec<Ref> {
     let snapshot = Stack::open(path, Options::default()).unwrap().snapshot().unwrap();
     snapshot.refs().unwrap().into_iter().collect::<Result<_, _>>().unwrap()
@@ -76,6 +93,7 @@ fn every_call_fails(
         let path = dir.path();
         prepare(path);
         let before = refs(path);
+        let overlaps = !Stack::open(path, options.clone()).unwrap().verify().unwrap().is_clean();
         let fuse = Fuse::new(nth, error);
         let opened = Stack::open_in(FaultDir::new(path, &fuse), Box::new(HealingLocks::new(true)), options.clone());
         let result = opened.and_then(|stack| operation(&stack));
@@ -104,6 +122,9 @@ fn every_call_fails(
         let _ = std::fs::remove_file(path.join("tables.list.lock"));
         let again = Stack::open(path, options.clone()).unwrap();
         put(&again, "refs/heads/afterwards", 9).unwrap();
+        if overlaps {
+            again.compact(Compact::all()).unwrap();
+        }
         assert!(again.verify().unwrap().is_clean());
         failed_calls.insert(call);
     }
@@ -129,6 +150,13 @@ fn a_first_commit_is_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_commit_above_tables_that_overlap_is_whole_or_not_at_all() {
+    for options in [options(), Options::default().auto_compact(AutoCompact::Geometric(2))] {
+        every_call_fails(EIO, overlapping_tables, &options, |stack| put(stack, "refs/heads/new", 7));
+    }
+}
+
+#[test]
 fn a_failing_compaction_does_not_touch_the_commit_before_it() {
     let compacting = Options::default().auto_compact(AutoCompact::Geometric(2));
     for error in [EIO, ENOSPC] {
@@ -138,16 +166,25 @@ fn a_failing_compaction_does_not_touch_the_commit_before_it() {
 
 #[test]
 fn a_failing_compaction_changes_nothing_that_is_seen() {
+    compactions_fail(three_tables, 3);
+}
+
+#[test]
+fn a_failing_compaction_of_tables_that_overlap_changes_nothing_that_is_seen() {
+    compactions_fail(overlapping_tables, 4);
+}
+
+fn compactions_fail(prepare: fn(&Path), tables: usize) {
     for nth in 1..MANY {
         let dir = tempfile::tempdir().unwrap();
-        three_tables(dir.path());
+        prepare(dir.path());
         let before = refs(dir.path());
         let fuse = Fuse::new(nth, ENOSPC);
         let opened = Stack::open_in(FaultDir::new(dir.path(), &fuse), Box::new(HealingLocks::new(true)), options());
         let result = opened.and_then(|stack| stack.compact(Compact::all()));
         assert_eq!(refs(dir.path()), before);
         if fuse.failed().is_none() {
-            assert_eq!(result.unwrap().unwrap().merged.len(), 3);
+            assert_eq!(result.unwrap().unwrap().merged.len(), tables);
             return;
         }
         for name in names(dir.path()).iter().filter(|name| name.ends_with(".lock")) {

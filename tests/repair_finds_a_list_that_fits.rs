@@ -387,3 +387,17 @@ fn overlapping_update_indexes_are_for_compaction() {
     assert_eq!(diagnose(dir.path()).1, []);
     assert_eq!(refs(dir.path()), "abcde");
 }
+
+/// Names that git does not give, as dulwich: nothing but what is in the tables says how they fit.
+#[test]
+fn an_empty_list_beside_tables_with_names_of_others() {
+    let (dir, tables) = store();
+    let names = ["d.ref", "c.ref", "b.ref", "a.ref"];
+    for (table, name) in tables.iter().zip(names) {
+        fs::rename(dir.path().join(table), dir.path().join(name)).unwrap();
+    }
+    put_list(dir.path(), &[]);
+    let said = mend(dir.path());
+    assert!(said.contains("the table list is empty, but there are tables"), "{said}");
+    assert_eq!((list(dir.path()), refs(dir.path())), (names.map(str::to_owned).to_vec(), "abcd".to_owned()));
+}

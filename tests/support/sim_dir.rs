@@ -15,6 +15,7 @@
 //!   on in the midst of another one;
 //!   [`unresolved`]: calls that fail over it.
 //! * [`names`]: kernel locks that belong to names.
+//! * [`overlapping`]: tables that have update indexes in common.
 //! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a
@@ -50,6 +51,8 @@ mod names;
 mod nested;
 #[path = "sim/older.rs"]
 mod older;
+#[path = "sim/overlapping.rs"]
+mod overlapping;
 #[path = "sim/persist.rs"]
 pub(crate) mod persist;
 #[path = "sim/run.rs"]

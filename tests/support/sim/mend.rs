@@ -10,6 +10,7 @@ use reftable::{Dir, Error, HealingLocks, Problem, Repair};
 use super::check::{self, Broken, State, broken};
 use super::dir::SimDir;
 use super::git::{self, Fsync};
+use super::overlapping;
 use super::run::{Deed, GIT, Recording};
 use super::stage::{Base, Sink, empty, for_each_change, set, stairs, with_litter};
 use super::world::{File, Name, Op, Pid, Tree, World};
@@ -253,4 +254,10 @@ pub(super) fn leftovers(sink: Sink<'_>) {
         tree.files.insert(file, File { number, ..File::default() });
         sink(Case::of(tree, &base).record(|_| {}));
     }
+}
+
+/// The same beside tables that have update indexes in common, which is no damage.
+pub(super) fn overlapping(sink: Sink<'_>) {
+    let base = overlapping::base();
+    sink(Case::of(with_litter(&base).0, &base).record(|_| {}));
 }

@@ -11,6 +11,7 @@ use super::links;
 use super::mend;
 use super::names;
 use super::older;
+use super::overlapping;
 use super::persist::Model as Crashes;
 use super::run::{Actor, GIT, Run};
 use super::seals;
@@ -78,6 +79,8 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "repair of a damaged list", crashes: ALL_CRASHES, record: mend::list_damaged },
     Scenario { name: "repair of a damaged table", crashes: ALL_CRASHES, record: mend::newest_damaged },
     Scenario { name: "repair of what is left over", crashes: ALL_CRASHES, record: mend::leftovers },
+    Scenario { name: "tables that overlap", crashes: ALL_CRASHES, record: overlapping::commits },
+    Scenario { name: "repair beside tables that overlap", crashes: ALL_CRASHES, record: mend::overlapping },
     Scenario { name: "ordered durability", crashes: &[Crashes::Kill, Crashes::Ordered], record: ordered },
     Scenario { name: "durability off", crashes: KILLS, record: off },
 ];
