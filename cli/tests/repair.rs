@@ -240,3 +240,19 @@ fn every_command_leads_from_a_damaged_table_to_a_way_out() {
     assert!(text(&copied(last).stdout).contains("error: "), "{last}");
     assert_eq!(fs::read(dir.join(table)).unwrap(), bytes);
 }
+
+/// There is no repository around it that says that this is a store: the tables say so.
+#[test]
+fn a_store_without_a_repository_that_has_lost_its_list_is_one_still() {
+    let (_root, dir) = store();
+    let list = fs::read(dir.join("tables.list")).unwrap();
+    fs::remove_file(dir.join("tables.list")).unwrap();
+    for arguments in [&["list"][..], &["symbolic-ref", "HEAD", "refs/heads/main"]] {
+        let output = reftable(&dir, arguments, "");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(text(&copied(&said).stdout).contains("the fix is a list of"), "{said}");
+    }
+    assert!(reftable(&dir, &["repair", "--yes"], "").status.success());
+    assert_eq!(fs::read(dir.join("tables.list")).unwrap(), list);
+}

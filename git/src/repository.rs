@@ -6,12 +6,13 @@
 //! have the name by chance.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use reftable::escape::escaped;
-use reftable::{HashKind, Options, Reading, Stack, Target};
+use reftable::{HashKind, Options, OsDir, Reading, Stack, Target};
 
 use crate::config::{Config, LogPolicy, Places};
 use crate::discover::{Found, canonical, discover, git_dir_of, is_git_dir, named, read_common_dir, read_git_file};
@@ -382,10 +383,23 @@ fn has_list(dir: &Path) -> bool {
     dir.join(LIST).symlink_metadata().is_ok()
 }
 
-/// A store without a repository: it has a table list, or it has the name and nothing in it yet.
+/// A store without a repository: it has a table list, or has lost it and has tables, or it has the
+/// name and nothing in it yet.
 fn as_store(dir: &Path) -> Option<Repository> {
     let is_new = || dir.ends_with(STORE) && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    (has_list(dir) || is_new()).then(|| Repository::store_alone(dir.to_owned(), None))
+    let is_store = has_list(dir) || is_new() || has_table(dir);
+    is_store.then(|| Repository::store_alone(dir.to_owned(), None))
+}
+
+/// Whether there is a file that is called like a table and begins like one.
+fn has_table(dir: &Path) -> bool {
+    let begins = |path: &Path| {
+        let mut magic = [0; 4];
+        let read = OsDir::open_file(path).and_then(|mut file| file.read_exact(&mut magic));
+        read.is_ok() && magic == *b"REFT"
+    };
+    let mut entries = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    entries.any(|path| path.extension().is_some_and(|end| end == "ref") && path.is_file() && begins(&path))
 }
 
 /// What is left of the git directory that `store` is in, if git does not take it for one any more:
