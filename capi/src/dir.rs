@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -223,7 +223,10 @@ impl Dir for HostDir {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>> {
         match self.host {
-            Some(host) => Ok(Box::new(OpenFile { file: OsDir::open_file(&self.os.path().join(name))?, host })),
+            Some(host) => {
+                let file = OsDir::open_file(&self.os.path().join(name))?;
+                Ok(Box::new(OpenFile { file, host, small: AtomicU64::new(0) }))
+            }
             None => self.os.open(name),
         }
     }
@@ -318,7 +321,7 @@ impl Dir for HostDir {
         // The host is asked once; after that the clock, which costs no call, tells children and
         // parents from one another, and names are given to no file if another one has them.
         let before = match self.drawn.load(Ordering::Relaxed) {
-            0 => u64::from(host.random()) << 32 | u64::from(std::process::id()),
+            0 => u64::from(host.random()) << 32,
             before => before,
         };
         let drawn = mix(before ^ self.os.now().as_nanos() as u64) | 1 << 63;
@@ -381,8 +384,12 @@ fn mix(number: u64) -> u64 {
 
 /// What is in a file, mapped by the host if it is to be mapped.
 pub(crate) fn contents_of(file: &File, host: Host, reading: Reading) -> io::Result<Bytes> {
-    let len = file.metadata()?.len();
-    if len <= MAP_ABOVE || !matches!(reading, Reading::Mapped | Reading::Checked) {
+    let about = file.metadata()?;
+    let len = about.len();
+    if about.is_file() && len <= MAP_ABOVE {
+        return copy(file, len);
+    }
+    if !about.is_file() || !matches!(reading, Reading::Mapped | Reading::Checked) {
         return Bytes::of_file(file, Reading::Copied);
     }
     if reading == Reading::Checked {
@@ -392,16 +399,38 @@ pub(crate) fn contents_of(file: &File, host: Host, reading: Reading) -> io::Resu
     Mapping::new(host, file.as_raw_fd(), len).map(Bytes::from_owner)
 }
 
+/// The first `len` bytes of a small file, or all of it if it has become shorter.
+fn copy(file: &File, len: u64) -> io::Result<Bytes> {
+    let mut contents = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let mut filled = 0;
+    while let Some(rest) = contents.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    contents.truncate(filled);
+    Ok(contents.into())
+}
+
 /// A file that we have opened to read.
 #[derive(Debug)]
 struct OpenFile {
     file: File,
     host: Host,
+    /// How long it was when it was looked at last, if it is small: it need not be asked again to be
+    /// read.
+    small: AtomicU64,
 }
 
 impl DirFile for OpenFile {
     fn contents(&self) -> io::Result<Bytes> {
-        Bytes::of_file(&self.file, Reading::Copied)
+        match self.small.load(Ordering::Relaxed) {
+            0 => Bytes::of_file(&self.file, Reading::Copied),
+            len => copy(&self.file, len),
+        }
     }
 
     fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
@@ -417,7 +446,10 @@ impl DirFile for OpenFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        self.file.metadata().map(|metadata| Stamp::of(&metadata))
+        let about = self.file.metadata()?;
+        let small = if about.is_file() && about.len() <= MAP_ABOVE { about.len() } else { 0 };
+        self.small.store(small, Ordering::Relaxed);
+        Ok(Stamp::of(&about))
     }
 
     fn note(&self) -> io::Result<Option<Vec<u8>>> {

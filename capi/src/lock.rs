@@ -45,8 +45,8 @@ pub(crate) struct HostLocks {
 struct Ready {
     file: OwnFile,
     mode: u32,
-    /// Who made it: a child shares the kernel lock with its parent.
-    process: u32,
+    /// Who made it, once it is kept: a child shares the kernel lock with its parent.
+    process: Option<u32>,
 }
 
 impl HostLocks {
@@ -70,6 +70,7 @@ impl HostLocks {
                 Ok(Some(Attempt::Taken(Box::new(ReadyLock { dir, file }))))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let ready = Ready { process: Some(std::process::id()), ..ready };
                 *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
                 self.robust.take_over(dir, LIST_LOCK).map(Some)
             }
@@ -82,17 +83,17 @@ impl HostLocks {
 
     /// A file that is locked and marked; `None` where there is no such thing.
     fn ready_file(&self, dir: &Arc<dyn Dir>) -> Option<Ready> {
-        let (mode, process) = (self.dir.mode(), std::process::id());
+        let mode = self.dir.mode();
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ready) = ready.filter(|ready| (ready.mode, ready.process) == (mode, process)) {
+        if let Some(ready) = ready.filter(|ready| ready.mode == mode && ready.process == Some(std::process::id())) {
             return Some(ready);
         }
         let file = self.dir.create_unnamed(true).ok()??;
-        if !file.lock().unwrap_or(false) || HealingLocks::mark(dir, &file.marking()).is_err() {
+        if !file.lock().unwrap_or(false) || HealingLocks::mark(dir, &file.marking(), file.made()).is_err() {
             self.is_plain.store(true, Ordering::Relaxed);
             return None;
         }
-        Some(Ready { file, mode, process })
+        Some(Ready { file, mode, process: None })
     }
 
     /// A lock as the host makes it.

@@ -54,6 +54,11 @@ impl OwnFile {
         if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// What it was when it was made.
+    pub(crate) fn made(&self) -> &Stamp {
+        &self.stamp
+    }
+
     /// Device and inode.
     pub(crate) fn number(&self) -> (u64, u64) {
         (self.stamp.device, self.stamp.inode)

@@ -88,9 +88,9 @@ impl HealingLocks {
     ///
     /// # Errors
     /// What the system says; `Unsupported` where files have no notes.
-    pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile) -> io::Result<()> {
+    pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile, stamp: &Stamp) -> io::Result<()> {
         let process = (dir.process_id(), None);
-        file.set_note(&Marker::new(dir.boot(), place(dir, &file.stamp()?), process, None).print())
+        file.set_note(&Marker::new(dir.boot(), place(dir, stamp), process, None).note())
     }
 
     /// Looks at the lock called `name`, which somebody has, and takes it over if its owner is dead.
@@ -333,7 +333,7 @@ fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
 
 /// The marker that is noted on a lock file, or stands in it.
 fn marker_on(file: &dyn DirFile, stamp: &Stamp) -> io::Result<Option<Marker>> {
-    if let Some(noted) = file.note()?.as_deref().and_then(Marker::parse) {
+    if let Some(noted) = file.note()?.as_deref().and_then(Marker::of_note) {
         return Ok(Some(noted));
     }
     if stamp.size == 0 || stamp.size > MAX_LEN {

@@ -10,6 +10,9 @@ pub(super) const MAX_LEN: u64 = 512;
 /// could judge: it is respected as a lock of another program.
 const KIND: &str = "reftable lock 2";
 
+/// What the bytes of a note mean; the notes of lists and tables have 1 and 2.
+const NOTE_VERSION: u8 = 3;
+
 /// Where a lock is, as one process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -89,6 +92,42 @@ impl Marker {
         })
     }
 
+    /// The marker as a note on a lock file: 41 bytes, which fit into an inode of 256, where the
+    /// text would take a block of its own. Where the run of the kernel is named in another way than
+    /// Linux does, the text.
+    pub(super) fn note(&self) -> Vec<u8> {
+        let boot = self.boot.as_deref().and_then(number_of);
+        let Some(boot) = boot.filter(|_| self.owner.is_none() && self.started.is_none()) else { return self.print() };
+        let mut note = vec![NOTE_VERSION];
+        note.extend(boot.to_be_bytes());
+        note.extend(self.device.to_be_bytes());
+        note.extend(self.file_system.to_be_bytes());
+        note.extend(self.process.to_be_bytes());
+        note.extend(crc32fast::hash(&note).to_be_bytes());
+        note
+    }
+
+    /// The marker in a note; `None` if it is none.
+    pub(super) fn of_note(note: &[u8]) -> Option<Marker> {
+        let Some((&NOTE_VERSION, _)) = note.split_first() else { return Marker::parse(note) };
+        let (bytes, check) = note.split_last_chunk::<4>()?;
+        if crc32fast::hash(bytes) != u32::from_be_bytes(*check) {
+            return None;
+        }
+        let (boot, rest) = bytes.get(1..)?.split_first_chunk::<16>()?;
+        let (device, rest) = rest.split_first_chunk::<8>()?;
+        let (file_system, rest) = rest.split_first_chunk::<8>()?;
+        let process = rest.try_into().ok()?;
+        Some(Marker {
+            boot: Some(name_of(u128::from_be_bytes(*boot))),
+            device: u64::from_be_bytes(*device),
+            file_system: u64::from_be_bytes(*file_system),
+            process: u32::from_be_bytes(process),
+            started: None,
+            owner: None,
+        })
+    }
+
     /// Whether a kernel lock that is free proves that the owner is dead: the owner's lock would be
     /// seen through this file.
     ///
@@ -122,6 +161,19 @@ impl Marker {
     }
 }
 
+/// The number that Linux writes as the name of a run of the kernel; `None` for any other text.
+fn number_of(boot: &str) -> Option<u128> {
+    let digits: String = boot.split('-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    (name_of(number) == boot).then_some(number)
+}
+
+/// The text of it.
+fn name_of(boot: u128) -> String {
+    let part = |shift: u32, digits: u32| (boot >> shift) & ((1 << (4 * digits)) - 1);
+    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +205,25 @@ mod tests {
             assert_eq!(Marker::parse(&damaged), None, "{}", String::from_utf8_lossy(&damaged));
         }
         assert_eq!(Marker::parse(&[&text[..], b"\n"].concat()), None);
+    }
+
+    #[test]
+    fn a_note_survives_a_round_trip_and_fits_into_an_inode() {
+        let boot = "cb0a093f-57ee-4856-89c5-9a0f3706e298";
+        let marker = Marker::new(Some(boot.to_owned()), DISK, (12, None), None);
+        let note = marker.note();
+        assert_eq!(note.len(), 41);
+        assert_eq!(Marker::of_note(&note), Some(marker));
+        for position in 0..note.len() {
+            assert_eq!(Marker::of_note(&note[..position]), None);
+            let mut damaged = note.clone();
+            damaged[position] ^= 1;
+            assert_eq!(Marker::of_note(&damaged), None);
+        }
+        for boot in ["b", "CB0A093F-57EE-4856-89C5-9A0F3706E298", "cb0a093f57ee485689c59a0f3706e298"] {
+            let marker = Marker::new(Some(boot.to_owned()), DISK, (12, None), None);
+            assert_eq!(Marker::of_note(&marker.note()), Some(marker));
+        }
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl NewList<'_> {
     /// it tells those whose transactions were taken along, and lets the lock go. Returns what that
     /// returns.
     ///
-    /// `Err` means that nothing was published, except for `Indeterminate`. `release` is called then,
-    /// too, because others may see the change.
+    /// `Err` means that nothing was published, except for `Indeterminate`. `release` is called
+    /// then, too, because others may see the change.
     ///
     /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is
     ///    durable once it is published.

@@ -43,9 +43,42 @@ pub(crate) enum Command {
     #[cfg(unix)]
     #[command(hide = true)]
     PowerJudge(PowerJudgeArgs),
+    /// How many commits are lost when agents commit at once, each in a worktree, with the git that
+    /// is given; exits with 1 if any is with the first
+    Agents(AgentsArgs),
+    /// Whether a git that is given goes on after kills; exits with 1 if the first does not
+    KillGit(KillGitArgs),
     /// One of our loops beside git.
     #[command(hide = true)]
     Neighbour(NeighbourArgs),
+}
+
+/// The settings of `agents`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentsArgs {
+    /// The git program; if given again, others beside it
+    #[arg(long, value_name = "PATH", default_value = "/usr/bin/git")]
+    pub(crate) git: Vec<PathBuf>,
+    /// Agents, each with a worktree
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) worktrees: u32,
+    /// Commits of each
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) commits: u32,
+}
+
+/// The settings of `kill-git`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KillGitArgs {
+    /// The git program; if given again, others beside it
+    #[arg(long, value_name = "PATH", default_value = "/usr/bin/git")]
+    pub(crate) git: Vec<PathBuf>,
+    /// Kills
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) times: u32,
+    /// Decides when they come
+    #[arg(long, default_value_t = 4711)]
+    pub(crate) seed: u64,
 }
 
 /// The settings of a run.

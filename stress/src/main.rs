@@ -10,6 +10,7 @@ mod chaos;
 mod checker;
 mod crew;
 mod git;
+mod given_git;
 mod history;
 mod metrics;
 mod names;
@@ -52,6 +53,8 @@ fn main() -> ExitCode {
         Some(args::Command::PowerCut(power_cut)) => power_cut::main(power_cut),
         #[cfg(unix)]
         Some(args::Command::PowerJudge(judge)) => power_cut::judge_main(judge),
+        Some(args::Command::Agents(agents)) => given_git::agents(agents),
+        Some(args::Command::KillGit(kills)) => given_git::kills(kills),
         None => run::main(&args.run),
     };
     ExitCode::from(match result {

@@ -209,3 +209,24 @@ fn wrong_usage_exits_with_2() {
     assert_eq!(stress(&["--no-such-option"]).status.code(), Some(2));
     assert_eq!(stress(&["--dir", dir.path().to_str().unwrap()]).status.code(), Some(2));
 }
+
+/// The git of this machine, which may well fail; what counts is that it is asked and judged.
+#[test]
+fn a_git_that_is_given_is_judged() {
+    let is_git_here = Command::new("git").args(["init", "--ref-format=reftable", "-h"]).output();
+    let Ok(help) = is_git_here else { return };
+    if !text(&help).contains("--ref-format") {
+        return;
+    }
+    let path = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+    let git = format!("--git={}", String::from_utf8_lossy(&path.stdout).trim());
+    for (what, said) in [
+        (vec!["agents", &git, "--worktrees=2", "--commits=2"], "of 4 commits lost"),
+        (vec!["kill-git", &git, "--times=5"], "after"),
+    ] {
+        let output = stress(&what);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{}", text(&output));
+        assert!(text(&output).contains(said), "{}", text(&output));
+    }
+    assert_eq!(stress(&["agents", "--git=/nowhere/git"]).status.code(), Some(3));
+}
