@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::escape::debug_with_text;
 use crate::format::record::RefRecord;
 use crate::merge::{Merge, Tombstones};
 use crate::snapshot::Snapshot;
@@ -12,7 +13,7 @@ use crate::value::RefRecordView;
 use crate::value::Target;
 
 /// A reference that is not what it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
     /// Its name.
@@ -23,8 +24,9 @@ pub struct Change {
     pub after: Option<Target>,
 }
 
+debug_with_text!(Change { name; before, after });
+
 /// The references that differ between two snapshots, by name. Owns both.
-#[derive(Debug)]
 pub struct Changes {
     before: Snapshot,
     after: Snapshot,
@@ -34,6 +36,13 @@ pub struct Changes {
     new: Merge<RefRecord>,
     /// Whether there are tables below those, which both have.
     has_shared: bool,
+}
+
+impl std::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Changes { before, after, .. } = self;
+        f.debug_struct("Changes").field("before", before).field("after", after).finish_non_exhaustive()
+    }
 }
 
 impl Snapshot {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::escape::escaped;
+use crate::escape::{Text, debug_with_text, escaped};
 use crate::value::Target;
 
 /// What must be true of a reference at the moment of the commit.
@@ -59,7 +59,8 @@ impl fmt::Display for Expect {
 }
 
 /// One reason why a transaction was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conflict {
     /// The reference that the transaction wanted to change or verify.
     pub name: Vec<u8>,
@@ -67,8 +68,10 @@ pub struct Conflict {
     pub kind: ConflictKind,
 }
 
+debug_with_text!(Conflict { name; kind });
+
 /// What is in the way of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConflictKind {
     /// The reference is not as expected.
@@ -83,6 +86,25 @@ pub enum ConflictKind {
         /// The name that is there already, or that the same transaction creates.
         other: Vec<u8>,
     },
+}
+
+impl fmt::Debug for ConflictKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConflictKind::Mismatch { expected, actual } => {
+                f.debug_struct("Mismatch").field("expected", expected).field("actual", actual).finish()
+            }
+            ConflictKind::Name { other } => f.debug_struct("Name").field("other", &Text(other)).finish(),
+        }
+    }
+}
+
+impl Conflict {
+    /// A conflict about this reference.
+    #[must_use]
+    pub fn new(name: impl AsRef<[u8]>, kind: ConflictKind) -> Conflict {
+        Conflict { name: name.as_ref().to_vec(), kind }
+    }
 }
 
 impl fmt::Display for Conflict {

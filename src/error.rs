@@ -106,7 +106,7 @@ impl Error {
     }
 
     /// The system's refusal, while somebody did `what` with the file at `path`. For those who
-    /// implement [`crate::Locker`].
+    /// implement [`crate::lock::Locker`].
     #[cold]
     pub fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
         Self::io_somewhere(what, source).in_file(path)

@@ -56,6 +56,33 @@ impl Display for Printable<'_> {
     }
 }
 
+/// Bytes that a `Debug` shows as text in double quotes, with escapes as in [`quoted`].
+pub(crate) struct Text<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        escape(self.0, f)?;
+        f.write_char('"')
+    }
+}
+
+/// Implements `Debug` as it would be derived, but for the fields before the semicolon, which are
+/// bytes and shown as [`Text`].
+macro_rules! debug_with_text {
+    ($type:ident $(<$life:lifetime>)? { $($text:ident),*; $($plain:ident),* }) => {
+        impl $(<$life>)? std::fmt::Debug for $type $(<$life>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    $(.field(stringify!($text), &$crate::escape::Text(&self.$text)))*
+                    $(.field(stringify!($plain), &self.$plain))*
+                    .finish()
+            }
+        }
+    };
+}
+pub(crate) use debug_with_text;
+
 /// A whole message that quotes such texts: what [is hidden](is_hidden) is escaped, and nothing
 /// else.
 #[must_use]

@@ -67,34 +67,76 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Layers
+//! A commit can tell what it has replaced, also when another process has done it along with its
+//! own; and reflogs are read and written as git does:
+//!
+//! ```
+//! # use reftable::{Expect, Ident, ObjectId, Options, Stack};
+//! # let dir = tempfile::tempdir()?;
+//! # let stack = Stack::open(dir.path(), Options::default())?;
+//! let id = ObjectId::from_hex(b"2e6f9b0d5885b6010f9167787445617f553a735f")?;
+//! let mut tx = stack.transaction();
+//! tx.set("refs/heads/main", Expect::AbsentOr(id.into()), id).report_replaced();
+//! tx.reflog(Ident::parse(b"A U Thor <author@example.com> 1700000000 +0000")?, "fetch");
+//! let replaced = tx.commit()?.replaced.expect("we have asked");
+//! assert!(replaced[0].target.is_none(), "it was not there");
+//!
+//! let mut log = stack.snapshot()?.log("refs/heads/main")?;
+//! let newest = log.next()?.expect("the commit has written it");
+//! assert!(newest.entry.to_entry().to_line()?.ends_with(b"+0000\tfetch\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What a store needs now and then: [`compact`] merges tables and lets reflogs expire, [`verify`]
+//! and [`repair`] are for stores that are damaged:
+//!
+//! ```
+//! # use reftable::{Options, Stack};
+//! use reftable::compact::{Compact, Expiry};
+//! # let dir = tempfile::tempdir()?;
+//! # let stack = Stack::open(dir.path(), Options::default())?;
+//! let expiry = Expiry::default().before_time(1_700_000_000);
+//! stack.compact(Compact::All { expiry })?;
+//!
+//! let report = reftable::verify::verify_dir(&reftable::dir::OsDir::new(dir.path(), None))?;
+//! assert!(report.is_clean());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! At the root is what a program needs that reads and commits. Hosts that bring their own files or
+//! locks find the seams in [`dir`] and [`lock`]; tools find the bytes in [`format`] and [`table`],
+//! differences in [`changes`], foreign tables in [`addition`], rules of names in [`name`], and text
+//! for terminals in [`escape`].
 //!
 //! Data flows one way: bytes, the format, [`table`], [`merge`], [`Snapshot`], [`Stack`],
-//! [`Transaction`]. The first ones know no directory and can be used alone. `docs/design.md` has
-//! the map, `docs/format.md` the bytes, `docs/protocol.md` what happens in the directory, and why.
+//! [`Transaction`]. The first ones know no directory and can be used alone. The [`guide`] has the
+//! map, the bytes, what happens in the directory, and why.
 
-mod addition;
-mod bytes;
-mod changes;
+pub mod addition;
+pub mod bytes;
+pub mod changes;
 mod changeset;
-mod compact;
+pub mod compact;
 mod conflict;
-mod dir;
+pub mod dir;
 pub mod engine;
 mod error;
 pub mod escape;
-mod format;
+pub mod format;
 mod garbage;
 mod invariant;
 mod list;
 mod load;
-mod lock;
+pub mod lock;
+mod log_line;
 pub mod merge;
 #[cfg(reftable_mutants)]
 pub mod mutant;
 #[cfg(not(reftable_mutants))]
 mod mutant;
-mod name;
+pub mod name;
 mod oid;
 mod origin;
 #[cfg(loom)]
@@ -107,40 +149,46 @@ pub mod queue;
 #[cfg(not(loom))]
 #[expect(unreachable_pub, reason = "public for the models only")]
 mod queue;
-mod repair;
+pub mod repair;
 mod request;
 mod scratch;
-mod snapshot;
+pub mod snapshot;
 mod stack;
 mod sync;
 pub mod table;
 mod transaction;
 mod value;
-mod verify;
+pub mod verify;
 #[cfg(not(loom))]
 mod worker;
 
-pub use addition::{Addition, NewTable};
-pub use bytes::{Bytes, Reading};
-pub use changes::{Change, Changes};
 pub use changeset::Replaced;
-pub use compact::{Compact, Compaction};
 pub use conflict::{Conflict, ConflictKind, Expect};
-pub use dir::{Dir, DirFile, Host, OsDir, Room, Stamp, Writers};
-pub use engine::{AutoCompact, Expiry, Progress};
+pub use engine::AutoCompact;
 pub use error::{Error, ErrorKind, Result};
-pub use format::{BlockKind, Footer, Header, MAX_BLOCK_SIZE};
-pub use lock::{Attempt, ExclusiveFile, HealingLocks, Holder, Lock, Locker};
-pub use name::{check as check_name, is_per_worktree};
 pub use oid::{HashKind, IdView, ObjectId, ParseIdError};
-pub use repair::{Evidence, ListProblem, Problem, Proposal, Repair, SetAside};
-pub use snapshot::{LogItem, LogView, Logs, OwnedLogs, OwnedRefs, RefView, Refs, Snapshot};
+pub use snapshot::{LogItem, LogView, Logs, RefView, Refs, Snapshot};
 pub use stack::{Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Prepared, Transaction};
-pub use value::{Ident, Log, LogEntry, LogEntryView, LogRecordView, Ref, RefRecordView, Target, TargetView};
-pub use verify::{Finding, Report, Severity, Verify, verify_dir, verify_repository};
+pub use value::{Ident, Log, LogEntry, LogEntryView, Ref, Target, TargetView};
 
-/// The examples of `docs/embedding.md`.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/embedding.md")]
-struct Embedding;
+/// The pages of `docs/`, of the version at hand. Their examples are run with the tests.
+pub mod guide {
+    #[doc = include_str!("../docs/embedding.md")]
+    pub mod embedding {}
+
+    #[doc = include_str!("../docs/protocol.md")]
+    pub mod protocol {}
+
+    #[doc = include_str!("../docs/format.md")]
+    pub mod format {}
+
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
+
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
+    #[doc = include_str!("../docs/testing.md")]
+    pub mod testing {}
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::escape::printable;
+use crate::escape::{escaped, printable};
 
 /// The hash function of a repository. A stack, and so every table in it, has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -87,6 +87,25 @@ impl ObjectId {
         }
         let sha256 = <[u8; 32]>::try_from(bytes).ok()?;
         Some(ObjectId { bytes: sha256, kind: HashKind::Sha256 })
+    }
+
+    /// The id with these hexadecimal digits, of either case: 40 or 64 of them.
+    ///
+    /// # Errors
+    /// For anything else.
+    pub fn from_hex(hex: &[u8]) -> Result<Self, ParseIdError> {
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let mut bytes = [0; 32];
+        let (pairs, rest) = hex.as_chunks::<2>();
+        let parsed = pairs.iter().zip(&mut bytes).try_for_each(|([high, low], byte)| {
+            *byte = (digit(*high)? << 4) | digit(*low)?;
+            Some(())
+        });
+        let id = bytes.get(..pairs.len()).filter(|_| rest.is_empty() && parsed.is_some());
+        id.and_then(ObjectId::from_bytes).ok_or_else(|| {
+            let text = escaped(hex).to_string();
+            ParseIdError { text, wanted: "an object id: 40 or 64 hexadecimal digits are" }
+        })
     }
 
     /// The all-zero id, which stands for "no object" in reflogs.
@@ -229,19 +248,7 @@ impl FromStr for ObjectId {
     type Err = ParseIdError;
 
     fn from_str(hex: &str) -> Result<Self, ParseIdError> {
-        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        let bytes: Option<Vec<u8>> = hex
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| match *pair {
-                [high, low] => Some((digit(high)? << 4) | digit(low)?),
-                _ => None,
-            })
-            .collect();
-        bytes
-            .as_deref()
-            .and_then(ObjectId::from_bytes)
-            .ok_or_else(|| ParseIdError::new(hex, "an object id: 40 or 64 hexadecimal digits are"))
+        ObjectId::from_hex(hex.as_bytes())
     }
 }
 
@@ -277,7 +284,26 @@ mod tests {
             let id = ObjectId::from_bytes(&[byte; 20]).unwrap();
             assert_eq!(id.as_view().hex(&mut [0; 64]), format!("{byte:02x}").repeat(20));
             assert_eq!(id.as_view().hex_bytes(&mut [7; 64]), id.to_string().as_bytes());
+            assert_eq!(ObjectId::from_hex(id.to_string().as_bytes()), Ok(id));
+            assert_eq!(ObjectId::from_hex(id.to_string().to_uppercase().as_bytes()), Ok(id));
         }
+    }
+
+    #[test]
+    fn ids_have_forty_or_sixty_four_digits() {
+        for len in 0..140 {
+            let hex = vec![b'a'; len];
+            assert_eq!(ObjectId::from_hex(&hex).is_ok(), [40, 64].contains(&len), "{len}");
+            for odd in [b'g', b'/', b':', b'`', b'@', b' ', 0, 0xff] {
+                let mut hex = hex.clone();
+                if let Some(last) = hex.last_mut() {
+                    *last = odd;
+                    ObjectId::from_hex(&hex).unwrap_err();
+                }
+            }
+        }
+        let error = ObjectId::from_hex(b"\x1b\xff").unwrap_err();
+        assert_eq!(error.to_string(), r"'\033\377' is not an object id: 40 or 64 hexadecimal digits are");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::escape::{Text, debug_with_text};
 use crate::format::header::BlockKind;
 use crate::format::record::{LogRecord, RefRecord, is_same_log, log_key};
 use crate::merge::{Merge, Tombstones};
@@ -208,7 +209,7 @@ impl fmt::Debug for Snapshot {
 }
 
 /// A reference, borrowed until the next step of its cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RefView<'a> {
     /// The full name.
     pub name: &'a [u8],
@@ -217,6 +218,8 @@ pub struct RefView<'a> {
     /// Where it points.
     pub target: TargetView<'a>,
 }
+
+debug_with_text!(RefView<'a> { name; update_index, target });
 
 impl RefView<'_> {
     /// The same, owned.
@@ -230,10 +233,15 @@ impl RefView<'_> {
 ///
 /// [`Refs::next`] lends each reference without allocating; as an [`IntoIterator`] it gives owned
 /// ones.
-#[derive(Debug)]
 pub struct Refs {
     source: Source,
     prefix: Vec<u8>,
+}
+
+impl fmt::Debug for Refs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refs").field("prefix", &Text(&self.prefix)).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -395,7 +403,7 @@ impl Iterator for OwnedRefs {
 }
 
 /// A reflog entry, borrowed until the next step of its cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LogView<'a> {
     /// The reference's full name.
     pub refname: &'a [u8],
@@ -404,6 +412,8 @@ pub struct LogView<'a> {
     /// What happened.
     pub entry: LogEntryView<'a>,
 }
+
+debug_with_text!(LogView<'a> { refname; update_index, entry });
 
 impl LogView<'_> {
     /// The same, owned.
@@ -415,7 +425,7 @@ impl LogView<'_> {
 }
 
 /// What a reflog holds, borrowed until the next step of its cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogItem<'a> {
     /// Something that has happened to the reference.
@@ -429,6 +439,17 @@ pub enum LogItem<'a> {
         /// The number of the transaction that wrote it.
         update_index: u64,
     },
+}
+
+impl fmt::Debug for LogItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogItem::Entry(log) => f.debug_tuple("Entry").field(log).finish(),
+            LogItem::Marker { refname, update_index } => {
+                f.debug_struct("Marker").field("refname", &Text(refname)).field("update_index", update_index).finish()
+            }
+        }
+    }
 }
 
 impl<'a> LogItem<'a> {
@@ -462,11 +483,16 @@ impl<'a> LogItem<'a> {
 ///
 /// [`Logs::next`] lends entries, and as an [`IntoIterator`] it gives owned ones.
 /// [`Logs::next_item`] lends the markers of logs that merely exist, too.
-#[derive(Debug)]
 pub struct Logs {
     merge: Merge<LogRecord>,
     /// If it is a walk over one log: the first key that its entries could have.
     first: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs").finish_non_exhaustive()
+    }
 }
 
 impl Logs {

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::escape::escaped;
+use crate::escape::{Text, debug_with_text, escaped};
 use crate::oid::{IdView, ObjectId};
 
 /// Where a reference points. Displays as the id, or as `ref: NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Target {
     /// At an object.
@@ -21,6 +21,12 @@ pub enum Target {
     },
     /// At another reference, by name.
     Symbolic(Vec<u8>),
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_view(), f)
+    }
 }
 
 impl Target {
@@ -63,7 +69,7 @@ impl fmt::Display for Target {
 }
 
 /// A reference.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ref {
     /// The full name, such as `refs/heads/main`. Any bytes that git's rules allow, usually UTF-8.
     pub name: Vec<u8>,
@@ -72,6 +78,8 @@ pub struct Ref {
     /// Where it points.
     pub target: Target,
 }
+
+debug_with_text!(Ref { name; update_index, target });
 
 impl Ref {
     /// The name for people: bytes that are not UTF-8 are replaced.
@@ -82,7 +90,7 @@ impl Ref {
 }
 
 /// Where a reference points, borrowed from a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetView<'a> {
     /// At an object.
@@ -96,6 +104,16 @@ pub enum TargetView<'a> {
     },
     /// At another reference, by name.
     Symbolic(&'a [u8]),
+}
+
+impl fmt::Debug for TargetView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetView::Id(id) => f.debug_tuple("Id").field(id).finish(),
+            TargetView::Tag { id, peeled } => f.debug_struct("Tag").field("id", id).field("peeled", peeled).finish(),
+            TargetView::Symbolic(name) => f.debug_tuple("Symbolic").field(&Text(name)).finish(),
+        }
+    }
 }
 
 impl TargetView<'_> {
@@ -139,7 +157,7 @@ impl TargetView<'_> {
 }
 
 /// A reference record as tables hold it, tombstones included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RefRecordView<'a> {
     /// The full name, such as `refs/heads/main`.
     pub name: &'a [u8],
@@ -148,6 +166,8 @@ pub struct RefRecordView<'a> {
     /// Where it points; `None` is a tombstone, which hides the name in older tables.
     pub target: Option<TargetView<'a>>,
 }
+
+debug_with_text!(RefRecordView<'a> { name; update_index, target });
 
 impl RefRecordView<'_> {
     /// The same, owned; `None` for a tombstone.
@@ -158,7 +178,7 @@ impl RefRecordView<'_> {
 }
 
 /// Who did something, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ident {
     /// The person's name.
     pub name: Vec<u8>,
@@ -170,6 +190,8 @@ pub struct Ident {
     pub time_zone: i16,
 }
 
+debug_with_text!(Ident { name, email; time, time_zone });
+
 impl Ident {
     /// An identity at a moment, in UTC.
     #[must_use]
@@ -179,7 +201,7 @@ impl Ident {
 }
 
 /// One reflog entry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LogEntry {
     /// Where the reference pointed before; null when it was created.
     pub old: ObjectId,
@@ -190,6 +212,10 @@ pub struct LogEntry {
     /// The message; git ends it with one newline.
     pub message: Vec<u8>,
 }
+
+debug_with_text!(Log { refname; update_index, entry });
+
+debug_with_text!(LogEntry { message; old, new, committer });
 
 impl LogEntry {
     /// The same, borrowed.
@@ -208,7 +234,7 @@ impl LogEntry {
 }
 
 /// A reflog entry together with the reference and the transaction it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Log {
     /// The reference's full name.
     pub refname: Vec<u8>,
@@ -219,7 +245,7 @@ pub struct Log {
 }
 
 /// One reflog entry, borrowed from a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LogEntryView<'a> {
     /// Where the reference pointed before; null when it was created.
     pub old: ObjectId,
@@ -236,6 +262,8 @@ pub struct LogEntryView<'a> {
     /// The message. git ends it with one newline.
     pub message: &'a [u8],
 }
+
+debug_with_text!(LogEntryView<'a> { name, email, message; old, new, time, time_zone });
 
 impl LogEntryView<'_> {
     /// The marker of a log, with this null id.
@@ -268,7 +296,7 @@ impl LogEntryView<'_> {
 }
 
 /// A log record as tables hold it, tombstones and markers included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LogRecordView<'a> {
     /// The reference's full name.
     pub refname: &'a [u8],
@@ -278,3 +306,5 @@ pub struct LogRecordView<'a> {
     /// entry of this name and update index in older tables.
     pub entry: Option<LogEntryView<'a>>,
 }
+
+debug_with_text!(LogRecordView<'a> { refname; update_index, entry });

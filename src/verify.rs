@@ -54,7 +54,7 @@ const MAX_ATTEMPTS: usize = 50;
 ///
 /// # Errors
 /// Only when the directory cannot be read at all.
-pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
+pub fn verify_dir(dir: &dyn crate::dir::Dir) -> Result<Report> {
     Verify::new(dir).run()
 }
 
@@ -63,23 +63,23 @@ pub fn verify_dir(dir: &dyn crate::Dir) -> Result<Report> {
 ///
 /// # Errors
 /// Only when the directory cannot be read at all.
-pub fn verify_repository(dir: &dyn crate::Dir) -> Result<Report> {
+pub fn verify_repository(dir: &dyn crate::dir::Dir) -> Result<Report> {
     Verify::new(dir).of_repository().run()
 }
 
 /// A check of one store, for those who know what the store is for.
 #[derive(Debug)]
 pub struct Verify<'a> {
-    dir: &'a dyn crate::Dir,
+    dir: &'a dyn crate::dir::Dir,
     is_of_repository: bool,
-    shared: Option<&'a dyn crate::Dir>,
+    shared: Option<&'a dyn crate::dir::Dir>,
     patience: Duration,
 }
 
 impl<'a> Verify<'a> {
     /// For the store in `dir`, as [`verify_dir`] does it. Nothing is read yet.
     #[must_use]
-    pub fn new(dir: &'a dyn crate::Dir) -> Verify<'a> {
+    pub fn new(dir: &'a dyn crate::dir::Dir) -> Verify<'a> {
         Verify { dir, is_of_repository: false, shared: None, patience: PATIENCE }
     }
 
@@ -90,10 +90,10 @@ impl<'a> Verify<'a> {
     }
 
     /// The store belongs to a linked worktree of the repository whose store is in `shared`. There
-    /// is the place for names that are not [`per worktree`](crate::is_per_worktree), and there
-    /// symbolic references are followed, too. What is wrong in that store itself is not told.
+    /// is the place for names that are not [`per worktree`](crate::name::is_per_worktree), and
+    /// there symbolic references are followed, too. What is wrong in that store itself is not told.
     #[must_use]
-    pub fn in_worktree_of(self, shared: &'a dyn crate::Dir) -> Verify<'a> {
+    pub fn in_worktree_of(self, shared: &'a dyn crate::dir::Dir) -> Verify<'a> {
         Verify { is_of_repository: true, shared: Some(shared), ..self }
     }
 
@@ -141,14 +141,14 @@ impl<'a> Verify<'a> {
 }
 
 /// What is in another store, if all of its tables can be opened.
-fn snapshot(dir: &dyn crate::Dir, patience: Duration) -> Option<Snapshot> {
+fn snapshot(dir: &dyn crate::dir::Dir, patience: Duration) -> Option<Snapshot> {
     let listed = load_settled(dir, patience).ok().filter(|listed| listed.findings.is_empty())?;
     let tables: Result<Vec<Arc<Table>>> = listed.tables.into_iter().map(|(_, table)| table).collect();
     Some(Snapshot::new(tables.ok()?, None))
 }
 
 /// The list, and tables that it names: what a compaction removes meanwhile is looked for again.
-fn load_settled(dir: &dyn crate::Dir, patience: Duration) -> Result<Listed> {
+fn load_settled(dir: &dyn crate::dir::Dir, patience: Duration) -> Result<Listed> {
     let mut listed = load_patiently(dir, patience)?;
     for _ in 0..MAX_ATTEMPTS {
         let is_missing = |table: &Result<Arc<Table>>| table.as_ref().is_err_and(Error::is_not_found);
@@ -201,7 +201,7 @@ struct Listed {
 
 /// The list, once there is one. Without one, or with an empty one, tables are no finding before the
 /// first commit of another process would have ended.
-fn load_patiently(dir: &dyn crate::Dir, patience: Duration) -> Result<Listed> {
+fn load_patiently(dir: &dyn crate::dir::Dir, patience: Duration) -> Result<Listed> {
     let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(1));
     loop {
         let listed = load(dir)?;
@@ -214,7 +214,7 @@ fn load_patiently(dir: &dyn crate::Dir, patience: Duration) -> Result<Listed> {
     }
 }
 
-fn load(dir: &dyn crate::Dir) -> Result<Listed> {
+fn load(dir: &dyn crate::dir::Dir) -> Result<Listed> {
     let mut listed = Listed { contents: Vec::new(), tables: Vec::new(), findings: Vec::new(), is_without_list: false };
     let list = match load::read(dir) {
         Ok(Listing::Listed(list)) => list,
@@ -252,7 +252,7 @@ fn load(dir: &dyn crate::Dir) -> Result<Listed> {
 }
 
 /// What is wrong where no list leads to the tables, with the way to get it back.
-fn no_list(dir: &dyn crate::Dir, message: &str) -> Finding {
+fn no_list(dir: &dyn crate::dir::Dir, message: &str) -> Finding {
     Finding::error(LIST, None, format!("{message}; {}", can_be_repaired(dir.path())))
 }
 

@@ -21,7 +21,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use over_dir::{Hook, OverDir, Work};
-use reftable::{Dir, ErrorKind, ExclusiveFile, Expect, HashKind, HealingLocks, ObjectId, Options, OsDir, Stack};
+use reftable::dir::{Dir, OsDir};
+use reftable::lock::{ExclusiveFile, HealingLocks};
+use reftable::{ErrorKind, Expect, HashKind, ObjectId, Options, Stack};
 use support::git::{self, Repo};
 use victim::{Victim, say};
 

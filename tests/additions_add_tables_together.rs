@@ -2,12 +2,12 @@
 
 #![cfg(test)]
 
+use reftable::addition::NewTable;
+use reftable::bytes::Bytes;
 use reftable::merge::{LogRecords, Merged, RefRecords, Tombstones};
 use reftable::table::WriteOptions;
-use reftable::{
-    AutoCompact, Bytes, ErrorKind, Expect, HashKind, Ident, LogEntry, LogRecordView, NewTable, ObjectId, Options,
-    RefRecordView, Stack, TargetView,
-};
+use reftable::table::{LogRecordView, RefRecordView};
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Options, Stack, TargetView};
 
 fn stack(dir: &tempfile::TempDir) -> Stack {
     Stack::open(dir.path(), Options::default().hash(HashKind::Sha1).auto_compact(AutoCompact::Off)).unwrap()

@@ -7,9 +7,11 @@ mod support;
 
 use std::sync::Arc;
 
+use reftable::bytes::Bytes;
+use reftable::format::BlockKind;
 use reftable::merge::{Merged, Tombstones};
 use reftable::table::{BlockDump, RecordView, SectionStats, Table, WriteOptions};
-use reftable::{BlockKind, Bytes, Error, HashKind};
+use reftable::{Error, HashKind};
 use support::tables::{self, LogRow, RefRow};
 use support::{HASHES, entry, id};
 

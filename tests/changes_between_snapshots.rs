@@ -6,7 +6,8 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use reftable::{AutoCompact, Compact, Expect, HashKind, Snapshot, Target};
+use reftable::compact::Compact;
+use reftable::{AutoCompact, Expect, HashKind, Snapshot, Target};
 use support::{Random, Store, id, quick};
 
 const HASH: HashKind = HashKind::Sha1;

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hook_dir::{HookDir, is_temporary};
-use reftable::{AutoCompact, Compact, Compaction, ErrorKind, Expect, HashKind, Options, Stack};
+use reftable::compact::{Compact, Compaction};
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Options, Stack};
 use support::git::{self, Repo};
 use support::{id, ident, quick};
 

@@ -8,8 +8,10 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use reftable::compact::{Compact, Expiry};
+use reftable::format::BlockKind;
 use reftable::table::{Table, WriteOptions};
-use reftable::{AutoCompact, BlockKind, Compact, ErrorKind, Expiry, HashKind, Metrics, Options, Stack};
+use reftable::{AutoCompact, ErrorKind, HashKind, Metrics, Options, Stack};
 use support::tables::{LogRow, RefRow, anatomy, write};
 use support::{assert_verifies, entry, id, quick, table_names};
 

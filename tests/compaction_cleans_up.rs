@@ -11,7 +11,9 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use fs4::FileExt;
-use reftable::{AutoCompact, Compact, HashKind, Severity};
+use reftable::compact::Compact;
+use reftable::verify::Severity;
+use reftable::{AutoCompact, HashKind};
 use support::{Store, contents, quick};
 
 /// The update index of [`store`].

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use proptest::prelude::*;
+use reftable::compact::{Compact, Expiry};
+use reftable::format::BlockKind;
 use reftable::table::{RecordView, Table, WriteOptions};
-use reftable::{AutoCompact, BlockKind, Compact, Expiry, HashKind, Options, Stack, Target};
+use reftable::{AutoCompact, HashKind, Options, Stack, Target};
 use support::tables::{LogRow, RefRow, anatomy, write};
 use support::{HASHES, Random, assert_verifies, contents, copy_dir, entry, id, quick, table_names};
 

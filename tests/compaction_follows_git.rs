@@ -87,7 +87,7 @@ fn apply(repo: &Repo, stack: &Stack, step: &Step, id: &str) {
         }
         Step::Pack => {
             repo.git(["pack-refs"]);
-            stack.compact(reftable::Compact::all()).unwrap();
+            stack.compact(reftable::compact::Compact::all()).unwrap();
             return;
         }
     }

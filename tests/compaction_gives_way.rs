@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use hook_dir::{HookDir, is_temporary};
 use litter::dump;
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, ErrorKind, Expect, HashKind, Options, Stack};
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Options, Stack};
 use support::tables::{self, RefRow};
 use support::{Store, assert_verifies, contents, entry, id, quick, table_names};
 

@@ -4,8 +4,10 @@
 
 mod support;
 
+use reftable::compact::Compact;
+use reftable::format::BlockKind;
 use reftable::table::{Table, WriteOptions};
-use reftable::{AutoCompact, BlockKind, Compact, HashKind, Stack};
+use reftable::{AutoCompact, HashKind, Stack};
 use support::tables::{LogRow, RefRow, anatomy, write};
 use support::{assert_verifies, contents, entry, id, quick, table_names};
 

@@ -8,7 +8,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use reftable::{AutoCompact, Compact, ErrorKind, Expect, HashKind, Options, Progress, Stack};
+use reftable::compact::{Compact, Progress};
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Options, Stack};
 use support::{assert_verifies, contents, entry, id, quick, table_names};
 
 const HASH: HashKind = HashKind::Sha1;

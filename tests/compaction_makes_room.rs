@@ -4,8 +4,9 @@
 
 #![cfg(test)]
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, ErrorKind, Expect, Ident, LogEntry, ObjectId, Options, Stack};
+use reftable::{AutoCompact, ErrorKind, Expect, Ident, LogEntry, ObjectId, Options, Stack};
 
 fn id() -> ObjectId {
     ObjectId::from_bytes(&[7; 20]).unwrap()

@@ -7,8 +7,11 @@ mod support;
 
 use std::path::Path;
 
+use reftable::compact::{Compact, Expiry};
+use reftable::format::BlockKind;
 use reftable::table::{Table, WriteOptions};
-use reftable::{AutoCompact, BlockKind, Compact, Error, ErrorKind, Expiry, HashKind, Options, Severity, Stack};
+use reftable::verify::Severity;
+use reftable::{AutoCompact, Error, ErrorKind, HashKind, Options, Stack};
 use support::tables::{LogRow, RefRow, write};
 use support::{dump, entry, id, quick, table_names};
 
@@ -136,7 +139,7 @@ fn a_block_of_another_type_hides_nothing() {
             let dir = store(&damaged);
             if letter == b'i' {
                 // Indexes may be damaged: who reads in order needs none. A check does.
-                let report = reftable::verify_dir(&reftable::OsDir::new(dir.path(), None)).unwrap();
+                let report = reftable::verify::verify_dir(&reftable::dir::OsDir::new(dir.path(), None)).unwrap();
                 assert!(report.findings.iter().any(|finding| finding.severity == Severity::Error), "{at}");
             } else if let Err(error) = compact(dir.path(), Compact::Rewrite { expiry: Expiry::default() }) {
                 assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");

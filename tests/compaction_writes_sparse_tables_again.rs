@@ -5,8 +5,9 @@
 
 mod support;
 
+use reftable::compact::{Compact, Expiry};
 use reftable::table::{TableStats, WriteOptions};
-use reftable::{AutoCompact, Compact, Expect, Expiry, HashKind, Options, Stack};
+use reftable::{AutoCompact, Expect, HashKind, Options, Stack};
 use support::{Store, assert_verifies, quick};
 
 const COUNT: u64 = 20_000;

@@ -8,8 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use reftable::dir::OsDir;
 use reftable::table::WriteOptions;
-use reftable::{Error, ErrorKind, Expect, OsDir, Severity, Stack, verify_dir, verify_repository};
+use reftable::verify::{Severity, verify_dir, verify_repository};
+use reftable::{Error, ErrorKind, Expect, Stack};
 use support::{HASHES, Store, dump, quick, table_names, tables};
 
 /// A store of three tables, not compacted.
@@ -323,7 +325,7 @@ fn without_a_list_the_newest_table_says_who_may_read() {
         }
         fs::remove_file(store.path().join("tables.list")).unwrap();
         let dir = OsDir::new(store.path(), None);
-        drop(reftable::Dir::create(&dir, "new").unwrap());
+        drop(reftable::dir::Dir::create(&dir, "new").unwrap());
         let made = fs::metadata(store.path().join("new")).unwrap().permissions().mode();
         assert_eq!(made & 0o777, mode, "{mode:o}");
     }

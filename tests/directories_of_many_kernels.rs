@@ -15,7 +15,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use over_dir::{Hook, OverDir, Work};
-use reftable::{AutoCompact, Compact, Error, ErrorKind, ExclusiveFile, Expect, Options, Stack, Stamp, verify_dir};
+use reftable::compact::Compact;
+use reftable::dir::Stamp;
+use reftable::lock::ExclusiveFile;
+use reftable::verify::verify_dir;
+use reftable::{AutoCompact, Error, ErrorKind, Expect, Options, Stack};
 use support::{HASHES, Store, contents, id, quick};
 
 const LIST: &str = "tables.list";
@@ -166,7 +170,7 @@ fn a_missing_table_is_believed_only_when_the_list_was_opened_again() {
     for is_local in [false, true] {
         let store = store();
         let dir = frozen(store.path(), is_local);
-        reftable::Dir::stamp(&*dir, LIST).unwrap();
+        reftable::dir::Dir::stamp(&*dir, LIST).unwrap();
         let compacting = store.stack.clone();
         let work = move || drop(compacting.compact(Compact::all()).unwrap());
         *dir.hook.meanwhile.lock().unwrap() = Some(Box::new(work));

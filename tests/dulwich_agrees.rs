@@ -30,7 +30,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use reftable::{AutoCompact, Compact, ErrorKind, Expect, HashKind, Options, Severity, Snapshot, Stack, Target};
+use reftable::compact::Compact;
+use reftable::verify::Severity;
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Options, Snapshot, Stack, Target};
 use support::git::{self, Repo};
 use support::{assert_verifies, contents, id, quick, table_names};
 

@@ -7,7 +7,8 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use reftable::{AutoCompact, Compact, ErrorKind, Expiry, LogEntry, LogItem, ObjectId, Options, Snapshot, Stack};
+use reftable::compact::{Compact, Expiry};
+use reftable::{AutoCompact, ErrorKind, LogEntry, LogItem, ObjectId, Options, Snapshot, Stack};
 use support::git::{self, Repo};
 use support::{HASHES, Random, Store, assert_verifies, entry, id, ident, quick};
 

@@ -14,7 +14,9 @@ use std::path::Path;
 
 use fault_dir::over_dir::OverDir;
 use fault_dir::{FaultDir, Fuse};
-use reftable::{AutoCompact, Compact, Error, ErrorKind, Expect, HealingLocks, ObjectId, Options, Ref, Stack};
+use reftable::compact::Compact;
+use reftable::lock::HealingLocks;
+use reftable::{AutoCompact, Error, ErrorKind, Expect, ObjectId, Options, Ref, Stack};
 
 const EIO: i32 = 5;
 const EMFILE: i32 = 24;
@@ -224,7 +226,12 @@ fn what_nobody_can_tell_is_indeterminate_and_breaks_nothing() {
         let is_missing = listed(dir.path()).iter().any(|name| !dir.path().join(name).exists());
         assert!(
             !is_missing
-                && again.verify().unwrap().findings.iter().all(|found| found.severity < reftable::Severity::Error)
+                && again
+                    .verify()
+                    .unwrap()
+                    .findings
+                    .iter()
+                    .all(|found| found.severity < reftable::verify::Severity::Error)
         );
     }
 }

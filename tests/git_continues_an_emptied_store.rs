@@ -4,7 +4,8 @@
 
 mod support;
 
-use reftable::{Compact, ErrorKind, Expect, HashKind, Stack, Target, Transaction};
+use reftable::compact::Compact;
+use reftable::{ErrorKind, Expect, HashKind, Stack, Target, Transaction};
 use support::git::{self, Repo};
 use support::{HASHES, Store, assert_no_litter, assert_verifies, entry, id, quick, table_names};
 

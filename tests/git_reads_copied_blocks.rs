@@ -5,8 +5,9 @@
 
 mod support;
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, Expect, HashKind, LogEntry, ObjectId, Options, Stack, Target};
+use reftable::{AutoCompact, Expect, HashKind, LogEntry, ObjectId, Options, Stack, Target};
 use support::git::{self, Repo};
 use support::{HASHES, assert_verifies, ident, quick};
 

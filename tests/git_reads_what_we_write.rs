@@ -4,8 +4,9 @@
 
 mod support;
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, Expect, Ident, LogEntry, ObjectId, Options, Stack, Target};
+use reftable::{AutoCompact, Expect, Ident, LogEntry, ObjectId, Options, Stack, Target};
 use support::git::{self, Repo};
 use support::{HASHES, Random, assert_no_litter, assert_verifies, quick};
 
@@ -19,7 +20,7 @@ fn ways() -> Vec<Options> {
         quick().write(write(1024, 1, true, true)),
         quick().write(write(512, 3, false, true)).auto_compact(AutoCompact::Geometric(4)),
         quick().write(write(65536, u16::MAX, true, false)).auto_compact(AutoCompact::Off),
-        quick().write(write(reftable::MAX_BLOCK_SIZE, 64, false, true)),
+        quick().write(write(reftable::format::MAX_BLOCK_SIZE, 64, false, true)),
     ]
 }
 

@@ -19,8 +19,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use over_dir::{Hook, OverDir, Work};
-use reftable::{AutoCompact, Dir, Durability, ErrorKind, ExclusiveFile, Expect, HealingLocks, ObjectId, Options};
-use reftable::{OsDir, Stack};
+use reftable::Stack;
+use reftable::dir::Dir;
+use reftable::dir::OsDir;
+use reftable::lock::{ExclusiveFile, HealingLocks};
+use reftable::{AutoCompact, Durability, ErrorKind, Expect, ObjectId, Options};
 use victim::{Victim, say};
 
 const LOCK: &str = "tables.list.lock";
@@ -222,7 +225,7 @@ fn a_gap_is_left_to_neighbours_and_to_nobody_else() {
 
 /// Commits twice, and somebody else has the lock when the first one comes. Returns how many gaps
 /// were left.
-fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::Locker>) -> u64 {
+fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::lock::Locker>) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let lock = dir.path().join(LOCK);
     let released = lock.clone();

@@ -227,7 +227,7 @@ fn what_a_handle_does_is_counted() {
     let several = ["b", "c", "d"].map(|name| set(stack, &format!("refs/heads/{name}"), Expect::Any, 1));
     stack.commit_all(several).into_iter().for_each(|result| drop(result.unwrap()));
     set(stack, "refs/heads/e", Expect::Any, 1).prepare().unwrap().commit().unwrap();
-    stack.compact(reftable::Compact::all()).unwrap();
+    stack.compact(reftable::compact::Compact::all()).unwrap();
     let metrics = stack.metrics();
     assert_eq!((metrics.commits, metrics.groups, metrics.largest_group), (5, 3, 3));
     assert_eq!((metrics.compactions, metrics.failed_compactions, metrics.retries), (1, 0, 0));

@@ -6,7 +6,9 @@
 use std::env;
 use std::fs;
 
-use reftable::{Compact, Expect, ObjectId, Options, Repair, Stack};
+use reftable::compact::Compact;
+use reftable::repair::Repair;
+use reftable::{Expect, ObjectId, Options, Stack};
 
 fn put(stack: &Stack, name: &str) {
     let mut tx = stack.transaction();

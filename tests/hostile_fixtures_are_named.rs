@@ -119,7 +119,7 @@ fn kinds_of_blocks() {
     // Nothing leads to an object block at the start of a file, so readers do not meet it. `verify`
     // does.
     let object = table(&first_block('o', "00 11 0101 00"), NO_SECTIONS);
-    let report = reftable::verify_dir(&mem_dir::MemDir::of_tables(&[object])).unwrap();
+    let report = reftable::verify::verify_dir(&mem_dir::MemDir::of_tables(&[object])).unwrap();
     assert!(report.findings.iter().any(|finding| finding.message.contains("begins with an object block")));
 }
 

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use reftable::compact::Compact;
 use reftable::mutant::{self, Mutant};
-use reftable::{AutoCompact, Compact, Error, ErrorKind, Expect, HashKind, Options, Stack};
+use reftable::{AutoCompact, Error, ErrorKind, Expect, HashKind, Options, Stack};
 use support::{assert_verifies, entry, id, quick};
 
 /// Every table is large enough to be copied, and one thread does it all: mistakes are those of a

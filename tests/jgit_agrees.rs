@@ -33,9 +33,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use reftable::compact::Compact;
 use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, WriteOptions};
-use reftable::{AutoCompact, Compact, Expect, HashKind, LogEntry, ObjectId, Stack, Target};
+use reftable::{AutoCompact, Expect, HashKind, LogEntry, ObjectId, Stack, Target};
 use support::tables::{LogRow, RefRow, logs, refs, write};
 use support::{Random, assert_verifies, contents, entry, id, quick, table_names};
 

@@ -11,7 +11,8 @@ mod mounts;
 use std::path::Path;
 
 use mounts::Mounts;
-use reftable::{Dir, Options, OsDir, Stack};
+use reftable::dir::{Dir, OsDir};
+use reftable::{Options, Stack};
 
 fn is_told(dir: &Path) -> Option<bool> {
     Stack::open(dir, Options::default()).unwrap().has_journal()

@@ -14,8 +14,9 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, Expect, HashKind, Options, Stack};
+use reftable::{AutoCompact, Expect, HashKind, Options, Stack};
 use support::tables::{RefRow, write};
 use support::{id, quick, table_names};
 
@@ -83,7 +84,7 @@ fn check(stack: &Stack) {
     assert_eq!(snapshot.get("refs/none").unwrap(), None);
 }
 
-fn commit(stack: &Stack) -> Option<reftable::Compaction> {
+fn commit(stack: &Stack) -> Option<reftable::compact::Compaction> {
     let mut tx = stack.transaction();
     tx.set("refs/new", Expect::Absent, id(HashKind::Sha1, 0));
     let commit = tx.commit().unwrap();

@@ -14,11 +14,12 @@ mod support;
 use std::sync::Arc;
 
 use mem_dir::MemDir;
+use reftable::compact::Compact;
+use reftable::format::MAX_BLOCK_SIZE;
+use reftable::lock::ExclusiveFile;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{
-    Compact, ErrorKind, ExclusiveFile, Expect, HashKind, Ident, LogEntry, MAX_BLOCK_SIZE, ObjectId, Options, Snapshot,
-    Stack, verify_dir,
-};
+use reftable::verify::verify_dir;
+use reftable::{ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Options, Snapshot, Stack};
 use support::tables::{LogRow, RefRow, write};
 use support::{HASHES, Random, assert_says_full, id, quick};
 

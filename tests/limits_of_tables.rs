@@ -17,11 +17,11 @@ mod support;
 use std::io::Write;
 use std::path::Path;
 
+use reftable::compact::Compact;
+use reftable::format::{BlockKind, MAX_BLOCK_SIZE};
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{TableStats, TableWriter, WriteOptions};
-use reftable::{
-    AutoCompact, BlockKind, Compact, ErrorKind, Expect, HashKind, LogRecordView, MAX_BLOCK_SIZE, Options,
-    RefRecordView, Stack, Target, TargetView,
-};
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Options, Stack, Target, TargetView};
 use sparse::{Counter, SparseFile};
 use support::{Store, assert_verifies, contents, entry, id, quick, table_names};
 

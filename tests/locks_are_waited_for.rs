@@ -7,7 +7,8 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use reftable::{Compact, Error, ErrorKind, Expect, Stack};
+use reftable::compact::Compact;
+use reftable::{Error, ErrorKind, Expect, Stack};
 use support::{HASHES, Store, dump, quick};
 
 fn commit(stack: &Stack, store: &Store) -> Result<u64, Error> {

@@ -11,9 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reftable::{
-    AutoCompact, Compact, Dir, DirFile, Durability, ErrorKind, Expect, HealingLocks, ObjectId, Options, OsDir, Stack,
-};
+use reftable::compact::Compact;
+use reftable::dir::{Dir, DirFile, OsDir};
+use reftable::lock::HealingLocks;
+use reftable::{AutoCompact, Durability, ErrorKind, Expect, ObjectId, Options, Stack};
 use victim::{Victim, say};
 
 fn id(byte: u8) -> ObjectId {

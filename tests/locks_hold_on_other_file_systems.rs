@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mounts::Mounts;
-use reftable::{Compact, Durability, Expect, ObjectId, Options, Stack};
+use reftable::compact::Compact;
+use reftable::{Durability, Expect, ObjectId, Options, Stack};
 use victim::{Victim, say};
 
 /// How long each process commits.

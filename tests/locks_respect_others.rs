@@ -17,7 +17,10 @@ use std::time::{Duration, SystemTime};
 use hook_dir::over_dir::{Hook, OverDir, Work};
 use hook_dir::{HookDir, is_temporary};
 
-use reftable::{Dir, Error, ErrorKind, Expect, HealingLocks, ObjectId, Options, OsDir, Problem, Repair, Stack};
+use reftable::dir::{Dir, OsDir};
+use reftable::lock::HealingLocks;
+use reftable::repair::{Problem, Repair};
+use reftable::{Error, ErrorKind, Expect, ObjectId, Options, Stack};
 
 fn id() -> ObjectId {
     ObjectId::from_bytes(&[7; 20]).unwrap()

@@ -4,7 +4,7 @@
 
 mod support;
 
-use reftable::{Compact, Expiry};
+use reftable::compact::{Compact, Expiry};
 use support::{HASHES, Store, contents, entry};
 
 fn messages(store: &Store, name: &str) -> Vec<String> {

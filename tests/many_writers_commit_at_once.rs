@@ -8,7 +8,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use reftable::{Compact, ErrorKind, Expect, Stack};
+use reftable::compact::Compact;
+use reftable::{ErrorKind, Expect, Stack};
 use support::{HASHES, Store, assert_no_litter, assert_verifies, quick};
 
 const HANDLES: u64 = 3;

@@ -4,9 +4,16 @@
 
 mod support;
 
+use std::fmt::Debug;
 use std::fs;
 
-use reftable::{Compact, ErrorKind, Expect, OsDir, Repair, Stack, Target, check_name, verify_dir};
+use reftable::compact::Compact;
+use reftable::dir::OsDir;
+use reftable::name;
+use reftable::repair::Repair;
+use reftable::table::{LogRecordView, RefRecordView};
+use reftable::verify::verify_dir;
+use reftable::{Conflict, ConflictKind, ErrorKind, Expect, Ident, Log, LogEntry, Ref, Stack, Target};
 use support::{HASHES, Store, quick};
 
 /// What a terminal obeys, and a newline, which makes two lines of one.
@@ -23,7 +30,7 @@ fn errors_about_names() {
     store.set("refs/heads/a", 1);
     for hostile in HOSTILE {
         let name = [b"refs/heads/", hostile].concat();
-        if let Err(error) = check_name(&name) {
+        if let Err(error) = name::check(&name) {
             assert_printable(&error.to_string());
             assert_printable(error.message());
             assert_printable(&format!("{error:?}"));
@@ -36,6 +43,34 @@ fn errors_about_names() {
         assert!(error.to_string().contains('\\'), "{error}");
         assert_printable(&Target::symbolic(&name).to_string());
     }
+}
+
+#[test]
+fn values_in_debug() {
+    let store = Store::new(HASHES[0]);
+    for hostile in HOSTILE {
+        let name = [b"refs/heads/a", hostile].concat();
+        let who = Ident::new(&name, &name, 1);
+        let entry = LogEntry { old: store.id(1), new: store.id(2), committer: who.clone(), message: name.clone() };
+        let mut tx = store.stack.transaction();
+        tx.set(&name, Expect::Is(Target::symbolic(&name)), Target::symbolic(&name)).delete(&name, Expect::Any);
+        tx.reflog(who, &name).append_log(&name, entry.clone()).delete_log_entry(&name, 1);
+        tx.create_log(&name).delete_log(&name);
+        let found = Ref { name: name.clone(), update_index: 1, target: Target::symbolic(&name) };
+        let log = Log { refname: name.clone(), update_index: 1, entry: entry.clone() };
+        let conflict = Conflict::new(&name, ConflictKind::Name { other: name.clone() });
+        let record = RefRecordView { name: &name, update_index: 1, target: Some(found.target.as_view()) };
+        let log_record = LogRecordView { refname: &name, update_index: 1, entry: Some(entry.as_view()) };
+        let prefix = store.stack.snapshot().unwrap().prefix(&name).unwrap();
+        let values: [&dyn Debug; 8] = [&tx, &found, &log, &conflict, &record, &log_record, &prefix, &entry];
+        for value in values {
+            let text = format!("{value:?}");
+            assert_printable(&text);
+            assert!(text.contains("refs/heads/a"), "{text}");
+            assert!(!text.contains("114, 101, 102"), "numbers: {text}");
+        }
+    }
+    assert_eq!(format!("{:?}", Target::symbolic("refs/heads/a\"\x1b")), r#"Symbolic("refs/heads/a\"\033")"#);
 }
 
 #[test]

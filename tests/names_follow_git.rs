@@ -30,7 +30,7 @@ fn random_names_are_judged_alike() {
         };
         let name = [part(), part(), part(), part()].concat();
         let theirs = repo.try_git(["check-ref-format", "--allow-onelevel", &name]).status.success();
-        assert_eq!(reftable::check_name(name.as_bytes()).is_ok(), theirs, "{name:?}");
+        assert_eq!(reftable::name::check(name.as_bytes()).is_ok(), theirs, "{name:?}");
         judged[usize::from(theirs)] += 1;
     }
     assert!(judged.iter().all(|count| *count > 30), "both verdicts come up: {judged:?}");

@@ -7,8 +7,9 @@ mod support;
 
 use std::sync::Arc;
 
+use reftable::compact::Compact;
 use reftable::table::{PointingAt, Table, WriteOptions};
-use reftable::{Compact, Expect, HashKind, ObjectId, Target};
+use reftable::{Expect, HashKind, ObjectId, Target};
 use support::contents::{self, pointing_at, scan_for};
 use support::tables::{RefRow, anatomy, as_row};
 use support::{HASHES, Store, assert_verifies};

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use fault_dir::over_dir::{Hook, OverDir, Work};
 use fault_dir::{FaultDir, Fuse};
-use reftable::{
-    AutoCompact, Commit, Dir, Durability, ErrorKind, Expect, HealingLocks, ObjectId, Options, Prepared, Result, Stack,
-};
+use reftable::dir::Dir;
+use reftable::lock::HealingLocks;
+use reftable::{AutoCompact, Commit, Durability, ErrorKind, Expect, ObjectId, Options, Prepared, Result, Stack};
 
 fn id(byte: u8) -> ObjectId {
     ObjectId::from_bytes(&[byte; 20]).unwrap()

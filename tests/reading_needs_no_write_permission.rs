@@ -105,7 +105,7 @@ fn new_files_take_the_mode_of_the_list() {
             prepared.commit().unwrap();
             assert_modes(store.dir.path(), mode);
         }
-        stack.compact(reftable::Compact::All { expiry: reftable::Expiry::default() }).unwrap();
+        stack.compact(reftable::compact::Compact::All { expiry: reftable::compact::Expiry::default() }).unwrap();
         assert_modes(store.dir.path(), mode);
     }
 }
@@ -134,7 +134,7 @@ fn repair_leaves_the_mode_as_it_was() {
     store.set("refs/heads/last", 3);
     let names = fs::read_to_string(&list).unwrap();
     fs::write(store.path().join(names.lines().last().unwrap()), "").unwrap();
-    let repair = reftable::Repair::new(store.path());
+    let repair = reftable::repair::Repair::new(store.path());
     for problem in repair.diagnose().unwrap() {
         repair.remedy(&problem).unwrap();
     }

@@ -5,8 +5,11 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
+use reftable::{Ident, LogEntry};
 use support::git::{self, Repo};
 use support::{HASHES, assert_verifies, quick, table_names};
 
@@ -221,4 +224,73 @@ fn bytes(bytes: &[u8]) -> std::ffi::OsString {
 
 fn os(text: &str) -> std::ffi::OsString {
     text.into()
+}
+
+/// A repository of git's beside `repo` that keeps its logs in files.
+fn with_files(repo: &Repo) -> PathBuf {
+    let at = repo.beside("files");
+    let format = format!("--object-format={}", repo.hash.name());
+    repo.git([OsStr::new("init"), OsStr::new("-q"), OsStr::new("--ref-format=files"), format.as_ref(), at.as_ref()]);
+    at
+}
+
+#[test]
+fn lines_of_log_files_are_printed_as_git_wrote_them() {
+    if !git::is_there() {
+        return;
+    }
+    for hash in HASHES {
+        let mut repo = Repo::new(hash);
+        let at = with_files(&repo);
+        let tree = String::from_utf8(repo.git_at(&at, ["hash-object", "-wt", "tree", "/dev/null"])).unwrap();
+        let commits = ["c", "d"].map(|message| {
+            let told = repo.git_at(&at, ["commit-tree", "-m", message, tree.trim()]);
+            String::from_utf8(told).unwrap()
+        });
+        let mut targets = commits.iter().map(|id| id.trim_end()).cycle();
+        let people: [(&[u8], &str, &str); 5] = [
+            (b"A U Thor", "a@example.com", "1700000000 +0130"),
+            ("\u{e4} \u{65e5}".as_bytes(), "", "@1 -0930"),
+            (b"gr\xfcn", "x y", "@0 +0000"),
+            (b"a\tb", "a", "1900000000 -1200"),
+            (b"O'Hara", "e", "1700000000 +1400"),
+        ];
+        for (name, email, date) in people {
+            repo.set_env("GIT_COMMITTER_NAME", name);
+            repo.set_env("GIT_COMMITTER_EMAIL", email);
+            repo.set_env("GIT_COMMITTER_DATE", date);
+            for message in
+                [None, Some("one"), Some("tab\there"), Some("  spaces  "), Some("two\nlines"), Some("\u{e4}")]
+            {
+                let reason = message.iter().flat_map(|message| ["-m", message]);
+                let target = targets.next().unwrap();
+                repo.git_at(&at, ["update-ref"].into_iter().chain(reason).chain(["refs/heads/a", target]));
+            }
+        }
+        let log = std::fs::read(at.join(".git/logs/refs/heads/a")).unwrap();
+        let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), 5 * 6, "{}", String::from_utf8_lossy(&log));
+        for line in &lines {
+            let entry = LogEntry::parse_line(line).unwrap();
+            assert_eq!(entry.to_line().unwrap(), *line);
+            let who = Ident { name: entry.committer.name.clone(), ..entry.committer.clone() };
+            assert_eq!(Ident::parse(&who.to_bytes().unwrap()).unwrap(), who);
+        }
+        check_as_git_shows(&repo, &at, &lines);
+    }
+}
+
+/// git shows of each line what we read in it.
+fn check_as_git_shows(repo: &Repo, at: &Path, lines: &[&[u8]]) {
+    let format = "--format=%gn%x00%ge%x00%gd%x00%gs";
+    let told = repo.git_at(at, ["log", "-g", "--date=raw", format, "refs/heads/a", "--"]);
+    let told = told.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n');
+    for (line, told) in lines.iter().rev().zip(told) {
+        let LogEntry { committer, message, .. } = LogEntry::parse_line(line).unwrap();
+        let when = format!("a@{{{} {:+05}}}", committer.time, committer.time_zone);
+        let subject = message.strip_suffix(b"\n").unwrap();
+        let fields = [&committer.name[..], &committer.email, when.as_bytes(), subject];
+        let expected = fields.join(&0);
+        assert_eq!(String::from_utf8_lossy(told), String::from_utf8_lossy(&expected));
+    }
 }

@@ -13,8 +13,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use reftable::compact::Compact;
+use reftable::dir::OsDir;
+use reftable::repair::{Problem, Repair};
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, Expect, ObjectId, Options, OsDir, Problem, Repair, Severity, Stack, verify_dir};
+use reftable::verify::{Severity, verify_dir};
+use reftable::{AutoCompact, Expect, ObjectId, Options, Stack};
 
 fn options() -> Options {
     Options::default().auto_compact(AutoCompact::Off).reload_deadline(Duration::from_millis(5))

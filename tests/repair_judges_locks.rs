@@ -15,7 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use over_dir::{Hook, OverDir, Work};
-use reftable::{ErrorKind, Evidence, Expect, HealingLocks, ObjectId, Options, OsDir, Problem, Repair, Stack};
+use reftable::dir::OsDir;
+use reftable::lock::HealingLocks;
+use reftable::repair::{Evidence, Problem, Repair};
+use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
 
 const LOCK: &str = "tables.list.lock";
 
@@ -53,7 +56,7 @@ impl Hook for World {
     }
 
     fn wall_clock(&self, dir: &OsDir) -> Option<u128> {
-        Some(reftable::Dir::wall_clock(dir)? + self.later.as_nanos())
+        Some(reftable::dir::Dir::wall_clock(dir)? + self.later.as_nanos())
     }
 }
 

@@ -9,7 +9,9 @@ mod support;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use reftable::{AutoCompact, Compact, Expect, Options, Repair, Stack};
+use reftable::compact::Compact;
+use reftable::repair::Repair;
+use reftable::{AutoCompact, Expect, Options, Stack};
 use support::{HASHES, Store, git, id};
 
 /// Looks at the store until it was looked at so often; nothing may be wrong.

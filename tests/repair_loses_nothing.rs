@@ -14,7 +14,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use fault_dir::{FaultDir, Fuse};
-use reftable::{AutoCompact, Compact, Expect, HealingLocks, ObjectId, Options, OsDir, Repair, Stack, verify_dir};
+use reftable::compact::Compact;
+use reftable::dir::OsDir;
+use reftable::lock::HealingLocks;
+use reftable::repair::Repair;
+use reftable::verify::verify_dir;
+use reftable::{AutoCompact, Expect, ObjectId, Options, Stack};
 
 type Files = BTreeMap<String, Vec<u8>>;
 

@@ -8,7 +8,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Problem, Repair, Severity, Stack};
+use reftable::repair::{Problem, Repair};
+use reftable::verify::Severity;
+use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Stack};
 
 fn options() -> Options {
     Options::default().auto_compact(AutoCompact::Off).reload_deadline(Duration::from_millis(5))
@@ -219,11 +221,11 @@ fn lines_that_the_list_has_lost_come_back() {
         let tables = list(dir.path());
         let old: String = kept.iter().map(|index| format!("{}\n", tables[*index])).collect();
         fs::write(dir.path().join("tables.list"), &old).unwrap();
-        let report = reftable::verify_dir(&reftable::OsDir::new(dir.path(), None)).unwrap();
+        let report = reftable::verify::verify_dir(&reftable::dir::OsDir::new(dir.path(), None)).unwrap();
         let warned: Vec<&str> = report.findings.iter().map(|finding| finding.file.as_str()).collect();
         let lost = |table: &&String| !old.contains(table.as_str());
         assert_eq!(warned, tables.iter().filter(lost).collect::<Vec<_>>(), "{kept:?}");
-        assert_eq!(report.worst(), Some(reftable::Severity::Warning), "{kept:?}: {report:?}");
+        assert_eq!(report.worst(), Some(reftable::verify::Severity::Warning), "{kept:?}: {report:?}");
         let (repair, problem) = only(dir.path());
         repair.remedy(&problem).unwrap();
         assert_eq!(list(dir.path()), tables, "{kept:?}");

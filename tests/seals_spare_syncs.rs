@@ -16,7 +16,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use reftable::{AutoCompact, Compact, Dir, Durability, Expect, HashKind, Options, OsDir, Stack};
+use reftable::compact::Compact;
+use reftable::dir::{Dir, OsDir};
+use reftable::{AutoCompact, Durability, Expect, HashKind, Options, Stack};
 use support::git::{self, Repo};
 use support::{id, table_names};
 use sync_dir::SyncDir;

@@ -7,9 +7,10 @@ mod support;
 
 use std::sync::Arc;
 
+use reftable::format::BlockKind;
 use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, WriteOptions};
-use reftable::{BlockKind, HashKind, Target};
+use reftable::{HashKind, Target};
 use support::tables::{LogRow, RefRow, anatomy, table};
 use support::{HASHES, entry, id};
 

@@ -6,9 +6,9 @@ mod support;
 
 use std::fs;
 
-use reftable::{
-    AutoCompact, Compact, ErrorKind, Expect, Logs, Options, Prepared, Reading, Refs, Snapshot, Stack, Transaction,
-};
+use reftable::bytes::Reading;
+use reftable::compact::Compact;
+use reftable::{AutoCompact, ErrorKind, Expect, Logs, Options, Prepared, Refs, Snapshot, Stack, Transaction};
 use support::{HASHES, Store, contents, entry, ident, quick};
 
 const fn shared<T: Send + Sync>() {}

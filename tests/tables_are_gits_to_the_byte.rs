@@ -7,9 +7,10 @@ mod support;
 
 use std::sync::Arc;
 
+use reftable::HashKind;
+use reftable::format::BlockKind;
 use reftable::merge::{Merged, Tombstones};
 use reftable::table::{Table, TableWriter, WriteOptions};
-use reftable::{BlockKind, HashKind};
 use support::git::{self, Repo};
 
 /// What git was told, and what we are to be told.

@@ -6,9 +6,11 @@ mod support;
 
 use std::sync::Arc;
 
+use reftable::format::{BlockKind, MAX_BLOCK_SIZE};
 use reftable::merge::{Merged, Tombstones};
+use reftable::table::RefRecordView;
 use reftable::table::{Table, TableWriter, WriteOptions};
-use reftable::{BlockKind, ErrorKind, HashKind, MAX_BLOCK_SIZE, RefRecordView, Target};
+use reftable::{ErrorKind, HashKind, Target};
 use support::tables::{LogRow, RefRow, anatomy, logs, refs, table, write};
 use support::{HASHES, entry, id};
 
@@ -178,7 +180,7 @@ fn wrong_order_range_and_options_are_refused() {
         assert_eq!(reftable::Stack::open(".", support::quick().write(wrong)).unwrap_err().kind(), ErrorKind::Invalid);
     }
     let mut writer = TableWriter::new(Vec::new(), hash, 1..=1, &default).unwrap();
-    let log = reftable::LogRecordView { refname: b"a", update_index: 1, entry: None };
+    let log = reftable::table::LogRecordView { refname: b"a", update_index: 1, entry: None };
     writer.add_log(&log).unwrap();
     let record = RefRecordView { name: b"a", update_index: 1, target: None };
     assert_eq!(writer.add_ref(&record).unwrap_err().kind(), ErrorKind::Invalid);

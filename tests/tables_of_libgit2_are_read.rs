@@ -9,8 +9,12 @@ mod support;
 
 use std::fs;
 
+use reftable::compact::Compact;
+use reftable::repair::Repair;
+use reftable::table::LogRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{AutoCompact, Compact, Expect, HashKind, LogEntry, LogRecordView, ObjectId, Repair, Severity, Stack};
+use reftable::verify::Severity;
+use reftable::{AutoCompact, Expect, HashKind, LogEntry, ObjectId, Stack};
 use support::git::{self, Repo};
 use support::{HASHES, assert_verifies, ident, quick};
 

@@ -12,9 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use foreign::{Index, Restarts, Style};
+use reftable::compact::{Compact, Expiry};
 use reftable::merge::{Merged, Tombstones};
 use reftable::table::{RecordView, Table};
-use reftable::{AutoCompact, Compact, Expiry, HashKind, ObjectId, Snapshot, Stack, Target};
+use reftable::{AutoCompact, HashKind, ObjectId, Snapshot, Stack, Target};
 use support::contents::{self, Contents};
 use support::git::{self, Repo};
 use support::tables::{LogRow, RefRow, logs, refs};

@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{
-    AutoCompact, Compact, Expect, HashKind, LogEntry, ObjectId, Options, Severity, Snapshot, Stack, Target,
-};
+use reftable::verify::Severity;
+use reftable::{AutoCompact, Expect, HashKind, LogEntry, ObjectId, Options, Snapshot, Stack, Target};
 use support::contents::{self, Contents};
 use support::git::{self, Repo};
 use support::tables::{LogRow, RefRow, write};

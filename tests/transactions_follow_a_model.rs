@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use reftable::compact::{Compact, Expiry};
 use reftable::table::WriteOptions;
 use reftable::{
-    AutoCompact, Compact, ConflictKind, ErrorKind, Expect, Expiry, HashKind, Ident, LogEntry, ObjectId, Options,
-    Snapshot, Stack, Target,
+    AutoCompact, ConflictKind, ErrorKind, Expect, HashKind, Ident, LogEntry, ObjectId, Options, Snapshot, Stack, Target,
 };
 use support::contents;
 use support::model::{Change, Model, Refused};

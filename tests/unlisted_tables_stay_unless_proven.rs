@@ -15,7 +15,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use reftable::{AutoCompact, Compact, Dir, ErrorKind, Expect, HashKind, OsDir, Stack, verify_dir};
+use reftable::compact::Compact;
+use reftable::dir::{Dir, OsDir};
+use reftable::verify::verify_dir;
+use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Stack};
 use support::{Store, dump, quick};
 use victim::{Victim, say};
 
@@ -55,7 +58,7 @@ fn go_on(dir: &Path) {
         tx.commit().unwrap();
     }
     stack.compact(Compact::all()).unwrap();
-    stack.compact(Compact::Rewrite { expiry: reftable::Expiry::default() }).unwrap();
+    stack.compact(Compact::Rewrite { expiry: reftable::compact::Expiry::default() }).unwrap();
     stack.clean().unwrap();
     assert!(stack.verify().unwrap().tables.len() == 1);
 }

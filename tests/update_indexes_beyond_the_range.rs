@@ -19,8 +19,10 @@ use std::fs;
 use std::path::Path;
 
 use forge::{Forge, reference};
+use reftable::compact::{Compact, Expiry};
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, Expect, Expiry, HashKind, Options, Severity, Stack, Target};
+use reftable::verify::Severity;
+use reftable::{AutoCompact, Expect, HashKind, Options, Stack, Target};
 use support::tables::{LogRow, write};
 use support::{entry, id, ident, quick};
 

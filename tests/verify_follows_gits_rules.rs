@@ -11,9 +11,11 @@ mod support;
 use std::fs;
 
 use mem_dir::MemDir;
+use reftable::dir::OsDir;
 use reftable::table::WriteOptions;
-use reftable::{Finding, HashKind, Ident, LogEntry, ObjectId, OsDir, Report, Severity, Target, Verify};
-use reftable::{verify_dir, verify_repository};
+use reftable::verify::{Finding, Report, Severity, Verify};
+use reftable::verify::{verify_dir, verify_repository};
+use reftable::{HashKind, Ident, LogEntry, ObjectId, Target};
 use support::tables::{LogRow, RefRow, write};
 use support::{Store, entry, git, id};
 
@@ -353,7 +355,7 @@ fn a_list_that_cannot_be_read_is_one_finding() {
     store.set("refs/heads/a", 1);
     for list in ["", "no\0table\n"] {
         fs::write(store.path().join("tables.list"), list).unwrap();
-        let found = reftable::verify_repository(&OsDir::new(store.path(), None)).unwrap().findings;
+        let found = reftable::verify::verify_repository(&OsDir::new(store.path(), None)).unwrap().findings;
         assert_eq!(found.len(), 1, "{found:#?}");
     }
 }

@@ -14,8 +14,10 @@ mod mem_dir;
 use forge::{Forge, Row, entry, object, reference, tag};
 use hostile::{id, mend_checksum};
 use mem_dir::MemDir;
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{RecordView, Table, TableWriter, WriteOptions};
-use reftable::{Finding, HashKind, LogRecordView, RefRecordView, Report, Severity, TargetView, verify_dir};
+use reftable::verify::{Finding, Report, Severity, verify_dir};
+use reftable::{HashKind, TargetView};
 
 const SIZE: usize = 256;
 /// The length of abbreviated ids, as the footer has it beside the offset of the objects.

@@ -5,8 +5,9 @@
 
 mod support;
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{Compact, ErrorKind, Expect, LogEntry, Target, Transaction};
+use reftable::{ErrorKind, Expect, LogEntry, Target, Transaction};
 use support::{HASHES, Store, assert_verifies, contents, dump, entry, listing, quick};
 
 /// The largest length for which `fill` commits. Each refusal must leave the directory as it was.

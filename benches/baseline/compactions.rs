@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use reftable::compact::{Compact, Progress};
 use reftable::table::WriteOptions;
-use reftable::{Compact, Durability, Expect, Options, Progress, Stack};
+use reftable::{Durability, Expect, Options, Stack};
 
 use crate::data::{Data, Ids, Names, oid, splitmix};
 use crate::measure::{Bench, anonymous_megabytes, remove, timed};

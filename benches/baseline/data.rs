@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
+use reftable::table::RefRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{HashKind, ObjectId, RefRecordView, TargetView};
+use reftable::{HashKind, ObjectId, TargetView};
 
 pub(crate) fn splitmix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -5,8 +5,10 @@ use std::hint::black_box;
 use std::io::BufWriter;
 use std::path::Path;
 
+use reftable::compact::{Compact, Expiry};
+use reftable::table::LogRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{Compact, Expiry, HashKind, LogEntryView, LogRecordView, Stack};
+use reftable::{HashKind, LogEntryView, Stack};
 
 use crate::data::{oid, splitmix};
 use crate::measure::{Bench, remove, timed};

@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Compact, Durability, Options, Snapshot, Stack};
+use reftable::{AutoCompact, Durability, Options, Snapshot, Stack};
 
 use crate::data::{Data, Ids, Names, oid};
 use crate::measure::{Bench, peak_megabytes, remove, timed};

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use reftable::Stack;
+use reftable::compact::Compact;
 use reftable::table::WriteOptions;
-use reftable::{Compact, Stack};
 
 use crate::data::{Data, Ids, Names};
 use crate::logs::make_ten;

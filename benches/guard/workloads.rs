@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
+use reftable::table::LogRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{AutoCompact, Durability, HashKind, LogEntryView, LogRecordView, Options, Snapshot, Stack};
+use reftable::{AutoCompact, Durability, HashKind, LogEntryView, Options, Snapshot, Stack};
 
 use crate::data::{Data, Ids, Names, oid};
 

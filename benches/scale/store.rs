@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
+use reftable::table::RefRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{AutoCompact, Durability, HashKind, Options, RefRecordView, Snapshot, Stack, TargetView};
+use reftable::{AutoCompact, Durability, HashKind, Options, Snapshot, Stack, TargetView};
 
 use crate::data::{oid, splitmix};
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
-use reftable::Addition;
+use reftable::addition::Addition;
 
 use crate::abi::{NEW_ADDITION_RELOAD, reftable_write_options};
 use crate::error::{API, Code, OK, OUTDATED, Result, guard, guard_or};

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::ptr::{self, null_mut};
 use std::slice;
 
-use reftable::{Bytes, OsDir, Reading};
+use reftable::bytes::{Bytes, Reading};
+use reftable::dir::OsDir;
 
 use crate::abi::{reftable_block_data, reftable_block_source, reftable_block_source_vtable, reftable_buf};
 use crate::alloc::{reftable_calloc, reftable_free};

@@ -4,9 +4,10 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
 
+use reftable::bytes::Bytes;
+use reftable::format::BlockKind;
 use reftable::merge::Merged;
 use reftable::table::{BlockDump, Table};
-use reftable::{BlockKind, Bytes};
 
 use crate::abi::{
     reftable_block, reftable_block_source, reftable_buf, reftable_iterator, reftable_table, reftable_table_iterator,

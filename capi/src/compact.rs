@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use reftable::{Compact, Expiry};
+use reftable::compact::{Compact, Expiry};
 
 use crate::abi::{reftable_log_expiry_config, reftable_write_options};
 use crate::error::{API, Code, OK, OUTDATED, Result, guard};

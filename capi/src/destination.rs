@@ -5,8 +5,9 @@ use std::ffi::{c_int, c_void};
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use reftable::addition::{Addition, NewTable};
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{SectionStats, TableStats, TableWriter, WriteOptions};
-use reftable::{Addition, LogRecordView, NewTable, RefRecordView};
 
 use crate::abi::{reftable_block_stats, reftable_stats};
 use crate::error::IO;

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, OsDir, Reading, Stamp};
+use reftable::bytes::{Bytes, Reading};
+use reftable::dir::{Dir, DirFile, OsDir, Stamp};
 
 use crate::abi::reftable_tmpfile;
 use crate::error::NOT_EXIST;
@@ -261,7 +262,7 @@ impl Dir for HostDir {
         self.os.create_for_writers(name)
     }
 
-    fn writers(&self) -> io::Result<Option<reftable::Writers>> {
+    fn writers(&self) -> io::Result<Option<reftable::dir::Writers>> {
         self.os.writers()
     }
 
@@ -337,7 +338,7 @@ impl Dir for HostDir {
         self.os.file_system()
     }
 
-    fn room(&self) -> reftable::Room {
+    fn room(&self) -> reftable::dir::Room {
         self.os.room()
     }
 
@@ -345,7 +346,7 @@ impl Dir for HostDir {
         self.os.has_journal()
     }
 
-    fn host(&self) -> reftable::Host {
+    fn host(&self) -> reftable::dir::Host {
         self.os.host()
     }
 

@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::{self, null_mut};
 
-use reftable::RefRecordView;
 use reftable::merge::{LogRecords, Merged, RefRecords, Tombstones};
 use reftable::table::PointingAt;
+use reftable::table::RefRecordView;
 
 use crate::abi::{reftable_iterator, reftable_log_record, reftable_ref_record};
 use crate::bytes_of;

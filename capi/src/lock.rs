@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reftable::{Attempt, Dir, DirFile, HealingLocks, Holder, Lock, Locker, Stamp};
+use reftable::dir::{Dir, DirFile, Stamp};
+use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker};
 
 use crate::abi::reftable_flock;
 use crate::ancestors::is_ancestor;

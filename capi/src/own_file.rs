@@ -9,7 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use reftable::{Bytes, DirFile, Reading, Stamp};
+use reftable::bytes::{Bytes, Reading};
+use reftable::dir::{DirFile, Stamp};
 
 use crate::dir::{c_path, contents_of};
 use crate::host::Host;

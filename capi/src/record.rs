@@ -6,7 +6,8 @@ use std::mem;
 use std::ptr::{self, null_mut};
 use std::slice;
 
-use reftable::{HashKind, IdView, LogEntryView, LogRecordView, ObjectId, RefRecordView, TargetView};
+use reftable::table::{LogRecordView, RefRecordView};
+use reftable::{HashKind, IdView, LogEntryView, ObjectId, TargetView};
 
 use crate::abi::{
     HASH_MAX, LOG_DELETION, LOG_UPDATE, LogUpdate, REF_DELETION, REF_SYMREF, REF_VAL1, REF_VAL2, RefValue, Val2,

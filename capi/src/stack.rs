@@ -5,7 +5,9 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::ptr::{self, null_mut};
 use std::sync::Arc;
 
-use reftable::{Compaction, ErrorKind, HashKind, HealingLocks, Locker, Snapshot, Stack};
+use reftable::compact::Compaction;
+use reftable::lock::{HealingLocks, Locker};
+use reftable::{ErrorKind, HashKind, Snapshot, Stack};
 
 use crate::abi::{
     reftable_compaction_stats, reftable_iterator, reftable_log_record, reftable_ref_record, reftable_stack_options,
@@ -51,7 +53,7 @@ impl StackHandle {
             None => Box::new(HealingLocks::new(true)),
         };
         let options_to_read = crate::options::reading(hash, host.is_some());
-        let store = Stack::open_in(Arc::clone(&dir) as Arc<dyn reftable::Dir>, locks, options_to_read);
+        let store = Stack::open_in(Arc::clone(&dir) as Arc<dyn reftable::dir::Dir>, locks, options_to_read);
         let store = store.map_err(read_failed)?;
         let state = store.snapshot().map_err(read_failed)?;
         let suppressed = options.suppress_deletions != 0;
@@ -300,7 +302,7 @@ pub unsafe extern "C" fn reftable_stack_read_ref(
         let (stack, name, record) = unsafe { (stack_of(stack)?, bytes_of(name), record.as_mut()) };
         let (Some(name), Some(record)) = (name, record) else { return Err(Code(API)) };
         let Some(found) = stack.state().get(name)? else { return Ok(END) };
-        let view = reftable::RefRecordView {
+        let view = reftable::table::RefRecordView {
             name: &found.name,
             update_index: found.update_index,
             target: Some(found.target.as_view()),
@@ -333,7 +335,7 @@ pub unsafe extern "C" fn reftable_stack_read_log(
         let (Some(name), Some(record)) = (name, record) else { return Err(Code(API)) };
         let mut log = stack.state().log(name)?;
         let Some(found) = log.next()? else { return Ok(END) };
-        let view = reftable::LogRecordView {
+        let view = reftable::table::LogRecordView {
             refname: found.refname,
             update_index: found.update_index,
             entry: Some(found.entry),

@@ -4,9 +4,11 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::slice;
 use std::sync::Arc;
 
+use reftable::bytes::Bytes;
+use reftable::format::BlockKind;
 use reftable::merge::Merged;
 use reftable::table::{PointingAt, Table};
-use reftable::{BlockKind, Bytes, HashKind, ObjectId};
+use reftable::{HashKind, ObjectId};
 
 use crate::abi::{
     HASH_SHA1, HASH_SHA256, reftable_block_source, reftable_iterator, reftable_table, reftable_table_offsets,

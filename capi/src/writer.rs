@@ -5,8 +5,10 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
+use reftable::HashKind;
+use reftable::addition::{Addition, NewTable};
+use reftable::table::LogRecordView;
 use reftable::table::TableWriter;
-use reftable::{Addition, HashKind, LogRecordView, NewTable};
 
 use crate::abi::{LOG_DELETION, reftable_log_record, reftable_ref_record, reftable_stats, reftable_write_options};
 use crate::destination::{Destination, FlushFn, Sink, WriteFn};

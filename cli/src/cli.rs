@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reftable::bytes::Reading;
 use reftable::escape::escaped;
-use reftable::{Durability, ObjectId, Options, Reading};
+use reftable::{Durability, ObjectId, Options};
 
 use crate::commands::{compact, delete, dump, get, list, log, repair, stats, symbolic_ref, update, verify};
 use crate::failure::Failure;
@@ -137,7 +138,7 @@ pub(crate) fn any_name(name: &OsString) -> Result<&[u8], Failure> {
 
 /// Refuses names that no reference can have, and those by which git reaches into other worktrees.
 pub(crate) fn check_ref_name(name: &[u8]) -> Result<(), Failure> {
-    reftable::check_name(name)?;
+    reftable::name::check(name)?;
     check_place(name)
 }
 

@@ -1,6 +1,6 @@
 //! Which log entries expire: by what the command line says, and by git's configuration.
 
-use reftable::Expiry;
+use reftable::compact::Expiry;
 use reftable_git::time::{self, Limit};
 use reftable_git::{Config, ConfiguredExpiry};
 

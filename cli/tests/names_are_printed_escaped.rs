@@ -9,8 +9,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{HashKind, LogEntryView, LogRecordView, ObjectId, RefRecordView, TargetView};
+use reftable::{HashKind, LogEntryView, ObjectId, TargetView};
 use support::{Repo, for_each_hash};
 
 /// Names that no check lets through, in the order of a table.

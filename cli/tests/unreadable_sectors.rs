@@ -11,7 +11,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use reftable::{AutoCompact, Compact, Durability, ErrorKind, Expect, HashKind, ObjectId, Options, Reading, Stack};
+use reftable::bytes::Reading;
+use reftable::compact::Compact;
+use reftable::{AutoCompact, Durability, ErrorKind, Expect, HashKind, ObjectId, Options, Stack};
 use tempfile::TempDir;
 
 /// Enough for a table of 6 MB: more than the system reads ahead.

@@ -6,7 +6,8 @@
 //! symbolic references; a [`Batch`] changes them together.
 //!
 //! ```no_run
-//! use reftable::{Expect, ObjectId, Options, Reading};
+//! use reftable::bytes::Reading;
+//! use reftable::{Expect, ObjectId, Options};
 //! use reftable_git::{Batch, Change, Repository};
 //!
 //! let repository = Repository::find(None)?;

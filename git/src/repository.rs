@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use reftable::bytes::Reading;
+use reftable::dir::OsDir;
 use reftable::escape::escaped;
-use reftable::{HashKind, Options, OsDir, Reading, Stack, Target};
+use reftable::{HashKind, Options, Stack, Target};
 
 use crate::config::{Config, LogPolicy, Places};
 use crate::discover::{Found, canonical, discover, git_dir_of, is_git_dir, named, read_common_dir, read_git_file};

@@ -23,7 +23,7 @@ impl Place {
     /// Where git keeps `name`.
     #[must_use]
     pub fn of(name: &[u8]) -> Place {
-        if reftable::is_per_worktree(name) { Place::Worktree } else { Place::Shared }
+        if reftable::name::is_per_worktree(name) { Place::Worktree } else { Place::Shared }
     }
 }
 

@@ -4,7 +4,8 @@ use std::iter::Peekable;
 use std::ops::ControlFlow;
 
 use reftable::escape::escaped;
-use reftable::{HashKind, Logs, ObjectId, OwnedRefs, Ref, RefView, Refs, Snapshot, Target};
+use reftable::snapshot::OwnedRefs;
+use reftable::{HashKind, Logs, ObjectId, Ref, RefView, Refs, Snapshot, Target};
 
 use crate::error::{Error, Result};
 use crate::stores::Place;

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Host, Stamp};
+use reftable::bytes::Bytes;
+use reftable::dir::{Dir, DirFile, Host, Stamp};
 
 use crate::files::{Files, LIST, LIST_LOCK};
 
@@ -296,7 +297,7 @@ impl Dir for ModelDir {
     }
 
     fn host(&self) -> Host {
-        Host { boot: Some("boot".to_owned()), booted: Some(0) }
+        Host::new(Some("boot".to_owned()), Some(0))
     }
 
     fn process_id(&self) -> u32 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use reftable::Stamp;
+use reftable::dir::Stamp;
 
 pub(crate) const LIST: &str = "tables.list";
 pub(crate) const LIST_LOCK: &str = "tables.list.lock";
@@ -90,7 +90,9 @@ impl Files {
         // Times tell files of one number from one another.
         let timed = about.filter(|_| !self.reuse_open_inodes);
         let (created, changed) = timed.map_or((0, 0), |about| (about.created.into(), about.changed.into()));
-        Stamp { inode, size, created, changed, is_file: true, ..Stamp::default() }
+        let mut stamp = Stamp::new(0, inode, size, 0);
+        (stamp.created, stamp.changed) = (created, changed);
+        stamp
     }
 
     pub(crate) fn contents(&self, inode: u64) -> Vec<u8> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use reftable::compact::Compact;
+use reftable::lock::{ExclusiveFile, HealingLocks, Locker};
+use reftable::table::RefRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{
-    AutoCompact, Commit, Compact, ExclusiveFile, Expect, HashKind, HealingLocks, Locker, ObjectId, Options,
-    RefRecordView, Snapshot, Stack, TargetView,
-};
+use reftable::{AutoCompact, Commit, Expect, HashKind, ObjectId, Options, Snapshot, Stack, TargetView};
 
 use crate::{Flaw, ModelDir};
 

@@ -5,7 +5,8 @@
 #![cfg(test)]
 
 use loom_tests::{Flaw, explore, id, process, read, stack, start_with};
-use reftable::{AutoCompact, Compact, Expect};
+use reftable::compact::Compact;
+use reftable::{AutoCompact, Expect};
 
 const NAMES: [&str; 3] = ["refs/heads/a", "refs/heads/x", "refs/heads/y"];
 

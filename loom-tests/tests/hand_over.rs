@@ -9,7 +9,8 @@ use std::time::Duration;
 use loom_tests::{
     Flaw, ModelDir, explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start,
 };
-use reftable::{AutoCompact, Dir, Expect, Stack};
+use reftable::dir::Dir;
+use reftable::{AutoCompact, Expect, Stack};
 
 const NAMES: [&str; 3] = ["refs/heads/a", "refs/heads/b", "refs/heads/c"];
 

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use loom_tests::{Flaw, explore, explore_deaths, locks, open, options, process, read, settle, start_with, values};
-use reftable::{AutoCompact, Compact};
+use reftable::AutoCompact;
+use reftable::compact::Compact;
 
 const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
 

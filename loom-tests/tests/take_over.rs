@@ -6,7 +6,8 @@
 #![cfg(test)]
 
 use loom_tests::{Flaw, explore_deaths, locks, open, options, process, read, set, settle, stack, start, start_with};
-use reftable::{AutoCompact, Compact};
+use reftable::AutoCompact;
+use reftable::compact::Compact;
 
 const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
 

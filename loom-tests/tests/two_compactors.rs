@@ -5,7 +5,8 @@
 #![cfg(test)]
 
 use loom_tests::{Flaw, explore, id, locks, open, options, process, read, set, stack, start_with};
-use reftable::{AutoCompact, Compact, Compaction, ErrorKind, Expect, Result};
+use reftable::compact::{Compact, Compaction};
+use reftable::{AutoCompact, ErrorKind, Expect, Result};
 
 const NAMES: [&str; 4] = ["refs/heads/a", "refs/heads/b", "refs/heads/x", "refs/heads/y"];
 

@@ -3,8 +3,9 @@
 use super::{Action, Changeset, LogChange, Update};
 use crate::error::{Error, Result};
 use crate::escape::escaped;
+use crate::log_line::check_identity;
 use crate::name;
-use crate::value::{Ident, Target};
+use crate::value::Target;
 
 impl Changeset {
     /// Checks what can be checked without looking at the store, and puts everything into the order
@@ -17,7 +18,7 @@ impl Changeset {
         order(&mut self.updates)?;
         self.logs.iter_mut().try_for_each(check_log)?;
         if let Some((committer, message)) = &mut self.reflog {
-            check_committer(committer)?;
+            check_identity(&committer.name, &committer.email)?;
             one_line(message)?;
         }
         Ok(())
@@ -81,7 +82,7 @@ fn check_log(change: &mut LogChange) -> Result<()> {
                 )
                 .way_out("create the log instead"));
             }
-            check_committer(&entry.committer)?;
+            check_identity(&entry.committer.name, &entry.committer.email)?;
             one_line(&mut entry.message)
         }
         LogChange::DeleteEntry { refname, .. } | LogChange::DeleteAll { refname } => check_log_name(refname),
@@ -104,15 +105,6 @@ fn one_line(message: &mut Vec<u8>) -> Result<()> {
 fn check_log_name(name: &[u8]) -> Result<()> {
     if name.is_empty() || name.contains(&0) {
         return Err(Error::invalid("the name of a reflog must not be empty or have zero bytes"));
-    }
-    Ok(())
-}
-
-/// git prints and parses identities as `NAME <EMAIL>` on one line.
-fn check_committer(committer: &Ident) -> Result<()> {
-    let is_odd = |byte: &u8| matches!(byte, 0 | b'\n' | b'<' | b'>');
-    if committer.name.iter().chain(&committer.email).any(is_odd) {
-        return Err(Error::invalid("a committer's name and e-mail must not have '<', '>', newlines or zero bytes"));
     }
     Ok(())
 }

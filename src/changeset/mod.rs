@@ -9,14 +9,17 @@ pub(crate) use encode::{decode, decode_replaced, encode, encode_replaced};
 pub use replaced::Replaced;
 pub(crate) use replaced::{Applied, Asker, MAX_REPLACED};
 
+use std::fmt;
+
 use crate::conflict::Expect;
+use crate::escape::{Text, debug_with_text};
 use crate::value::{Ident, LogEntry, Target};
 
 /// What a transaction is to do: changes that happen together or not at all, as plain data.
 ///
 /// A name may appear once among `set`, `delete` and `verify`; log entries may be as many as you
 /// like. Nothing is checked before they are admitted to a group.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Changeset {
     pub(crate) updates: Vec<Update>,
     pub(crate) logs: Vec<LogChange>,
@@ -26,13 +29,27 @@ pub struct Changeset {
     pub(crate) asks_replaced: Option<Asker>,
 }
 
+impl fmt::Debug for Changeset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reflog = self.reflog.as_ref().map(|(committer, message)| (committer, Text(message)));
+        f.debug_struct("Changeset")
+            .field("updates", &self.updates)
+            .field("logs", &self.logs)
+            .field("reflog", &reflog)
+            .field("asks_replaced", &self.asks_replaced)
+            .finish()
+    }
+}
+
 /// What is to happen to one reference.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Update {
     pub(crate) name: Vec<u8>,
     pub(crate) expect: Expect,
     pub(crate) action: Action,
 }
+
+debug_with_text!(Update { name; expect, action });
 
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
@@ -41,12 +58,25 @@ pub(crate) enum Action {
     Verify,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum LogChange {
     Append { refname: Vec<u8>, entry: LogEntry },
     Create { refname: Vec<u8> },
     DeleteEntry { refname: Vec<u8>, update_index: u64 },
     DeleteAll { refname: Vec<u8> },
+}
+
+impl fmt::Debug for LogChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogChange::Append { refname, entry } => f.debug_tuple("Append").field(&Text(refname)).field(entry).finish(),
+            LogChange::Create { refname } => f.debug_tuple("Create").field(&Text(refname)).finish(),
+            LogChange::DeleteEntry { refname, update_index } => {
+                f.debug_tuple("DeleteEntry").field(&Text(refname)).field(update_index).finish()
+            }
+            LogChange::DeleteAll { refname } => f.debug_tuple("DeleteAll").field(&Text(refname)).finish(),
+        }
+    }
 }
 
 impl Changeset {

@@ -2,13 +2,14 @@
 
 use super::{Action, Update, encode_replaced};
 use crate::error::{Error, ErrorKind, Result};
+use crate::escape::debug_with_text;
 use crate::value::Target;
 
 /// The longest answer to another process that has asked, in bytes.
 pub(crate) const MAX_REPLACED: usize = 7 * 1024;
 
 /// Where a reference that a transaction has set or deleted pointed before.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replaced {
     /// The full name of the reference.
@@ -16,6 +17,8 @@ pub struct Replaced {
     /// Where it pointed; `None` when it did not exist.
     pub target: Option<Target>,
 }
+
+debug_with_text!(Replaced { name; target });
 
 /// What has become of a changeset.
 #[derive(Debug, Default)]

@@ -11,7 +11,8 @@ use std::time::Duration;
 use clean::Litter;
 
 use crate::bytes::{Bytes, Reading};
-use crate::engine::{self, AutoCompact, Expiry, Job, Progress, Task, Watch};
+use crate::engine::{self, AutoCompact, Job, Task, Watch};
+pub use crate::engine::{Expiry, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invariant::invariant;
 use crate::list::Temporary;

@@ -12,6 +12,7 @@ use super::Dir;
 /// Two are equal if all but [`Stamp::changed`] is: that changes with every name that a file is
 /// given or loses.
 #[derive(Debug, Clone, Copy, Eq, Default)]
+#[non_exhaustive]
 pub struct Stamp {
     /// The device.
     pub device: u64,
@@ -29,6 +30,15 @@ pub struct Stamp {
     pub changed: u128,
     /// Whether it is a regular file, not a directory, a link, a pipe.
     pub is_file: bool,
+}
+
+impl Stamp {
+    /// A regular file. When it was made and when anything about it was changed is not known, until
+    /// those fields are set.
+    #[must_use]
+    pub fn new(device: u64, inode: u64, size: u64, modified: u128) -> Stamp {
+        Stamp { device, inode, size, modified, created: 0, changed: 0, is_file: true }
+    }
 }
 
 impl PartialEq for Stamp {

@@ -233,11 +233,20 @@ pub trait Dir: Debug + Send + Sync {
 
 /// What a process may still use. What is `None` is not known, or has no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Room {
     /// How many more files it may open.
     pub descriptors: Option<u64>,
     /// How many bytes a file may have that it writes; whoever writes more is killed.
     pub file_size: Option<u64>,
+}
+
+impl Room {
+    /// So many more files, and so many bytes a file.
+    #[must_use]
+    pub fn new(descriptors: Option<u64>, file_size: Option<u64>) -> Room {
+        Room { descriptors, file_size }
+    }
 }
 
 /// The users that may write to a directory, as far as its owner and its mode tell.
@@ -263,10 +272,19 @@ impl Writers {
 
 /// What tells this run of this machine's kernel from others. What is `None` is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct Host {
     /// The run of the kernel: no two have the same, on any machine. At most 64 bytes, without
     /// spaces.
     pub boot: Option<String>,
     /// When the kernel started, in nanoseconds since 1970, by the clock of [`Stamp::changed`].
     pub booted: Option<u128>,
+}
+
+impl Host {
+    /// A run of the kernel, and when it began.
+    #[must_use]
+    pub fn new(boot: Option<String>, booted: Option<u128>) -> Host {
+        Host { boot, booted }
+    }
 }

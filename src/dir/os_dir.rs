@@ -69,7 +69,7 @@ impl OsDir {
 
     /// Opens the file at `path` for reading, without waiting for anybody: opening a pipe otherwise
     /// takes until somebody writes to it. What is no regular file may be opened;
-    /// [`Bytes::of_file`](crate::Bytes::of_file) says of it what it is.
+    /// [`Bytes::of_file`](crate::bytes::Bytes::of_file) says of it what it is.
     ///
     /// # Errors
     /// What the system says.

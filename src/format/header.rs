@@ -75,6 +75,7 @@ impl BlockKind {
 
 /// The start of every table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Header {
     /// 1 (SHA-1 implied) or 2 (hash named).
     pub version: u8,

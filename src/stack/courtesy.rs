@@ -50,7 +50,7 @@ pub(super) struct Courtesy {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
-    /// When a foreign table or lock was seen last, by [`crate::Dir::now`].
+    /// When a foreign table or lock was seen last, by [`crate::dir::Dir::now`].
     foreign: Option<Duration>,
     /// How long we usually hold the lock.
     held: Duration,

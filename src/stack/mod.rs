@@ -7,6 +7,7 @@ mod options;
 mod publish;
 mod reload;
 mod seal;
+mod settings;
 mod synced;
 
 pub(crate) use hand_over::Admitted;

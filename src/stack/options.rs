@@ -269,15 +269,15 @@ impl Options {
     }
 
     /// How tables are read. Default [`Reading::Mapped`]. Where one kernel alone does not write to
-    /// the directory, as far as the file system tells ([`crate::Dir::is_local`]), they are copied
-    /// in any case.
+    /// the directory, as far as the file system tells ([`crate::dir::Dir::is_local`]), they are
+    /// copied in any case.
     pub fn reading(mut self, reading: Reading) -> Self {
         self.reading = reading;
         self
     }
 
     /// The mode bits of new files, such as `0o664`. Default: those of the list that they belong to,
-    /// as [`crate::OsDir::new`] says. Mirrors `core.sharedRepository`. Not used on Windows.
+    /// as [`crate::dir::OsDir::new`] says. Mirrors `core.sharedRepository`. Not used on Windows.
     pub fn permissions(mut self, mode: Option<u32>) -> Self {
         self.permissions = mode;
         self

@@ -8,6 +8,7 @@ mod file;
 mod read;
 mod write;
 
+pub use crate::value::{LogRecordView, RefRecordView};
 pub(crate) use file::{Block, Section, TableFile};
 pub use read::{BlockDump, Blocks, PointingAt, RecordView};
 pub(crate) use read::{Cursor, IndexWalk, NameHash, Ran, WholeBlock, refs_pointing_at};

@@ -155,6 +155,7 @@ impl Stack {
     /// Waits for the lock as long as [`crate::Options::lock_timeout`] says; without it all fail
     /// with `Locked`. Another process never does it for us. A compaction that is due comes on top,
     /// as after [`Transaction::commit`].
+    #[must_use = "each transaction has a result of its own, and it may be a refusal"]
     pub fn commit_all(&self, transactions: impl IntoIterator<Item = Transaction>) -> Vec<Result<Commit>> {
         group::commit_all(self, transactions.into_iter().map(|transaction| transaction.changes_for(self)).collect())
     }

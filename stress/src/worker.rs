@@ -308,7 +308,7 @@ impl Worker {
 
     /// A compaction after the commit may meet another one; anything else that goes wrong with it is
     /// worth knowing.
-    fn followed_by(&mut self, compaction: Option<reftable::Result<reftable::Compaction>>) -> Result<()> {
+    fn followed_by(&mut self, compaction: Option<reftable::Result<reftable::compact::Compaction>>) -> Result<()> {
         match compaction {
             None => Ok(()),
             Some(Ok(done)) => {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reftable::lock::ExclusiveFile;
 use reftable::merge::{Merged, Tombstones};
+use reftable::table::RefRecordView;
 use reftable::table::{Table, TableWriter, WriteOptions};
-use reftable::{ErrorKind, ExclusiveFile, HashKind, ObjectId, Options, RefRecordView, Stack, Target, TargetView};
+use reftable::{ErrorKind, HashKind, ObjectId, Options, Stack, Target, TargetView};
 
 use super::hostile::{mend_checksum, read_everything};
 use super::mem_dir::MemDir;
@@ -39,7 +41,7 @@ pub(crate) fn list(bytes: &[u8]) {
         }
     }
     // An empty list beside a table is what a loss of power may leave.
-    assert_eq!(reftable::verify_dir(&dir).unwrap().is_clean(), bytes == b"0.ref\n");
+    assert_eq!(reftable::verify::verify_dir(&dir).unwrap().is_clean(), bytes == b"0.ref\n");
 }
 
 /// Bytes as instructions: which records to write, with which options. What is read must be what was
@@ -63,9 +65,11 @@ pub(crate) fn model(bytes: &[u8]) {
         }
     }
     let bytes = writer.finish().unwrap().0;
-    let report = reftable::verify_dir(&MemDir::of_tables(std::slice::from_ref(&bytes))).unwrap();
+    let report = reftable::verify::verify_dir(&MemDir::of_tables(std::slice::from_ref(&bytes))).unwrap();
     // What single references say is up to the input.
-    let is_broken = |finding: &reftable::Finding| finding.severity > reftable::Severity::Note && finding.name.is_none();
+    let is_broken = |finding: &reftable::verify::Finding| {
+        finding.severity > reftable::verify::Severity::Note && finding.name.is_none()
+    };
     assert!(!report.findings.iter().any(is_broken), "{report:#?}");
     let table = Arc::new(Table::open("memory/0.ref", bytes.clone()).unwrap());
     same(&Merged::new(vec![table]), &wanted);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use over_dir::{Hook, OverDir};
-use reftable::{ExclusiveFile, Options, Stack};
+use reftable::lock::ExclusiveFile;
+use reftable::{Options, Stack};
 
 type Work = Box<dyn Fn() + Send + Sync>;
 type Fits = Box<dyn Fn(&str) -> bool + Send + Sync>;

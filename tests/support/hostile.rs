@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reftable::lock::ExclusiveFile;
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{
-    Error, ErrorKind, ExclusiveFile, HashKind, LogEntryView, LogRecordView, ObjectId, Options, RefRecordView, Snapshot,
-    Stack, TargetView, verify_dir,
-};
+use reftable::verify::verify_dir;
+use reftable::{Error, ErrorKind, HashKind, LogEntryView, ObjectId, Options, Snapshot, Stack, TargetView};
 
 use super::mem_dir::MemDir;
 

@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Stamp};
+use reftable::bytes::Bytes;
+use reftable::dir::{Dir, DirFile, Stamp};
 
 /// Files by name.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +96,9 @@ impl DirFile for MemFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        Ok(Stamp { size: self.0.len() as u64, ..Stamp::default() })
+        let mut stamp = Stamp::default();
+        stamp.size = self.0.len() as u64;
+        Ok(stamp)
     }
 
     fn try_lock(&self) -> io::Result<bool> {

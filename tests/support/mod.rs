@@ -14,9 +14,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use reftable::table::WriteOptions;
-use reftable::{
-    AutoCompact, Durability, Finding, HashKind, Ident, LogEntry, ObjectId, Options, Severity, Stack, Target,
-};
+use reftable::verify::{Finding, Severity};
+use reftable::{AutoCompact, Durability, HashKind, Ident, LogEntry, ObjectId, Options, Stack, Target};
 use tempfile::TempDir;
 
 pub(crate) const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];

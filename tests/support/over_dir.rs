@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Host, OsDir, Reading, Stamp, Writers};
+use reftable::bytes::{Bytes, Reading};
+use reftable::dir::{Dir, DirFile, Host, OsDir, Stamp, Writers};
 
 /// What comes between.
 pub(crate) trait Hook: Send + Sync + 'static {

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use over_dir::{Hook, OverDir, Work};
-use reftable::{HealingLocks, Options, Stack};
+use reftable::lock::HealingLocks;
+use reftable::{Options, Stack};
 
 /// The names of the files that were synced.
 #[derive(Debug)]

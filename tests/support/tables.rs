@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use reftable::format::BlockKind;
 use reftable::merge::{Merged, Tombstones};
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{RecordView, Table, TableStats, TableWriter, WriteOptions};
-use reftable::{BlockKind, HashKind, Log, LogEntry, LogRecordView, Ref, RefRecordView, Target, TargetView};
+use reftable::{HashKind, Log, LogEntry, Ref, Target, TargetView};
 
 /// A record of a reference; no target is a tombstone.
 pub(crate) type RefRow = (String, u64, Option<Target>);

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::{ArgAction, Args};
+use reftable::bytes::Reading;
+use reftable::compact::{Compaction, Expiry};
 use reftable::escape::quoted;
-use reftable::{AutoCompact, Compaction, ErrorKind, Expiry, Reading};
+use reftable::{AutoCompact, ErrorKind};
 use reftable_git::Repository;
 
 use crate::cli::{Format, Writing};
@@ -102,15 +104,15 @@ impl Compact {
         Ok(Code::Done)
     }
 
-    fn what(&self, repo: &Repository) -> Result<reftable::Compact, Failure> {
+    fn what(&self, repo: &Repository) -> Result<reftable::compact::Compact, Failure> {
         let expiry = match self.expire_logs.as_slice() {
             [] => Expiry::default(),
             wishes => policy(wishes, repo.config()?)?,
         };
         Ok(match (self.rewrite, self.all || !self.expire_logs.is_empty()) {
-            (true, _) => reftable::Compact::Rewrite { expiry },
-            (false, true) => reftable::Compact::All { expiry },
-            (false, false) => reftable::Compact::Auto,
+            (true, _) => reftable::compact::Compact::Rewrite { expiry },
+            (false, true) => reftable::compact::Compact::All { expiry },
+            (false, false) => reftable::compact::Compact::Auto,
         })
     }
 }

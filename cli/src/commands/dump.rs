@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use reftable::Stack;
+use reftable::bytes::{Bytes, Reading};
+use reftable::dir::OsDir;
 use reftable::table::{BlockDump, RecordView, Table};
-use reftable::{Bytes, OsDir, Reading, Stack};
 use reftable_git::{Repository, for_reading};
 
 use super::dump_json::JsonDump;

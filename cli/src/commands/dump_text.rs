@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use reftable::TargetView;
 use reftable::escape::quoted;
 use reftable::table::{BlockDump, RecordView, Table};
-use reftable::{LogRecordView, RefRecordView, TargetView};
+use reftable::table::{LogRecordView, RefRecordView};
 
 use super::dump::Show;
 use super::log;
@@ -102,7 +103,7 @@ fn write_key(key: &[u8], out: &mut Out) -> io::Result<()> {
         Some((name, update_index)) => {
             write!(out, "{} @{update_index}", quoted(name))
         }
-        None if reftable::check_name(key).is_ok() => write!(out, "{}", quoted(key)),
+        None if reftable::name::check(key).is_ok() => write!(out, "{}", quoted(key)),
         None => write!(out, "{}", hex(key)),
     }
 }
@@ -110,6 +111,6 @@ fn write_key(key: &[u8], out: &mut Out) -> io::Result<()> {
 /// Takes the key of a log record apart: the name, a zero byte, the complement of the update index.
 pub(super) fn log_key(key: &[u8]) -> Option<(&[u8], u64)> {
     let (name, index) = key.split_last_chunk::<8>()?;
-    let name = name.strip_suffix(b"\0").filter(|name| reftable::check_name(name).is_ok())?;
+    let name = name.strip_suffix(b"\0").filter(|name| reftable::name::check(name).is_ok())?;
     Some((name, !u64::from_be_bytes(*index)))
 }

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
+use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
-use reftable::{Reading, Ref, Target};
+use reftable::{Ref, Target};
 use reftable_git::{Repository, View};
 
 use crate::cli::{Format, any_name, check_ref_name};

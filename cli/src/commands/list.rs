@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
-use reftable::{ObjectId, Reading, RefView, TargetView};
+use reftable::bytes::Reading;
+use reftable::{ObjectId, RefView, TargetView};
 use reftable_git::{Repository, View};
 
 use crate::cli::Format;

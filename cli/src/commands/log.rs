@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::Args;
+use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
-use reftable::{LogEntryView, LogView, Reading};
+use reftable::{LogEntryView, LogView};
 use reftable_git::{Repository, ident::zone_text};
 
 use crate::cli::{Format, any_name};
@@ -42,7 +43,7 @@ impl Log {
         let name = any_name(&self.name)?;
         let view = repo.view(Reading::Checked)?;
         if !view.log_exists(name)? {
-            reftable::check_name(name)?;
+            reftable::name::check(name)?;
             return Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))));
         }
         let mut logs = view.log(name)?;

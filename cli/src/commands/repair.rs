@@ -4,8 +4,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Args;
+use reftable::ErrorKind;
 use reftable::escape::escaped_message;
-use reftable::{ErrorKind, Problem, Repair as Mender, Severity};
+use reftable::repair::{Problem, Repair as Mender};
+use reftable::verify::Severity;
 use reftable_git::Repository;
 
 use super::verify::check;

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use reftable::bytes::Reading;
 use reftable::escape::quoted;
+use reftable::format::BlockKind;
 use reftable::table::{RecordView, Table};
-use reftable::{AutoCompact, BlockKind, Reading, Snapshot, Stack};
+use reftable::{AutoCompact, Snapshot, Stack};
 use reftable_git::{Repository, for_reading};
 use serde_json::Value;
 

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
+use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
-use reftable::{Expect, Reading, Target};
+use reftable::{Expect, Target};
 use reftable_git::{Action, Batch, Change, Repository, ident};
 
 use crate::cli::{Format, Writing, ref_name};

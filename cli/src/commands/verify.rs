@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
-use reftable::{Finding, OsDir, Report, Severity, Verify as Check};
+use reftable::dir::OsDir;
+use reftable::verify::{Finding, Report, Severity, Verify as Check};
 use reftable_git::{PATIENCE, Repository};
 
 use crate::cli::Format;

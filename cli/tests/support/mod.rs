@@ -8,8 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use reftable::table::RefRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{HashKind, RefRecordView, TargetView};
+use reftable::{HashKind, TargetView};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -214,5 +214,5 @@ fn why_dead_end(name: &[u8]) -> Option<&'static str> {
     if is_pseudo_ref(name) {
         return Some("git keeps that in a file of its own");
     }
-    reftable::check_name(name).is_err().then_some("that is not a valid reference name")
+    reftable::name::check(name).is_err().then_some("that is not a valid reference name")
 }

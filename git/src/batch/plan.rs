@@ -128,7 +128,7 @@ impl<'a> Plan<'a> {
             Action::Delete => {
                 let has_log = view.log_exists(name)?;
                 if current.is_none() && !has_log {
-                    reftable::check_name(name)?;
+                    reftable::name::check(name)?;
                     if change.expect == Expect::Any {
                         return Ok(());
                     }

@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use reftable::Reading;
+use reftable::bytes::Reading;
 use reftable_git::{ErrorKind, Repository};
 
 use crate::support::{git, git_knows_reftables, init};

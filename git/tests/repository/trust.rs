@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-use reftable::{Options, Reading};
+use reftable::Options;
+use reftable::bytes::Reading;
 use reftable_git::{ErrorKind, Repository, Trust};
 
 use crate::support::{git, git_knows_reftables, init, run_git};

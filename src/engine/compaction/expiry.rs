@@ -18,7 +18,7 @@ const STASH: &[u8] = b"refs/stash";
 /// ones, as git has.
 ///
 /// ```
-/// # use reftable::{Compact, Expiry};
+/// # use reftable::compact::{Compact, Expiry};
 /// let ninety_days_ago = 1_700_000_000 - 90 * 86_400;
 /// let expiry = Expiry::default().before_time(ninety_days_ago);
 /// let expiry = expiry.rule("refs/remotes/*", 1_700_000_000)?.rule("refs/notes/*", None)?;

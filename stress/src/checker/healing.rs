@@ -1,7 +1,8 @@
 //! After kills, the next commits and the next compaction clean up by themselves.
 
 use anyhow::{Context, Result};
-use reftable::{Compact, Expect, Stack, Target};
+use reftable::compact::Compact;
+use reftable::{Expect, Stack, Target};
 
 use crate::violations::Violations;
 

@@ -12,7 +12,8 @@ mod state;
 use std::fs;
 
 use anyhow::{Context, Result};
-use reftable::{Severity, Stack};
+use reftable::Stack;
+use reftable::verify::Severity;
 use serde::Serialize;
 
 use crate::args::Shared;

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use reftable::{ErrorKind, Expect, Options, Problem, Repair, Severity, Stack, Target};
+use reftable::repair::{Problem, Repair};
+use reftable::verify::Severity;
+use reftable::{ErrorKind, Expect, Options, Stack, Target};
 use serde::{Deserialize, Serialize};
 
 use super::Variant;

@@ -4,7 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use reftable::{Compact, ErrorKind, Severity};
+use reftable::ErrorKind;
+use reftable::compact::Compact;
+use reftable::verify::Severity;
 
 use super::Role;
 use crate::worker::Worker;

@@ -1,6 +1,7 @@
 //! Scenarios of small tables that are merged under the list lock.
 
-use reftable::{AutoCompact, Durability, Expiry};
+use reftable::compact::Expiry;
+use reftable::{AutoCompact, Durability};
 
 use super::run::{Actor, Run};
 use super::scenarios::commits_that_compact;

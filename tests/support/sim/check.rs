@@ -16,11 +16,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use reftable::compact::Compact;
+use reftable::lock::HealingLocks;
 use reftable::table::WriteOptions;
-use reftable::{
-    AutoCompact, Compact, Error, Expect, Finding, HashKind, HealingLocks, Log, Options, Ref, Report, Severity,
-    Snapshot, Stack, Target,
-};
+use reftable::verify::{Finding, Report, Severity};
+use reftable::{AutoCompact, Error, Expect, HashKind, Log, Options, Ref, Snapshot, Stack, Target};
 
 use super::dir::SimDir;
 use super::links;

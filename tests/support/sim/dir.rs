@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Bytes, Dir, DirFile, Host, Stamp};
+use reftable::bytes::Bytes;
+use reftable::dir::{Dir, DirFile, Host, Stamp};
 
 use super::check::is_request;
 use super::world::{BOOT, Denied, File, FileId, Inner, Locked, Name, Op, Pid, World, pid_of};
@@ -175,7 +176,7 @@ impl Dir for SimDir {
     fn host(&self) -> Host {
         let boot = self.world.boot();
         let booted = Some(BOOT.as_nanos() * u128::from(boot));
-        Host { boot: Some(format!("boot-{boot}")), booted }
+        Host::new(Some(format!("boot-{boot}")), booted)
     }
 
     fn process_id(&self) -> u32 {

@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use reftable::dir::{Dir, DirFile};
+use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{Dir, DirFile, Error, HashKind, LogRecordView, RefRecordView};
+use reftable::{Error, HashKind};
 
 use super::dir::SimDir;
 use super::run::{Deed, Run};

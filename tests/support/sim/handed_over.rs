@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Dir, DirFile, Durability, Expect, Options, Prepared};
+use reftable::dir::{Dir, DirFile};
+use reftable::{Durability, Expect, Options, Prepared};
 
 use super::beside::Beside;
 use super::check::is_request;

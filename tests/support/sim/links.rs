@@ -6,7 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{Compact, Dir, Durability, Error, ErrorKind, Expect, Expiry, HashKind};
+use reftable::compact::{Compact, Expiry};
+use reftable::dir::Dir;
+use reftable::{Durability, Error, ErrorKind, Expect, HashKind};
 
 use super::check::{self, Broken, broken};
 use super::dir::SimDir;

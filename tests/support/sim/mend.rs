@@ -5,7 +5,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reftable::{Dir, Error, HealingLocks, Problem, Repair};
+use reftable::Error;
+use reftable::dir::Dir;
+use reftable::lock::HealingLocks;
+use reftable::repair::{Problem, Repair};
 
 use super::check::{self, Broken, State, broken};
 use super::dir::SimDir;

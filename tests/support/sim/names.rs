@@ -1,7 +1,8 @@
 //! A server that knows files by their names: a kernel lock through one hard link is not seen
 //! through another one.
 
-use reftable::{Durability, Expiry};
+use reftable::Durability;
+use reftable::compact::Expiry;
 
 use super::check;
 use super::run::{Actor, Run};

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reftable::{AutoCompact, Compact, Error, Expect, HashKind, Target};
+use reftable::compact::Compact;
+use reftable::{AutoCompact, Error, Expect, HashKind, Target};
 
 use super::check::{self, Broken, Cleaned, Found, Seen, State, broken, is_request};
 use super::engine::{draw, ends};

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use reftable::{Durability, Expiry};
+use reftable::Durability;
+use reftable::compact::Expiry;
 
 use super::check;
 use super::git::{Fsync, Git};

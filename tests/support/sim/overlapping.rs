@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use reftable::compact::Expiry;
 use reftable::table::WriteOptions;
-use reftable::{Durability, Expiry, HashKind, Target};
+use reftable::{Durability, HashKind, Target};
 
 use super::check;
 use super::run::Run;

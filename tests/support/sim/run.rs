@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use reftable::{
-    Commit, Compact, Compaction, Durability, Error, ErrorKind, Expiry, Options, Snapshot, Stack, Transaction,
-};
+use reftable::compact::{Compact, Compaction, Expiry};
+use reftable::{Commit, Durability, Error, ErrorKind, Options, Snapshot, Stack, Transaction};
 
 use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;

@@ -1,6 +1,7 @@
 //! What the processes do. Each scenario makes recordings, of all its variations.
 
-use reftable::{Durability, Expect, Expiry, Options};
+use reftable::compact::Expiry;
+use reftable::{Durability, Expect, Options};
 
 use super::at_once;
 use super::check;

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use reftable::{Dir, Durability, Expiry};
+use reftable::Durability;
+use reftable::compact::Expiry;
+use reftable::dir::Dir;
 
 use super::check;
 use super::dir::SimDir;

@@ -1,6 +1,7 @@
 //! What scenarios begin with, and how they put one thing into another.
 
-use reftable::{AutoCompact, Dir, Durability, Expect, HashKind, Options, Target};
+use reftable::dir::Dir;
+use reftable::{AutoCompact, Durability, Expect, HashKind, Options, Target};
 
 use super::check;
 use super::run::{Actor, Recording, Run};

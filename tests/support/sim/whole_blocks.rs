@@ -1,7 +1,8 @@
 //! Compactions that copy blocks: of a table large enough to have an index.
 
+use reftable::compact::Expiry;
 use reftable::table::WriteOptions;
-use reftable::{AutoCompact, Durability, Expect, Expiry};
+use reftable::{AutoCompact, Durability, Expect};
 
 use super::check;
 use super::run::Run;

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use reftable::Stamp;
+use reftable::dir::Stamp;
 
 use super::beside::Leash;
 use super::dir::SimDir;
@@ -496,7 +496,9 @@ impl Inner {
         let file = &self.tree.files[&id];
         let File { modified, created, changed, number: inode, .. } = *file;
         let size = file.bytes.len() as u64;
-        Stamp { device: 1, inode, size, modified, created, changed, is_file: !file.is_link }
+        let mut stamp = Stamp::new(1, inode, size, modified);
+        (stamp.created, stamp.changed, stamp.is_file) = (created, changed, !file.is_link);
+        stamp
     }
 
     /// A name came or went.
