@@ -103,6 +103,10 @@ pub enum Mutant {
     BreakOpenLocks,
     /// A lock of others is abandoned as soon as nobody has it open.
     BreakYoungLocks,
+    /// A crowd never leaves the lock free for those whom it has not seen.
+    CrowdsLeaveNoWindows,
+    /// Who leaves the lock free does not ask whether it is, and whether its owner lives.
+    BackOffFromTheDead,
     /// Who is done with the turn before the lock does not pass it on.
     KeepTurn,
     /// The turn is passed on though somebody has it.
@@ -228,7 +232,13 @@ pub const REQUESTS: [Mutant; 11] = [
 
 /// Every mistake in giving way to neighbours: `giving_way_has_an_end.rs` makes them.
 #[cfg(reftable_mutants)]
-pub const COURTESY: [Mutant; 3] = [Mutant::GiveWayToTheDead, Mutant::GiveWayWithoutEnd, Mutant::ForgetLocksThatWereMet];
+pub const COURTESY: [Mutant; 5] = [
+    Mutant::GiveWayToTheDead,
+    Mutant::GiveWayWithoutEnd,
+    Mutant::ForgetLocksThatWereMet,
+    Mutant::CrowdsLeaveNoWindows,
+    Mutant::BackOffFromTheDead,
+];
 
 /// Every mistake in breaking the locks of others: `abandoned_locks_are_broken.rs` makes them.
 #[cfg(reftable_mutants)]

@@ -42,6 +42,9 @@ const TIMEOUTS: [Option<Duration>; 5] = [
 /// A clock that stands still but for those who wait, and what others do whenever somebody waits.
 struct Clock {
     now: Mutex<Duration>,
+    /// What the clock on the wall shows when this one shows nothing; without it, when the list was
+    /// written.
+    wall: Option<Duration>,
     others: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -59,15 +62,18 @@ impl Hook for Clock {
         (self.others)();
     }
 
-    /// As if each list had just been written.
+    /// As if each list had just been written, unless another time is given.
     fn wall_clock(&self, dir: &OsDir) -> Option<u128> {
+        if let Some(begin) = self.wall {
+            return Some((begin + self.now(dir)).as_nanos());
+        }
         dir.stamp("tables.list").ok().map(|stamp| stamp.modified)
     }
 }
 
 /// The directory by such a clock.
 fn clocked(path: &Path, others: impl Fn() + Send + Sync + 'static) -> Arc<OverDir<Clock>> {
-    OverDir::over(path, Arc::new(Clock { now: Mutex::default(), others: Box::new(others) }))
+    OverDir::over(path, Arc::new(Clock { now: Mutex::default(), wall: None, others: Box::new(others) }))
 }
 
 fn options(timeout: Option<Duration>) -> Options {
@@ -256,6 +262,120 @@ fn plain_locks_tell_nothing_of_neighbours() {
     assert_eq!(gaps_after_meeting_a_lock(Box::new(ExclusiveFile)), 0);
 }
 
+/// One process of ours that meets others. Its clock on the wall begins with a window.
+struct Crowd {
+    dir: tempfile::TempDir,
+    clock: Arc<OverDir<Clock>>,
+    ours: Stack,
+    other: Stack,
+    /// What happens as soon as `ours` waits.
+    release: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+}
+
+impl Crowd {
+    fn new(options: Options) -> Crowd {
+        let dir = tempfile::tempdir().unwrap();
+        let other = Stack::open(dir.path(), self::options(None).courtesy(false)).unwrap();
+        put(&other).unwrap();
+        let release: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+        let released = Arc::clone(&release);
+        let others = Box::new(move || released.lock().unwrap().take().into_iter().for_each(|release| release()));
+        // Each 120 ms have a window, and each 720 one for those whom nobody knows.
+        let clock = Clock { now: Mutex::default(), wall: Some(Duration::from_secs(36)), others };
+        let clock = OverDir::over(dir.path(), Arc::new(clock));
+        let as_dir: Arc<OverDir<Clock>> = Arc::clone(&clock);
+        let ours = Stack::open_in(as_dir, Box::new(HealingLocks::new(false)), options).unwrap();
+        Crowd { dir, clock, ours, other, release }
+    }
+
+    fn wait_until(&self, millis: u64) {
+        let until = Duration::from_millis(millis);
+        self.clock.sleep(until.checked_sub(self.clock.now()).unwrap());
+    }
+
+    /// How long it takes us to get the lock, so many milliseconds after the beginning.
+    fn time_at(&self, millis: u64) -> Duration {
+        self.wait_until(millis);
+        time_of(&self.clock, || drop(self.ours.transaction().prepare().unwrap()))
+    }
+
+    /// The same if another process of ours has the lock, and releases it within a millisecond.
+    fn time_to_meet_at(&self, millis: u64) -> Duration {
+        self.wait_until(millis);
+        let prepared = self.other.transaction().prepare().unwrap();
+        *self.release.lock().unwrap() = Some(Box::new(|| drop(prepared)));
+        time_of(&self.clock, || drop(self.ours.transaction().prepare().unwrap()))
+    }
+
+    /// We find the lock in the hands of git.
+    fn meet_git(&self) {
+        let lock = self.dir.path().join(LOCK);
+        fs::write(&lock, "").unwrap();
+        *self.release.lock().unwrap() = Some(Box::new(move || fs::remove_file(lock).unwrap()));
+        drop(self.ours.transaction().prepare().unwrap());
+    }
+}
+
+/// Whether whoever waited for so long has left a window. Else it looks every 0.25 to 3 ms.
+fn has_left_a_window(time: Duration) -> bool {
+    let (poll, window) = (Duration::from_millis(3), Duration::from_millis(25));
+    assert!(time < poll || (window..window + poll).contains(&time), "{time:?}");
+    time >= window
+}
+
+fn a_crowd_leaves_a_window() {
+    assert!(has_left_a_window(Crowd::new(options(None)).time_to_meet_at(0)));
+}
+
+/// git cannot be seen waiting, and processes that keep meeting each other would never leave it the
+/// lock.
+#[test]
+fn a_crowd_leaves_windows_to_programs_that_it_has_not_seen() {
+    a_crowd_leaves_a_window();
+    let crowd = Crowd::new(options(Some(Duration::from_secs(10))));
+    assert!(has_left_a_window(crowd.time_to_meet_at(0)));
+    assert_eq!(crowd.ours.metrics().gaps, 1);
+    assert!(!has_left_a_window(crowd.time_at(30)), "the window is over");
+    assert!(!has_left_a_window(crowd.time_to_meet_at(120)), "nobody is known for whom to leave more");
+    assert!(has_left_a_window(crowd.time_to_meet_at(720)));
+    assert!(!has_left_a_window(crowd.time_at(3 * 720)), "the others are gone");
+}
+
+#[test]
+fn a_crowd_leaves_more_windows_to_programs_that_it_has_seen_within_the_hour() {
+    let crowd = Crowd::new(options(None));
+    crowd.meet_git();
+    assert!(!has_left_a_window(crowd.time_to_meet_at(2 * 720)), "somebody is met by accident");
+    assert!(has_left_a_window(crowd.time_to_meet_at(2 * 720 + 120)));
+    assert!(has_left_a_window(crowd.time_to_meet_at(2 * 720 + 240)));
+    crowd.time_to_meet_at(3_700_000);
+    assert!(!has_left_a_window(crowd.time_to_meet_at(720 * 5200 + 120)), "it is forgotten");
+    assert!(has_left_a_window(crowd.time_to_meet_at(720 * 5201)));
+}
+
+#[test]
+fn windows_are_left_by_nobody_who_is_alone_or_in_a_hurry() {
+    let alone = Crowd::new(options(None));
+    assert_eq!((0..20).map(|_| alone.time_at(0)).sum::<Duration>(), Duration::ZERO);
+    let hurry = Crowd::new(options(Some(Duration::from_millis(30))));
+    assert!(!has_left_a_window(hurry.time_to_meet_at(0)), "a fifth of the time is for ourselves");
+    let rude = Crowd::new(options(None).courtesy(false));
+    assert!(!has_left_a_window(rude.time_to_meet_at(0)));
+}
+
+fn the_dead_are_inherited_from_in_a_window() {
+    let crowd = Crowd::new(options(None));
+    crowd.time_to_meet_at(30);
+    leave_a_lock(crowd.dir.path());
+    assert_eq!(crowd.time_at(720), Duration::ZERO);
+}
+
+/// A window is for the living.
+#[test]
+fn no_window_keeps_the_lock_of_the_dead() {
+    the_dead_are_inherited_from_in_a_window();
+}
+
 #[cfg(reftable_mutants)]
 #[test]
 fn mistakes_are_caught() {
@@ -265,6 +385,8 @@ fn mistakes_are_caught() {
         activate(Some(mutant));
         let outcome = std::panic::catch_unwind(|| match mutant {
             Mutant::GiveWayToTheDead => the_dead_are_inherited_from(timeout),
+            Mutant::CrowdsLeaveNoWindows => a_crowd_leaves_a_window(),
+            Mutant::BackOffFromTheDead => the_dead_are_inherited_from_in_a_window(),
             Mutant::GiveWayWithoutEnd => a_crowd_delays_it_for_a_stated_time(timeout),
             _ => who_holds_the_lock_is_a_neighbour(),
         });

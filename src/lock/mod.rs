@@ -154,7 +154,7 @@ pub(crate) fn acquire(
     start: Duration,
     timeout: Option<Duration>,
 ) -> Result<Box<dyn Lock>> {
-    match poll(locker, dir, name, start, Patience::of(timeout), |_| Ok(None::<Infallible>))? {
+    match poll(locker, dir, name, start, Patience::of(timeout), || false, |_| Ok(None::<Infallible>))? {
         Polled::Taken(lock, _) => Ok(lock),
         Polled::Instead(never) => match never {},
     }
@@ -168,21 +168,23 @@ pub(crate) enum Polled<T> {
     Instead(T),
 }
 
-/// As [`acquire`]. Each time the lock was found taken tells `otherwise` by whom, and asks it
-/// whether the lock is needed at all.
+/// As [`acquire`]. Does not try as long as somebody `backs_off`: then the lock counts as taken. Each
+/// time it was found taken tells `otherwise` by whom, and asks it whether the lock is needed at all.
 pub(crate) fn poll<T>(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
     name: &str,
     start: Duration,
     patience: Patience,
+    mut backs_off: impl FnMut() -> bool,
     mut otherwise: impl FnMut(Holder) -> Result<Option<T>>,
 ) -> Result<Polled<T>> {
     let mut jitter = None;
     let mut polls = 0u32;
     let mut waiting = Waiting::since(start, patience);
     loop {
-        let holder = match locker.try_lock(dir, name)? {
+        let attempt = if backs_off() { Attempt::Busy(Holder::Gone) } else { locker.try_lock(dir, name)? };
+        let holder = match attempt {
             Attempt::Taken(lock) => return Ok(Polled::Taken(lock, polls)),
             Attempt::Busy(holder) => holder,
         };

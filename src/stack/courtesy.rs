@@ -14,14 +14,20 @@
 //!    whoever polls.
 //!
 //! A crowd may replace the list all the time, so this has an end: [`MOST_DELAY`].
+//!
+//! All that helps a program only once it was seen. So while processes of ours keep meeting each
+//! other they back off together now and then, see [`super::fairness`]. Who finds the lock taken in
+//! such a window still looks whether its owner lives.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::fairness::{Contention, back_off};
 use crate::error::Result;
 use crate::list::{LIST, LIST_LOCK, TableName};
-use crate::lock::{Attempt, Holder, Polled};
+use crate::lock::{Attempt, Holder, Patience, Polled, poll};
 use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
@@ -29,6 +35,10 @@ use crate::table::Table;
 
 /// For how long a foreign table, or lock, makes us courteous.
 const MEMORY: Duration = Duration::from_secs(1);
+
+/// For how long a crowd keeps leaving windows to those who wrote a foreign table, or had a foreign
+/// lock, and may come again.
+const ACQUAINTANCE: Duration = Duration::from_secs(3600);
 
 /// A gap is not shorter than this: git's polls are milliseconds apart.
 const SHORTEST_GAP: Duration = Duration::from_micros(500);
@@ -54,6 +64,11 @@ struct State {
     foreign: Option<Duration>,
     /// How long we usually hold the lock.
     held: Duration,
+    /// When another process of ours was met last, which held the lock or asked us to commit.
+    ours: Option<Duration>,
+    /// Whether that was since we took the lock last.
+    met: bool,
+    contention: Contention,
 }
 
 impl Courtesy {
@@ -67,6 +82,32 @@ impl Courtesy {
         let mut state = self.state.lock();
         // One part in eight is new.
         state.held = (state.held * 7 + time.min(LONGEST_GAP)) / 8;
+    }
+
+    /// Another process of ours holds the lock, or asks us to commit for it.
+    pub(super) fn saw_ours(&self, now: Duration) {
+        let mut state = self.state.lock();
+        state.ours = Some(now);
+        state.met = true;
+    }
+
+    /// A wait for the lock has ended.
+    fn waited(&self) {
+        let mut state = self.state.lock();
+        state.contention = state.contention.after(mem::take(&mut state.met));
+    }
+
+    /// How long a crowd leaves the lock free, at `now` by [`crate::Dir::now`] and by `wall_clock`;
+    /// `None` without a crowd, and outside of windows.
+    fn back_off(&self, now: Duration, wall_clock: impl FnOnce() -> Option<u128>) -> Option<Duration> {
+        let state = *self.state.lock();
+        let is_recent = |seen: Option<Duration>, time| seen.is_some_and(|seen| now.saturating_sub(seen) <= time);
+        if !is_recent(state.ours, MEMORY) || mutant::is_on(Mutant::CrowdsLeaveNoWindows) {
+            return None;
+        }
+        let contention = if state.met { state.contention.after(true) } else { state.contention };
+        let knows_polling_writers = is_recent(state.foreign, ACQUAINTANCE);
+        contention.is_crowd().then(|| back_off(wall_clock()?, state.held, knows_polling_writers))?
     }
 
     /// How long the lock should be left free; `None` without neighbours.
@@ -85,10 +126,46 @@ impl Shared {
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Polled<T>> {
-        match self.give_way(start, timeout, &mut otherwise)? {
+        let polled = match self.give_way(start, timeout, &mut otherwise)? {
             Some(polled) => Ok(polled),
             None => self.poll_list(start, timeout, otherwise),
-        }
+        };
+        self.courtesy.waited();
+        polled
+    }
+
+    /// Polls for the list lock, or for what makes it needless. In a crowd only outside of windows.
+    pub(super) fn poll_list<T>(
+        &self,
+        start: Duration,
+        timeout: Option<Duration>,
+        mut otherwise: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<Polled<T>> {
+        let patience = Patience::of(timeout).while_moving(self.options.wait_while_moving);
+        let mut has_backed_off = false;
+        let backs_off = || {
+            let is_to = self.is_to_back_off(start, timeout);
+            if is_to && !mem::replace(&mut has_backed_off, true) {
+                self.counters.gaps.add(1);
+            }
+            is_to
+        };
+        poll(&*self.locker, &self.dir, LIST_LOCK, start, patience, backs_off, |holder| {
+            self.notice_holder(holder);
+            otherwise()
+        })
+    }
+
+    /// Whether the lock is free, and is to stay so for now. Whoever waits since `start` needs the
+    /// last fifth of its time-out for itself.
+    fn is_to_back_off(&self, start: Duration, timeout: Option<Duration>) -> bool {
+        let now = self.dir.now();
+        let is_left = |window: Duration| {
+            let end = timeout.map(|timeout| start.saturating_add(timeout / 5 * 4));
+            end.is_none_or(|end| now.saturating_add(window) <= end)
+        };
+        let window = self.options.courtesy.then(|| self.courtesy.back_off(now, || self.dir.wall_clock())).flatten();
+        window.is_some_and(is_left) && (self.dir.stamp(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead))
     }
 
     /// Waits until the lock was free for a while, if there are neighbours; but not longer than
@@ -151,6 +228,9 @@ impl Shared {
     /// Notes that somebody has the list lock. Where locks are plain files, ours cannot be told from
     /// those of others.
     pub(super) fn notice_holder(&self, holder: Holder) {
+        if matches!(holder, Holder::Alive(_)) {
+            self.courtesy.saw_ours(self.dir.now());
+        }
         if holder == Holder::Foreign && self.locker.heals() && !mutant::is_on(Mutant::ForgetLocksThatWereMet) {
             self.courtesy.saw_foreign(self.dir.now());
         }

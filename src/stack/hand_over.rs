@@ -258,6 +258,7 @@ impl Shared {
         let mut found = find(&self.dir, &self.compatibility_key(), limit);
         self.lookout.looked(now, !found.is_empty());
         if !found.is_empty() {
+            self.courtesy.saw_ours(now);
             let sizes: Vec<usize> = found.iter().map(|found| found.wanted().len()).collect();
             found.truncate(fitting(&sizes, self.dir.room()));
         }

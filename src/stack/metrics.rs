@@ -17,7 +17,8 @@ pub struct Metrics {
     pub groups: u64,
     /// The most transactions in one table.
     pub largest_group: u64,
-    /// How often another process had the list lock when we wanted it.
+    /// How often another process had the list lock when we wanted it, or we left it free for a
+    /// while.
     pub lock_waits: u64,
     /// How long we waited for it then, in all.
     pub lock_wait: Duration,

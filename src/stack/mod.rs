@@ -1,6 +1,7 @@
 //! The stack: many processes' shared view of one directory of tables.
 
 mod courtesy;
+mod fairness;
 mod hand_over;
 mod metrics;
 mod options;
@@ -30,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::garbage::{Proof, UnlistedTables};
 use crate::list::LIST_LOCK;
 use crate::load;
-use crate::lock::{BreakingLocks, HealingLocks, Holder, Lock, Locker, Patience, Polled, locked, poll};
+use crate::lock::{BreakingLocks, HealingLocks, Holder, Lock, Locker, Polled, locked};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
 use crate::queue::{Admission, Queue, Turn};
@@ -223,20 +224,6 @@ impl Shared {
             Polled::Taken(lock, polls) => self.locked_list(lock, polls, start, turn, before),
             Polled::Instead(never) => match never {},
         }
-    }
-
-    /// Polls for the list lock, or for what makes it needless.
-    fn poll_list<T>(
-        &self,
-        start: Duration,
-        timeout: Option<Duration>,
-        mut otherwise: impl FnMut() -> Result<Option<T>>,
-    ) -> Result<Polled<T>> {
-        let patience = Patience::of(timeout).while_moving(self.options.wait_while_moving);
-        poll(&*self.locker, &self.dir, LIST_LOCK, start, patience, |holder| {
-            self.notice_holder(holder);
-            otherwise()
-        })
     }
 
     /// The list lock that was just taken, with the state that it protects.
