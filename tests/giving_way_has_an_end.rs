@@ -42,9 +42,9 @@ const TIMEOUTS: [Option<Duration>; 5] = [
 /// A clock that stands still but for those who wait, and what others do whenever somebody waits.
 struct Clock {
     now: Mutex<Duration>,
-    /// What the clock on the wall shows when this one shows nothing; without it, when the list was
+    /// What the clock on the wall shows when this one shows that; without it, when the list was
     /// written.
-    wall: Option<Duration>,
+    wall: Option<fn(Duration) -> Duration>,
     others: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -64,8 +64,8 @@ impl Hook for Clock {
 
     /// As if each list had just been written, unless another time is given.
     fn wall_clock(&self, dir: &OsDir) -> Option<u128> {
-        if let Some(begin) = self.wall {
-            return Some((begin + self.now(dir)).as_nanos());
+        if let Some(wall) = self.wall {
+            return Some(wall(self.now(dir)).as_nanos());
         }
         dir.stamp("tables.list").ok().map(|stamp| stamp.modified)
     }
@@ -274,14 +274,18 @@ struct Crowd {
 
 impl Crowd {
     fn new(options: Options) -> Crowd {
+        // Each 120 ms have a window, and each 720 one for those whom nobody knows.
+        Crowd::by_clock(|now| Duration::from_secs(36) + now, options)
+    }
+
+    fn by_clock(wall: fn(Duration) -> Duration, options: Options) -> Crowd {
         let dir = tempfile::tempdir().unwrap();
         let other = Stack::open(dir.path(), self::options(None).courtesy(false)).unwrap();
         put(&other).unwrap();
         let release: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
         let released = Arc::clone(&release);
         let others = Box::new(move || released.lock().unwrap().take().into_iter().for_each(|release| release()));
-        // Each 120 ms have a window, and each 720 one for those whom nobody knows.
-        let clock = Clock { now: Mutex::default(), wall: Some(Duration::from_secs(36)), others };
+        let clock = Clock { now: Mutex::default(), wall: Some(wall), others };
         let clock = OverDir::over(dir.path(), Arc::new(clock));
         let as_dir: Arc<OverDir<Clock>> = Arc::clone(&clock);
         let ours = Stack::open_in(as_dir, Box::new(HealingLocks::new(false)), options).unwrap();
@@ -361,6 +365,13 @@ fn windows_are_left_by_nobody_who_is_alone_or_in_a_hurry() {
     assert!(!has_left_a_window(hurry.time_to_meet_at(0)), "a fifth of the time is for ourselves");
     let rude = Crowd::new(options(None).courtesy(false));
     assert!(!has_left_a_window(rude.time_to_meet_at(0)));
+}
+
+#[test]
+fn a_window_has_an_end_though_the_clock_stands_still() {
+    let crowd = Crowd::by_clock(|_| Duration::from_secs(36), options(None));
+    let time = crowd.time_to_meet_at(0);
+    assert!(time <= MOST, "{time:?}");
 }
 
 fn the_dead_are_inherited_from_in_a_window() {

@@ -142,30 +142,30 @@ impl Shared {
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Polled<T>> {
         let patience = Patience::of(timeout).while_moving(self.options.wait_while_moving);
-        let mut has_backed_off = false;
-        let backs_off = || {
-            let is_to = self.is_to_back_off(start, timeout);
-            if is_to && !mem::replace(&mut has_backed_off, true) {
-                self.counters.gaps.add(1);
-            }
-            is_to
-        };
+        let mut begin = None;
+        let backs_off = || self.is_to_back_off(&mut begin, start, timeout);
         poll(&*self.locker, &self.dir, LIST_LOCK, start, patience, backs_off, |holder| {
             self.notice_holder(holder);
             otherwise()
         })
     }
 
-    /// Whether the lock is free, and is to stay so for now. Whoever waits since `start` needs the
-    /// last fifth of its time-out for itself.
-    fn is_to_back_off(&self, start: Duration, timeout: Option<Duration>) -> bool {
+    /// Whether the lock is free, and is to stay so for now. Who wants it since `start` did so first
+    /// at `begin`, and has an end of patience as in [`Self::give_way`]: a clock on the wall may
+    /// stand still.
+    fn is_to_back_off(&self, begin: &mut Option<Duration>, start: Duration, timeout: Option<Duration>) -> bool {
+        if !self.options.courtesy {
+            return false;
+        }
         let now = self.dir.now();
-        let is_left = |window: Duration| {
-            let end = timeout.map(|timeout| start.saturating_add(timeout / 5 * 4));
-            end.is_none_or(|end| now.saturating_add(window) <= end)
-        };
-        let window = self.options.courtesy.then(|| self.courtesy.back_off(now, || self.dir.wall_clock())).flatten();
-        window.is_some_and(is_left) && (self.dir.stamp(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead))
+        let Some(window) = self.courtesy.back_off(now, || self.dir.wall_clock()) else { return false };
+        let end = end_of_patience(start, begin.unwrap_or(now), timeout);
+        let is_free = || self.dir.stamp(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead);
+        let backs_off = now.saturating_add(window) <= end && is_free();
+        if backs_off && begin.replace(begin.unwrap_or(now)).is_none() {
+            self.counters.gaps.add(1);
+        }
+        backs_off
     }
 
     /// Waits until the lock was free for a while, if there are neighbours; but not longer than

@@ -161,7 +161,7 @@ mod tests {
     fn git_finds_one_of_the_windows() {
         for millis in [0, 2, 5, 10, 20, 30] {
             let missed = missed(Duration::from_millis(millis), true);
-            assert!(missed < 0.12, "{millis} ms: {missed}");
+            assert!(missed < 0.17, "{millis} ms: {missed}");
         }
         assert!(missed(HELD, false) > 0.6, "nearly as if there were none");
     }
