@@ -114,7 +114,7 @@ pub(crate) struct RunArgs {
     /// Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the
     /// run fails if after a kill nobody could commit for more than 1 s; and, of at least 100 kills
     /// of processes with a commit in flight, if after more than one in a hundred nobody could for
-    /// more than 100 ms.
+    /// more than 100 ms, or one in ten of 20 to 99 such kills.
     #[arg(long)]
     pub(crate) chaos: bool,
     /// A control that must fail: with each kill a lock appears that nobody may break, for so many

@@ -186,7 +186,10 @@ impl Report {
         if !is_robust {
             writeln!(out, "           (not judged: locks are not robust on this file system)")?;
         } else if !is_enough {
-            writeln!(out, "           (the 100 ms are not judged: that takes 100 kills that count)")?;
+            writeln!(
+                out,
+                "           (fewer than 100 kills count: one in ten may take more than 100 ms, and of fewer than 20 nothing is said)"
+            )?;
         }
         Ok(())
     }

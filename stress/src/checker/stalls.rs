@@ -14,6 +14,11 @@ const SOON: u64 = 100_000_000;
 const GOAL: u64 = 100_000_000;
 /// See [`GOAL`].
 const RARELY: usize = 100;
+/// Where fewer kills count, one in so many may be slow: that leaves room for chance, and for what
+/// the machine does besides. With the loop that gives way blind to the dead one in seven was.
+const SELDOM: usize = 10;
+/// Fewer say nothing.
+const FEWEST: usize = 20;
 /// Whatever the machine does: after so long somebody was blocked.
 const LIMIT: u64 = 1_000_000_000;
 
@@ -60,7 +65,7 @@ pub(crate) struct Stalls {
     pub(crate) max_ms: f64,
     /// Whether locks were robust. If not, nothing was judged.
     pub(crate) is_robust: bool,
-    /// Whether enough kills count to judge [`Self::beyond_100_ms`].
+    /// Whether enough kills count to hold [`Self::beyond_100_ms`] to one in a hundred.
     pub(crate) is_enough: bool,
 }
 
@@ -117,8 +122,9 @@ fn judge(stalls: &[Stall], done: &Disturbances, violations: &mut Violations) -> 
         let (at, time) = (stall.kill.saturating_sub(begin) / 1_000_000, stall.time / 1_000_000);
         violations.add(format!("nobody could commit for {time} ms after the kill {at} ms after the first one"));
     }
-    if found.is_enough && beyond > times.len() / RARELY {
-        let counted = times.len();
+    let counted = times.len();
+    let most = if found.is_enough { counted / RARELY } else { counted / SELDOM };
+    if counted >= FEWEST && beyond > most {
         violations.add(format!("nobody could commit for more than 100 ms after {beyond} of {counted} kills"));
     }
     found
@@ -189,11 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn one_in_a_hundred_may_be_slow_where_a_hundred_count() {
+    fn one_in_a_hundred_may_be_slow_where_a_hundred_count_and_else_one_in_ten() {
         assert_eq!(judged(100, 1, 900, true, true), 0);
         assert_eq!(judged(100, 2, 101, true, true), 1);
         assert_eq!(judged(100, 2, 100, true, true), 0);
-        assert_eq!(judged(99, 99, 900, true, true), 0, "too few");
+        assert_eq!(judged(99, 9, 900, true, true), 0, "one in ten, where fewer count");
+        assert_eq!(judged(99, 10, 900, true, true), 1);
+        assert_eq!(judged(20, 3, 101, true, true), 1);
+        assert_eq!(judged(19, 19, 900, true, true), 0, "too few");
         assert_eq!(judged(200, 200, 900, false, true), 0, "who was stopped, or had nothing in flight");
     }
 
