@@ -318,6 +318,85 @@ fn handles_with_other_options_break_what_they_were_told_to() {
     put(&cautious.with_options(options()).unwrap()).unwrap();
 }
 
+/// Every lock looks a minute old, so that only what the system says of open files keeps those of the
+/// living.
+struct Old;
+
+impl Hook for Old {
+    fn around(&self, _call: &'static str, _name: &str, work: Work<'_>) -> io::Result<()> {
+        work()
+    }
+
+    fn wall_clock(&self, dir: &OsDir) -> Option<u128> {
+        Some(dir.wall_clock()? + MINUTE.as_nanos())
+    }
+}
+
+/// How long the crowd commits; `REFTABLE_KILLED_GITS_SECONDS=60` takes longer.
+fn seconds() -> u64 {
+    std::env::var("REFTABLE_KILLED_GITS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(6)
+}
+
+/// Three of ours commit, and a git now and then; another git is killed with the lock, again and
+/// again. All go on, and nothing that was acknowledged is lost. (A git that is always there would
+/// keep the locks of the dead: nobody can tell whose they are.)
+#[test]
+fn a_crowd_goes_on_among_gits_that_are_killed() {
+    if !sees_processes("a_crowd_goes_on_among_gits_that_are_killed") {
+        return;
+    }
+    let dying = "case \"$(cat)\" in *refs/heads/dying*) kill -9 $PPID;; esac";
+    let Some(repo) = git_that(dying) else { return };
+    let (dir, begin, seconds) = (repo.reftable_dir(), std::time::Instant::now(), seconds());
+    let is_over = || begin.elapsed() >= Duration::from_secs(seconds);
+    let ours = |number: u32| {
+        let over = OverDir::over(&dir, Arc::new(Old));
+        let options = options().lock_timeout(Some(MINUTE));
+        let stack = Stack::open_in(over, Box::new(HealingLocks::new(true)), options).unwrap();
+        let mut names = Vec::new();
+        while !is_over() {
+            let name = format!("refs/heads/ours-{number}/{}", names.len());
+            let mut tx = stack.transaction();
+            tx.set(name.as_str(), Expect::Absent, ObjectId::from_bytes(&[7; 20]).unwrap());
+            tx.commit().unwrap();
+            names.push(name);
+        }
+        names
+    };
+    let head = String::from_utf8(repo.try_git(["rev-parse", "HEAD"]).stdout).unwrap().trim().to_owned();
+    let git = || {
+        let names = (0..).map(|number| format!("refs/heads/git/{number}")).take_while(|_| !is_over());
+        let names = names.inspect(|_| std::thread::sleep(Duration::from_millis(500)));
+        names.filter(|name| repo.try_git(["update-ref", name, &head]).status.success()).collect::<Vec<_>>()
+    };
+    let kill = || {
+        let mut killed = 0;
+        while !is_over() {
+            let outcome = repo.try_git(["update-ref", "refs/heads/dying", &head]);
+            assert!(!outcome.status.success(), "it is killed, or does not get the lock");
+            killed += u32::from(!String::from_utf8_lossy(&outcome.stderr).contains("lock"));
+            while repo.reftable_dir().join(LOCK).exists() && !is_over() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        killed
+    };
+    let (names, killed) = std::thread::scope(|scope| {
+        let mut crowd: Vec<_> = (0..3).map(|number| scope.spawn(move || ours(number))).collect();
+        crowd.push(scope.spawn(git));
+        let killed = scope.spawn(kill);
+        let names: Vec<String> = crowd.into_iter().flat_map(|one| one.join().unwrap()).collect();
+        (names, killed.join().unwrap())
+    });
+    let by_git = names.iter().filter(|name| name.contains("/git/")).count();
+    println!("{} commits of ours, {by_git} of git's, {killed} gits killed with the lock", names.len() - by_git);
+    let snapshot = repo.snapshot();
+    let lost = names.iter().filter(|name| snapshot.get(name.as_str()).unwrap().is_none()).count();
+    assert_eq!(lost, 0, "of {} that were acknowledged", names.len());
+    assert_eq!(snapshot.get("refs/heads/dying").unwrap(), None);
+    assert!(killed >= 2 && names.len() > 5, "{killed} were killed, {} commits", names.len());
+}
+
 #[cfg(reftable_mutants)]
 #[test]
 fn mistakes_are_caught() {
