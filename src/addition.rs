@@ -40,7 +40,7 @@ impl Stack {
     /// # Errors
     /// `Locked` after [`crate::Options::lock_timeout`]; `Corrupt`; `Io`.
     pub fn addition(&self) -> Result<Addition> {
-        let (lock, base) = self.shared.lock_list()?;
+        let (lock, base) = self.shared.write_lock.lock_list()?;
         let next = base.update_index().checked_add(1);
         let next = next.ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
         Ok(Addition { stack: self.clone(), base, next, tables: Vec::new(), lock })
@@ -71,9 +71,9 @@ impl Addition {
             return Err(Error::invalid(message));
         }
         let shared = &self.stack.shared;
-        let file = Scratch::temporary(&shared.dir)?;
+        let file = Scratch::temporary(&shared.env.dir)?;
         let hash = self.base.hash().unwrap_or_default();
-        let writer = TableWriter::new(Draft::new(file), hash, update_indexes.clone(), &shared.options.write)?;
+        let writer = TableWriter::new(Draft::new(file), hash, update_indexes.clone(), &shared.env.options.write)?;
         Ok(NewTable { writer, range: update_indexes })
     }
 
@@ -88,8 +88,8 @@ impl Addition {
         let next = max.checked_add(1).filter(|_| min >= self.next);
         let next = next.ok_or_else(|| Error::invalid("the update indexes of two tables overlap, or are used up"))?;
         let (out, stats) = writer.finish()?;
-        let (file, contents) = out.finish(self.stack.shared.reading())?;
-        self.tables.push(Unlisted { file, contents, name: self.stack.shared.table_name(min, max) });
+        let (file, contents) = out.finish(self.stack.shared.env.reading())?;
+        self.tables.push(Unlisted { file, contents, name: self.stack.shared.publisher.table_name(min, max) });
         self.next = next;
         Ok(stats)
     }
@@ -105,8 +105,8 @@ impl Addition {
         if tables.is_empty() {
             return Ok(Commit { update_index: base.update_index(), compaction: None, replaced: None });
         }
-        let after = stack.shared.append(lock, &base, tables)?;
-        stack.shared.counters.published(1);
+        let after = stack.shared.publisher.append(lock, &base, tables)?;
+        stack.shared.env.counters.published(1);
         Ok(Commit { update_index: next - 1, compaction: stack.compact_after_commit(&after), replaced: None })
     }
 }

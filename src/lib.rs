@@ -144,13 +144,7 @@ pub mod pool;
 #[cfg(not(loom))]
 #[expect(unreachable_pub, reason = "public for the models only")]
 mod pool;
-#[cfg(loom)]
-pub mod queue;
-#[cfg(not(loom))]
-#[expect(unreachable_pub, reason = "public for the models only")]
-mod queue;
 pub mod repair;
-mod request;
 mod scratch;
 pub mod snapshot;
 mod stack;
@@ -168,6 +162,8 @@ pub use engine::AutoCompact;
 pub use error::{Error, ErrorKind, Result};
 pub use oid::{HashKind, IdView, ObjectId, ParseIdError};
 pub use snapshot::{LogItem, LogView, Logs, RefView, Refs, Snapshot};
+#[cfg(loom)]
+pub use stack::queue;
 pub use stack::{Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, LogEntryView, Ref, Target, TargetView};

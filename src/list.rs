@@ -79,6 +79,11 @@ impl TableName {
         self.random & 0xff == Self::mark(self.min, self.max, self.random & !0xff)
     }
 
+    /// The same of a table's name as it is written.
+    pub(crate) fn is_name_of_ours(table: &str) -> bool {
+        TableName::parse(table).is_some_and(|name| name.is_ours())
+    }
+
     fn mark(min: u64, max: u64, random: u32) -> u32 {
         let mixed = (min ^ max.rotate_left(24) ^ u64::from(random)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (mixed >> 56) as u32

@@ -39,7 +39,7 @@ impl Stack {
     /// # Errors
     /// Only when the directory cannot be read at all.
     pub fn verify(&self) -> Result<Report> {
-        Verify::new(&*self.shared.dir).patience(self.shared.options.reload_deadline).run()
+        Verify::new(&*self.shared.env.dir).patience(self.shared.env.options.reload_deadline).run()
     }
 }
 

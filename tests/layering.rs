@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 36] = [
+const ORDER: [&str; 34] = [
     "mutant",
     "sync",
     "bytes",
@@ -41,8 +41,6 @@ const ORDER: [&str; 36] = [
     "load",
     "scratch",
     "lock",
-    "queue",
-    "request",
     "stack",
     "compact",
     "transaction",

@@ -52,10 +52,10 @@ impl Stack {
     /// # Errors
     /// `Locked`, `Io`, `Corrupt`. Files that cannot be removed are left for the next one.
     pub fn clean(&self) -> Result<()> {
-        let (lock, snapshot) = self.shared.lock_list()?;
-        let litter = Litter::among(&*self.shared.dir, &self.names()?, &snapshot);
-        if self.shared.options.durability == Durability::Full && !litter.tables.is_empty() {
-            self.shared.sync_dir()?;
+        let (lock, snapshot) = self.shared.write_lock.lock_list()?;
+        let litter = Litter::among(&*self.shared.env.dir, &self.names()?, &snapshot);
+        if self.shared.env.options.durability == Durability::Full && !litter.tables.is_empty() {
+            self.shared.env.sync_dir()?;
         }
         drop(lock);
         self.sweep(litter);
@@ -73,15 +73,15 @@ impl Stack {
     /// Removes a temporary file unless its owner lives. What goes wrong here is for the next one to
     /// mend.
     fn remove_if_dead(&self, name: &str) {
-        let Ok(file) = self.shared.dir.open(name) else { return };
+        let Ok(file) = self.shared.env.dir.open(name) else { return };
         if file.try_lock().unwrap_or(false) {
-            let _ = self.shared.dir.remove(name);
+            let _ = self.shared.env.dir.remove(name);
         }
     }
 
     /// Removes the lock of a table that is gone, if its owner is: takes it over and lets it go.
     fn release_if_dead(&self, name: &str) {
-        if let Ok(Attempt::Taken(lock)) = self.shared.locker.try_lock(&self.shared.dir, name) {
+        if let Ok(Attempt::Taken(lock)) = self.shared.write_lock.locker.try_lock(&self.shared.env.dir, name) {
             drop(lock);
         }
     }
@@ -89,7 +89,7 @@ impl Stack {
     /// Removes files; those that are gone already are fine. Returns what is left, with the reason.
     pub(super) fn remove_all(&self, names: impl Iterator<Item = String>) -> Vec<String> {
         names
-            .filter_map(|name| match self.shared.dir.remove(&name) {
+            .filter_map(|name| match self.shared.env.dir.remove(&name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!("{name}: {error}")),
                 _ => None,
             })

@@ -172,14 +172,14 @@ impl Stack {
     /// above them.
     #[must_use]
     pub fn compaction_due(&self, snapshot: &Snapshot) -> Option<Range<usize>> {
-        let Options { auto_compact, write, .. } = &self.shared.options;
+        let Options { auto_compact, write, .. } = &self.shared.env.options;
         engine::compaction_due(snapshot, *auto_compact, write.largest_table())
     }
 
     /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at
     /// it already.
     pub(crate) fn compact_after_commit(&self, after: &Snapshot) -> Option<Result<Compaction>> {
-        if self.shared.options.auto_compact == AutoCompact::Off || self.compaction_due(after).is_none() {
+        if self.shared.env.options.auto_compact == AutoCompact::Off || self.compaction_due(after).is_none() {
             return None;
         }
         #[cfg(not(loom))]
@@ -187,7 +187,7 @@ impl Stack {
             return None;
         }
         let watch = |_| ControlFlow::Continue(());
-        let job = Job::new(Expiry::default(), true, &watch).left_to_others(self.shared.options.wait_while_moving);
+        let job = Job::new(Expiry::default(), true, &watch).left_to_others(self.shared.env.options.wait_while_moving);
         match self.compact_by_rule(&job) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
@@ -229,7 +229,7 @@ impl Stack {
     fn compact_by_rule(&self, job: &Job<'_>) -> Result<Option<Compaction>> {
         let done = self.compact_range(|snapshot| self.compaction_due(snapshot), job);
         if done.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Locked | ErrorKind::Cancelled)) {
-            self.shared.counters.failed_compactions.add(1);
+            self.shared.env.counters.failed_compactions.add(1);
         }
         done
     }
@@ -242,13 +242,13 @@ impl Stack {
         if choose(&self.snapshot()?).is_none() {
             return Ok(None);
         }
-        let timeout = if job.is_left { Some(Duration::ZERO) } else { self.shared.options.lock_timeout };
-        let (lock, snapshot) = self.shared.lock_list_within(timeout)?;
+        let timeout = if job.is_left { Some(Duration::ZERO) } else { self.shared.env.options.lock_timeout };
+        let (lock, snapshot) = self.shared.write_lock.lock_list_within(timeout)?;
         let Some(range) = choose(&snapshot) else { return Ok(None) };
         let (Range { start, end }, count) = (range.clone(), snapshot.tables().len());
         invariant!(start < end && end <= count, "a compaction chooses tables {start} to {end} of {count}");
         let bytes: u64 = snapshot.tables().get(range.clone()).unwrap_or_default().iter().map(|t| t.file_size()).sum();
-        if bytes > self.shared.options.compact_at_once {
+        if bytes > self.shared.env.options.compact_at_once {
             let claim = self.claim(snapshot, range, job.best_effort, |_| true)?;
             drop(lock);
             job.begin(claim.bytes())?;
@@ -280,7 +280,7 @@ impl Stack {
             if !is_locked(&name) {
                 continue;
             }
-            match acquire(&*shared.locker, &shared.dir, &name, Duration::ZERO, Some(Duration::ZERO)) {
+            match acquire(&*shared.write_lock.locker, &shared.env.dir, &name, Duration::ZERO, Some(Duration::ZERO)) {
                 Ok(lock) => locks.push(lock),
                 Err(error) if error.kind() == ErrorKind::Locked && best_effort && range.end - index > 2 => {
                     range.start = index + 1;
@@ -305,10 +305,10 @@ impl Stack {
         there: BTreeSet<String>,
     ) -> Result<Compaction> {
         let shared = &self.shared;
-        let litter = Litter::among(&*shared.dir, &there, &claim.snapshot);
+        let litter = Litter::among(&*shared.env.dir, &there, &claim.snapshot);
         let name = self.output_name(claim, &claim.snapshot)?;
         // Under its final name at once, as in a commit.
-        let (file, contents, written) = self.merge(claim, job, || Scratch::create(&shared.dir, name.clone()))?;
+        let (file, contents, written) = self.merge(claim, job, || Scratch::create(&shared.env.dir, name.clone()))?;
         let output = NewTable { file, contents, is_synced: false };
         let done = self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), litter)?;
         job.finish(done.bytes_before);
@@ -318,10 +318,10 @@ impl Stack {
     /// Merges tables that are locked, while others commit.
     fn compact_claimed(&self, claim: &Claim, job: &Job<'_>) -> Result<Compaction> {
         let shared = &self.shared;
-        let temporary = || Scratch::temporary_locked(&shared.dir, Temporary::Output);
+        let temporary = || Scratch::temporary_locked(&shared.env.dir, Temporary::Output);
         let (file, contents, written) = self.merge(claim, job, temporary)?;
         // Here, where nobody waits for it.
-        let is_synced = shared.options.durability != Durability::Off;
+        let is_synced = shared.env.options.durability != Durability::Off;
         if is_synced {
             file.sync()?;
         }
@@ -332,7 +332,7 @@ impl Stack {
         };
         // Before the output gets a table's name: it is not listed yet, and would look like one of
         // the dead.
-        let litter = Litter::among(&*shared.dir, &self.names()?, &base);
+        let litter = Litter::among(&*shared.env.dir, &self.names()?, &base);
         // The output gets a table's name only now, under the lock: git removes tables that no list
         // names.
         let file = file.renamed(&self.output_name(claim, &base)?)?;
@@ -346,11 +346,11 @@ impl Stack {
     /// it should stop.
     fn lock_list_patiently(&self, job: &Job<'_>) -> Result<(ListLock, Snapshot)> {
         let shared = &self.shared;
-        let patience = shared.options.patience_for_outcome();
-        let start = shared.dir.now();
+        let patience = shared.env.options.patience_for_outcome();
+        let start = shared.env.dir.now();
         loop {
-            let left = patience.saturating_sub(shared.dir.now().saturating_sub(start));
-            match shared.lock_list_within(Some(left.min(LOOK_UP))) {
+            let left = patience.saturating_sub(shared.env.dir.now().saturating_sub(start));
+            match shared.write_lock.lock_list_within(Some(left.min(LOOK_UP))) {
                 Err(error) if error.kind() == ErrorKind::Locked && left > LOOK_UP => job.check()?,
                 taken => return taken,
             }
@@ -365,7 +365,7 @@ impl Stack {
         create: impl Fn() -> Result<Scratch>,
     ) -> Result<(Scratch, Bytes, TableStats)> {
         self.check_readable(claim)?;
-        let merged = engine::with_enough_room(claim.tables(), &self.shared.options.write, |options| {
+        let merged = engine::with_enough_room(claim.tables(), &self.shared.env.options.write, |options| {
             self.merge_into(create()?, claim, job, options)
         });
         merged.map_err(|error| job.explain(error))
@@ -377,10 +377,12 @@ impl Stack {
         let shared = &self.shared;
         for table in claim.tables().iter().filter(|table| !table.is_copy()) {
             let name = table.name();
-            let file = shared.dir.open(name).map_err(|error| shared.io("cannot open the table", name, error))?;
+            let file =
+                shared.env.dir.open(name).map_err(|error| shared.env.io("cannot open the table", name, error))?;
             let read = file.contents_by(Reading::Checked);
-            let len =
-                read.map_err(|error| table.file.in_file(shared.io("cannot read the table", name, error)))?.len() as u64;
+            let len = read
+                .map_err(|error| table.file.in_file(shared.env.io("cannot read the table", name, error)))?
+                .len() as u64;
             if len != table.file_size() {
                 let message = format!("the table had {} bytes, and has {len} now", table.file_size());
                 return Err(table.file.in_file(Error::corrupt(message).at(len)));
@@ -399,31 +401,31 @@ impl Stack {
         let tables = claim.tables();
         let path = self.path().join(file.name());
         // While it is empty: if we die now, nobody needs it.
-        self.shared.note_merged(&file, claim.names());
+        self.shared.publisher.note_merged(&file, claim.names());
         // What is small is worth no thread, and no compromise: it becomes the table that git makes
         // of it.
-        let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.crew() };
+        let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.env.crew() };
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = match () {
             () if mutant::is_on(Mutant::DropTombstones) => true,
             () if mutant::is_on(Mutant::ShrinkKeepsRule) => claim.planned_start == 0,
             () => claim.range.start == 0,
         };
-        let is_small = claim.bytes() <= self.shared.options.compact_at_once;
-        let copies = !job.rewrite && !is_small && self.shared.options.copy_blocks;
+        let is_small = claim.bytes() <= self.shared.env.options.compact_at_once;
+        let copies = !job.rewrite && !is_small && self.shared.env.options.copy_blocks;
         let task = Task { tables, at_bottom, copies, job, crew: &crew };
         let merged = engine::write_merged(&task, options, Draft::new(file));
         let (draft, written) = merged.map_err(|error| error.in_file(&path))?;
-        let (file, contents) = draft.finish(self.shared.reading())?;
+        let (file, contents) = draft.finish(self.shared.env.reading())?;
         Ok((file, contents, written))
     }
 
     /// A name for the merged table that no table of `base` has.
     fn output_name(&self, claim: &Claim, base: &Snapshot) -> Result<String> {
         let (min, max) = engine::update_indexes(claim.tables())?.into_inner();
-        let mut name = self.shared.table_name(min, max);
+        let mut name = self.shared.publisher.table_name(min, max);
         while base.tables().iter().any(|table| table.name() == name) {
-            name = self.shared.table_name(min, max);
+            name = self.shared.publisher.table_name(min, max);
         }
         Ok(name)
     }
@@ -448,12 +450,12 @@ impl Stack {
             self.remove_all(claim.names().map(str::to_owned));
         }
         let at = replace.start;
-        let after = self.shared.publish(lock, base, Edit { replace, with })?;
+        let after = self.shared.publisher.publish(lock, base, Edit { replace, with })?;
         let merged = after.tables().get(at).filter(|merged| Some(merged.name()) == table.as_deref());
         if claim.tables().iter().all(|table| table.are_logs_trusted()) {
             merged.into_iter().for_each(|merged| merged.trust_logs());
         }
-        self.shared.counters.compactions.add(1);
+        self.shared.env.counters.compactions.add(1);
         // In `Full` the directory is synced: no crash can bring back a list that names what we
         // remove now. Our inputs last: they may be the proof for what was left of theirs.
         let mut leftovers = self.sweep(litter);
@@ -468,7 +470,7 @@ impl Stack {
     }
 
     fn names(&self) -> Result<BTreeSet<String>> {
-        let names = self.shared.dir.names();
+        let names = self.shared.env.dir.names();
         let names = names.map_err(|error| Error::io("cannot read the directory", self.path(), error))?;
         Ok(names.into_iter().collect())
     }

@@ -9,7 +9,7 @@ use super::{Problem, Repair};
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, LIST_LOCK, UNLISTED};
 use crate::lock::{Lock, acquire, break_lock};
-use crate::request::resolve;
+use crate::stack::request::resolve;
 use crate::stack::{Durability, NewList, sync_dir};
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
@@ -88,7 +88,7 @@ fn replace_list(repair: &Repair, lock: &dyn Lock, proposal: &Proposal) -> Result
         }
     }
     proposal.losses.iter().for_each(|loss| done = format!("{done}; {loss}"));
-    sync_dir(&repair.dir)?;
+    sync_dir(&*repair.dir)?;
     Ok(done)
 }
 
@@ -96,14 +96,14 @@ fn replace_list(repair: &Repair, lock: &dyn Lock, proposal: &Proposal) -> Result
 ///
 /// The directory is synced first: no crash may bring back a list that names them.
 fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Problem]) -> Result<String> {
-    sync_dir(&repair.dir)?;
+    sync_dir(&*repair.dir)?;
     let mut done = Vec::new();
     for (table, _) in tables.iter().filter(|(table, _)| there.iter().any(|found| found.unlisted().contains(table))) {
         let kept: Kept = put_aside(&repair.dir, table, UNLISTED)?;
         leave_first_name(&repair.dir, &kept)?;
         done.push(format!("{} is kept as {}", kept.file, kept.name));
     }
-    sync_dir(&repair.dir)?;
+    sync_dir(&*repair.dir)?;
     if done.is_empty() { Err(not_there_any_more(repair)) } else { Ok(done.join("; ")) }
 }
 
@@ -112,7 +112,7 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
 ///
 /// The directory is synced first: no crash may bring back a list that names what goes.
 fn remove_litter(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
-    sync_dir(&repair.dir)?;
+    sync_dir(&*repair.dir)?;
     let mut removed = Vec::new();
     for file in files {
         if there.iter().any(|found| found.litter().contains(file)) {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::dir::{Dir, OsDir};
     use crate::lock::{Attempt, HealingLocks, Locker};
-    use crate::request::{Asked, Served, State, find};
+    use crate::stack::request::{Asked, Served, State, find};
     use crate::stack::{Options, Stack};
     use crate::{Expect, ObjectId};
 
@@ -209,8 +209,8 @@ mod tests {
         repair.remedy(&problems[0])
     }
 
-    fn planned() -> [Option<crate::request::Planned>; 1] {
-        [Some(crate::request::Planned { update_index: 3, replaced: None })]
+    fn planned() -> [Option<crate::stack::request::Planned>; 1] {
+        [Some(crate::stack::request::Planned { update_index: 3, replaced: None })]
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Stack;
 use crate::sync::Counter;
 
 /// What a handle and its clones have done since it was opened. Counting costs a few nanoseconds an
@@ -75,32 +74,23 @@ impl Counters {
     }
 }
 
-impl Stack {
-    /// Whether the file system has a journal, or something as good: [`crate::Durability::Full`]
-    /// needs it. `None` where that cannot be told. Asks the system.
-    #[must_use]
-    pub fn has_journal(&self) -> Option<bool> {
-        self.shared.dir.has_journal()
-    }
-
-    /// What this handle and its clones have done so far.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        let counters = &self.shared.counters;
+impl Counters {
+    /// What they say now.
+    pub(super) fn metrics(&self) -> Metrics {
         Metrics {
-            commits: counters.commits.get(),
-            groups: counters.groups.get(),
-            largest_group: counters.largest_group.get(),
-            lock_waits: counters.lock_waits.get(),
-            lock_wait: Duration::from_nanos(counters.lock_wait_nanoseconds.get()),
-            gaps: counters.gaps.get(),
-            reloads: counters.reloads.get(),
-            compactions: counters.compactions.get(),
-            failed_compactions: counters.failed_compactions.get(),
-            helpers: counters.helpers.get(),
-            retries: counters.retries.get(),
-            handed_over: counters.handed_over.get(),
-            served: counters.served.get(),
+            commits: self.commits.get(),
+            groups: self.groups.get(),
+            largest_group: self.largest_group.get(),
+            lock_waits: self.lock_waits.get(),
+            lock_wait: Duration::from_nanos(self.lock_wait_nanoseconds.get()),
+            gaps: self.gaps.get(),
+            reloads: self.reloads.get(),
+            compactions: self.compactions.get(),
+            failed_compactions: self.failed_compactions.get(),
+            helpers: self.helpers.get(),
+            retries: self.retries.get(),
+            handed_over: self.handed_over.get(),
+            served: self.served.get(),
         }
     }
 }

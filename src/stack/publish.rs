@@ -5,8 +5,13 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::reload::{Cached, list_of};
-use super::{Durability, ListLock, Shared, seal};
+use super::env::{Env, sync_dir, sync_published};
+use super::options::Durability;
+use super::seal;
+use super::state::{Cached, CachedState, list_of};
+use super::synced::Synced;
+use super::write_lock::ListLock;
+use super::write_lock::request::Served;
 use crate::bytes::Bytes;
 use crate::dir::{Dir, DirFile, Stamp, stamp_now};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +20,6 @@ use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
 use crate::mutant::{self, Mutant};
 use crate::origin::{Origin, Run};
-use crate::request::Served;
 use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -84,7 +88,7 @@ impl NewList<'_> {
         let list = self.write(lock.as_ref())?;
         self.sync_files(&list)?;
         if self.durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
-            sync_dir(self.dir)?;
+            sync_dir(&**self.dir)?;
         }
         check_lock(self.dir, lock.as_ref())?;
         if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
@@ -102,7 +106,7 @@ impl NewList<'_> {
         let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
         let skips = skips || is_lazy_heir;
         if self.durability == Durability::Full && !skips {
-            sync_published(self.dir)?;
+            sync_published(&**self.dir)?;
         }
         Ok(released)
     }
@@ -145,20 +149,6 @@ impl NewList<'_> {
         self.dir.rename("hidden", name).map_err(failed)?;
         Ok(published)
     }
-}
-
-/// Makes the names in the directory durable.
-pub(crate) fn sync_dir(dir: &Arc<dyn Dir>) -> Result<()> {
-    dir.sync().map_err(|error| Error::io("cannot sync the directory", dir.path(), error))
-}
-
-/// Makes a list durable that is there for all to see.
-fn sync_published(dir: &Arc<dyn Dir>) -> Result<()> {
-    dir.sync().map_err(|error| {
-        Error::io("the change is visible, but the directory could not be synced", dir.path(), error)
-            .with_kind(ErrorKind::Indeterminate)
-            .way_out("it may be lost if power fails now; commit something else to be sure")
-    })
 }
 
 /// A person may have removed the lock, and somebody else may have it now.
@@ -248,7 +238,18 @@ pub(crate) struct Unlisted {
     pub(crate) name: String,
 }
 
-impl Shared {
+/// Puts new lists in the place of the present one, and knows what of a list is durable.
+pub(crate) struct Publisher {
+    env: Arc<Env>,
+    state: Arc<CachedState>,
+    synced: Synced,
+}
+
+impl Publisher {
+    pub(super) fn new(env: Arc<Env>, state: Arc<CachedState>) -> Publisher {
+        Publisher { env, state, synced: Synced::default() }
+    }
+
     /// Adds tables to the top of `base`, oldest first. Releases the lock. Returns the state after;
     /// errors as for [`Self::publish`].
     pub(crate) fn append(&self, lock: ListLock, base: &Snapshot, tables: Vec<Unlisted>) -> Result<Snapshot> {
@@ -272,7 +273,7 @@ impl Shared {
             return Ok(NewTable { file, contents, is_synced: false });
         }
         let is_first = base.tables().is_empty();
-        let list = if is_first { self.dir.stamp(LIST).ok() } else { self.stamp_of(base) };
+        let list = if is_first { self.env.dir.stamp(LIST).ok() } else { self.state.stamp_of(base) };
         self.note(&file, list, self.durability_above(base));
         let is_synced = is_first && self.durability_above(base) == Durability::Full;
         if is_synced && !mutant::is_on(Mutant::SkipTableSync) {
@@ -284,7 +285,7 @@ impl Shared {
     /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that
     /// fails nothing is known of the table if we die before it is listed, and it stays.
     pub(crate) fn note_base(&self, table: &Scratch, base: &Snapshot) {
-        self.note(table, self.stamp_of(base), self.durability_above(base));
+        self.note(table, self.state.stamp_of(base), self.durability_above(base));
     }
 
     fn note(&self, table: &Scratch, list: Option<Stamp>, durability: Durability) {
@@ -292,7 +293,7 @@ impl Shared {
             // What is acknowledged then is durable: if a loss of power brings the list back, the
             // table was not.
             Durability::Full => Some(Run::ANY),
-            Durability::Ordered | Durability::Off => Run::this(&*self.dir),
+            Durability::Ordered | Durability::Off => Run::this(&*self.env.dir),
         };
         if let Some(note) = list.zip(run).and_then(|(list, run)| Origin::upon(&list, run)) {
             table.set_note(&note);
@@ -301,10 +302,10 @@ impl Shared {
 
     /// Leaves a note on the output of a compaction: which tables are merged into it.
     pub(crate) fn note_merged<'a>(&self, table: &Scratch, inputs: impl Iterator<Item = &'a str>) {
-        let run = match self.options.durability {
+        let run = match self.env.options.durability {
             // It is durable before it is listed.
             Durability::Full | Durability::Ordered => Some(Run::ANY),
-            Durability::Off => Run::this(&*self.dir),
+            Durability::Off => Run::this(&*self.env.dir),
         };
         let note = table.stamp().ok().zip(run).and_then(|(stamp, run)| Origin::merged(&stamp, inputs, run));
         if let Some(note) = note {
@@ -316,7 +317,7 @@ impl Shared {
     /// too: a loss of power must not bring back the empty list beside a table that was
     /// acknowledged.
     fn durability_above(&self, base: &Snapshot) -> Durability {
-        match self.options.durability {
+        match self.env.options.durability {
             Durability::Ordered if base.tables().is_empty() => Durability::Full,
             durability => durability,
         }
@@ -324,7 +325,7 @@ impl Shared {
 
     /// A name for a table that nobody else will choose.
     pub(crate) fn table_name(&self, min: u64, max: u64) -> String {
-        TableName::new(min, max, self.dir.random()).to_string()
+        TableName::new(min, max, self.env.dir.random()).to_string()
     }
 
     /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the
@@ -337,7 +338,7 @@ impl Shared {
         }
         let (after, added) = self.edited(base, replace, with)?;
         let contents = list_of(&after);
-        let list = NewList { dir: &self.dir, durability, contents: &contents, added, keeps_lock: false };
+        let list = NewList { dir: &self.env.dir, durability, contents: &contents, added, keeps_lock: false };
         let served = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
         served.make_durable();
         Ok(after)
@@ -354,29 +355,19 @@ impl Shared {
         }
         // What we know of it need not be read.
         if let Replaced::By(list, stamp) = list {
-            self.remember(Cached { snapshot: after.clone(), stamp, list: list.into() });
+            self.state.remember(Cached { snapshot: after.clone(), stamp, list: list.into() });
         }
-        if self.options.durability != Durability::Off {
+        if self.env.options.durability != Durability::Off {
             added.iter().for_each(|table| self.synced.add(table.file.name()));
         }
-        if added.len() == after.tables().len() && self.options.durability != Durability::Off {
+        if added.len() == after.tables().len() && self.env.options.durability != Durability::Off {
             // The first of the store: no loss of power may bring back the empty list beside what
             // others build upon this one. If it fails, it fails once more below.
-            let _ = self.dir.sync();
+            let _ = self.env.dir.sync();
         }
-        self.courtesy.held(self.dir.now().saturating_sub(lock.since));
+        lock.note_release(self.env.dir.now());
         served.publish();
         served
-    }
-
-    /// Makes a list durable that is there for all to see.
-    pub(super) fn sync_published(&self) -> Result<()> {
-        sync_published(&self.dir)
-    }
-
-    /// Makes the names in the directory durable.
-    pub(crate) fn sync_dir(&self) -> Result<()> {
-        sync_dir(&self.dir)
     }
 
     /// The state after an edit of `base`, and the new files. What cannot be opened is never
@@ -389,10 +380,10 @@ impl Shared {
     ) -> Result<(Snapshot, Vec<AddedTable>)> {
         let (mut opened, mut added) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
         for NewTable { file, contents, is_synced } in with {
-            opened.push(Arc::new(Table::open_in_store(self.dir.path().join(file.name()), contents)?));
+            opened.push(Arc::new(Table::open_in_store(self.env.dir.path().join(file.name()), contents)?));
             added.push(AddedTable { file, is_synced });
         }
-        Ok((Snapshot::new(edit_tables(base.tables(), replace, opened)?, self.options.hash), added))
+        Ok((Snapshot::new(edit_tables(base.tables(), replace, opened)?, self.env.options.hash), added))
     }
 
     /// Creates an empty list if there is none, so that there never is a table without a list: that
@@ -402,24 +393,24 @@ impl Shared {
     /// synced. To see it is not enough: a loss of power could take it and leave the table. So the
     /// directory is synced in any case.
     fn create_list(&self, lock: &ListLock) -> Result<()> {
-        match self.dir.stamp(LIST) {
+        match self.env.dir.stamp(LIST) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(lock)?,
-            Err(error) => return Err(self.io("cannot examine the table list", LIST, error)),
+            Err(error) => return Err(self.env.io("cannot examine the table list", LIST, error)),
         }
-        if self.options.durability != Durability::Off {
-            self.sync_dir()?;
+        if self.env.options.durability != Durability::Off {
+            self.env.sync_dir()?;
         }
         Ok(())
     }
 
     /// The lock stays ours, and the directory is synced by whoever has called.
     fn put_empty_list(&self, lock: &ListLock) -> Result<()> {
-        let durability = match self.options.durability {
+        let durability = match self.env.options.durability {
             Durability::Off => Durability::Off,
             Durability::Full | Durability::Ordered => Durability::Ordered,
         };
-        let list = NewList { dir: &self.dir, durability, contents: b"", added: Vec::new(), keeps_lock: true };
+        let list = NewList { dir: &self.env.dir, durability, contents: b"", added: Vec::new(), keeps_lock: true };
         list.publish(lock, |_, _| ()).map_err(|error| match error.kind() {
             // Whether it is there or not: the change that it is made for is not.
             ErrorKind::Indeterminate => error.with_kind(ErrorKind::Io),
@@ -433,12 +424,12 @@ impl Shared {
         let way_out = "compact everything: that writes it again, as it can be read now";
         if self.synced.has_failed(name) {
             let error = Error::new(ErrorKind::Io, "the table could not be synced, and may be lost if power fails");
-            return Err(error.in_file(&self.dir.path().join(name)).way_out(way_out));
+            return Err(error.in_file(&self.env.dir.path().join(name)).way_out(way_out));
         }
-        let file = self.dir.open(name).map_err(|error| self.io("cannot open the table", name, error))?;
+        let file = self.env.dir.open(name).map_err(|error| self.env.io("cannot open the table", name, error))?;
         file.sync().map_err(|error| {
             self.synced.add_failed(name);
-            self.io("cannot sync the table", name, error).way_out(way_out)
+            self.env.io("cannot sync the table", name, error).way_out(way_out)
         })?;
         self.synced.add(name);
         Ok(())
@@ -449,7 +440,7 @@ impl Shared {
     /// all of them are.
     fn sync_foreign_tables(&self, base: &Snapshot, replaced: &Range<usize>) -> Result<()> {
         let missing = self.synced.missing(base);
-        if !missing.is_empty() && self.is_sealed(base) {
+        if !missing.is_empty() && self.state.is_sealed(base) {
             base.tables().iter().for_each(|table| self.synced.add(table.name()));
             return Ok(());
         }

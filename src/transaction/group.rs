@@ -8,9 +8,9 @@ use crate::changeset::{Applied, Changeset, decode, decode_replaced, encode, enco
 use crate::engine::WriteGroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
-use crate::queue::{Outcome, Turn};
-use crate::request::Planned;
 use crate::snapshot::Snapshot;
+use crate::stack::queue::{Outcome, Turn};
+use crate::stack::request::Planned;
 use crate::stack::{Admitted, ListLock, Stack};
 
 /// How many transactions share a table at most.
@@ -22,12 +22,12 @@ const MAX_CHANGES: usize = 4096;
 /// Commits `changes`, which are in order, or lets another thread do it.
 pub(super) fn commit(stack: &Stack, changes: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
-    let (start, timeout) = (shared.dir.now(), shared.options.lock_timeout);
-    match shared.line.submit(changes, timeout) {
+    let (start, timeout) = (shared.env.dir.now(), shared.env.options.lock_timeout);
+    match shared.write_lock.line.submit(changes, timeout) {
         Outcome::Turn(turn, changes) => lead(stack, turn, start, changes),
         Outcome::Done(result) => result.map(Commit::alone),
-        Outcome::TimedOut => Err(shared.list_is_locked(Holder::Alive(shared.dir.process_id()), start)),
-        Outcome::ThisThread => Err(shared.list_is_locked(Holder::ThisThread, start)),
+        Outcome::TimedOut => Err(shared.write_lock.list_is_locked(Holder::Alive(shared.env.dir.process_id()), start)),
+        Outcome::ThisThread => Err(shared.write_lock.list_is_locked(Holder::ThisThread, start)),
         Outcome::Abandoned => {
             let message = "the thread that was publishing this transaction with its own has panicked";
             let error = Error::new(ErrorKind::Indeterminate, message).in_file(stack.path());
@@ -49,7 +49,7 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changeset>>) -> Vec<Resu
             Err(error) => refused.push(Some(error)),
         }
     }
-    let (results, after) = match stack.shared.lock_list() {
+    let (results, after) = match stack.shared.write_lock.lock_list() {
         Ok((lock, base)) => run(stack, lock, base, valid, || ()),
         Err(error) => (Members::new(valid).fail(&error), None),
     };
@@ -75,7 +75,7 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changeset>>) -> Vec<Resu
 /// 4. All is durable: they get their results. What is left to do is ours.
 fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, own: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
-    let (mut lock, base) = match shared.lock_list_or_hand_over(turn, start, || encode(&own))? {
+    let (mut lock, base) = match shared.write_lock.lock_list_or_hand_over(turn, start, || encode(&own))? {
         Admitted::Lock(lock, base) => (lock, base),
         Admitted::Served(update_index, asked) => {
             let told = own.asks_replaced.and_then(|_| asked?.replaced());
@@ -87,7 +87,7 @@ fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, 
     let mut jobs: Vec<Changeset> = std::iter::once(own).chain(group.jobs().cloned()).collect();
     if jobs.iter().all(|changes| changes.len() <= MAX_CHANGES) {
         let room = MAX_MEMBERS.saturating_sub(jobs.len());
-        jobs.extend(shared.take_requests(&mut lock, &base, room, |wanted| decode(wanted).ok()));
+        jobs.extend(shared.write_lock.take_requests(&mut lock, &base, room, |wanted| decode(wanted).ok()));
     }
     let (results, after) = run(stack, lock, base, jobs, || group.decide());
     let mut results = results.into_iter();
@@ -123,13 +123,13 @@ fn run(
         let planned = members.planned();
         let served = planned.len().saturating_sub(lock.served.len());
         lock.served.plan(&table.name, planned.skip(served));
-        stack.shared.counters.served.add(lock.served.len() as u64);
+        stack.shared.env.counters.served.add(lock.served.len() as u64);
     }
     // A panic from here on must not have them published twice.
     decide();
     let published = written.and_then(|written| match written {
         Some(table) => {
-            let after = stack.shared.append(lock, &base, vec![table])?;
+            let after = stack.shared.publisher.append(lock, &base, vec![table])?;
             after.trust_newest_logs();
             Ok(Some(after))
         }
@@ -139,7 +139,7 @@ fn run(
         Ok(after) => {
             let results = members.succeed();
             if after.is_some() {
-                stack.shared.counters.published(results.iter().filter(|result| result.is_ok()).count());
+                stack.shared.env.counters.published(results.iter().filter(|result| result.is_ok()).count());
             }
             (results, after)
         }
@@ -182,7 +182,8 @@ impl Members {
         for member in self.0.iter_mut().filter(|member| member.result.is_ok()) {
             let Some(changes) = member.changes.clone() else { continue };
             let mut batch = WriteGroup::new(base);
-            let alone = batch.admit_checked(changes).and_then(|_| batch.write(io::sink(), &stack.shared.options.write));
+            let alone =
+                batch.admit_checked(changes).and_then(|_| batch.write(io::sink(), &stack.shared.env.options.write));
             if let Err(alone) = alone.map_err(|alone| alone.in_file(stack.path())) {
                 // A conflict here is with those before it, and says nothing.
                 if alone.kind() != ErrorKind::Conflict {

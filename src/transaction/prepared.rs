@@ -47,7 +47,7 @@ impl Commit {
 
 impl Prepared {
     pub(super) fn new(stack: Stack, changes: Changeset) -> Result<Prepared> {
-        let (lock, snapshot) = stack.shared.lock_list()?;
+        let (lock, snapshot) = stack.shared.write_lock.lock_list()?;
         let mut batch = WriteGroup::new(&snapshot);
         let applied = batch.admit_checked(changes)?;
         let table = write(&stack.shared, &snapshot, &batch)?;
@@ -79,9 +79,9 @@ impl Prepared {
         let Some(table) = table else {
             return Ok(commit);
         };
-        let after = stack.shared.append(lock, &snapshot, vec![table])?;
+        let after = stack.shared.publisher.append(lock, &snapshot, vec![table])?;
         after.trust_newest_logs();
-        stack.shared.counters.published(1);
+        stack.shared.env.counters.published(1);
         Ok(Commit { compaction: stack.compact_after_commit(&after), ..commit })
     }
 }
@@ -95,18 +95,18 @@ pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &WriteGroup<'_>) ->
         return Ok(None);
     }
     let (first, last) = batch.update_indexes().into_inner();
-    let name = shared.table_name(first, last);
+    let name = shared.publisher.table_name(first, last);
     let file = match base.tables() {
-        [] => Scratch::temporary(&shared.dir)?,
+        [] => Scratch::temporary(&shared.env.dir)?,
         _ => {
-            let file = Scratch::create(&shared.dir, name.clone())?;
+            let file = Scratch::create(&shared.env.dir, name.clone())?;
             // Before anything else: what is empty is nobody's loss either.
-            shared.note_base(&file, base);
+            shared.publisher.note_base(&file, base);
             file
         }
     };
-    let path = shared.dir.path().join(file.name());
-    let draft = batch.write(Draft::new(file), &shared.options.write).map_err(|error| error.in_file(&path))?;
-    let (file, contents) = draft.finish(shared.reading())?;
+    let path = shared.env.dir.path().join(file.name());
+    let draft = batch.write(Draft::new(file), &shared.env.options.write).map_err(|error| error.in_file(&path))?;
+    let (file, contents) = draft.finish(shared.env.reading())?;
     Ok(Some(Unlisted { file, contents, name }))
 }

@@ -48,7 +48,7 @@ impl Stack {
             if !was_overtaken || attempt == ATTEMPTS {
                 return Err(error.into());
             }
-            self.shared.counters.retries.add(1);
+            self.shared.env.counters.retries.add(1);
             self.pause(attempt);
             attempt += 1;
         }
@@ -59,7 +59,7 @@ impl Stack {
         let longest = Duration::from_micros(500).saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
         if attempt > 1 {
             let nanoseconds = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-            self.shared.dir.sleep(Duration::from_nanos(self.shared.dir.random() % nanoseconds));
+            self.shared.env.dir.sleep(Duration::from_nanos(self.shared.env.dir.random() % nanoseconds));
         }
     }
 }

@@ -5,14 +5,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Shared, seal};
+use super::env::Env;
+use super::seal;
 use crate::dir::{DirFile, Stamp};
 use crate::engine::check_hash;
 use crate::error::{Error, Result};
-use crate::list::{self, LIST};
+use crate::list::{self, LIST, TableName};
 use crate::load::{self, List, Listing};
 use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
+use crate::sync::Mutex;
 use crate::table::Table;
 
 /// How long a reader waits before its second look.
@@ -25,6 +27,9 @@ const MOST_LOOKS: u32 = 100;
 /// See above: these many deadlines.
 const MOST_DEADLINES: u32 = 10;
 
+/// A table of others that is older than this says nothing about neighbours.
+pub(super) const RECENT: Duration = Duration::from_secs(1);
+
 /// The newest state that was read.
 pub(super) struct Cached {
     pub(super) snapshot: Snapshot,
@@ -34,12 +39,35 @@ pub(super) struct Cached {
     pub(super) list: Arc<dyn DirFile>,
 }
 
-impl Shared {
+/// The newest state that was read, for as long as its list is the newest.
+pub(crate) struct CachedState {
+    env: Arc<Env>,
+    cache: Arc<Mutex<Option<Cached>>>,
+    /// When a table of others appeared last, by [`crate::dir::Dir::now`].
+    foreign_seen: Mutex<Option<Duration>>,
+}
+
+impl CachedState {
+    pub(super) fn new(env: Arc<Env>, cache: Arc<Mutex<Option<Cached>>>) -> CachedState {
+        CachedState { env, cache, foreign_seen: Mutex::new(None) }
+    }
+
+    /// What another handle on the store may use, too.
+    pub(super) fn cache(&self) -> Arc<Mutex<Option<Cached>>> {
+        Arc::clone(&self.cache)
+    }
+
+    /// When a table that others have written was seen for the first time, of those that appeared
+    /// not long before: the last such moment.
+    pub(super) fn foreign_seen(&self) -> Option<Duration> {
+        *self.foreign_seen.lock()
+    }
+
     /// The newest state, from the cache if the list is still the same.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
         match self.cached()? {
             Some(snapshot) => Ok(snapshot),
-            None => self.reload(self.options.reload_deadline),
+            None => self.reload(self.env.options.reload_deadline),
         }
     }
 
@@ -59,10 +87,10 @@ impl Shared {
     /// servers that know files by their names (sshfs) say of an open list how the one is that has
     /// its name now. So there the list is read each time.
     fn cached(&self) -> Result<Option<Snapshot>> {
-        if self.cache.lock().is_none() || !self.is_local() {
+        if self.cache.lock().is_none() || !self.env.is_local() {
             return Ok(None);
         }
-        match self.dir.stamp(LIST) {
+        match self.env.dir.stamp(LIST) {
             Ok(stamp) => {
                 let cache = self.cache.lock();
                 let current = cache.as_ref().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
@@ -70,7 +98,7 @@ impl Shared {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => Ok(None),
-            Err(error) => Err(self.io("cannot examine the table list", LIST, error)),
+            Err(error) => Err(self.env.io("cannot examine the table list", LIST, error)),
         }
     }
 
@@ -89,7 +117,7 @@ impl Shared {
     /// says nothing of what is there, also under the lock, so it is looked at again until the
     /// deadline of readers.
     fn reload(&self, deadline: Duration) -> Result<Snapshot> {
-        let begin = self.dir.now();
+        let begin = self.env.dir.now();
         let (mut start, mut seen) = (begin, None);
         let mut pause = FIRST_PAUSE;
         let mut looks = 0_u32;
@@ -99,7 +127,8 @@ impl Shared {
                 Ok(Loaded::Complete(snapshot)) => return Ok(snapshot),
                 Ok(Loaded::Missing(error, list)) => (error, list),
                 Err(error) if error.is_stale() => {
-                    let left = self.options.reload_deadline.saturating_sub(self.dir.now().saturating_sub(begin));
+                    let left =
+                        self.env.options.reload_deadline.saturating_sub(self.env.dir.now().saturating_sub(begin));
                     // Once more in any case: mostly it was the system's memory of a name that was
                     // stale.
                     if left.is_zero() && pause > FIRST_PAUSE {
@@ -111,9 +140,9 @@ impl Shared {
                 Err(error) => return Err(error),
             };
             if seen.replace(list) != Some(list) {
-                start = self.dir.now();
+                start = self.env.dir.now();
             }
-            let now = self.dir.now();
+            let now = self.env.dir.now();
             let left = deadline.saturating_sub(now.saturating_sub(start));
             let is_endless = now.saturating_sub(begin) >= deadline.saturating_mul(MOST_DEADLINES);
             if looks >= MOST_LOOKS && is_endless {
@@ -133,22 +162,22 @@ impl Shared {
 
     /// Waits between two looks, `most` at most. Returns how long to wait the next time.
     fn pause(&self, pause: Duration, most: Duration) -> Duration {
-        let jitter = Duration::from_nanos(self.dir.random() % 1_000_000).min(pause);
-        self.dir.sleep((pause + jitter).min(most));
+        let jitter = Duration::from_nanos(self.env.dir.random() % 1_000_000).min(pause);
+        self.env.dir.sleep((pause + jitter).min(most));
         (pause * 2).min(Duration::from_millis(20))
     }
 
     /// Which list is there now; `None` if there is none. It is opened, as it is to be read: of a
     /// symbolic link the name tells something else than the list that it leads to.
     fn list_there(&self) -> Option<Stamp> {
-        self.dir.open(LIST).and_then(|list| list.stamp()).ok()
+        self.env.dir.open(LIST).and_then(|list| list.stamp()).ok()
     }
 
     fn try_load(&self) -> Result<Loaded> {
-        let dir = &*self.dir;
+        let dir = &*self.env.dir;
         let list = match load::read(dir)? {
             Listing::Listed(list) => list,
-            Listing::Nothing => return Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.options.hash))),
+            Listing::Nothing => return Ok(Loaded::Complete(Snapshot::new(Vec::new(), self.env.options.hash))),
             Listing::Lost(lost) => return Ok(Loaded::Missing(lost.error(dir), lost.list)),
         };
         let names = list.names(dir)?;
@@ -162,7 +191,7 @@ impl Shared {
                     unseen = tables.len() + 1;
                     table
                 }
-                None => match load::open(dir, name, self.reading()) {
+                None => match load::open(dir, name, self.env.reading()) {
                     Ok(table) => table,
                     Err(error) if error.is_not_found() => {
                         return Ok(Loaded::Missing(load::missing_table(name, dir), Some(list.stamp)));
@@ -170,15 +199,28 @@ impl Shared {
                     Err(error) => return Err(error),
                 },
             };
-            check_hash(tables.last().map(|below| &**below), &table, self.options.hash)?;
+            check_hash(tables.last().map(|below| &**below), &table, self.env.options.hash)?;
             tables.push(table);
         }
-        let snapshot = Snapshot::new(tables, self.options.hash);
-        self.counters.reloads.add(1);
+        let snapshot = Snapshot::new(tables, self.env.options.hash);
+        self.env.counters.reloads.add(1);
         let List { file, stamp, .. } = list;
         self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
         self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into() });
         Ok(Loaded::Complete(snapshot))
+    }
+
+    /// Notes whether others have written any of `tables`, the newest of a list that was just read
+    /// and which nobody here has seen before.
+    fn notice_neighbours(&self, tables: &[Arc<Table>], list_modified: u128) {
+        // Without an earlier state nobody knows what is new, but the list says when it was written.
+        let is_recent = || {
+            let now = self.env.dir.wall_clock();
+            now.is_some_and(|now| now.saturating_sub(list_modified) < RECENT.as_nanos())
+        };
+        if tables.iter().any(|table| !TableName::is_name_of_ours(table.name())) && is_recent() {
+            *self.foreign_seen.lock() = Some(self.env.dir.now());
+        }
     }
 
     pub(super) fn remember(&self, cached: Cached) {

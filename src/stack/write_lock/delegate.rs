@@ -1,18 +1,20 @@
 //! Having a transaction done by the process that has the list lock, and doing those of others. See
-//! [`crate::request`].
+//! [`super::request`].
 
 use std::time::Duration;
 
-use super::{Durability, ListLock, Shared};
+use super::queue::Turn;
+use super::request::{Asked, Found, Outcome, State, find};
+use super::{ListLock, WriteLock};
 use crate::changeset::{Applied, Changeset};
 use crate::dir::Room;
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::LIST_LOCK;
 use crate::lock::Polled;
 use crate::mutant::{self, Mutant};
-use crate::queue::Turn;
-use crate::request::{Asked, Found, Outcome, State, find};
 use crate::snapshot::Snapshot;
+use crate::stack::env::sync_published;
+use crate::stack::options::Durability;
 use crate::sync::Mutex;
 
 /// Who has published for us is about to sync the directory, for both. After this time we do it
@@ -75,7 +77,7 @@ pub(crate) enum Admitted {
     Served(u64, Option<Asked>),
 }
 
-impl Shared {
+impl WriteLock {
     /// Takes the list lock when it is this thread's turn, or has another process do what is
     /// `wanted`. The time counts from `start`.
     pub(crate) fn lock_list_or_hand_over(
@@ -84,7 +86,7 @@ impl Shared {
         start: Duration,
         wanted: impl FnOnce() -> Vec<u8>,
     ) -> Result<Admitted> {
-        let timeout = self.options.lock_timeout;
+        let timeout = self.env.options.lock_timeout;
         if timeout == Some(Duration::ZERO) || !self.hands_over() {
             return self.lock_list_in_turn(turn, start, timeout).map(|(lock, base)| Admitted::Lock(lock, base));
         }
@@ -102,12 +104,12 @@ impl Shared {
         wanted: impl FnOnce() -> Vec<u8>,
         asked: &mut Option<Asked>,
     ) -> Result<Admitted> {
-        let timeout = self.options.lock_timeout;
+        let timeout = self.env.options.lock_timeout;
         let mut wanted = Some(wanted);
         let mut otherwise = |asked: &mut Option<Asked>| {
             if let Some(wanted) = wanted.take() {
                 // Without a request we wait as anybody does.
-                *asked = Asked::place(&self.dir, &self.compatibility_key(), &wanted()).unwrap_or(None);
+                *asked = Asked::place(&self.env.dir, &self.compatibility_key(), &wanted()).unwrap_or(None);
             }
             self.answer(asked)
         };
@@ -118,7 +120,7 @@ impl Shared {
         {
             // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited,
             // so go on polling.
-            let limit = timeout.map(|timeout| timeout.saturating_add(self.options.patience_for_outcome()));
+            let limit = timeout.map(|timeout| timeout.saturating_add(self.env.options.patience_for_outcome()));
             waited = self.poll_list(start, limit, || self.answer(asked)).or_else(|error| match asked {
                 Some(request) if error.kind() == ErrorKind::Locked => self.published_all_the_same(request),
                 _ => Err(error),
@@ -158,7 +160,7 @@ impl Shared {
     fn published_all_the_same(&self, request: &Asked) -> Result<Polled<u64>> {
         let published = match request.state()? {
             State::Published { update_index } | State::Durable { update_index } => Some(update_index),
-            State::Claimed(claim) => claim.is_published(self.snapshot()?.table_names()),
+            State::Claimed(claim) => claim.is_published(self.state.snapshot()?.table_names()),
             _ => None,
         };
         published.map(Polled::Instead).ok_or_else(|| self.outcome_is_unknown())
@@ -177,7 +179,7 @@ impl Shared {
     /// records must be appended in one order for all: that is so where one kernel alone writes to
     /// the directory.
     fn hands_over(&self) -> bool {
-        self.options.hand_over && self.locker.heals() && self.is_local()
+        self.env.options.hand_over && self.locker.heals() && self.env.is_local()
     }
 
     /// What must be the same in two processes for one to commit for the other: the options that
@@ -186,9 +188,9 @@ impl Shared {
     /// After a loss of power a request may be there again without the log of what became of it. Its
     /// asker is dead, but does not look so as long as a cleaner has its file locked.
     fn compatibility_key(&self) -> Vec<u8> {
-        let mut key = self.options.compatibility_key();
+        let mut key = self.env.options.compatibility_key();
         if !mutant::is_on(Mutant::ServeEarlierBoots) {
-            key.extend(self.dir.boot().unwrap_or_default().bytes());
+            key.extend(self.env.dir.boot().unwrap_or_default().bytes());
         }
         key
     }
@@ -215,17 +217,17 @@ impl Shared {
 
     /// Our transaction is published. Waits until it is durable, too.
     fn handed_over(&self, asked: Option<Asked>, update_index: u64) -> Result<Admitted> {
-        self.counters.handed_over.add(1);
-        self.counters.commits.add(1);
-        if self.options.durability == Durability::Full && !mutant::is_on(Mutant::TrustPublished) {
-            let since = self.dir.now();
+        self.env.counters.handed_over.add(1);
+        self.env.counters.commits.add(1);
+        if self.env.options.durability == Durability::Full && !mutant::is_on(Mutant::TrustPublished) {
+            let since = self.env.dir.now();
             let is_durable = || matches!(asked.as_ref().map(Asked::state), Some(Ok(State::Durable { .. })));
             while !is_durable() {
-                if self.dir.now().saturating_sub(since) >= PATIENCE_FOR_SYNC {
-                    self.sync_published()?;
+                if self.env.dir.now().saturating_sub(since) >= PATIENCE_FOR_SYNC {
+                    sync_published(&*self.env.dir)?;
                     break;
                 }
-                self.dir.sleep(LOOK);
+                self.env.dir.sleep(LOOK);
             }
         }
         Ok(Admitted::Served(update_index, asked))
@@ -234,7 +236,7 @@ impl Shared {
     fn outcome_is_unknown(&self) -> Error {
         let message =
             "another process has taken this transaction along with its own, and has not said what became of it";
-        let error = Error::new(ErrorKind::Indeterminate, message).in_file(&self.dir.path().join(LIST_LOCK));
+        let error = Error::new(ErrorKind::Indeterminate, message).in_file(&self.env.dir.path().join(LIST_LOCK));
         error.way_out("look whether the change is there")
     }
 
@@ -247,7 +249,7 @@ impl Shared {
         limit: usize,
         read: impl Fn(&[u8]) -> Option<Changeset>,
     ) -> Vec<Changeset> {
-        let now = self.dir.now();
+        let now = self.env.dir.now();
         let is_time = lock.has_waited || self.lookout.is_due(now);
         if !is_time || limit == 0 || !self.hands_over() {
             return Vec::new();
@@ -255,12 +257,12 @@ impl Shared {
         // Upon an empty list nothing can be claimed: an heir who finds it empty again would know
         // nothing.
         let Some(newest) = base.table_names().next_back() else { return Vec::new() };
-        let mut found = find(&self.dir, &self.compatibility_key(), limit);
+        let mut found = find(&self.env.dir, &self.compatibility_key(), limit);
         self.lookout.looked(now, !found.is_empty());
         if !found.is_empty() {
-            self.courtesy.saw_ours(now);
+            self.fairness.saw_ours(now);
             let sizes: Vec<usize> = found.iter().map(|found| found.wanted().len()).collect();
-            found.truncate(fitting(&sizes, self.dir.room()));
+            found.truncate(fitting(&sizes, self.env.dir.room()));
         }
         let take = |found: Found| {
             let changes = read(found.wanted())?;
@@ -286,8 +288,8 @@ mod tests {
             tx.commit().unwrap();
         };
         set("refs/heads/first");
-        let shared = &stack.shared;
-        let ask = |wanted: &[u8]| Asked::place(&shared.dir, &shared.compatibility_key(), wanted).unwrap().unwrap();
+        let lock = &stack.shared.write_lock;
+        let ask = |wanted: &[u8]| Asked::place(&lock.env.dir, &lock.compatibility_key(), wanted).unwrap().unwrap();
         let (known, unknown) = (ask(&[0, 0, 0]), ask(&[1, 1, b'a', 255, 2, 0, 0]));
         std::thread::sleep(LOOK_OUT);
         set("refs/heads/second");

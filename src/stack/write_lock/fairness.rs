@@ -16,25 +16,24 @@
 //! A crowd may replace the list all the time, so this has an end: [`MOST_DELAY`].
 //!
 //! All that helps a program only once it was seen. So while processes of ours keep meeting each
-//! other they back off together now and then, see [`super::fairness`]. Who finds the lock taken in
+//! other they back off together now and then, see [`super::windows`]. Who finds the lock taken in
 //! such a window still looks whether its owner lives.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
-use super::fairness::{Contention, back_off};
+use super::WriteLock;
+use super::windows::{Contention, back_off};
 use crate::error::Result;
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::{Attempt, Holder, Patience, Polled, poll};
 use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
+use crate::stack::state::RECENT;
 use crate::sync::Mutex;
-use crate::table::Table;
 
 /// For how long a foreign table, or lock, makes us courteous.
-const MEMORY: Duration = Duration::from_secs(1);
+const MEMORY: Duration = RECENT;
 
 /// For how long a crowd keeps leaving windows to those who wrote a foreign table, or had a foreign
 /// lock, and may come again.
@@ -54,13 +53,13 @@ const MOST_DELAY: Duration = Duration::from_millis(300);
 
 /// What there is to know about neighbours.
 #[derive(Debug, Default)]
-pub(super) struct Courtesy {
+pub(super) struct Fairness {
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
-    /// When a foreign table or lock was seen last, by [`crate::dir::Dir::now`].
+    /// When a foreign lock was met last, by [`crate::dir::Dir::now`].
     foreign: Option<Duration>,
     /// How long we usually hold the lock.
     held: Duration,
@@ -71,9 +70,9 @@ struct State {
     contention: Contention,
 }
 
-impl Courtesy {
-    /// A table appeared that others have written, or they were met holding the lock.
-    pub(super) fn saw_foreign(&self, now: Duration) {
+impl Fairness {
+    /// Others were met holding the lock.
+    fn saw_foreign(&self, now: Duration) {
         self.state.lock().foreign = Some(now);
     }
 
@@ -97,28 +96,34 @@ impl Courtesy {
         state.contention = state.contention.after(mem::take(&mut state.met));
     }
 
-    /// How long a crowd leaves the lock free, at `now` by [`crate::Dir::now`] and by `wall_clock`;
+    /// How long a crowd leaves the lock free, at `now` by [`crate::dir::Dir::now`] and by `wall_clock`;
     /// `None` without a crowd, and outside of windows.
-    fn back_off(&self, now: Duration, wall_clock: impl FnOnce() -> Option<u128>) -> Option<Duration> {
+    fn back_off(
+        &self,
+        now: Duration,
+        table_seen: Option<Duration>,
+        wall_clock: impl FnOnce() -> Option<u128>,
+    ) -> Option<Duration> {
         let state = *self.state.lock();
         let is_recent = |seen: Option<Duration>, time| seen.is_some_and(|seen| now.saturating_sub(seen) <= time);
         if !is_recent(state.ours, MEMORY) || mutant::is_on(Mutant::CrowdsLeaveNoWindows) {
             return None;
         }
         let contention = if state.met { state.contention.after(true) } else { state.contention };
-        let knows_polling_writers = is_recent(state.foreign, ACQUAINTANCE);
+        let knows_polling_writers = is_recent(state.foreign.max(table_seen), ACQUAINTANCE);
         contention.is_crowd().then(|| back_off(wall_clock()?, state.held, knows_polling_writers))?
     }
 
-    /// How long the lock should be left free; `None` without neighbours.
-    fn gap(&self, now: Duration) -> Option<Duration> {
+    /// How long the lock should be left free; `None` without neighbours. A table of theirs was seen
+    /// last at `table_seen`.
+    fn gap(&self, now: Duration, table_seen: Option<Duration>) -> Option<Duration> {
         let state = *self.state.lock();
-        let seen = state.foreign?;
+        let seen = state.foreign.max(table_seen)?;
         (now.saturating_sub(seen) <= MEMORY).then(|| state.held.clamp(SHORTEST_GAP, LONGEST_GAP))
     }
 }
 
-impl Shared {
+impl WriteLock {
     /// Waits for the list lock, or for what makes it needless, and lets neighbours go first.
     pub(super) fn wait_for_list<T>(
         &self,
@@ -130,7 +135,7 @@ impl Shared {
             Some(polled) => Ok(polled),
             None => self.poll_list(start, timeout, otherwise),
         };
-        self.courtesy.waited();
+        self.fairness.waited();
         polled
     }
 
@@ -141,10 +146,10 @@ impl Shared {
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Polled<T>> {
-        let patience = Patience::of(timeout).while_moving(self.options.wait_while_moving);
+        let patience = Patience::of(timeout).while_moving(self.env.options.wait_while_moving);
         let mut begin = None;
         let backs_off = || self.is_to_back_off(&mut begin, start, timeout);
-        poll(&*self.locker, &self.dir, LIST_LOCK, start, patience, backs_off, |holder| {
+        poll(&*self.locker, &self.env.dir, LIST_LOCK, start, patience, backs_off, |holder| {
             self.notice_holder(holder);
             otherwise()
         })
@@ -154,16 +159,16 @@ impl Shared {
     /// at `begin`, and has an end of patience as in [`Self::give_way`]: a clock on the wall may
     /// stand still.
     fn is_to_back_off(&self, begin: &mut Option<Duration>, start: Duration, timeout: Option<Duration>) -> bool {
-        if !self.options.courtesy {
+        if !self.env.options.courtesy {
             return false;
         }
-        let now = self.dir.now();
-        let Some(window) = self.courtesy.back_off(now, || self.dir.wall_clock()) else { return false };
+        let now = self.env.dir.now();
+        let Some(window) = self.back_off(now, || self.env.dir.wall_clock()) else { return false };
         let end = end_of_patience(start, begin.unwrap_or(now), timeout);
-        let is_free = || self.dir.stamp(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead);
+        let is_free = || self.env.dir.stamp(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead);
         let backs_off = now.saturating_add(window) <= end && is_free();
         if backs_off && begin.replace(begin.unwrap_or(now)).is_none() {
-            self.counters.gaps.add(1);
+            self.env.counters.gaps.add(1);
         }
         backs_off
     }
@@ -178,28 +183,28 @@ impl Shared {
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Option<Polled<T>>> {
-        let begin = self.dir.now();
-        if !self.options.courtesy || self.courtesy.gap(begin).is_none() {
+        let begin = self.env.dir.now();
+        if !self.env.options.courtesy || self.gap(begin).is_none() {
             return Ok(None);
         }
-        self.counters.gaps.add(1);
+        self.env.counters.gaps.add(1);
         let end = end_of_patience(start, begin, timeout);
         let mut polls = 0u32;
-        while self.dir.now() < end
-            && let Some(gap) = self.courtesy.gap(self.dir.now())
+        while self.env.dir.now() < end
+            && let Some(gap) = self.gap(self.env.dir.now())
         {
-            let snapshot = self.snapshot()?;
+            let snapshot = self.state.snapshot()?;
             if newest_is_foreign(&snapshot) {
                 break;
             }
             if let Some(instead) = otherwise()? {
                 return Ok(Some(Polled::Instead(instead)));
             }
-            let is_free = || self.dir.stamp(LIST_LOCK).is_err();
-            let list = self.dir.stamp(LIST).ok();
+            let is_free = || self.env.dir.stamp(LIST_LOCK).is_err();
+            let list = self.env.dir.stamp(LIST).ok();
             if is_free() {
-                self.dir.sleep(gap);
-                if is_free() && self.dir.stamp(LIST).ok() == list {
+                self.env.dir.sleep(gap);
+                if is_free() && self.env.dir.stamp(LIST).ok() == list {
                     break;
                 }
                 continue;
@@ -210,9 +215,17 @@ impl Shared {
                 Attempt::Busy(holder) => self.notice_holder(holder),
             }
             polls = polls.saturating_add(1);
-            self.dir.sleep(Duration::from_micros(1000 + self.dir.random() % 1000));
+            self.env.dir.sleep(Duration::from_micros(1000 + self.env.dir.random() % 1000));
         }
         Ok(None)
+    }
+
+    fn gap(&self, now: Duration) -> Option<Duration> {
+        self.fairness.gap(now, self.state.foreign_seen())
+    }
+
+    fn back_off(&self, now: Duration, wall_clock: impl FnOnce() -> Option<u128>) -> Option<Duration> {
+        self.fairness.back_off(now, self.state.foreign_seen(), wall_clock)
     }
 
     /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it
@@ -222,30 +235,17 @@ impl Shared {
         if mutant::is_on(Mutant::GiveWayToTheDead) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
-        self.locker.try_lock(&self.dir, LIST_LOCK)
+        self.locker.try_lock(&self.env.dir, LIST_LOCK)
     }
 
     /// Notes that somebody has the list lock. Where locks are plain files, ours cannot be told from
     /// those of others.
     pub(super) fn notice_holder(&self, holder: Holder) {
         if matches!(holder, Holder::Alive(_)) {
-            self.courtesy.saw_ours(self.dir.now());
+            self.fairness.saw_ours(self.env.dir.now());
         }
         if holder == Holder::Foreign && self.locker.heals() && !mutant::is_on(Mutant::ForgetLocksThatWereMet) {
-            self.courtesy.saw_foreign(self.dir.now());
-        }
-    }
-
-    /// Notes whether others have written any of `tables`, the newest of a list that was just read
-    /// and which nobody here has seen before.
-    pub(super) fn notice_neighbours(&self, tables: &[Arc<Table>], list_modified: u128) {
-        // Without an earlier state nobody knows what is new, but the list says when it was written.
-        let is_recent = || {
-            let now = self.dir.wall_clock();
-            now.is_some_and(|now| now.saturating_sub(list_modified) < MEMORY.as_nanos())
-        };
-        if tables.iter().any(|table| !is_ours(table.name())) && is_recent() {
-            self.courtesy.saw_foreign(self.dir.now());
+            self.fairness.saw_foreign(self.env.dir.now());
         }
     }
 }
@@ -258,9 +258,5 @@ fn end_of_patience(start: Duration, begin: Duration, timeout: Option<Duration>) 
 }
 
 fn newest_is_foreign(snapshot: &Snapshot) -> bool {
-    snapshot.tables().last().is_some_and(|table| !is_ours(table.name()))
-}
-
-fn is_ours(table: &str) -> bool {
-    TableName::parse(table).is_some_and(|name| name.is_ours())
+    snapshot.tables().last().is_some_and(|table| !TableName::is_name_of_ours(table.name()))
 }

@@ -295,7 +295,7 @@ mod tests {
 
     use super::*;
     use crate::dir::OsDir;
-    use crate::request::{Asked, print};
+    use crate::stack::request::{Asked, print};
 
     const KEY: &[u8] = b"key";
     /// The key of the first version was text, with the run of the kernel behind it.

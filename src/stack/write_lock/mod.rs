@@ -1,0 +1,160 @@
+//! The list lock, and who commits for whom: the threads of a handle wait in a queue and commit in
+//! groups, processes delegate their commits to the one that has the lock, and programs that poll
+//! for it, such as git, get their turn.
+
+mod delegate;
+mod fairness;
+#[cfg(loom)]
+pub mod queue;
+#[cfg(not(loom))]
+#[expect(unreachable_pub, reason = "public for the models only")]
+pub(crate) mod queue;
+pub(crate) mod request;
+mod windows;
+
+pub(crate) use delegate::Admitted;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::env::Env;
+use super::options::Durability;
+use super::state::CachedState;
+use crate::changeset::{Applied, Changeset};
+use crate::error::{Error, Result};
+use crate::garbage::{Proof, UnlistedTables};
+use crate::list::LIST_LOCK;
+use crate::load;
+use crate::lock::{Holder, Lock, Locker, Polled, locked};
+use crate::mutant::{self, Mutant};
+use crate::snapshot::Snapshot;
+use delegate::Lookout;
+use fairness::Fairness;
+use queue::{Admission, Queue, Turn};
+use request::{Served, resolve};
+
+/// The threads of one handle that want the list lock. Whoever is first may commit the changesets of
+/// those behind; the result of one is its update index.
+pub(crate) type Line = Queue<Changeset, Result<Applied>>;
+
+/// The list lock of a handle.
+pub(crate) struct WriteLock {
+    env: Arc<Env>,
+    state: Arc<CachedState>,
+    pub(crate) locker: Arc<dyn Locker>,
+    pub(crate) line: Arc<Line>,
+    fairness: Arc<Fairness>,
+    lookout: Lookout,
+}
+
+/// The list lock, and the turn of its thread among those of this handle. Dropped in this order.
+#[derive(Debug)]
+pub(crate) struct ListLock {
+    /// What we do for other processes under it.
+    pub(crate) served: Served,
+    lock: Box<dyn Lock>,
+    /// When it was taken, by [`Dir::now`].
+    since: Duration,
+    /// Whether somebody else had it first.
+    has_waited: bool,
+    fairness: Arc<Fairness>,
+    pub(crate) turn: Turn<Changeset, Result<Applied>>,
+}
+
+impl ListLock {
+    /// It is about to be released.
+    pub(crate) fn note_release(&self, now: Duration) {
+        self.fairness.held(now.saturating_sub(self.since));
+    }
+}
+
+impl AsRef<dyn Lock> for ListLock {
+    fn as_ref(&self) -> &(dyn Lock + 'static) {
+        &*self.lock
+    }
+}
+
+impl WriteLock {
+    pub(super) fn new(env: Arc<Env>, state: Arc<CachedState>, locker: Arc<dyn Locker>) -> WriteLock {
+        WriteLock { env, state, locker, line: Queue::new(), fairness: Arc::default(), lookout: Lookout::default() }
+    }
+
+    /// Takes the list lock and returns it with the state that it protects. Waits as
+    /// [`Options::lock_timeout`] says.
+    pub(crate) fn lock_list(&self) -> Result<(ListLock, Snapshot)> {
+        self.lock_list_within(self.env.options.lock_timeout)
+    }
+
+    /// As [`Self::lock_list`], with another time-out.
+    pub(crate) fn lock_list_within(&self, timeout: Option<Duration>) -> Result<(ListLock, Snapshot)> {
+        let start = self.env.dir.now();
+        match self.line.enter(timeout) {
+            Admission::Turn(turn) => self.lock_list_in_turn(turn, start, timeout),
+            Admission::ThisThread => Err(self.list_is_locked(Holder::ThisThread, start)),
+            Admission::TimedOut => Err(self.list_is_locked(Holder::Alive(self.env.dir.process_id()), start)),
+        }
+    }
+
+    /// Takes the list lock when it is this thread's turn. The time counts from `start`.
+    pub(crate) fn lock_list_in_turn(
+        &self,
+        turn: Turn<Changeset, Result<Applied>>,
+        start: Duration,
+        timeout: Option<Duration>,
+    ) -> Result<(ListLock, Snapshot)> {
+        let before = if mutant::is_on(Mutant::SkipReread) { Some(self.state.snapshot()?) } else { None };
+        match self.wait_for_list(start, timeout, || Ok(None::<Infallible>))? {
+            Polled::Taken(lock, polls) => self.locked_list(lock, polls, start, turn, before),
+            Polled::Instead(never) => match never {},
+        }
+    }
+
+    /// The list lock that was just taken, with the state that it protects.
+    fn locked_list(
+        &self,
+        lock: Box<dyn Lock>,
+        polls: u32,
+        start: Duration,
+        turn: Turn<Changeset, Result<Applied>>,
+        before: Option<Snapshot>,
+    ) -> Result<(ListLock, Snapshot)> {
+        let since = self.env.dir.now();
+        if polls > 0 {
+            self.env.counters.waited(since.saturating_sub(start));
+        }
+        let has_waited = polls > 0;
+        let lock =
+            ListLock { served: Served::default(), lock, since, has_waited, fairness: Arc::clone(&self.fairness), turn };
+        let snapshot = before.map_or_else(|| self.state.snapshot_under_lock(), Ok)?;
+        if lock.lock.is_inherited() {
+            resolve(&self.env.dir, &snapshot.table_names().collect::<Vec<_>>())?;
+            if self.env.options.durability == Durability::Full {
+                // What the dead has published is durable before anything is built upon it.
+                self.env.sync_dir()?;
+            }
+        }
+        if lock.lock.is_inherited() || snapshot.tables().is_empty() {
+            self.remove_what_was_not_listed(&snapshot);
+        }
+        Ok((lock, snapshot))
+    }
+
+    /// Removes what somebody made who died before it was listed, while the list is still the one
+    /// upon which it was made: the next one proves nothing. It never was in a list, so no crash can
+    /// bring back one that names it. What cannot be removed stays.
+    fn remove_what_was_not_listed(&self, base: &Snapshot) {
+        let listed = base.tables().iter().map(|table| table.name()).collect();
+        let Ok(names) = load::names(&*self.env.dir) else { return };
+        for (name, proof) in UnlistedTables::among(&*self.env.dir, names, &listed).garbage {
+            if !matches!(proof, Proof::Merged(_)) {
+                let _ = self.env.dir.remove(&name);
+            }
+        }
+    }
+
+    /// The error for a list lock that was not to be had.
+    pub(crate) fn list_is_locked(&self, holder: Holder, start: Duration) -> Error {
+        locked(&self.env.dir, LIST_LOCK, holder, self.env.dir.now().saturating_sub(start))
+    }
+}
