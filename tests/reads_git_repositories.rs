@@ -251,7 +251,7 @@ fn lines_of_log_files_are_printed_as_git_wrote_them() {
         let people: [(&[u8], &str, &str); 5] = [
             (b"A U Thor", "a@example.com", "1700000000 +0130"),
             ("\u{e4} \u{65e5}".as_bytes(), "", "@1 -0930"),
-            (b"gr\xfcn", "x y", "@0 +0000"),
+            (b"gr\xfcn", "x y", "@2 +0000"),
             (b"a\tb", "a", "1900000000 -1200"),
             (b"O'Hara", "e", "1700000000 +1400"),
         ];
