@@ -314,7 +314,8 @@ fn without_a_list_the_newest_table_says_who_may_read() {
     let modes = [0o600, 0o640, 0o660, 0o664, 0o644];
     for mode in modes {
         let store = store(reftable::HashKind::Sha1);
-        // The name does not say which one is the newest; the others have been made with another umask.
+        // The name does not say which one is the newest; the others have been made with another
+        // umask.
         let mut names = table_names(store.path());
         names.rotate_left(1);
         for (age, name) in names.iter().enumerate() {

@@ -121,7 +121,8 @@ impl ModelDir {
         self.process.blind.store(true, Ordering::Relaxed);
     }
 
-    /// From now on, the process takes tables of others for new, and so their writers for neighbours.
+    /// From now on, the process takes tables of others for new, and so their writers for
+    /// neighbours.
     pub fn meets_neighbours(&self) {
         self.process.hurries.store(true, Ordering::Relaxed);
     }

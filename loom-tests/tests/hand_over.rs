@@ -35,9 +35,9 @@ fn two_heirs(flaw: Flaw) {
     settle(&dir, &NAMES);
 }
 
-/// The same beside neighbours, to whom the two leave the lock for a while when it is free. It is not:
-/// nobody but them can take it from the dead, so the first one does not wait for the end of its
-/// courtesy, 300 ms.
+/// The same beside neighbours, to whom the two leave the lock for a while when it is free. It is
+/// not: nobody but them can take it from the dead, so the first one does not wait for the end of
+/// its courtesy, 300 ms.
 fn two_heirs_with_neighbours() {
     let dir = start(&NAMES, Flaw::None);
     let mortal = dir.for_process(1);

@@ -113,8 +113,9 @@ fn one_dies(call: u32, others: &[u64]) -> bool {
     mortal.is_dead()
 }
 
-/// One dies at its `call`-th call, and an heir of it may not list the directory: if it cannot resolve
-/// what the dead one has claimed it publishes nothing, and the one who asked learns the truth.
+/// One dies at its `call`-th call, and an heir of it may not list the directory: if it cannot
+/// resolve what the dead one has claimed it publishes nothing, and the one who asked learns the
+/// truth.
 fn one_dies_before_the_blind(call: u32) -> bool {
     let dir = start(&NAMES, Flaw::None);
     let (mortal, blind) = (dir.for_process(1), dir.for_process(3));

@@ -1,4 +1,5 @@
-//! Tables that have update indexes in common, as dulwich leaves them: the order of the list decides.
+//! Tables that have update indexes in common, as dulwich leaves them: the order of the list
+//! decides.
 
 use std::sync::Arc;
 

@@ -35,8 +35,8 @@ pub(super) fn by_the_poor(sink: Sink<'_>) {
     assert!(has_run_out, "nobody has wanted more than there was");
 }
 
-/// Each write of the leader is torn in turn: of a record half is appended. It lives on, so the asker
-/// learns what has become of its transaction.
+/// Each write of the leader is torn in turn: of a record half is appended. It lives on, so the
+/// asker learns what has become of its transaction.
 pub(super) fn by_torn_writes(sink: Sink<'_>) {
     for_each_change(|write| {
         let mut scene = Scene::asked(terms(), 0);
