@@ -318,8 +318,8 @@ fn handles_with_other_options_break_what_they_were_told_to() {
     put(&cautious.with_options(options()).unwrap()).unwrap();
 }
 
-/// Every lock looks a minute old, so that only what the system says of open files keeps those of the
-/// living.
+/// Every lock looks a minute old, so that only what the system says of open files keeps those of
+/// the living.
 struct Old;
 
 impl Hook for Old {

@@ -3,6 +3,7 @@
 //!
 //! * [`world`] and [`dir`]: the directory as processes see it; everything that changes it is
 //!   logged.
+//! * [`failures`]: descriptors, writes and syncs that fail a process.
 //! * [`run`]: runs a scenario, and says after every change what a reader must see.
 //! * [`persist`]: which trees may be found after a crash behind a given change.
 //! * [`check`]: reopens such a tree and checks the claims.
@@ -33,6 +34,8 @@ pub(crate) mod check;
 pub(crate) mod dir;
 #[path = "sim/engine.rs"]
 pub(crate) mod engine;
+#[path = "sim/failures.rs"]
+mod failures;
 #[path = "sim/git.rs"]
 pub(crate) mod git;
 #[path = "sim/groups.rs"]

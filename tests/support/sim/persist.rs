@@ -56,8 +56,7 @@ pub(crate) enum Part {
     /// Its full length, but of the unsynced sectors only those with a bit here; the others are
     /// zero.
     Sectors(u64),
-    /// Its full length, but for what was synced with the contents of the file that was there
-    /// before.
+    /// Its full length, but behind what was synced the contents of the file that was there before.
     Old,
     All,
 }
