@@ -14,7 +14,7 @@ use crate::list::{self, LIST};
 use crate::table::Table;
 
 /// No list is longer, in bytes: it would name a million tables. What is, is not worth its memory.
-const LONGEST: u64 = 64 * 1024 * 1024;
+pub(crate) const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// What the directory of a store has at one moment.
 #[derive(Debug)]

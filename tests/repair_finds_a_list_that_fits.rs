@@ -405,3 +405,17 @@ fn an_empty_list_beside_tables_with_names_of_others() {
     assert!(said.contains("the table list is empty, but there are tables"), "{said}");
     assert_eq!((list(dir.path()), refs(dir.path())), (names.map(str::to_owned).to_vec(), "abcd".to_owned()));
 }
+
+/// A disk, or a program, has filled it up: it is not read, and the tables say what was there.
+#[test]
+fn a_list_longer_than_any() {
+    let (dir, tables) = store();
+    let file = fs::File::options().write(true).open(dir.path().join("tables.list")).unwrap();
+    file.set_len(65 << 20).unwrap();
+    let (repair, problems) = diagnose(dir.path());
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(problem.to_string().contains("longer than any list"), "{problem}");
+    repair.remedy(problem).unwrap();
+    assert_eq!((list(dir.path()), refs(dir.path())), (tables, "abcd".to_owned()));
+    assert!(dir.path().join("tables.list.damaged").exists());
+}

@@ -8,11 +8,17 @@ const FEW: usize = 3;
 /// characters is UTF-16).
 pub(super) fn names(contents: &[u8]) -> Vec<String> {
     let mut lines = vec![Vec::new()];
+    // A disk may have filled millions of bytes with NULs: no line for each.
+    let end_line = |lines: &mut Vec<Vec<u8>>| {
+        if lines.last().is_some_and(|line| !line.is_empty()) {
+            lines.push(Vec::new());
+        }
+    };
     for (at, byte) in contents.iter().enumerate() {
         let is_run = |other: Option<usize>| other.and_then(|other| contents.get(other)) == Some(&0);
         match byte {
-            b'\n' | b'\r' => lines.push(Vec::new()),
-            0 if is_run(at.checked_sub(1)) || is_run(at.checked_add(1)) => lines.push(Vec::new()),
+            b'\n' | b'\r' => end_line(&mut lines),
+            0 if is_run(at.checked_sub(1)) || is_run(at.checked_add(1)) => end_line(&mut lines),
             0 => {}
             byte => lines.last_mut().into_iter().for_each(|line| line.push(*byte)),
         }

@@ -193,6 +193,7 @@ fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
         Target::None => ListSeen::Missing,
         Target::Strange(what) => ListSeen::Strange(what),
         Target::Unreadable(reason) => ListSeen::Unreadable(reason),
+        Target::File(stamp) if stamp.size > load::LONGEST => ListSeen::Strange("it is longer than any list"),
         Target::File(_) => {
             let read = again_if_stale(|| {
                 let file = dir.open(LIST)?;
