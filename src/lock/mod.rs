@@ -168,8 +168,9 @@ pub(crate) enum Polled<T> {
     Instead(T),
 }
 
-/// As [`acquire`]. Does not try as long as somebody `backs_off`: then the lock counts as taken. Each
-/// time it was found taken tells `otherwise` by whom, and asks it whether the lock is needed at all.
+/// As [`acquire`]. Does not try as long as somebody `backs_off`: then the lock counts as taken.
+/// Each time it was found taken tells `otherwise` by whom, and asks it whether the lock is needed
+/// at all.
 pub(crate) fn poll<T>(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,

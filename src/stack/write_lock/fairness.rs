@@ -96,8 +96,9 @@ impl Fairness {
         state.contention = state.contention.after(mem::take(&mut state.met));
     }
 
-    /// How long a crowd leaves the lock free, at `now` by [`crate::dir::Dir::now`] and by `wall_clock`;
-    /// `None` without a crowd, and outside of windows.
+    /// How long a crowd leaves the lock free, at `now` by [`crate::dir::Dir::now`] and by
+    /// `wall_clock`; `None` without a crowd, and outside of windows. A table of neighbours was seen
+    /// last at `table_seen`.
     fn back_off(
         &self,
         now: Duration,
