@@ -262,6 +262,9 @@ fn plain_locks_tell_nothing_of_neighbours() {
     assert_eq!(gaps_after_meeting_a_lock(Box::new(ExclusiveFile)), 0);
 }
 
+/// What lets the lock go, taken once.
+type Release = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
 /// One process of ours that meets others. Its clock on the wall begins with a window.
 struct Crowd {
     dir: tempfile::TempDir,
@@ -269,7 +272,7 @@ struct Crowd {
     ours: Stack,
     other: Stack,
     /// What happens as soon as `ours` waits.
-    release: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    release: Release,
 }
 
 impl Crowd {
@@ -282,7 +285,7 @@ impl Crowd {
         let dir = tempfile::tempdir().unwrap();
         let other = Stack::open(dir.path(), self::options(None).courtesy(false)).unwrap();
         put(&other).unwrap();
-        let release: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+        let release: Release = Arc::default();
         let released = Arc::clone(&release);
         let others = Box::new(move || released.lock().unwrap().take().into_iter().for_each(|release| release()));
         let clock = Clock { now: Mutex::default(), wall: Some(wall), others };

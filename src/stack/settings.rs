@@ -17,7 +17,6 @@ impl Options {
     }
 
     /// See [`Self::write`].
-    #[must_use]
     pub fn get_write(&self) -> &WriteOptions {
         &self.write
     }
