@@ -468,9 +468,20 @@ int reftable_fsck_check(struct reftable_stack *stack, reftable_fsck_report_fn *r
  * maps, draws random numbers and tells the time by them, and syncs when and how reftable_fsync does. Without them it has
  * its own ways: locks that heal, and tables, lists and directory synced.
  *
- * This function tells which of the two. It is the only one here that git's library does not have.
+ * reftable_has_host tells which of the two. git's library does not have it, nor the two that follow.
  */
 int reftable_has_host(void);
+
+/* The name and version of this library, and the commit of git that it fits. */
+const char *reftable_version(void);
+
+/*
+ * How stacks that are opened from now on write: "git", as git does, or "full": what is committed survives a loss of
+ * power, whatever reftable_fsync does, few commits compact, and large compactions copy blocks. The default is what the
+ * environment says in REFTABLE_POLICY, and "git" without. REFTABLE_API_ERROR for other words, here and from
+ * reftable_new_stack for those in the environment.
+ */
+int reftable_set_policy(const char *policy);
 
 struct reftable_tmpfile {
 	const char *path;

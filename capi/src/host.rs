@@ -194,6 +194,11 @@ impl Host {
         (!file.is_null()).then_some(Registered { signals, file })
     }
 
+    /// The same host, without a word on what is synced.
+    pub(crate) fn syncing_all(self) -> Host {
+        Host { fsync: None, ..self }
+    }
+
     /// 32 random bits.
     pub(crate) fn random(&self) -> u32 {
         // SAFETY: takes nothing, and may be called at any time.

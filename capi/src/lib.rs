@@ -28,6 +28,7 @@ mod map;
 mod merged;
 mod options;
 mod own_file;
+mod policy;
 mod record;
 mod stack;
 mod table;

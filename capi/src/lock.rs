@@ -155,7 +155,12 @@ impl Locker for HostLocks {
     /// Not for ourselves, nor for those who wait for us: a hook that updates references runs under
     /// its parent's lock.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
-        matches!(holder, Holder::Alive(process) if !is_ancestor(process))
+        match holder {
+            Holder::Alive(process) => !is_ancestor(process),
+            // It changes hands: others were quicker.
+            Holder::Gone => true,
+            _ => false,
+        }
     }
 }
 

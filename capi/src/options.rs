@@ -7,6 +7,7 @@ use reftable::{AutoCompact, Durability, HashKind, Options};
 
 use crate::abi::reftable_write_options;
 use crate::error::{API, Code, ENTRY_TOO_BIG, Result};
+use crate::policy::Policy;
 
 /// In smaller blocks than this no record fits.
 const MIN_BLOCK_SIZE: u32 = 64;
@@ -16,6 +17,9 @@ const BLOCK_SIZE_LIMIT: u32 = 1 << 24;
 /// How long to look for a table that a list names, while the list stays the same. Under a host the
 /// time is short: its users wait, and whoever replaces tables replaces the list first.
 const RELOAD_DEADLINE: Duration = Duration::from_millis(50);
+
+/// How many tables may pile up beyond git's rule, see [`AutoCompact::Lazy`].
+const MOST_TABLES: u8 = 16;
 
 /// The options of a stack that is only read so far.
 pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
@@ -85,13 +89,20 @@ impl reftable_write_options {
     /// The options of a stack that is about to write. A host syncs what it wants to be synced, so
     /// the order of things is kept for it, and directories are not synced; without a host the
     /// library promises what the crate does.
-    pub(crate) fn stack(&self, hash: HashKind, has_host: bool, auto_compact: bool) -> Result<Options> {
+    pub(crate) fn stack(&self, hash: HashKind, has_host: bool, auto_compact: bool, policy: Policy) -> Result<Options> {
         let factor = if self.auto_compaction_factor < 2 { 2 } else { self.auto_compaction_factor };
         let timeout = u64::try_from(self.lock_timeout_ms).ok().map(Duration::from_millis);
+        let is_gits = has_host && policy == Policy::Git;
+        let rule = match (auto_compact, policy) {
+            (false, _) => AutoCompact::Off,
+            (true, Policy::Git) => AutoCompact::Geometric(factor),
+            (true, Policy::Full) => AutoCompact::Lazy(MOST_TABLES),
+        };
         Ok(reading(hash, has_host)
             .write(self.table()?)
-            .durability(if has_host { Durability::Ordered } else { Durability::Full })
-            .auto_compact(if auto_compact { AutoCompact::Geometric(factor) } else { AutoCompact::Off })
+            .durability(if is_gits { Durability::Ordered } else { Durability::Full })
+            .auto_compact(rule)
+            .copy_blocks(!is_gits)
             .lock_timeout(timeout))
     }
 }

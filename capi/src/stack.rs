@@ -19,6 +19,7 @@ use crate::host::host;
 use crate::iterator::Walk;
 use crate::lock::HostLocks;
 use crate::merged::MergedHandle;
+use crate::policy::Policy;
 use crate::record::{reftable_log_record_release, reftable_ref_record_release};
 use crate::table::{hash_kind, hash_number};
 use crate::{bytes_of, path_of};
@@ -30,6 +31,7 @@ use crate::{bytes_of, path_of};
 pub(crate) struct StackHandle {
     dir: Arc<HostDir>,
     has_host: bool,
+    policy: Policy,
     /// The store, by the options that were used last.
     store: RefCell<Stack>,
     configured: Cell<Option<(reftable_write_options, bool)>>,
@@ -46,7 +48,9 @@ pub(crate) struct StackHandle {
 impl StackHandle {
     fn open(path: &[u8], options: reftable_stack_options) -> Result<StackHandle> {
         let hash = hash_kind(options.hash_id)?;
-        let host = host();
+        let policy = Policy::of_process()?;
+        // Who wants everything synced does not ask the host what is.
+        let host = host().map(|host| if policy == Policy::Full { host.syncing_all() } else { host });
         let dir = Arc::new(HostDir::new(path_of(path), host));
         let locks: Box<dyn Locker> = match host {
             Some(host) => Box::new(HostLocks::new(host, Arc::clone(&dir))),
@@ -60,6 +64,7 @@ impl StackHandle {
         Ok(StackHandle {
             dir,
             has_host: host.is_some(),
+            policy,
             store: RefCell::new(store),
             configured: Cell::new(None),
             merged: RefCell::new(Box::new(MergedHandle::of_stack(&state, hash, suppressed))),
@@ -75,7 +80,7 @@ impl StackHandle {
         self.dir.set_mode(options.default_permissions);
         let wanted = Some((*options, auto_compact));
         if self.configured.get() != wanted {
-            let options = options.stack(self.hash, self.has_host, auto_compact)?;
+            let options = options.stack(self.hash, self.has_host, auto_compact, self.policy)?;
             let store = self.store.borrow().with_options(options)?;
             self.store.replace(store);
             self.configured.set(wanted);

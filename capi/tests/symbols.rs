@@ -11,7 +11,8 @@ use std::process::Command;
 use support::{built, cc, run, source};
 
 /// What a host provides.
-const HOST: [&str; 12] = [
+const HOST: [&str; 15] = [
+    "delete_tempfile",
     "flock_acquire",
     "flock_close",
     "flock_release",
@@ -20,6 +21,8 @@ const HOST: [&str; 12] = [
     "reftable_munmap",
     "reftable_rand",
     "reftable_time_ms",
+    "register_tempfile",
+    "rename_tempfile",
     "tmpfile_close",
     "tmpfile_delete",
     "tmpfile_from_pattern",

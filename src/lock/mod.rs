@@ -43,9 +43,10 @@ pub trait Locker: Debug + Send + Sync {
     }
 
     /// Whether to go on waiting for this holder beyond the time-out
-    /// ([`crate::Options::wait_while_moving`]). By default while it lives.
+    /// ([`crate::Options::wait_while_moving`]). By default while it lives, and when the lock was
+    /// free again: that changes hands.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
-        matches!(holder, Holder::Alive(_))
+        matches!(holder, Holder::Alive(_) | Holder::Gone)
     }
 }
 

@@ -187,6 +187,38 @@ static void any_call_may_fail(void)
 #endif
 }
 
+static void policies(void)
+{
+	struct reftable_stack *st = NULL;
+	char name[16];
+	int synced;
+
+	CHECK(strstr(reftable_version(), "libreftable "));
+	EQUAL(reftable_set_policy("most"), REFTABLE_API_ERROR);
+	EQUAL(reftable_set_policy(NULL), REFTABLE_API_ERROR);
+	EQUAL(mkdir("policy", 0777), 0);
+	setenv("REFTABLE_POLICY", "most", 1);
+	EQUAL(reftable_new_stack(&st, "policy", NULL), REFTABLE_API_ERROR);
+	setenv("REFTABLE_POLICY", "full", 1);
+	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
+	synced = syncs_ever;
+	for (int i = 0; i < 8; i++) {
+		sprintf(name, "refs/%d", i);
+		EQUAL(commit(st, name, NULL), 0);
+	}
+	/* The host is not asked what is to be synced, and eight tables are not worth a merge. */
+	EQUAL(syncs_ever, synced);
+	EQUAL(entries("policy"), 9);
+	reftable_stack_destroy(st);
+	EQUAL(reftable_set_policy("git"), 0);
+	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
+	EQUAL(commit(st, "refs/8", NULL), 0);
+	EQUAL(entries("policy"), 2);
+	reftable_stack_destroy(st);
+	unsetenv("REFTABLE_POLICY");
+	expect_nothing_held();
+}
+
 int main(int argc, char **argv)
 {
 	int open_files = entries("/proc/self/fd");
@@ -198,6 +230,7 @@ int main(int argc, char **argv)
 	waiting();
 	large_tables_are_mapped();
 	any_call_may_fail();
+	policies();
 	EQUAL(entries("/proc/self/fd"), open_files);
 	return finish();
 }

@@ -1,0 +1,69 @@
+//! What is done beyond git's rules, for those who ask for it: by the environment, or by a function.
+
+use std::ffi::{c_char, c_int};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::bytes_of;
+use crate::error::{API, Code, OK, Result, guard};
+
+/// The variable that names the policy; a function counts more.
+const VARIABLE: &str = "REFTABLE_POLICY";
+
+/// How this process writes. Stacks that are open keep theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// As git does: its compaction rule, and its host's word on what is synced.
+    Git,
+    /// `full`: a commit that succeeded survives a loss of power, whatever the host's settings; few
+    /// commits compact, and large compactions copy blocks.
+    Full,
+}
+
+/// What was said by the function: 0 nothing yet.
+static SAID: AtomicU8 = AtomicU8::new(0);
+
+impl Policy {
+    /// What this process is told. An unknown word is an error: who asks for more must not get less.
+    pub(crate) fn of_process() -> Result<Policy> {
+        match SAID.load(Ordering::Relaxed) {
+            1 => Ok(Policy::Git),
+            2 => Ok(Policy::Full),
+            _ => std::env::var_os(VARIABLE).map_or(Ok(Policy::Git), |word| Policy::of(word.as_encoded_bytes())),
+        }
+    }
+
+    fn of(word: &[u8]) -> Result<Policy> {
+        match word {
+            b"" | b"git" => Ok(Policy::Git),
+            b"full" => Ok(Policy::Full),
+            _ => Err(Code(API)),
+        }
+    }
+}
+
+/// Sets the policy of stacks that are opened from now on, whatever the environment says: "git" or
+/// "full". No function of git's.
+///
+/// # Safety
+/// `policy` is null or ends with a zero.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reftable_set_policy(policy: *const c_char) -> c_int {
+    guard(|| {
+        // SAFETY: as promised to us.
+        let word = unsafe { bytes_of(policy) }.ok_or(Code(API))?;
+        let said = match Policy::of(word)? {
+            Policy::Git => 1,
+            Policy::Full => 2,
+        };
+        SAID.store(said, Ordering::Relaxed);
+        Ok(OK)
+    })
+}
+
+/// The name and version of this library, and the commit of git that it fits. Belongs to the
+/// library. No function of git's.
+#[unsafe(no_mangle)]
+pub extern "C" fn reftable_version() -> *const c_char {
+    const VERSION: &str = concat!("libreftable ", env!("CARGO_PKG_VERSION"), " (git 1a3e64c6c4a6)\0");
+    VERSION.as_ptr().cast()
+}
