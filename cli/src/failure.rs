@@ -94,7 +94,7 @@ impl Failure {
 impl From<reftable_git::Error> for Failure {
     fn from(error: reftable_git::Error) -> Failure {
         let code = match error.kind() {
-            reftable_git::ErrorKind::NotFound => Code::Not,
+            reftable_git::ErrorKind::NotFound | reftable_git::ErrorKind::Refused => Code::Not,
             reftable_git::ErrorKind::Invalid | reftable_git::ErrorKind::Untrusted => Code::Usage,
             _ => Code::Broken,
         };

@@ -69,11 +69,18 @@ fn reasons_make_reflog_entries_like_those_of_git() {
         assert_eq!(repo.ours(["log", "HEAD", "-n1"]), ours);
         assert_eq!(repo.ours(["log", "refs/heads/main", "-n1"]), ours);
 
-        let before = repo.git(["reflog", "HEAD"]);
+        // As with git, HEAD hears of its branch whatever name that was changed by.
         repo.ours(["update", "refs/heads/main", &two]);
         repo.ours(["update", "-m", "by name", "refs/heads/main", &one]);
-        assert_eq!(repo.git(["reflog", "HEAD"]), before);
-        assert_eq!(repo.git(["reflog", "show", "-1", "--format=%gs", "main"]), "by name");
+        for name in ["HEAD", "main"] {
+            assert_eq!(repo.git(["reflog", "show", "-1", "--format=%gs", name]), "by name", "{name}");
+        }
+        // Tags have no log unless the configuration says so.
+        repo.ours(["update", "-m", "no log", "refs/tags/t", &one]);
+        assert!(!repo.git_agrees(["reflog", "exists", "refs/tags/t"]));
+        repo.git(["config", "core.logAllRefUpdates", "always"]);
+        repo.ours(["update", "-m", "a log", "refs/tags/u", &one]);
+        assert!(repo.git_agrees(["reflog", "exists", "refs/tags/u"]));
     });
 }
 

@@ -1,7 +1,7 @@
 //! All of git's configuration for a repository, and what it says about references.
 //!
-//! The order is git's: system, user, repository, worktree, `GIT_CONFIG_COUNT` and its kin,
-//! `git -c`. What the last one says counts.
+//! The order is git's: system, user, repository, worktree, `GIT_CONFIG_COUNT`, `git -c`. What the
+//! last one says counts.
 
 use std::env;
 use std::path::{Path, PathBuf};

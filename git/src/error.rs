@@ -22,6 +22,8 @@ pub enum ErrorKind {
     /// The repository belongs to another user, and the configuration does not say that it is safe.
     /// Nothing is written there.
     Untrusted,
+    /// The hook `reference-transaction` has refused.
+    Refused,
     /// A store says why: [`Error::store`].
     Store,
 }
@@ -53,6 +55,10 @@ impl Error {
 
     pub(crate) fn untrusted(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Untrusted, message)
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Refused, message)
     }
 
     /// Something is wrong with a file or directory.

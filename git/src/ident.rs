@@ -6,13 +6,23 @@ use std::fs;
 use jiff::{Timestamp, Zoned};
 use reftable::Ident;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// The committer, from `GIT_COMMITTER_NAME`, `GIT_COMMITTER_EMAIL` and `GIT_COMMITTER_DATE`.
-pub fn committer() -> Result<Ident> {
+/// The committer, from `GIT_COMMITTER_NAME`, `GIT_COMMITTER_EMAIL` and `GIT_COMMITTER_DATE`; else
+/// from `committer.*` and `user.*` in `config`, else from the system.
+///
+/// # Errors
+/// If the date is not understood.
+pub fn committer(config: Option<&Config>) -> Result<Ident> {
+    let configured = |what: &str| {
+        let value = |section: &str| config?.text(&format!("{section}.{what}")).filter(|value| !value.is_empty());
+        value("committer").or_else(|| value("user"))
+    };
     let user = || first_of(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| b"unknown".to_vec());
-    let name = first_of(&["GIT_COMMITTER_NAME"]).unwrap_or_else(user);
-    let email = first_of(&["GIT_COMMITTER_EMAIL", "EMAIL"]).unwrap_or_else(|| {
+    let name = first_of(&["GIT_COMMITTER_NAME"]).or_else(|| configured("name")).unwrap_or_else(user);
+    let email = first_of(&["GIT_COMMITTER_EMAIL"]).or_else(|| configured("email")).or_else(|| first_of(&["EMAIL"]));
+    let email = email.unwrap_or_else(|| {
         let host = host_name();
         [user().as_slice(), b"@", host.trim().as_bytes()].concat()
     });

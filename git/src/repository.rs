@@ -8,7 +8,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reftable::bytes::Reading;
@@ -16,13 +16,15 @@ use reftable::dir::OsDir;
 use reftable::escape::escaped;
 use reftable::{HashKind, Options, Stack, Target};
 
+use crate::batch::Hook;
 use crate::config::{Config, LogPolicy, Places};
 use crate::discover::{Found, canonical, discover, git_dir_of, is_git_dir, named, read_common_dir, read_git_file};
 use crate::error::{Error, Result, shown_path};
+use crate::files::Files;
 use crate::format::{self, Format, RefStorage};
-use crate::stores::{SECOND_LOCK, Stores};
+use crate::stores::{SECOND_LOCK, Stores, for_reading};
 use crate::trust::{self, Trust};
-use crate::view::View;
+use crate::view::{Dirs, Head, View};
 
 const STORE: &str = "reftable";
 const LIST: &str = "tables.list";
@@ -298,7 +300,27 @@ impl Repository {
             Some(config) => config.apply(options.clone())?.permissions(config.permissions()?),
             None => options.clone(),
         };
-        self.open_with(&options, patience)
+        let mut stores = self.open_with(&options, patience)?;
+        if self.is_repository() {
+            stores.log_policy = self.log_policy()?;
+            stores.hook = self.hook()?;
+        }
+        Ok(stores)
+    }
+
+    /// The hook that has a say in transactions, if there is one.
+    fn hook(&self) -> Result<Option<Hook>> {
+        let (Some(around), Some(config)) = (&self.around, self.config()?) else { return Ok(None) };
+        let hooks = config.hooks_path().unwrap_or_else(|| around.common_dir.join("hooks"));
+        // As in git, a hook runs at the top of the work tree, or in a bare git directory.
+        let dir = around.found.top.as_ref().unwrap_or(&around.found.git_dir);
+        Ok(Hook::find(&hooks, &canonical(&around.found.git_dir)?, dir))
+    }
+
+    fn dirs(&self) -> Option<Arc<Dirs>> {
+        let around = self.around.as_ref()?;
+        let main = self.shared.parent().unwrap_or(&self.shared).to_owned();
+        Some(Arc::new(Dirs { git_dir: around.found.git_dir.clone(), main }))
     }
 
     fn open_with(&self, options: &Options, patience: Option<Duration>) -> Result<Stores> {
@@ -307,7 +329,7 @@ impl Repository {
         let shared = open(&self.shared, patience)?;
         let short = Some(patience.map_or(SECOND_LOCK, |patience| patience.min(SECOND_LOCK)));
         let worktree = self.worktree.as_ref().map(|dir| Ok::<_, Error>((open(dir, patience)?, open(dir, short)?)));
-        Ok(Stores::new(shared, worktree.transpose()?, patience, self.hash()))
+        Ok(Stores::new(shared, worktree.transpose()?, patience, self.hash(), self.dirs()))
     }
 
     /// What the configuration says goes for a store without tables, which says nothing itself.
@@ -332,12 +354,34 @@ impl Repository {
         self.open_with(options, Some(Duration::ZERO))
     }
 
-    /// What is in the stores now, for those who only read.
+    /// What is in the repository now, in stores or in files, for those who only read.
     ///
     /// # Errors
     /// If a store cannot be opened or read.
     pub fn view(&self, reading: Reading) -> Result<View> {
+        if let (Some(around), Some(dirs)) = (&self.around, self.dirs())
+            && around.format.refs == RefStorage::Files
+        {
+            return Ok(View::of_files(self.files(around)?, dirs));
+        }
         self.open_to_read(&for_reading(reading))?.view()
+    }
+
+    fn files(&self, around: &Around) -> Result<Files> {
+        let git_dir = match &around.format.place {
+            Some(_) => return Err(Error::file(&self.shared, "references in files at another place are not read yet")),
+            None => &around.found.git_dir,
+        };
+        let common_dir = self.shared.parent().unwrap_or(git_dir);
+        Ok(Files::new(git_dir, if around.is_linked { common_dir } else { git_dir }, around.format.hash))
+    }
+
+    /// What `HEAD` says: one open, and no configuration but the format.
+    ///
+    /// # Errors
+    /// If there is no `HEAD`, or a store cannot be read.
+    pub fn head(&self) -> Result<Head> {
+        self.view(Reading::Mapped)?.head()
     }
 }
 
@@ -366,19 +410,6 @@ fn shell_word(path: &Path) -> String {
     let text = shown_path(path).to_string();
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte));
     if is_plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// How long a command that only reads waits for a list or a table that is not there.
-///
-/// git's first commit names its table before its list, and a compaction removes tables that a list
-/// named a moment ago: both are over within milliseconds, also on a busy disk. What is missing
-/// longer stays missing, and the prompt of a shell should not wait for it.
-pub const PATIENCE: Duration = Duration::from_millis(200);
-
-/// The options of commands that only read.
-#[must_use = "options do nothing by themselves"]
-pub fn for_reading(reading: Reading) -> Options {
-    Options::default().reading(reading).reload_deadline(PATIENCE)
 }
 
 fn has_list(dir: &Path) -> bool {

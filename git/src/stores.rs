@@ -1,14 +1,31 @@
 //! The open stores of a repository.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use reftable::{HashKind, Snapshot, Stack};
+use reftable::bytes::Reading;
+use reftable::{HashKind, Options, Snapshot, Stack};
 
+use crate::batch::Hook;
+use crate::config::LogPolicy;
 use crate::error::Result;
-use crate::view::View;
+use crate::view::{Dirs, View};
 
 /// How long a batch that has one store's lock waits for that of the other.
 pub(crate) const SECOND_LOCK: Duration = Duration::from_millis(20);
+
+/// How long a command that only reads waits for a list or a table that is not there.
+///
+/// git's first commit names its table before its list, and a compaction removes tables that a list
+/// named a moment ago: both are over within milliseconds, also on a busy disk. What is missing
+/// longer stays missing, and the prompt of a shell should not wait for it.
+pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The options of commands that only read.
+#[must_use = "options do nothing by themselves"]
+pub fn for_reading(reading: Reading) -> Options {
+    Options::default().reading(reading).reload_deadline(PATIENCE)
+}
 
 /// One of the stores of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +52,11 @@ pub struct Stores {
     worktree: Option<(Stack, Stack)>,
     patience: Option<Duration>,
     hash: Option<HashKind>,
+    dirs: Option<Arc<Dirs>>,
+    /// Which references get a log without being told so.
+    pub(crate) log_policy: LogPolicy,
+    /// The hook that has a say in transactions.
+    pub(crate) hook: Option<Hook>,
 }
 
 impl Stores {
@@ -43,8 +65,9 @@ impl Stores {
         worktree: Option<(Stack, Stack)>,
         patience: Option<Duration>,
         hash: Option<HashKind>,
+        dirs: Option<Arc<Dirs>>,
     ) -> Stores {
-        Stores { shared, worktree, patience, hash }
+        Stores { shared, worktree, patience, hash, dirs, log_policy: LogPolicy::Always, hook: None }
     }
 
     /// The hash of the repository's ids, by its configuration.
@@ -81,9 +104,12 @@ impl Stores {
     }
 
     /// What is in them now.
+    ///
+    /// # Errors
+    /// If a store cannot be read.
     pub fn view(&self) -> Result<View> {
         let worktree: Option<Snapshot> = self.worktree.as_ref().map(|(worktree, _)| worktree.snapshot()).transpose()?;
-        Ok(View::new(self.shared.snapshot()?, worktree))
+        Ok(View::of_tables(self.shared.snapshot()?, worktree, self.dirs.clone()))
     }
 }
 

@@ -1,23 +1,95 @@
 //! Reading the stores of a repository as if they were one.
 
+use std::fs;
+use std::io;
 use std::iter::Peekable;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use reftable::bytes::Reading;
 use reftable::escape::escaped;
 use reftable::snapshot::OwnedRefs;
-use reftable::{HashKind, Logs, ObjectId, Ref, RefView, Refs, Snapshot, Target};
+use reftable::{HashKind, LogEntry, Logs, ObjectId, Ref, RefView, Refs, Snapshot, Stack, Target};
 
-use crate::error::{Error, Result};
-use crate::stores::Place;
+use crate::bytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Files;
+use crate::names::{self, Home};
+use crate::stores::{Place, for_reading};
 
 /// How many symbolic references in a row are followed, as in git.
 const MAX_DEPTH: usize = 5;
 
-/// A state of all stores. Each is consistent in itself, as git's are.
+/// A state of all stores of a repository. Each is consistent in itself, as git's are.
+///
+/// Names are git's: of another worktree `worktrees/NAME/HEAD`, of the main one
+/// `main-worktree/HEAD`. `FETCH_HEAD` and `MERGE_HEAD` are read from their files. References that a
+/// repository keeps in files are read when they are asked for: there a view is no state.
 #[derive(Debug)]
 pub struct View {
-    shared: Snapshot,
-    worktree: Option<Snapshot>,
+    backend: Backend,
+    /// `None` if there is no repository around the store.
+    dirs: Option<Arc<Dirs>>,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Tables { shared: Box<Snapshot>, worktree: Option<Box<Snapshot>> },
+    Files(Files),
+}
+
+/// Where a repository has what is not in its stores.
+#[derive(Debug)]
+pub(crate) struct Dirs {
+    pub(crate) git_dir: PathBuf,
+    /// The directory that has the store, and `worktrees/` with those of the worktrees.
+    pub(crate) main: PathBuf,
+}
+
+/// What `HEAD` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Head {
+    /// It leads to a branch.
+    Branch {
+        /// The full name.
+        name: Vec<u8>,
+        /// What the branch points at.
+        id: ObjectId,
+    },
+    /// It leads to a branch that has no commit yet.
+    Unborn {
+        /// The full name.
+        name: Vec<u8>,
+    },
+    /// It is at an object itself.
+    Detached {
+        /// That object.
+        id: ObjectId,
+    },
+}
+
+impl Head {
+    /// The branch without `refs/heads/`, born or not; `None` if detached.
+    #[must_use]
+    pub fn branch(&self) -> Option<&[u8]> {
+        match self {
+            Head::Branch { name, .. } | Head::Unborn { name } => {
+                Some(name.strip_prefix(b"refs/heads/").unwrap_or(name))
+            }
+            Head::Detached { .. } => None,
+        }
+    }
+
+    /// The object, unless the branch is unborn.
+    #[must_use]
+    pub fn id(&self) -> Option<ObjectId> {
+        match self {
+            Head::Branch { id, .. } | Head::Detached { id } => Some(*id),
+            Head::Unborn { .. } => None,
+        }
+    }
 }
 
 /// Where following symbolic references has led.
@@ -32,43 +104,134 @@ pub struct Chain {
 }
 
 impl View {
-    pub(crate) fn new(shared: Snapshot, worktree: Option<Snapshot>) -> View {
-        View { shared, worktree }
+    pub(crate) fn of_tables(shared: Snapshot, worktree: Option<Snapshot>, dirs: Option<Arc<Dirs>>) -> View {
+        View { backend: Backend::Tables { shared: Box::new(shared), worktree: worktree.map(Box::new) }, dirs }
     }
 
-    fn at(&self, name: &[u8]) -> &Snapshot {
-        match (Place::of(name), &self.worktree) {
-            (Place::Worktree, Some(worktree)) => worktree,
-            _ => &self.shared,
-        }
+    pub(crate) fn of_files(files: Files, dirs: Arc<Dirs>) -> View {
+        View { backend: Backend::Files(files), dirs: Some(dirs) }
     }
 
     /// The hash of all ids, once there is a table.
     #[must_use]
     pub fn hash(&self) -> Option<HashKind> {
-        self.shared.hash().or_else(|| self.worktree.as_ref()?.hash())
+        match &self.backend {
+            Backend::Tables { shared, worktree } => shared.hash().or_else(|| worktree.as_ref()?.hash()),
+            Backend::Files(files) => Some(files.hash()),
+        }
+    }
+
+    /// What `HEAD` says: a branch, one that is not born yet, or an object.
+    ///
+    /// # Errors
+    /// If there is no `HEAD`, or it leads through too many symbolic references.
+    pub fn head(&self) -> Result<Head> {
+        let chain = self.follow(b"HEAD")?;
+        match (chain.target.as_ref().and_then(Target::id), chain.links.is_empty()) {
+            (Some(id), true) => Ok(Head::Detached { id }),
+            (Some(id), false) => Ok(Head::Branch { name: chain.name, id }),
+            (None, false) => Ok(Head::Unborn { name: chain.name }),
+            (None, true) => Err(Error::not_found("there is no HEAD: is this a git repository?")),
+        }
     }
 
     /// One reference as it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be read.
     pub fn get(&self, name: &[u8]) -> Result<Option<Ref>> {
-        Ok(self.at(name).get(name)?)
+        match (Home::of(name), &self.dirs) {
+            (Home::File(file), Some(dirs)) => read_pseudo_ref(&dirs.git_dir, file),
+            _ => self.stored(name),
+        }
     }
 
-    /// The log of one reference, newest entry first.
+    /// The same, but from the stores whatever the name is.
+    pub(crate) fn stored(&self, name: &[u8]) -> Result<Option<Ref>> {
+        let found = match &self.backend {
+            Backend::Files(files) => return files.get(name),
+            Backend::Tables { .. } => self.with_home(name, |snapshot, name| snapshot.get(name))?.flatten(),
+        };
+        Ok(found.map(|found| Ref { name: name.to_vec(), ..found }))
+    }
+
+    /// Looks into the store that has `name`; `None` if there is no such store.
+    fn with_home<T>(&self, name: &[u8], look: impl Fn(&Snapshot, &[u8]) -> reftable::Result<T>) -> Result<Option<T>> {
+        let Backend::Tables { shared, worktree } = &self.backend else { return Ok(None) };
+        let own = worktree.as_ref().unwrap_or(shared);
+        match Home::of(name) {
+            Home::Shared(name) | Home::Main(name) => Ok(Some(look(shared, name)?)),
+            Home::Own(name) | Home::File(name) => Ok(Some(look(own, name)?)),
+            Home::Worktree { worktree, name } => {
+                let Some(dirs) = self.dirs.as_ref().filter(|_| !matches!(worktree, b"" | b"." | b"..")) else {
+                    return Ok(None);
+                };
+                let store = dirs.main.join("worktrees").join(bytes::to_path(worktree)).join("reftable");
+                if !store.is_dir() {
+                    return Ok(None);
+                }
+                Ok(Some(look(&Stack::open(&store, for_reading(Reading::Checked))?.snapshot()?, name)?))
+            }
+        }
+    }
+
+    /// The log of one reference in a reftable store, newest entry first.
+    ///
+    /// # Errors
+    /// If it cannot be read. [`View::log_entries`] also reads those of files.
     pub fn log(&self, name: &[u8]) -> Result<Logs> {
-        Ok(self.at(name).log(name)?)
+        let missing = || Error::not_found(format!("'{}' is in no reftable store", escaped(name)));
+        self.with_home(name, |snapshot, name| snapshot.log(name))?.ok_or_else(missing)
+    }
+
+    /// All entries of the log of one reference, newest first. The mark of a log without entries is
+    /// none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn log_entries(&self, name: &[u8]) -> Result<Vec<LogEntry>> {
+        if let Backend::Files(files) = &self.backend {
+            return files.log(name);
+        }
+        let mut entries = Vec::new();
+        if let Some(mut logs) = self.with_home(name, |snapshot, name| snapshot.log(name))? {
+            while let Some(log) = logs.next()? {
+                entries.push(log.to_log().entry);
+            }
+        }
+        Ok(entries)
     }
 
     /// Whether `name` has a log, be it without entries.
+    ///
+    /// # Errors
+    /// If it cannot be read.
     pub fn log_exists(&self, name: &[u8]) -> Result<bool> {
-        Ok(self.at(name).log_exists(name)?)
+        match &self.backend {
+            Backend::Files(files) => files.log_exists(name),
+            Backend::Tables { .. } => {
+                Ok(self.with_home(name, |snapshot, name| snapshot.log_exists(name))?.unwrap_or(false))
+            }
+        }
     }
 
     /// Follows `name` to the first reference that is not symbolic.
+    ///
+    /// # Errors
+    /// If that takes more than five steps: git gives up then, too.
     pub fn follow(&self, name: &[u8]) -> Result<Chain> {
+        self.follow_by(name, View::get)
+    }
+
+    /// The same, but only through what is in the stores.
+    pub(crate) fn follow_stored(&self, name: &[u8]) -> Result<Chain> {
+        self.follow_by(name, View::stored)
+    }
+
+    fn follow_by(&self, name: &[u8], get: fn(&View, &[u8]) -> Result<Option<Ref>>) -> Result<Chain> {
         let mut chain = Chain { links: Vec::new(), name: name.to_vec(), target: None };
         loop {
-            match self.get(&chain.name)?.map(|found| found.target) {
+            match get(self, &chain.name)?.map(|found| found.target) {
                 Some(Target::Symbolic(next)) => {
                     let link = std::mem::replace(&mut chain.name, next.clone());
                     chain.links.push((link, next));
@@ -85,45 +248,155 @@ impl View {
         }
     }
 
-    /// Hands all references whose names start with `prefix` to `each`, by name.
-    pub fn refs<E: From<reftable::Error>>(
+    /// The object that `name` leads to, through symbolic references; `None` if it leads nowhere.
+    ///
+    /// # Errors
+    /// As [`View::follow`].
+    pub fn resolve(&self, name: &[u8]) -> Result<Option<ObjectId>> {
+        Ok(self.follow(name)?.target.and_then(|target| target.id()))
+    }
+
+    /// The object behind the annotated tag that `name` leads to, if that is stored; else as
+    /// [`View::resolve`]. git stores it for all tags, and in files for packed ones.
+    ///
+    /// # Errors
+    /// As [`View::follow`].
+    pub fn peel(&self, name: &[u8]) -> Result<Option<ObjectId>> {
+        Ok(self.follow(name)?.target.and_then(|target| target.as_view().peeled().or(target.id())))
+    }
+
+    /// The full name that git reads `short` as: `main` as `refs/heads/main` unless there is a tag
+    /// of that name, and so on.
+    ///
+    /// # Errors
+    /// If a reference cannot be read.
+    pub fn expand(&self, short: &[u8]) -> Result<Option<Vec<u8>>> {
+        for name in names::candidates(short) {
+            if self.leads_somewhere(&name)? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The shortest name that git reads as `full` and as nothing else.
+    ///
+    /// # Errors
+    /// If a reference cannot be read.
+    pub fn shorten(&self, full: &[u8]) -> Result<Vec<u8>> {
+        'shorter: for (short, others) in names::shorter(full) {
+            for other in others {
+                if self.leads_somewhere(&other)? {
+                    continue 'shorter;
+                }
+            }
+            return Ok(short.to_vec());
+        }
+        Ok(full.to_vec())
+    }
+
+    fn leads_somewhere(&self, name: &[u8]) -> Result<bool> {
+        if reftable::name::check(name).is_err() {
+            return Ok(false);
+        }
+        match self.resolve(name) {
+            Ok(found) => Ok(found.is_some()),
+            // A loop leads nowhere.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hands all references whose names start with `prefix` to `each`, by name: those of this
+    /// worktree and the shared ones.
+    ///
+    /// # Errors
+    /// Those of `each`, and if a reference cannot be read.
+    pub fn refs<E: From<reftable::Error> + From<Error>>(
         &self,
         prefix: &[u8],
         each: impl FnMut(&RefView<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.walk(|snapshot| snapshot.prefix(prefix), each)
+        match &self.backend {
+            Backend::Files(files) => give(files.refs(prefix)?, each),
+            Backend::Tables { shared, worktree } => {
+                walk(shared, worktree.as_deref(), |snapshot| snapshot.prefix(prefix), each)
+            }
+        }
     }
 
     /// Hands all references that store `id` or have it as peeled id to `each`, by name.
-    pub fn pointing_at<E: From<reftable::Error>>(
+    ///
+    /// # Errors
+    /// Those of `each`, and if a reference cannot be read.
+    pub fn pointing_at<E: From<reftable::Error> + From<Error>>(
         &self,
         id: &ObjectId,
         each: impl FnMut(&RefView<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.walk(|snapshot| snapshot.pointing_at(id), each)
-    }
-
-    fn walk<E: From<reftable::Error>>(
-        &self,
-        open: impl Fn(&Snapshot) -> reftable::Result<Refs>,
-        mut each: impl FnMut(&RefView<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut shared = open(&self.shared)?;
-        let Some(worktree) = &self.worktree else {
-            return match shared
-                .try_for_each(|found| each(&found).map_or_else(ControlFlow::Break, ControlFlow::Continue))?
-            {
-                ControlFlow::Break(error) => Err(error),
-                ControlFlow::Continue(()) => Ok(()),
-            };
-        };
-        let worktree = open(worktree)?.into_iter().peekable();
-        for found in (Listing { shared: shared.into_iter().peekable(), worktree }) {
-            let Ref { name, update_index, target } = &found?;
-            each(&RefView { name, update_index: *update_index, target: target.as_view() })?;
+        match &self.backend {
+            Backend::Files(files) => {
+                let mut refs = files.refs(b"")?;
+                refs.retain(|found| {
+                    found.target.id() == Some(*id)
+                        || found.target.as_view().peeled().is_some_and(|peeled| peeled == *id)
+                });
+                give(refs, each)
+            }
+            Backend::Tables { shared, worktree } => {
+                walk(shared, worktree.as_deref(), |snapshot| snapshot.pointing_at(id), each)
+            }
         }
-        Ok(())
     }
+}
+
+fn give<E>(refs: Vec<Ref>, mut each: impl FnMut(&RefView<'_>) -> Result<(), E>) -> Result<(), E> {
+    for Ref { name, update_index, target } in &refs {
+        each(&RefView { name, update_index: *update_index, target: target.as_view() })?;
+    }
+    Ok(())
+}
+
+fn walk<E: From<reftable::Error>>(
+    shared: &Snapshot,
+    worktree: Option<&Snapshot>,
+    open: impl Fn(&Snapshot) -> reftable::Result<Refs>,
+    mut each: impl FnMut(&RefView<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut shared = open(shared)?;
+    let Some(worktree) = worktree else {
+        let done = shared.try_for_each(|found| each(&found).map_or_else(ControlFlow::Break, ControlFlow::Continue))?;
+        return match done {
+            ControlFlow::Break(error) => Err(error),
+            ControlFlow::Continue(()) => Ok(()),
+        };
+    };
+    let worktree = open(worktree)?.into_iter().peekable();
+    for found in (Listing { shared: shared.into_iter().peekable(), worktree }) {
+        let Ref { name, update_index, target } = &found?;
+        each(&RefView { name, update_index: *update_index, target: target.as_view() })?;
+    }
+    Ok(())
+}
+
+/// `FETCH_HEAD` may have many lines; the first one begins with the id that counts.
+fn read_pseudo_ref(git_dir: &Path, name: &[u8]) -> Result<Option<Ref>> {
+    let path = git_dir.join(bytes::to_path(name));
+    let contents = match fs::read(&path) {
+        Ok(contents) => contents,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::file(&path, error)),
+    };
+    if let Some(target) = contents.strip_prefix(b"ref:") {
+        return Ok(Some(Ref { name: name.to_vec(), update_index: 0, target: Target::symbolic(target.trim_ascii()) }));
+    }
+    let word = contents.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let id = std::str::from_utf8(word).ok().and_then(|word| word.parse::<ObjectId>().ok());
+    // git leaves an empty FETCH_HEAD behind when there was nothing to fetch.
+    if id.is_none() && !contents.is_empty() {
+        return Err(Error::file(&path, "does not begin with an id"));
+    }
+    Ok(id.map(|id| Ref { name: name.to_vec(), update_index: 0, target: Target::Id(id) }))
 }
 
 /// The references of both stores, by name; of each store those that belong there.

@@ -45,7 +45,7 @@ impl Delete {
         let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
         let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
-        tell(&Batch { changes: vec![change], reason: None }.commit(&stores)?);
+        tell(&Batch { changes: vec![change], ..Batch::default() }.commit(&stores)?);
         Ok(Code::Done)
     }
 }

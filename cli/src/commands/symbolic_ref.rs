@@ -81,9 +81,9 @@ impl SymbolicRef {
         }
         let action = Action::Set(Target::symbolic(target));
         let change = Change { name: name.to_vec(), expect: Expect::Any, action, follow: false };
-        let mut batch = Batch { changes: vec![change], reason: None };
+        let mut batch = Batch { changes: vec![change], ..Batch::default() };
         if let Some(reason) = &self.reason {
-            batch.reason = Some((ident::committer()?, ident::one_line(reason.as_encoded_bytes())));
+            batch.reason = Some((ident::committer(repo.config()?)?, ident::one_line(reason.as_encoded_bytes())));
         }
         tell(&batch.commit(&repo.open(&self.writing.options(), self.writing.patience())?)?);
         Ok(Code::Done)

@@ -14,10 +14,11 @@ use crate::output::{Out, tell};
 /// Point a reference at an object
 ///
 /// Like 'git update-ref', except that nobody looks whether the objects exist, and that a reflog
-/// entry is written only with -m. With it, the reference gets an entry and so does each symbolic
-/// reference that led to it: the reflog of HEAD grows by an update of HEAD, not by an update of the
-/// branch under its own name. The committer is taken from GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL
-/// and GIT_COMMITTER_DATE, else from the system; git's configuration is not read.
+/// entry is written only with -m. With it, the reference gets an entry, and so does each symbolic
+/// reference that led to it, and HEAD if it leads to it; those without a reflog get one if
+/// core.logAllRefUpdates says so. The committer is taken from GIT_COMMITTER_NAME,
+/// GIT_COMMITTER_EMAIL and GIT_COMMITTER_DATE, else from git's configuration, else from the system.
+/// The hook reference-transaction is run, as git runs it.
 ///
 /// FETCH_HEAD and MERGE_HEAD are refused: git keeps these two in files of their own.
 ///
@@ -79,7 +80,7 @@ impl Update {
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
         let mut batch = Batch::default();
         if let Some(reason) = &self.reason {
-            batch.reason = Some((ident::committer()?, ident::one_line(reason.as_encoded_bytes())));
+            batch.reason = Some((ident::committer(repo.config()?)?, ident::one_line(reason.as_encoded_bytes())));
         }
         match (&self.name, &self.new) {
             (Some(name), Some(new)) => {

@@ -9,16 +9,21 @@
 //! wait for the lock. Only `prepare`, and a batch of two stores, hold locks while something else
 //! happens.
 
+mod hook;
 mod plan;
 
 use reftable::escape::escaped;
-use reftable::{Commit, Expect, Ident, Target, Transaction};
+use reftable::{Commit, Expect, HashKind, Ident, Target, Transaction};
 
 use crate::error::{Error, Result};
+use crate::names::is_pseudo_ref;
 use crate::retry::Retry;
 use crate::stores::{SECOND_LOCK, Stores};
 use crate::view::{Chain, View};
+use hook::Phase;
 use plan::Plan;
+
+pub(crate) use hook::Hook;
 
 /// What is to happen to one reference.
 #[derive(Debug, Clone)]
@@ -66,7 +71,7 @@ impl Change {
     fn chain(&self, view: &View) -> Result<Chain> {
         let itself =
             || format!("with --no-deref ('option no-deref' for --stdin) '{}' itself is meant", escaped(&self.name));
-        let chain = view.follow(&self.name).map_err(|error| error.with_advice(&itself()))?;
+        let chain = view.follow_stored(&self.name).map_err(|error| error.with_advice(&itself()))?;
         if matches!(self.action, Action::Verify) {
             return Ok(chain);
         }
@@ -96,9 +101,12 @@ pub enum Action {
 pub struct Batch {
     /// In any order; each reference may be there once.
     pub changes: Vec<Change>,
-    /// With it, every reference that is set gets a reflog entry, and so do the symbolic ones that
-    /// led there.
+    /// With it, references get log entries: those that are set, the symbolic ones that led there,
+    /// and `HEAD` if its branch is changed. Those that have no log get one if the configuration
+    /// says so (`core.logAllRefUpdates`).
     pub reason: Option<(Ident, Vec<u8>)>,
+    /// Whether all of them get a log, whatever the configuration says.
+    pub forces_logs: bool,
 }
 
 impl Batch {
@@ -108,18 +116,36 @@ impl Batch {
     /// [`ErrorKind::Store`](crate::ErrorKind) with the conflicts, or if a lock is not to be had.
     /// For changes that git refuses. Nothing has changed then.
     pub fn prepare(&self, stores: &Stores) -> Result<Prepared> {
-        self.attempt(stores, |plan| prepare(plan.transactions(stores)))
+        let Some(hook) = &stores.hook else {
+            return self
+                .attempt(stores, |plan| Ok(Prepared { parts: prepare(plan.transactions(stores))?, hook: None }));
+        };
+        let hash = stores.hash().unwrap_or(HashKind::Sha1);
+        let given = hook::lines(self.changes.iter().map(|change| (change, change.name.as_slice())), hash);
+        consult(hook, Phase::Preparing, &given)?;
+        let (parts, ends) =
+            self.attempt(stores, |plan| Ok((prepare(plan.transactions(stores))?, plan.ends().to_vec())))?;
+        // Those that were followed come after the others, as git has them.
+        let pairs = || self.changes.iter().zip(ends.iter().map(Vec::as_slice));
+        let direct = pairs().filter(|(change, end)| change.name == *end);
+        let lines = hook::lines(direct.chain(pairs().filter(|(change, end)| change.name != *end)), hash);
+        consult(hook, Phase::Prepared, &lines)?;
+        Ok(Prepared { parts, hook: Some((hook.clone(), lines)) })
     }
 
-    /// Does it all, and says what each store has to tell.
+    /// Does it all, and says what each store has to tell. With a hook the lock is taken here, and
+    /// nobody else commits for us.
     ///
     /// # Errors
     /// As [`Batch::prepare`], and [`Prepared::commit`].
     pub fn commit(&self, stores: &Stores) -> Result<Vec<Commit>> {
+        if stores.hook.is_some() {
+            return self.prepare(stores)?.commit();
+        }
         let done = self.attempt(stores, |plan| {
             let mut transactions = plan.transactions(stores);
             if transactions.len() > 1 {
-                return prepare(transactions).map(Done::Prepared);
+                return Ok(Done::Prepared(Prepared { parts: prepare(transactions)?, hook: None }));
             }
             let only = transactions.pop();
             Ok(Done::Committed(only.map(Transaction::commit).transpose()?.into_iter().collect()))
@@ -134,7 +160,7 @@ impl Batch {
     fn attempt<T>(&self, stores: &Stores, act: impl Fn(&Plan<'_>) -> reftable::Result<T>) -> Result<T> {
         let mut retry = Retry::new(stores.patience());
         loop {
-            let plan = Plan::new(self, &stores.view()?, stores.hash())?;
+            let plan = Plan::new(self, &stores.view()?, stores)?;
             match act(&plan) {
                 Ok(done) => return Ok(done),
                 Err(error) if plan.is_outdated(&error) && retry.again() => {}
@@ -154,14 +180,25 @@ enum Done {
 }
 
 /// Locks the stores and checks.
-fn prepare(transactions: Vec<Transaction>) -> reftable::Result<Prepared> {
-    transactions.into_iter().map(Transaction::prepare).collect::<reftable::Result<_>>().map(Prepared)
+fn prepare(transactions: Vec<Transaction>) -> reftable::Result<Vec<reftable::Prepared>> {
+    transactions.into_iter().map(Transaction::prepare).collect()
+}
+
+/// Asks the hook. If it refuses it is told that this is the end, as by git.
+fn consult(hook: &Hook, phase: Phase, lines: &[u8]) -> Result<()> {
+    hook.run(phase, lines).inspect_err(|_| {
+        let _nothing_follows = hook.run(Phase::Aborted, lines);
+    })
 }
 
 /// Everything is checked and the stores are locked. Dropping it rolls back.
 #[derive(Debug)]
 #[must_use]
-pub struct Prepared(Vec<reftable::Prepared>);
+pub struct Prepared {
+    parts: Vec<reftable::Prepared>,
+    /// The hook that hears how it ends, and what it is told.
+    hook: Option<(Hook, Vec<u8>)>,
+}
 
 impl Prepared {
     /// Does it all, and says what each store has to tell.
@@ -169,9 +206,9 @@ impl Prepared {
     /// # Errors
     /// If a store cannot be written. Two stores cannot be replaced in one step, for git neither: an
     /// error may say that only the first part was done.
-    pub fn commit(self) -> Result<Vec<Commit>> {
+    pub fn commit(mut self) -> Result<Vec<Commit>> {
         let mut commits = Vec::new();
-        for prepared in self.0 {
+        for prepared in std::mem::take(&mut self.parts) {
             match prepared.commit() {
                 Ok(commit) => commits.push(commit),
                 Err(error) if commits.is_empty() => return Err(error.into()),
@@ -181,7 +218,20 @@ impl Prepared {
                 }
             }
         }
+        if let Some((hook, lines)) = self.hook.take() {
+            // It is done; what the hook says of it does not count.
+            let _too_late = hook.run(Phase::Committed, &lines);
+        }
         Ok(commits)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        self.parts.clear();
+        if let Some((hook, lines)) = self.hook.take() {
+            let _nothing_follows = hook.run(Phase::Aborted, &lines);
+        }
     }
 }
 
@@ -195,7 +245,7 @@ fn check_written(change: &Change, view: &View) -> Result<()> {
     }
     let is_written = match change.action {
         Action::Verify => false,
-        Action::Delete => view.get(name)?.is_none() && !view.log_exists(name)?,
+        Action::Delete => view.stored(name)?.is_none() && !view.log_exists(name)?,
         Action::Set(_) => true,
     };
     if is_written {
@@ -203,10 +253,6 @@ fn check_written(change: &Change, view: &View) -> Result<()> {
         return Err(Error::invalid(format!("'{name}' is not changed here: git keeps it in a file of its own")));
     }
     Ok(())
-}
-
-fn is_pseudo_ref(name: &[u8]) -> bool {
-    matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD")
 }
 
 /// Why git never looks for `name` among its references; `None` if it may.

@@ -6,6 +6,7 @@ use reftable::escape::escaped;
 use reftable::{ConflictKind, ErrorKind, Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction};
 
 use super::{Action, Batch, Change, check_written};
+use crate::config::LogPolicy;
 use crate::error::{Error, Result};
 use crate::stores::{Place, Stores};
 use crate::view::{Chain, View};
@@ -38,6 +39,11 @@ pub(super) struct Plan<'a> {
     taken: BTreeSet<Vec<u8>>,
     /// What `HEAD` leads to. Who changes that changes `HEAD`, too.
     head: Option<Vec<u8>>,
+    /// What `HEAD` says itself: who changes that adds to the log of `HEAD`.
+    head_target: Option<Vec<u8>>,
+    policy: LogPolicy,
+    /// For each change the name that it is of in the end.
+    ends: Vec<Vec<u8>>,
     shared: Side,
     worktree: Side,
     /// Whether the transactions write the entries of what they set, with the old ids that they
@@ -46,19 +52,43 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(batch: &'a Batch, view: &View, hash: Option<HashKind>) -> Result<Plan<'a>> {
-        let head = view.follow(b"HEAD").ok().filter(|chain| !chain.links.is_empty()).map(|chain| chain.name);
-        let (taken, shared, worktree) = (BTreeSet::new(), Side::default(), Side::default());
-        let mut plan = Plan { batch, hash: view.hash().or(hash), taken, head, shared, worktree, logs_itself: true };
-        for change in &batch.changes {
+    pub(super) fn new(batch: &'a Batch, view: &View, stores: &Stores) -> Result<Plan<'a>> {
+        let chain = view.follow_stored(b"HEAD").ok().filter(|chain| !chain.links.is_empty());
+        let mut plan = Plan {
+            batch,
+            hash: view.hash().or(stores.hash()),
+            taken: BTreeSet::new(),
+            head_target: chain.as_ref().and_then(|chain| chain.links.first()).map(|(_, target)| target.clone()),
+            head: chain.map(|chain| chain.name),
+            policy: stores.log_policy,
+            ends: Vec::new(),
+            shared: Side::default(),
+            worktree: Side::default(),
+            logs_itself: true,
+        };
+        for change in batch.changes.iter().filter(|_| batch.reason.is_some()) {
+            let chain = if change.follow { view.follow_stored(&change.name).ok() } else { None };
+            let is_set = matches!(change.action, Action::Set(_));
+            plan.logs_itself &=
+                !is_set || plan.is_logged(chain.as_ref().map_or(&change.name, |chain| &chain.name), view)?;
             // The old id in such an entry is that of what the overwritten reference leads to.
-            plan.logs_itself &= change.follow || !is_symbolic(view.get(&change.name)?.as_ref());
+            plan.logs_itself &= change.follow || !is_symbolic(view.stored(&change.name)?.as_ref());
         }
         for change in &batch.changes {
             plan.check_hash(change)?;
             plan.add(&change.understood(), view)?;
         }
         Ok(plan)
+    }
+
+    /// For each change the name that it is of in the end.
+    pub(super) fn ends(&self) -> &[Vec<u8>] {
+        &self.ends
+    }
+
+    /// Whether an entry for `name` is written.
+    fn is_logged(&self, name: &[u8], view: &View) -> Result<bool> {
+        Ok(self.batch.forces_logs || self.policy.creates_log(name) || view.log_exists(name)?)
     }
 
     fn check_hash(&self, change: &Change) -> Result<()> {
@@ -88,14 +118,14 @@ impl<'a> Plan<'a> {
             let chain = change.chain(view)?;
             return self.add_change(change, &chain.name, &chain.links, chain.target.as_ref(), view);
         }
-        let current = view.get(&change.name)?.map(|found| found.target);
+        let current = view.stored(&change.name)?.map(|found| found.target);
         match (&change.expect, &current) {
             // An old id given for a symbolic reference is that of what it leads to.
             (Expect::Is(Target::Id(old)), Some(symbolic @ Target::Symbolic(_))) => {
-                let chain = view.follow(&change.name)?;
-                if chain.target.as_ref().and_then(Target::id) != Some(*old) {
+                if resolve(current.as_ref(), view)? != Some(*old) {
                     return self.add_change(change, &change.name, &[], current.as_ref(), view);
                 }
+                let chain = view.follow_stored(&change.name)?;
                 self.pin_chain(&chain, Expect::Is(Target::Id(*old)));
                 let change = Change { expect: Expect::Is(symbolic.clone()), ..change.clone() };
                 self.add_change(&change, &change.name, &[], current.as_ref(), view)
@@ -113,6 +143,7 @@ impl<'a> Plan<'a> {
         current: Option<&Target>,
         view: &View,
     ) -> Result<()> {
+        self.ends.push(name.to_vec());
         for (link, target) in links {
             self.take(link, &change.name)?;
             self.pin(link, Expect::Is(Target::symbolic(target)));
@@ -138,10 +169,19 @@ impl<'a> Plan<'a> {
                 if has_log {
                     self.side(name).deleted_logs.push(name.to_vec());
                 }
+                let is_planned = self.log_deletion(name, links, current, view)?;
+                if let Some(old) = current.filter(|_| is_planned && update.expect == Expect::Any) {
+                    update.expect = Expect::Is(old.clone());
+                    update.pinned = true;
+                }
             }
             Action::Set(target) => {
+                if current == Some(target) {
+                    // As in git nothing is written, and no entry.
+                    update.action = Action::Verify;
+                }
                 let is_planned = self.log(name, links, current, target, view)?;
-                if is_planned && update.expect == Expect::Any {
+                if (is_planned || current == Some(target)) && update.expect == Expect::Any {
                     // The log entry says where the reference was, so it has to be there.
                     update.expect = current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
                     update.pinned = true;
@@ -194,13 +234,58 @@ impl<'a> Plan<'a> {
         let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
         let Some(new) = resolve(Some(target), view)? else { return Ok(false) };
         let old = resolve(current, view)?.unwrap_or(ObjectId::null(new.kind()));
-        let itself = (!self.logs_itself || matches!(target, Target::Symbolic(_))).then_some(name);
-        let names: Vec<&[u8]> = links.iter().map(|(link, _)| link.as_slice()).chain(itself).collect();
-        for name in &names {
-            let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
-            self.side(name).logs.push((name.to_vec(), entry));
+        let is_planned_here = !self.logs_itself || matches!(target, Target::Symbolic(_));
+        let itself = (is_planned_here && current != Some(target)).then_some(name);
+        let head = self.head_of(name, links);
+        let names: Vec<&[u8]> = links.iter().map(|(link, _)| link.as_slice()).chain(head).chain(itself).collect();
+        let mut is_planned = false;
+        for name in names {
+            if self.is_logged(name, view)? {
+                let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
+                self.side(name).logs.push((name.to_vec(), entry));
+                is_planned = true;
+            }
         }
-        Ok(!names.is_empty())
+        self.pin_head(head);
+        Ok(is_planned)
+    }
+
+    /// Plans the entries of those that led to a reference which goes: it has no log of its own any
+    /// more. Says whether there are any.
+    fn log_deletion(
+        &mut self,
+        name: &[u8],
+        links: &[(Vec<u8>, Vec<u8>)],
+        current: Option<&Target>,
+        view: &View,
+    ) -> Result<bool> {
+        let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
+        let Some(old) = resolve(current, view)? else { return Ok(false) };
+        let head = self.head_of(name, links);
+        let mut is_planned = false;
+        for name in links.iter().map(|(link, _)| link.as_slice()).chain(head) {
+            if self.is_logged(name, view)? {
+                let (committer, message) = (committer.clone(), message.clone());
+                let entry = LogEntry { old, new: ObjectId::null(old.kind()), committer, message };
+                self.side(name).logs.push((name.to_vec(), entry));
+                is_planned = true;
+            }
+        }
+        self.pin_head(head);
+        Ok(is_planned)
+    }
+
+    /// Expects that `HEAD` still leads to its branch, if it gets an entry for that.
+    fn pin_head(&mut self, head: Option<&[u8]>) {
+        if let (Some(head), Some(target)) = (head, self.head_target.clone()) {
+            self.pin(head, Expect::Is(Target::symbolic(target)));
+        }
+    }
+
+    /// `HEAD`, if it leads to `name`, and the change was not made through it.
+    fn head_of(&self, name: &[u8], links: &[(Vec<u8>, Vec<u8>)]) -> Option<&'static [u8]> {
+        let is_through_it = links.iter().any(|(link, _)| link == b"HEAD");
+        (self.head_target.as_deref() == Some(name) && !is_through_it).then_some(b"HEAD")
     }
 
     fn pin_chain(&mut self, chain: &Chain, end: Expect) {
@@ -242,8 +327,9 @@ impl<'a> Plan<'a> {
         let update = |name: &Vec<u8>| self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
         error.kind() == ErrorKind::Conflict
             && error.conflicts().iter().any(|conflict| {
-                let became_symbolic =
-                    matches!(conflict.kind, ConflictKind::Mismatch { actual: Some(Target::Symbolic(_)), .. });
+                // Names in each other's way stay so, however often one tries.
+                let ConflictKind::Mismatch { actual, .. } = &conflict.kind else { return false };
+                let became_symbolic = matches!(actual, Some(Target::Symbolic(_)));
                 update(&conflict.name).is_some_and(|update| update.pinned || (update.followed && became_symbolic))
             })
     }
@@ -271,9 +357,12 @@ fn is_symbolic(found: Option<&Ref>) -> bool {
     found.is_some_and(|found| matches!(found.target, Target::Symbolic(_)))
 }
 
+/// What `target` leads to; a loop leads nowhere.
 fn resolve(target: Option<&Target>, view: &View) -> Result<Option<ObjectId>> {
-    match target {
-        Some(Target::Symbolic(name)) => Ok(view.follow(name)?.target.and_then(|target| target.id())),
-        other => Ok(other.and_then(Target::id)),
+    let Some(Target::Symbolic(name)) = target else { return Ok(target.and_then(Target::id)) };
+    match view.follow_stored(name) {
+        Ok(chain) => Ok(chain.target.and_then(|target| target.id())),
+        Err(error) if error.kind() == crate::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -1,0 +1,111 @@
+//! Reading a repository that keeps its references in files, through gix-ref.
+
+use std::path::Path;
+
+use bstr::BStr;
+use gix_ref::{FullNameRef, file};
+use reftable::{HashKind, Ident, LogEntry, ObjectId, Ref, Target};
+
+use crate::error::{Error, Result};
+
+/// References in files: as they are when somebody asks.
+pub(crate) struct Files {
+    store: file::Store,
+    hash: HashKind,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").field("git_dir", &self.store.git_dir()).finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    pub(crate) fn new(git_dir: &Path, common_dir: &Path, hash: HashKind) -> Files {
+        let kind = match hash {
+            HashKind::Sha256 => gix_hash::Kind::Sha256,
+            _ => gix_hash::Kind::Sha1,
+        };
+        let store = match git_dir == common_dir {
+            true => file::Store::at(git_dir.to_owned(), kind),
+            false => file::Store::for_linked_worktree(git_dir.to_owned(), common_dir.to_owned(), kind),
+        };
+        Files { store, hash }
+    }
+
+    pub(crate) fn hash(&self) -> HashKind {
+        self.hash
+    }
+
+    fn broken(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::file(self.store.git_dir(), format!("cannot read its references: {error}"))
+    }
+
+    /// One reference as it is stored. No name that git forbids is there.
+    pub(crate) fn get(&self, name: &[u8]) -> Result<Option<Ref>> {
+        let Ok(full) = <&FullNameRef>::try_from(BStr::new(name)) else { return Ok(None) };
+        let found = self.store.try_find(full.as_partial_name()).map_err(|error| self.broken(&error))?;
+        // It also finds what the name may be short for.
+        Ok(found.map(reference).filter(|found| found.name == name))
+    }
+
+    /// All whose names start with `prefix`, by name.
+    pub(crate) fn refs(&self, prefix: &[u8]) -> Result<Vec<Ref>> {
+        let platform = self.store.iter().map_err(|error| self.broken(&error))?;
+        let mut refs = Vec::new();
+        for part in [platform.pseudo(), platform.all()] {
+            for found in part.map_err(|error| self.broken(&error))? {
+                let found = reference(found.map_err(|error| self.broken(&error))?);
+                if found.name.starts_with(prefix) {
+                    refs.push(found);
+                }
+            }
+        }
+        refs.sort_by(|left, right| left.name.cmp(&right.name));
+        refs.dedup_by(|left, right| left.name == right.name);
+        Ok(refs)
+    }
+
+    pub(crate) fn log_exists(&self, name: &[u8]) -> Result<bool> {
+        let Ok(full) = <&FullNameRef>::try_from(BStr::new(name)) else { return Ok(false) };
+        self.store.reflog_exists(full).map_err(|error| self.broken(&error))
+    }
+
+    /// The entries of a log, the newest first.
+    pub(crate) fn log(&self, name: &[u8]) -> Result<Vec<LogEntry>> {
+        let Ok(full) = <&FullNameRef>::try_from(BStr::new(name)) else { return Ok(Vec::new()) };
+        let mut buffer = Vec::new();
+        let lines = self.store.reflog_iter(full, &mut buffer).map_err(|error| self.broken(&error))?;
+        let mut entries = Vec::new();
+        for line in lines.into_iter().flatten() {
+            let line = line.map_err(|error| self.broken(&error))?;
+            let time = line.signature.time().map_err(|error| self.broken(&error))?;
+            let minutes = time.offset / 60;
+            let committer = Ident {
+                name: line.signature.name.to_vec(),
+                email: line.signature.email.to_vec(),
+                time: u64::try_from(time.seconds).unwrap_or(0),
+                time_zone: i16::try_from(minutes / 60 * 100 + minutes % 60).unwrap_or(0),
+            };
+            let (old, new) = (id(line.previous_oid().as_slice()), id(line.new_oid().as_slice()));
+            entries.push(LogEntry { old, new, committer, message: line.message.to_vec() });
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+}
+
+fn id(bytes: &[u8]) -> ObjectId {
+    ObjectId::from_bytes(bytes).unwrap_or(ObjectId::null(HashKind::Sha1))
+}
+
+fn reference(found: gix_ref::Reference) -> Ref {
+    let target = match (&found.target, &found.peeled) {
+        (gix_ref::Target::Symbolic(name), _) => Target::symbolic(name.as_bstr()),
+        (gix_ref::Target::Object(object), Some(peeled)) if object != peeled => {
+            Target::Tag { id: id(object.as_slice()), peeled: id(peeled.as_slice()) }
+        }
+        (gix_ref::Target::Object(object), _) => Target::Id(id(object.as_slice())),
+    };
+    Ref { name: found.name.as_bstr().to_vec(), update_index: 0, target }
+}
