@@ -106,9 +106,9 @@
 //! # Where things are
 //!
 //! At the root is what a program needs that reads and commits. Hosts that bring their own files or
-//! locks find the seams in [`dir`] and [`lock`]; tools find the bytes in [`format`] and [`table`],
-//! differences in [`changes`], foreign tables in [`addition`], rules of names in [`name`], and text
-//! for terminals in [`escape`].
+//! locks find the seams in [`dir`] and [`lock`]; tools find the bytes in [`mod@format`] and
+//! [`table`], differences in [`changes`], foreign tables in [`addition`], rules of names in
+//! [`name`], and text for terminals in [`escape`].
 //!
 //! Data flows one way: bytes, the format, [`table`], [`merge`], [`Snapshot`], [`Stack`],
 //! [`Transaction`]. The first ones know no directory and can be used alone. The [`guide`] has the

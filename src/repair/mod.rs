@@ -2,8 +2,8 @@
 //! at a time.
 //!
 //! Nothing that holds records is ever removed: what a remedy takes out of the store keeps its bytes
-//! under another name, and each says exactly what it will do. A look ([`survey`]) gives plain data;
-//! [`case`] holds the list against it, [`propose`] finds a list that fits, and [`remedy`] looks
+//! under another name, and each says exactly what it will do. A look (`survey`) gives plain data;
+//! `case` holds the list against it, `propose` finds a list that fits, and `remedy` looks
 //! again under the lock before it does what somebody has agreed to.
 
 mod aside;

@@ -31,7 +31,7 @@ pub struct Metrics {
     pub failed_compactions: u64,
     /// Threads that were started for large compactions.
     pub helpers: u64,
-    /// How often [`Stack::transact`] started over.
+    /// How often [`crate::Stack::transact`] started over.
     pub retries: u64,
     /// Transactions of ours that another process has published with its own; see
     /// [`crate::Options::hand_over`]. They count as commits, too.
