@@ -516,6 +516,12 @@ int reftable_mmap(struct reftable_mmap *out, int fd, size_t len);
 int reftable_munmap(struct reftable_mmap *map);
 int reftable_fsync(int fd);
 
+/* Three more that a host may have, as git does: files that its signal handlers remove. All of them, or none counts. */
+struct tempfile;
+struct tempfile *register_tempfile(const char *path);
+int rename_tempfile(struct tempfile **file, const char *path);
+int delete_tempfile(struct tempfile **file);
+
 #ifdef __cplusplus
 }
 #endif

@@ -48,6 +48,12 @@ fn assert_unbroken(moves: &[(String, String)], count: usize) {
     }
 }
 
+/// An id for each update, of as many digits as `like` has: a reference that stays where it is gets
+/// no log entry.
+fn numbered(like: &str, process: usize, number: usize) -> String {
+    format!("{:0width$x}", 1 + process * 16 + number, width = like.len())
+}
+
 #[test]
 fn on_names_of_their_own() {
     for_each_hash(|repo| {
@@ -73,9 +79,8 @@ fn on_one_name_and_no_entry_of_its_log_is_lost() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let before = moves(repo, "refs/heads/main").len();
-        let new = |process: usize, number: usize| format!("{:0width$x}", 1 + process * 16 + number, width = id.len());
         let failed = storm(repo, PROCESSES, |process, number| {
-            ["update", "-m", "x", "refs/heads/main", &new(process, number)].map(str::to_owned).to_vec()
+            ["update", "-m", "x", "refs/heads/main", &numbered(&id, process, number)].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         assert_unbroken(&moves(repo, "refs/heads/main"), before + PROCESSES * UPDATES);
@@ -87,9 +92,8 @@ fn through_head_and_no_entry_of_either_log_is_lost() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let before = moves(repo, "HEAD").len();
-        let new = |process: usize, number: usize| format!("{:0width$x}", 1 + process * 16 + number, width = id.len());
         let failed = storm(repo, PROCESSES, |process, number| {
-            ["update", "-m", "x", "HEAD", &new(process, number)].map(str::to_owned).to_vec()
+            ["update", "-m", "x", "HEAD", &numbered(&id, process, number)].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         for name in ["HEAD", "refs/heads/main"] {
@@ -119,11 +123,12 @@ fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
     const BRANCHES: [&str; 2] = ["refs/heads/main", "refs/heads/other"];
     for_each_hash(|repo| {
         let id = repo.commit("one");
-        repo.ours(["update", BRANCHES[1], &id]);
+        repo.ours(["update", "-m", "x", BRANCHES[1], &id]);
         let failed = storm(repo, PROCESSES, |process, number| {
+            let new = numbered(&id, process, number);
             let args = match process % 4 {
                 0 => ["symbolic-ref", "-m", BRANCHES[number % 2], "HEAD", BRANCHES[number % 2]],
-                _ => ["update", "-m", "x", "HEAD", &id],
+                _ => ["update", "-m", "x", "HEAD", &new],
             };
             args.map(str::to_owned).to_vec()
         });
@@ -153,8 +158,9 @@ fn in_worktrees_of_their_own() {
         for process in 0..WORKTREES {
             repo.git(["worktree", "add", "-q", "-b", &format!("w{process}"), &format!("../w{process}")]);
         }
-        let failed = storm(repo, WORKTREES, |process, _| {
-            ["-C", &format!("../w{process}"), "update", "-m", "x", "HEAD", &id].map(str::to_owned).to_vec()
+        let failed = storm(repo, WORKTREES, |process, number| {
+            let (dir, new) = (format!("../w{process}"), numbered(&id, process, number));
+            ["-C", &dir, "update", "-m", "x", "HEAD", &new].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         for process in 0..WORKTREES {

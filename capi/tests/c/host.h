@@ -50,13 +50,13 @@ int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags
 }
 #endif
 
-struct name {
+struct tempfile {
 	char *path;
 };
 
-struct name *register_tempfile(const char *path)
+struct tempfile *register_tempfile(const char *path)
 {
-	struct name *name = malloc(sizeof(*name));
+	struct tempfile *name = malloc(sizeof(*name));
 	CHECK(name && (name->path = strdup(path)));
 	names_held++;
 	names_ever++;
@@ -64,7 +64,7 @@ struct name *register_tempfile(const char *path)
 	return name;
 }
 
-static void forget_name(struct name **name)
+static void forget_name(struct tempfile **name)
 {
 	free((*name)->path);
 	free(*name);
@@ -72,14 +72,14 @@ static void forget_name(struct name **name)
 	names_held--;
 }
 
-int delete_tempfile(struct name **name)
+int delete_tempfile(struct tempfile **name)
 {
 	int err = unlink((*name)->path);
 	forget_name(name);
 	return err;
 }
 
-int rename_tempfile(struct name **name, const char *path)
+int rename_tempfile(struct tempfile **name, const char *path)
 {
 	if (host_fails() || rename((*name)->path, path)) {
 		int error = errno;
