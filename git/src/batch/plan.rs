@@ -282,10 +282,14 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// `HEAD`, if it leads to `name`, and the change was not made through it.
+    /// `HEAD`, if it leads to `name` or to one of the `links` there, and the change was not made
+    /// through it.
     fn head_of(&self, name: &[u8], links: &[(Vec<u8>, Vec<u8>)]) -> Option<&'static [u8]> {
-        let is_through_it = links.iter().any(|(link, _)| link == b"HEAD");
-        (self.head_target.as_deref() == Some(name) && !is_through_it).then_some(b"HEAD")
+        let target = self.head_target.as_deref()?;
+        let mut links = links.iter().map(|(link, _)| link.as_slice());
+        let is_through_it = links.clone().any(|link| link == b"HEAD");
+        let is_on_the_way = target == name || links.any(|link| link == target);
+        (is_on_the_way && !is_through_it).then_some(b"HEAD")
     }
 
     fn pin_chain(&mut self, chain: &Chain, end: Expect) {
