@@ -5,8 +5,10 @@ use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+use reftable::dir::{Dir, OsDir};
 use reftable::repair::{Problem, Repair};
+use reftable::table::Table;
 use reftable::verify::Severity;
 use reftable::{ErrorKind, Expect, Options, Stack, Target};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,7 @@ use crate::violations::Violations;
 
 /// How long the first commit waits for what the dead have left.
 const AT_ONCE: Duration = Duration::from_millis(500);
+const LIST: &str = "tables.list";
 const LIST_LOCK: &str = "tables.list.lock";
 
 /// What an image came to.
@@ -34,6 +37,8 @@ pub(super) struct Judged {
     /// Whether git had listed a table that it had not synced as a whole, so that the store had to
     /// be repaired.
     pub(super) broken_by_git: bool,
+    /// Whether no listed table can be read, and git made them all: nothing is left to look at.
+    is_ruined: bool,
     pub(super) commit_ms: f64,
 }
 
@@ -63,11 +68,11 @@ pub(super) fn judge(
     if variant.git > 0 {
         repair(&layout, &mut judged).unwrap_or_else(|error| found.add(format!("{error:#}")));
     }
-    if let Err(error) = look(variant, session, cut, &layout, &mut found, &mut judged) {
-        found.add(format!("{error:#}"));
-    }
-    if let Err(error) = commit(variant, &layout, &mut found, &mut judged) {
-        found.add(format!("{error:#}"));
+    if !judged.is_ruined {
+        let looked = look(variant, session, cut, &layout, &mut found, &mut judged);
+        looked.unwrap_or_else(|error| found.add(format!("{error:#}")));
+        let committed = commit(variant, &layout, &mut found, &mut judged);
+        committed.unwrap_or_else(|error| found.add(format!("{error:#}")));
     }
     found.shown().iter().for_each(|line| violations.add(format!("{what}, image {number}: {line}")));
     Ok(judged)
@@ -85,11 +90,37 @@ fn repair(layout: &Layout, judged: &mut Judged) -> Result<()> {
         judged.git_lock = true;
         fs::remove_file(&lock).context("cannot remove git's lock")?;
     }
+    judged.is_ruined = !can_any_table_be_read(layout)?;
+    if judged.is_ruined {
+        return Ok(());
+    }
     let repair = Repair::new(layout.store()).patience(Duration::ZERO);
     for problem in repair.diagnose()?.iter().filter(|problem| matches!(problem, Problem::List(_))) {
         repair.remedy(problem).context("cannot repair what git has left")?;
     }
     Ok(())
+}
+
+/// Whether a listed table can be read, or none is listed.
+///
+/// # Errors
+/// One cannot be read that has a note, and so is of this library.
+fn can_any_table_be_read(layout: &Layout) -> Result<bool> {
+    let dir = OsDir::new(layout.store(), None);
+    // Without a list the tables are for `repair` to judge.
+    let Ok(list) = fs::read_to_string(layout.store().join(LIST)) else { return Ok(true) };
+    let mut any = list.is_empty();
+    for name in list.lines() {
+        let path = layout.store().join(name);
+        let Err(error) = fs::read(&path).map_err(Error::from).and_then(|bytes| Ok(Table::open(&path, bytes)?)) else {
+            any = true;
+            continue;
+        };
+        if dir.open(name).and_then(|file| file.note()).is_ok_and(|note| note.is_some()) {
+            bail!("a table of ours cannot be read: {error:#}");
+        }
+    }
+    Ok(any)
 }
 
 /// Whether all is there that was promised.
