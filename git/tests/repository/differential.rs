@@ -252,8 +252,8 @@ fn random_transactions_end_as_in_git() {
                 let is_symbolic = view.get(&change.name).unwrap().is_some_and(|found| found.target.id().is_none());
                 !change.follow && change.expect == Expect::Absent && is_symbolic
             });
-            // Of a symbolic reference that is deleted itself git's code for reftables keeps the log,
-            // and adds to it; its code for files deletes it, and so do we.
+            // Of a symbolic reference that is deleted itself git's code for reftables keeps the
+            // log, and adds to it; its code for files deletes it, and so do we.
             let is_unlinked = commands.iter().any(|(text, change)| {
                 let is_symbolic = view.get(&change.name).unwrap().is_some_and(|found| found.target.id().is_none());
                 text.starts_with("option no-deref\ndelete") && is_symbolic
