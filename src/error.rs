@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::FailedRead;
 use crate::conflict::Conflict;
-use crate::escape::{NoControl, escaped, printable, shell_word};
+use crate::escape::{NoControl, command, escaped, printable};
 use crate::oid::ParseIdError;
 
 /// The result of everything in this crate that can fail.
@@ -305,11 +305,6 @@ pub(crate) fn repair_command(dir: &Path, options: &str) -> String {
 /// What leads on from a store that cannot be read.
 pub(crate) fn can_be_repaired(dir: &Path) -> String {
     format!("{} says what can be done, and changes nothing", repair_command(dir, "--dry-run"))
-}
-
-/// A command for the store in `dir`, to be copied from a message.
-pub(crate) fn command(dir: &Path, words: &str) -> String {
-    format!("`reftable -C {} {words}`", shell_word(dir.as_os_str().as_encoded_bytes()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
+use std::path::Path;
 
 /// The text as it is, or with escapes if any of it [is hidden](is_hidden) or not UTF-8. For text
 /// that stands in quotes already.
@@ -107,6 +108,12 @@ pub fn shell_word(word: &[u8]) -> String {
         true => format!("'{}'", shown.replace('\'', r"'\''")),
         false => format!("$'{}'", shown.replace('\'', r"\'")),
     }
+}
+
+/// A command of `reftable` for the store or repository in `dir`, to be copied from a message.
+#[must_use]
+pub fn command(dir: &Path, words: &str) -> String {
+    format!("`reftable -C {} {words}`", shell_word(dir.as_os_str().as_encoded_bytes()))
 }
 
 /// The message without hidden characters: it may quote what is in a damaged or hostile store.

@@ -50,11 +50,6 @@ pub(crate) fn shown_path(path: &Path) -> impl Display + '_ {
     escape::quoted(path.as_os_str().as_encoded_bytes())
 }
 
-/// A command for the store in `dir`, to be copied from a message.
-pub(crate) fn command(dir: &Path, words: &str) -> String {
-    format!("`reftable -C {} {words}`", escape::shell_word(dir.as_os_str().as_encoded_bytes()))
-}
-
 /// Appends a text of a store as [`escape::quoted_word`] shows it. Nearly all of them are plain, and
 /// not formatted.
 pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::finding::{Finding, Report};
 use crate::dir::Dir;
-use crate::error::{Error, Result, command, repair_command};
-use crate::escape::{escaped, shell_word};
+use crate::error::{Error, Result, repair_command};
+use crate::escape::{command, escaped, shell_word};
 use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST, LIST_LOCK, TableName, Temporary};
 use crate::load::{self, Listing};

@@ -8,6 +8,7 @@ use clap::Args;
 use reftable::Stack;
 use reftable::bytes::{Bytes, Reading};
 use reftable::dir::OsDir;
+use reftable::escape::command;
 use reftable::table::{BlockDump, RecordView, Table};
 use reftable_git::{Repository, for_reading};
 
@@ -15,7 +16,7 @@ use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
-use crate::output::{Out, command, complain};
+use crate::output::{Out, complain};
 
 /// Show tables byte by byte: header, blocks, records, footer
 ///

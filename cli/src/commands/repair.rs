@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use reftable::ErrorKind;
-use reftable::escape::escaped_message;
+use reftable::escape::{command, escaped_message};
 use reftable::repair::{Problem, Repair as Mender};
 use reftable::verify::Severity;
 use reftable_git::Repository;
@@ -14,7 +14,7 @@ use super::verify::check;
 use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, command, shown_path};
+use crate::output::{Out, shown_path};
 
 /// More steps than any store needs, should somebody damage it as fast as it is mended.
 const MOST: usize = 100;
