@@ -7,6 +7,7 @@ use gix_ref::{FullNameRef, file};
 use reftable::{HashKind, Ident, LogEntry, ObjectId, Ref, Target};
 
 use crate::error::{Error, Result};
+use crate::ident::time_zone;
 
 /// References in files: as they are when somebody asks.
 pub(crate) struct Files {
@@ -80,12 +81,11 @@ impl Files {
         for line in lines.into_iter().flatten() {
             let line = line.map_err(|error| self.broken(&error))?;
             let time = line.signature.time().map_err(|error| self.broken(&error))?;
-            let minutes = time.offset / 60;
             let committer = Ident {
                 name: line.signature.name.to_vec(),
                 email: line.signature.email.to_vec(),
                 time: u64::try_from(time.seconds).unwrap_or(0),
-                time_zone: i16::try_from(minutes / 60 * 100 + minutes % 60).unwrap_or(0),
+                time_zone: time_zone(time.offset),
             };
             let (old, new) = (id(line.previous_oid().as_slice()), id(line.new_oid().as_slice()));
             entries.push(LogEntry { old, new, committer, message: line.message.to_vec() });

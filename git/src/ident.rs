@@ -65,9 +65,13 @@ fn clean(text: &[u8]) -> Vec<u8> {
 
 fn now() -> (u64, i16) {
     let now = Zoned::now();
-    let minutes = now.offset().seconds() / 60;
-    let time_zone = i16::try_from(minutes / 60 * 100 + minutes % 60).unwrap_or(0);
-    (u64::try_from(now.timestamp().as_second()).unwrap_or(0), time_zone)
+    (u64::try_from(now.timestamp().as_second()).unwrap_or(0), time_zone(now.offset().seconds()))
+}
+
+/// An offset in seconds as log entries have it: `130` is an hour and a half east.
+pub(crate) fn time_zone(seconds: i32) -> i16 {
+    let minutes = seconds / 60;
+    i16::try_from(minutes / 60 * 100 + minutes % 60).unwrap_or(0)
 }
 
 /// `SECONDS ZONE`, also with an `@` before it, or RFC 3339.

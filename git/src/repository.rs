@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use reftable::bytes::Reading;
 use reftable::dir::OsDir;
-use reftable::escape::escaped;
+use reftable::escape::{escaped, shell_word};
 use reftable::{HashKind, Options, Stack, Target};
 
 use crate::batch::Hook;
@@ -242,7 +242,7 @@ impl Repository {
             "{}: another user's repository, nothing is written to it; if you trust its owner: git config --global --add \
              safe.directory {}",
             shown_path(place),
-            shell_word(place)
+            shell_word(place.as_os_str().as_encoded_bytes())
         );
         Err(Error::untrusted(message))
     }
@@ -403,13 +403,6 @@ fn check_bare(git_dir: &Path) -> Result<()> {
             Err(Error::invalid(format!("safe.bareRepository is '{}', not 'all' or 'explicit'", escaped(other))))
         }
     }
-}
-
-/// A path as a shell takes it.
-fn shell_word(path: &Path) -> String {
-    let text = shown_path(path).to_string();
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte));
-    if is_plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn has_list(dir: &Path) -> bool {

@@ -231,21 +231,15 @@ impl<'a> Plan<'a> {
         target: &Target,
         view: &View,
     ) -> Result<bool> {
-        let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
+        if self.batch.reason.is_none() {
+            return Ok(false);
+        }
         let Some(new) = resolve(Some(target), view)? else { return Ok(false) };
         let old = resolve(current, view)?.unwrap_or(ObjectId::null(new.kind()));
         let is_planned_here = !self.logs_itself || matches!(target, Target::Symbolic(_));
         let itself = (is_planned_here && current != Some(target)).then_some(name);
         let head = self.head_of(name, links);
-        let names: Vec<&[u8]> = links.iter().map(|(link, _)| link.as_slice()).chain(head).chain(itself).collect();
-        let mut is_planned = false;
-        for name in names {
-            if self.is_logged(name, view)? {
-                let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
-                self.side(name).logs.push((name.to_vec(), entry));
-                is_planned = true;
-            }
-        }
+        let is_planned = self.plan_entries(link_names(links).chain(head).chain(itself), old, new, view)?;
         self.pin_head(head);
         Ok(is_planned)
     }
@@ -259,19 +253,34 @@ impl<'a> Plan<'a> {
         current: Option<&Target>,
         view: &View,
     ) -> Result<bool> {
-        let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
+        if self.batch.reason.is_none() {
+            return Ok(false);
+        }
         let Some(old) = resolve(current, view)? else { return Ok(false) };
         let head = self.head_of(name, links);
+        let is_planned = self.plan_entries(link_names(links).chain(head), old, ObjectId::null(old.kind()), view)?;
+        self.pin_head(head);
+        Ok(is_planned)
+    }
+
+    /// Plans the same entry, with the reason that was given, for those of `names` that have a log
+    /// or get one. Says whether there are any.
+    fn plan_entries<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n [u8]>,
+        old: ObjectId,
+        new: ObjectId,
+        view: &View,
+    ) -> Result<bool> {
+        let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
         let mut is_planned = false;
-        for name in links.iter().map(|(link, _)| link.as_slice()).chain(head) {
+        for name in names {
             if self.is_logged(name, view)? {
-                let (committer, message) = (committer.clone(), message.clone());
-                let entry = LogEntry { old, new: ObjectId::null(old.kind()), committer, message };
+                let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
                 self.side(name).logs.push((name.to_vec(), entry));
                 is_planned = true;
             }
         }
-        self.pin_head(head);
         Ok(is_planned)
     }
 
@@ -286,7 +295,7 @@ impl<'a> Plan<'a> {
     /// through it.
     fn head_of(&self, name: &[u8], links: &[(Vec<u8>, Vec<u8>)]) -> Option<&'static [u8]> {
         let target = self.head_target.as_deref()?;
-        let mut links = links.iter().map(|(link, _)| link.as_slice());
+        let mut links = link_names(links);
         let is_through_it = links.clone().any(|link| link == b"HEAD");
         let is_on_the_way = target == name || links.any(|link| link == target);
         (is_on_the_way && !is_through_it).then_some(b"HEAD")
@@ -355,6 +364,11 @@ impl Side {
             transaction.append_log(name, entry.clone());
         }
     }
+}
+
+/// The symbolic references on the way, without their targets.
+fn link_names(links: &[(Vec<u8>, Vec<u8>)]) -> impl Iterator<Item = &[u8]> + Clone {
+    links.iter().map(|(link, _)| link.as_slice())
 }
 
 fn is_symbolic(found: Option<&Ref>) -> bool {
