@@ -48,8 +48,9 @@ pub(crate) fn broken_rule(name: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Whether git keeps `name` in a file, never among its references.
-pub(crate) fn is_pseudo_ref(name: &[u8]) -> bool {
+/// Whether git keeps `name` in a file of its own, whatever the format of the references is.
+#[must_use]
+pub fn is_pseudo_ref(name: &[u8]) -> bool {
     name == b"FETCH_HEAD" || name == b"MERGE_HEAD"
 }
 

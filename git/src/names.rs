@@ -1,5 +1,7 @@
 //! Names of references: which store has them, and how people shorten them.
 
+use reftable::name::{is_per_worktree, is_pseudo_ref};
+
 /// The rules by which git reads a short name, in its order: what comes before it and after.
 const RULES: [(&str, &str); 6] = [
     ("", ""),
@@ -10,10 +12,30 @@ const RULES: [(&str, &str); 6] = [
     ("refs/remotes/", "/HEAD"),
 ];
 
-/// In which of a repository's stores a name is.
+/// One of the stores that are open for a worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The one of the repository.
+    Shared,
+    /// The one that a linked worktree has for itself.
+    Worktree,
+}
+
+impl Place {
+    /// Where git keeps `name`. Of what another worktree has for itself it is the place there.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Place {
+        match Home::of(name) {
+            Home::Shared(_) => Place::Shared,
+            Home::Own(_) | Home::File(_) | Home::Main(_) | Home::Worktree { .. } => Place::Worktree,
+        }
+    }
+}
+
+/// Where a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Home<'a> {
-    /// In the one of the repository.
+    /// In the store of the repository.
     Shared(&'a [u8]),
     /// In the one of this worktree.
     Own(&'a [u8]),
@@ -21,14 +43,14 @@ pub(crate) enum Home<'a> {
     Main(&'a [u8]),
     /// In that of another worktree, or of this one by its name.
     Worktree { worktree: &'a [u8], name: &'a [u8] },
-    /// In a file of its own, beside the stores.
+    /// In a file of its own, beside the store of this worktree.
     File(&'a [u8]),
 }
 
 impl<'a> Home<'a> {
     /// Where git looks for `name`.
     pub(crate) fn of(name: &'a [u8]) -> Home<'a> {
-        let elsewhere = |rest: &'a [u8]| reftable::name::is_per_worktree(rest).then_some(rest);
+        let elsewhere = |rest: &'a [u8]| is_per_worktree(rest).then_some(rest);
         if let Some(rest) = name.strip_prefix(b"main-worktree/").and_then(elsewhere) {
             return Home::Main(rest);
         }
@@ -40,15 +62,10 @@ impl<'a> Home<'a> {
         }
         match name {
             name if is_pseudo_ref(name) => Home::File(name),
-            name if reftable::name::is_per_worktree(name) => Home::Own(name),
+            name if is_per_worktree(name) => Home::Own(name),
             name => Home::Shared(name),
         }
     }
-}
-
-/// Whether git keeps `name` in a file of its own, whatever the format of the references is.
-pub(crate) fn is_pseudo_ref(name: &[u8]) -> bool {
-    matches!(name, b"FETCH_HEAD" | b"MERGE_HEAD")
 }
 
 /// The full names that `short` may stand for, the one that git prefers first.
@@ -88,6 +105,15 @@ mod tests {
             (b"FETCH_HEAD", Home::File(b"FETCH_HEAD")),
         ] {
             assert_eq!(Home::of(name), home);
+        }
+    }
+    #[test]
+    fn each_worktree_has_its_own_root_references_and_bisections() {
+        for own in ["HEAD", "ORIG_HEAD", "MERGE_HEAD", "refs/bisect/bad", "refs/worktree/x", "refs/rewritten/x"] {
+            assert_eq!(Place::of(own.as_bytes()), Place::Worktree, "{own}");
+        }
+        for shared in ["refs/heads/main", "refs/stash", "refs/bisect", "refs/heads/HEAD", "worktrees/x"] {
+            assert_eq!(Place::of(shared.as_bytes()), Place::Shared, "{shared}");
         }
     }
 }

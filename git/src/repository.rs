@@ -14,7 +14,7 @@ use std::time::Duration;
 use reftable::bytes::Reading;
 use reftable::dir::OsDir;
 use reftable::escape::{escaped, shell_word};
-use reftable::{HashKind, Options, Stack, Target};
+use reftable::{Durability, HashKind, Options, Stack, Target};
 
 use crate::batch::Hook;
 use crate::config::{Config, LogPolicy, Places};
@@ -28,6 +28,9 @@ use crate::view::{Dirs, Head, View};
 
 const STORE: &str = "reftable";
 const LIST: &str = "tables.list";
+
+/// How long a writer waits for a lock if nobody says anything.
+const USUAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A repository, or a store without one. Nothing has been opened.
 #[derive(Debug)]
@@ -306,6 +309,34 @@ impl Repository {
             stores.hook = self.hook()?;
         }
         Ok(stores)
+    }
+
+    /// Opens the stores to write to them, as the configuration says in everything:
+    /// [`Repository::open`] with [`Repository::durability`] and [`Repository::patience`].
+    ///
+    /// # Errors
+    /// As [`Repository::open`].
+    pub fn open_to_write(&self) -> Result<Stores> {
+        self.open(&Options::default().durability(self.durability()?), self.patience()?)
+    }
+
+    /// What survives a loss of power: what `core.fsync` says of references, else
+    /// [`Durability::Full`].
+    ///
+    /// # Errors
+    /// As [`Repository::config`].
+    pub fn durability(&self) -> Result<Durability> {
+        Ok(self.config()?.and_then(Config::durability).unwrap_or_default())
+    }
+
+    /// How long to wait for a lock, `None` for ever: `reftable.lockTimeout`, else ten seconds. So
+    /// long some thousand commits of others take, or a slow disk.
+    ///
+    /// # Errors
+    /// As [`Repository::config`], and if the value is no number.
+    pub fn patience(&self) -> Result<Option<Duration>> {
+        let configured = self.config()?.map(Config::lock_timeout).transpose()?.flatten();
+        Ok(configured.unwrap_or(Some(USUAL_PATIENCE)))
     }
 
     /// The hook that has a say in transactions, if there is one.

@@ -9,6 +9,7 @@ use reftable::{HashKind, Options, Snapshot, Stack};
 use crate::batch::Hook;
 use crate::config::LogPolicy;
 use crate::error::Result;
+use crate::names::Place;
 use crate::view::{Dirs, View};
 
 /// How long a batch that has one store's lock waits for that of the other.
@@ -25,23 +26,6 @@ pub const PATIENCE: Duration = Duration::from_millis(200);
 #[must_use = "options do nothing by themselves"]
 pub fn for_reading(reading: Reading) -> Options {
     Options::default().reading(reading).reload_deadline(PATIENCE)
-}
-
-/// One of the stores of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// The one of the repository.
-    Shared,
-    /// The one that a linked worktree has for itself.
-    Worktree,
-}
-
-impl Place {
-    /// Where git keeps `name`.
-    #[must_use]
-    pub fn of(name: &[u8]) -> Place {
-        if reftable::name::is_per_worktree(name) { Place::Worktree } else { Place::Shared }
-    }
 }
 
 /// The open stores of a repository.
@@ -110,20 +94,5 @@ impl Stores {
     pub fn view(&self) -> Result<View> {
         let worktree: Option<Snapshot> = self.worktree.as_ref().map(|(worktree, _)| worktree.snapshot()).transpose()?;
         Ok(View::of_tables(self.shared.snapshot()?, worktree, self.dirs.clone()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_worktree_has_its_own_root_references_and_bisections() {
-        for own in ["HEAD", "ORIG_HEAD", "refs/bisect/bad", "refs/worktree/x", "refs/rewritten/x"] {
-            assert_eq!(Place::of(own.as_bytes()), Place::Worktree, "{own}");
-        }
-        for shared in ["refs/heads/main", "refs/stash", "refs/bisect", "refs/heads/HEAD"] {
-            assert_eq!(Place::of(shared.as_bytes()), Place::Shared, "{shared}");
-        }
     }
 }

@@ -4,8 +4,7 @@
 use std::env;
 use std::path::Path;
 
-use crate::bytes;
-use crate::config::Config;
+use crate::config::{Config, expanded};
 use crate::discover::Found;
 use crate::error::Result;
 
@@ -49,10 +48,7 @@ fn is_named(value: &[u8], place: &Path) -> bool {
         return true;
     }
     let (value, is_prefix) = value.strip_suffix(b"/*").map_or((value, false), |value| (value, true));
-    let path = match value.strip_prefix(b"~/") {
-        Some(rest) => env::home_dir().unwrap_or_default().join(bytes::to_path(rest)),
-        None => bytes::to_path(value),
-    };
+    let path = expanded(value);
     if !path.is_absolute() && path != Path::new(".") {
         return false;
     }

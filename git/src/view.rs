@@ -15,8 +15,8 @@ use reftable::{HashKind, LogEntry, Logs, ObjectId, Ref, RefView, Refs, Snapshot,
 use crate::bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
-use crate::names::{self, Home};
-use crate::stores::{Place, for_reading};
+use crate::names::{self, Home, Place};
+use crate::stores::for_reading;
 
 /// How many symbolic references in a row are followed, as in git.
 const MAX_DEPTH: usize = 5;

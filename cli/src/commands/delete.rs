@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use reftable::{Expect, Target};
-use reftable_git::{Action, Batch, Change, Repository};
+use reftable_git::{Batch, Change, Repository};
 
 use crate::cli::{Writing, any_name, old_value};
 use crate::failure::{Code, Failure};
@@ -43,7 +43,7 @@ impl Delete {
         let name = any_name(&self.name)?.to_vec();
         let old = self.old.as_deref().map(old_value).transpose()?.flatten();
         let expect = old.map_or(Expect::Any, |id| Expect::Is(Target::Id(id)));
-        let change = Change { name, expect, action: Action::Delete, follow: !self.no_deref };
+        let change = Change::delete(name, expect).following(!self.no_deref);
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
         tell(&Batch { changes: vec![change], ..Batch::default() }.commit(&stores)?);
         Ok(Code::Done)

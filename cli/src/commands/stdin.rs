@@ -218,7 +218,7 @@ fn parse(command: &[u8], words: &mut Words<'_>, follow: bool) -> Result<Change, 
         },
         _ => (words.old()?.map_or(Expect::Absent, expect_old), Action::Verify),
     };
-    Ok(Change { name, expect, action, follow })
+    Ok(Change::new(name, expect, action).following(follow))
 }
 
 /// The commands whose values are names of references. As in git, only `symref-update` may follow.
@@ -227,7 +227,7 @@ fn parse_symbolic(command: &[u8], words: &mut Words<'_>, follow: bool) -> Result
         return Err(Failure::usage("this command is not known"));
     }
     let name = if command == b"symref-delete" { words.any_name()? } else { words.name()? };
-    let mut change = Change { name, expect: Expect::Any, action: Action::Verify, follow: false };
+    let mut change = Change::verify(name, Expect::Any).no_deref();
     let old_target = |words: &mut Words<'_>| words.0.next().map(|old| Expect::Is(Target::symbolic(old)));
     match command {
         b"symref-update" => {

@@ -80,7 +80,7 @@ impl SymbolicRef {
             return Err(Failure::usage("HEAD must not lead out of refs/: git would not know the repository any more"));
         }
         let action = Action::Set(Target::symbolic(target));
-        let change = Change { name: name.to_vec(), expect: Expect::Any, action, follow: false };
+        let change = Change::new(name, Expect::Any, action).no_deref();
         let mut batch = Batch { changes: vec![change], ..Batch::default() };
         if let Some(reason) = &self.reason {
             batch.reason = Some((ident::committer(repo.config()?)?, ident::one_line(reason.as_encoded_bytes())));

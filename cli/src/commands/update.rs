@@ -101,7 +101,7 @@ impl Update {
             Some(peeled) => Action::Set(Target::Tag { id, peeled: peeled.parse()? }),
         };
         let name = if id.is_null() { any_name(name)? } else { ref_name(name)? };
-        Ok(Change { name: name.to_vec(), expect, action, follow: !self.no_deref })
+        Ok(Change::new(name, expect, action).following(!self.no_deref))
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn lines<'a>(changes: impl IntoIterator<Item = (&'a Change, &'a [u8])
         };
         let new = match &change.action {
             Action::Set(target) => value(target),
-            Action::Delete | Action::Verify => ObjectId::null(hash).to_string().into_bytes(),
+            _ => ObjectId::null(hash).to_string().into_bytes(),
         };
         lines.extend_from_slice(&[old.as_slice(), &new, name].join(b" ".as_slice()));
         lines.push(b'\n');

@@ -13,10 +13,11 @@ mod hook;
 mod plan;
 
 use reftable::escape::escaped;
-use reftable::{Commit, Expect, HashKind, Ident, Target, Transaction};
+use reftable::name::is_pseudo_ref;
+use reftable::{Commit, Expect, HashKind, Ident, ObjectId, Target, Transaction};
 
 use crate::error::{Error, Result};
-use crate::names::is_pseudo_ref;
+use crate::names::Home;
 use crate::retry::Retry;
 use crate::stores::{SECOND_LOCK, Stores};
 use crate::view::{Chain, View};
@@ -27,6 +28,7 @@ pub(crate) use hook::Hook;
 
 /// What is to happen to one reference.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Change {
     /// The full name.
     pub name: Vec<u8>,
@@ -37,28 +39,55 @@ pub struct Change {
     /// Whether it is meant for the reference that `name` leads to. A name that is none for git
     /// leads nowhere: deleting it is always meant for itself.
     pub follow: bool,
+    /// The message of its log entries, if it is another than that of [`Batch::reason`].
+    pub message: Option<Vec<u8>>,
+    /// Whether it gets a log, whatever the configuration says.
+    pub forces_log: bool,
 }
 
 impl Change {
+    /// What happens to `name`, or to what it leads to.
+    pub fn new(name: impl Into<Vec<u8>>, expect: Expect, action: Action) -> Change {
+        Change { name: name.into(), expect, action, follow: true, message: None, forces_log: false }
+    }
+
     /// Points `name`, or what it leads to, at `target`.
     pub fn set(name: impl Into<Vec<u8>>, expect: Expect, target: impl Into<Target>) -> Change {
-        Change { name: name.into(), expect, action: Action::Set(target.into()), follow: true }
+        Change::new(name, expect, Action::Set(target.into()))
     }
 
     /// Deletes `name`, or what it leads to, together with its log.
     pub fn delete(name: impl Into<Vec<u8>>, expect: Expect) -> Change {
-        Change { name: name.into(), expect, action: Action::Delete, follow: true }
+        Change::new(name, expect, Action::Delete)
     }
 
     /// Changes nothing, and expects something of `name`, or of what it leads to.
     pub fn verify(name: impl Into<Vec<u8>>, expect: Expect) -> Change {
-        Change { name: name.into(), expect, action: Action::Verify, follow: true }
+        Change::new(name, expect, Action::Verify)
     }
 
     /// Means `name` itself, be it symbolic.
     #[must_use]
     pub fn no_deref(self) -> Change {
         Change { follow: false, ..self }
+    }
+
+    /// [`Change::no_deref`] unless `follow`.
+    #[must_use]
+    pub fn following(self, follow: bool) -> Change {
+        Change { follow, ..self }
+    }
+
+    /// Gives its log entries another message than that of [`Batch::reason`].
+    #[must_use]
+    pub fn with_message(self, message: impl Into<Vec<u8>>) -> Change {
+        Change { message: Some(message.into()), ..self }
+    }
+
+    /// Makes a log if there is none, whatever the configuration says.
+    #[must_use]
+    pub fn force_log(self) -> Change {
+        Change { forces_log: true, ..self }
     }
 
     /// With `follow` as it is to be understood.
@@ -86,7 +115,8 @@ impl Change {
 }
 
 /// What happens to a reference.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Action {
     /// It points there from now on.
     Set(Target),
@@ -94,10 +124,15 @@ pub enum Action {
     Delete,
     /// Nothing.
     Verify,
+    /// It stays where it is, and its log gets an entry as if it had been set to this. Without
+    /// [`Batch::reason`] nothing happens.
+    Log(ObjectId),
+    /// It stays where it is, and its log goes.
+    DeleteLog,
 }
 
 /// Changes that happen together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// In any order; each reference may be there once.
     pub changes: Vec<Change>,
@@ -107,6 +142,9 @@ pub struct Batch {
     pub reason: Option<(Ident, Vec<u8>)>,
     /// Whether all of them get a log, whatever the configuration says.
     pub forces_logs: bool,
+    /// Asks for what was replaced: [`Commit::replaced`] has it then. What stays where it is is not
+    /// in it.
+    pub reports_replaced: bool,
 }
 
 impl Batch {
@@ -240,13 +278,17 @@ impl Drop for Prepared {
 /// whatever it leads to.
 fn check_written(change: &Change, view: &View) -> Result<()> {
     let name = &change.name;
+    if let Home::Main(_) | Home::Worktree { .. } = Home::of(name) {
+        let name = escaped(name);
+        return Err(Error::invalid(format!("'{name}' belongs to another worktree: change it from there")));
+    }
     if !is_pseudo_ref(name) {
         return Ok(());
     }
     let is_written = match change.action {
         Action::Verify => false,
-        Action::Delete => view.stored(name)?.is_none() && !view.log_exists(name)?,
-        Action::Set(_) => true,
+        Action::Delete | Action::DeleteLog => view.stored(name)?.is_none() && !view.log_exists(name)?,
+        Action::Set(_) | Action::Log(_) => true,
     };
     if is_written {
         let name = escaped(name);

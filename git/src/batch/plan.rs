@@ -8,7 +8,8 @@ use reftable::{ConflictKind, ErrorKind, Expect, HashKind, LogEntry, ObjectId, Re
 use super::{Action, Batch, Change, check_written};
 use crate::config::LogPolicy;
 use crate::error::{Error, Result};
-use crate::stores::{Place, Stores};
+use crate::names::Place;
+use crate::stores::Stores;
 use crate::view::{Chain, View};
 
 /// What the transaction of one store will have.
@@ -69,8 +70,8 @@ impl<'a> Plan<'a> {
         for change in batch.changes.iter().filter(|_| batch.reason.is_some()) {
             let chain = if change.follow { view.follow_stored(&change.name).ok() } else { None };
             let is_set = matches!(change.action, Action::Set(_));
-            plan.logs_itself &=
-                !is_set || plan.is_logged(chain.as_ref().map_or(&change.name, |chain| &chain.name), view)?;
+            let end = chain.as_ref().map_or(&change.name, |chain| &chain.name);
+            plan.logs_itself &= !is_set || change.message.is_none() && plan.is_logged(change, end, view)?;
             // The old id in such an entry is that of what the overwritten reference leads to.
             plan.logs_itself &= change.follow || !is_symbolic(view.stored(&change.name)?.as_ref());
         }
@@ -87,14 +88,16 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether an entry for `name` is written.
-    fn is_logged(&self, name: &[u8], view: &View) -> Result<bool> {
-        Ok(self.batch.forces_logs || self.policy.creates_log(name) || view.log_exists(name)?)
+    fn is_logged(&self, change: &Change, name: &[u8], view: &View) -> Result<bool> {
+        let is_forced = self.batch.forces_logs || change.forces_log;
+        Ok(is_forced || self.policy.creates_log(name) || view.log_exists(name)?)
     }
 
     fn check_hash(&self, change: &Change) -> Result<()> {
         let expected = if let Expect::Is(target) = &change.expect { target.id() } else { None };
         let (id, peeled) = match &change.action {
             Action::Set(target) => (target.id(), target.as_view().peeled()),
+            Action::Log(id) => (Some(*id), None),
             _ => (None, None),
         };
         for id in [expected, id, peeled].into_iter().flatten() {
@@ -156,6 +159,14 @@ impl<'a> Plan<'a> {
         let mut update = Update { expect, action, pinned: false, followed: change.follow };
         match &change.action {
             Action::Verify => {}
+            Action::Log(_) | Action::DeleteLog => {
+                self.change_log(change, name, links, current, view)?;
+                update.action = Action::Verify;
+                if update.expect == Expect::Any {
+                    update.expect = current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
+                    update.pinned = true;
+                }
+            }
             Action::Delete => {
                 let has_log = view.log_exists(name)?;
                 if current.is_none() && !has_log {
@@ -169,7 +180,7 @@ impl<'a> Plan<'a> {
                 if has_log {
                     self.side(name).deleted_logs.push(name.to_vec());
                 }
-                let is_planned = self.log_deletion(name, links, current, view)?;
+                let is_planned = self.log_deletion(change, name, links, current, view)?;
                 if let Some(old) = current.filter(|_| is_planned && update.expect == Expect::Any) {
                     update.expect = Expect::Is(old.clone());
                     update.pinned = true;
@@ -180,7 +191,7 @@ impl<'a> Plan<'a> {
                     // As in git nothing is written, and no entry.
                     update.action = Action::Verify;
                 }
-                let is_planned = self.log(name, links, current, target, view)?;
+                let is_planned = self.log(change, name, links, current, target, view)?;
                 if (is_planned || current == Some(target)) && update.expect == Expect::Any {
                     // The log entry says where the reference was, so it has to be there.
                     update.expect = current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
@@ -214,7 +225,7 @@ impl<'a> Plan<'a> {
     fn must_stay_direct(&self, change: &Change) -> bool {
         let is_logged = self.batch.reason.is_some() && self.logs_itself;
         match change.action {
-            Action::Verify => false,
+            Action::Verify | Action::Log(_) | Action::DeleteLog => false,
             Action::Delete => change.follow,
             Action::Set(Target::Symbolic(_)) => change.follow,
             Action::Set(_) => change.follow || is_logged,
@@ -225,6 +236,7 @@ impl<'a> Plan<'a> {
     /// whether it did.
     fn log(
         &mut self,
+        change: &Change,
         name: &[u8],
         links: &[(Vec<u8>, Vec<u8>)],
         current: Option<&Target>,
@@ -239,15 +251,36 @@ impl<'a> Plan<'a> {
         let is_planned_here = !self.logs_itself || matches!(target, Target::Symbolic(_));
         let itself = (is_planned_here && current != Some(target)).then_some(name);
         let head = self.head_of(name, links);
-        let is_planned = self.plan_entries(link_names(links).chain(head).chain(itself), old, new, view)?;
+        let is_planned = self.plan_entries(change, link_names(links).chain(head).chain(itself), old, new, view)?;
         self.pin_head(head);
         Ok(is_planned)
+    }
+
+    /// Plans what happens to the log of a reference that stays where it is.
+    fn change_log(
+        &mut self,
+        change: &Change,
+        name: &[u8],
+        links: &[(Vec<u8>, Vec<u8>)],
+        current: Option<&Target>,
+        view: &View,
+    ) -> Result<()> {
+        match &change.action {
+            Action::Log(new) => {
+                let old = resolve(current, view)?.unwrap_or(ObjectId::null(new.kind()));
+                self.plan_entries(change, link_names(links).chain([name]), old, *new, view)?;
+            }
+            Action::DeleteLog if view.log_exists(name)? => self.side(name).deleted_logs.push(name.to_vec()),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Plans the entries of those that led to a reference which goes: it has no log of its own any
     /// more. Says whether there are any.
     fn log_deletion(
         &mut self,
+        change: &Change,
         name: &[u8],
         links: &[(Vec<u8>, Vec<u8>)],
         current: Option<&Target>,
@@ -258,7 +291,8 @@ impl<'a> Plan<'a> {
         }
         let Some(old) = resolve(current, view)? else { return Ok(false) };
         let head = self.head_of(name, links);
-        let is_planned = self.plan_entries(link_names(links).chain(head), old, ObjectId::null(old.kind()), view)?;
+        let is_planned =
+            self.plan_entries(change, link_names(links).chain(head), old, ObjectId::null(old.kind()), view)?;
         self.pin_head(head);
         Ok(is_planned)
     }
@@ -267,15 +301,17 @@ impl<'a> Plan<'a> {
     /// or get one. Says whether there are any.
     fn plan_entries<'n>(
         &mut self,
+        change: &Change,
         names: impl Iterator<Item = &'n [u8]>,
         old: ObjectId,
         new: ObjectId,
         view: &View,
     ) -> Result<bool> {
         let Some((committer, message)) = &self.batch.reason else { return Ok(false) };
+        let message = change.message.as_ref().unwrap_or(message);
         let mut is_planned = false;
         for name in names {
-            if self.is_logged(name, view)? {
+            if self.is_logged(change, name, view)? {
                 let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
                 self.side(name).logs.push((name.to_vec(), entry));
                 is_planned = true;
@@ -329,6 +365,9 @@ impl<'a> Plan<'a> {
     fn transaction(&self, stack: &Stack, sides: &[&Side]) -> Option<Transaction> {
         let mut transaction = stack.transaction();
         sides.iter().for_each(|side| side.add_to(&mut transaction));
+        if self.batch.reports_replaced {
+            transaction.report_replaced();
+        }
         if let Some((committer, message)) = self.batch.reason.as_ref().filter(|_| self.logs_itself) {
             transaction.reflog(committer.clone(), message);
         }
@@ -354,7 +393,7 @@ impl Side {
             match action {
                 Action::Set(target) => transaction.set(name, expect.clone(), target.clone()),
                 Action::Delete => transaction.delete(name, expect.clone()),
-                Action::Verify => transaction.verify(name, expect.clone()),
+                _ => transaction.verify(name, expect.clone()),
             };
         }
         for name in &self.deleted_logs {

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use reftable::bytes::Reading;
-use reftable_git::{ErrorKind, Repository};
+use reftable_git::{ConfiguredExpiry, ErrorKind, Repository};
 
 use crate::support::{git, git_knows_reftables, init};
 
@@ -168,7 +168,8 @@ fn a_broken_configuration_is_named_with_its_line_and_nothing_is_written() {
     let found = Repository::at(&repo).unwrap();
     assert!(found.view(Reading::Checked).unwrap().get(b"HEAD").unwrap().is_some());
     let error = found.open(&reftable::Options::default(), None).unwrap_err();
-    assert!(error.to_string().contains("line 3"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(".git/more") && text.contains("line 3"), "{text}");
 
     for (key, value) in
         [("core.sharedRepository", "0060"), ("reftable.blockSize", "big"), ("reftable.restartInterval", "-1")]
@@ -178,4 +179,61 @@ fn a_broken_configuration_is_named_with_its_line_and_nothing_is_written() {
         let error = Repository::at(&repo).unwrap().open(&reftable::Options::default(), None).unwrap_err();
         assert!(error.kind() == ErrorKind::Invalid && error.to_string().starts_with(key), "{error}");
     }
+}
+
+#[test]
+fn what_the_environment_adds_counts_last_and_may_include() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    git(&repo, ["config", "core.fsync", "none"]);
+    git(&repo, ["config", "reftable.lockTimeout", "-1"]);
+    let more = top.path().join("more");
+    fs::write(&more, "[branch \"A.b\"]\n\tremote = from-include\n[gc]\n\treflogExpire = never\n").unwrap();
+    let me = std::env::current_exe().unwrap();
+    let told = |environment: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(&me);
+        command.args(["--exact", "finding::tells_its_configuration", "--nocapture", "--ignored"]);
+        command.env("REFTABLE_TOLD", &repo).envs(environment.iter().copied());
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let plain = told(&[]);
+    assert!(plain.contains("Off None [] true"), "{plain}");
+    let include = format!("'include.path'='{}' 'Core.FSYNC'='all' 'branch.A.b.Remote'='by-c'", more.display());
+    let by_c = told(&[("GIT_CONFIG_PARAMETERS", include.as_str())]);
+    assert!(by_c.contains(r#"Full None [Some("from-include"), Some("by-c")] false"#), "{by_c}");
+    let more = more.to_str().unwrap();
+    let counted = told(&[
+        ("GIT_CONFIG_COUNT", "2"),
+        ("GIT_CONFIG_KEY_0", "include.path"),
+        ("GIT_CONFIG_VALUE_0", more),
+        ("GIT_CONFIG_KEY_1", "reftable.lockTimeout"),
+        ("GIT_CONFIG_VALUE_1", "150"),
+    ]);
+    assert!(counted.contains(r#"Off Some(150ms) [Some("from-include")] false"#), "{counted}");
+    for (key, problem) in [("include.path", "relative"), ("nothing", "no section")] {
+        let refused = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", key), ("GIT_CONFIG_VALUE_0", "more")];
+        let refused = told(&refused);
+        assert!(refused.contains("Invalid") && refused.contains(problem), "{refused}");
+    }
+}
+
+/// Not a test: the other half of the one above, in an environment of its own.
+#[test]
+#[ignore = "the test above runs it"]
+fn tells_its_configuration() {
+    let Some(repo) = std::env::var_os("REFTABLE_TOLD") else { return };
+    let found = Repository::at(Path::new(&repo)).unwrap();
+    let (durability, patience) = (found.durability().unwrap(), found.patience().unwrap());
+    let config = found.config().unwrap().unwrap();
+    let remotes = config.all_of("branch", Some(b"A.b"), "remote");
+    let remotes: Vec<_> =
+        remotes.into_iter().map(|value| value.map(|value| String::from_utf8(value).unwrap())).collect();
+    let expires = ConfiguredExpiry::read(Some(config)).unwrap().others.is_some();
+    println!("{durability:?} {patience:?} {remotes:?} {expires}");
+    drop(found.open_to_write().unwrap());
 }

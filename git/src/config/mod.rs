@@ -3,6 +3,9 @@
 //! The order is git's: system, user, repository, worktree, `GIT_CONFIG_COUNT`, `git -c`. What the
 //! last one says counts.
 
+mod environment;
+mod values;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +19,12 @@ use reftable::escape::escaped;
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Durability, Options};
 
+use self::values::{boolean, integer, mode_of};
 use crate::bytes;
 use crate::error::{Error, Result};
+
+/// So many files are looked at to find the one that is broken.
+const MOST_INCLUDES: usize = 100;
 
 /// Which references get a log without being told so: `core.logAllRefUpdates`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +54,8 @@ impl LogPolicy {
 /// All of git's configuration for a repository.
 #[derive(Debug)]
 pub struct Config {
+    /// All files, and last what the environment says.
     files: File,
-    /// What the environment says: keys with the section and the last part in lower case.
-    overrides: Vec<Override>,
 }
 
 /// Where a repository has its configuration.
@@ -67,9 +73,9 @@ pub(crate) struct Places<'a> {
 impl Config {
     /// What the user and the system say, and not the repository: its owner may be somebody else.
     pub(crate) fn read_protected() -> Result<Config> {
-        let files =
-            read(global_sources(), includes::Options::follow(home_of(&home()), conditional::Context::default()))?;
-        Ok(Config { files, overrides: overrides()? })
+        let home = home();
+        let follow = || includes::Options::follow(home_of(&home), conditional::Context::default());
+        Config::of(read(global_sources(), follow())?, from_environment(follow())?)
     }
 
     pub(crate) fn read(places: &Places<'_>) -> Result<Config> {
@@ -83,16 +89,30 @@ impl Config {
         let includes = if places.follows_includes { follow() } else { includes::Options::no_follow() };
         let own = read(own.filter(|(path, _)| path.is_file()).collect(), includes)?;
         files.append(own).map_err(|error| Error::configuration(places.common_dir, error.iter_errors()))?;
-        Ok(Config { files, overrides: overrides()? })
+        Config::of(files, from_environment(follow())?)
+    }
+
+    fn of(mut files: File, environment: File) -> Result<Config> {
+        files.append(environment).map_err(|error| Error::invalid(format!("the configuration: {error}")))?;
+        Ok(Config { files })
     }
 
     /// All values of a key such as `core.fsync`, in order; `None` for a key without `=`.
     #[must_use]
     pub fn all(&self, key: &str) -> Vec<Option<Vec<u8>>> {
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
+        self.all_of(section, None, name)
+    }
+
+    /// The same for keys with a part in the middle, such as the `merge` of the section `branch` of
+    /// a branch. Only the part in the middle is compared as it is, by bytes.
+    #[must_use]
+    pub fn all_of(&self, section: &str, subsection: Option<&[u8]>, name: &str) -> Vec<Option<Vec<u8>>> {
         let mut values = Vec::new();
         for section in self.files.sections_by_name(section).into_iter().flatten() {
-            if section.header().subsection_name().is_some() || !section.contains_value_name(name) {
+            if section.header().subsection_name().map(|name| name.to_vec()).as_deref() != subsection
+                || !section.contains_value_name(name)
+            {
                 continue;
             }
             values.extend(section.values(name).into_iter().map(|value| Some(value.to_vec())));
@@ -100,9 +120,6 @@ impl Config {
                 values.push(None);
             }
         }
-        let key = key.to_ascii_lowercase();
-        values
-            .extend(self.overrides.iter().filter(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value.clone()));
         values
     }
 
@@ -161,20 +178,23 @@ impl Config {
 
     /// What `core.fsync` says about references; `None` if it does not say anything. With
     /// *reference* (or *committed*, *added*, *all*) it is [`Durability::Full`]: git syncs less, and
-    /// what is asked for is the same.
+    /// what is asked for is the same. With *none* or *-reference* nothing is synced.
     #[must_use]
     pub fn durability(&self) -> Option<Durability> {
+        const WITH_REFERENCES: [&[u8]; 4] = [b"reference", b"committed", b"added", b"all"];
         let value = self.text("core.fsync")?;
-        let mut is_synced = false;
-        for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|word| !word.is_empty()) {
-            let (word, adds) = word.strip_prefix(b"-").map_or((word, true), |word| (word, false));
-            match word {
-                b"none" => is_synced = false,
-                b"reference" | b"committed" | b"added" | b"all" => is_synced = adds,
+        let words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let mut is_excluded = false;
+        for word in words {
+            // As in git, what is added counts wherever it stands.
+            match word.strip_prefix(b"-") {
+                None if WITH_REFERENCES.contains(&word) => return Some(Durability::Full),
+                Some(word) if WITH_REFERENCES.contains(&word) => is_excluded = true,
+                None if word == b"none" => is_excluded = true,
                 _ => {}
             }
         }
-        Some(if is_synced { Durability::Full } else { Durability::Off })
+        is_excluded.then_some(Durability::Off)
     }
 
     /// How long to wait for a lock: `reftable.lockTimeout`. `None` if nothing is said, `Some(None)`
@@ -227,11 +247,7 @@ impl Config {
     /// meant from where hooks run.
     #[must_use]
     pub fn hooks_path(&self) -> Option<PathBuf> {
-        let value = self.text("core.hooksPath")?;
-        Some(match value.strip_prefix(b"~/") {
-            Some(rest) => home().unwrap_or_default().join(bytes::to_path(rest)),
-            None => bytes::to_path(&value),
-        })
+        self.text("core.hooksPath").map(|value| expanded(&value))
     }
 
     pub(crate) fn files(&self) -> &File {
@@ -269,131 +285,56 @@ fn read(sources: Vec<(PathBuf, Source)>, includes: includes::Options<'_>) -> Res
         let mut file = File::from_path_no_includes(path.clone(), source)
             .map_err(|error| Error::configuration(&path, error.iter_errors()))?;
         let options = Reading { includes, ..Reading::default() };
-        file.resolve_includes(options).map_err(|error| Error::configuration(&path, error.iter_errors()))?;
+        file.resolve_includes(options)
+            .map_err(|error| broken_include(&path).unwrap_or(Error::configuration(&path, error.iter_errors())))?;
         all.append(file).map_err(|error| Error::configuration(&path, error.iter_errors()))?;
     }
     Ok(all)
 }
 
-/// A key, and its value unless it has none, which means true.
-type Override = (Vec<u8>, Option<Vec<u8>>);
-
-/// What `GIT_CONFIG_COUNT` and `git -c` say.
-fn overrides() -> Result<Vec<Override>> {
-    let mut overrides = Vec::new();
-    if let Some(count) = env::var_os("GIT_CONFIG_COUNT").filter(|count| !count.is_empty()) {
-        let count = count.to_str().and_then(|count| count.parse::<u16>().ok());
-        let count = count.ok_or_else(|| Error::invalid("GIT_CONFIG_COUNT is no number"))?;
-        for number in 0..count {
-            let of = |what| {
-                let name = format!("GIT_CONFIG_{what}_{number}");
-                let missing = || Error::invalid(format!("{name} is missing, and GIT_CONFIG_COUNT is {count}"));
-                env::var_os(&name).ok_or_else(missing)
-            };
-            overrides.push((normal_key(of("KEY")?.as_encoded_bytes()), Some(of("VALUE")?.as_encoded_bytes().to_vec())));
-        }
-    }
-    if let Some(parameters) = env::var_os("GIT_CONFIG_PARAMETERS") {
-        let bogus = || Error::invalid("GIT_CONFIG_PARAMETERS is not as git writes it");
-        overrides.extend(parameters_of(parameters.as_encoded_bytes()).ok_or_else(bogus)?);
-    }
-    Ok(overrides)
+/// What the environment says, and what that includes. As in git a relative path has nothing that it
+/// could be relative to.
+fn from_environment(includes: includes::Options<'_>) -> Result<File> {
+    let mut file = environment::read()?;
+    let wrong = |error: &dyn std::fmt::Display| Error::invalid(format!("include.path of the environment: {error}"));
+    let options = Reading { includes, ..Reading::default() };
+    file.resolve_includes(options).map_err(|error| {
+        let causes: Vec<String> = error.iter_errors().map(ToString::to_string).collect();
+        wrong(&causes.join(": "))
+    })?;
+    Ok(file)
 }
 
-/// `'key=value'` of older versions of git, `'key'='value'` and `'key'` of newer ones, with spaces
-/// between them.
-fn parameters_of(mut text: &[u8]) -> Option<Vec<Override>> {
-    let mut parameters = Vec::new();
-    loop {
-        text = text.trim_ascii_start();
-        if text.is_empty() {
-            return Some(parameters);
-        }
-        let (key, rest) = unquote(text)?;
-        if let Some(rest) = rest.strip_prefix(b"=") {
-            let (value, rest) = if rest.starts_with(b"'") { unquote(rest)? } else { (Vec::new(), rest) };
-            text = rest;
-            parameters.push((normal_key(&key), Some(value)));
-        } else {
-            text = rest;
-            let (key, value) = match key.iter().position(|byte| *byte == b'=') {
-                Some(at) => (key.get(..at)?.to_vec(), key.get(at + 1..).map(<[u8]>::to_vec)),
-                None => (key, None),
-            };
-            parameters.push((normal_key(&key), value));
-        }
-    }
-}
-
-/// A word in single quotes, as a shell reads it, and what follows it.
-fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut word = Vec::new();
-    let mut rest = text.strip_prefix(b"'")?;
-    loop {
-        let end = rest.iter().position(|byte| *byte == b'\'')?;
-        word.extend_from_slice(rest.get(..end)?);
-        rest = rest.get(end + 1..)?;
-        match rest {
-            [b'\\', escaped @ (b'\'' | b'!'), b'\'', after @ ..] => {
-                word.push(*escaped);
-                rest = after;
+/// The error of the first file that `path` includes, with or without a condition, and that is
+/// broken: what reads them does not say which it is.
+fn broken_include(path: &Path) -> Option<Error> {
+    let mut left = vec![path.to_owned()];
+    let mut seen = Vec::new();
+    while let Some(path) = left.pop().filter(|_| seen.len() < MOST_INCLUDES) {
+        let file = match File::from_path_no_includes(path.clone(), Source::Local) {
+            Ok(file) => file,
+            Err(error) => return Some(Error::configuration(&path, error.iter_errors())),
+        };
+        for name in ["include", "includeIf"] {
+            for section in file.sections_by_name(name).into_iter().flatten() {
+                for value in section.values("path") {
+                    let included = path.with_file_name("").join(expanded(&value));
+                    if included.is_file() && !seen.contains(&included) {
+                        left.push(included.clone());
+                        seen.push(included);
+                    }
+                }
             }
-            _ => return Some((word, rest)),
         }
     }
+    None
 }
 
-/// The section and the last part in lower case; what is between them counts as it is.
-fn normal_key(key: &[u8]) -> Vec<u8> {
-    let first = key.iter().position(|byte| *byte == b'.').unwrap_or(key.len());
-    let last = key.iter().rposition(|byte| *byte == b'.').unwrap_or(first);
-    let is_between = |at: usize| at > first && at < last;
-    key.iter().enumerate().map(|(at, byte)| if is_between(at) { *byte } else { byte.to_ascii_lowercase() }).collect()
-}
-
-fn boolean(value: Option<&[u8]>) -> Option<bool> {
-    let Some(value) = value else { return Some(true) };
-    match value.to_ascii_lowercase().as_slice() {
-        b"true" | b"yes" | b"on" => Some(true),
-        b"" | b"false" | b"no" | b"off" => Some(false),
-        number => integer(number).map(|number| number != 0),
-    }
-}
-
-fn integer(value: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(value).ok()?.trim();
-    let factor = match text.bytes().last()?.to_ascii_lowercase() {
-        b'k' => 1 << 10,
-        b'm' => 1 << 20,
-        b'g' => 1 << 30,
-        _ => 1,
-    };
-    let digits = if factor == 1 { text } else { text.get(..text.len() - 1)? };
-    digits.parse::<i64>().ok()?.checked_mul(factor)
-}
-
-/// `None` as argument is a key without a value, which is true.
-fn mode_of(value: Option<&[u8]>) -> Result<Option<u32>, &'static str> {
-    const GROUP: u32 = 0o660;
-    const ALL: u32 = 0o664;
-    let Some(value) = value else { return Ok(Some(GROUP)) };
-    match value {
-        b"umask" => return Ok(None),
-        b"group" => return Ok(Some(GROUP)),
-        b"all" | b"world" | b"everybody" => return Ok(Some(ALL)),
-        _ => {}
-    }
-    let octal = std::str::from_utf8(value).ok().and_then(|text| u32::from_str_radix(text, 8).ok());
-    match octal {
-        Some(0) => Ok(None),
-        Some(1) => Ok(Some(GROUP)),
-        Some(2) => Ok(Some(ALL)),
-        Some(mode) if mode & 0o600 == 0o600 => Ok(Some(mode & 0o666)),
-        Some(_) => Err("no mode with which the owner reads and writes"),
-        None => match boolean(Some(value)) {
-            Some(is_shared) => Ok(is_shared.then_some(GROUP)),
-            None => Err("neither a mode nor true or false"),
-        },
+/// A path of the configuration, with the home directory for `~/`.
+pub(crate) fn expanded(value: &[u8]) -> PathBuf {
+    match value.strip_prefix(b"~/") {
+        Some(rest) => home().unwrap_or_default().join(bytes::to_path(rest)),
+        None => bytes::to_path(value),
     }
 }
 
@@ -402,49 +343,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shared_repositories_are_named_in_many_ways() {
-        for (value, mode) in [
-            (None, Some(0o660)),
-            (Some("group"), Some(0o660)),
-            (Some("TRUE"), Some(0o660)),
-            (Some("1"), Some(0o660)),
-            (Some("all"), Some(0o664)),
-            (Some("everybody"), Some(0o664)),
-            (Some("2"), Some(0o664)),
-            (Some("0640"), Some(0o640)),
-            (Some("0777"), Some(0o666)),
-            (Some("umask"), None),
-            (Some("false"), None),
-            (Some("0"), None),
-        ] {
-            assert_eq!(mode_of(value.map(str::as_bytes)), Ok(mode), "{value:?}");
+    fn references_are_synced_if_any_word_says_so() {
+        let read = |value: &str| {
+            let text = format!("[core]\n\tfsync = {value}\n");
+            let files = File::try_from(text.as_str()).unwrap();
+            Config { files }.durability()
+        };
+        for value in ["reference", "objects, committed", "all", "none,added", "-reference,reference"] {
+            assert_eq!(read(value), Some(Durability::Full), "{value}");
         }
-        // git refuses these, too.
-        for value in ["0060", "often", "GROUP", ""] {
-            assert_eq!(mode_of(Some(value.as_bytes())).is_err(), !value.is_empty(), "{value}");
+        for value in ["none", "-reference", "objects,-added", "-all"] {
+            assert_eq!(read(value), Some(Durability::Off), "{value}");
         }
-    }
-
-    #[test]
-    fn what_git_is_told_with_c_is_read_in_its_old_and_its_new_form() {
-        let read = |text: &str| parameters_of(text.as_bytes());
-        let one =
-            |key: &str, value: Option<&str>| (key.as_bytes().to_vec(), value.map(|value| value.as_bytes().to_vec()));
-        assert_eq!(read("'core.a=b c'"), Some(vec![one("core.a", Some("b c"))]));
-        let two = vec![one("core.fsync", Some("it's")), one("x.Y.z", None)];
-        assert_eq!(read(r"'Core.FSync'='it'\''s' 'x.Y.Z'"), Some(two));
-        assert_eq!(read("'a.b'="), Some(vec![one("a.b", Some(""))]));
-        assert_eq!(read(""), Some(Vec::new()));
-        assert_eq!((read("a.b=c"), read("'a.b")), (None, None));
-    }
-
-    #[test]
-    fn numbers_have_units() {
-        let read = |text: &str| integer(text.as_bytes());
-        assert_eq!(
-            [read("4k"), read("-1"), read("2M"), read("x"), read("")],
-            [Some(4096), Some(-1), Some(2 << 20), None, None]
-        );
-        assert_eq!(read("9223372036854775807k"), None);
+        for value in ["", "default", "objects", "loose-object,-pack", "references"] {
+            assert_eq!(read(value), None, "{value}");
+        }
     }
 }
