@@ -1,5 +1,8 @@
 //! Deliberate mistakes, for checking the checkers: each must be caught by at least one.
 //!
+//! Mistakes that a directory can make in the place of its caller, such as leaving out a sync, are
+//! not here: simulated directories make those.
+//!
 //! Compiled in by `--cfg reftable_mutants` only; otherwise nothing here costs anything, and no
 //! mistake can be made.
 
@@ -7,18 +10,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(not(reftable_mutants), expect(unreachable_pub, reason = "public for the checkers only"))]
 pub enum Mutant {
-    /// The table of a commit is not synced.
-    SkipTableSync,
-    /// The directory is not synced before the list is replaced.
-    SkipDirectorySyncBefore,
-    /// The directory is not synced after the list was replaced.
-    SkipDirectorySyncAfter,
-    /// The same where the lock was inherited. In none of the lists below: in most scenarios nobody
-    /// inherits before the checks do.
-    HeirSkipsSync,
     /// A compaction removes its inputs before it publishes its output.
     DeleteInputsEarly,
-    /// A commit returns before the list is replaced.
+    /// A commit returns though the list was not replaced.
     AcknowledgeBeforeRename,
     /// A lock is taken over without asking whether its owner lives.
     BreakLockUnasked,
@@ -26,8 +20,6 @@ pub enum Mutant {
     TrustLocksOfNames,
     /// The state that was read before the lock was taken is not read again under it.
     SkipReread,
-    /// The list names the table before the table has its name.
-    PublishBeforeTable,
     /// A compaction drops tombstones though older tables lie below.
     DropTombstones,
     /// A compaction that had to leave out the oldest tables drops tombstones as planned for all of
@@ -36,8 +28,6 @@ pub enum Mutant {
     /// The leader of a group checks each transaction against the snapshot only, not against those
     /// before it.
     IgnoreEarlierMembers,
-    /// The members of a group are told of their success before the last sync.
-    AcknowledgeBeforeSync,
     /// A compaction under the list lock merges tables that others have locked.
     IgnoreTableLocks,
     /// A table that no list names is removed without proof, if its update indexes are not beyond
@@ -151,20 +141,15 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 22] = [
-    Mutant::SkipTableSync,
-    Mutant::SkipDirectorySyncBefore,
-    Mutant::SkipDirectorySyncAfter,
+pub const ALL: [Mutant; 17] = [
     Mutant::DeleteInputsEarly,
     Mutant::AcknowledgeBeforeRename,
     Mutant::BreakLockUnasked,
     Mutant::TrustLocksOfNames,
     Mutant::SkipReread,
-    Mutant::PublishBeforeTable,
     Mutant::DropTombstones,
     Mutant::ShrinkKeepsRule,
     Mutant::IgnoreEarlierMembers,
-    Mutant::AcknowledgeBeforeSync,
     Mutant::IgnoreTableLocks,
     Mutant::RemoveUnproven,
     Mutant::SealUnsynced,

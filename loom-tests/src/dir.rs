@@ -25,6 +25,8 @@ pub enum Flaw {
     /// A rename is not atomic: for a moment the target has only the first two thirds of the new
     /// contents.
     TornRename,
+    /// The list gets its name before the table that it is the first to name.
+    ListBeforeTable,
     /// A hard link takes the place of what has its name.
     LinkReplaces,
     /// The kernel's lock is granted to everybody.
@@ -173,6 +175,15 @@ impl ModelDir {
         self.world.touch(points, operation)
     }
 
+    fn rename_now(&self, from: &str, to: &str) -> io::Result<()> {
+        let points = [point_of(from), point_of(to)];
+        if self.world.flaw == Flaw::TornRename {
+            self.point(&points, |files| files.tear(from, to))?;
+        }
+        let number = self.process.number;
+        sound(self.point(&points, |files| files.rename(from, to, number)))
+    }
+
     fn file(&self, name: &str, (inode, open): (u64, u64)) -> Box<dyn DirFile> {
         let shared = name.ends_with(".request").then(|| point_of(name));
         let locked = if self.world.flaw == Flaw::LocksOfNames { name.to_owned() } else { String::new() };
@@ -242,12 +253,12 @@ impl Dir for ModelDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let points = [point_of(from), point_of(to)];
-        if self.world.flaw == Flaw::TornRename {
-            self.point(&points, |files| files.tear(from, to))?;
-        }
-        let number = self.process.number;
-        sound(self.point(&points, |files| files.rename(from, to, number)))
+        let is_late = to == LIST && self.world.flaw == Flaw::ListBeforeTable;
+        let table = self.world.files(|files| files.first_named_by(from)).filter(|_| is_late);
+        let Some(table) = table else { return self.rename_now(from, to) };
+        self.rename_now(&table, "hidden")?;
+        self.rename_now(from, to)?;
+        self.rename_now("hidden", &table)
     }
 
     fn link(&self, existing: &str, new: &str) -> io::Result<()> {

@@ -224,6 +224,13 @@ impl Files {
         String::from_utf8_lossy(&contents).lines().map(str::to_owned).collect()
     }
 
+    /// The table that the list in the file `from` is the first to name.
+    pub(crate) fn first_named_by(&self, from: &str) -> Option<String> {
+        let (list, listed) = (self.contents(self.inode(from).ok()?), self.listed());
+        let list = String::from_utf8_lossy(&list);
+        list.lines().find(|table| !listed.iter().any(|old| old == table)).map(str::to_owned)
+    }
+
     /// The names that are neither the list nor in it.
     pub(crate) fn unlisted(&self) -> Vec<String> {
         let listed = self.listed();

@@ -95,11 +95,19 @@ fn control_kernel_locks_that_outlive_their_owner_are_caught() {
     });
 }
 
+#[test]
+#[should_panic(expected = "is not there")]
+fn control_a_list_before_its_table_is_caught() {
+    explore_deaths("control: list before table", 3, |call| {
+        committer_dies(call, Flaw::ListBeforeTable, true, AutoCompact::Off)
+    });
+}
+
 #[cfg(reftable_mutants)]
 #[test]
 fn mutants_are_caught() {
     use reftable::mutant::Mutant;
-    for mutant in [Mutant::BreakLockUnasked, Mutant::SkipReread, Mutant::PublishBeforeTable] {
+    for mutant in [Mutant::BreakLockUnasked, Mutant::SkipReread] {
         loom_tests::catches(mutant, || {
             explore_deaths("mutant", 3, |call| committer_dies(call, Flaw::None, true, AutoCompact::Off));
         });

@@ -87,15 +87,11 @@ impl NewList<'_> {
     {
         let list = self.write(lock.as_ref())?;
         self.sync_files(&list)?;
-        if self.durability == Durability::Full && !mutant::is_on(Mutant::SkipDirectorySyncBefore) {
+        if self.durability == Durability::Full {
             sync_dir(&**self.dir)?;
         }
         check_lock(self.dir, lock.as_ref())?;
-        if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
-            return Ok(release(lock, Published { list: Replaced::InSpiteOf, added: Vec::new() }));
-        }
-        let is_lazy_heir = mutant::is_on(Mutant::HeirSkipsSync) && lock.as_ref().is_inherited();
-        let list = self.before_its_table(|| replace(self.dir, list))?;
+        let list = replace(self.dir, list)?;
         // Also if nobody knows: what a list names must not go.
         self.added.iter_mut().for_each(|table| table.file.stay());
         let unknown = list.unknown();
@@ -103,9 +99,7 @@ impl NewList<'_> {
         if let Some(error) = unknown {
             return Err(error);
         }
-        let skips = mutant::is_on(Mutant::SkipDirectorySyncAfter) || mutant::is_on(Mutant::AcknowledgeBeforeSync);
-        let skips = skips || is_lazy_heir;
-        if self.durability == Durability::Full && !skips {
+        if self.durability == Durability::Full {
             sync_published(&**self.dir)?;
         }
         Ok(released)
@@ -133,21 +127,7 @@ impl NewList<'_> {
         for waits in [false, true] {
             tables().chain([list]).try_for_each(|file| file.write_out(waits))?;
         }
-        if !mutant::is_on(Mutant::SkipTableSync) {
-            tables().try_for_each(Scratch::sync)?;
-        }
-        list.sync()
-    }
-
-    /// For [`Mutant::PublishBeforeTable`]: the table is not there yet when the list names it.
-    fn before_its_table<T>(&self, publish: impl FnOnce() -> Result<T>) -> Result<T> {
-        let table = self.added.first().map(|table| table.file.name());
-        let Some(name) = table.filter(|_| mutant::is_on(Mutant::PublishBeforeTable)) else { return publish() };
-        let failed = |error| Error::io("cannot rename the table", &self.dir.path().join(name), error);
-        self.dir.rename(name, "hidden").map_err(failed)?;
-        let published = publish()?;
-        self.dir.rename("hidden", name).map_err(failed)?;
-        Ok(published)
+        tables().chain([list]).try_for_each(Scratch::sync)
     }
 }
 
@@ -167,6 +147,9 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
 /// answer: what counts is what is there. If that cannot be seen either, nobody knows.
 fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Replaced> {
     let stamp = list.stamp()?;
+    if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
+        return Ok(Replaced::InSpiteOf);
+    }
     match list.renamed(LIST) {
         Ok(list) => Ok(Replaced::By(list.kept(), stamp)),
         Err(error) => match stamp_now(&**dir, LIST, dir.is_local()) {
@@ -276,7 +259,7 @@ impl Publisher {
         let list = if is_first { self.env.dir.stamp(LIST).ok() } else { self.state.stamp_of(base) };
         self.note(&file, list, self.durability_above(base));
         let is_synced = is_first && self.durability_above(base) == Durability::Full;
-        if is_synced && !mutant::is_on(Mutant::SkipTableSync) {
+        if is_synced {
             file.sync()?;
         }
         Ok(NewTable { file: file.renamed(&name)?, contents, is_synced })

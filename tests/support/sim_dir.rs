@@ -4,6 +4,8 @@
 //! * [`world`] and [`dir`]: the directory as processes see it; everything that changes it is
 //!   logged.
 //! * [`failures`]: descriptors, writes and syncs that fail a process.
+//! * [`slips`]: syncs that are left out and tables that come too late, as if the library erred;
+//!   [`mutants`]: who errs in a run.
 //! * [`run`]: runs a scenario, and says after every change what a reader must see.
 //! * [`persist`]: which trees may be found after a crash behind a given change.
 //! * [`check`]: reopens such a tree and checks the claims.
@@ -64,6 +66,8 @@ pub(crate) mod run;
 pub(crate) mod scenarios;
 #[path = "sim/seals.rs"]
 mod seals;
+#[path = "sim/slips.rs"]
+pub(crate) mod slips;
 #[path = "sim/stage.rs"]
 mod stage;
 #[path = "sim/story.rs"]

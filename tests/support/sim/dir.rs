@@ -47,6 +47,21 @@ impl SimDir {
         })
     }
 
+    fn rename_now(&self, from: &str, to: &str) -> io::Result<()> {
+        self.world.call(self.pid, true, |inner| {
+            let file = inner.find(from)?;
+            // POSIX: two names of one file stay as they are.
+            if inner.find(to).is_ok_and(|there| there == file) {
+                return Ok(((), None));
+            }
+            inner.tree.names.remove(from);
+            inner.tree.names.insert(to.into(), file);
+            inner.touch(file);
+            inner.collect();
+            Ok(((), Some(Op::Rename { from: from.into(), to: to.into(), file })))
+        })
+    }
+
     fn file(&self, (file, description): (FileId, u64), name: &str) -> Box<dyn DirFile> {
         Box::new(SimFile { world: self.world.clone(), file, description, name: name.into() })
     }
@@ -99,18 +114,11 @@ impl Dir for SimDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.world.call(self.pid, true, |inner| {
-            let file = inner.find(from)?;
-            // POSIX: two names of one file stay as they are.
-            if inner.find(to).is_ok_and(|there| there == file) {
-                return Ok(((), None));
-            }
-            inner.tree.names.remove(from);
-            inner.tree.names.insert(to.into(), file);
-            inner.touch(file);
-            inner.collect();
-            Ok(((), Some(Op::Rename { from: from.into(), to: to.into(), file })))
-        })
+        let table = self.world.lock().table_to_hide(from, to);
+        let Some(table) = table else { return self.rename_now(from, to) };
+        self.rename_now(&table, "hidden")?;
+        self.rename_now(from, to)?;
+        self.rename_now("hidden", &table)
     }
 
     fn link(&self, existing: &str, new: &str) -> io::Result<()> {
@@ -145,7 +153,8 @@ impl Dir for SimDir {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.world.call(self.pid, true, |_| Ok(((), Some(Op::SyncDir))))
+        let op = |inner: &Inner| (!inner.skips_dir_sync(self.pid)).then_some(Op::SyncDir);
+        self.world.call(self.pid, true, |inner| Ok(((), op(inner))))
     }
 
     fn sleep(&self, time: Duration) {
@@ -241,7 +250,8 @@ impl DirFile for SimFile {
             self.world.call(self.pid(), true, |_| Ok(((), Some(Op::SyncFailed { name, file }))))?;
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.world.call(self.pid(), true, |_| Ok(((), Some(Op::SyncFile { name, file }))))
+        let op = |inner: &Inner| (!inner.skips_sync_of(file)).then_some(Op::SyncFile { name, file });
+        self.world.call(self.pid(), true, |inner| Ok(((), op(inner))))
     }
 
     fn stamp(&self) -> io::Result<Stamp> {

@@ -427,6 +427,11 @@ impl Inner {
         self.note(pid, Op::Killed);
     }
 
+    /// What the process has changed, oldest first.
+    pub(super) fn done_by(&self, pid: Pid) -> impl DoubleEndedIterator<Item = &Op> {
+        self.log.iter().filter(move |entry| entry.process == pid).map(|entry| &entry.op)
+    }
+
     pub(super) fn find(&self, name: &str) -> io::Result<FileId> {
         self.tree.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
