@@ -2,8 +2,9 @@
  * libreftable: git references in reftable files.
  *
  * The interface is that of git's own C library, as of git master 1a3e64c6c4a623626ff0687008732a8e007e2a1c (August 2026, after
- * 2.55). git changes it without another name for what changed, and no linker notices: a program that includes headers of
- * another git must not be linked with this library. README.md has a check.
+ * 2.55); with REFTABLE_GIT_2_55 defined, as of git 2.55, for a library that was built for that. git changes it without
+ * another name for what changed, and no linker notices: a program that includes headers of another git must not be
+ * linked with this library. `make HOST=` checks a git's.
  *
  * Conventions. Functions answer 0, a code below 0 (enum reftable_error), or 1 for "the end" and "not found". Memory that
  * crosses the boundary belongs to one family of allocators: reftable_set_alloc()'s, malloc's by default. Every function
@@ -312,11 +313,18 @@ struct reftable_write_options {
 	uint32_t block_size;			/* 64 to 2^24 - 1; 0 is 4096 */
 	unsigned skip_index_objects : 1;	/* no section of objects */
 	uint16_t restart_interval;		/* 0 is 16 */
+#ifdef REFTABLE_GIT_2_55
+	enum reftable_hash hash_id;		/* 0 is SHA-1 */
+#endif
 	unsigned int default_permissions;	/* mode bits of new files; 0 leaves them to the umask */
 	unsigned exact_log_message : 1;		/* messages as they are; else one line, ended by a newline, also for none */
 	unsigned disable_auto_compact : 1;	/* an addition does not compact */
 	uint8_t auto_compaction_factor;		/* 0 and 1 are 2 */
 	long lock_timeout_ms;			/* for the list: 0 does not wait, below 0 is for ever */
+#ifdef REFTABLE_GIT_2_55
+	void (*on_reload)(void *payload);	/* called whenever what readers see may have changed; may use the stack */
+	void *on_reload_payload;
+#endif
 };
 
 /* Of blocks of one kind, those that were written in whole. */
@@ -346,7 +354,10 @@ struct reftable_writer;
  * end, and may be null.
  */
 int reftable_writer_new(struct reftable_writer **out, ssize_t (*write_fn)(void *arg, const void *data, size_t len),
-			int (*flush_fn)(void *arg), void *arg, enum reftable_hash hash_id,
+			int (*flush_fn)(void *arg), void *arg,
+#ifndef REFTABLE_GIT_2_55
+			enum reftable_hash hash_id,
+#endif
 			const struct reftable_write_options *options);
 
 /* The range of update indexes. Before the first record. */
@@ -372,17 +383,24 @@ void reftable_writer_free(struct reftable_writer *writer);
 
 struct reftable_stack;
 
+#ifndef REFTABLE_GIT_2_55
 struct reftable_stack_options {
 	enum reftable_hash hash_id;		/* 0 is SHA-1 */
 	void (*on_reload)(void *payload);	/* called whenever what readers see may have changed; may use the stack */
 	void *on_reload_payload;
 	int suppress_deletions;			/* iterators do not show tombstones */
 };
+#endif
 
 /*
  * Opens the store in dir. on_reload is called before *out is set. Readers see one state until the next reload or write.
+ * With git 2.55 the options of writing are said here, and iterators show no tombstones.
  */
+#ifdef REFTABLE_GIT_2_55
+int reftable_new_stack(struct reftable_stack **out, const char *dir, const struct reftable_write_options *options);
+#else
 int reftable_new_stack(struct reftable_stack **out, const char *dir, const struct reftable_stack_options *options);
+#endif
 void reftable_stack_destroy(struct reftable_stack *stack);
 int reftable_stack_reload(struct reftable_stack *stack);
 uint64_t reftable_stack_next_update_index(struct reftable_stack *stack);
@@ -405,7 +423,10 @@ enum {
 
 /* *out is null when this fails. options may be null. */
 int reftable_stack_new_addition(struct reftable_addition **out, struct reftable_stack *stack,
-				const struct reftable_write_options *options, unsigned int flags);
+#ifndef REFTABLE_GIT_2_55
+				const struct reftable_write_options *options,
+#endif
+				unsigned int flags);
 /* write_table sets the limits and adds records; it may read the stack. A code below 0 of its is handed on. */
 int reftable_addition_add(struct reftable_addition *addition,
 			  int (*write_table)(struct reftable_writer *writer, void *arg), void *arg);
@@ -415,7 +436,11 @@ void reftable_addition_destroy(struct reftable_addition *addition);
 
 /* All of that for one table. */
 int reftable_stack_add(struct reftable_stack *stack, int (*write_table)(struct reftable_writer *writer, void *arg),
-		       void *arg, const struct reftable_write_options *options, unsigned flags);
+		       void *arg,
+#ifndef REFTABLE_GIT_2_55
+		       const struct reftable_write_options *options,
+#endif
+		       unsigned flags);
 
 /* Leaves out entries from before time, and below min_update_index; 0 is for neither. */
 struct reftable_log_expiry_config {
@@ -423,11 +448,17 @@ struct reftable_log_expiry_config {
 	uint64_t min_update_index;
 };
 
+#ifdef REFTABLE_GIT_2_55
+int reftable_stack_compact_all(struct reftable_stack *stack, struct reftable_log_expiry_config *config);
+int reftable_stack_auto_compact(struct reftable_stack *stack);
+int reftable_stack_compaction_required(struct reftable_stack *stack, bool use_heuristics, bool *required);
+#else
 int reftable_stack_compact_all(struct reftable_stack *stack, const struct reftable_write_options *options,
 			       struct reftable_log_expiry_config *config);
 int reftable_stack_auto_compact(struct reftable_stack *stack, const struct reftable_write_options *options);
 int reftable_stack_compaction_required(struct reftable_stack *stack, const struct reftable_write_options *options,
 				       bool use_heuristics, bool *required);
+#endif
 /* Removes tables that nothing lists. */
 int reftable_stack_clean(struct reftable_stack *stack);
 
@@ -472,7 +503,7 @@ int reftable_fsck_check(struct reftable_stack *stack, reftable_fsck_report_fn *r
  */
 int reftable_has_host(void);
 
-/* The name and version of this library, and the commit of git that it fits. */
+/* The name and version of this library, and the git that it fits: "(git 2.55)", or a commit of master. */
 const char *reftable_version(void);
 
 /*

@@ -11,7 +11,7 @@ use crate::error::{API, Code, OK, OUTDATED, Result, guard, guard_or};
 use crate::stack::{StackHandle, stack_of};
 use crate::writer::WriterHandle;
 
-type WriteTable = unsafe extern "C" fn(*mut WriterHandle, *mut c_void) -> c_int;
+pub(crate) type WriteTable = unsafe extern "C" fn(*mut WriterHandle, *mut c_void) -> c_int;
 
 /// What a `reftable_addition *` points to.
 pub(crate) struct AdditionHandle {
@@ -82,24 +82,46 @@ unsafe fn addition_of<'a>(addition: *mut AdditionHandle) -> Result<&'a AdditionH
 /// Starts a transaction: takes the lock on the list. On errors `*out` is null.
 ///
 /// # Safety
-/// `out` is not null; `stack` is null or a stack, which stays until the addition is destroyed;
-/// `options` is null or points to options.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_stack_new_addition(
+/// `out` is not null; `stack` is null or a stack, which stays until the addition is destroyed.
+pub(crate) unsafe fn start(
     out: *mut *mut AdditionHandle,
     stack: *mut StackHandle,
-    options: *const reftable_write_options,
+    options: &reftable_write_options,
     flags: c_uint,
-) -> c_int {
-    guard(|| {
+) -> Result<c_int> {
+    // SAFETY: as promised to us.
+    let out = unsafe { out.as_mut() }.ok_or(Code(API))?;
+    *out = null_mut();
+    // SAFETY: as promised to us.
+    let stack = unsafe { stack_of(stack) }?;
+    *out = Box::into_raw(Box::new(AdditionHandle::new(stack, *options, flags)?));
+    Ok(OK)
+}
+
+/// A transaction of one table. An outdated stack is reloaded, so that the next attempt may succeed.
+///
+/// # Safety
+/// `stack` is null or a stack; the callback does what it is for.
+pub(crate) unsafe fn of_one(
+    stack: *mut StackHandle,
+    write_table: Option<WriteTable>,
+    arg: *mut c_void,
+    options: &reftable_write_options,
+    flags: c_uint,
+) -> Result<c_int> {
+    let write_table = write_table.ok_or(Code(API))?;
+    // SAFETY: as promised to us.
+    let stack = unsafe { stack_of(stack) }?;
+    let added = AdditionHandle::new(stack, *options, flags).and_then(|addition| {
         // SAFETY: as promised to us.
-        let out = unsafe { out.as_mut() }.ok_or(Code(API))?;
-        *out = null_mut();
-        // SAFETY: as promised to us.
-        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
-        *out = Box::into_raw(Box::new(AdditionHandle::new(stack, options, flags)?));
-        Ok(OK)
-    })
+        unsafe { addition.add(write_table, arg) }?;
+        addition.commit()
+    });
+    if added == Err(Code(OUTDATED)) {
+        // What counts is that it was outdated.
+        let _ = stack.reload();
+    }
+    added.map(|()| OK)
 }
 
 /// Writes a table with `write_table`, to be published by [`reftable_addition_commit`].
@@ -136,34 +158,4 @@ pub unsafe extern "C" fn reftable_addition_destroy(addition: *mut AdditionHandle
         // SAFETY: made by `Box::into_raw`.
         guard_or((), || drop(unsafe { Box::from_raw(addition) }));
     }
-}
-
-/// A transaction of one table. An outdated stack is reloaded, so that the next attempt may succeed.
-///
-/// # Safety
-/// `stack` is null or a stack; the callback does what it is for; `options` is null or points to
-/// options.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_stack_add(
-    stack: *mut StackHandle,
-    write_table: Option<WriteTable>,
-    arg: *mut c_void,
-    options: *const reftable_write_options,
-    flags: c_uint,
-) -> c_int {
-    guard(|| {
-        let write_table = write_table.ok_or(Code(API))?;
-        // SAFETY: as promised to us.
-        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
-        let added = AdditionHandle::new(stack, options, flags).and_then(|addition| {
-            // SAFETY: as promised to us.
-            unsafe { addition.add(write_table, arg) }?;
-            addition.commit()
-        });
-        if added == Err(Code(OUTDATED)) {
-            // What counts is that it was outdated.
-            let _ = stack.reload();
-        }
-        added.map(|()| OK)
-    })
 }

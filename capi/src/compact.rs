@@ -26,72 +26,56 @@ impl StackHandle {
 /// that.
 ///
 /// # Safety
-/// `stack` is null or a stack; `options` and `config` are null or point to theirs.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_stack_compact_all(
+/// `stack` is null or a stack; `config` is null or points to a configuration.
+pub(crate) unsafe fn all(
     stack: *mut StackHandle,
-    options: *const reftable_write_options,
+    options: &reftable_write_options,
     config: *const reftable_log_expiry_config,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as promised to us.
-        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
-        // SAFETY: as promised to us.
-        let config = unsafe { config.as_ref() };
-        let expiry = Expiry::default()
-            .before_time(config.map(|config| config.time).filter(|time| *time > 0))
-            .before_update_index(config.map(|config| config.min_update_index).filter(|index| *index > 0))
-            .keeping_nothing();
-        if stack.state().tables().len() < 2 && !expiry.is_set() {
-            return Ok(OK);
-        }
-        stack.compact(&options, Compact::All { expiry }).map(|()| OK)
-    })
+) -> Result<c_int> {
+    // SAFETY: as promised to us.
+    let (stack, config) = unsafe { (stack_of(stack)?, config.as_ref()) };
+    let expiry = Expiry::default()
+        .before_time(config.map(|config| config.time).filter(|time| *time > 0))
+        .before_update_index(config.map(|config| config.min_update_index).filter(|index| *index > 0))
+        .keeping_nothing();
+    if stack.state().tables().len() < 2 && !expiry.is_set() {
+        return Ok(OK);
+    }
+    stack.compact(options, Compact::All { expiry }).map(|()| OK)
 }
 
 /// Merges what the rule asks for.
 ///
 /// # Safety
-/// `stack` is null or a stack; `options` is null or points to options.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_stack_auto_compact(
-    stack: *mut StackHandle,
-    options: *const reftable_write_options,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as promised to us.
-        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
-        if stack.configured(&options, true)?.compaction_due(&stack.state()).is_none() {
-            return Ok(OK);
-        }
-        stack.compact(&options, Compact::Auto).map(|()| OK)
-    })
+/// `stack` is null or a stack.
+pub(crate) unsafe fn by_rule(stack: *mut StackHandle, options: &reftable_write_options) -> Result<c_int> {
+    // SAFETY: as promised to us.
+    let stack = unsafe { stack_of(stack) }?;
+    if stack.configured(options, true)?.compaction_due(&stack.state()).is_none() {
+        return Ok(OK);
+    }
+    stack.compact(options, Compact::Auto).map(|()| OK)
 }
 
 /// Tells whether there is something to merge: by the rule, or at all. Reads nothing.
 ///
 /// # Safety
-/// `stack` is null or a stack; `options` is null or points to options; `required` is not null.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_stack_compaction_required(
+/// `stack` is null or a stack; `required` is not null.
+pub(crate) unsafe fn is_due(
     stack: *mut StackHandle,
-    options: *const reftable_write_options,
+    options: &reftable_write_options,
     use_heuristics: bool,
     required: *mut bool,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as promised to us.
-        let (stack, options) = unsafe { (stack_of(stack)?, reftable_write_options::read(options)) };
-        // SAFETY: as promised to us.
-        let required = unsafe { required.as_mut() }.ok_or(Code(API))?;
-        let state = stack.state();
-        *required = match (state.tables().len(), use_heuristics) {
-            (0 | 1, _) => false,
-            (_, false) => true,
-            (_, true) => stack.configured(&options, true)?.compaction_due(&state).is_some(),
-        };
-        Ok(OK)
-    })
+) -> Result<c_int> {
+    // SAFETY: as promised to us.
+    let (stack, required) = unsafe { (stack_of(stack)?, required.as_mut().ok_or(Code(API))?) };
+    let state = stack.state();
+    *required = match (state.tables().len(), use_heuristics) {
+        (0 | 1, _) => false,
+        (_, false) => true,
+        (_, true) => stack.configured(options, true)?.compaction_due(&state).is_some(),
+    };
+    Ok(OK)
 }
 
 /// Removes tables that nothing lists. The stack must be at the newest state.
@@ -103,7 +87,7 @@ pub unsafe extern "C" fn reftable_stack_clean(stack: *mut StackHandle) -> c_int 
     guard(|| {
         // SAFETY: as promised to us.
         let stack = unsafe { stack_of(stack) }?;
-        let store = stack.configured(&reftable_write_options::ZERO, true)?;
+        let store = stack.configured(&stack.writing(), true)?;
         if !stack.is_current(&store.snapshot()?) {
             return Err(Code(OUTDATED));
         }

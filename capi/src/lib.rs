@@ -19,6 +19,7 @@ mod blocks;
 mod compact;
 mod destination;
 mod dir;
+mod entry;
 mod error;
 mod fsck;
 mod host;

@@ -48,15 +48,6 @@ impl reftable_write_options {
         lock_timeout_ms: 0,
     };
 
-    /// What a pointer of C's says; null says the defaults.
-    ///
-    /// # Safety
-    /// `options` is null or points to options.
-    pub(crate) unsafe fn read(options: *const reftable_write_options) -> reftable_write_options {
-        // SAFETY: as promised to us.
-        unsafe { options.as_ref() }.copied().unwrap_or(Self::ZERO)
-    }
-
     /// Whether log messages are written as they are.
     pub(crate) fn exact_log_message(&self) -> bool {
         self.exact_and_disable & 1 != 0

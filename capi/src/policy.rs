@@ -64,6 +64,10 @@ pub unsafe extern "C" fn reftable_set_policy(policy: *const c_char) -> c_int {
 /// library. No function of git's.
 #[unsafe(no_mangle)]
 pub extern "C" fn reftable_version() -> *const c_char {
-    const VERSION: &str = concat!("libreftable ", env!("CARGO_PKG_VERSION"), " (git 1a3e64c6c4a6)\0");
+    const VERSION: &str = if cfg!(feature = "git-2-55") {
+        concat!("libreftable ", env!("CARGO_PKG_VERSION"), " (git 2.55)\0")
+    } else {
+        concat!("libreftable ", env!("CARGO_PKG_VERSION"), " (git 1a3e64c6c4a6)\0")
+    };
     VERSION.as_ptr().cast()
 }

@@ -41,12 +41,14 @@ pub(crate) struct StackHandle {
     merged: RefCell<Box<MergedHandle>>,
     hash: HashKind,
     options: reftable_stack_options,
+    /// How to write, where the host says it once; all zeros where it says it each time.
+    writing: reftable_write_options,
     /// Where C reads it.
     stats: Box<Cell<reftable_compaction_stats>>,
 }
 
 impl StackHandle {
-    fn open(path: &[u8], options: reftable_stack_options) -> Result<StackHandle> {
+    fn open(path: &[u8], options: reftable_stack_options, writing: reftable_write_options) -> Result<StackHandle> {
         let hash = hash_kind(options.hash_id)?;
         let policy = Policy::of_process()?;
         // Who wants everything synced does not ask the host what is.
@@ -71,6 +73,7 @@ impl StackHandle {
             state: RefCell::new(state),
             hash,
             options,
+            writing,
             stats: Box::default(),
         })
     }
@@ -86,6 +89,11 @@ impl StackHandle {
             self.configured.set(wanted);
         }
         Ok(self.store())
+    }
+
+    /// How to write, as far as it was said when the stack was opened.
+    pub(crate) fn writing(&self) -> reftable_write_options {
+        self.writing
     }
 
     fn store(&self) -> Stack {
@@ -180,35 +188,25 @@ pub(crate) unsafe fn stack_of<'a>(stack: *mut StackHandle) -> Result<&'a StackHa
     unsafe { stack.as_ref() }.ok_or(Code(API))
 }
 
-/// Opens the store in the directory `dir`.
+/// Opens the store in the directory `dir`. `writing` is how to write where the host says it once.
 ///
 /// # Safety
-/// `out` is not null; `dir` ends with a zero; `options` is null or points to options.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_new_stack(
+/// `out` is not null; `dir` ends with a zero.
+pub(crate) unsafe fn open(
     out: *mut *mut StackHandle,
     dir: *const c_char,
-    options: *const reftable_stack_options,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as promised to us.
-        let (out, dir) = unsafe { (out.as_mut().ok_or(Code(API))?, bytes_of(dir).ok_or(Code(API))?) };
-        *out = null_mut();
-        let none = reftable_stack_options {
-            hash_id: 0,
-            on_reload: None,
-            on_reload_payload: null_mut(),
-            suppress_deletions: 0,
-        };
-        // SAFETY: as promised to us.
-        let options = unsafe { options.as_ref() }.copied().unwrap_or(none);
-        let stack = StackHandle::open(dir, options);
-        // Whether or not there is something to read now: the user learns it here first, and has no
-        // stack yet.
-        notify(&options);
-        *out = Box::into_raw(Box::new(stack?));
-        Ok(OK)
-    })
+    options: reftable_stack_options,
+    writing: reftable_write_options,
+) -> Result<c_int> {
+    // SAFETY: as promised to us.
+    let (out, dir) = unsafe { (out.as_mut().ok_or(Code(API))?, bytes_of(dir).ok_or(Code(API))?) };
+    *out = null_mut();
+    let stack = StackHandle::open(dir, options, writing);
+    // Whether or not there is something to read now: the user learns it here first, and has no
+    // stack yet.
+    notify(&options);
+    *out = Box::into_raw(Box::new(stack?));
+    Ok(OK)
 }
 
 /// Frees a stack. Iterators over it go on.

@@ -234,31 +234,24 @@ unsafe fn writer_of<'a>(writer: *mut WriterHandle) -> Result<&'a mut WriterHandl
     unsafe { writer.as_mut() }.ok_or(Code(API))
 }
 
-/// Makes a writer over the caller's functions: `write` writes all it is given or answers a code
-/// below 0; `flush` is called once, at the end, and may be null.
+/// Makes a writer over the caller's functions: the first writes all it is given or answers a code
+/// below 0; the second is called once, at the end, and may be null; both are given the third.
 ///
 /// # Safety
-/// `out` is not null; the functions do what they are for; `options` is null or points to options.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn reftable_writer_new(
+/// `out` is not null; the functions do what they are for.
+pub(crate) unsafe fn over(
     out: *mut *mut WriterHandle,
-    write: Option<WriteFn>,
-    flush: Option<FlushFn>,
-    arg: *mut c_void,
+    (write, flush, arg): (Option<WriteFn>, Option<FlushFn>, *mut c_void),
     hash: c_uint,
-    options: *const reftable_write_options,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as promised to us.
-        let options = unsafe { reftable_write_options::read(options) };
-        let write = write.filter(|_| !out.is_null()).ok_or(Code(API))?;
-        let sink = Sink { write, flush, arg, code: Rc::new(Cell::new(0)) };
-        let to = Destination::Caller(sink, options.table()?, None);
-        let writer = WriterHandle::new(to, hash_kind(hash)?, &options);
-        // SAFETY: as promised to us.
-        unsafe { out.write(Box::into_raw(Box::new(writer))) };
-        Ok(OK)
-    })
+    options: &reftable_write_options,
+) -> Result<c_int> {
+    let write = write.filter(|_| !out.is_null()).ok_or(Code(API))?;
+    let sink = Sink { write, flush, arg, code: Rc::new(Cell::new(0)) };
+    let to = Destination::Caller(sink, options.table()?, None);
+    let writer = WriterHandle::new(to, hash_kind(hash)?, options);
+    // SAFETY: as promised to us.
+    unsafe { out.write(Box::into_raw(Box::new(writer))) };
+    Ok(OK)
 }
 
 /// Sets the range of update indexes. Only before the first record.

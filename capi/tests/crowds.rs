@@ -1,6 +1,6 @@
 //! Many processes of a C host on one store, beside git where there is one.
 
-#![cfg(test)]
+#![cfg(all(test, not(feature = "git-2-55")))]
 
 mod support;
 

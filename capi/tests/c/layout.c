@@ -1,7 +1,7 @@
 /*
  * The layouts, constants and types of functions that the library has been built for. Compiled against reftable.h, and with
- * -DHOST_HEADERS against the headers of a git or libgit2: what this refuses must not be linked with the library, because
- * the linker would not notice.
+ * -DHOST_HEADERS against the headers of a git: what this refuses must not be linked with the library, because the linker
+ * would not notice. REFTABLE_GIT_2_55 is for a library that was built for git 2.55, and for that git.
  */
 #ifdef HOST_HEADERS
 #include "git-compat-util.h"
@@ -76,16 +76,25 @@ AT(struct reftable_log_record, value.update.tz_offset, 120);
 WIDTH(struct reftable_log_record, value.update.tz_offset, 2);
 AT(struct reftable_log_record, value.update.message, 128);
 AT(struct reftable_log_record, value.update.message_cap, 136);
+AT(struct reftable_write_options, block_size, 4);
+AT(struct reftable_write_options, restart_interval, 10);
+AT(struct reftable_write_options, lock_timeout_ms, 24);
+#ifdef REFTABLE_GIT_2_55
+SIZE(struct reftable_write_options, 48);
+AT(struct reftable_write_options, hash_id, 12);
+AT(struct reftable_write_options, default_permissions, 16);
+AT(struct reftable_write_options, auto_compaction_factor, 21);
+AT(struct reftable_write_options, on_reload, 32);
+AT(struct reftable_write_options, on_reload_payload, 40);
+#else
 SIZE(struct reftable_stack_options, 32);
 AT(struct reftable_stack_options, on_reload, 8);
 AT(struct reftable_stack_options, on_reload_payload, 16);
 AT(struct reftable_stack_options, suppress_deletions, 24);
 SIZE(struct reftable_write_options, 32);
-AT(struct reftable_write_options, block_size, 4);
-AT(struct reftable_write_options, restart_interval, 10);
 AT(struct reftable_write_options, default_permissions, 12);
 AT(struct reftable_write_options, auto_compaction_factor, 17);
-AT(struct reftable_write_options, lock_timeout_ms, 24);
+#endif
 SIZE(struct reftable_log_expiry_config, 16);
 AT(struct reftable_log_expiry_config, min_update_index, 8);
 SIZE(struct reftable_compaction_stats, 24);
@@ -193,8 +202,6 @@ IS(reftable_merged_table_init_log_iterator, int (*)(struct reftable_merged_table
 IS(reftable_merged_table_hash_id, enum reftable_hash (*)(struct reftable_merged_table *));
 IS(reftable_merged_table_max_update_index, uint64_t (*)(struct reftable_merged_table *));
 IS(reftable_merged_table_min_update_index, uint64_t (*)(struct reftable_merged_table *));
-IS(reftable_writer_new, int (*)(struct reftable_writer **, ssize_t (*)(void *, const void *, size_t), int (*)(void *),
-				void *, enum reftable_hash, const struct reftable_write_options *));
 IS(reftable_writer_set_limits, int (*)(struct reftable_writer *, uint64_t, uint64_t));
 IS(reftable_writer_add_ref, int (*)(struct reftable_writer *, struct reftable_ref_record *));
 IS(reftable_writer_add_refs, int (*)(struct reftable_writer *, struct reftable_ref_record *, size_t));
@@ -203,7 +210,6 @@ IS(reftable_writer_add_logs, int (*)(struct reftable_writer *, struct reftable_l
 IS(reftable_writer_close, int (*)(struct reftable_writer *));
 IS(reftable_writer_stats, const struct reftable_stats *(*)(struct reftable_writer *));
 IS(reftable_writer_free, void (*)(struct reftable_writer *));
-IS(reftable_new_stack, int (*)(struct reftable_stack **, const char *, const struct reftable_stack_options *));
 IS(reftable_stack_destroy, void (*)(struct reftable_stack *));
 IS(reftable_stack_reload, int (*)(struct reftable_stack *));
 IS(reftable_stack_next_update_index, uint64_t (*)(struct reftable_stack *));
@@ -213,11 +219,27 @@ IS(reftable_stack_init_log_iterator, int (*)(struct reftable_stack *, struct ref
 IS(reftable_stack_merged_table, struct reftable_merged_table *(*)(struct reftable_stack *));
 IS(reftable_stack_read_ref, int (*)(struct reftable_stack *, const char *, struct reftable_ref_record *));
 IS(reftable_stack_read_log, int (*)(struct reftable_stack *, const char *, struct reftable_log_record *));
-IS(reftable_stack_new_addition, int (*)(struct reftable_addition **, struct reftable_stack *,
-					const struct reftable_write_options *, unsigned int));
 IS(reftable_addition_add, int (*)(struct reftable_addition *, write_table_fn *, void *));
 IS(reftable_addition_commit, int (*)(struct reftable_addition *));
 IS(reftable_addition_destroy, void (*)(struct reftable_addition *));
+IS(reftable_stack_clean, int (*)(struct reftable_stack *));
+IS(reftable_stack_compaction_stats, struct reftable_compaction_stats *(*)(struct reftable_stack *));
+IS(reftable_fsck_check, int (*)(struct reftable_stack *, reftable_fsck_report_fn *, reftable_fsck_verbose_fn *, void *));
+#ifdef REFTABLE_GIT_2_55
+IS(reftable_writer_new, int (*)(struct reftable_writer **, ssize_t (*)(void *, const void *, size_t), int (*)(void *),
+				void *, const struct reftable_write_options *));
+IS(reftable_new_stack, int (*)(struct reftable_stack **, const char *, const struct reftable_write_options *));
+IS(reftable_stack_new_addition, int (*)(struct reftable_addition **, struct reftable_stack *, unsigned int));
+IS(reftable_stack_add, int (*)(struct reftable_stack *, write_table_fn *, void *, unsigned));
+IS(reftable_stack_compact_all, int (*)(struct reftable_stack *, struct reftable_log_expiry_config *));
+IS(reftable_stack_auto_compact, int (*)(struct reftable_stack *));
+IS(reftable_stack_compaction_required, int (*)(struct reftable_stack *, bool, bool *));
+#else
+IS(reftable_writer_new, int (*)(struct reftable_writer **, ssize_t (*)(void *, const void *, size_t), int (*)(void *),
+				void *, enum reftable_hash, const struct reftable_write_options *));
+IS(reftable_new_stack, int (*)(struct reftable_stack **, const char *, const struct reftable_stack_options *));
+IS(reftable_stack_new_addition, int (*)(struct reftable_addition **, struct reftable_stack *,
+					const struct reftable_write_options *, unsigned int));
 IS(reftable_stack_add, int (*)(struct reftable_stack *, write_table_fn *, void *, const struct reftable_write_options *,
 			       unsigned));
 IS(reftable_stack_compact_all, int (*)(struct reftable_stack *, const struct reftable_write_options *,
@@ -225,9 +247,7 @@ IS(reftable_stack_compact_all, int (*)(struct reftable_stack *, const struct ref
 IS(reftable_stack_auto_compact, int (*)(struct reftable_stack *, const struct reftable_write_options *));
 IS(reftable_stack_compaction_required, int (*)(struct reftable_stack *, const struct reftable_write_options *, bool,
 					       bool *));
-IS(reftable_stack_clean, int (*)(struct reftable_stack *));
-IS(reftable_stack_compaction_stats, struct reftable_compaction_stats *(*)(struct reftable_stack *));
-IS(reftable_fsck_check, int (*)(struct reftable_stack *, reftable_fsck_report_fn *, reftable_fsck_verbose_fn *, void *));
+#endif
 IS(flock_acquire, int (*)(struct reftable_flock *, const char *, long));
 IS(flock_close, int (*)(struct reftable_flock *));
 IS(flock_release, int (*)(struct reftable_flock *));
@@ -245,15 +265,21 @@ IS(reftable_munmap, int (*)(struct reftable_mmap *));
 #include <stdio.h>
 #include <string.h>
 
+#ifdef REFTABLE_GIT_2_55
+#define BITS 20
+#else
+#define BITS 16
+#endif
+
 int main(void)
 {
 	const struct reftable_write_options all = { .unpadded = 1, .skip_index_objects = 1, .disable_auto_compact = 1 };
 	const struct reftable_write_options exact = { .exact_log_message = 1 };
 	unsigned char bytes[sizeof(all)];
 	memcpy(bytes, &all, sizeof(all));
-	if (bytes[0] != 1 || bytes[8] != 1 || bytes[16] != 2)
+	if (bytes[0] != 1 || bytes[8] != 1 || bytes[BITS] != 2)
 		return 1;
 	memcpy(bytes, &exact, sizeof(exact));
-	return bytes[16] != 1;
+	return bytes[BITS] != 1;
 }
 #endif

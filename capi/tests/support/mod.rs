@@ -38,6 +38,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
 pub(crate) fn cc() -> Command {
     let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
     cc.args(["-std=c11", "-D_GNU_SOURCE", "-g", "-Wall", "-Wextra", "-Werror", "-I"]).arg(source("include"));
+    cc.args(cfg!(feature = "git-2-55").then_some("-DREFTABLE_GIT_2_55"));
     cc
 }
 
@@ -58,4 +59,26 @@ pub(crate) fn valgrind(leaks: &str) -> Option<Command> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full"]).arg(format!("--errors-for-leak-kinds={leaks}"));
     Some(valgrind)
+}
+
+/// Leaks that count. Who takes a lock asks the standard library for the number of its thread, which
+/// it remembers until the process ends: reachable, by a pointer that valgrind does not count as
+/// one.
+pub(crate) const ALL: &str = "definite,indirect,possible,reachable";
+pub(crate) const LOCKING: &str = "definite,indirect";
+
+/// Runs a program of `tests/c/`, as it is and under valgrind.
+pub(crate) fn passes(name: &str, flags: &[&str], leaks: &str, arguments: &[String]) {
+    let at = tempfile::tempdir().unwrap();
+    let binary = at.path().join("program");
+    compile(&source(&format!("tests/c/{name}.c")), flags, &binary);
+    let work = |name: &str| {
+        let directory = at.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        directory
+    };
+    run(Command::new(&binary).arg(work("plain")).args(arguments));
+    if let Some(mut valgrind) = valgrind(leaks) {
+        run(valgrind.arg(&binary).arg(work("valgrind")).args(arguments));
+    }
 }
