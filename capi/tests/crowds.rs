@@ -1,6 +1,7 @@
 //! Many processes of a C host on one store, beside git where there is one.
 
-#![cfg(all(test, not(feature = "git-2-55")))]
+#![cfg(test)]
+#![cfg(not(feature = "git-2-55"))]
 
 mod support;
 

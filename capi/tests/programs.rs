@@ -3,7 +3,8 @@
 //!
 //! They are written for the interface of git's master; `fits.rs` has what differs.
 
-#![cfg(all(test, not(feature = "git-2-55")))]
+#![cfg(test)]
+#![cfg(not(feature = "git-2-55"))]
 
 mod support;
 
