@@ -1,5 +1,7 @@
 //! A thread that compacts: it does, it ends with the handle, and a child without it gets on by
 //! itself.
+//!
+//! A binary of its own: it counts the threads of its process, and forks.
 
 #![cfg(test)]
 
@@ -7,8 +9,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{assert_verifies, id, quick, table_names};
 use reftable::{AutoCompact, Expect, HashKind, Options, Stack};
-use support::{assert_verifies, id, quick, table_names};
 
 fn options() -> Options {
     quick().auto_compact(AutoCompact::Lazy(4)).background_compaction(true)

@@ -1,5 +1,7 @@
 //! Any number of threads merges large tables to the same bytes, and none is left afterwards; small
 //! ones start none.
+//!
+//! A binary of its own: it counts the threads of its process.
 
 #![cfg(test)]
 
@@ -8,12 +10,12 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::support::tables::{LogRow, RefRow, anatomy, write};
+use crate::support::{assert_verifies, entry, id, quick, table_names};
 use reftable::compact::{Compact, Expiry};
 use reftable::format::BlockKind;
 use reftable::table::{Table, WriteOptions};
 use reftable::{AutoCompact, ErrorKind, HashKind, Metrics, Options, Stack};
-use support::tables::{LogRow, RefRow, anatomy, write};
-use support::{assert_verifies, entry, id, quick, table_names};
 
 const HASH: HashKind = HashKind::Sha1;
 

@@ -1,5 +1,7 @@
 //! A handle that was opened by a relative path stays with its store when the process changes its
 //! working directory.
+//!
+//! A binary of its own: it changes the working directory.
 
 #![cfg(test)]
 

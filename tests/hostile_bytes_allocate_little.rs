@@ -1,17 +1,15 @@
 //! Damaged tables do not make a reader allocate more than the file justifies. Alone in its file,
 //! because it counts the allocations of the whole process.
+//!
+//! A binary of its own: its allocator counts, for all threads.
 
 #![cfg(test)]
-#![allow(dead_code, reason = "the support is shared")]
 
-#[path = "support/hostile.rs"]
-mod hostile;
-#[path = "support/mem_dir.rs"]
-mod mem_dir;
+mod support;
 
 use std::alloc::System;
 
-use hostile::{mend_checksum, read_everything, small_tables};
+use crate::support::hostile::{mend_checksum, read_everything, small_tables};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

@@ -1,18 +1,18 @@
 //! A child that is forked while a lock is held has copies of everything, and must not release,
 //! remove or use any of it.
+//!
+//! A binary of its own: a forked child has the files and locks of all tests.
 
 #![cfg(test)]
-#![allow(dead_code, reason = "the support is shared")]
 #![cfg(target_os = "linux")]
 
-#[path = "support/victim.rs"]
-mod victim;
+mod support;
 
 use std::path::Path;
 
+use crate::support::victim::{self, Victim};
 use fork::Fork;
 use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
-use victim::Victim;
 
 fn put(stack: &Stack, name: &str) -> reftable::Result<()> {
     let mut tx = stack.transaction();
@@ -53,7 +53,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn a_child_leaves_the_lock_and_the_table_of_its_parent() {
     let dir = tempfile::tempdir().unwrap();
-    Victim::start("victim_that_forks", dir.path()).finish();
+    Victim::start(victim_that_forks, dir.path()).finish();
     assert_eq!(names(dir.path()), ["refs/heads/after", "refs/heads/before", "refs/heads/parent"]);
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(files, names_of_list(dir.path()) + 1, "nothing is left but the list and its tables");
@@ -79,7 +79,7 @@ fn victim_that_executes() {
 #[test]
 fn descriptors_are_closed_when_another_program_is_executed() {
     let dir = tempfile::tempdir().unwrap();
-    Victim::start("victim_that_executes", dir.path()).finish();
+    Victim::start(victim_that_executes, dir.path()).finish();
 }
 
 /// Forks while it holds no lock, which makes no difference: the child has a copy of the owner
@@ -103,7 +103,7 @@ fn victim_whose_child_outlives_it() {
 #[test]
 fn a_child_that_keeps_the_lock_of_its_dead_parent_is_named_as_the_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let mut parent = Victim::start("victim_whose_child_outlives_it", dir.path());
+    let mut parent = Victim::start(victim_whose_child_outlives_it, dir.path());
     assert_eq!(parent.line().unwrap(), "ready");
     let number = parent.id();
     let children = children_of(number);

@@ -1,14 +1,11 @@
 //! A directory whose calls fail when they are told to.
 
-#[path = "over_dir.rs"]
-pub(crate) mod over_dir;
-
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use over_dir::{Hook, OverDir, Work};
+use super::over_dir::{Hook, OverDir, Work};
 
 /// Counts calls down and fails the one at which the count reaches zero.
 #[derive(Debug)]

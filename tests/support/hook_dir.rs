@@ -1,14 +1,11 @@
 //! A directory that lets others work at chosen moments.
 
-#[path = "over_dir.rs"]
-pub(crate) mod over_dir;
-
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use over_dir::{Hook, OverDir};
+use super::over_dir::{self, Hook, OverDir};
 use reftable::lock::ExclusiveFile;
 use reftable::{Options, Stack};
 

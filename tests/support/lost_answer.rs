@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::fault_dir::over_dir::{Hook, OverDir, Work};
+use super::over_dir::{Hook, OverDir, Work};
 
 /// Loses the answer to the renaming of a list, and from then on to every look at the list.
 pub(crate) struct LostAnswer {

@@ -1,11 +1,27 @@
 //! What the black-box tests share.
 
-#![allow(dead_code, reason = "every test file uses its own part of this")]
+#![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 pub(crate) mod contents;
+pub(crate) mod fault_dir;
+pub(crate) mod foreign;
+pub(crate) mod forge;
+pub(crate) mod fuzz_targets;
 pub(crate) mod git;
+pub(crate) mod hook_dir;
+pub(crate) mod hostile;
+pub(crate) mod litter;
+pub(crate) mod lost_answer;
+pub(crate) mod mem_dir;
 pub(crate) mod model;
+#[cfg(unix)]
+pub(crate) mod mounts;
+pub(crate) mod over_dir;
+#[cfg(unix)]
+pub(crate) mod sparse;
+pub(crate) mod sync_dir;
 pub(crate) mod tables;
+pub(crate) mod victim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -187,6 +203,12 @@ pub(crate) fn on_two_threads<J: Send, R: Send>(jobs: Vec<J>, work: impl Fn(J) ->
         }
     });
     results.into_inner().unwrap()
+}
+
+/// What the harness calls a test: its path from the root of the binary.
+pub(crate) fn name_of<T: Fn()>(_test: T) -> &'static str {
+    let path = std::any::type_name::<T>();
+    path.split_once("::").map_or(path, |(_binary, name)| name)
 }
 
 /// Where the workspace's root package is.

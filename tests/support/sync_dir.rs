@@ -1,13 +1,10 @@
 //! A directory that notes what is synced, and may refuse notes on files.
 
-#[path = "over_dir.rs"]
-mod over_dir;
-
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use over_dir::{Hook, OverDir, Work};
+use super::over_dir::{Hook, OverDir, Work};
 use reftable::lock::HealingLocks;
 use reftable::{Options, Stack};
 

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use super::name_of;
+
 const DIR: &str = "REFTABLE_VICTIM_DIR";
 
 /// In a victim: the directory to work in. Everywhere else `None`, and the test that asks returns at
@@ -20,13 +22,13 @@ pub(crate) struct Victim {
 }
 
 impl Victim {
-    /// Runs the test called `test` of this binary in a process of its own.
-    pub(crate) fn start(test: &str, dir: &Path) -> Victim {
+    /// Runs the test `test` of this binary in a process of its own.
+    pub(crate) fn start(test: impl Fn(), dir: &Path) -> Victim {
         Self::start_with(Command::new(std::env::current_exe().unwrap()), test, dir)
     }
 
     /// The same with at most this many descriptors.
-    pub(crate) fn start_limited(test: &str, dir: &Path, descriptors: usize) -> Victim {
+    pub(crate) fn start_limited(test: impl Fn(), dir: &Path, descriptors: usize) -> Victim {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$@\""), "sh"]);
         command.arg(std::env::current_exe().unwrap());
@@ -34,14 +36,14 @@ impl Victim {
     }
 
     /// The same by a program that takes it as its last arguments, with some of its own before.
-    pub(crate) fn start_by(program: &[&str], test: &str, dir: &Path) -> Victim {
+    pub(crate) fn start_by(program: &[&str], test: impl Fn(), dir: &Path) -> Victim {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).arg(std::env::current_exe().unwrap());
         Self::start_with(command, test, dir)
     }
 
-    fn start_with(mut command: Command, test: &str, dir: &Path) -> Victim {
-        command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    fn start_with(mut command: Command, test: impl Fn(), dir: &Path) -> Victim {
+        command.args(["--exact", name_of(test), "--nocapture", "--test-threads=1"]);
         let mut child = command.env(DIR, dir).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Victim { child, lines }

@@ -1,0 +1,25 @@
+//! Every command of the program, run on repositories that git made.
+
+#![cfg(test)]
+
+mod support;
+
+mod broken_pipe;
+mod compact;
+mod delete_is_seen_by_git;
+mod dump_and_stats;
+mod exit_codes;
+mod get_equals_git;
+mod interrupt;
+mod linked_worktree;
+mod list_equals_git;
+mod log_equals_git;
+mod many_processes_update_at_once;
+mod names_are_printed_escaped;
+mod places;
+mod repair;
+mod shared_repositories;
+mod stdin_transactions;
+mod symbolic_ref_equals_git;
+mod tables_of_others;
+mod update_is_seen_by_git;

@@ -1,0 +1,257 @@
+//! `reftable repair` says what it saw, asks, and mends.
+
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+fn reftable(dir: &Path, arguments: &[&str], answer: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reftable"));
+    command.arg("-C").arg(dir).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may have ended without a question.
+    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// A store with one table and an old lock of git.
+fn locked_store() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("reftable");
+    fs::create_dir(&dir).unwrap();
+    assert!(reftable(&dir, &["symbolic-ref", "HEAD", "refs/heads/main"], "").status.success());
+    let lock = dir.join("tables.list.lock");
+    fs::write(&lock, "").unwrap();
+    let then = SystemTime::now() - Duration::from_secs(60);
+    File::options().write(true).open(lock).unwrap().set_modified(then).unwrap();
+    root
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether the evidence can be had here: as root, outside of containers. Says so if not.
+fn sees_processes(dir: &Path) -> bool {
+    let sees = !text(&reftable(dir, &["repair", "--dry-run"], "").stdout).contains("cannot be seen");
+    if !sees {
+        eprintln!("SKIPPED: who has a lock open cannot be seen here");
+    }
+    sees
+}
+
+/// In a namespace of its own a process sees no others: then the lock stays, whatever is asked.
+#[test]
+fn a_lock_stays_where_other_processes_cannot_be_seen() {
+    let root = locked_store();
+    let dir = root.path().join("reftable");
+    let unshare = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--pid", "--fork", "--mount-proc"]).args(arguments).output().unwrap()
+    };
+    if !unshare(&["true"]).status.success() {
+        eprintln!("SKIPPED: no namespaces here");
+        return;
+    }
+    let dir_name = dir.to_str().unwrap();
+    let output = unshare(&[env!("CARGO_BIN_EXE_reftable"), "-C", dir_name, "repair", "--break-lock", "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("cannot be seen from here"), "{}", text(&output.stdout));
+    assert!(dir.join("tables.list.lock").exists());
+}
+
+#[test]
+fn a_lock_goes_only_when_asked_for_and_confirmed() {
+    let root = locked_store();
+    let dir = root.path().join("reftable");
+    if !sees_processes(&dir) {
+        return;
+    }
+    let lock = dir.join("tables.list.lock");
+    for (arguments, answer) in [
+        (vec!["repair"], ""),
+        (vec!["repair", "--yes"], ""),
+        (vec!["repair", "--break-lock", "--dry-run"], "y\n"),
+        (vec!["repair", "--break-lock"], "n\n"),
+        (vec!["repair", "--break-lock"], ""),
+    ] {
+        let output = reftable(&dir, &arguments, answer);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stdout).contains("left as it is"), "{arguments:?}");
+        assert!(lock.exists(), "{arguments:?}");
+    }
+    let output = reftable(&dir, &["repair", "--break-lock"], "y\n");
+    assert!(text(&output.stdout).contains("which no process has open"));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!lock.exists());
+    assert!(text(&reftable(&dir, &["repair"], "").stdout).contains("nothing to mend"));
+}
+
+#[test]
+fn yes_does_not_ask_and_json_tells_programs() {
+    let root = locked_store();
+    let dir = root.path().join("reftable");
+    if !sees_processes(&dir) {
+        return;
+    }
+    let output = reftable(&dir, &["repair", "--break-lock", "--yes", "--json"], "");
+    assert_eq!(output.status.code(), Some(0));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(line.get("mended"), Some(&serde_json::Value::Bool(true)));
+    assert!(output.stderr.is_empty());
+}
+
+/// A store of three references in three tables.
+fn store() -> (tempfile::TempDir, std::path::PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("reftable");
+    fs::create_dir(&dir).unwrap();
+    for name in ["A_HEAD", "B_HEAD", "C_HEAD"] {
+        assert!(reftable(&dir, &["symbolic-ref", name, "refs/heads/main"], "").status.success());
+    }
+    (root, dir)
+}
+
+fn files(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+}
+
+/// The failing input of a report: all references but two were removed without a question.
+#[test]
+fn without_an_answer_nothing_happens() {
+    let (_root, dir) = store();
+    let list = dir.join("tables.list");
+    fs::write(&list, fs::read_to_string(&list).unwrap().replacen("0x0", "0X0", 1)).unwrap();
+    fs::write(dir.join("reftable-0123456789abcdef.tmp"), "").unwrap();
+    let before = files(&dir);
+    for (arguments, answer) in [(&["repair"][..], ""), (&["repair"], "n\nn\nn\n"), (&["repair", "--dry-run"], "y\n")] {
+        let output = reftable(&dir, arguments, answer);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stdout).contains("left as it is"), "{}", text(&output.stdout));
+        let all = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(all.matches("which differs little").count(), 1, "told once: {all}");
+        assert!(files(&dir) == before, "{arguments:?}");
+    }
+}
+
+/// Its tables can be read, and what they say cannot be right: that is not "nothing to mend".
+#[test]
+fn what_only_verify_finds_is_not_passed_over() {
+    let (_root, dir) = store();
+    let compacted = reftable(&dir, &["compact", "--all"], "");
+    assert!(compacted.status.success(), "{}", text(&compacted.stderr));
+    let list = fs::read_to_string(dir.join("tables.list")).unwrap();
+    let table = dir.join(list.trim_end());
+    let mut bytes = fs::read(&table).unwrap();
+    let name = bytes.windows(6).position(|six| six == b"A_HEAD").unwrap();
+    bytes[name] = b'X';
+    fs::write(&table, &bytes).unwrap();
+    assert_eq!(reftable(&dir, &["verify"], "").status.code(), Some(3), "the names are out of order");
+    for arguments in [&["repair", "--dry-run"][..], &["repair", "--yes"], &["repair", "--yes", "--json"]] {
+        let output = reftable(&dir, arguments, "");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(!text(&output.stdout).contains("nothing to mend"), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(&format!("-C {} verify` names", dir.display())),
+            "{}",
+            text(&output.stderr)
+        );
+        assert!(fs::read(&table).unwrap() == bytes, "{arguments:?}");
+    }
+}
+
+/// One fix after the other, each by what the one before has left.
+#[test]
+fn what_is_agreed_to_is_done_until_nothing_is_left() {
+    for (arguments, answers) in [(&["repair", "--yes"][..], ""), (&["repair"], "y\ny\n")] {
+        let (_root, dir) = store();
+        let list = dir.join("tables.list");
+        let old = fs::read_to_string(&list).unwrap().replacen("0x0", "0X0", 1);
+        fs::write(&list, &old).unwrap();
+        fs::write(dir.join("reftable-0123456789abcdef.tmp"), "").unwrap();
+        let output = reftable(&dir, arguments, answers);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        assert_eq!(text(&output.stdout).matches("done: ").count(), 2, "{}", text(&output.stdout));
+        assert_eq!(fs::read_to_string(dir.join("tables.list.damaged")).unwrap(), old);
+        let listed = text(&reftable(&dir, &["list"], "").stdout);
+        assert_eq!(listed.lines().count(), 3, "{listed}");
+    }
+}
+
+/// What a person has to do is said, and that something is left.
+#[test]
+fn words_are_no_fix() {
+    let (_root, dir) = store();
+    for table in files(&dir).into_keys().filter(|name| name.ends_with(".ref")) {
+        fs::remove_file(dir.join(table)).unwrap();
+    }
+    let output = reftable(&dir, &["repair", "--yes", "--json"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["kind"], &line["mended"]), (&"list".into(), &false.into()));
+    assert!(line["problem"].as_str().unwrap().contains("there is no safe fix"));
+}
+
+/// The command in a message, run by a shell as somebody would who copies it.
+fn copied(message: &str) -> Output {
+    let command = message.split('`').find(|words| words.starts_with("reftable -C ")).expect(message);
+    let programs = Path::new(env!("CARGO_BIN_EXE_reftable")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    Command::new("bash").args(["-c", command]).env("PATH", path).output().unwrap()
+}
+
+#[test]
+fn every_command_leads_from_a_damaged_table_to_a_way_out() {
+    let (root, plain) = store();
+    let dir = root.path().join("it's\n here");
+    fs::rename(plain, &dir).unwrap();
+    let list = fs::read_to_string(dir.join("tables.list")).unwrap();
+    let table = list.lines().next().unwrap();
+    let mut bytes = fs::read(dir.join(table)).unwrap();
+    bytes[24] = b'x';
+    fs::write(dir.join(table), &bytes).unwrap();
+    let commands: [&[&str]; 8] = [
+        &["list"],
+        &["get", "A_HEAD"],
+        &["log", "A_HEAD"],
+        &["stats"],
+        &["compact", "--all"],
+        &["update", "refs/heads/new", "1111111111111111111111111111111111111111"],
+        &["symbolic-ref", "HEAD", "refs/heads/new"],
+        &["dump", "."],
+    ];
+    for arguments in commands {
+        let output = reftable(&dir, arguments, "");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(said.contains(table) && said.contains("at offset 24"), "{arguments:?}: {said}");
+        let way_out = copied(&said);
+        assert!(text(&way_out.stdout).contains("the fix is a list of"), "{said}: {way_out:?}");
+    }
+    let dumped = text(&reftable(&dir, &["dump", "."], "").stderr);
+    let last = dumped.lines().last().unwrap();
+    assert!(last.ends_with("verify` names all that is wrong"), "{last}");
+    assert!(text(&copied(last).stdout).contains("error: "), "{last}");
+    assert_eq!(fs::read(dir.join(table)).unwrap(), bytes);
+}
+
+/// There is no repository around it that says that this is a store: the tables say so.
+#[test]
+fn a_store_without_a_repository_that_has_lost_its_list_is_one_still() {
+    let (_root, dir) = store();
+    let list = fs::read(dir.join("tables.list")).unwrap();
+    fs::remove_file(dir.join("tables.list")).unwrap();
+    for arguments in [&["list"][..], &["symbolic-ref", "HEAD", "refs/heads/main"]] {
+        let output = reftable(&dir, arguments, "");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(text(&copied(&said).stdout).contains("the fix is a list of"), "{said}");
+    }
+    assert!(reftable(&dir, &["repair", "--yes"], "").status.success());
+    assert_eq!(fs::read(dir.join("tables.list")).unwrap(), list);
+}

@@ -1,0 +1,163 @@
+//! Every deliberate mistake is caught by a crash or an interleaving; without one nothing is.
+
+#![cfg(reftable_mutants)]
+
+use crate::sim::engine::{Effort, Engine, Violation, explore_until_broken};
+use crate::sim::mutants::{self, Mistake};
+use crate::sim::persist::Model;
+use crate::sim::scenarios::{OURS, Scenario};
+use crate::sim::slips::Slip;
+use crate::support::on_two_threads;
+use reftable::mutant::{self, Mutant};
+
+/// So many states of a scenario and model are looked at before any other gets more: most mistakes
+/// show early in some scenario, and each has a scenario that shows it early. The last round decides
+/// that a mistake is missed.
+const ROUNDS: [usize; 3] = [100, 600, MOST_STATES];
+const MOST_STATES: usize = 3000;
+
+/// Whether those who find a crash are crashed as well.
+#[derive(Clone, Copy, PartialEq)]
+enum Nested {
+    No,
+    Yes,
+}
+
+/// The first violation of this mistake, or of nobody's, in rounds that look ever harder.
+fn hunt(scenarios: &[&Scenario], mistake: Option<Mistake>, nested: Nested) -> Option<(&'static str, Violation)> {
+    let in_round = |most_states| scenarios.iter().find_map(|scenario| look(scenario, mistake, most_states, nested));
+    ROUNDS.into_iter().find_map(in_round)
+}
+
+/// The first violation of a scenario.
+fn look(
+    scenario: &Scenario,
+    mistake: Option<Mistake>,
+    most_states: usize,
+    nested: Nested,
+) -> Option<(&'static str, Violation)> {
+    let effort = Effort { most_states, beyond: 0, most_violations: 1, ..Effort::from_environment() };
+    let then = if nested == Nested::Yes { scenario.crashes } else { &[] };
+    let engines = scenario.crashes.iter().map(|model| Engine::new(scenario.name, *model, effort).then(then));
+    mutants::plan(mistake);
+    let tallies = explore_until_broken(scenario, engines.collect());
+    mutants::plan(None);
+    tallies.iter().find_map(|tally| Some((scenario.name, tally.shortest()?.clone())))
+}
+
+fn named(is_meant: impl Fn(&str) -> bool) -> Vec<&'static Scenario> {
+    OURS.iter().filter(|scenario| is_meant(scenario.name)).collect()
+}
+
+fn show(mistake: Mistake, scenario: &str, found: &Violation) {
+    println!("{mistake:?}: {scenario}, {:?}, claim {}: {}", found.model, found.claim, found.message);
+    if std::env::var_os("REFTABLE_CRASH_STORIES").is_some() {
+        println!("{}", found.story);
+    }
+}
+
+/// Those of the mistakes that no scenario shows.
+fn missed(mistakes: Vec<Mistake>, scenarios: &[&Scenario]) -> Vec<Mistake> {
+    let hunted = on_two_threads(mistakes, |mistake| match hunt(scenarios, Some(mistake), Nested::No) {
+        Some((scenario, found)) => {
+            show(mistake, scenario, &found);
+            None
+        }
+        None => Some(mistake),
+    });
+    hunted.into_iter().flatten().collect()
+}
+
+#[test]
+fn every_mistake_is_caught() {
+    let missed = missed(each(mutant::ALL).collect(), &named(|_| true));
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+fn every_mistake_of_the_directory_is_caught() {
+    let missed = missed(each(Slip::ALL).collect(), &named(|_| true));
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// Other scenarios come first above, and need not know of groups.
+#[test]
+fn the_mistakes_of_a_leader_are_caught_in_groups() {
+    are_caught_in("group of three", [Mutant::IgnoreEarlierMembers]);
+    are_caught_in("group of three", [Slip::NoDirSyncAfter]);
+}
+
+#[test]
+fn the_mistakes_of_copying_are_caught() {
+    let mistakes = [Mutant::CopyTombstones, Mutant::CopyWrongDeltas, Mutant::CopyWithoutPadding];
+    are_caught_in("compact whole blocks", mistakes);
+}
+
+/// Elsewhere locks belong to files, and the mistake is none.
+#[test]
+fn trusting_locks_of_names_is_caught() {
+    are_caught_in("kernel locks that belong to names", [Mutant::TrustLocksOfNames]);
+}
+
+/// In this scenario nobody inherits but who finds a crash, and what that one loses only its own
+/// crash shows.
+#[test]
+fn the_mistake_of_an_heir_is_caught_by_nested_crashes() {
+    let mistake = Mistake::Dir(Slip::NoDirSyncAfterTakeOver);
+    let hunt = |nested| hunt(&named(|name| name == "commit"), Some(mistake), nested);
+    assert!(hunt(Nested::No).is_none(), "the first crash shows it already");
+    let (scenario, found) = hunt(Nested::Yes).expect("the second crash shows it");
+    show(mistake, scenario, &found);
+    assert_eq!(found.claim, 'A');
+}
+
+/// Only where requests are made.
+#[test]
+fn the_mistakes_of_requests_are_caught() {
+    let scenarios = named(|name| name.starts_with("handed over") || name.starts_with("requests"));
+    let missed = missed(each(mutant::REQUESTS).collect(), &scenarios);
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+    // Not only because the living do not reckon with it.
+    are_caught_in("requests of the dead", [Mutant::ServeTheDead]);
+}
+
+/// What SimDir can do beyond losing what was not synced.
+#[test]
+fn mistakes_are_caught_where_calls_fail() {
+    are_caught_in("a sync that fails once", [Mutant::TrustSecondSync]);
+    are_caught_in("handed over, torn writes", [Mutant::StopAtTornRecord]);
+    are_caught_in("handed over, heir without descriptors", [Mutant::TakeAnyTableForPlanned]);
+}
+
+/// A control of the model: what was on the disk before shows itself where nothing was synced.
+#[test]
+fn old_contents_come_back_where_nothing_was_synced() {
+    let effort =
+        Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..Effort::from_environment() };
+    let mut engine = Engine::new("compact all", Model::OnlySynced, effort);
+    mutants::plan(Some(Slip::NoTableSync.into()));
+    (named(|name| name == "compact all")[0].record)(&mut |recording| engine.explore(&recording));
+    mutants::plan(None);
+    let violations = engine.finish().violations;
+    let old = violations.iter().filter(|found| found.story.contains("old contents in the place"));
+    println!("{} of {} violations by old contents", old.clone().count(), violations.len());
+    assert!(old.count() > 0);
+}
+
+fn each(mistakes: impl IntoIterator<Item: Into<Mistake>>) -> impl Iterator<Item = Mistake> {
+    mistakes.into_iter().map(Into::into)
+}
+
+fn are_caught_in(name: &str, mistakes: impl IntoIterator<Item: Into<Mistake>>) {
+    let missed = missed(each(mistakes).collect(), &named(|other| other == name));
+    assert!(missed.is_empty(), "{name} does not show {missed:?}");
+}
+
+#[test]
+fn no_mistake_no_violation() {
+    let only = std::env::var("REFTABLE_CRASH_ONLY").unwrap_or_default();
+    let violations =
+        on_two_threads(named(|name| name.contains(&only)), |scenario| look(scenario, None, MOST_STATES, Nested::No));
+    let stories: Vec<String> = violations.into_iter().flatten().map(|(_, found)| found.story).collect();
+    assert!(stories.is_empty(), "{}", stories.join("\n"));
+}

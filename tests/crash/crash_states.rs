@@ -1,0 +1,62 @@
+//! Kills and losses of power at every instant leave a store that keeps the claims.
+//!
+//! See `sim/persist.rs` for what may survive and `sim/check.rs` for the claims.
+//! With `REFTABLE_CRASH_LONG=1` looks harder, `REFTABLE_CRASH_SEED=N` elsewhere;
+//! `REFTABLE_CRASH_ONLY=WORDS` takes the scenarios with these words in their names, `=NAME` one.
+//! `--nocapture` shows the counts.
+
+use std::time::Instant;
+
+use crate::sim::engine::{Effort, Engine, Tally};
+use crate::sim::persist::Model;
+use crate::sim::scenarios::{OURS, Scenario};
+use crate::support::on_two_threads;
+
+/// What one run of the tests must have seen at least.
+const LEAST: usize = 250_000;
+
+fn explore(scenario: &Scenario, model: Model, effort: Effort) -> Tally {
+    let mut engine = Engine::new(scenario.name, model, effort).then(scenario.crashes);
+    (scenario.record)(&mut |recording| engine.explore(&recording));
+    engine.finish()
+}
+
+fn show(scenario: &Scenario, model: Model, tally: &Tally) {
+    println!(
+        "{:32} {:11} {:5} runs {:6} instants ({:4} + {:4} sampled) {:8} choices {:7} states {:4} finders {:6} nested {:4} kept {:3} violations {:6.1?}",
+        scenario.name,
+        format!("{model:?}"),
+        tally.recordings,
+        tally.instants,
+        tally.sampled,
+        tally.beyond,
+        tally.choices,
+        tally.states,
+        tally.finders,
+        tally.nested,
+        tally.kept,
+        tally.violations.len(),
+        tally.time
+    );
+}
+
+#[test]
+fn every_crash_leaves_a_store_that_keeps_the_claims() {
+    let (start, effort) = (Instant::now(), Effort::from_environment());
+    let only = std::env::var("REFTABLE_CRASH_ONLY").unwrap_or_default();
+    let is_wanted = |name: &str| only.strip_prefix('=').map_or_else(|| name.contains(&only), |only| name == only);
+    let jobs = OURS.iter().filter(|scenario| is_wanted(scenario.name));
+    let jobs = jobs.flat_map(|scenario| scenario.crashes.iter().map(move |model| (scenario, *model)));
+    let results = on_two_threads(jobs.collect(), |(scenario, model)| {
+        let tally = explore(scenario, model, effort);
+        show(scenario, model, &tally);
+        tally
+    });
+    let states: usize = results.iter().map(|tally| tally.states).sum();
+    let kept: usize = results.iter().map(|tally| tally.kept).sum();
+    let (time, seed) = (start.elapsed(), effort.seed);
+    println!("{states} distinct states in {time:.1?}, seed {seed}; in {kept} of them tables were kept");
+    let stories: Vec<&str> = results.iter().filter_map(|tally| Some(tally.shortest()?.story.as_str())).collect();
+    assert!(stories.is_empty(), "{} of the claims are broken\n\n{}", stories.len(), stories.join("\n"));
+    assert!(states >= LEAST || !only.is_empty(), "only {states} states were seen: the scenarios have shrunk");
+}

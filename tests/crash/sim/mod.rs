@@ -1,0 +1,54 @@
+//! A directory in memory that can be killed and lose power, and the machine that tries every way in
+//! which it may.
+//!
+//! * [`world`] and [`dir`]: the directory as processes see it; everything that changes it is
+//!   logged.
+//! * [`failures`]: descriptors, writes and syncs that fail a process.
+//! * [`slips`]: syncs that are left out and tables that come too late, as if the library erred;
+//!   [`mutants`]: who errs in a run.
+//! * [`run`]: runs a scenario, and says after every change what a reader must see.
+//! * [`persist`]: which trees may be found after a crash behind a given change.
+//! * [`check`]: reopens such a tree and checks the claims.
+//! * [`nested`]: crashes those who find such a tree as well.
+//! * [`mend`]: repairs of damaged stores, to be crashed as well.
+//! * [`links`]: locks that are symbolic links.
+//! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are
+//!   merged under the lock, and by copies.
+//! * [`handed_over`]: transactions that one process does for another; [`beside`]: processes that go
+//!   on in the midst of another one;
+//!   [`unresolved`]: calls that fail over it.
+//! * [`names`]: kernel locks that belong to names.
+//! * [`overlapping`]: tables that have update indexes in common.
+//! * [`seals`]: lists that seem to be sealed.
+//! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
+//! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a
+//!   control.
+
+#![allow(dead_code, reason = "every test file uses its own part of this")]
+
+mod at_once;
+mod beside;
+pub(crate) mod check;
+pub(crate) mod dir;
+pub(crate) mod engine;
+mod failures;
+pub(crate) mod git;
+mod groups;
+mod handed_over;
+mod links;
+pub(crate) mod mend;
+pub(crate) mod mutants;
+mod names;
+mod nested;
+mod older;
+mod overlapping;
+pub(crate) mod persist;
+pub(crate) mod run;
+pub(crate) mod scenarios;
+mod seals;
+pub(crate) mod slips;
+mod stage;
+pub(crate) mod story;
+mod unresolved;
+mod whole_blocks;
+pub(crate) mod world;

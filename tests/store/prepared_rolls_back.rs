@@ -1,0 +1,60 @@
+//! A prepared transaction that is dropped leaves nothing behind.
+
+use crate::support::{self, HASHES, Store, dump, entry, quick};
+use reftable::{Expect, Stack};
+
+#[test]
+fn dropping_it_restores_every_byte() {
+    for hash in HASHES {
+        let store = Store::new(hash);
+        for number in 0..2 {
+            let before = dump(store.path());
+            let mut tx = store.stack.transaction();
+            tx.set("refs/heads/a", Expect::Absent, store.id(1)).append_log("refs/heads/a", entry(hash, 0, 1, "m"));
+            let prepared = tx.prepare().unwrap();
+            assert_eq!(prepared.update_index(), number + 1);
+            assert_eq!(prepared.snapshot().update_index(), number);
+            drop(prepared);
+            assert_eq!(dump(store.path()), before);
+            store.set("refs/heads/other", 1);
+        }
+    }
+}
+
+#[test]
+fn a_refused_or_unused_transaction_touches_nothing() {
+    let store = Store::new(HASHES[0]);
+    let mut tx = store.stack.transaction();
+    assert!(tx.is_empty());
+    tx.verify("refs/heads/a", Expect::Exists);
+    assert!(!tx.is_empty());
+    assert!(tx.prepare().is_err());
+    drop(store.stack.transaction());
+    assert!(dump(store.path()).is_empty());
+}
+
+#[test]
+fn a_transaction_that_changes_nothing_writes_nothing() {
+    let store = Store::new(HASHES[0]);
+    store.set("refs/heads/a", 1);
+    let before = dump(store.path());
+    assert_eq!(store.stack.transaction().commit().unwrap().update_index, 1);
+    let mut tx = store.stack.transaction();
+    tx.verify("refs/heads/a", Expect::Exists).delete_log("refs/heads/a");
+    let commit = tx.commit().unwrap();
+    assert_eq!(commit.update_index, 1);
+    assert!(commit.compaction.is_none());
+    assert_eq!(dump(store.path()), before);
+}
+
+#[test]
+fn committing_it_releases_the_lock() {
+    let store = Store::new(HASHES[1]);
+    let mut tx = store.stack.transaction();
+    tx.set("refs/heads/a", Expect::Absent, store.id(1));
+    let prepared = tx.prepare().unwrap();
+    assert_eq!(prepared.commit().unwrap().update_index, 1);
+    support::assert_no_litter(store.path());
+    let other = Stack::open(store.path(), quick()).unwrap();
+    assert_eq!(other.snapshot().unwrap().get("refs/heads/a").unwrap().unwrap().target, store.id(1).into());
+}
