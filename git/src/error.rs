@@ -34,11 +34,13 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     store: Option<reftable::Error>,
+    /// The change of a batch that was refused.
+    change: Option<usize>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), store: None }
+        Error { kind, message: message.into(), store: None, change: None }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Error {
@@ -78,6 +80,22 @@ impl Error {
             return self;
         }
         Error { message: format!("{}; {advice}", self.message), ..self }
+    }
+
+    /// The same, about one change of a batch. A store that cannot be read is about none.
+    pub(crate) fn of_change(self, change: usize) -> Error {
+        let is_refusal = match &self.store {
+            Some(error) => error.kind() == reftable::ErrorKind::Invalid,
+            None => matches!(self.kind, ErrorKind::Invalid | ErrorKind::NotFound),
+        };
+        Error { change: is_refusal.then_some(change), ..self }
+    }
+
+    /// The change that was refused, if it was one that cannot be: its place in
+    /// [`Batch::changes`](crate::Batch), from 0. Conflicts of a store name references instead.
+    #[must_use]
+    pub fn change(&self) -> Option<usize> {
+        self.change
     }
 
     /// What kind of thing is wrong.
@@ -121,7 +139,7 @@ impl StdError for Error {
 
 impl From<reftable::Error> for Error {
     fn from(error: reftable::Error) -> Error {
-        Error { kind: ErrorKind::Store, message: String::new(), store: Some(error) }
+        Error { kind: ErrorKind::Store, message: String::new(), store: Some(error), change: None }
     }
 }
 

@@ -27,18 +27,13 @@ impl ConfiguredExpiry {
         let others = time::limit(USUAL).map_err(Error::invalid)?;
         let mut configured = ConfiguredExpiry { patterns: Vec::new(), others };
         let Some(config) = config else { return Ok(configured) };
-        for section in config.files().sections_by_name("gc").into_iter().flatten() {
-            let pattern = section.header().subsection_name().map(|name| name.to_vec());
-            if !section.contains_value_name("reflogExpire") {
-                continue;
-            }
-            let value = section.value("reflogExpire").map(|value| String::from_utf8_lossy(&value).into_owned());
-            let limit = time::limit(value.as_deref().unwrap_or_default()).map_err(|error| {
-                Error::invalid(format!("{} in git's configuration: {error}", key(pattern.as_deref())))
-            })?;
+        for (pattern, value) in config.by_subsection("gc", "reflogExpire") {
+            let value = value.map(String::from_utf8_lossy).unwrap_or_default();
+            let limit = time::limit(&value)
+                .map_err(|error| Error::invalid(format!("{} in git's configuration: {error}", key(pattern))))?;
             match pattern {
                 None => configured.others = limit,
-                Some(pattern) => configured.put(pattern, limit),
+                Some(pattern) => configured.put(pattern.to_vec(), limit),
             }
         }
         Ok(configured)

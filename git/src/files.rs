@@ -1,5 +1,7 @@
 //! Reading a repository that keeps its references in files, through gix-ref.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use bstr::BStr;
@@ -8,6 +10,7 @@ use reftable::{HashKind, Ident, LogEntry, ObjectId, Ref, Target};
 
 use crate::error::{Error, Result};
 use crate::ident::time_zone;
+use crate::names::Place;
 
 /// References in files: as they are when somebody asks.
 pub(crate) struct Files {
@@ -72,6 +75,20 @@ impl Files {
         self.store.reflog_exists(full).map_err(|error| self.broken(&error))
     }
 
+    /// The names of all files below `logs/`: those of this worktree and the shared ones.
+    pub(crate) fn log_names(&self) -> Result<Vec<Vec<u8>>> {
+        let own = self.store.git_dir();
+        let common = self.store.common_dir().unwrap_or(own);
+        let mut names = names_below(&own.join("logs"))?;
+        if own != common {
+            names.retain(|name| Place::of(name) == Place::Worktree);
+            names
+                .extend(names_below(&common.join("logs"))?.into_iter().filter(|name| Place::of(name) == Place::Shared));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// The entries of a log, the newest first.
     pub(crate) fn log(&self, name: &[u8]) -> Result<Vec<LogEntry>> {
         let Ok(full) = <&FullNameRef>::try_from(BStr::new(name)) else { return Ok(Vec::new()) };
@@ -93,6 +110,30 @@ impl Files {
         entries.reverse();
         Ok(entries)
     }
+}
+
+/// The paths of the files below `top`, from there; none if it does not exist.
+fn names_below(top: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    let mut left = vec![(top.to_owned(), Vec::new())];
+    while let Some((directory, prefix)) = left.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            // It may have gone meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::file(&directory, error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::file(&directory, error))?;
+            let name = [prefix.as_slice(), entry.file_name().as_encoded_bytes()].concat();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => left.push((entry.path(), [name.as_slice(), b"/"].concat())),
+                _ if reftable::name::check(&name).is_ok() => names.push(name),
+                _ => {}
+            }
+        }
+    }
+    Ok(names)
 }
 
 fn id(bytes: &[u8]) -> ObjectId {

@@ -32,20 +32,34 @@ mod files;
 mod format;
 pub mod ident;
 mod names;
+mod namespace;
 mod repository;
 mod retry;
 mod stores;
 pub mod time;
 mod trust;
+mod upstream;
 mod view;
 
-pub use batch::{Action, Batch, Change, Prepared};
+pub use batch::{Action, Batch, Change, Prepared, Rejected, Rejection, Rename};
 pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::ConfiguredExpiry;
 pub use format::{Format, RefStorage};
 pub use names::Place;
+pub use namespace::Namespace;
 pub use repository::Repository;
 pub use stores::{PATIENCE, Stores, for_reading};
 pub use trust::Trust;
-pub use view::{Chain, Head, View};
+pub use upstream::Upstream;
+pub use view::{Chain, Head, Listing, LogOrder, View};
+
+/// What may go from thread to thread.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Repository>();
+    shared::<Stores>();
+    shared::<View>();
+    shared::<Batch>();
+    shared::<Error>();
+};

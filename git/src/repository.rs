@@ -24,6 +24,7 @@ use crate::files::Files;
 use crate::format::{self, Format, RefStorage};
 use crate::stores::{SECOND_LOCK, Stores, for_reading};
 use crate::trust::{self, Trust};
+use crate::upstream::Upstream;
 use crate::view::{Dirs, Head, View};
 
 const STORE: &str = "reftable";
@@ -260,16 +261,25 @@ impl Repository {
         if let Some(config) = around.config.get() {
             return Ok(Some(config));
         }
-        let branch = self.branch();
+        self.config_on(self.branch().as_deref()).map(Some)
+    }
+
+    /// The same, where one knows what `HEAD` leads to. Without a repository nothing is configured.
+    fn config_on(&self, branch: Option<&[u8]>) -> Result<&Config> {
+        static NONE: OnceLock<Config> = OnceLock::new();
+        let Some(around) = &self.around else { return Ok(NONE.get_or_init(Config::default)) };
+        if let Some(config) = around.config.get() {
+            return Ok(config);
+        }
         let places = Places {
             git_dir: &around.found.git_dir,
             common_dir: &around.common_dir,
             of_worktree: around.format.worktree_config,
             follows_includes: self.trust()? == Trust::Full,
-            branch: branch.as_deref(),
+            branch,
         };
         let config = Config::read(&places)?;
-        Ok(Some(around.config.get_or_init(|| config)))
+        Ok(around.config.get_or_init(|| config))
     }
 
     /// What `HEAD` leads to, for conditional includes; `None` also if that cannot be read.
@@ -360,7 +370,7 @@ impl Repository {
         let shared = open(&self.shared, patience)?;
         let short = Some(patience.map_or(SECOND_LOCK, |patience| patience.min(SECOND_LOCK)));
         let worktree = self.worktree.as_ref().map(|dir| Ok::<_, Error>((open(dir, patience)?, open(dir, short)?)));
-        Ok(Stores::new(shared, worktree.transpose()?, patience, self.hash(), self.dirs()))
+        Ok(Stores::new(shared, worktree.transpose()?, options.clone(), patience, self.hash(), self.dirs()))
     }
 
     /// What the configuration says goes for a store without tables, which says nothing itself.
@@ -413,6 +423,28 @@ impl Repository {
     /// If there is no `HEAD`, or a store cannot be read.
     pub fn head(&self) -> Result<Head> {
         self.view(Reading::Mapped)?.head()
+    }
+
+    /// What `HEAD` says, and what its branch follows: one open of the stores, and all of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// As [`Repository::head`] and [`Repository::config`].
+    pub fn head_and_upstream(&self) -> Result<(Head, Option<Upstream>)> {
+        let head = self.head()?;
+        let upstream = match &head {
+            Head::Branch { name, .. } | Head::Unborn { name } => Upstream::of(name, self.config_on(Some(name))?),
+            Head::Detached { .. } => None,
+        };
+        Ok((head, upstream))
+    }
+
+    /// What `branch` follows, a full name; `None` if it is no branch, or follows nothing.
+    ///
+    /// # Errors
+    /// As [`Repository::config`].
+    pub fn upstream(&self, branch: &[u8]) -> Result<Option<Upstream>> {
+        Ok(self.config()?.and_then(|config| Upstream::of(branch, config)))
     }
 }
 

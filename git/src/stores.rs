@@ -1,5 +1,8 @@
 //! The open stores of a repository.
 
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use reftable::{HashKind, Options, Snapshot, Stack};
 
 use crate::batch::Hook;
 use crate::config::LogPolicy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::Place;
 use crate::view::{Dirs, View};
 
@@ -34,6 +37,8 @@ pub struct Stores {
     shared: Stack,
     /// That of a linked worktree, twice: the second one does not wait long for its lock.
     worktree: Option<(Stack, Stack)>,
+    /// How others are opened, which commit together with these.
+    options: Options,
     patience: Option<Duration>,
     hash: Option<HashKind>,
     dirs: Option<Arc<Dirs>>,
@@ -47,11 +52,12 @@ impl Stores {
     pub(crate) fn new(
         shared: Stack,
         worktree: Option<(Stack, Stack)>,
+        options: Options,
         patience: Option<Duration>,
         hash: Option<HashKind>,
         dirs: Option<Arc<Dirs>>,
     ) -> Stores {
-        Stores { shared, worktree, patience, hash, dirs, log_policy: LogPolicy::Always, hook: None }
+        Stores { shared, worktree, options, patience, hash, dirs, log_policy: LogPolicy::Always, hook: None }
     }
 
     /// The hash of the repository's ids, by its configuration.
@@ -85,6 +91,23 @@ impl Stores {
     /// All stores, the shared one first.
     pub fn all(&self) -> impl Iterator<Item = &Stack> {
         std::iter::once(&self.shared).chain(self.worktree.iter().map(|(worktree, _)| worktree))
+    }
+
+    /// The stores of all linked worktrees, this one's among them, in order. What is left of a
+    /// worktree and is no store is passed by.
+    pub(crate) fn linked_worktrees(&self) -> Result<Vec<Stack>> {
+        let Some(dirs) = &self.dirs else { return Ok(Vec::new()) };
+        let top = dirs.main.join("worktrees");
+        let entries = match fs::read_dir(&top) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::file(&top, error)),
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path().join("reftable")));
+        let mut paths = paths.collect::<io::Result<Vec<_>>>().map_err(|error| Error::file(&top, error))?;
+        paths.sort_unstable();
+        let open = |path: PathBuf| Stack::open(path, self.options.clone().lock_timeout(self.patience));
+        paths.into_iter().filter(|path| path.join("tables.list").is_file()).map(|path| Ok(open(path)?)).collect()
     }
 
     /// What is in them now.

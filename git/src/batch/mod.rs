@@ -10,7 +10,9 @@
 //! happens.
 
 mod hook;
+mod partial;
 mod plan;
+mod rename;
 
 use reftable::escape::escaped;
 use reftable::name::is_pseudo_ref;
@@ -25,6 +27,8 @@ use hook::Phase;
 use plan::Plan;
 
 pub(crate) use hook::Hook;
+pub use partial::{Rejected, Rejection};
+pub use rename::Rename;
 
 /// What is to happen to one reference.
 #[derive(Debug, Clone)]
@@ -278,10 +282,7 @@ impl Drop for Prepared {
 /// whatever it leads to.
 fn check_written(change: &Change, view: &View) -> Result<()> {
     let name = &change.name;
-    if let Home::Main(_) | Home::Worktree { .. } = Home::of(name) {
-        let name = escaped(name);
-        return Err(Error::invalid(format!("'{name}' belongs to another worktree: change it from there")));
-    }
+    check_place(name)?;
     if !is_pseudo_ref(name) {
         return Ok(());
     }
@@ -295,6 +296,17 @@ fn check_written(change: &Change, view: &View) -> Result<()> {
         return Err(Error::invalid(format!("'{name}' is not changed here: git keeps it in a file of its own")));
     }
     Ok(())
+}
+
+/// What another worktree has for itself is changed there.
+fn check_place(name: &[u8]) -> Result<()> {
+    match Home::of(name) {
+        Home::Main(_) | Home::Worktree { .. } => {
+            let name = escaped(name);
+            Err(Error::invalid(format!("'{name}' belongs to another worktree: change it from there")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Why git never looks for `name` among its references; `None` if it may.

@@ -75,9 +75,9 @@ impl<'a> Plan<'a> {
             // The old id in such an entry is that of what the overwritten reference leads to.
             plan.logs_itself &= change.follow || !is_symbolic(view.stored(&change.name)?.as_ref());
         }
-        for change in &batch.changes {
-            plan.check_hash(change)?;
-            plan.add(&change.understood(), view)?;
+        for (number, change) in batch.changes.iter().enumerate() {
+            let added = plan.check_hash(change).and_then(|()| plan.add(&change.understood(), view));
+            added.map_err(|error| error.of_change(number))?;
         }
         Ok(plan)
     }
@@ -187,6 +187,7 @@ impl<'a> Plan<'a> {
                 }
             }
             Action::Set(target) => {
+                reftable::name::check(name)?;
                 if current == Some(target) {
                     // As in git nothing is written, and no entry.
                     update.action = Action::Verify;

@@ -52,10 +52,23 @@ impl LogPolicy {
 }
 
 /// All of git's configuration for a repository.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Config {
-    /// All files, and last what the environment says.
-    files: File,
+    /// In the order of all files, and last what the environment says.
+    entries: Vec<Entry>,
+}
+
+/// A key, and its value.
+#[derive(Debug)]
+struct Entry {
+    /// In lower case.
+    section: String,
+    /// As it is.
+    subsection: Option<Vec<u8>>,
+    /// In lower case.
+    name: String,
+    /// `None` for a key without `=`.
+    value: Option<Vec<u8>>,
 }
 
 /// Where a repository has its configuration.
@@ -75,7 +88,7 @@ impl Config {
     pub(crate) fn read_protected() -> Result<Config> {
         let home = home();
         let follow = || includes::Options::follow(home_of(&home), conditional::Context::default());
-        Config::of(read(global_sources(), follow())?, from_environment(follow())?)
+        Ok(Config::of(&[read(global_sources(), follow())?, from_environment(follow())?]))
     }
 
     pub(crate) fn read(places: &Places<'_>) -> Result<Config> {
@@ -83,18 +96,35 @@ impl Config {
         let context = conditional::Context { git_dir: Some(places.git_dir), branch_name: branch };
         let home = home();
         let follow = || includes::Options::follow(home_of(&home), context);
-        let mut files = read(global_sources(), follow())?;
+        let global = read(global_sources(), follow())?;
         let worktree = places.of_worktree.then(|| (places.git_dir.join("config.worktree"), Source::Worktree));
         let own = [(places.common_dir.join("config"), Source::Local)].into_iter().chain(worktree);
         let includes = if places.follows_includes { follow() } else { includes::Options::no_follow() };
         let own = read(own.filter(|(path, _)| path.is_file()).collect(), includes)?;
-        files.append(own).map_err(|error| Error::configuration(places.common_dir, error.iter_errors()))?;
-        Config::of(files, from_environment(follow())?)
+        Ok(Config::of(&[global, own, from_environment(follow())?]))
     }
 
-    fn of(mut files: File, environment: File) -> Result<Config> {
-        files.append(environment).map_err(|error| Error::invalid(format!("the configuration: {error}")))?;
-        Ok(Config { files })
+    fn of(files: &[File]) -> Config {
+        let mut entries = Vec::new();
+        for section in files.iter().flat_map(File::sections) {
+            let header = section.header();
+            let subsection = header.subsection_name().map(|name| name.to_vec());
+            let mut names: Vec<String> = section.value_names().map(|name| name.to_ascii_lowercase()).collect();
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                let (values, implicit) = (section.values(&name), section.value_implicit(&name) == Some(None));
+                let values = values.into_iter().map(|value| Some(value.to_vec())).chain(implicit.then_some(None));
+                let of = |value| Entry {
+                    section: header.name().to_string().to_ascii_lowercase(),
+                    subsection: subsection.clone(),
+                    name: name.clone(),
+                    value,
+                };
+                entries.extend(values.map(of));
+            }
+        }
+        Config { entries }
     }
 
     /// All values of a key such as `core.fsync`, in order; `None` for a key without `=`.
@@ -108,19 +138,24 @@ impl Config {
     /// a branch. Only the part in the middle is compared as it is, by bytes.
     #[must_use]
     pub fn all_of(&self, section: &str, subsection: Option<&[u8]>, name: &str) -> Vec<Option<Vec<u8>>> {
-        let mut values = Vec::new();
-        for section in self.files.sections_by_name(section).into_iter().flatten() {
-            if section.header().subsection_name().map(|name| name.to_vec()).as_deref() != subsection
-                || !section.contains_value_name(name)
-            {
-                continue;
-            }
-            values.extend(section.values(name).into_iter().map(|value| Some(value.to_vec())));
-            if section.value_implicit(name) == Some(None) {
-                values.push(None);
-            }
-        }
-        values
+        let is_meant = |entry: &&Entry| {
+            entry.section.eq_ignore_ascii_case(section)
+                && entry.subsection.as_deref() == subsection
+                && entry.name.eq_ignore_ascii_case(name)
+        };
+        self.entries.iter().filter(is_meant).map(|entry| entry.value.clone()).collect()
+    }
+
+    /// The parts in the middle of the keys `SECTION.*.NAME` and their values, in order; `None` for
+    /// `SECTION.NAME`.
+    pub(crate) fn by_subsection(
+        &self,
+        section: &str,
+        name: &str,
+    ) -> impl Iterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
+        let is_meant =
+            move |entry: &&Entry| entry.section.eq_ignore_ascii_case(section) && entry.name.eq_ignore_ascii_case(name);
+        self.entries.iter().filter(is_meant).map(|entry| (entry.subsection.as_deref(), entry.value.as_deref()))
     }
 
     /// The value that counts, as [`Config::all`] has it.
@@ -249,10 +284,6 @@ impl Config {
     pub fn hooks_path(&self) -> Option<PathBuf> {
         self.text("core.hooksPath").map(|value| expanded(&value))
     }
-
-    pub(crate) fn files(&self) -> &File {
-        &self.files
-    }
 }
 
 fn wrong(key: &str, value: Option<&[u8]>, problem: &str) -> Error {
@@ -346,8 +377,7 @@ mod tests {
     fn references_are_synced_if_any_word_says_so() {
         let read = |value: &str| {
             let text = format!("[core]\n\tfsync = {value}\n");
-            let files = File::try_from(text.as_str()).unwrap();
-            Config { files }.durability()
+            Config::of(&[File::try_from(text.as_str()).unwrap()]).durability()
         };
         for value in ["reference", "objects, committed", "all", "none,added", "-reference,reference"] {
             assert_eq!(read(value), Some(Durability::Full), "{value}");

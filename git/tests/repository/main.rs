@@ -4,6 +4,8 @@
 mod differential;
 mod finding;
 mod hook;
+mod listing;
 mod reading;
+mod renaming;
 mod support;
 mod trust;

@@ -1,5 +1,8 @@
 //! Reading the stores of a repository as if they were one.
 
+mod listing;
+mod logs;
+
 use std::fs;
 use std::io;
 use std::iter::Peekable;
@@ -10,13 +13,16 @@ use std::sync::Arc;
 use reftable::bytes::Reading;
 use reftable::escape::escaped;
 use reftable::snapshot::OwnedRefs;
-use reftable::{HashKind, LogEntry, Logs, ObjectId, Ref, RefView, Refs, Snapshot, Stack, Target};
+use reftable::{HashKind, ObjectId, Ref, RefView, Refs, Snapshot, Stack, Target};
 
 use crate::bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::names::{self, Home, Place};
 use crate::stores::for_reading;
+
+pub use listing::Listing;
+pub use logs::LogOrder;
 
 /// How many symbolic references in a row are followed, as in git.
 const MAX_DEPTH: usize = 5;
@@ -175,46 +181,6 @@ impl View {
         }
     }
 
-    /// The log of one reference in a reftable store, newest entry first.
-    ///
-    /// # Errors
-    /// If it cannot be read. [`View::log_entries`] also reads those of files.
-    pub fn log(&self, name: &[u8]) -> Result<Logs> {
-        let missing = || Error::not_found(format!("'{}' is in no reftable store", escaped(name)));
-        self.with_home(name, |snapshot, name| snapshot.log(name))?.ok_or_else(missing)
-    }
-
-    /// All entries of the log of one reference, newest first. The mark of a log without entries is
-    /// none.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn log_entries(&self, name: &[u8]) -> Result<Vec<LogEntry>> {
-        if let Backend::Files(files) = &self.backend {
-            return files.log(name);
-        }
-        let mut entries = Vec::new();
-        if let Some(mut logs) = self.with_home(name, |snapshot, name| snapshot.log(name))? {
-            while let Some(log) = logs.next()? {
-                entries.push(log.to_log().entry);
-            }
-        }
-        Ok(entries)
-    }
-
-    /// Whether `name` has a log, be it without entries.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn log_exists(&self, name: &[u8]) -> Result<bool> {
-        match &self.backend {
-            Backend::Files(files) => files.log_exists(name),
-            Backend::Tables { .. } => {
-                Ok(self.with_home(name, |snapshot, name| snapshot.log_exists(name))?.unwrap_or(false))
-            }
-        }
-    }
-
     /// Follows `name` to the first reference that is not symbolic.
     ///
     /// # Errors
@@ -315,12 +281,33 @@ impl View {
     pub fn refs<E: From<reftable::Error> + From<Error>>(
         &self,
         prefix: &[u8],
-        each: impl FnMut(&RefView<'_>) -> Result<(), E>,
+        mut each: impl FnMut(&RefView<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.walk(prefix, prefix, |found| each(found).map(ControlFlow::Continue)).map(drop)
+    }
+
+    /// The same from the name `from` on, which is not below `prefix`, until `each` breaks.
+    fn walk<E: From<reftable::Error> + From<Error>>(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        each: impl FnMut(&RefView<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
         match &self.backend {
-            Backend::Files(files) => give(files.refs(prefix)?, each),
+            Backend::Files(files) => {
+                let mut refs = files.refs(prefix)?;
+                refs.retain(|found| found.name.as_slice() >= from);
+                give(refs, each)
+            }
             Backend::Tables { shared, worktree } => {
-                walk(shared, worktree.as_deref(), |snapshot| snapshot.prefix(prefix), each)
+                let open = |snapshot: &Snapshot| {
+                    let mut refs = snapshot.prefix(prefix)?;
+                    if from > prefix {
+                        refs.seek(from)?;
+                    }
+                    Ok(refs)
+                };
+                walk(shared, worktree.as_deref(), open, each)
             }
         }
     }
@@ -332,8 +319,9 @@ impl View {
     pub fn pointing_at<E: From<reftable::Error> + From<Error>>(
         &self,
         id: &ObjectId,
-        each: impl FnMut(&RefView<'_>) -> Result<(), E>,
+        mut each: impl FnMut(&RefView<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let each = |found: &RefView<'_>| each(found).map(ControlFlow::Continue);
         match &self.backend {
             Backend::Files(files) => {
                 let mut refs = files.refs(b"")?;
@@ -347,36 +335,52 @@ impl View {
                 walk(shared, worktree.as_deref(), |snapshot| snapshot.pointing_at(id), each)
             }
         }
+        .map(drop)
     }
 }
 
-fn give<E>(refs: Vec<Ref>, mut each: impl FnMut(&RefView<'_>) -> Result<(), E>) -> Result<(), E> {
-    for Ref { name, update_index, target } in &refs {
-        each(&RefView { name, update_index: *update_index, target: target.as_view() })?;
+fn view_of(found: &Ref) -> RefView<'_> {
+    RefView { name: &found.name, update_index: found.update_index, target: found.target.as_view() }
+}
+
+fn give<E>(
+    refs: Vec<Ref>,
+    mut each: impl FnMut(&RefView<'_>) -> Result<ControlFlow<()>, E>,
+) -> Result<ControlFlow<()>, E> {
+    for found in &refs {
+        if each(&view_of(found))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 fn walk<E: From<reftable::Error>>(
     shared: &Snapshot,
     worktree: Option<&Snapshot>,
     open: impl Fn(&Snapshot) -> reftable::Result<Refs>,
-    mut each: impl FnMut(&RefView<'_>) -> Result<(), E>,
-) -> Result<(), E> {
+    mut each: impl FnMut(&RefView<'_>) -> Result<ControlFlow<()>, E>,
+) -> Result<ControlFlow<()>, E> {
     let mut shared = open(shared)?;
     let Some(worktree) = worktree else {
-        let done = shared.try_for_each(|found| each(&found).map_or_else(ControlFlow::Break, ControlFlow::Continue))?;
+        let done = shared.try_for_each(|found| match each(&found) {
+            Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+            Ok(ControlFlow::Break(())) => ControlFlow::Break(None),
+            Err(error) => ControlFlow::Break(Some(error)),
+        })?;
         return match done {
-            ControlFlow::Break(error) => Err(error),
-            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(Some(error)) => Err(error),
+            ControlFlow::Break(None) => Ok(ControlFlow::Break(())),
+            ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
         };
     };
     let worktree = open(worktree)?.into_iter().peekable();
-    for found in (Listing { shared: shared.into_iter().peekable(), worktree }) {
-        let Ref { name, update_index, target } = &found?;
-        each(&RefView { name, update_index: *update_index, target: target.as_view() })?;
+    for found in (Merged { shared: shared.into_iter().peekable(), worktree }) {
+        if each(&view_of(&found?))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// `FETCH_HEAD` may have many lines; the first one begins with the id that counts.
@@ -400,12 +404,12 @@ fn read_pseudo_ref(git_dir: &Path, name: &[u8]) -> Result<Option<Ref>> {
 }
 
 /// The references of both stores, by name; of each store those that belong there.
-struct Listing {
+struct Merged {
     shared: Peekable<OwnedRefs>,
     worktree: Peekable<OwnedRefs>,
 }
 
-impl Iterator for Listing {
+impl Iterator for Merged {
     type Item = reftable::Result<Ref>;
 
     fn next(&mut self) -> Option<reftable::Result<Ref>> {
