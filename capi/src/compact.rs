@@ -41,7 +41,8 @@ pub(crate) unsafe fn all(
     if stack.state().tables().len() < 2 && !expiry.is_set() {
         return Ok(OK);
     }
-    stack.compact(options, Compact::All { expiry }).map(|()| OK)
+    let what = if stack.makes_gits_tables() { Compact::Rewrite { expiry } } else { Compact::All { expiry } };
+    stack.compact(options, what).map(|()| OK)
 }
 
 /// Merges what the rule asks for.

@@ -26,9 +26,8 @@ pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
     let options = Options::default().hash(hash);
     if has_host {
         // Nobody is waited for who does not hold the lock; who holds it is, for as long as things
-        // move. Tables are git's to the block: its tests look (t0613). No thread appears in a
-        // process that is not ours.
-        let options = options.reload_deadline(RELOAD_DEADLINE).copy_blocks(false);
+        // move. No thread appears in a process that is not ours.
+        let options = options.reload_deadline(RELOAD_DEADLINE);
         options.courtesy(false).threads(1).wait_while_moving(true)
     } else {
         options
@@ -86,6 +85,8 @@ impl reftable_write_options {
         let is_gits = has_host && policy == Policy::Git;
         let rule = match (auto_compact, policy) {
             (false, _) => AutoCompact::Off,
+            // Tables are git's to the block: its tests look (t0613).
+            (true, Policy::Git) if has_host => AutoCompact::Git(factor),
             (true, Policy::Git) => AutoCompact::Geometric(factor),
             (true, Policy::Full) => AutoCompact::Lazy(MOST_TABLES),
         };
@@ -93,7 +94,6 @@ impl reftable_write_options {
             .write(self.table()?)
             .durability(if is_gits { Durability::Ordered } else { Durability::Full })
             .auto_compact(rule)
-            .copy_blocks(!is_gits)
             .lock_timeout(timeout))
     }
 }

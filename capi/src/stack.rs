@@ -108,6 +108,11 @@ impl StackHandle {
         self.state.borrow().clone()
     }
 
+    /// Whether tables are to be those that git makes, to the block.
+    pub(crate) fn makes_gits_tables(&self) -> bool {
+        self.has_host && self.policy == Policy::Git
+    }
+
     /// Whether readers see this state.
     pub(crate) fn is_current(&self, state: &Snapshot) -> bool {
         let ours = self.state.borrow();

@@ -36,6 +36,11 @@ const LARGE: u64 = 256 * 1024;
 const LOOK_UP: Duration = Duration::from_millis(500);
 
 /// What to compact.
+///
+/// Compactions larger than [`crate::Options::compact_at_once`] copy blocks as they are, where
+/// nothing newer falls into them. They cost what has changed then, and leave at most a quarter more
+/// blocks than a fresh table has; the next one writes all again. Only [`Self::Rewrite`] and the
+/// rule [`AutoCompact::Git`] copy none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compact {
@@ -187,7 +192,7 @@ impl Stack {
             return None;
         }
         let watch = |_| ControlFlow::Continue(());
-        let job = Job::new(Expiry::default(), true, &watch).left_to_others(self.shared.env.options.wait_while_moving);
+        let job = self.job_by_rule(&watch).left_to_others(self.shared.env.options.wait_while_moving);
         match self.compact_by_rule(&job) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
@@ -223,7 +228,12 @@ impl Stack {
 
     /// Merges what the rule asks for; gives up when it should stop.
     fn compact_if_due(&self, watch: &Watch<'_>) -> Result<Option<Compaction>> {
-        self.compact_by_rule(&Job::new(Expiry::default(), true, watch))
+        self.compact_by_rule(&self.job_by_rule(watch))
+    }
+
+    fn job_by_rule<'a>(&self, watch: &'a Watch<'a>) -> Job<'a> {
+        let job = Job::new(Expiry::default(), true, watch);
+        if matches!(self.shared.env.options.auto_compact, AutoCompact::Git(_)) { job.rewriting() } else { job }
     }
 
     fn compact_by_rule(&self, job: &Job<'_>) -> Result<Option<Compaction>> {
@@ -412,8 +422,7 @@ impl Stack {
             () => claim.range.start == 0,
         };
         let is_small = claim.bytes() <= self.shared.env.options.compact_at_once;
-        let copies = !job.rewrite && !is_small && self.shared.env.options.copy_blocks;
-        let task = Task { tables, at_bottom, copies, job, crew: &crew };
+        let task = Task { tables, at_bottom, copies: !job.rewrite && !is_small, job, crew: &crew };
         let merged = engine::write_merged(&task, options, Draft::new(file));
         let (draft, written) = merged.map_err(|error| error.in_file(&path))?;
         let (file, contents) = draft.finish(self.shared.env.reading())?;

@@ -19,6 +19,9 @@ pub enum AutoCompact {
     /// After a commit, so that the sizes of the tables form a geometric sequence of this factor:
     /// git's rule, which compacts after two of three commits. At least 2.
     Geometric(u8),
+    /// The same rule, and every record that is merged is written again: tables are those that git
+    /// makes of the same commits. Costs what is merged, however little of it has changed.
+    Git(u8),
     /// Never; call [`crate::Stack::compact`].
     Off,
 }
@@ -47,7 +50,7 @@ pub fn compaction_due(snapshot: &Snapshot, rule: AutoCompact, largest: u64) -> O
         AutoCompact::Lazy(tables) => {
             debt(&sizes, MOST_DEBT, limit).or_else(|| lazy(&sizes, usize::from(tables), limit))
         }
-        AutoCompact::Geometric(factor) => geometric(&sizes, u64::from(factor), limit),
+        AutoCompact::Geometric(factor) | AutoCompact::Git(factor) => geometric(&sizes, u64::from(factor), limit),
         AutoCompact::Off => geometric(&sizes, 2, limit),
     };
     due.map(|range| range.start + kept..range.end + kept)

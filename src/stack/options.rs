@@ -51,7 +51,6 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) auto_compact: AutoCompact,
     pub(crate) compact_at_once: u64,
-    pub(crate) copy_blocks: bool,
     pub(crate) background: bool,
     /// `None`: as many as the machine has for us, up to [`MOST_THREADS`].
     pub(crate) threads: Option<usize>,
@@ -75,7 +74,6 @@ impl Default for Options {
             durability: Durability::Full,
             auto_compact: AutoCompact::Lazy(16),
             compact_at_once: 128 * 1024,
-            copy_blocks: true,
             background: false,
             threads: None,
             courtesy: true,
@@ -143,19 +141,11 @@ impl Options {
     }
 
     /// Compactions of up to this many bytes are done under the lock on the table list, in about the
-    /// time of a sync; larger ones lock each table and let others commit meanwhile. Default 128
-    /// KiB; 0 means never.
+    /// time of a sync, and leave the table that git would make. Larger ones lock each table and let
+    /// others commit meanwhile, and copy blocks, see [`crate::compact::Compact`]. Default 128 KiB;
+    /// 0 means never.
     pub fn compact_at_once(mut self, bytes: u64) -> Self {
         self.compact_at_once = bytes;
-        self
-    }
-
-    /// Whether compactions larger than [`Self::compact_at_once`] copy blocks as they are, where
-    /// nothing newer falls into them. They cost what has changed then, and leave at most a quarter
-    /// more blocks than a fresh table has; the next one writes all again. Default true. Without,
-    /// tables are those that git would make of the same commits.
-    pub fn copy_blocks(mut self, copy_blocks: bool) -> Self {
-        self.copy_blocks = copy_blocks;
         self
     }
 
@@ -318,7 +308,9 @@ impl Options {
             return Err(Error::invalid("a compaction needs at least one thread"));
         }
         match self.auto_compact {
-            AutoCompact::Geometric(0 | 1) => Err(Error::invalid("the geometric factor must be at least 2")),
+            AutoCompact::Geometric(0 | 1) | AutoCompact::Git(0 | 1) => {
+                Err(Error::invalid("the geometric factor must be at least 2"))
+            }
             AutoCompact::Lazy(0 | 1) => Err(Error::invalid("a compaction needs at least two tables")),
             _ => Ok(()),
         }

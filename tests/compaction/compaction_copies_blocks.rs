@@ -173,14 +173,17 @@ fn most_blocks_are_copied_where_little_is_new() {
 /// Small compactions make the table that git makes.
 #[test]
 fn small_tables_and_those_who_ask_get_no_copies() {
-    let tables = vec![(500, NAMES, false, 0, 100), (2, NAMES, false, 0, 0)];
+    let tables = vec![(500, NAMES, false, 0, 100), (20, 40, true, 0, 0)];
     let plan = Plan { seed: 5, hash: HashKind::Sha1, write: (512, 16, true, true), tables, expiry: None };
-    let copied = |options: Options| {
+    let copied = |options: Options, what: Compact| {
         let dir = plan.build();
         let stack = Stack::open(dir.path(), options).unwrap();
-        stack.compact(Compact::all()).unwrap().unwrap().written.copied
+        stack.compact(what).unwrap().unwrap().written.copied
     };
-    assert!(copied(plan.options()) > 0);
-    assert_eq!(copied(plan.options().compact_at_once(128 * 1024)), 0);
-    assert_eq!(copied(plan.options().copy_blocks(false)), 0);
+    assert!(copied(plan.options(), Compact::all()) > 0);
+    assert_eq!(copied(plan.options().compact_at_once(128 * 1024), Compact::all()), 0);
+    assert_eq!(copied(plan.options(), Compact::Rewrite { expiry: Expiry::default() }), 0);
+    // Both tables are due by a factor that large.
+    assert!(copied(plan.options().auto_compact(AutoCompact::Geometric(255)), Compact::Auto) > 0);
+    assert_eq!(copied(plan.options().auto_compact(AutoCompact::Git(255)), Compact::Auto), 0);
 }

@@ -10,14 +10,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::support::{assert_verifies, entry, id, quick};
-use reftable::compact::Compact;
+use reftable::compact::{Compact, Expiry};
 use reftable::mutant::{self, Mutant};
 use reftable::{AutoCompact, Error, ErrorKind, Expect, HashKind, Options, Stack};
 
 /// Every table is large enough to be copied, and one thread does it all: mistakes are those of a
 /// thread.
 fn options(copies: bool) -> Options {
-    let options = quick().auto_compact(AutoCompact::Off).threads(1).copy_blocks(copies);
+    let options = quick().auto_compact(AutoCompact::Off).threads(1);
     if copies { options.compact_at_once(0) } else { options }
 }
 
@@ -30,6 +30,10 @@ fn commit(stack: &Stack, names: Range<u64>, step: usize) {
         tx.append_log(text.as_str(), entry);
     }
     tx.commit().unwrap();
+}
+
+fn all(copies: bool) -> Compact {
+    if copies { Compact::all() } else { Compact::Rewrite { expiry: Expiry::default() } }
 }
 
 /// Three tables: many blocks, some records of them again, and others behind them.
@@ -56,7 +60,7 @@ fn refused(mistake: Mutant, copies: bool) -> Error {
     let (dir, stack) = store(copies);
     let before = files(dir.path());
     mutant::activate(Some(mistake));
-    let done = stack.compact(Compact::all());
+    let done = stack.compact(all(copies));
     mutant::activate(None);
     let error = done.expect_err("the mistake is not noticed");
     assert_eq!(files(dir.path()), before, "{mistake:?}: {error}");
@@ -77,7 +81,7 @@ fn is_told(mistake: Mutant, copies: bool, words: &str) {
 fn without_a_mistake_all_is_well() {
     for copies in [true, false] {
         let (_dir, stack) = store(copies);
-        let done = stack.compact(Compact::all()).unwrap().unwrap();
+        let done = stack.compact(all(copies)).unwrap().unwrap();
         assert_eq!(done.written.copied > 0, copies);
         assert_verifies(&stack);
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::support::git::{self, Repo};
 use crate::support::{HASHES, Random, assert_verifies, copy_dir, quick, table_names};
+use reftable::compact::{Compact, Expiry};
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Expect, HashKind, ObjectId, Options, Stack, Target};
 
@@ -32,6 +33,10 @@ enum Step {
     Pack,
 }
 
+fn as_git() -> Options {
+    quick().auto_compact(AutoCompact::Git(2))
+}
+
 /// Takes both through `steps` and compares after each.
 fn follow(config: &[&str], options: Options, steps: &[Step]) {
     if !git::is_there() {
@@ -43,8 +48,7 @@ fn follow(config: &[&str], options: Options, steps: &[Step]) {
         let ids = repo.commits(steps.len());
         let dir = tempfile::tempdir().unwrap();
         copy_dir(&repo.reftable_dir(), dir.path());
-        // Copied blocks are as they were; git writes them again.
-        let stack = Stack::open(dir.path(), options.clone().copy_blocks(false)).unwrap();
+        let stack = Stack::open(dir.path(), options.clone()).unwrap();
         for (number, step) in steps.iter().enumerate() {
             let id = &ids[number];
             apply(&repo, &stack, step, id);
@@ -83,7 +87,8 @@ fn apply(repo: &Repo, stack: &Stack, step: &Step, id: &str) {
         }
         Step::Pack => {
             repo.git(["pack-refs"]);
-            stack.compact(reftable::compact::Compact::all()).unwrap();
+            // Copied blocks are as they were; git writes them again.
+            stack.compact(Compact::Rewrite { expiry: Expiry::default() }).unwrap();
             return;
         }
     }
@@ -98,7 +103,7 @@ fn create(name: String) -> Step {
 #[test]
 fn over_sixty_creations() {
     let steps: Vec<Step> = (0..60).map(|number| create(format!("refs/heads/b{number}"))).collect();
-    follow(&[], quick(), &steps);
+    follow(&[], as_git(), &steps);
 }
 
 #[test]
@@ -106,7 +111,7 @@ fn with_names_of_varying_length() {
     let mut random = Random(1);
     let name = |number| format!("refs/heads/{number}-{}", "n".repeat(random.below(120) as usize));
     let steps: Vec<Step> = (0..60).map(name).map(create).collect();
-    follow(&[], quick(), &steps);
+    follow(&[], as_git(), &steps);
 }
 
 #[test]
@@ -125,14 +130,14 @@ fn with_updates_and_deletions() {
             steps.push(if choice == 2 { Step::Update(there[at].clone()) } else { Step::Delete(there.remove(at)) });
         }
     }
-    follow(&[], quick(), &steps);
+    follow(&[], as_git(), &steps);
 }
 
 #[test]
 fn with_everything_deleted_but_head() {
     let names = || (0..6).map(|number| format!("refs/heads/b{number}"));
     let steps: Vec<Step> = names().map(Step::Create).chain(names().map(Step::Delete)).chain([Step::Pack]).collect();
-    follow(&[], quick(), &steps);
+    follow(&[], as_git(), &steps);
 }
 
 #[test]
@@ -141,7 +146,7 @@ fn beside_a_large_table_with_index_and_objects() {
     steps.extend((0..20).map(|number| create(format!("refs/heads/b{number}"))));
     steps.extend((0..20).map(|number| Step::Delete(format!("refs/heads/many/{:05}", number * 37))));
     steps.push(Step::Pack);
-    follow(&[], quick(), &steps);
+    follow(&[], as_git(), &steps);
 }
 
 #[test]
@@ -151,11 +156,11 @@ fn with_settings_of_either_side() {
     steps.push(Step::Pack);
     let write = |size, interval| WriteOptions::default().block_size(size).restart_interval(interval);
     let small = write(256, 3);
-    follow(&["reftable.blockSize=256", "reftable.restartInterval=3"], quick().write(small), &steps);
+    follow(&["reftable.blockSize=256", "reftable.restartInterval=3"], as_git().write(small), &steps);
     let large = write(65536, 1000).object_index(false);
     let config = ["reftable.blockSize=65536", "reftable.restartInterval=1000", "reftable.indexObjects=false"];
-    follow(&config, quick().write(large), &steps);
-    let factor = quick().auto_compact(AutoCompact::Geometric(5));
+    follow(&config, as_git().write(large), &steps);
+    let factor = quick().auto_compact(AutoCompact::Git(5));
     follow(&["reftable.geometricFactor=5"], factor, &steps);
 }
 

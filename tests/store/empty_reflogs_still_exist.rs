@@ -167,7 +167,7 @@ fn expiry_of_large_logs_leaves_what_a_model_leaves() {
     // Every few seconds, so that some limits fall between two blocks.
     for (threads, copies, step) in [(1, true, 20), (4, true, 2), (4, false, 20)] {
         let dir = tempfile::tempdir().unwrap();
-        let options = quick().auto_compact(AutoCompact::Off).threads(threads).copy_blocks(copies);
+        let options = quick().auto_compact(AutoCompact::Off).threads(threads);
         let stack = Stack::open(dir.path(), Options::hash(options, HASHES[0])).unwrap();
         let mut model = BTreeMap::new();
         let mut random = Random(7);
@@ -176,7 +176,8 @@ fn expiry_of_large_logs_leaves_what_a_model_leaves() {
         }
         for limit in (1..=101).step_by(step) {
             let expiry = Expiry::default().before_time(limit).rule("refs/heads/kept*", None).unwrap();
-            stack.compact(Compact::All { expiry }).unwrap();
+            let what = if copies { Compact::All { expiry } } else { Compact::Rewrite { expiry } };
+            stack.compact(what).unwrap();
             let snapshot = stack.snapshot().unwrap();
             for (name, times) in &model {
                 let left = times.iter().filter(|time| **time >= limit || name.starts_with("refs/heads/kept")).count();
