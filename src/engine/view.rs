@@ -9,26 +9,34 @@ use crate::merge::{Merge, Tombstones};
 use crate::mutant::{self, Mutant};
 use crate::name;
 use crate::snapshot::Snapshot;
+use crate::table::WarmUp;
 use crate::value::Target;
+
+/// So many names of a group are few.
+const FEW: usize = 4;
 
 /// A snapshot as it will be after some transactions that nobody else can see yet.
 pub(super) struct View<'a> {
     base: &'a Snapshot,
     /// What they did to references, by name.
     rows: &'a [RefRow],
+    warm_up: WarmUp,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(base: &'a Snapshot, rows: &'a [RefRow]) -> Self {
+    /// To be asked for so many `names`. Where they are few, what the tables learn of it would come
+    /// to nothing.
+    pub(super) fn new(base: &'a Snapshot, rows: &'a [RefRow], names: usize) -> Self {
+        let warm_up = if rows.len().saturating_add(names) <= FEW { WarmUp::COMMIT } else { WarmUp::READ };
         let rows = if mutant::is_on(Mutant::IgnoreEarlierMembers) { &[] } else { rows };
-        View { base, rows }
+        View { base, rows, warm_up }
     }
 
     /// Where `name` points.
     pub(super) fn get(&self, name: &[u8]) -> Result<Option<Target>> {
         match self.row(name) {
             Some(row) => Ok(row.target.clone()),
-            None => Ok(self.base.get(name)?.map(|found| found.target)),
+            None => Ok(self.base.view_after(name, self.warm_up)?.map(|found| found.target.to_target())),
         }
     }
 
@@ -39,7 +47,8 @@ impl<'a> View<'a> {
 
     /// A search for names below others, as if those in `deleted` were gone.
     pub(super) fn below(&'a self, deleted: &'a HashSet<&[u8]>) -> Below<'a> {
-        Below { view: self, deleted, row: 0, base: self.base.merge(Tombstones::Show), start: None }
+        let base = Merge::warming(self.base.tables(), Tombstones::Show, Some(self.warm_up));
+        Below { view: self, deleted, row: 0, base, start: None }
     }
 }
 

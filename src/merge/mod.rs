@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::record::{LogRecord, Record, RefRecord, common_prefix, log_key};
 use crate::invariant::violated;
 use crate::mutant::{self, Mutant};
-use crate::table::{Block, Cursor, Ran, Table};
+use crate::table::{Block, Cursor, Ran, Table, WarmUp};
 use crate::value::{LogRecordView, RefRecordView};
 
 /// Whether a merge hands out the records that say "deleted".
@@ -159,19 +159,19 @@ pub(crate) struct Merge<R: Record> {
 
 impl<R: Record> Merge<R> {
     pub(crate) fn new(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
+        Self::warming(tables, tombstones, Some(WarmUp::READ))
+    }
+
+    /// A merge whose seeks use what the tables have learned, and add to it, as `warm_up` says;
+    /// without one, for those who seek many places, once each, they leave nothing behind.
+    pub(crate) fn warming(tables: &[Arc<Table>], tombstones: Tombstones, warm_up: Option<WarmUp>) -> Self {
         Merge {
-            cursors: tables.iter().map(|table| Cursor::new(Arc::clone(table))).collect(),
+            cursors: tables.iter().map(|table| Cursor::new(Arc::clone(table), warm_up)).collect(),
             runners: Vec::with_capacity(tables.len()),
             tombstones,
             started: false,
             tally: Tally::default(),
         }
-    }
-
-    /// A merge for those who seek many places, once each: nothing is kept in the tables.
-    pub(crate) fn without_cache(tables: &[Arc<Table>], tombstones: Tombstones) -> Self {
-        let cursors = tables.iter().map(|table| Cursor::without_cache(Arc::clone(table))).collect();
-        Merge { cursors, ..Merge::new(&[], tombstones) }
     }
 
     /// Moves before the first record whose key is not below `key`.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use tempfile::TempDir;
 
+use crate::format::header::BlockKind;
 use crate::merge::steps;
 use crate::{AutoCompact, Durability, Expect, Ident, ObjectId, Options, Stack, Transaction};
 
@@ -196,4 +197,25 @@ fn each_level_of_a_deep_directory_is_looked_up_once() {
     let nested = (1..=depth).map(|depth| format!("refs/heads{}/b{depth}", "/a".repeat(depth)));
     let steps = store.steps(|tx| create(tx, nested));
     assert!(steps <= 4 * depth as u64 + 10, "{steps}");
+}
+
+/// What a few look-ups teach a table is worth less than it costs.
+#[test]
+fn only_a_commit_of_many_names_fills_the_caches_of_tables() {
+    let store = Store::after_deletion(&["refs/heads/N"]);
+    // Another handle, which has not asked its tables yet.
+    let stack = Stack::open(store.stack.path(), store.stack.shared.env.options.clone()).unwrap();
+    let base = stack.snapshot().unwrap();
+    let is_filled = || base.tables().iter().any(|table| table.index_cache(BlockKind::Ref).unwrap().is_filled());
+    let commit = |names: &mut dyn Iterator<Item = String>| {
+        let mut tx = stack.transaction();
+        create(&mut tx, names);
+        tx.commit().unwrap();
+    };
+    for number in 0..4 {
+        commit(&mut std::iter::once(format!("refs/heads/one/{number}")));
+        assert!(!is_filled(), "by commit {number}");
+    }
+    commit(&mut many("refs/heads/N").take(20));
+    assert!(is_filled());
 }

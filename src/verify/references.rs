@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::merge::{Merged, Tombstones};
 use crate::name;
 use crate::oid::ObjectId;
-use crate::table::{NameHash, Table};
+use crate::table::{NameHash, Table, WarmUp};
 use crate::value::{LogEntryView, LogRecordView, RefRecordView, TargetView};
 
 /// How many findings of one rule are told one by one.
@@ -157,7 +157,7 @@ impl Checker<'_> {
             return;
         }
         let hash = NameHash::of(name);
-        let knows = |table: &&Arc<Table>| table.reference(name, hash).is_ok_and(|found| found.is_some());
+        let knows = |table: &&Arc<Table>| table.reference(name, hash, WarmUp::READ).is_ok_and(|found| found.is_some());
         let table = self.view.own.tables().iter().rev().find(knows).or(self.view.own.tables().last());
         let file = table.map_or(crate::list::LIST, |table| table.name());
         let message = format!("'{}' {rule}{detail}", shown(name));

@@ -51,7 +51,7 @@ impl<'a> Expirer<'a> {
 
     /// Looks what the ranges before keep of the log at hand. Ends at the first such record.
     fn look_back(&mut self, tables: &[Arc<Table>]) -> Result<()> {
-        let mut merge = Merge::<LogRecord>::without_cache(tables, Tombstones::Hide);
+        let mut merge = Merge::<LogRecord>::warming(tables, Tombstones::Hide, None);
         let mut first = Vec::new();
         log_key(&mut first, &self.name, u64::MAX);
         merge.seek(&first)?;

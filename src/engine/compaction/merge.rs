@@ -149,7 +149,7 @@ impl Section {
     /// Hands each record in `range`, or whole blocks of them, to `sink`.
     #[inline(always)]
     fn walk<R: Record>(&self, range: &Range, out: &mut RunWriter, sink: &mut impl Sink<R>) -> Result<Account> {
-        let mut merge = Merge::<R>::without_cache(&self.tables, self.tombstones);
+        let mut merge = Merge::<R>::warming(&self.tables, self.tombstones, None);
         merge.seek(&range.from)?;
         let first = merge.front().map(|record| record.key().to_vec());
         let mut copier = Copier::new(self.sources.iter(), self.kind, &range.from, range.to.as_deref())?;

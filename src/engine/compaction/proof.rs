@@ -101,7 +101,7 @@ pub(super) fn explain(error: Error, tables: &[Arc<Table>]) -> Error {
 
 /// Checks that the keys of a table ascend.
 fn check_order<R: Record>(table: &Arc<Table>) -> Result<()> {
-    let mut cursor = Cursor::<R>::without_cache(Arc::clone(table));
+    let mut cursor = Cursor::<R>::new(Arc::clone(table), None);
     let mut before = Vec::new();
     let mut is_there = cursor.seek(b"")?;
     while is_there {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::{Context, KeyBuf, Record, common_prefix, next_record, next_shared};
 use crate::format::varint::Reader;
-use crate::table::{Block, Table, WholeBlock};
+use crate::table::{Block, Table, WarmUp, WholeBlock};
 
 /// A position among the records of kind `R`. It owns its table, so it has no lifetime.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ pub(crate) struct Cursor<R: Record> {
     table: Arc<Table>,
     block: Option<Block>,
     inflated: Vec<u8>,
-    /// Whether its seeks fill the index cache of the table.
-    fill_cache: bool,
+    /// When its seeks fill the index cache of the table; `None`: they do not use it.
+    warm_up: Option<WarmUp>,
     pos: usize,
     key: KeyBuf,
     span: R::Span,
@@ -36,24 +36,20 @@ pub(crate) enum Ran<B> {
 }
 
 impl<R: Record> Cursor<R> {
-    /// A cursor before nothing: seek it first.
-    pub(crate) fn new(table: Arc<Table>) -> Self {
+    /// A cursor before nothing: seek it first. With `warm_up` its seeks use what the table has
+    /// learned, and add to it; without, for one that will be sought in many places, once each, they
+    /// leave nothing behind.
+    pub(crate) fn new(table: Arc<Table>, warm_up: Option<WarmUp>) -> Self {
         Cursor {
             table,
             block: None,
             inflated: Vec::new(),
-            fill_cache: true,
+            warm_up,
             pos: 0,
             key: KeyBuf::default(),
             span: R::Span::default(),
             before: Vec::new(),
         }
-    }
-
-    /// A cursor before nothing that will be sought in many places, once each: what a seek learns is
-    /// not kept in the table.
-    pub(crate) fn without_cache(table: Arc<Table>) -> Self {
-        Cursor { fill_cache: false, ..Cursor::new(table) }
     }
 
     /// The key of the record at hand.
@@ -280,7 +276,7 @@ impl<R: Record> Cursor<R> {
             self.seek_block(section.offset)?;
             return self.next();
         }
-        let Some(found) = self.table.seek::<R>(key, &mut self.inflated, self.fill_cache)? else { return Ok(false) };
+        let Some(found) = self.table.seek::<R>(key, &mut self.inflated, self.warm_up)? else { return Ok(false) };
         let hit = found.hit;
         let data = self.table.file.data_of(&found.block, &self.inflated);
         self.key.set(key.get(..hit.shared).unwrap_or_default());

@@ -17,9 +17,18 @@ use crate::format::header::BlockKind;
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::file::{Block, Section, TableFile};
 
-/// Look-ups that leave nothing behind: a process that asks once or twice need not decode whole
-/// index blocks.
-const PASSING: u8 = 3;
+/// How many look-ups in a table leave nothing behind: whoever asks once or twice need not decode
+/// whole index blocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WarmUp(u8);
+
+impl WarmUp {
+    /// For those who read.
+    pub(crate) const READ: WarmUp = WarmUp(3);
+    /// For a commit of few names. Each asks a few times, of tables most of which are merged soon.
+    pub(crate) const COMMIT: WarmUp = WarmUp(64);
+}
+
 /// Sections without an index are remembered if they have at most this many blocks; writers leave it
 /// out below four.
 const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
@@ -86,11 +95,12 @@ impl IndexCache {
         file: &TableFile,
         key: &[u8],
         hash: Option<NameHash>,
+        warm_up: WarmUp,
         inflated: &mut Vec<u8>,
     ) -> Result<Option<Place<'a>>> {
         let root = match self.root.get() {
             Some(root) => root,
-            None if self.is_passing() => return self.place_below(file, self.section.start(), key, inflated),
+            None if self.is_passing(warm_up) => return self.place_below(file, self.section.start(), key, inflated),
             None => self.root.get_or_init(|| self.load_root(file)),
         };
         let (mut below, mut offset) = (root, self.section.start());
@@ -130,11 +140,17 @@ impl IndexCache {
 
     /// Whether there have been few look-ups yet.
     #[cold]
-    fn is_passing(&self) -> bool {
+    fn is_passing(&self, WarmUp(few): WarmUp) -> bool {
         let lookups = self.lookups.load(Ordering::Relaxed);
         // Losing count in a race of threads does no harm.
         self.lookups.store(lookups.saturating_add(1), Ordering::Relaxed);
-        lookups < PASSING
+        lookups < few
+    }
+
+    /// Whether look-ups have left anything behind.
+    #[cfg(test)]
+    pub(crate) fn is_filled(&self) -> bool {
+        self.root.get().is_some()
     }
 
     /// What a look-up finds that goes down the index in the file, from the block at `offset`.

@@ -40,7 +40,7 @@ impl Table {
         }
         let mut key = Vec::new();
         log_key(&mut key, name, u64::MAX);
-        let mut cursor = Cursor::<LogRecord>::without_cache(Arc::clone(self));
+        let mut cursor = Cursor::<LogRecord>::new(Arc::clone(self), None);
         if !cursor.seek(&key)? || !is_same_log(cursor.key(), &key) {
             return Ok(None);
         }
@@ -49,7 +49,7 @@ impl Table {
     }
 
     fn has_logs_in_range(self: &Arc<Self>) -> Result<bool> {
-        let mut cursor = Cursor::<LogRecord>::without_cache(Arc::clone(self));
+        let mut cursor = Cursor::<LogRecord>::new(Arc::clone(self), None);
         let mut is_there = cursor.seek(b"")?;
         while is_there {
             if cursor.view().update_index > self.file.header.max_update_index {

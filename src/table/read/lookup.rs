@@ -1,7 +1,7 @@
 //! Finding one record of a table.
 
 use super::bloom::NameHash;
-use super::index_cache::Place;
+use super::index_cache::{Place, WarmUp};
 use crate::error::Result;
 use crate::format::block::Hit;
 use crate::format::header::BlockKind;
@@ -17,14 +17,21 @@ pub(crate) struct Found<R: Record> {
 }
 
 impl Table {
-    /// The reference record of `name`, which may be a tombstone. Allocates nothing.
+    /// The reference record of `name`, which may be a tombstone. Allocates nothing but what is
+    /// kept, after `warm_up`, for the next look-up.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.
     #[inline]
-    pub(crate) fn reference<'a>(&'a self, name: &'a [u8], hash: NameHash) -> Result<Option<RefRecordView<'a>>> {
+    pub(crate) fn reference<'a>(
+        &'a self,
+        name: &'a [u8],
+        hash: NameHash,
+        warm_up: WarmUp,
+    ) -> Result<Option<RefRecordView<'a>>> {
         let Some(cache) = self.index_cache(BlockKind::Ref) else { return Ok(None) };
-        let Some(place) = cache.place(&self.file, name, Some(hash), &mut Vec::new())? else { return Ok(None) };
+        let place = cache.place(&self.file, name, Some(hash), warm_up, &mut Vec::new())?;
+        let Some(place) = place else { return Ok(None) };
         match self.seek_from::<RefRecord>(&place, name, &mut Vec::new())? {
             Some(Found { block, hit }) if hit.is_equal => {
                 Ok(Some(RefRecord::view(name, self.file.bytes_of(&block), &hit.span, &self.file.context())))
@@ -39,17 +46,18 @@ impl Table {
     }
 
     /// The first record whose key is not below `key`; `None` at the end. A log block is inflated
-    /// into `inflated`. `fill_cache` keeps what the next look-up needs.
+    /// into `inflated`. What the next look-up needs is kept after `warm_up`; without one the cache
+    /// is not used.
     pub(crate) fn seek<R: Record>(
         &self,
         key: &[u8],
         inflated: &mut Vec<u8>,
-        fill_cache: bool,
+        warm_up: Option<WarmUp>,
     ) -> Result<Option<Found<R>>> {
         let Some(cache) = self.index_cache(R::KIND) else { return Ok(None) };
-        let place = match fill_cache {
-            true => cache.place(&self.file, key, None, inflated)?,
-            false => cache.place_without_cache(&self.file, key, inflated)?,
+        let place = match warm_up {
+            Some(warm_up) => cache.place(&self.file, key, None, warm_up, inflated)?,
+            None => cache.place_without_cache(&self.file, key, inflated)?,
         };
         let Some(place) = place else { return Ok(None) };
         self.seek_from::<R>(&place, key, inflated)

@@ -15,7 +15,7 @@ mod whole_block;
 pub(crate) use bloom::NameHash;
 pub(crate) use cursor::{Cursor, Ran};
 pub use dump::{BlockDump, Blocks, RecordView};
-pub(crate) use index_cache::IndexCache;
+pub(crate) use index_cache::{IndexCache, WarmUp};
 pub(crate) use index_walk::IndexWalk;
 pub use pointing_at::PointingAt;
 pub(crate) use pointing_at::refs_pointing_at;

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::format::header::BlockKind;
 use crate::format::record::{ObjectRecord, Record, RefRecord};
 use crate::oid::ObjectId;
-use crate::table::Table;
+use crate::table::{Table, WarmUp};
 use crate::value::Ref;
 use crate::value::RefRecordView;
 
@@ -145,7 +145,7 @@ fn blocks_with(table: &Table, id: &ObjectId) -> Result<Option<Vec<u64>>> {
         return Ok(None);
     }
     let prefix = id.as_bytes().get(..usize::from(table.footer().obj_id_len)).unwrap_or(id.as_bytes());
-    let found = table.seek::<ObjectRecord>(prefix, &mut Vec::new(), true)?;
+    let found = table.seek::<ObjectRecord>(prefix, &mut Vec::new(), Some(WarmUp::READ))?;
     let Some(found) = found.filter(|found| found.hit.is_equal) else { return Ok(Some(Vec::new())) };
     let record = ObjectRecord::view(prefix, table.file.bytes_of(&found.block), &found.hit.span, &table.file.context());
     let blocks = record.blocks.to_vec();
