@@ -12,6 +12,10 @@
 pub enum Mutant {
     /// A compaction removes its inputs before it publishes its output.
     DeleteInputsEarly,
+    /// A compaction removes its inputs after it has released the list lock.
+    RemoveInputsUnlocked,
+    /// An heir leaves the inputs of the dead's compaction to the next one.
+    LeaveInputsOfTheDead,
     /// A commit returns though the list was not replaced.
     AcknowledgeBeforeRename,
     /// A lock is taken over without asking whether its owner lives.
@@ -141,8 +145,10 @@ pub enum Mutant {
 
 /// Every mistake that the crash states show: what processes do to the directory.
 #[cfg(reftable_mutants)]
-pub const ALL: [Mutant; 17] = [
+pub const ALL: [Mutant; 19] = [
     Mutant::DeleteInputsEarly,
+    Mutant::RemoveInputsUnlocked,
+    Mutant::LeaveInputsOfTheDead,
     Mutant::AcknowledgeBeforeRename,
     Mutant::BreakLockUnasked,
     Mutant::TrustLocksOfNames,

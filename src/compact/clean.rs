@@ -1,7 +1,7 @@
 //! Removing what the dead left behind.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::mem;
 
 use crate::dir::Dir;
 use crate::error::Result;
@@ -9,24 +9,30 @@ use crate::garbage::UnlistedTables;
 use crate::list::{TableName, is_temporary_name};
 use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
-use crate::stack::{Durability, Stack};
+use crate::stack::{Durability, Stack, remove_all};
 
 /// What may have been left behind, by the names that were in the directory while the list lock was
 /// held.
 ///
 /// Nobody writes a list at such a moment, so a temporary file is either of the dead, or locked with
-/// the kernel: to be told apart later, without the lock. What is proven of a table at such a moment
-/// stays true. Everything whose name is not exactly a table's is left alone: JGit works on such
-/// files without the lock.
+/// the kernel: to be told apart later, without the lock. Tables go before it is released, because
+/// others may take away what proves that nobody needs them. Everything whose name is not exactly a
+/// table's is left alone: JGit works on such files without the lock.
 #[derive(Debug, Default)]
 pub(super) struct Litter {
     temporary: Vec<String>,
+    /// Tables that nobody needs, each before the one that is the proof for it.
     tables: Vec<String>,
     /// Locks of tables that are gone.
     locks: Vec<String>,
 }
 
 impl Litter {
+    /// The tables, to be removed while the lock is held and once the directory was synced.
+    pub(super) fn take_tables(&mut self) -> Vec<String> {
+        mem::take(&mut self.tables)
+    }
+
     /// Sorts `names` (in order, so that models can repeat a run), which were read while the lock
     /// was held, by the state that it protects.
     pub(super) fn among(dir: &dyn Dir, names: &BTreeSet<String>, base: &Snapshot) -> Litter {
@@ -53,21 +59,22 @@ impl Stack {
     /// `Locked`, `Io`, `Corrupt`. Files that cannot be removed are left for the next one.
     pub fn clean(&self) -> Result<()> {
         let (lock, snapshot) = self.shared.write_lock.lock_list()?;
-        let litter = Litter::among(&*self.shared.env.dir, &self.names()?, &snapshot);
-        if self.shared.env.options.durability == Durability::Full && !litter.tables.is_empty() {
+        let mut litter = Litter::among(&*self.shared.env.dir, &self.names()?, &snapshot);
+        let tables = litter.take_tables();
+        if self.shared.env.options.durability == Durability::Full && !tables.is_empty() {
             self.shared.env.sync_dir()?;
         }
+        // The next one tries again.
+        let _ = remove_all(&*self.shared.env.dir, &tables);
         drop(lock);
-        self.sweep(litter);
+        self.sweep(&litter);
         Ok(())
     }
 
-    /// Removes litter, unless its owner lives. Called once the directory was synced, without the
-    /// lock. Returns what could not be removed, with the reason.
-    pub(super) fn sweep(&self, litter: Litter) -> Vec<String> {
+    /// Removes temporary files and locks, unless their owner lives. Without the lock.
+    pub(super) fn sweep(&self, litter: &Litter) {
         litter.temporary.iter().for_each(|name| self.remove_if_dead(name));
         litter.locks.iter().for_each(|name| self.release_if_dead(name));
-        self.remove_all(litter.tables.into_iter())
     }
 
     /// Removes a temporary file unless its owner lives. What goes wrong here is for the next one to
@@ -84,16 +91,6 @@ impl Stack {
         if let Ok(Attempt::Taken(lock)) = self.shared.write_lock.locker.try_lock(&self.shared.env.dir, name) {
             drop(lock);
         }
-    }
-
-    /// Removes files; those that are gone already are fine. Returns what is left, with the reason.
-    pub(super) fn remove_all(&self, names: impl Iterator<Item = String>) -> Vec<String> {
-        names
-            .filter_map(|name| match self.shared.env.dir.remove(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!("{name}: {error}")),
-                _ => None,
-            })
-            .collect()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
 use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{Durability, Edit, ListLock, NewTable, Options, Stack};
+use crate::stack::{Durability, Edit, ListLock, NewTable, Options, Stack, remove_all};
 use crate::table::{Table, TableStats, WriteOptions};
 #[cfg(not(loom))]
 use crate::worker::Stop;
@@ -448,34 +448,34 @@ impl Stack {
         base: &Snapshot,
         replace: Range<usize>,
         (output, written): (NewTable, TableStats),
-        litter: Litter,
+        mut litter: Litter,
     ) -> Result<Compaction> {
         // At the top of the list an empty table keeps the largest update index, so that none is
         // used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
         let with: Vec<NewTable> = keeps.then_some(output).into_iter().collect();
         let table = with.first().map(|table| table.file.name().to_owned());
+        let merged: Vec<String> = claim.names().map(str::to_owned).collect();
         if mutant::is_on(Mutant::DeleteInputsEarly) {
-            self.remove_all(claim.names().map(str::to_owned));
+            remove_all(&*self.shared.env.dir, &merged);
         }
         let at = replace.start;
-        let after = self.shared.publisher.publish(lock, base, Edit { replace, with })?;
-        let merged = after.tables().get(at).filter(|merged| Some(merged.name()) == table.as_deref());
+        // Our inputs last: they may be the proof for what was left of theirs.
+        let obsolete = [litter.take_tables(), merged.clone()].concat();
+        let (after, leftovers) = self.shared.publisher.publish(lock, base, Edit { replace, with, obsolete })?;
+        self.trust_merged_logs(claim, &after, at, table.as_deref());
+        self.shared.env.counters.compactions.add(1);
+        self.sweep(&litter);
+        Ok(Compaction { merged, table, bytes_before: claim.bytes(), written, leftovers })
+    }
+
+    /// What is known of the logs of all inputs is known of those of the merged `table`, which is at
+    /// this place of the list.
+    fn trust_merged_logs(&self, claim: &Claim, after: &Snapshot, at: usize, table: Option<&str>) {
+        let merged = after.tables().get(at).filter(|merged| Some(merged.name()) == table);
         if claim.tables().iter().all(|table| table.are_logs_trusted()) {
             merged.into_iter().for_each(|merged| merged.trust_logs());
         }
-        self.shared.env.counters.compactions.add(1);
-        // In `Full` the directory is synced: no crash can bring back a list that names what we
-        // remove now. Our inputs last: they may be the proof for what was left of theirs.
-        let mut leftovers = self.sweep(litter);
-        leftovers.extend(self.remove_all(claim.names().map(str::to_owned)));
-        Ok(Compaction {
-            merged: claim.names().map(str::to_owned).collect(),
-            table,
-            bytes_before: claim.bytes(),
-            written,
-            leftovers,
-        })
     }
 
     fn names(&self) -> Result<BTreeSet<String>> {

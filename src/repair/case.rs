@@ -71,12 +71,13 @@ pub(super) struct Case<'a> {
     pub(super) garbage: BTreeSet<String>,
 }
 
-/// What is garbage beside a list that leads to a store.
-fn garbage(dir: &dyn Dir, survey: &Survey) -> BTreeSet<String> {
-    let ListSeen::Read(_, contents) = &survey.list else { return BTreeSet::new() };
-    let Ok(listed) = list::parse(contents) else { return BTreeSet::new() };
+/// What is garbage beside a list that leads to a store, each before the one that is the proof for
+/// it.
+pub(super) fn garbage(dir: &dyn Dir, survey: &Survey) -> Vec<String> {
+    let ListSeen::Read(_, contents) = &survey.list else { return Vec::new() };
+    let Ok(listed) = list::parse(contents) else { return Vec::new() };
     if listed.iter().any(|name| survey.known(name).is_none()) {
-        return BTreeSet::new();
+        return Vec::new();
     }
     let listed = listed.iter().map(String::as_str).collect();
     let unlisted = UnlistedTables::among(dir, survey.tables().map(|(name, _)| name), &listed);
@@ -94,7 +95,7 @@ impl<'a> Case<'a> {
             overlaps: None,
             blocked: None,
             gaps: Vec::new(),
-            garbage: garbage(dir, survey),
+            garbage: garbage(dir, survey).into_iter().collect(),
         };
         let listed = case.read_list();
         case.resolve(&listed);

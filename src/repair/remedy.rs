@@ -3,14 +3,16 @@
 use std::io::ErrorKind;
 
 use super::aside::{Kept, leave_first_name, put_aside};
+use super::case::garbage;
 use super::diagnose::diagnose_locked;
 use super::problem::{ListProblem, Proposal, SetAside, all};
+use super::survey::Survey;
 use super::{Problem, Repair};
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, LIST_LOCK, UNLISTED};
 use crate::lock::{Lock, acquire, break_lock};
 use crate::stack::request::resolve;
-use crate::stack::{Durability, NewList, sync_dir};
+use crate::stack::{Durability, NewList, remove_all, sync_dir};
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
@@ -25,8 +27,24 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     let mended = mend(repair, &*lock, problem);
     if lock.is_inherited() {
         answer_for_the_dead(repair, problem);
+        // Once the lock is released others may take away what proves that they can go. What cannot
+        // be removed stays, as with every heir.
+        let _ = remove_proven(repair);
     }
     mended
+}
+
+/// Removes tables of which it is proven that nobody needs them.
+///
+/// The directory is synced first: no crash may bring back a list that names what goes.
+fn remove_proven(repair: &Repair) -> Result<()> {
+    let Some(survey) = Survey::take(&repair.dir, true, None)? else { return Ok(()) };
+    let proven = garbage(&*repair.dir, &survey);
+    if !proven.is_empty() {
+        sync_dir(&*repair.dir)?;
+        remove_all(&*repair.dir, &proven);
+    }
+    Ok(())
 }
 
 /// The dead owner of the lock may have taken along what others wait for. Every heir tells them what
@@ -137,9 +155,9 @@ fn publish(repair: &Repair, lock: &dyn Lock, names: &[String]) -> Result<()> {
         synced.map_err(|error| Error::io("cannot sync the table", &repair.dir.path().join(name), error))?;
     }
     let contents = &list::print(names.iter().map(String::as_str));
-    let list =
-        NewList { dir: &repair.dir, durability: Durability::Full, contents, added: Vec::new(), keeps_lock: true };
-    list.publish(lock, |_, _| ())
+    let (dir, durability) = (&repair.dir, Durability::Full);
+    let list = NewList { dir, durability, contents, added: Vec::new(), obsolete: &[], keeps_lock: true };
+    list.publish(lock, |_, _| ()).map(drop)
 }
 
 #[cfg(target_os = "linux")]

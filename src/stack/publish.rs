@@ -33,7 +33,11 @@ pub(crate) struct NewList<'a> {
     pub(crate) contents: &'a [u8],
     /// The tables that no list has named before. They are removed if this one is not published.
     pub(crate) added: Vec<AddedTable>,
+    /// Tables that nobody needs any more once this list is published. They are removed in this
+    /// order, before the lock is released.
+    pub(crate) obsolete: &'a [String],
     /// Whether the lock is to be held on: then it does not become the list, see [`Lock::file`].
+    /// Nor does it if there is something to remove.
     pub(crate) keeps_lock: bool,
 }
 
@@ -64,7 +68,7 @@ enum Replaced {
 impl NewList<'_> {
     /// Replaces the list while `lock` is held. `release` gets the lock once the change is visible:
     /// it tells those whose transactions were taken along, and lets the lock go. Returns what that
-    /// returns.
+    /// returns, and which obsolete tables could not be removed, with the reason.
     ///
     /// `Err` means that nothing was published, except for `Indeterminate`. `release` is called
     /// then, too, because others may see the change.
@@ -81,7 +85,19 @@ impl NewList<'_> {
     /// 6. Release the lock. Others may build upon the change. (A lock file that has become the list
     ///    was released by 5.)
     /// 7. Sync the directory: the rename is durable, the change can be acknowledged.
-    pub(crate) fn publish<'l, L, T>(mut self, lock: L, release: impl FnOnce(L, Published) -> T) -> Result<T>
+    ///
+    /// With obsolete tables 7 comes before 6, and they are removed between the two:
+    ///
+    /// 1. If we die before they are gone, our lock is there, and keeps out git.
+    /// 2. Whoever takes it over finds our table listed, and its note says what was merged into it:
+    ///    that proves that they can go.
+    /// 3. Had we released the lock before, git might have merged our table, and the note would be
+    ///    gone with it. Then nobody could tell what is left from what was lost.
+    pub(crate) fn publish<'l, L, T>(
+        mut self,
+        lock: L,
+        release: impl FnOnce(L, Published) -> T,
+    ) -> Result<(T, Vec<String>)>
     where
         L: AsRef<dyn Lock + 'l>,
     {
@@ -95,18 +111,29 @@ impl NewList<'_> {
         // Also if nobody knows: what a list names must not go.
         self.added.iter_mut().for_each(|table| table.file.stay());
         let unknown = list.unknown();
-        let released = release(lock, Published { list, added: self.added });
+        let published = Published { list, added: mem::take(&mut self.added) };
+        let is_early = !self.obsolete.is_empty() && unknown.is_none() && !mutant::is_on(Mutant::RemoveInputsUnlocked);
+        let finished = is_early.then(|| self.finish());
+        let released = release(lock, published);
         if let Some(error) = unknown {
             return Err(error);
         }
+        let leftovers = finished.unwrap_or_else(|| self.finish())?;
+        Ok((released, leftovers))
+    }
+
+    /// Makes the change durable. After that no crash brings back a list that names what is obsolete
+    /// now: removes it.
+    fn finish(&self) -> Result<Vec<String>> {
         if self.durability == Durability::Full {
             sync_published(&**self.dir)?;
         }
-        Ok(released)
+        Ok(remove_all(&**self.dir, self.obsolete))
     }
 
     fn write(&self, lock: &dyn Lock) -> Result<Scratch> {
-        let mut list = match (!self.keeps_lock).then(|| lock.file()).flatten() {
+        let is_held_on = self.keeps_lock || !self.obsolete.is_empty();
+        let mut list = match (!is_held_on).then(|| lock.file()).flatten() {
             Some(file) => Scratch::of_lock(self.dir, LIST_LOCK, file),
             None => Scratch::temporary(self.dir)?,
         };
@@ -195,11 +222,22 @@ fn leave_seal(list: &Scratch, contents: &[u8]) {
     }
 }
 
+/// Removes files; those that are gone already are fine. Returns what is left, with the reason.
+pub(crate) fn remove_all(dir: &dyn Dir, names: &[String]) -> Vec<String> {
+    let failed = |name: &String| match dir.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!("{name}: {error}")),
+        _ => None,
+    };
+    names.iter().filter_map(failed).collect()
+}
+
 /// A change of the list: the tables in `replace` give way to those in `with`, oldest first.
 #[derive(Debug)]
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,
     pub(crate) with: Vec<NewTable>,
+    /// See [`NewList::obsolete`].
+    pub(crate) obsolete: Vec<String>,
 }
 
 /// A table that is in place under its final name, and is removed again if it is not published.
@@ -242,7 +280,8 @@ impl Publisher {
         }
         let with = tables.into_iter().map(|table| self.in_place(base, table)).collect::<Result<Vec<_>>>()?;
         let end = base.tables().len();
-        self.publish(lock, base, Edit { replace: end..end, with })
+        let (after, _) = self.publish(lock, base, Edit { replace: end..end, with, obsolete: Vec::new() })?;
+        Ok(after)
     }
 
     /// Gives a table its final name. It says before that upon which list it was made: if we die
@@ -312,19 +351,27 @@ impl Publisher {
     }
 
     /// Replaces the list while `lock` is held and `base` is the state it protects. Releases the
-    /// lock. Returns the state after. Errors as for [`NewList::publish`].
-    pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<Snapshot> {
+    /// lock. Returns the state after, and what could not be removed, with the reason. Errors as for
+    /// [`NewList::publish`].
+    pub(crate) fn publish(&self, lock: ListLock, base: &Snapshot, edit: Edit) -> Result<(Snapshot, Vec<String>)> {
         let durability = self.durability_above(base);
-        let Edit { replace, with } = edit;
+        let Edit { replace, with, obsolete } = edit;
         if durability == Durability::Full {
             self.sync_foreign_tables(base, &replace)?;
         }
         let (after, added) = self.edited(base, replace, with)?;
         let contents = list_of(&after);
-        let list = NewList { dir: &self.env.dir, durability, contents: &contents, added, keeps_lock: false };
-        let served = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
+        let list = NewList {
+            dir: &self.env.dir,
+            durability,
+            contents: &contents,
+            added,
+            obsolete: &obsolete,
+            keeps_lock: false,
+        };
+        let (served, leftovers) = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
         served.make_durable();
-        Ok(after)
+        Ok((after, leftovers))
     }
 
     /// What is to be done as soon as others see the state `after`. Releases the lock; returns whom
@@ -393,8 +440,10 @@ impl Publisher {
             Durability::Off => Durability::Off,
             Durability::Full | Durability::Ordered => Durability::Ordered,
         };
-        let list = NewList { dir: &self.env.dir, durability, contents: b"", added: Vec::new(), keeps_lock: true };
-        list.publish(lock, |_, _| ()).map_err(|error| match error.kind() {
+        let dir = &self.env.dir;
+        let list = NewList { dir, durability, contents: b"", added: Vec::new(), obsolete: &[], keeps_lock: true };
+        let put = list.publish(lock, |_, _| ()).map(drop);
+        put.map_err(|error| match error.kind() {
             // Whether it is there or not: the change that it is made for is not.
             ErrorKind::Indeterminate => error.with_kind(ErrorKind::Io),
             _ => error,

@@ -18,9 +18,9 @@ const LOOKS: u32 = 10;
 /// Tells of files that belong to nothing. `last` is the largest update index of the listed tables
 /// that could be opened; these are all if `is_readable`.
 ///
-/// A commit makes its table before it lists it, under the lock; a compaction removes its inputs
-/// after it has released the lock. So a file is left over only if it is there, and not listed, at
-/// every one of several looks without a lock.
+/// A commit makes its table before it lists it, under the lock; git removes the inputs of a
+/// compaction after it has released the lock. So a file is left over only if it is there, and not
+/// listed, at every one of several looks without a lock.
 ///
 /// # Errors
 /// When the directory cannot be read.

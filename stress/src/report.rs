@@ -132,9 +132,6 @@ impl Report {
         if !self.clock_is_even {
             writeln!(out, "           (not against real time: the clock was set meanwhile)")?;
         }
-        if self.checked.unproven > 0 {
-            writeln!(out, "           {} tables left of which nothing is proven", self.checked.unproven)?;
-        }
         self.print_chaos(&mut out)?;
         if self.git_version.is_some() {
             let verify = if self.checked.refs_verify { ", refs verify" } else { "" };

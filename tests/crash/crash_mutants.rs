@@ -99,6 +99,12 @@ fn trusting_locks_of_names_is_caught() {
     are_caught_in("kernel locks that belong to names", [Mutant::TrustLocksOfNames]);
 }
 
+/// Elsewhere nobody but us merges what we have merged.
+#[test]
+fn leaving_tables_unproven_is_caught() {
+    are_caught_in("killed before git merges", [Mutant::RemoveInputsUnlocked, Mutant::LeaveInputsOfTheDead]);
+}
+
 /// In this scenario nobody inherits but who finds a crash, and what that one loses only its own
 /// crash shows.
 #[test]

@@ -135,21 +135,30 @@ impl WriteLock {
             }
         }
         if lock.lock.is_inherited() || snapshot.tables().is_empty() {
-            self.remove_what_was_not_listed(&snapshot);
+            self.remove_proven(&snapshot);
         }
         Ok((lock, snapshot))
     }
 
-    /// Removes what somebody made who died before it was listed, while the list is still the one
-    /// upon which it was made: the next one proves nothing. It never was in a list, so no crash can
-    /// bring back one that names it. What cannot be removed stays.
-    fn remove_what_was_not_listed(&self, base: &Snapshot) {
+    /// Removes tables that the dead has left, while that can be proven. What was made upon this
+    /// list, and never listed: the next list proves nothing. And the inputs of a compaction whose
+    /// output is listed: once git has merged that nothing tells of them. What cannot be removed
+    /// stays.
+    ///
+    /// No crash may bring back a list that names them. One that names what was never listed there
+    /// never was; for inputs the directory is synced, whatever we owe our own commits.
+    fn remove_proven(&self, base: &Snapshot) {
         let listed = base.tables().iter().map(|table| table.name()).collect();
         let Ok(names) = load::names(&*self.env.dir) else { return };
+        let mut is_synced = self.env.options.durability == Durability::Full;
         for (name, proof) in UnlistedTables::among(&*self.env.dir, names, &listed).garbage {
-            if !matches!(proof, Proof::Merged(_)) {
-                let _ = self.env.dir.remove(&name);
+            if matches!(proof, Proof::Merged(_)) {
+                is_synced = is_synced || self.env.dir.sync().is_ok();
+                if !is_synced || mutant::is_on(Mutant::LeaveInputsOfTheDead) {
+                    continue;
+                }
             }
+            let _ = self.env.dir.remove(&name);
         }
     }
 

@@ -18,6 +18,7 @@
 //!   on in the midst of another one;
 //!   [`unresolved`]: calls that fail over it.
 //! * [`names`]: kernel locks that belong to names.
+//! * [`older`], [`unproven`]: lists that come back, and proofs that git takes away.
 //! * [`overlapping`]: tables that have update indexes in common.
 //! * [`seals`]: lists that seem to be sealed.
 //! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
@@ -49,6 +50,7 @@ mod seals;
 pub(crate) mod slips;
 mod stage;
 pub(crate) mod story;
+mod unproven;
 mod unresolved;
 mod whole_blocks;
 pub(crate) mod world;

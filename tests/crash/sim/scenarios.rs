@@ -20,6 +20,7 @@ use super::stage::{
     Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
     with_litter,
 };
+use super::unproven;
 use super::unresolved;
 use super::whole_blocks;
 use crate::support::model::Change;
@@ -66,6 +67,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "handed over, torn writes", crashes: KILLS, record: unresolved::by_torn_writes },
     Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
+    Scenario { name: "killed before git merges", crashes: ALL_CRASHES, record: unproven::killed_before_git_merges },
     Scenario { name: "an older list comes back", crashes: ALL_CRASHES, record: older::list },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
     Scenario { name: "full above our unsynced commit", crashes: ALL_CRASHES, record: above_off },
