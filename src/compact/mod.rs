@@ -375,9 +375,10 @@ impl Stack {
         create: impl Fn() -> Result<Scratch>,
     ) -> Result<(Scratch, Bytes, TableStats)> {
         self.check_readable(claim)?;
-        let merged = engine::with_enough_room(claim.tables(), &self.shared.env.options.write, |options| {
-            self.merge_into(create()?, claim, job, options)
-        });
+        let merged =
+            engine::merge_somehow(claim.tables(), &self.shared.env.options.write, |options, trusts_indexes| {
+                self.merge_into(create()?, claim, job, options, trusts_indexes)
+            });
         merged.map_err(|error| job.explain(error))
     }
 
@@ -407,6 +408,7 @@ impl Stack {
         claim: &Claim,
         job: &Job<'_>,
         options: &WriteOptions,
+        trusts_indexes: bool,
     ) -> Result<(Scratch, Bytes, TableStats)> {
         let tables = claim.tables();
         let path = self.path().join(file.name());
@@ -422,7 +424,8 @@ impl Stack {
             () => claim.range.start == 0,
         };
         let is_small = claim.bytes() <= self.shared.env.options.compact_at_once;
-        let task = Task { tables, at_bottom, copies: !job.rewrite && !is_small, job, crew: &crew };
+        let copies = !job.rewrite && !is_small;
+        let task = Task { tables, at_bottom, copies, trusts_indexes, job, crew: &crew };
         let merged = engine::write_merged(&task, options, Draft::new(file));
         let (draft, written) = merged.map_err(|error| error.in_file(&path))?;
         let (file, contents) = draft.finish(self.shared.env.reading())?;

@@ -101,7 +101,7 @@ mod view;
 
 pub use batch::WriteGroup;
 pub use compaction::{Expiry, Progress, merge_tables};
-pub(crate) use compaction::{Job, Task, Watch, update_indexes, with_enough_room, write_merged};
+pub(crate) use compaction::{Job, Task, Watch, merge_somehow, update_indexes, write_merged};
 pub use policy::{AutoCompact, compaction_due};
 pub(crate) use state::check_hash;
 pub use state::{snapshot, table_name};

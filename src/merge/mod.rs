@@ -209,6 +209,16 @@ impl<R: Record> Merge<R> {
         self.cursors.iter().filter(|cursor| cursor.offset().is_none()).map(Cursor::key).max()
     }
 
+    /// Where the cursor of each table stands.
+    pub(crate) fn places(&self) -> Vec<(u64, usize)> {
+        self.cursors.iter().map(Cursor::place).collect()
+    }
+
+    /// Where the section of each table has ended, once its cursor has come there.
+    pub(crate) fn section_ends(&self) -> Vec<Option<u64>> {
+        self.cursors.iter().map(Cursor::section_end).collect()
+    }
+
     /// The cursor at the record at hand.
     pub(crate) fn front(&self) -> Option<&Cursor<R>> {
         self.cursors.get(self.runners.last()?.cursor)

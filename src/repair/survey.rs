@@ -267,6 +267,7 @@ fn read(table: Arc<Table>, stamp: &Stamp) -> Seen {
 fn read_blocks(table: &Table, records: &mut u64) -> Result<()> {
     let mut blocks = table.blocks();
     while let Some(block) = blocks.next()? {
+        block.check_padding()?;
         let counts = |record: RecordView<'_>| matches!(record, RecordView::Ref(_) | RecordView::Log(_));
         block.records(|_, record| *records += u64::from(counts(record)))?;
     }

@@ -194,21 +194,20 @@ impl TableFile {
     /// begins, or what the footer names next.
     #[cold]
     pub(crate) fn following<R: Record>(&self, block: &Block, inflated: &mut Vec<u8>) -> Result<Option<Block>> {
+        self.check_padding(block)?;
         let next = block.offset + block.stride;
+        let section = self.section(R::KIND);
+        // What the footer names next begins there.
+        let ends = section.is_none_or(|section| next >= section.offset.saturating_add(self.section_len(R::KIND)));
         match self.kind_at(next)? {
             Some(kind) if kind == R::KIND => self.read(kind, next, inflated).map(Some),
-            found if self.ends_at(R::KIND, next, found) => Ok(None),
+            _ if ends => Ok(None),
+            // Its index does, which nobody needs who reads in order.
+            Some(BlockKind::Index) if section.is_some_and(|section| next <= section.index) => {
+                self.check_is_index::<R>(block, inflated, next).map(|()| None)
+            }
             found => Err(self.unexpected(found, R::KIND, next)),
         }
-    }
-
-    /// Whether the section of `kind` may end at `offset`, where there is a block of the kind
-    /// `found`: its index begins there, which nobody needs who reads in order, or what the footer
-    /// names next.
-    fn ends_at(&self, kind: BlockKind, offset: u64, found: Option<BlockKind>) -> bool {
-        let Some(section) = self.section(kind) else { return true };
-        let is_index = found == Some(BlockKind::Index) && offset <= section.index;
-        is_index || offset >= section.offset.saturating_add(self.section_len(kind))
     }
 
     /// Validates the block at `offset`, which is of this kind.

@@ -4,6 +4,7 @@
 //! read with [`crate::merge::Merged`] (which works for a single table, too) or block by block with
 //! [`Blocks`], and written with a [`TableWriter`].
 
+mod extent;
 mod file;
 mod read;
 mod write;

@@ -23,7 +23,7 @@ fn options() -> Options {
 }
 
 fn name(number: u64) -> String {
-    format!("refs/heads/branch-{number:04}")
+    format!("refs/heads/branch-{number:06}")
 }
 
 /// One table of many references and logs, and one of a reference behind them.
@@ -118,32 +118,182 @@ fn logs() {
     flip_bits(BlockKind::Log, 200);
 }
 
-/// A damage that hid all of a table: whoever met the wrong type took it for the end of the data.
-#[test]
-fn a_block_of_another_type_hides_nothing() {
-    let whole = below();
-    let table = Table::open("below", whole.clone()).unwrap();
+/// As [`below`], with so many references and logs that indexes have two levels.
+fn large(references: u64, logs: u64) -> Vec<u8> {
+    let refs: Vec<RefRow> = (0..references).map(|number| (name(number), 1, Some(id(HASH, number).into()))).collect();
+    let logs: Vec<LogRow> =
+        (0..logs).map(|number| (name(number), 1, Some(entry(HASH, number, number + 1, "m\n")))).collect();
+    write(HASH, 1..=1, &write_options(), &refs, &logs).unwrap().0
+}
+
+/// Makes the checksum of the footer right again.
+fn mend_checksum(table: &mut [u8]) {
+    let end = table.len() - 4;
+    let checksum = crc32fast::hash(&table[end - 64..end]);
+    table[end..].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Where the types of blocks are.
+fn types(table: &[u8]) -> Vec<usize> {
+    let table = Table::open("below", table.to_vec()).unwrap();
     let (mut blocks, mut starts) = (table.blocks(), Vec::new());
     while let Some(block) = blocks.next().unwrap() {
         starts.push(block.offset() as usize + block.header_len());
     }
+    starts
+}
+
+/// No compaction, whichever way it goes, drops a record of the store: it names the damage and
+/// changes nothing, or leaves `all`.
+fn nothing_is_dropped(damaged: &[u8], all: &[String], what: &str) -> usize {
+    let rewrite = Compact::Rewrite { expiry: Expiry::default() };
+    let mut errors = 0;
+    for how in [Compact::all(), rewrite] {
+        let dir = store(damaged);
+        let before = dump(dir.path());
+        match compact(dir.path(), how) {
+            Ok(_) => assert!(records(dir.path()) == all, "{what}"),
+            Err(error) => {
+                errors += 1;
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}");
+                assert_eq!(error.path().and_then(Path::file_name), Some(BELOW.as_ref()), "{what}: {error}");
+                assert!(error.offset().is_some(), "{what}: {error}");
+                assert_eq!(dump(dir.path()), before, "{what}: nothing has changed");
+            }
+        }
+    }
+    errors
+}
+
+/// A damage that hid all of a table: whoever met the wrong type took it for the end of the data.
+#[test]
+fn a_block_of_another_type_hides_nothing() {
+    let whole = below();
     let all = records(store(&whole).path());
-    for at in starts {
+    for at in types(&whole) {
         for letter in [b'r', b'g', b'o', b'i', b'x', 0].into_iter().filter(|letter| *letter != whole[at]) {
             let mut damaged = whole.clone();
             damaged[at] = letter;
+            nothing_is_dropped(&damaged, &all, &format!("{letter:#04x} at {at}"));
+        }
+    }
+}
+
+/// Where an index has several levels its blocks may begin anywhere before the root.
+#[test]
+fn a_data_block_that_seems_to_be_one_of_an_index_is_told_from_it() {
+    let whole = large(2500, 2500);
+    let all = records(store(&whole).path());
+    for kind in [BlockKind::Ref, BlockKind::Log] {
+        let starts = blocks(&whole, kind);
+        for (at, _) in starts.iter().skip(1).step_by(starts.len() / 7) {
+            let mut damaged = whole.clone();
+            damaged[*at as usize] = b'i';
+            let errors = nothing_is_dropped(&damaged, &all, &format!("at {at}"));
+            assert_eq!(errors, 2, "at {at}");
             let dir = store(&damaged);
-            if letter == b'i' {
-                // Indexes may be damaged: who reads in order needs none. A check does.
-                let report = reftable::verify::verify_dir(&reftable::dir::OsDir::new(dir.path(), None)).unwrap();
-                assert!(report.findings.iter().any(|finding| finding.severity == Severity::Error), "{at}");
-            } else if let Err(error) = compact(dir.path(), Compact::Rewrite { expiry: Expiry::default() }) {
-                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-                assert!(error.offset().is_some(), "{error}");
-            } else {
-                // Of the indexes, which are written anew.
-                assert_eq!(records(dir.path()), all, "{letter:#04x} at {at}");
+            let snapshot = Stack::open(dir.path(), options()).unwrap().snapshot().unwrap();
+            let refs = snapshot.refs().unwrap().into_iter().find_map(Result::err);
+            let told = refs.or_else(|| snapshot.logs().unwrap().into_iter().find_map(Result::err)).unwrap();
+            assert_eq!(told.offset(), Some(*at), "readers tell, too: {told}");
+        }
+    }
+    // A block of tombstones has keys and numbers, as one of an index.
+    let gone: Vec<RefRow> = (0..300).map(|number| (name(number), 1, None)).collect();
+    let (mut gone, _) = write(HASH, 1..=1, &write_options(), &gone, &[]).unwrap();
+    let (at, _) = blocks(&gone, BlockKind::Ref)[2];
+    gone[at as usize] = b'i';
+    assert_eq!(nothing_is_dropped(&gone, &[], "tombstones"), 2);
+    // The indexes themselves are none of that.
+    assert!(blocks(&whole, BlockKind::Index).len() > 4);
+    assert_eq!(nothing_is_dropped(&whole, &all, "whole"), 0);
+}
+
+/// What an index says is believed as long as it agrees with the records.
+#[test]
+fn a_damaged_index_costs_no_record() {
+    // Two ranges of references.
+    let whole = large(34_000, 0);
+    let all = records(store(&whole).path());
+    let indexes = blocks(&whole, BlockKind::Index);
+    // Every last key lowered: "branch-" as "brancg-".
+    let mut lowered = whole.clone();
+    for (start, end) in &indexes {
+        for at in *start as usize..*end as usize - 7 {
+            if lowered[at..].starts_with(b"branch-") {
+                lowered[at + 5] = b'g';
             }
+        }
+    }
+    let middle = indexes[indexes.len() / 3].0 as usize;
+    let (mut cut, mut other, mut raised) = (whole.clone(), whole.clone(), whole.clone());
+    cut[middle + 6] ^= 0xff;
+    other[middle] = b'x';
+    // Behind type, length, and the two lengths of the key.
+    let first = indexes[0].0 as usize + 7;
+    assert!(raised[first..].starts_with(b"refs/"));
+    raised[first] = b's';
+    for (damaged, what) in [(lowered, "lowered"), (cut, "cut"), (other, "other"), (raised, "raised")] {
+        assert_eq!(nothing_is_dropped(&damaged, &all, what), 0, "{what}");
+    }
+}
+
+/// The header and the footer with right checksums, and wrong all the same: some program has written
+/// them so.
+#[test]
+fn no_block_lies_outside_of_what_is_read() {
+    let whole = below();
+    let all = records(store(&whole).path());
+    let footer = whole.len() - 68;
+    let logs = blocks(&whole, BlockKind::Log);
+    // (place in header or footer, bytes)
+    let mut cases: Vec<(usize, u64, usize)> = Vec::new();
+    cases.extend([1024, 4096, 65536, 0xff_ffff, 0, 256].map(|size| (5, size, 3)));
+    cases.extend(logs.iter().skip(1).map(|(start, _)| (footer + 48, *start, 8)));
+    cases.push((footer + 48, 0, 8));
+    for at in [24, 32, 40, 56] {
+        cases.extend(types(&whole).iter().step_by(5).map(|start| (footer + at, *start as u64, 8)));
+        cases.push((footer + at, 0, 8));
+    }
+    let mut told = 0;
+    for (at, value, len) in cases {
+        let mut damaged = whole.clone();
+        damaged[at..at + len].copy_from_slice(&value.to_be_bytes()[8 - len..]);
+        damaged.copy_within(..24, footer);
+        mend_checksum(&mut damaged);
+        if nothing_is_dropped(&damaged, &all, &format!("{value} at {at}")) > 0 {
+            told += 1;
+            let report =
+                reftable::verify::verify_dir(&reftable::dir::OsDir::new(store(&damaged).path(), None)).unwrap();
+            assert!(report.findings.iter().any(|found| found.severity == Severity::Error), "{value} at {at}");
+        }
+    }
+    assert!(told > logs.len(), "{told}");
+}
+
+/// What a root that is none leads past was not found, and nobody said so.
+#[test]
+fn the_root_of_an_index_is_an_index() {
+    let whole = below();
+    let footer = whole.len() - 68;
+    for (kind, at) in [(BlockKind::Ref, 24), (BlockKind::Log, 56)] {
+        let middle = blocks(&whole, kind)[3].0;
+        let mut damaged = whole.clone();
+        damaged[footer + at..footer + at + 8].copy_from_slice(&middle.to_be_bytes());
+        mend_checksum(&mut damaged);
+        let dir = store(&damaged);
+        let snapshot = Stack::open(dir.path(), options()).unwrap().snapshot().unwrap();
+        // The more look-ups, the more is remembered of the index.
+        for _ in 0..40 {
+            let error = match kind {
+                BlockKind::Ref => snapshot.get(name(1)).map(drop).unwrap_err(),
+                _ => snapshot
+                    .log(name(1))
+                    .and_then(|log| log.into_iter().collect::<Result<Vec<_>, _>>())
+                    .map(drop)
+                    .unwrap_err(),
+            };
+            assert_eq!((error.kind(), error.offset()), (ErrorKind::Corrupt, Some(middle)), "{error}");
         }
     }
 }

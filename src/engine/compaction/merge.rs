@@ -9,7 +9,7 @@ use super::Expiry;
 use super::copy::Copier;
 use super::emptied::Expirer;
 use super::job::Job;
-use super::proof::{Account, check_ranges};
+use super::proof::{Account, Extent, check_ranges, check_sections};
 use super::ranges::{Range, bytes_of_range, ranges};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::header::{BlockKind, footer_len};
@@ -45,6 +45,9 @@ pub(crate) struct Task<'a> {
     pub(crate) at_bottom: bool,
     /// Whether blocks are copied as they are, where nothing newer falls into them.
     pub(crate) copies: bool,
+    /// Whether indexes lead to blocks to copy, and to where ranges begin. Otherwise all is read in
+    /// order.
+    pub(crate) trusts_indexes: bool,
     pub(crate) job: &'a Job<'a>,
     pub(crate) crew: &'a Crew,
 }
@@ -52,23 +55,32 @@ pub(crate) struct Task<'a> {
 /// Writes what the tables amount to.
 pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> Result<()> {
     let tombstones = if task.at_bottom { Tombstones::Hide } else { Tombstones::Show };
+    let mut ends = Vec::new();
     for kind in [BlockKind::Ref, BlockKind::Log] {
         let mut sources = Vec::new();
-        for table in task.tables.iter().filter(|_| task.copies) {
+        for table in task.tables.iter().filter(|_| task.copies && task.trusts_indexes) {
             sources.extend(writer.copies_from(table, kind)?.then(|| Arc::clone(table)));
         }
         let section =
             Section { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry.clone() };
-        merge_section(&Arc::new(section), task, writer)?;
+        ends.push(merge_section(&Arc::new(section), task, writer)?);
     }
-    Ok(())
+    match ends.as_slice() {
+        [refs, logs] => check_sections(task.tables, refs, logs),
+        _ => Err(violated("a compaction has merged other sections than two")),
+    }
 }
 
-/// Merges the ranges of a section, several at a time, and writes them in order.
-fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut TableWriter<W>) -> Result<()> {
+/// Merges the ranges of a section, several at a time, and writes them in order. Returns where the
+/// section ends in each table that has it.
+fn merge_section<W: Write>(
+    section: &Arc<Section>,
+    task: &Task<'_>,
+    writer: &mut TableWriter<W>,
+) -> Result<Vec<Option<u64>>> {
     let bytes = section.bytes();
     let room = bytes_of_range(&section.tables, section.kind);
-    let ranges = ranges(&section.tables, section.kind)?;
+    let ranges = if task.trusts_indexes { ranges(&section.tables, section.kind)? } else { vec![Range::default()] };
     check_ranges(&ranges)?;
     let (mut written, count) = (0, ranges.len() as u64);
     let mut account = Account::default();
@@ -101,7 +113,8 @@ fn merge_section<W: Write>(section: &Arc<Section>, task: &Task<'_>, writer: &mut
     }
     let section_written = writer.appended(section.kind);
     invariant!(written == count, "a compaction has merged {written} of {count} ranges");
-    account.check(section.kind, section_written.records, section_written.keys)
+    account.check(section.kind, section_written.records, section_written.keys)?;
+    account.check_extents(&section.tables, section.kind)
 }
 
 impl Part {
@@ -151,6 +164,7 @@ impl Section {
     fn walk<R: Record>(&self, range: &Range, out: &mut RunWriter, sink: &mut impl Sink<R>) -> Result<Account> {
         let mut merge = Merge::<R>::warming(&self.tables, self.tombstones, None);
         merge.seek(&range.from)?;
+        let from = merge.places();
         let first = merge.front().map(|record| record.key().to_vec());
         let mut copier = Copier::new(self.sources.iter(), self.kind, &range.from, range.to.as_deref())?;
         while let Some(record) = merge.next()? {
@@ -173,8 +187,15 @@ impl Section {
             marked: 0,
             first,
             last: merge.last_key().map(<[u8]>::to_vec),
+            extents: extents(&merge, &from),
         })
     }
+}
+
+/// What a merge has read of each table, which began at the places `from`.
+fn extents<R: Record>(merge: &Merge<R>, from: &[(u64, usize)]) -> Vec<Extent> {
+    let to = merge.places().into_iter().zip(merge.section_ends());
+    from.iter().zip(to).map(|(from, (to, end))| Extent { from: *from, to, end, has_gap: false }).collect()
 }
 
 /// The error of a writer that refuses a record. Keys that do not ascend are a defect of the merge,

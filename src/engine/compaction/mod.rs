@@ -47,11 +47,13 @@ pub fn merge_tables<W: Write>(
     let tables = snapshot.tables().get(range).unwrap_or_default();
     let watch = |_| ControlFlow::Continue(());
     let (job, crew) = (Job::new(expiry, false, &watch), Crew::alone());
-    let task = Task { tables, at_bottom, copies: true, job: &job, crew: &crew };
-    with_enough_room(tables, options, |options| write_merged(&task, options, create()?))
+    merge_somehow(tables, options, |options, trusts_indexes| {
+        let task = Task { tables, at_bottom, copies: true, trusts_indexes, job: &job, crew: &crew };
+        write_merged(&task, options, create()?)
+    })
 }
 
-/// Merges tables into one. With [`with_enough_room`] all of them fit.
+/// Merges tables into one. With [`merge_somehow`] all of them fit.
 pub(crate) fn write_merged<W: Write>(task: &Task<'_>, options: &WriteOptions, out: W) -> Result<(W, TableStats)> {
     let Task { tables, job, crew, .. } = *task;
     let hash = tables.last().map(|table| table.hash()).ok_or_else(no_tables)?;
@@ -62,17 +64,23 @@ pub(crate) fn write_merged<W: Write>(task: &Task<'_>, options: &WriteOptions, ou
     Ok((out.out, written))
 }
 
-/// What `merge` gives with these options, or with blocks that hold whatever those of `tables` hold.
+/// What `merge` gives with these options; or without the indexes of `tables`, if something is
+/// damaged, which may be one of those: who reads everything in order needs none. Or with blocks
+/// that hold whatever those of `tables` hold.
 ///
 /// A record that filled a block of its own table may not fit into one of the merged table: its
 /// update index takes more bytes there, the first block has the header in it, and others may write
 /// larger blocks than we do. So if something is too large, it is tried once more.
-pub(crate) fn with_enough_room<T>(
+pub(crate) fn merge_somehow<T>(
     tables: &[Arc<Table>],
     options: &WriteOptions,
-    mut merge: impl FnMut(&WriteOptions) -> Result<T>,
+    mut merge: impl FnMut(&WriteOptions, bool) -> Result<T>,
 ) -> Result<T> {
     let bytes: u64 = tables.iter().map(|table| table.file_size()).sum();
+    let mut merge = |options: &WriteOptions| match merge(options, true) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => merge(options, false),
+        merged => merged,
+    };
     match merge(options) {
         Err(error) if error.kind() == ErrorKind::TooLarge && bytes <= options.largest_table() => {
             merge(&options.clone().with_room_for(merge::largest_block(tables)?))

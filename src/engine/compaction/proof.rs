@@ -9,7 +9,11 @@
 //!
 //! *Keys.* The first and the last key of what was written lie within those that were read.
 //!
-//! *Ranges.* They follow one another from the first key to the end.
+//! *Ranges.* They follow one another from the first key to the end. In each table the one begins
+//! where the one before has ended: an index that is wrong may lead past records.
+//!
+//! *Sections.* Every cursor has come to the end of its section, and there are no references and no
+//! logs outside of these.
 //!
 //! A proof that fails may be the fault of a table whose keys do not ascend, so the tables are
 //! looked at before the library is blamed.
@@ -42,6 +46,29 @@ pub(super) struct Account {
     pub(super) first: Option<Vec<u8>>,
     /// The largest of the last keys of tables that were read to their end.
     pub(super) last: Option<Vec<u8>>,
+    /// What was read of each table, oldest first.
+    pub(super) extents: Vec<Extent>,
+}
+
+/// What was read of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Where the first record is that was read or, if there is none, the end.
+    pub(super) from: (u64, usize),
+    /// Where the first record is that was left to the next range.
+    pub(super) to: (u64, usize),
+    /// Where the section has ended, if it was read to its end.
+    pub(super) end: Option<u64>,
+    /// Whether the ranges have left something out.
+    pub(super) has_gap: bool,
+}
+
+impl Extent {
+    fn add(&mut self, next: &Extent) {
+        self.has_gap |= next.has_gap || next.from > self.to;
+        self.to = next.to;
+        self.end = self.end.or(next.end);
+    }
 }
 
 impl Account {
@@ -54,6 +81,27 @@ impl Account {
         self.marked += next.marked;
         self.first = self.first.take().or(next.first);
         self.last = self.last.take().max(next.last);
+        if self.extents.is_empty() {
+            self.extents = next.extents;
+        } else {
+            self.extents.iter_mut().zip(&next.extents).for_each(|(all, next)| all.add(next));
+        }
+    }
+
+    /// Checks that nothing was left out between the ranges, and returns where the sections of the
+    /// tables have ended.
+    pub(super) fn check_extents(&self, tables: &[Arc<Table>], kind: BlockKind) -> Result<Vec<Option<u64>>> {
+        let count = self.extents.len();
+        invariant!(count == tables.len(), "a compaction of {} tables has read {count}", tables.len());
+        for (table, extent) in tables.iter().zip(&self.extents) {
+            if extent.has_gap {
+                let message = format!("the {} index leads past records", kind.name());
+                return Err(table.file.in_file(Error::corrupt(message)));
+            }
+            let is_read = table.section(kind).is_none() || extent.end.is_some();
+            invariant!(is_read, "a compaction has not come to the end of the {} section", kind.name());
+        }
+        Ok(self.extents.iter().map(|extent| extent.end).collect())
     }
 
     /// Checks the account against what was written: so many records, with these first and last
@@ -77,6 +125,15 @@ impl Account {
             _ => Ok(()),
         }
     }
+}
+
+/// Checks that each table has its references and logs in their sections, whose ends are `refs` and
+/// `logs`.
+pub(super) fn check_sections(tables: &[Arc<Table>], refs: &[Option<u64>], logs: &[Option<u64>]) -> Result<()> {
+    for (table, (refs, logs)) in tables.iter().zip(refs.iter().zip(logs)) {
+        table.file.check_outside(refs.unwrap_or(table.file.first), logs.unwrap_or(table.file.end))?;
+    }
+    Ok(())
 }
 
 /// Checks that the ranges follow one another and leave nothing out.
@@ -122,7 +179,7 @@ mod tests {
 
     fn account() -> Account {
         let (first, last) = (Some(b"b".to_vec()), Some(b"x".to_vec()));
-        Account { read: 10, shadowed: 3, dropped: 2, expired: 1, marked: 0, first, last }
+        Account { read: 10, shadowed: 3, dropped: 2, expired: 1, marked: 0, first, last, extents: Vec::new() }
     }
 
     #[test]
@@ -156,6 +213,17 @@ mod tests {
         sum.add(Account { last: None, first: Some(b"z".to_vec()), ..account() });
         let expected = Account { read: 20, shadowed: 6, dropped: 4, expired: 2, ..account() };
         assert_eq!(sum, expected);
+    }
+
+    #[test]
+    fn what_lies_between_two_ranges_is_noticed() {
+        let part = |from, to| Extent { from: (from, 9), to: (to, 9), ..Extent::default() };
+        for (next, has_gap) in [(300, false), (200, false), (301, true)] {
+            let mut all = part(0, 300);
+            all.add(&part(next, 400));
+            all.add(&part(400, u64::MAX));
+            assert_eq!(all.has_gap, has_gap, "{next}");
+        }
     }
 
     #[test]

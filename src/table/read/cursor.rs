@@ -21,6 +21,8 @@ pub(crate) struct Cursor<R: Record> {
     span: R::Span,
     /// The last key of the block before this one, for [`Self::next_shared`].
     before: Vec<u8>,
+    /// Where the section has ended, once it has.
+    end: Option<u64>,
 }
 
 /// How a run over records has ended.
@@ -49,6 +51,7 @@ impl<R: Record> Cursor<R> {
             key: KeyBuf::default(),
             span: R::Span::default(),
             before: Vec::new(),
+            end: None,
         }
     }
 
@@ -89,6 +92,17 @@ impl<R: Record> Cursor<R> {
     #[inline(always)]
     pub(crate) fn offset(&self) -> Option<u64> {
         self.block.as_ref().map(|block| block.offset)
+    }
+
+    /// Where the record at hand is: its block, and the end of it in that. Behind all others once
+    /// there is none.
+    pub(crate) fn place(&self) -> (u64, usize) {
+        self.block.as_ref().map_or((u64::MAX, usize::MAX), |block| (block.offset, self.pos))
+    }
+
+    /// Where the section has ended, once the cursor has come there from its last block.
+    pub(crate) fn section_end(&self) -> Option<u64> {
+        self.end
     }
 
     /// The block of which the record at hand is the first.
@@ -314,8 +328,9 @@ impl<R: Record> Cursor<R> {
     /// Loads the block behind the one at hand, unless the section ends there.
     fn load_following(&mut self) -> Result<()> {
         let Some(block) = self.block.take() else { return Ok(()) };
-        if let Some(next) = self.table.file.following::<R>(&block, &mut self.inflated)? {
-            self.enter(next);
+        match self.table.file.following::<R>(&block, &mut self.inflated)? {
+            Some(next) => self.enter(next),
+            None => self.end = Some(block.offset + block.stride),
         }
         Ok(())
     }

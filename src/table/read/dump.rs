@@ -144,6 +144,11 @@ impl BlockDump<'_> {
         self.padding() > 0 && padding.iter().any(|byte| *byte != 0)
     }
 
+    /// Checks that it has no other block in its padding.
+    pub(crate) fn check_padding(&self) -> Result<()> {
+        self.table.file.check_padding(&self.block)
+    }
+
     /// Checks that every restart is the start of a record with an uncompressed key.
     pub(crate) fn check_restarts(&self) -> Result<()> {
         let data = self.table.file.data_of(&self.block, &self.inflated);

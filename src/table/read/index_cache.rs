@@ -162,7 +162,7 @@ impl IndexCache {
         key: &[u8],
         inflated: &mut Vec<u8>,
     ) -> Result<Option<Place<'_>>> {
-        let is_root = offset == self.section.start();
+        let is_root = offset > 0 && offset == self.section.index;
         let Some(offset) = descend(file, self.kind, offset, is_root, key, |_, _| {})? else { return Ok(None) };
         let block = file.data_block(self.kind, offset, inflated)?;
         let data = file.data_of(&block, inflated);
@@ -176,7 +176,8 @@ impl IndexCache {
             0 => self.load_row(file).unwrap_or(Cached::Unknown),
             root => match self.load_index(file, root, true) {
                 Some(node) => Cached::Node(Box::new(node)),
-                None => self.load(file, root),
+                None if file.kind_at(root).is_ok_and(|kind| kind == Some(BlockKind::Index)) => self.load(file, root),
+                None => Cached::Unknown,
             },
         }
     }

@@ -8,7 +8,8 @@ use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::table::file::{Block, TableFile};
 
 /// Goes down the index from the block at `at` to the data block that may hold `key`; `None` when
-/// `key` is behind the last. Shows each index block on the way, with the entry that leads on.
+/// `key` is behind the last. Shows each index block on the way, with the entry that leads on. The
+/// root of an index is an index block, or the table is damaged.
 #[inline]
 pub(super) fn descend(
     file: &TableFile,
@@ -20,7 +21,8 @@ pub(super) fn descend(
 ) -> Result<Option<u64>> {
     let cx = file.context();
     loop {
-        if file.kind_at(at)? == Some(kind) {
+        // From a data block where the root should be, what lies before it would not be found.
+        if !is_root && file.kind_at(at)? == Some(kind) {
             return Ok(Some(at));
         }
         let block = file.index_block(at)?;

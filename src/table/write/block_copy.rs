@@ -80,6 +80,7 @@ impl RunWriter {
         if block.offset == 0 || self.next_number().is_none() || block.shape.len() > self.options.block_size as usize {
             return Ok(false);
         }
+        table.file.check_padding(&block)?;
         let mut key = mem::take(&mut self.key);
         let validated = block.shape.validate::<R>(data, &table.file.context(), &mut key, may_stay);
         let validated = validated.map_err(|error| table.file.locate(error, &block));
