@@ -6,8 +6,9 @@ use std::path::Path;
 
 use bstr::BStr;
 use gix_ref::{FullNameRef, file};
-use reftable::{HashKind, Ident, LogEntry, ObjectId, Ref, Target};
+use reftable::{HashKind, Ident, LogEntry, Ref};
 
+use crate::convert::{from_object_id, from_reference, to_hash};
 use crate::error::{Error, Result};
 use crate::ident::time_zone;
 use crate::names::Place;
@@ -26,10 +27,7 @@ impl std::fmt::Debug for Files {
 
 impl Files {
     pub(crate) fn new(git_dir: &Path, common_dir: &Path, hash: HashKind) -> Files {
-        let kind = match hash {
-            HashKind::Sha256 => gix_hash::Kind::Sha256,
-            _ => gix_hash::Kind::Sha1,
-        };
+        let kind = to_hash(hash);
         let store = match git_dir == common_dir {
             true => file::Store::at(git_dir.to_owned(), kind),
             false => file::Store::for_linked_worktree(git_dir.to_owned(), common_dir.to_owned(), kind),
@@ -50,7 +48,7 @@ impl Files {
         let Ok(full) = <&FullNameRef>::try_from(BStr::new(name)) else { return Ok(None) };
         let found = self.store.try_find(full.as_partial_name()).map_err(|error| self.broken(&error))?;
         // It also finds what the name may be short for.
-        Ok(found.map(reference).filter(|found| found.name == name))
+        Ok(found.as_ref().map(from_reference).filter(|found| found.name == name))
     }
 
     /// All whose names start with `prefix`, by name.
@@ -59,7 +57,7 @@ impl Files {
         let mut refs = Vec::new();
         for part in [platform.pseudo(), platform.all()] {
             for found in part.map_err(|error| self.broken(&error))? {
-                let found = reference(found.map_err(|error| self.broken(&error))?);
+                let found = from_reference(&found.map_err(|error| self.broken(&error))?);
                 if found.name.starts_with(prefix) {
                     refs.push(found);
                 }
@@ -104,7 +102,7 @@ impl Files {
                 time: u64::try_from(time.seconds).unwrap_or(0),
                 time_zone: time_zone(time.offset),
             };
-            let (old, new) = (id(line.previous_oid().as_slice()), id(line.new_oid().as_slice()));
+            let (old, new) = (from_object_id(&line.previous_oid()), from_object_id(&line.new_oid()));
             entries.push(LogEntry { old, new, committer, message: line.message.to_vec() });
         }
         entries.reverse();
@@ -134,19 +132,4 @@ fn names_below(top: &Path) -> Result<Vec<Vec<u8>>> {
         }
     }
     Ok(names)
-}
-
-fn id(bytes: &[u8]) -> ObjectId {
-    ObjectId::from_bytes(bytes).unwrap_or(ObjectId::null(HashKind::Sha1))
-}
-
-fn reference(found: gix_ref::Reference) -> Ref {
-    let target = match (&found.target, &found.peeled) {
-        (gix_ref::Target::Symbolic(name), _) => Target::symbolic(name.as_bstr()),
-        (gix_ref::Target::Object(object), Some(peeled)) if object != peeled => {
-            Target::Tag { id: id(object.as_slice()), peeled: id(peeled.as_slice()) }
-        }
-        (gix_ref::Target::Object(object), _) => Target::Id(id(object.as_slice())),
-    };
-    Ref { name: found.name.as_bstr().to_vec(), update_index: 0, target }
 }

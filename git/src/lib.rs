@@ -23,18 +23,28 @@
 //! ```
 
 mod batch;
+#[cfg(feature = "bstr")]
+pub mod bstr;
 mod bytes;
 mod config;
+mod convert;
 mod discover;
 mod error;
 mod expiry;
 mod files;
 mod format;
+#[cfg(feature = "gix")]
+pub mod gix;
 pub mod ident;
+mod lone_store;
 mod names;
 mod namespace;
+#[cfg(feature = "objects")]
+mod objects;
 mod repository;
 mod retry;
+#[cfg(feature = "serde")]
+pub mod serde;
 mod stores;
 pub mod time;
 mod trust;
@@ -48,6 +58,8 @@ pub use expiry::ConfiguredExpiry;
 pub use format::{Format, RefStorage};
 pub use names::Place;
 pub use namespace::Namespace;
+#[cfg(feature = "objects")]
+pub use objects::{ObjectKind, Objects};
 pub use repository::Repository;
 pub use stores::{PATIENCE, Stores, for_reading};
 pub use trust::Trust;

@@ -6,13 +6,11 @@
 //! have the name by chance.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reftable::bytes::Reading;
-use reftable::dir::OsDir;
 use reftable::escape::{escaped, shell_word};
 use reftable::{Durability, HashKind, Options, Stack, Target};
 
@@ -22,13 +20,11 @@ use crate::discover::{Found, canonical, discover, git_dir_of, is_git_dir, named,
 use crate::error::{Error, Result, shown_path};
 use crate::files::Files;
 use crate::format::{self, Format, RefStorage};
+use crate::lone_store::{LIST, STORE, has_list, is_store, ruin_around};
 use crate::stores::{SECOND_LOCK, Stores, for_reading};
 use crate::trust::{self, Trust};
 use crate::upstream::Upstream;
 use crate::view::{Dirs, Head, View};
-
-const STORE: &str = "reftable";
-const LIST: &str = "tables.list";
 
 /// How long a writer waits for a lock if nobody says anything.
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -115,10 +111,10 @@ impl Repository {
                 ruin.check_storage()?;
                 return Ok(Repository::store_alone(start, ruin.around));
             }
-            return as_store(&start).ok_or_else(|| {
-                let message = "neither in a git repository nor a reftable store";
-                Error::file(&start, message)
-            });
+            return match is_store(&start) {
+                true => Ok(Repository::store_alone(start, None)),
+                false => Err(Error::file(&start, "neither in a git repository nor a reftable store")),
+            };
         };
         if judges_bare && found.top.is_none() {
             check_bare(&found.git_dir)?;
@@ -349,6 +345,18 @@ impl Repository {
         Ok(configured.unwrap_or(Some(USUAL_PATIENCE)))
     }
 
+    /// The repository's objects, to look whether references may point at them:
+    /// [`Stores::with_objects`].
+    ///
+    /// # Errors
+    /// If there is no repository, or its directory of objects cannot be read.
+    #[cfg(feature = "objects")]
+    pub fn objects(&self) -> Result<crate::objects::Objects> {
+        let missing = || Error::file(&self.shared, "a store without a repository has no objects");
+        let around = self.around.as_ref().ok_or_else(missing)?;
+        crate::objects::Objects::open(&around.common_dir, around.format.hash)
+    }
+
     /// The hook that has a say in transactions, if there is one.
     fn hook(&self) -> Result<Option<Hook>> {
         let (Some(around), Some(config)) = (&self.around, self.config()?) else { return Ok(None) };
@@ -466,34 +474,4 @@ fn check_bare(git_dir: &Path) -> Result<()> {
             Err(Error::invalid(format!("safe.bareRepository is '{}', not 'all' or 'explicit'", escaped(other))))
         }
     }
-}
-
-fn has_list(dir: &Path) -> bool {
-    dir.join(LIST).symlink_metadata().is_ok()
-}
-
-/// A store without a repository: it has a table list, or has lost it and has tables, or it has the
-/// name and nothing in it yet.
-fn as_store(dir: &Path) -> Option<Repository> {
-    let is_new = || dir.ends_with(STORE) && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    let is_store = has_list(dir) || is_new() || has_table(dir);
-    is_store.then(|| Repository::store_alone(dir.to_owned(), None))
-}
-
-/// Whether there is a file that is called like a table and begins like one.
-fn has_table(dir: &Path) -> bool {
-    let begins = |path: &Path| {
-        let mut magic = [0; 4];
-        let read = OsDir::open_file(path).and_then(|mut file| file.read_exact(&mut magic));
-        read.is_ok() && magic == *b"REFT"
-    };
-    let mut entries = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    entries.any(|path| path.extension().is_some_and(|end| end == "ref") && path.is_file() && begins(&path))
-}
-
-/// What is left of the git directory that `store` is in, if git does not take it for one any more:
-/// it has lost its `HEAD` or its objects.
-fn ruin_around(store: &Path) -> Option<&Path> {
-    let dir = store.parent().filter(|_| store.ends_with(STORE))?;
-    ["config", "commondir", "HEAD"].iter().any(|file| dir.join(file).is_file()).then_some(dir)
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reftable::bytes::Reading;
-use reftable::{HashKind, Options, Snapshot, Stack};
+use reftable::{HashKind, Options, Snapshot, Stack, Target};
 
 use crate::batch::Hook;
 use crate::config::LogPolicy;
 use crate::error::{Error, Result};
 use crate::names::Place;
+#[cfg(feature = "objects")]
+use crate::objects::Objects;
 use crate::view::{Dirs, View};
 
 /// How long a batch that has one store's lock waits for that of the other.
@@ -46,6 +48,9 @@ pub struct Stores {
     pub(crate) log_policy: LogPolicy,
     /// The hook that has a say in transactions.
     pub(crate) hook: Option<Hook>,
+    /// What references may point at, if somebody is to look.
+    #[cfg(feature = "objects")]
+    objects: Option<Objects>,
 }
 
 impl Stores {
@@ -57,7 +62,37 @@ impl Stores {
         hash: Option<HashKind>,
         dirs: Option<Arc<Dirs>>,
     ) -> Stores {
-        Stores { shared, worktree, options, patience, hash, dirs, log_policy: LogPolicy::Always, hook: None }
+        Stores {
+            shared,
+            worktree,
+            options,
+            patience,
+            hash,
+            dirs,
+            log_policy: LogPolicy::Always,
+            hook: None,
+            #[cfg(feature = "objects")]
+            objects: None,
+        }
+    }
+
+    /// The same, and batches are checked as by git before the lock is asked for: each new value is
+    /// an object that exists, and that of a branch a commit. Where an annotated tag is, the peeled
+    /// id is stored, too.
+    #[cfg(feature = "objects")]
+    #[must_use]
+    pub fn with_objects(self, objects: Objects) -> Stores {
+        Stores { objects: Some(objects), ..self }
+    }
+
+    /// `target` as the reference `name` may have it.
+    pub(crate) fn checked(&self, name: &[u8], target: &Target) -> Result<Target> {
+        #[cfg(feature = "objects")]
+        if let Some(objects) = &self.objects {
+            return objects.checked(name, target);
+        }
+        let _nobody_looks = name;
+        Ok(target.clone())
     }
 
     /// The hash of the repository's ids, by its configuration.

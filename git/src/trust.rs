@@ -10,6 +10,7 @@ use crate::error::Result;
 
 /// Whether the owner of a repository may decide what this process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Trust {
     /// It is the user's own, or called safe.

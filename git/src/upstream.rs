@@ -4,14 +4,18 @@ use crate::config::Config;
 
 /// What a branch follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 #[non_exhaustive]
 pub struct Upstream {
     /// The remote's name, or its address; `.` is the repository itself.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::name"))]
     pub remote: Vec<u8>,
     /// The full name of the branch there.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::name"))]
     pub merge: Vec<u8>,
     /// The reference here that says where that branch was when it was fetched; `None` if none is
     /// configured. It need not exist.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_name"))]
     pub tracking: Option<Vec<u8>>,
 }
 

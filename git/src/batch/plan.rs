@@ -34,6 +34,7 @@ struct Update {
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     batch: &'a Batch,
+    stores: &'a Stores,
     hash: Option<HashKind>,
     /// The names that the changes so far are of, or were followed through. As in git, each may be
     /// there once.
@@ -53,10 +54,11 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(batch: &'a Batch, view: &View, stores: &Stores) -> Result<Plan<'a>> {
+    pub(super) fn new(batch: &'a Batch, view: &View, stores: &'a Stores) -> Result<Plan<'a>> {
         let chain = view.follow_stored(b"HEAD").ok().filter(|chain| !chain.links.is_empty());
         let mut plan = Plan {
             batch,
+            stores,
             hash: view.hash().or(stores.hash()),
             taken: BTreeSet::new(),
             head_target: chain.as_ref().and_then(|chain| chain.links.first()).map(|(_, target)| target.clone()),
@@ -188,6 +190,8 @@ impl<'a> Plan<'a> {
             }
             Action::Set(target) => {
                 reftable::name::check(name)?;
+                let target = &self.stores.checked(name, target)?;
+                update.action = Action::Set(target.clone());
                 if current == Some(target) {
                     // As in git nothing is written, and no entry.
                     update.action = Action::Verify;

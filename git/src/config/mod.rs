@@ -28,6 +28,7 @@ const MOST_INCLUDES: usize = 100;
 
 /// Which references get a log without being told so: `core.logAllRefUpdates`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum LogPolicy {
     /// None. What has a log keeps it.

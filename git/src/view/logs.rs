@@ -120,11 +120,41 @@ fn log_names(snapshot: &Snapshot) -> reftable::Result<Vec<Vec<u8>>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut logs = snapshot.logs()?;
     while let Some(item) = logs.next_item()? {
-        let name = item.refname().to_vec();
-        // No entry has the number 0, so what comes next is of another name.
-        logs.seek(&name, 0)?;
-        names.push(name);
+        // Entries have numbers from 1 on, but who knows what a foreign table has.
+        if names.last().is_none_or(|last| last != item.refname()) {
+            let name = item.refname().to_vec();
+            logs.seek(&name, 0)?;
+            names.push(name);
+        }
     }
-    names.dedup();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use reftable::table::{LogRecordView, TableWriter, WriteOptions};
+    use reftable::{HashKind, Options, Stack};
+
+    use super::*;
+
+    #[test]
+    fn an_entry_with_the_number_0_ends_no_listing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0x000000000000-0x000000000002-00000001.ref");
+        let file = fs::File::create(path).unwrap();
+        let mut table = TableWriter::new(file, HashKind::Sha1, 0..=2, &WriteOptions::default()).unwrap();
+        let entry = reftable::LogEntry::parse_line(
+            &[b"0".repeat(40), b" ".to_vec(), b"1".repeat(40), b" a <b> 1 +0000".to_vec()].concat(),
+        )
+        .unwrap();
+        for (refname, update_index) in [(b"a", 2), (b"a", 0), (b"b", 0)] {
+            table.add_log(&LogRecordView { refname, update_index, entry: Some(entry.as_view()) }).unwrap();
+        }
+        table.finish().unwrap();
+        fs::write(dir.path().join("tables.list"), "0x000000000000-0x000000000002-00000001.ref\n").unwrap();
+        let snapshot = Stack::open(dir.path(), Options::default()).unwrap().snapshot().unwrap();
+        assert_eq!(log_names(&snapshot).unwrap(), [b"a", b"b"]);
+    }
 }

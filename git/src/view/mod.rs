@@ -55,23 +55,32 @@ pub(crate) struct Dirs {
 
 /// What `HEAD` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(::serde::Serialize, ::serde::Deserialize),
+    serde(tag = "kind", rename_all = "lowercase")
+)]
 #[non_exhaustive]
 pub enum Head {
     /// It leads to a branch.
     Branch {
         /// The full name.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde::name"))]
         name: Vec<u8>,
         /// What the branch points at.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde::id"))]
         id: ObjectId,
     },
     /// It leads to a branch that has no commit yet.
     Unborn {
         /// The full name.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde::name"))]
         name: Vec<u8>,
     },
     /// It is at an object itself.
     Detached {
         /// That object.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde::id"))]
         id: ObjectId,
     },
 }

@@ -2,10 +2,17 @@
 #![cfg(test)]
 
 mod differential;
+mod examples;
 mod finding;
+#[cfg(feature = "gix")]
+mod gix;
 mod hook;
 mod listing;
+#[cfg(feature = "objects")]
+mod objects;
 mod reading;
 mod renaming;
+#[cfg(feature = "serde")]
+mod serde;
 mod support;
 mod trust;
