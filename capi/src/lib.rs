@@ -33,6 +33,7 @@ mod policy;
 mod record;
 mod stack;
 mod table;
+mod wait_queue;
 mod writer;
 
 use std::ffi::{CStr, OsStr, c_char};

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reftable::dir::{Dir, DirFile, Stamp};
-use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker};
+use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker, Queued};
 
 use crate::abi::reftable_flock;
 use crate::ancestors::is_ancestor;
@@ -25,6 +25,7 @@ use crate::dir::{HostDir, c_path};
 use crate::error::LOCK;
 use crate::host::Host;
 use crate::own_file::OwnFile;
+use crate::wait_queue::Place;
 
 /// The lock that whoever replaces the list must hold.
 pub(crate) const LIST_LOCK: &str = "tables.list.lock";
@@ -63,6 +64,9 @@ impl HostLocks {
 
     /// The list lock, as a file of ours. `None` where that cannot be had.
     fn try_robust(&self, dir: &Arc<dyn Dir>) -> reftable::Result<Option<Attempt>> {
+        if let Some(holder) = self.robust.known_holder(dir, LIST_LOCK) {
+            return Ok(Some(Attempt::Busy(holder)));
+        }
         let Some(ready) = self.ready_file(dir) else { return Ok(None) };
         match ready.file.link(&self.dir.path().join(LIST_LOCK)) {
             Ok(()) => {
@@ -161,6 +165,13 @@ impl Locker for HostLocks {
             Holder::Gone => true,
             _ => false,
         }
+    }
+
+    fn enqueue(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Box<dyn Queued>> {
+        if name != LIST_LOCK || !self.heals() {
+            return None;
+        }
+        Some(Box::new(Place::last(dir.path()).ok()?))
     }
 }
 

@@ -57,6 +57,28 @@ fn who_waits_for_its_own_parent_gets_the_time_out() {
     Host::new(&[]).says(&["hook"]);
 }
 
+#[test]
+fn who_waits_longest_is_first() {
+    println!("{}", Host::new(&[]).says(&["order", "32"]));
+}
+
+#[test]
+fn a_waiter_that_is_stopped_keeps_nobody() {
+    println!("{}", Host::new(&[]).says(&["stopped"]));
+}
+
+#[test]
+fn two_that_wait_for_each_other_come_to_an_end() {
+    println!("{}", Host::new(&[]).says(&["cross"]));
+}
+
+#[test]
+fn waiters_leave_the_processor_to_others() {
+    for (waiters, percent) in [("8", "12"), ("32", "25")] {
+        println!("{}", Host::new(&[]).says(&["idle", waiters, percent]));
+    }
+}
+
 /// A loop of `git update-ref` on names of its own; tells of each that succeeded.
 fn git_loop(repository: &Path, id: &str, number: usize) -> Child {
     let script = format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::may_be_abandoned;
-use super::{Attempt, Evidence, Holder, Locker};
+use super::{Attempt, Evidence, Holder, Locker, Queued};
 use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{self, Error, Result};
 use crate::list::LIST_LOCK;
@@ -110,5 +110,9 @@ impl Locker for BreakingLocks {
 
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
         self.locks.is_worth_waiting_for(holder)
+    }
+
+    fn enqueue(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Box<dyn Queued>> {
+        self.locks.enqueue(dir, name)
     }
 }

@@ -155,7 +155,7 @@ impl HealingLocks {
         name: &str,
         attempt: impl FnOnce() -> Result<Attempt>,
     ) -> Result<Attempt> {
-        if let Some(holder) = self.is_still_alive(dir, name) {
+        if let Some(holder) = self.known_holder(dir, name) {
             return Ok(Attempt::Busy(holder));
         }
         if let Some(thread) = self.reserve(name) {
@@ -191,9 +191,9 @@ impl HealingLocks {
         Ok(Attempt::Busy(Holder::Gone))
     }
 
-    /// Whether the lock is the one that we found alive a few polls ago: one `lstat` instead of nine
-    /// calls a poll. Costs nothing where no lock was met lately.
-    fn is_still_alive(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Holder> {
+    /// Whose the lock is, if it is the one that was found taken a few polls ago: one `lstat` instead
+    /// of nine calls a poll. Costs nothing where no lock was met lately.
+    pub fn known_holder(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Holder> {
         let (seen, holder) = {
             let mut state = self.state.lock();
             if state.alive.is_empty() {

@@ -8,6 +8,7 @@ mod healing;
 mod marker;
 mod patience;
 mod self_test;
+mod wait_queue;
 
 pub(crate) use abandoned::{BreakingLocks, break_lock};
 pub use evidence::Evidence;
@@ -16,6 +17,8 @@ pub use healing::HealingLocks;
 pub(crate) use healing::{is_foreign, is_marked};
 pub(crate) use patience::Patience;
 use patience::Waiting;
+pub use wait_queue::Queued;
+use wait_queue::WaitQueue;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -47,6 +50,12 @@ pub trait Locker: Debug + Send + Sync {
     /// free again: that changes hands.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
         matches!(holder, Holder::Alive(_) | Holder::Gone)
+    }
+
+    /// A place at the end of the wait queue of this lock, for as long as the result is kept; called
+    /// when the lock was found taken. By default there is none, and who comes last may be first.
+    fn enqueue(&self, _dir: &Arc<dyn Dir>, _name: &str) -> Option<Box<dyn Queued>> {
+        None
     }
 }
 
@@ -139,15 +148,13 @@ impl<'l> AsRef<dyn Lock + 'l> for dyn Lock + 'l {
     }
 }
 
-/// For how long a waiter polls quickly: most who have the lock are done sooner.
-const SOON: Duration = Duration::from_millis(20);
-
 /// Takes the lock called `name`, waiting up to `timeout` since `start`; `None` waits for ever.
 /// Tries once at least.
 ///
 /// Waiting is polling every 0.25 to 0.75 milliseconds, and after 20 of them every one to three,
-/// with jitter so that waiters do not march in step. A kernel queue would be fairer, but it has no
-/// time-out, and git does not join it.
+/// with jitter so that waiters do not march in step. Those who have a place in a queue
+/// ([`Locker::enqueue`]) poll quickly for as long as they are the first, and slowly before. To wait
+/// in the kernel for the lock itself has no time-out, and git does not join in.
 pub(crate) fn acquire(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
@@ -184,8 +191,10 @@ pub(crate) fn poll<T>(
     let mut jitter = None;
     let mut polls = 0u32;
     let mut waiting = Waiting::since(start, patience);
+    let mut queue = None::<WaitQueue>;
     loop {
-        let attempt = if backs_off() { Attempt::Busy(Holder::Gone) } else { locker.try_lock(dir, name)? };
+        let is_left = backs_off() || queue.as_mut().is_some_and(|queue| queue.leaves_to_others(dir, name));
+        let attempt = if is_left { Attempt::Busy(Holder::Gone) } else { locker.try_lock(dir, name)? };
         let holder = match attempt {
             Attempt::Taken(lock) => return Ok(Polled::Taken(lock, polls)),
             Attempt::Busy(holder) => holder,
@@ -195,14 +204,15 @@ pub(crate) fn poll<T>(
         }
         let now = dir.now();
         let waited = now.saturating_sub(start);
-        if holder == Holder::ThisThread || waiting.is_over(dir, name, now, locker.is_worth_waiting_for(holder)) {
+        if holder == Holder::ThisThread || waiting.is_over(dir, name, now, || locker.is_worth_waiting_for(holder)) {
             return Err(locked(dir, name, holder, waited));
         }
         // One draw of randomness for each wait; a multiplicative step is enough to part those who
         // wait.
         let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         jitter = Some(drawn);
-        let least = if waited < SOON { 250 } else { 1000 };
+        let queue = queue.get_or_insert_with(|| WaitQueue::enter(locker, dir, name, start));
+        let least = queue.least_pause(now);
         let step = Duration::from_micros(least + (drawn >> 33) % (2 * least));
         polls = polls.saturating_add(1);
         dir.sleep(step.min(waiting.left(now)));

@@ -6,10 +6,13 @@ use std::time::Duration;
 use crate::dir::{Dir, Stamp};
 use crate::list::LIST;
 
-/// A wait that goes on while things move ends after so many time-outs, and not before
+/// A wait for a living owner ends so many time-outs after anything has moved, and not before
 /// [`LEAST_END`].
 const MOST_TIMEOUTS: u32 = 20;
 const LEAST_END: Duration = Duration::from_secs(10);
+/// And whatever moves, it ends after so many times as long in all: somebody may take the lock again
+/// and again for ever.
+const MOST_ENDS: u32 = 10;
 
 /// What the user has said about waiting.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +39,12 @@ pub(super) struct Waiting {
     patience: Patience,
     /// When the time-out is over; `None` never.
     deadline: Option<Duration>,
-    /// When the wait is over, whatever moves.
+    /// For how long the living are waited for while nothing moves.
+    longest: Duration,
+    /// When that is over.
     end: Duration,
+    /// When the wait is over, whatever moves.
+    last: Duration,
     /// What was seen when the time-out began.
     seen: Option<Seen>,
 }
@@ -45,10 +52,10 @@ pub(super) struct Waiting {
 /// The list and the lock, as they tell whether anything has moved. A number of a file may be used
 /// again, the time of its change not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen([Option<(Stamp, u128)>; 2]);
+pub(super) struct Seen([Option<(Stamp, u128)>; 2]);
 
 impl Seen {
-    fn now(dir: &Arc<dyn Dir>, lock: &str) -> Seen {
+    pub(super) fn now(dir: &Arc<dyn Dir>, lock: &str) -> Seen {
         Seen([LIST, lock].map(|name| dir.stamp(name).ok().map(|stamp| (stamp, stamp.changed))))
     }
 }
@@ -56,15 +63,23 @@ impl Seen {
 impl Waiting {
     pub(super) fn since(start: Duration, patience: Patience) -> Waiting {
         let timeout = patience.timeout.unwrap_or_default();
-        let whole = if timeout.is_zero() { timeout } else { timeout.saturating_mul(MOST_TIMEOUTS).max(LEAST_END) };
+        let longest = if timeout.is_zero() { timeout } else { timeout.saturating_mul(MOST_TIMEOUTS).max(LEAST_END) };
         let deadline = patience.timeout.map(|timeout| start.saturating_add(timeout));
-        Waiting { patience, deadline, end: start.saturating_add(whole), seen: None }
+        let end = start.saturating_add(longest);
+        let last = start.saturating_add(longest.saturating_mul(MOST_ENDS));
+        Waiting { patience, deadline, longest, end, last, seen: None }
     }
 
     /// Whether to give up on `lock`, which was found taken at `now`. Looks at the files when it was
-    /// found taken first, and at the end of each time-out: nothing that is polled costs more for
-    /// it.
-    pub(super) fn is_over(&mut self, dir: &Arc<dyn Dir>, lock: &str, now: Duration, owner_lives: bool) -> bool {
+    /// found taken first, and at the files and the owner at the end of each time-out: nothing that
+    /// is polled costs more for it.
+    pub(super) fn is_over(
+        &mut self,
+        dir: &Arc<dyn Dir>,
+        lock: &str,
+        now: Duration,
+        owner_lives: impl FnOnce() -> bool,
+    ) -> bool {
         let Some(deadline) = self.deadline else { return false };
         if !self.patience.while_moving {
             return now >= deadline;
@@ -73,15 +88,18 @@ impl Waiting {
             self.seen.get_or_insert_with(|| Seen::now(dir, lock));
             return false;
         }
-        if now >= self.end {
-            return true;
-        }
         let seen = Seen::now(dir, lock);
         let before = self.seen.replace(seen);
         let moves = before.is_some_and(|before| before != seen);
+        if moves {
+            self.end = now.saturating_add(self.longest).min(self.last);
+        }
+        if now >= self.end {
+            return true;
+        }
         let next = now.saturating_add(self.patience.timeout.unwrap_or_default());
         self.deadline = Some(next.min(self.end));
-        !moves && !owner_lives
+        !moves && !owner_lives()
     }
 
     /// The longest sleep that ends in time.
@@ -113,45 +131,58 @@ mod tests {
     #[test]
     fn a_lock_that_nobody_moves_is_waited_for_until_the_time_out() {
         let (_at, dir, mut wait) = wait();
-        assert!(!wait.is_over(&dir, LOCK, millis(0), false));
-        assert!(!wait.is_over(&dir, LOCK, millis(99), false));
-        assert!(wait.is_over(&dir, LOCK, millis(100), false));
+        assert!(!wait.is_over(&dir, LOCK, millis(0), || false));
+        assert!(!wait.is_over(&dir, LOCK, millis(99), || false));
+        assert!(wait.is_over(&dir, LOCK, millis(100), || false));
     }
 
     #[test]
     fn a_lock_that_changes_hands_is_waited_for_and_not_for_ever() {
         let (at, dir, mut wait) = wait();
-        for now in (0..10_000).step_by(100) {
-            assert!(!wait.is_over(&dir, LOCK, millis(now), false), "{now}");
+        for now in (0..100_000).step_by(100) {
+            assert!(!wait.is_over(&dir, LOCK, millis(now), || false), "{now}");
             std::fs::write(at.path().join(LOCK), now.to_string()).unwrap();
         }
-        assert!(wait.is_over(&dir, LOCK, millis(10_000), false));
+        assert!(wait.is_over(&dir, LOCK, millis(100_000), || false));
     }
 
     #[test]
     fn a_list_that_changes_is_as_good_as_a_lock_that_does() {
         let (at, dir, mut wait) = wait();
-        assert!(!wait.is_over(&dir, LOCK, millis(0), false));
+        assert!(!wait.is_over(&dir, LOCK, millis(0), || false));
         std::fs::write(at.path().join(LIST), "").unwrap();
-        assert!(!wait.is_over(&dir, LOCK, millis(100), false));
-        assert!(wait.is_over(&dir, LOCK, millis(200), false));
+        assert!(!wait.is_over(&dir, LOCK, millis(100), || false));
+        assert!(wait.is_over(&dir, LOCK, millis(200), || false));
     }
 
     #[test]
     fn the_living_are_waited_for_and_not_for_ever() {
         let (_at, dir, mut wait) = wait();
         for now in (0..10_000).step_by(100) {
-            assert!(!wait.is_over(&dir, LOCK, millis(now), true));
+            assert!(!wait.is_over(&dir, LOCK, millis(now), || true));
         }
-        assert!(wait.is_over(&dir, LOCK, millis(10_000), true));
+        assert!(wait.is_over(&dir, LOCK, millis(10_000), || true));
+    }
+
+    #[test]
+    fn the_end_counts_from_the_last_movement() {
+        let (at, dir, mut wait) = wait();
+        for now in (0..9_000).step_by(100) {
+            assert!(!wait.is_over(&dir, LOCK, millis(now), || true));
+        }
+        std::fs::write(at.path().join(LIST), "").unwrap();
+        for now in (9_000..19_000).step_by(100) {
+            assert!(!wait.is_over(&dir, LOCK, millis(now), || true), "{now}");
+        }
+        assert!(wait.is_over(&dir, LOCK, millis(19_000), || true));
     }
 
     #[test]
     fn without_a_time_out_there_is_no_end_and_with_none_no_wait() {
         let (_at, dir, _) = wait();
         let mut ever = Waiting::since(Duration::ZERO, Patience::of(None).while_moving(true));
-        assert!(!ever.is_over(&dir, LOCK, millis(1_000_000), false));
+        assert!(!ever.is_over(&dir, LOCK, millis(1_000_000), || false));
         let mut at_once = Waiting::since(Duration::ZERO, Patience::of(Some(Duration::ZERO)).while_moving(true));
-        assert!(at_once.is_over(&dir, LOCK, Duration::ZERO, true));
+        assert!(at_once.is_over(&dir, LOCK, Duration::ZERO, || true));
     }
 }

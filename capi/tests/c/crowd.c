@@ -6,10 +6,15 @@
  *   crowd DIRECTORY kill TIMES                  what is acknowledged stays, and the next commit succeeds
  *   crowd DIRECTORY signal TIMES                the handler removes the lock
  *   crowd DIRECTORY hook                        who waits for its own parent gets the time-out
+ *   crowd DIRECTORY order WAITERS               who came first is first
+ *   crowd DIRECTORY stopped                     a waiter that is stopped keeps nobody
+ *   crowd DIRECTORY cross                       two that wait for each other come to an end
+ *   crowd DIRECTORY idle WAITERS PERCENT        what waiters take of a processor while nothing moves
  *   crowd DIRECTORY loop NAME SECONDS           commits one reference after another, and prints how many
  */
 #include "host.h"
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* As git's default. */
@@ -193,6 +198,191 @@ static void hook(const char *dir)
 	EQUAL(commit(dir, "refs/heads/after-a-hook"), 0);
 }
 
+/* The lock of the list, held until it is destroyed. */
+static struct reftable_addition *held(const char *dir, struct reftable_stack **st)
+{
+	struct reftable_addition *addition = NULL;
+	EQUAL(reftable_new_stack(st, dir, NULL), 0);
+	EQUAL(reftable_stack_new_addition(&addition, *st, &patient, 0), 0);
+	return addition;
+}
+
+static void let_go(struct reftable_addition *addition, struct reftable_stack *st)
+{
+	reftable_addition_destroy(addition);
+	reftable_stack_destroy(st);
+}
+
+/* A process that holds the lock until the descriptor is closed: nobody waits long for a parent of its own. */
+static int holder(const char *dir)
+{
+	int up[2], down[2];
+	char byte = 0;
+	pid_t child;
+	EQUAL(pipe(up) | pipe(down), 0);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child) {
+		struct reftable_stack *st = NULL;
+		struct reftable_addition *addition = held(dir, &st);
+		close(down[1]);
+		CHECK(write(up[1], &byte, 1) == 1 && read(down[0], &byte, 1) == 0);
+		let_go(addition, st);
+		_exit(0);
+	}
+	close(up[1]);
+	close(down[0]);
+	CHECK(read(up[0], &byte, 1) == 1);
+	close(up[0]);
+	return down[1];
+}
+
+static void order(const char *dir, int waiters)
+{
+	int hold = holder(dir), pipes[2], turns[64], swapped = 0, pairs = waiters * (waiters - 1) / 2;
+	CHECK(waiters <= 64);
+	EQUAL(pipe(pipes), 0);
+	for (int w = 0; w < waiters; w++) {
+		pid_t child = fork();
+		CHECK(child >= 0);
+		if (!child) {
+			struct reftable_stack *own = NULL;
+			struct reftable_addition *turn;
+			close(hold);
+			turn = held(dir, &own);
+			CHECK(write(pipes[1], &w, sizeof(w)) == sizeof(w));
+			pause_for(10000);
+			let_go(turn, own);
+			_exit(0);
+		}
+		pause_for(30000);
+	}
+	close(pipes[1]);
+	close(hold);
+	for (int t = 0; t < waiters; t++) {
+		CHECK(read(pipes[0], &turns[t], sizeof(turns[t])) == sizeof(turns[t]));
+		for (int before = 0; before < t; before++)
+			swapped += turns[before] > turns[t];
+	}
+	while (wait(NULL) > 0)
+		;
+	printf("%d waiters, %d of %d pairs were swapped\n", waiters, swapped, pairs);
+	/* By chance it is the half; and on a loaded machine some of them oversleep. */
+	CHECK(swapped * 8 < pairs * 3);
+}
+
+static void stopped(const char *dir)
+{
+	int hold = holder(dir);
+	uint64_t start;
+	char name[64];
+	pid_t first = fork(), second;
+	if (!first) {
+		close(hold);
+		_exit(!!commit(dir, "refs/heads/of-the-first"));
+	}
+	pause_for(100000);
+	kill(first, SIGSTOP);
+	/* Waits behind it, and takes over when its turn comes. */
+	second = fork();
+	if (!second) {
+		close(hold);
+		_exit(!!commit(dir, "refs/heads/of-the-second"));
+	}
+	pause_for(100000);
+	start = reftable_time_ms();
+	close(hold);
+	CHECK(waitpid(second, NULL, 0) == second);
+	for (int c = 0; c < 20; c++) {
+		name_of(name, 0, c);
+		EQUAL(commit(dir, name), 0);
+	}
+	printf("20 commits beside a waiter that is stopped: %d ms\n", (int)(reftable_time_ms() - start));
+	CHECK(reftable_time_ms() - start < 8000);
+	CHECK(exists(dir, "refs/heads/of-the-second") && !exists(dir, "refs/heads/of-the-first"));
+	kill(first, SIGCONT);
+	CHECK(waitpid(first, NULL, 0) == first);
+	CHECK(exists(dir, "refs/heads/of-the-first"));
+}
+
+static void cross(const char *dir)
+{
+	char dirs[2][600];
+	int pipes[2][2], refused = 0, status;
+	uint64_t start = reftable_time_ms(), took;
+	for (int p = 0; p < 2; p++) {
+		snprintf(dirs[p], sizeof(dirs[p]), "%s/%d", dir, p);
+		EQUAL(mkdir(dirs[p], 0777), 0);
+		EQUAL(pipe(pipes[p]), 0);
+	}
+	for (int p = 0; p < 2; p++) {
+		struct reftable_stack *st = NULL;
+		struct reftable_addition *addition;
+		char byte = 0;
+		int err;
+		pid_t child = fork();
+		CHECK(child >= 0);
+		if (child)
+			continue;
+		addition = held(dirs[p], &st);
+		CHECK(write(pipes[!p][1], &byte, 1) == 1 && read(pipes[p][0], &byte, 1) == 1);
+		err = commit(dirs[!p], "refs/heads/of-the-other");
+		let_go(addition, st);
+		_exit(err == REFTABLE_LOCK_ERROR ? 1 : err ? 2 : 0);
+	}
+	while (wait(&status) > 0) {
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+		refused += WEXITSTATUS(status);
+	}
+	took = reftable_time_ms() - start;
+	printf("two that wait for each other: %d refused, after %d ms\n", refused, (int)took);
+	CHECK(refused > 0 && took >= 10000 && took < 25000);
+	EQUAL(commit(dirs[0], "refs/heads/after") | commit(dirs[1], "refs/heads/after"), 0);
+}
+
+static double processor_time(void)
+{
+	struct rusage usage;
+	EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void idle(const char *dir, int waiters, int percent)
+{
+	double used = 0, one, seconds;
+	int hold = holder(dir), pipes[2];
+	uint64_t start = reftable_time_ms();
+	EQUAL(pipe(pipes), 0);
+	for (int w = 0; w < waiters; w++) {
+		pid_t child = fork();
+		CHECK(child >= 0);
+		if (!child) {
+			struct reftable_stack *own = NULL;
+			struct reftable_addition *turn;
+			close(hold);
+			one = processor_time();
+			turn = held(dir, &own);
+			one = processor_time() - one;
+			CHECK(write(pipes[1], &one, sizeof(one)) == sizeof(one));
+			let_go(turn, own);
+			_exit(0);
+		}
+	}
+	for (int s = 0; s < 30; s++)
+		pause_for(100000);
+	seconds = (reftable_time_ms() - start) / 1000.0;
+	close(pipes[1]);
+	close(hold);
+	for (int w = 0; w < waiters; w++) {
+		CHECK(read(pipes[0], &one, sizeof(one)) == sizeof(one));
+		used += one;
+	}
+	while (wait(NULL) > 0)
+		;
+	printf("%d waiters for %.1f s: %.1f %% of a processor\n", waiters, seconds, 100 * used / seconds);
+	CHECK(100 * used / seconds < percent);
+}
+
 static void loop(const char *dir, const char *name, int seconds)
 {
 	uint64_t end = reftable_time_ms() + seconds * 1000;
@@ -222,6 +412,14 @@ int main(int argc, char **argv)
 		signals(dir);
 	else if (!strcmp(what, "hook"))
 		hook(dir);
+	else if (!strcmp(what, "order"))
+		order(dir, atoi(argv[3]));
+	else if (!strcmp(what, "stopped"))
+		stopped(dir);
+	else if (!strcmp(what, "cross"))
+		cross(dir);
+	else if (!strcmp(what, "idle"))
+		idle(dir, atoi(argv[3]), atoi(argv[4]));
 	else
 		loop(dir, argv[3], atoi(argv[4]));
 	return 0;
