@@ -3,6 +3,7 @@
 mod directory;
 mod finding;
 mod index;
+mod kind;
 mod objects;
 mod references;
 mod symbolic;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use finding::{Finding, Report, Severity};
+pub use kind::FindingKind;
 
 use crate::bytes::Reading;
 use crate::error::{Error, ErrorKind, Result, can_be_repaired};
@@ -253,21 +255,22 @@ fn load(dir: &dyn crate::dir::Dir) -> Result<Listed> {
 
 /// What is wrong where no list leads to the tables, with the way to get it back.
 fn no_list(dir: &dyn crate::dir::Dir, message: &str) -> Finding {
-    Finding::error(LIST, None, format!("{message}; {}", can_be_repaired(dir.path())))
+    Finding::new(FindingKind::LostList, LIST, None, format!("{message}; {}", can_be_repaired(dir.path())))
 }
 
 /// The name of a table states its update indexes, and everybody believes the header.
 fn check_name(name: &str, table: &Table, report: &mut Report) {
     let header = table.header();
     let range = (header.min_update_index, header.max_update_index);
+    let kind = FindingKind::TableName;
     let finding = match TableName::parse(name) {
-        None => Finding::note(name, None, "the file name is not of the form that git gives to tables"),
+        None => Finding::new(kind, name, None, "the file name is not of the form that git gives to tables"),
         Some(stated) if (stated.min, stated.max) != range => {
             let message = format!(
                 "the name states update indexes {} to {}, the header {} to {}",
                 stated.min, stated.max, range.0, range.1
             );
-            Finding::note(name, 8, message)
+            Finding::new(kind, name, 8, message)
         }
         Some(_) => return,
     };
@@ -280,11 +283,11 @@ fn check_range(name: &str, table: &Table, report: &mut Report) {
     if header.runs_backwards() {
         let (min, max) = (header.min_update_index, header.max_update_index);
         let message = format!("the update indexes run backwards, from {min} to {max}");
-        report.findings.push(Finding::warning(name, 8, message));
+        report.findings.push(Finding::new(FindingKind::BackwardsRange, name, 8, message));
     }
     if header.max_update_index == u64::MAX {
         let message = "the largest update index that there is is in use: nothing can be committed above it";
-        report.findings.push(Finding::warning(name, 16, message));
+        report.findings.push(Finding::new(FindingKind::LastUpdateIndex, name, 16, message));
     }
 }
 
@@ -303,10 +306,10 @@ fn check_neighbours(below: Option<&Table>, name: &str, table: &Table, report: &m
             below.name(),
             theirs.max_update_index
         );
-        report.findings.push(Finding::warning(name, 8, message));
+        report.findings.push(Finding::new(FindingKind::OverlappingRanges, name, 8, message));
     }
     if table.hash() != below.hash() {
         let message = format!("holds {} ids, {} below it {} ids", table.hash(), below.name(), below.hash());
-        report.findings.push(Finding::error(name, 4, message));
+        report.findings.push(Finding::new(FindingKind::MixedHashes, name, 4, message));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::finding::{Finding, Report};
+use super::kind::FindingKind;
 use crate::dir::Dir;
 use crate::error::{Error, Result, repair_command};
 use crate::escape::{command, escaped, shell_word};
@@ -58,7 +59,7 @@ pub(super) fn check_not_utf8(dir: &dyn Dir, report: &mut Report) -> Result<()> {
     let mut shown: Vec<String> = names.iter().map(|name| escaped(name.as_encoded_bytes()).to_string()).collect();
     shown.sort_unstable();
     let message = "the file name is not UTF-8: no list can name this file; nothing reads or removes it";
-    report.findings.extend(shown.iter().map(|name| Finding::note(name, None, message)));
+    report.findings.extend(shown.iter().map(|name| Finding::new(FindingKind::NameNotUtf8, name, None, message)));
     Ok(())
 }
 
@@ -73,7 +74,7 @@ fn kept(dir: &dyn Dir, name: &str) -> Option<Finding> {
              `reftable update` writes a reference again; then it can be removed"
         )
     };
-    Some(Finding::note(name, None, message))
+    Some(Finding::new(FindingKind::KeptByRepair, name, None, message))
 }
 
 /// The files that nothing leads to; `None` while somebody has the lock and may be about to list
@@ -95,21 +96,30 @@ fn finding(dir: &dyn Dir, name: &str, place: &Place) -> Option<Finding> {
     let Some(table) = TableName::parse(name) else {
         // Of the living it is locked with the kernel.
         let is_dead = dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
-        return is_dead.then(|| Finding::note(name, None, "a temporary file of a process that has ended"));
+        let message = "a temporary file of a process that has ended";
+        return is_dead.then(|| Finding::new(FindingKind::TemporaryFile, name, None, message));
     };
     if place.garbage.contains(name) {
-        return Some(Finding::note(name, None, "no list names this table, which was replaced: nobody needs it"));
+        let message = "no list names this table, which was replaced: nobody needs it";
+        return Some(Finding::new(FindingKind::ReplacedTable, name, None, message));
     }
-    let message = match place.last {
-        Some(last) if table.min > last => format!(
-            "no list names this table, which begins with update index {} where the list ends with {last}: the list may \
-             be an older one that has come back",
-            table.min
-        ),
-        _ => "no list names this table, and nothing proves that it was replaced: what it holds may be lost".to_owned(),
+    let (kind, message) = match place.last {
+        Some(last) if table.min > last => {
+            let message = format!(
+                "no list names this table, which begins with update index {} where the list ends with {last}: the list \
+                 may be an older one that has come back",
+                table.min
+            );
+            (FindingKind::TableBeyondList, message)
+        }
+        _ => {
+            let message =
+                "no list names this table, and nothing proves that it was replaced: what it holds may be lost";
+            (FindingKind::UnlistedTable, message.to_owned())
+        }
     };
     let way_out = repair_command(dir.path(), "--dry-run");
-    Some(Finding::warning(name, None, format!("{message}; {way_out} says what can be done")))
+    Some(Finding::new(kind, name, None, format!("{message}; {way_out} says what can be done")))
 }
 
 /// What the list says of the tables that it does not name.

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::kind::FindingKind;
 use crate::error::Error;
 use crate::escape::{NoControl, escaped, escaped_message};
 
@@ -33,7 +34,9 @@ impl fmt::Display for Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How bad it is.
+    /// Which rule it is about.
+    pub kind: FindingKind,
+    /// How bad it is: as bad as its kind.
     pub severity: Severity,
     /// The file it was found in.
     pub file: String,
@@ -56,8 +59,14 @@ fn without_controls(message: &str) -> String {
 }
 
 impl Finding {
-    pub(super) fn new(severity: Severity, file: &str, offset: Option<u64>, message: String) -> Finding {
-        Finding { severity, file: file.to_owned(), offset, name: None, message: without_controls(&message) }
+    pub(super) fn new(
+        kind: FindingKind,
+        file: &str,
+        offset: impl Into<Option<u64>>,
+        message: impl AsRef<str>,
+    ) -> Finding {
+        let (severity, message) = (kind.severity(), without_controls(message.as_ref()));
+        Finding { kind, severity, file: file.to_owned(), offset: offset.into(), name: None, message }
     }
 
     /// The same about a reference or its log.
@@ -65,28 +74,13 @@ impl Finding {
         Finding { name: Some(name.to_vec()), ..self }
     }
 
-    /// A broken rule.
-    pub(crate) fn error(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
-        Finding::new(Severity::Error, file, offset.into(), message.into())
-    }
-
-    /// What everybody reads as it should be, although nobody should have written it.
-    pub(crate) fn warning(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
-        Finding::new(Severity::Warning, file, offset.into(), message.into())
-    }
-
-    /// What is allowed, but unusual.
-    pub(crate) fn note(file: &str, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Finding {
-        Finding::new(Severity::Note, file, offset.into(), message.into())
-    }
-
     /// A failure to read, as a broken rule.
-    pub(crate) fn of(file: &str, error: &Error) -> Finding {
+    pub(super) fn of(file: &str, error: &Error) -> Finding {
         let mut message = error.message().to_owned();
         if let Some(source) = std::error::Error::source(error) {
             message = format!("{message}: {source}");
         }
-        Finding::error(file, error.offset(), message)
+        Finding::new(FindingKind::Unreadable, file, error.offset(), message)
     }
 }
 

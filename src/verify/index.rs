@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::finding::shown;
 use super::table::Seen;
-use super::{Finding, Report};
+use super::{Finding, FindingKind, Report};
 use crate::format::header::BlockKind;
 use crate::table::Table;
 
@@ -28,12 +28,17 @@ pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Repor
         reached.extend(walk.index_blocks);
         for block in seen.iter().filter(|block| block.kind == kind && !covered.contains(&block.offset)) {
             let message = format!("a {} block that its index does not lead to", kind.name());
-            report.findings.push(Finding::error(name, block.offset, message));
+            report.findings.push(Finding::new(FindingKind::Index, name, block.offset, message));
         }
     }
     let is_lost = |block: &&Seen| block.kind == BlockKind::Index && !reached.contains(&block.offset);
     for block in seen.iter().filter(is_lost) {
-        report.findings.push(Finding::error(name, block.offset, "an index block that nothing leads to"));
+        report.findings.push(Finding::new(
+            FindingKind::Index,
+            name,
+            block.offset,
+            "an index block that nothing leads to",
+        ));
     }
 }
 
@@ -48,7 +53,7 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
     for block in seen.iter().filter(|block| block.kind != BlockKind::Index) {
         if rank(block.kind) < last {
             let message = format!("a {} block behind a later section", block.kind.name());
-            report.findings.push(Finding::error(name, block.offset, message));
+            report.findings.push(Finding::new(FindingKind::Sections, name, block.offset, message));
         }
         last = last.max(rank(block.kind));
     }
@@ -57,7 +62,7 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
         let first = seen.iter().find(|block| block.kind == kind).map_or(0, |block| block.offset);
         if first != stated {
             let message = format!("the footer has the {} section at {stated}, it is at {first}", kind.name());
-            report.findings.push(Finding::error(name, table.file.end, message));
+            report.findings.push(Finding::new(FindingKind::Sections, name, table.file.end, message));
         }
     }
 }
@@ -84,7 +89,7 @@ impl Walk<'_> {
             let (kind, count) = (self.kind.name(), roots.len());
             let message =
                 format!("JGit reads a {kind} index only if its topmost level is one block; here it has {count}");
-            self.report.findings.push(Finding::note(self.name, root, message));
+            self.report.findings.push(Finding::new(FindingKind::WideIndexRoot, self.name, root, message));
         }
         // A list instead of recursion: a crafted file may have as many levels as blocks.
         let mut open = roots;
@@ -123,6 +128,6 @@ impl Walk<'_> {
     }
 
     fn find(&mut self, offset: u64, message: String) {
-        self.report.findings.push(Finding::error(self.name, offset, message));
+        self.report.findings.push(Finding::new(FindingKind::Index, self.name, offset, message));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Finding, Report};
+use super::{Finding, FindingKind, Report};
 use crate::format::header::BlockKind;
 use crate::table::{RecordView, Table};
 
@@ -42,12 +42,12 @@ pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
         let matches = wanted.is_some_and(|wanted| blocks.is_empty() || wanted.iter().eq(blocks));
         if !matches {
             let message = format!("the object record {} does not list the blocks that have it", hex(prefix));
-            report.findings.push(Finding::error(name, *offset, message));
+            report.findings.push(Finding::new(FindingKind::Objects, name, *offset, message));
         }
     }
     for prefix in expected.keys().filter(|prefix| !stated.contains_key(*prefix)) {
         let message = format!("no object record for {}, which references have", hex(prefix));
-        report.findings.push(Finding::error(name, table.footer().obj, message));
+        report.findings.push(Finding::new(FindingKind::Objects, name, table.footer().obj, message));
     }
 }
 

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::finding::{Finding, Report, Severity, shown};
+use super::finding::{Finding, Report, shown};
+use super::kind::FindingKind;
 use super::symbolic;
 use super::view::View;
 use crate::error::Result;
@@ -54,7 +55,7 @@ struct Checker<'a> {
     view: &'a View,
     report: &'a mut Report,
     /// Findings by rule.
-    counts: BTreeMap<&'static str, (Severity, u64)>,
+    counts: BTreeMap<&'static str, (FindingKind, u64)>,
     /// The live names that the name at hand begins with, each the beginning of the next. In order
     /// of names all that begin with one follow it directly, so the others are done with.
     parents: Vec<Vec<u8>>,
@@ -64,13 +65,14 @@ impl Checker<'_> {
     /// Every store of a repository has a HEAD, and it leads to a branch or is detached.
     fn check_head(&mut self) -> Result<()> {
         let Some(head) = self.view.get(b"HEAD")? else {
-            self.report.findings.push(Finding::error(crate::list::LIST, None, "there is no HEAD").about(b"HEAD"));
+            let finding = Finding::new(FindingKind::NoHead, crate::list::LIST, None, "there is no HEAD");
+            self.report.findings.push(finding.about(b"HEAD"));
             return Ok(());
         };
         match head.target.as_view() {
             TargetView::Symbolic(target) if !target.starts_with(b"refs/heads/") => {
                 let to = format!(" ('{}')", shown(target));
-                self.find(Severity::Error, b"HEAD", "leads to something that is not a branch", &to);
+                self.find(FindingKind::HeadNotBranch, b"HEAD", "leads to something that is not a branch", &to);
             }
             _ => {}
         }
@@ -80,13 +82,13 @@ impl Checker<'_> {
     fn check_ref(&mut self, record: &RefRecordView<'_>) -> Result<()> {
         self.check_name(record.name);
         if self.view.is_elsewhere(record.name) {
-            self.find(Severity::Error, record.name, ELSEWHERE, "");
+            self.find(FindingKind::WrongStore, record.name, ELSEWHERE, "");
         }
         self.check_parents(record.name);
         match record.target {
             Some(TargetView::Symbolic(target)) => {
-                if let Some((severity, rule)) = symbolic::broken_rule(self.view, record.name, target)? {
-                    self.find(severity, record.name, rule, &format!(" ('{}')", shown(target)));
+                if let Some((kind, rule)) = symbolic::broken_rule(self.view, record.name, target)? {
+                    self.find(kind, record.name, rule, &format!(" ('{}')", shown(target)));
                 }
             }
             Some(target) => self.check_ids(record.name, target),
@@ -97,11 +99,16 @@ impl Checker<'_> {
 
     fn check_name(&mut self, name: &[u8]) {
         if let Some(rule) = name::broken_rule(name) {
-            self.find(Severity::Error, name, "is not a valid reference name", &format!(": {rule}"));
+            self.find(FindingKind::InvalidName, name, "is not a valid reference name", &format!(": {rule}"));
         } else if name::is_pseudo_ref(name) {
-            self.find(Severity::Warning, name, "is kept in a file by git, which does not look for it here", "");
+            self.find(FindingKind::KeptInFile, name, "is kept in a file by git, which does not look for it here", "");
         } else if !name.starts_with(b"refs/") && !name::is_root_ref(name) {
-            self.find(Severity::Note, name, "is not listed by git: it is neither in refs/ nor a root reference", "");
+            self.find(
+                FindingKind::HiddenName,
+                name,
+                "is not listed by git: it is neither in refs/ nor a root reference",
+                "",
+            );
         }
     }
 
@@ -112,7 +119,7 @@ impl Checker<'_> {
         }
         let directory = self.parents.iter().find(|parent| name::is_below(name, parent)).cloned();
         if let Some(directory) = directory {
-            self.find(Severity::Error, name, "cannot exist beside", &format!(" '{}'", shown(&directory)));
+            self.find(FindingKind::NameConflict, name, "cannot exist beside", &format!(" '{}'", shown(&directory)));
         }
         self.parents.push(name.to_vec());
     }
@@ -120,9 +127,9 @@ impl Checker<'_> {
     fn check_ids(&mut self, name: &[u8], target: TargetView<'_>) {
         let (id, peeled) = (target.id(), target.peeled());
         if id.iter().chain(&peeled).any(ObjectId::is_null) {
-            self.find(Severity::Error, name, "points at the null id, which stands for no object", "");
+            self.find(FindingKind::NullId, name, "points at the null id, which stands for no object", "");
         } else if peeled.is_some() && peeled == id {
-            self.find(Severity::Note, name, "has a peeled id that is its own", "");
+            self.find(FindingKind::PeeledToItself, name, "has a peeled id that is its own", "");
         }
     }
 
@@ -130,28 +137,38 @@ impl Checker<'_> {
         if record.refname != last.as_slice() {
             record.refname.clone_into(last);
             if self.view.is_elsewhere(record.refname) {
-                self.find(Severity::Error, record.refname, LOG_ELSEWHERE, "");
+                self.find(FindingKind::WrongStore, record.refname, LOG_ELSEWHERE, "");
             }
             if let Some(rule) = name::broken_rule(record.refname) {
-                self.find(Severity::Error, record.refname, "has a log, but is not a valid name", &format!(": {rule}"));
+                self.find(
+                    FindingKind::InvalidName,
+                    record.refname,
+                    "has a log, but is not a valid name",
+                    &format!(": {rule}"),
+                );
             }
         }
         let Some(LogEntryView { time, time_zone, .. }) = record.entry else { return };
         if time > LAST_TIME {
             let at = format!(" ({time})");
-            self.find(Severity::Note, record.refname, "has a log entry from a time that is no date", &at);
+            self.find(FindingKind::LogTime, record.refname, "has a log entry from a time that is no date", &at);
         }
         if time_zone.unsigned_abs() > 1400 || time_zone.unsigned_abs() % 100 >= 60 {
             let zone = format!(" ({time_zone:+05})");
-            self.find(Severity::Note, record.refname, "has a log entry from a time zone that does not exist", &zone);
+            self.find(
+                FindingKind::LogTimeZone,
+                record.refname,
+                "has a log entry from a time zone that does not exist",
+                &zone,
+            );
         }
     }
 
     /// A finding about a reference, unless there are many of its rule already. `detail` belongs to
     /// this one alone.
     #[cold]
-    fn find(&mut self, severity: Severity, name: &[u8], rule: &'static str, detail: &str) {
-        let (_, count) = self.counts.entry(rule).or_insert((severity, 0));
+    fn find(&mut self, kind: FindingKind, name: &[u8], rule: &'static str, detail: &str) {
+        let (_, count) = self.counts.entry(rule).or_insert((kind, 0));
         *count += 1;
         if *count > MOST {
             return;
@@ -161,14 +178,14 @@ impl Checker<'_> {
         let table = self.view.own.tables().iter().rev().find(knows).or(self.view.own.tables().last());
         let file = table.map_or(crate::list::LIST, |table| table.name());
         let message = format!("'{}' {rule}{detail}", shown(name));
-        self.report.findings.push(Finding::new(severity, file, None, message).about(name));
+        self.report.findings.push(Finding::new(kind, file, None, message).about(name));
     }
 
     fn tell_of_more(&mut self) {
-        for (rule, (severity, count)) in std::mem::take(&mut self.counts) {
+        for (rule, (kind, count)) in std::mem::take(&mut self.counts) {
             if count > MOST {
                 let message = format!("{} more of which each {rule}", count - MOST);
-                self.report.findings.push(Finding::new(severity, crate::list::LIST, None, message));
+                self.report.findings.push(Finding::new(kind, crate::list::LIST, None, message));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Where symbolic references lead.
 
-use super::finding::Severity;
+use super::kind::FindingKind;
 use super::view::View;
 use crate::error::Result;
 use crate::name;
@@ -14,16 +14,16 @@ const MOST_READ: usize = 5;
 ///
 /// # Errors
 /// `Corrupt`, if a table cannot be read.
-pub(super) fn broken_rule(view: &View, name: &[u8], target: &[u8]) -> Result<Option<(Severity, &'static str)>> {
+pub(super) fn broken_rule(view: &View, name: &[u8], target: &[u8]) -> Result<Option<(FindingKind, &'static str)>> {
     if name::broken_rule(target).is_some() {
-        return Ok(Some((Severity::Error, "leads to something that is not a valid name")));
+        return Ok(Some((FindingKind::InvalidTarget, "leads to something that is not a valid name")));
     }
     if let Some(rule) = endless(view, name, target)? {
-        return Ok(Some((Severity::Error, rule)));
+        return Ok(Some((FindingKind::EndlessTarget, rule)));
     }
     let roots = [b"refs/".as_slice(), b"worktrees/", b"main-worktree/"];
     let is_ref = name::is_root_ref(target) || roots.iter().any(|root| target.starts_with(root));
-    Ok((!is_ref).then_some((Severity::Note, "leads out of refs/")))
+    Ok((!is_ref).then_some((FindingKind::OutsideTarget, "leads out of refs/")))
 }
 
 fn endless(view: &View, name: &[u8], target: &[u8]) -> Result<Option<&'static str>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::finding::shown;
-use super::{Finding, Report, Severity, index, objects};
+use super::{Finding, FindingKind, Report, index, objects};
 use crate::format::header::BlockKind;
 use crate::format::record::log_key;
 use crate::table::{BlockDump, RecordView, Table};
@@ -16,25 +16,25 @@ const MOST: u64 = 100;
 #[derive(Debug, Default)]
 struct Broken {
     findings: Vec<Finding>,
-    counts: BTreeMap<&'static str, (Severity, u64)>,
+    counts: BTreeMap<&'static str, (FindingKind, u64)>,
 }
 
 impl Broken {
     /// A record in the block at `offset` breaks a rule: `what` it is, and what is wrong with all of
     /// its kind.
-    fn find(&mut self, severity: Severity, name: &str, offset: u64, what: &str, rule: &'static str) {
-        let (_, count) = self.counts.entry(rule).or_insert((severity, 0));
+    fn find(&mut self, kind: FindingKind, name: &str, offset: u64, what: &str, rule: &'static str) {
+        let (_, count) = self.counts.entry(rule).or_insert((kind, 0));
         *count += 1;
         if *count <= MOST {
-            self.findings.push(Finding::new(severity, name, Some(offset), format!("{what} {rule}")));
+            self.findings.push(Finding::new(kind, name, offset, format!("{what} {rule}")));
         }
     }
 
     fn tell_of_more(&mut self, name: &str) {
-        for (rule, (severity, count)) in &self.counts {
+        for (rule, (kind, count)) in &self.counts {
             if *count > MOST {
                 let message = format!("{} more of which each {rule}", count - MOST);
-                self.findings.push(Finding::new(*severity, name, None, message));
+                self.findings.push(Finding::new(*kind, name, None, message));
             }
         }
     }
@@ -87,7 +87,7 @@ pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
 
 fn check_block_frame(name: &str, table: &Table, block: &BlockDump<'_>, report: &mut Report) {
     let offset = block.offset();
-    let mut find = |message: String| report.findings.push(Finding::error(name, offset, message));
+    let mut find = |message: String| report.findings.push(Finding::new(FindingKind::BlockFrame, name, offset, message));
     if block.is_empty() {
         find(format!("a {} block without records", block.kind().name()));
     }
@@ -125,7 +125,7 @@ fn check_records(
                 record.name.clone_into(&mut key);
                 if !range.contains(&record.update_index) {
                     let what = format!("update index {}", record.update_index);
-                    broken.find(Severity::Error, name, offset, &what, "lies outside of the header's range");
+                    broken.find(FindingKind::RefOutOfRange, name, offset, &what, "lies outside of the header's range");
                 }
             }
             RecordView::Log(record) => {
@@ -139,7 +139,7 @@ fn check_records(
                         record.update_index
                     );
                     let rule = "is above the header's range: git gives it to another entry";
-                    broken.find(Severity::Warning, name, offset, &what, rule);
+                    broken.find(FindingKind::LogOutOfRange, name, offset, &what, rule);
                 }
             }
             RecordView::Object { prefix, .. } => (*prefix).clone_into(&mut key),
@@ -153,7 +153,7 @@ fn check_records(
         let starts_level = kind == BlockKind::Index && entries.len() == 1;
         if !in_order && !starts_level {
             let what = format!("the record '{}'", shown(&key));
-            broken.find(Severity::Error, name, offset, &what, "is not above the one before it");
+            broken.find(FindingKind::RecordOrder, name, offset, &what, "is not above the one before it");
         }
         last_key = Some(std::mem::take(&mut key));
     });

@@ -13,7 +13,7 @@ use crate::support::victim::{self, Victim, say};
 use crate::support::{self, Store, dump, quick};
 use reftable::compact::Compact;
 use reftable::dir::{Dir, OsDir};
-use reftable::verify::verify_dir;
+use reftable::verify::{FindingKind, verify_dir};
 use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Stack};
 
 /// A store with a table for each of `count` commits.
@@ -66,6 +66,9 @@ fn they_stay(dir: &Path) {
     let left = tables(dir);
     for (name, bytes) in unlisted {
         assert!(left.get(&name) == Some(&bytes), "{name} is gone");
+        let report = verify_dir(&OsDir::new(dir, None)).unwrap();
+        let of_it = report.findings.iter().find(|finding| finding.file == name).expect("it is told of");
+        assert_eq!(of_it.kind, FindingKind::UnlistedTable, "{of_it}");
     }
 }
 

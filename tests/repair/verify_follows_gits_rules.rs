@@ -8,7 +8,7 @@ use crate::support::tables::{LogRow, RefRow, write};
 use crate::support::{Store, entry, git, id};
 use reftable::dir::OsDir;
 use reftable::table::WriteOptions;
-use reftable::verify::{Finding, Report, Severity, Verify};
+use reftable::verify::{Finding, FindingKind, Report, Severity, Verify};
 use reftable::verify::{verify_dir, verify_repository};
 use reftable::{HashKind, Ident, LogEntry, ObjectId, Target};
 
@@ -57,6 +57,40 @@ fn only(report: &Report, severity: Severity, name: &str, words: &str) {
 
 fn silent(report: &Report) {
     assert_eq!(report.findings, [], "nothing is wrong");
+}
+
+/// Programs go by the kind, not by the words.
+#[test]
+fn each_rule_has_its_kind() {
+    type Refs<'a> = &'a [(&'a str, Option<Target>)];
+    let kinds: [(Refs<'_>, FindingKind); 11] = [
+        (&[("refs/heads/a..b", at(1))], FindingKind::InvalidName),
+        (&[("FETCH_HEAD", at(1))], FindingKind::KeptInFile),
+        (&[("elsewhere/x", at(1))], FindingKind::HiddenName),
+        (&[("refs/heads/a", at(1)), ("refs/heads/a/b", at(1))], FindingKind::NameConflict),
+        (&[("refs/heads/a", Some(Target::Id(ObjectId::null(HASH))))], FindingKind::NullId),
+        (&[("refs/s", Some(Target::Tag { id: id(HASH, 1), peeled: id(HASH, 1) }))], FindingKind::PeeledToItself),
+        (&[("refs/s", to("refs/heads/a..b"))], FindingKind::InvalidTarget),
+        (&[("refs/s", to("refs/s"))], FindingKind::EndlessTarget),
+        (&[("refs/s", to("elsewhere/x"))], FindingKind::OutsideTarget),
+        (&[("refs/s", to("FETCH_HEAD"))], FindingKind::OutsideTarget),
+        (&[("HEAD", to("refs/tags/v1"))], FindingKind::HeadNotBranch),
+    ];
+    for (refs, kind) in kinds {
+        let report = match kind {
+            FindingKind::HeadNotBranch => verify_repository(&store(vec![table(1, refs, &[])])).unwrap(),
+            _ => of(refs),
+        };
+        let [finding] = report.findings.as_slice() else { panic!("{kind}: {:#?}", report.findings) };
+        assert_eq!((finding.kind, finding.severity), (kind, kind.severity()), "{finding}");
+    }
+    let missing = verify_repository(&store(vec![table(1, &[("refs/a", at(1))], &[])])).unwrap();
+    assert_eq!(missing.findings[0].kind, FindingKind::NoHead);
+    let mut lost = store(vec![table(1, &[("HEAD", at(1))], &[])]);
+    lost.0.insert("tables.list".to_owned(), Vec::new());
+    assert_eq!(verify_dir(&lost).unwrap().findings[0].kind, FindingKind::LostList);
+    lost.0.insert("tables.list".to_owned(), b"no end".to_vec());
+    assert_eq!(verify_dir(&lost).unwrap().findings[0].kind, FindingKind::Unreadable);
 }
 
 #[test]

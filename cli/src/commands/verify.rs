@@ -25,8 +25,8 @@ use crate::output::{Out, shown_path};
 /// is in the store where git looks for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note; each store
-ends with an object of type 'summary'.
+With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note, and whose
+field 'kind' names the rule in words that stay as they are; each store ends with an object of type 'summary'.
 
 Examples:
   reftable verify
@@ -89,8 +89,9 @@ fn counts(report: &Report) -> [usize; 3] {
 fn print_json(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
     let start =
         |kind: &str| Object::default().put("type", kind).put_text("store", store.as_os_str().as_encoded_bytes());
-    for Finding { severity, file, offset, name, message, .. } in &report.findings {
-        let finding = start("finding").put("severity", severity.to_string()).put("file", file.as_str());
+    for Finding { kind, severity, file, offset, name, message, .. } in &report.findings {
+        let finding = start("finding").put("kind", kind.name()).put("severity", severity.to_string());
+        let finding = finding.put("file", file.as_str());
         let finding = finding.put_some("offset", *offset);
         let finding = match name {
             Some(name) => finding.put_text("name", name),

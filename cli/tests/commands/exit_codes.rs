@@ -65,6 +65,7 @@ fn a_damaged_store_is_3() {
         assert_eq!(json.code, Some(3));
         assert!(json.out.starts_with("{\"type\":\"finding\","), "{}", json.out);
         assert!(json.out.contains("\"severity\":\"error\""), "{}", json.out);
+        assert!(json.out.contains("\"kind\":\"unreadable\""), "{}", json.out);
     });
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use reftable::compact::Compact;
 use reftable::lock::HealingLocks;
 use reftable::table::WriteOptions;
-use reftable::verify::{Finding, Report, Severity};
+use reftable::verify::{Finding, FindingKind, Severity};
 use reftable::{AutoCompact, Error, Expect, HashKind, Log, Options, Ref, Snapshot, Stack, Target};
 
 use super::dir::SimDir;
@@ -34,9 +34,9 @@ const FINDER: Pid = 90;
 /// A dead process must not cost more.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Whether `file` is a table that no list names.
-fn is_unlisted(report: &Report, file: &str) -> bool {
-    file.ends_with(".ref") && !report.tables.iter().any(|listed| listed == file)
+/// Whether it is about a table that no list names.
+fn is_unlisted(finding: &Finding) -> bool {
+    matches!(finding.kind, FindingKind::UnlistedTable | FindingKind::TableBeyondList)
 }
 
 /// All that a reader can see.
@@ -185,7 +185,7 @@ fn reopen_as(options: &Options, tree: &Tree, found: &Found<'_>) -> Result<Cleane
     let waited = world.waited(FINDER);
     let report = stack.verify().map_err(|error| broken('E', format!("verify failed: {error}")))?;
     // Tables of a lost future are warned of.
-    let is_wrong = |finding: &&Finding| finding.severity > Severity::Note && !is_unlisted(&report, &finding.file);
+    let is_wrong = |finding: &&Finding| finding.severity > Severity::Note && !is_unlisted(finding);
     if let Some(finding) = report.findings.iter().find(is_wrong) {
         return Err(broken('E', format!("verify: {finding}")));
     }
