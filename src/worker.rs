@@ -44,12 +44,13 @@ impl Worker {
     }
 
     /// Has the thread do its work, now or when it is done with what it does; the first call says
-    /// what that is. False if there is no thread: the system gave none, or this is a child of the
-    /// process that has it.
+    /// what that is. False if there is no thread: the system gave none, it has panicked, or this is
+    /// a child of the process that has it.
     pub(crate) fn wake<W: FnMut(Stop<'_>) + Send + 'static>(&self, work: impl FnOnce() -> W) -> bool {
         let process = (self.process_id)();
         let thread = self.thread.get_or_init(|| Thread::start(self.name, process, work()).ok());
-        let Some(thread) = thread.as_ref().filter(|thread| thread.process == process) else { return false };
+        let is_there = |thread: &&Thread| thread.process == process && !thread.handle.is_finished();
+        let Some(thread) = thread.as_ref().filter(is_there) else { return false };
         thread.waker.wake();
         true
     }
@@ -100,8 +101,12 @@ impl fmt::Debug for Worker {
 mod tests {
     use std::sync::atomic::AtomicU32;
     use std::sync::mpsc;
+    use std::time::{Duration, Instant};
 
     use super::*;
+
+    /// Whatever takes so long never comes.
+    const LONG: Duration = Duration::from_secs(20);
 
     /// A worker of a process that may seem to be another one, and what it has done.
     fn worker() -> (Worker, Arc<AtomicU32>) {
@@ -121,6 +126,43 @@ mod tests {
         }
         drop((worker, done));
         assert!(results.iter().next().is_none(), "the thread has ended, and its work with it");
+    }
+
+    #[test]
+    fn what_is_asked_for_meanwhile_is_done_after() {
+        let (worker, _) = worker();
+        let (begun, has_begun) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let wake = || {
+            worker.wake(|| {
+                move |_: Stop<'_>| {
+                    let _ = begun.send(());
+                    let _ = released.recv();
+                }
+            })
+        };
+        let is_there = wake();
+        has_begun.recv_timeout(LONG).unwrap();
+        let no_work = || |_: Stop<'_>| unreachable!("there is a thread already");
+        // Both of these come to one.
+        assert!(is_there && worker.wake(no_work) && worker.wake(no_work));
+        release.send(()).unwrap();
+        has_begun.recv_timeout(LONG).unwrap();
+        release.send(()).unwrap();
+        drop(worker);
+        assert!(has_begun.recv().is_err());
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_gone_and_its_owner_goes_on() {
+        let (worker, _) = worker();
+        assert!(worker.wake(|| |_: Stop<'_>| panic!("as it should")));
+        let start = Instant::now();
+        while worker.wake(|| |_: Stop<'_>| unreachable!("no second thread")) {
+            assert!(start.elapsed() < LONG, "a thread that has panicked is believed to work");
+            std::thread::yield_now();
+        }
+        drop(worker);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod changes_between_snapshots;
 mod conflicts_list_every_mismatch;
 mod directories_of_many_kernels;
 mod empty_reflogs_still_exist;
+mod engines_need_no_directory;
 mod faults_leave_the_old_state;
 mod group_commit;
 mod limits_of_lists;

@@ -48,6 +48,10 @@ pub(super) struct Scene {
 impl Scene {
     /// The asker has made no call yet.
     fn new(options: Options) -> Scene {
+        Self::with(|run| ask(run, ASKER, options, set("asker", 2, 70)))
+    }
+
+    fn with(ask: impl FnOnce(&Run) -> Beside) -> Scene {
         let run = Run::start(&stairs(2));
         let holder = run.actor(HOLDER, Durability::Full, plain());
         let mut tx = holder.stack.transaction();
@@ -56,8 +60,18 @@ impl Scene {
         // It is not about these files.
         run.world.process(HOLDER).sync().unwrap();
         let leader = run.actor(LEADER, Durability::Full, terms());
-        let asker = ask(&run, ASKER, options, set("asker", 2, 70));
+        let asker = ask(&run);
         Scene { run, leader, asker, held }
+    }
+
+    /// The asker has asked to change what the leader will change, and wants to know what was there.
+    fn asked_for_values() -> Scene {
+        let scene = Self::with(|run| {
+            let actor = run.actor(ASKER, Durability::Full, terms()).asking().told_values();
+            Beside::start(&run.world, actor, |actor| actor.commit(set("base", 2, 70)))
+        });
+        go_until_asked(&scene.run, &scene.asker, 1);
+        scene
     }
 
     /// The asker has asked, and made so many calls since.
@@ -81,6 +95,12 @@ impl Scene {
     pub(super) fn lead(&mut self) {
         self.held = None;
         self.leader.commit(set("leader", 2, 60));
+    }
+
+    /// The same with changes of what the asker changes.
+    fn lead_the_same(&mut self) {
+        self.held = None;
+        self.leader.commit(set("base", 3, 60));
     }
 
     /// All come to their ends.
@@ -191,6 +211,33 @@ pub(super) fn to_the_dead(sink: Sink<'_>) {
             scene.run.world.kill(HOLDER);
             scene.run.world.kill_at(LEADER, change);
             scene.lead();
+            keep_if_dead(scene.end(), LEADER, sink)
+        });
+    }
+}
+
+/// What the asker is told of the values that it has replaced is so: while the leader lives, and
+/// when it dies at any of its changes, with the asker or another one that changes the same for an
+/// heir. Between its plan and its publication it has told values that nobody has replaced yet.
+pub(super) fn with_values(sink: Sink<'_>) {
+    for_each_change(|call| {
+        let mut scene = Scene::asked_for_values();
+        let go = scene.asker.goer();
+        scene.run.world.before_call(LEADER, call, move || go(TO_THE_END));
+        scene.lead_the_same();
+        let came_true = !scene.run.world.forget_plans(LEADER);
+        sink(scene.end().finish());
+        came_true
+    });
+    for is_first in [true, false] {
+        for_each_change(|change| {
+            let mut scene = Scene::asked_for_values();
+            scene.run.world.kill_at(LEADER, change);
+            scene.lead_the_same();
+            if !is_first {
+                let heir = scene.run.actor(OTHER, Durability::Full, plain());
+                heir.commit(set("base", 1, 90));
+            }
             keep_if_dead(scene.end(), LEADER, sink)
         });
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use reftable::compact::{Compact, Compaction, Expiry};
-use reftable::{Commit, Durability, Error, ErrorKind, Options, Snapshot, Stack, Transaction};
+use reftable::{Commit, Durability, Error, ErrorKind, Options, Replaced, Snapshot, Stack, Transaction};
 
 use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;
@@ -88,6 +88,8 @@ struct Record {
     history: Vec<State>,
     /// The deed of each process, and what it led to.
     under_way: BTreeMap<Pid, (Deed, Option<Done>)>,
+    /// What each process has found when its deed was done.
+    before: BTreeMap<Pid, Model>,
     /// The processes whose commits others may do along with their own.
     asking: BTreeSet<Pid>,
     /// The processes whose calls fail, or who cannot be told what became of what they asked for.
@@ -115,6 +117,14 @@ impl Record {
         }
         groups.retain(|group| !group.is_empty());
         groups
+    }
+
+    /// Notes what each of these processes, in their order, found: the first of them `model`.
+    fn note_before(&mut self, pids: &[Pid], mut model: Model) {
+        for pid in pids {
+            self.before.insert(*pid, model.clone());
+            self.under_way[pid].0.apply(&mut model);
+        }
     }
 
     /// The state after the deeds of these processes, if all of them fit, and the update index of
@@ -211,6 +221,7 @@ impl Run {
                 && Seen::of_model(&model) == seen
             {
                 let state = record.history.len();
+                record.note_before(&pids, last.model);
                 for (pid, update_index) in pids.iter().zip(indexes) {
                     record.under_way.get_mut(pid).unwrap().1 = Some(Done { state, update_index });
                 }
@@ -247,7 +258,8 @@ impl Run {
     pub(crate) fn actor(&self, pid: Pid, durability: Durability, options: Options) -> Actor {
         let dir = self.world.process(pid);
         let stack = check::open(&dir, options.durability(durability)).unwrap();
-        Actor { run: self.clone(), pid, dir, stack, is_durable: durability == Durability::Full, may_be_locked: false }
+        let is_durable = durability == Durability::Full;
+        Actor { run: self.clone(), pid, dir, stack, is_durable, may_be_locked: false, is_told_values: false }
     }
 
     /// Runs a deed of a process, and judges its outcome. Returns the state it led to besides.
@@ -325,6 +337,8 @@ pub(crate) struct Actor {
     is_durable: bool,
     /// Somebody else may hold a lock and not move.
     may_be_locked: bool,
+    /// It asks for the values that its commits replace.
+    is_told_values: bool,
 }
 
 impl Actor {
@@ -347,9 +361,16 @@ impl Actor {
         self.beside_others()
     }
 
+    /// For a process whose commits must be told which values they have replaced.
+    pub(crate) fn told_values(mut self) -> Actor {
+        self.is_told_values = true;
+        self
+    }
+
     pub(crate) fn commit(&self, changes: Vec<Change>) {
         let tx = self.transaction(&changes);
-        let Some((commit, done)) = self.perform(&Deed::Commit(changes), || tx.commit()) else { return };
+        let Some((commit, done)) = self.perform(&Deed::Commit(changes.clone()), || tx.commit()) else { return };
+        self.judge_values(&changes, commit.replaced.as_deref());
         if let Some(done) = done.filter(|done| done.update_index != commit.update_index) {
             let (told, expected) = (commit.update_index, done.update_index);
             self.run.report(broken('C', format!("a commit was told {told} instead of {expected}")));
@@ -388,7 +409,29 @@ impl Actor {
         }
         let (ident, message) = reflog();
         tx.reflog(ident, message);
+        if self.is_told_values {
+            tx.report_replaced();
+        }
         tx
+    }
+
+    fn judge_values(&self, changes: &[Change], told: Option<&[Replaced]>) {
+        let before = self.run.record().before.get(&self.pid).cloned();
+        let Some(before) = before.filter(|_| self.is_told_values) else { return };
+        let target = |name: &Vec<u8>| before.refs.get(name).map(|(_, target)| target.clone());
+        let mut expected: Vec<_> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Set(name, ..) | Change::Delete(name, _) => Some((name.clone(), target(name))),
+                _ => None,
+            })
+            .collect();
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        let told = told.map(|told| told.iter().map(|one| (one.name.clone(), one.target.clone())).collect::<Vec<_>>());
+        if told.as_ref() != Some(&expected) {
+            self.run
+                .report(broken('C', format!("a commit was told to have replaced {told:?} instead of {expected:?}")));
+        }
     }
 
     fn judge_compaction(&self, compaction: Option<Result<Compaction, Error>>) {

@@ -58,6 +58,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "handed over by two", crashes: ALL_CRASHES, record: handed_over::by_two },
     Scenario { name: "handed over and given up", crashes: ALL_CRASHES, record: handed_over::given_up },
     Scenario { name: "handed over to the dead", crashes: ALL_CRASHES, record: handed_over::to_the_dead },
+    Scenario { name: "handed over, replaced values told", crashes: KILLS, record: handed_over::with_values },
     Scenario { name: "handed over to two who die", crashes: KILLS, record: handed_over::to_two_who_die },
     Scenario { name: "handed over, then repaired", crashes: KILLS, record: handed_over::to_the_repaired },
     Scenario { name: "handed over, heir without rights", crashes: KILLS, record: unresolved::by_the_denied },
