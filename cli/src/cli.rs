@@ -7,14 +7,17 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reftable::bytes::Reading;
 use reftable::escape::escaped;
-use reftable::{Durability, ObjectId, Options};
+use reftable::{Durability, Options};
 
-use crate::commands::{compact, delete, dump, get, list, log, repair, stats, symbolic_ref, update, verify};
-use crate::failure::Failure;
+use crate::commands::{
+    compact, create, delete, dump, exists, get, list, log, pack_refs, reflog, refs, repair, show_ref, stats,
+    symbolic_ref, update, update_ref, verify,
+};
+use crate::failure::{Failure, Voice};
 
 /// Look into, change, compact and check git's reftable stores, beside git.
 #[derive(Debug, Parser)]
-#[command(name = "reftable", version, propagate_version = true, after_help = HELP)]
+#[command(name = "reftable", version, propagate_version = true, infer_long_args = true, after_help = HELP)]
 pub(crate) struct Cli {
     /// Start here instead of in the current directory
     ///
@@ -28,23 +31,35 @@ pub(crate) struct Cli {
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 
+    /// Print one JSON object a line; text that is not UTF-8 comes with a second field NAME_hex
+    ///
+    /// Every object has a 'type', and the name of a reference is in the field 'name' everywhere.
+    /// Text is exact: control characters are escaped as JSON escapes them. Bytes that are not UTF-8
+    /// are replaced in the field NAME, and all bytes are in the field NAME_hex, in hexadecimal,
+    /// which is there only then. Errors are objects, too, on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 const HELP: &str = "\
-Names are full names, such as refs/heads/main; ids are given in full.
+Names are full names, such as refs/heads/main.
+
+The words of git (list, exists, create, update, delete, rename, optimize, symbolic-ref, update-ref, show-ref, reflog,
+pack-refs, and all of them behind 'refs') take git's arguments, and answer with git's exit codes and messages.
 
 Names, messages and other texts of a store are printed as they are, unless there are control characters or bytes that
 are not UTF-8 in them, or they begin with a double quote (in 'list' also if there is a space in them): then as C strings in
-double quotes, as git prints such paths.
-The program that wants the bytes uses --json.
+double quotes, as git prints such paths. The program that wants the bytes uses --json, or -z where there is one.
 
-Errors are text on standard error, with --json, too. That of a refused transaction names the first ten
-conflicts, and says how many others there are.
+Errors go to standard error, with --json as objects of type 'error'. That of a refused transaction has all
+conflicts there, and the first ten in its text.
 
-Exit codes: 0 done; 1 not found, a conflict, locked by others, or a warning of verify; 2 wrong usage; 3 corrupt or
-unreadable.
+Exit codes: 0 done; 1 not found, or a warning of verify; 2 wrong usage; 3 corrupt or unreadable; 4 a conflict, or a
+refusal of a hook; 5 locked by others. The words of git answer 128 where git's are fatal, 129 for wrong usage, 1 for
+other failures; 'exists' answers 2 for a reference that does not exist.
 
 Examples:
   reftable list --prefix refs/tags/
@@ -57,9 +72,17 @@ pub(crate) enum Command {
     List(list::List),
     Get(get::Get),
     Log(log::Log),
+    Exists(exists::Exists),
+    Create(create::Create),
     Update(update::Update),
     Delete(delete::Delete),
     SymbolicRef(symbolic_ref::SymbolicRef),
+    UpdateRef(update_ref::UpdateRef),
+    ShowRef(show_ref::ShowRef),
+    Reflog(reflog::Reflog),
+    PackRefs(pack_refs::PackRefs),
+    Optimize(pack_refs::PackRefs),
+    Refs(refs::Refs),
     Compact(compact::Compact),
     Verify(verify::Verify),
     Repair(repair::Repair),
@@ -67,28 +90,42 @@ pub(crate) enum Command {
     Stats(stats::Stats),
 }
 
-/// For commands that print data.
-#[derive(Debug, Args)]
-pub(crate) struct Format {
-    /// Print one JSON object a line; text that is not UTF-8 comes with a second field NAME_hex
-    ///
-    /// Text is exact: control characters are escaped as JSON escapes them. Bytes that are not UTF-8
-    /// are replaced in the field NAME, and all bytes are in the field NAME_hex, in hexadecimal,
-    /// which is there only then.
-    #[arg(long)]
-    pub(crate) json: bool,
+/// The subcommands that have git's exit codes.
+const WORDS_OF_GIT: [&str; 12] = [
+    "list",
+    "exists",
+    "create",
+    "update",
+    "delete",
+    "rename",
+    "symbolic-ref",
+    "update-ref",
+    "show-ref",
+    "reflog",
+    "pack-refs",
+    "refs",
+];
+
+/// Whose exit codes the subcommand of this name has.
+pub(crate) fn voice_of(word: &str) -> Voice {
+    if WORDS_OF_GIT.contains(&word) || word == "optimize" { Voice::Git } else { Voice::Own }
 }
 
 /// For commands that write.
 #[derive(Debug, Args)]
 pub(crate) struct Writing {
-    /// How long to wait for a lock, in milliseconds; -1 waits for ever, 0 not at all
+    /// How many seconds to wait for a lock; -1 waits for ever, 0 not at all
     ///
     /// Ten seconds are time for some thousand commits of others, or for a slow disk to sync, so who
     /// fails has met a lock that somebody left behind.
-    #[arg(long, value_name = "MS", default_value_t = 10_000, allow_negative_numbers = true,
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds,
+          help_heading = "Writing")]
+    wait: Option<Patience>,
+
+    /// The same in milliseconds
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, hide = true, conflicts_with = "wait",
           value_parser = clap::value_parser!(i64).range(-1..), help_heading = "Writing")]
-    timeout: i64,
+    timeout: Option<i64>,
 
     /// What survives a loss of power
     #[arg(long, value_enum, default_value_t = Keep::Full, help_heading = "Writing")]
@@ -117,7 +154,23 @@ impl Writing {
 
     /// How long to wait for a lock; `None` is for ever.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        u64::try_from(self.timeout).ok().map(Duration::from_millis)
+        match (self.wait, self.timeout) {
+            (Some(Patience(patience)), _) => patience,
+            (None, Some(milliseconds)) => u64::try_from(milliseconds).ok().map(Duration::from_millis),
+            (None, None) => Some(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// How long to wait; `None` is for ever.
+#[derive(Debug, Clone, Copy)]
+struct Patience(Option<Duration>);
+
+fn seconds(text: &str) -> Result<Patience, String> {
+    match text.parse::<f64>() {
+        Ok(-1.0) => Ok(Patience(None)),
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map(|wait| Patience(Some(wait))).map_err(|e| e.to_string()),
+        Err(_) => Err("not a number of seconds".to_owned()),
     }
 }
 
@@ -149,13 +202,4 @@ pub(crate) fn check_place(name: &[u8]) -> Result<(), Failure> {
         return Err(Failure::usage(format!("'{name}' is in another worktree: go there with -C")));
     }
     Ok(())
-}
-
-/// An old value: an id, or `None` for "must not exist", which is written as zeroes or as nothing.
-pub(crate) fn old_value(text: &str) -> Result<Option<ObjectId>, Failure> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let id: ObjectId = text.parse()?;
-    Ok((!id.is_null()).then_some(id))
 }

@@ -7,24 +7,66 @@ use std::process::ExitCode;
 
 use reftable::ErrorKind;
 
+use crate::json::{self, Object};
 use crate::output::shown_path;
+
+/// Whose exit codes and messages a command has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// Our own.
+    Own,
+    /// Those of the command of git that has the name.
+    Git,
+}
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
-    Done = 0,
-    /// Not found, a conflict, or a warning: the store is not as expected, or somebody else has its
-    /// lock.
-    Not = 1,
+    Done,
+    /// Not found, or a warning.
+    Missing,
     /// The arguments cannot be.
-    Usage = 2,
+    Usage,
     /// The store is damaged or cannot be reached.
-    Broken = 3,
+    Broken,
+    /// References are not as expected.
+    Conflict,
+    /// Somebody else has the lock of the store.
+    Locked,
+    /// What git's command answers.
+    Git(u8),
+}
+
+impl Code {
+    fn number(self) -> u8 {
+        match self {
+            Code::Done => 0,
+            Code::Missing => 1,
+            Code::Usage => 2,
+            Code::Broken => 3,
+            Code::Conflict => 4,
+            Code::Locked => 5,
+            Code::Git(number) => number,
+        }
+    }
+
+    /// The word for it in JSON.
+    fn word(self) -> &'static str {
+        match self {
+            Code::Done => "done",
+            Code::Missing | Code::Git(1 | 2) => "missing",
+            Code::Usage => "usage",
+            Code::Broken => "broken",
+            Code::Conflict => "conflict",
+            Code::Locked => "locked",
+            Code::Git(_) => "failed",
+        }
+    }
 }
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> ExitCode {
-        ExitCode::from(code as u8)
+        ExitCode::from(code.number())
     }
 }
 
@@ -32,7 +74,14 @@ impl From<Code> for ExitCode {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Store(reftable::Error),
+    Git(reftable_git::Error),
     Told(Code, String),
+    /// The words of the command line do not fit together.
+    Arguments(String),
+    /// git's command would call this an error and exit with 1, not a fatal one.
+    NotFatal(Box<Failure>),
+    /// What was being done.
+    Within(String, Box<Failure>),
     /// This signal has ended it.
     Interrupted(i32, String),
     /// Writing the output failed.
@@ -42,7 +91,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// What was asked for is not there.
     pub(crate) fn not_found(message: impl Into<String>) -> Failure {
-        Failure::Told(Code::Not, message.into())
+        Failure::Told(Code::Missing, message.into())
     }
 
     /// The arguments make no sense.
@@ -65,18 +114,46 @@ impl Failure {
         Failure::broken(format!("cannot handle signals: {error}"))
     }
 
-    /// The exit code. A reader that has seen enough of our output is content.
-    pub(crate) fn code(&self) -> Code {
+    /// The same as an error that git's command would not call fatal.
+    pub(crate) fn not_fatal(self) -> Failure {
+        Failure::NotFatal(Box::new(self))
+    }
+
+    /// The same with what was being done before it.
+    pub(crate) fn within(self, what: &str) -> Failure {
+        Failure::Within(what.to_owned(), Box::new(self))
+    }
+
+    /// What kind of thing has happened, as our own exit codes tell it. A reader that has seen
+    /// enough of our output is content.
+    fn kind(&self) -> Code {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
             Failure::Output(_) => Code::Broken,
             Failure::Told(code, _) => *code,
-            Failure::Interrupted(..) => Code::Not,
-            Failure::Store(error) => match error.kind() {
-                ErrorKind::Conflict | ErrorKind::Locked => Code::Not,
-                ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
+            Failure::Arguments(_) => Code::Usage,
+            Failure::NotFatal(failure) | Failure::Within(_, failure) => failure.kind(),
+            Failure::Interrupted(..) => Code::Missing,
+            Failure::Store(error) => kind_of_store(error),
+            Failure::Git(error) => match (error.kind(), error.store()) {
+                (_, Some(error)) => kind_of_store(error),
+                (reftable_git::ErrorKind::NotFound, _) => Code::Missing,
+                (reftable_git::ErrorKind::Refused, _) => Code::Conflict,
+                (reftable_git::ErrorKind::Invalid | reftable_git::ErrorKind::Untrusted, _) => Code::Usage,
                 _ => Code::Broken,
             },
+        }
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self, voice: Voice) -> Code {
+        match (self, self.kind(), voice) {
+            (_, kind, Voice::Own) => kind,
+            (_, Code::Done, Voice::Git) => Code::Done,
+            (_, Code::Git(number), Voice::Git) => Code::Git(number),
+            (Failure::Arguments(_), ..) => Code::Git(129),
+            (Failure::NotFatal(_) | Failure::Interrupted(..), ..) => Code::Git(1),
+            _ => Code::Git(128),
         }
     }
 
@@ -85,20 +162,57 @@ impl Failure {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Output(error) => Some(format!("cannot write the output: {error}")),
-            Failure::Told(_, message) | Failure::Interrupted(_, message) => Some(message.clone()),
+            Failure::Told(_, message) | Failure::Interrupted(_, message) | Failure::Arguments(message) => {
+                Some(message.clone())
+            }
+            Failure::NotFatal(failure) => failure.message(),
+            Failure::Within(what, failure) => Some(format!("{what}: {}", failure.message()?)),
             Failure::Store(error) => Some(error.to_string()),
+            Failure::Git(error) => Some(error.to_string()),
         }
+    }
+
+    /// What stands before the message.
+    pub(crate) fn prefix(&self, voice: Voice) -> &'static str {
+        match (voice, self) {
+            (Voice::Own, _) => "reftable",
+            (Voice::Git, Failure::Arguments(_)) => "usage",
+            (Voice::Git, Failure::NotFatal(_) | Failure::Interrupted(..)) => "error",
+            (Voice::Git, _) => "fatal",
+        }
+    }
+
+    /// The same for programs.
+    pub(crate) fn object(&self, message: &str) -> Object {
+        let object = Object::of("error").put("kind", self.kind().word()).put("message", message);
+        let store = match self {
+            Failure::Store(error) => Some(error),
+            Failure::Git(error) => error.store(),
+            Failure::NotFatal(failure) | Failure::Within(_, failure) => return failure.object(message),
+            _ => None,
+        };
+        match store {
+            Some(error) if !error.conflicts().is_empty() => {
+                let conflicts: Vec<_> = error.conflicts().iter().map(json::conflict).collect();
+                object.put("conflicts", conflicts)
+            }
+            _ => object,
+        }
+    }
+}
+
+fn kind_of_store(error: &reftable::Error) -> Code {
+    match error.kind() {
+        ErrorKind::Conflict => Code::Conflict,
+        ErrorKind::Locked => Code::Locked,
+        ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
+        _ => Code::Broken,
     }
 }
 
 impl From<reftable_git::Error> for Failure {
     fn from(error: reftable_git::Error) -> Failure {
-        let code = match error.kind() {
-            reftable_git::ErrorKind::NotFound | reftable_git::ErrorKind::Refused => Code::Not,
-            reftable_git::ErrorKind::Invalid | reftable_git::ErrorKind::Untrusted => Code::Usage,
-            _ => Code::Broken,
-        };
-        error.into_store().map_or_else(|error| Failure::Told(code, error.to_string()), Failure::Store)
+        Failure::Git(error)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use reftable::{Ref, Target};
+use reftable::{Conflict, ConflictKind, Ref, Target};
 use serde_json::{Map, Value};
 
 /// An object under construction; fields keep their order.
@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 pub(crate) struct Object(Map<String, Value>);
 
 impl Object {
+    /// An object that says what it is.
+    pub(crate) fn of(kind: &str) -> Object {
+        Object::default().put("type", kind)
+    }
+
     /// A field.
     pub(crate) fn put(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.insert(key.to_owned(), value.into());
@@ -51,11 +56,24 @@ impl Object {
 
 /// A reference as it is stored.
 pub(crate) fn reference(found: &Ref) -> Value {
-    Object::default()
+    Object::of("reference")
         .put_text("name", &found.name)
         .put_target(&found.target)
         .put("update_index", found.update_index)
         .build()
+}
+
+/// What stands in the way of a change.
+pub(crate) fn conflict(conflict: &Conflict) -> Value {
+    let object = Object::of("conflict").put_text("name", &conflict.name);
+    match &conflict.kind {
+        ConflictKind::Mismatch { expected, actual } => object
+            .put("expected", expected.to_string())
+            .put_some("actual", actual.as_ref().map(ToString::to_string))
+            .build(),
+        ConflictKind::Name { other } => object.put_text("other", other).build(),
+        other => object.put("problem", format!("{other:?}")).build(),
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -12,33 +12,70 @@ mod json;
 mod output;
 mod watch;
 
+use std::env;
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use cli::Cli;
-use failure::Failure;
+use failure::{Failure, Voice};
 use output::Out;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut out = Out::new();
+    let mut words: Vec<OsString> = env::args_os().skip(1).collect();
+    if let Some(word) = words.iter_mut().find(|word| *word == "--end-of-options") {
+        // What git's scripts write for '--'.
+        *word = "--".into();
+    }
+    let voice = cli::voice_of(subcommand(&words));
+    let cli = match Cli::try_parse_from(std::iter::once(OsString::from("reftable")).chain(words.iter().cloned())) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &words, voice),
+    };
+    let mut out = Out::new(cli.json);
     let result = commands::run(&cli, &mut out);
     // What was found before a failure is shown before the failure.
     let flushed = out.flush().map_err(Failure::from);
     match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code.into(),
         Err(failure) => {
-            if let Some(message) = failure.message() {
-                output::complain(&message);
-            }
+            output::fail(&failure, voice, cli.json);
             if let Failure::Interrupted(signal, _) = failure {
                 // As the signal would have ended it, so that a shell stops, too; now that nothing
                 // is left behind.
                 let _goes_on_if_it_cannot = signal_hook::low_level::emulate_default_handler(signal);
             }
-            failure.code().into()
+            failure.code(voice).into()
         }
     }
+}
+
+/// The first word that is no option, nor the value of `-C`.
+fn subcommand(words: &[OsString]) -> &str {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.to_str().unwrap_or_default() {
+            "-C" => drop(words.next()),
+            option if option.starts_with('-') => {}
+            word => return word,
+        }
+    }
+    ""
+}
+
+/// Says what is wrong with the arguments, or what was asked for: a page of help, or the version.
+fn refuse(error: &clap::Error, words: &[OsString], voice: Voice) -> ExitCode {
+    let is_asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if words.iter().any(|word| word == "--json") && !is_asked_for {
+        let message = error.to_string();
+        let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end().to_owned();
+        let failure = Failure::Arguments(message);
+        output::fail(&failure, voice, true);
+        return failure.code(voice).into();
+    }
+    let _nobody_listens = error.print();
+    if is_asked_for { ExitCode::SUCCESS } else { Failure::Arguments(String::new()).code(voice).into() }
 }

@@ -8,40 +8,55 @@ use std::path::Path;
 use reftable::{Commit, escape};
 use serde_json::Value;
 
+use crate::failure::{Failure, Voice};
+
 /// Standard output.
-pub(crate) struct Out(BufWriter<StdoutLock<'static>>);
+pub(crate) struct Out {
+    stream: BufWriter<StdoutLock<'static>>,
+    wants_json: bool,
+}
 
 impl Out {
-    pub(crate) fn new() -> Out {
-        Out(BufWriter::with_capacity(64 * 1024, io::stdout().lock()))
+    pub(crate) fn new(wants_json: bool) -> Out {
+        Out { stream: BufWriter::with_capacity(64 * 1024, io::stdout().lock()), wants_json }
     }
 
-    /// One JSON value on one line. What JSON need not escape and a terminal would obey or hide is
-    /// escaped, too.
-    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
-        let text = value.to_string();
-        if text.bytes().all(|byte| byte < 0x7f) {
-            self.0.write_all(text.as_bytes())?;
-            return self.0.write_all(b"\n");
-        }
-        for c in text.chars() {
-            if escape::is_hidden(c) {
-                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(self.0, "\\u{unit:04x}"))?;
-            } else {
-                self.0.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
-            }
-        }
-        self.0.write_all(b"\n")
+    /// Whether data is for programs.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.wants_json
     }
+
+    /// One JSON value on one line.
+    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
+        put_json(&mut self.stream, value)
+    }
+}
+
+/// One JSON value on one line. What JSON need not escape and a terminal would obey or hide is
+/// escaped, too.
+fn put_json(stream: &mut impl Write, value: &Value) -> io::Result<()> {
+    let text = value.to_string();
+    if text.bytes().all(|byte| byte < 0x7f) {
+        stream.write_all(text.as_bytes())?;
+        return stream.write_all(b"\n");
+    }
+    for c in text.chars() {
+        if escape::is_hidden(c) {
+            c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(stream, "\\u{unit:04x}"))?;
+        } else {
+            stream.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
+        }
+    }
+    stream.write_all(b"\n")
 }
 
 impl Write for Out {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
+        self.stream.write(buf)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.stream.flush()
     }
 }
 
@@ -65,6 +80,23 @@ pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {
 pub(crate) fn complain(message: &str) {
     let message = escape::escaped_message(message);
     let _nobody_listens = writeln!(io::stderr().lock(), "reftable: {message}");
+}
+
+/// Tells the user something, as git's commands begin to tell it: with `error` or `warning`.
+pub(crate) fn complain_as(prefix: &str, message: &str) {
+    let message = escape::escaped_message(message);
+    let _nobody_listens = writeln!(io::stderr().lock(), "{prefix}: {message}");
+}
+
+/// Tells why a command ended early.
+pub(crate) fn fail(failure: &Failure, voice: Voice, wants_json: bool) {
+    let Some(message) = failure.message() else { return };
+    let message = escape::escaped_message(&message).to_string();
+    let mut stream = io::stderr().lock();
+    let _nobody_listens = match wants_json {
+        true => put_json(&mut stream, &failure.object(&message).build()),
+        false => writeln!(stream, "{}: {message}", failure.prefix(voice)),
+    };
 }
 
 /// Tells what went wrong after changes that are done.

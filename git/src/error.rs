@@ -98,6 +98,17 @@ impl Error {
         self.change
     }
 
+    /// The same in other words. The store's own error stays inside.
+    pub(crate) fn told(self, message: String) -> Error {
+        Error { message, ..self }
+    }
+
+    /// The same with what was being done before it.
+    pub(crate) fn within(self, what: &str) -> Error {
+        let message = format!("{what}: {self}");
+        self.told(message)
+    }
+
     /// What kind of thing is wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -125,8 +136,8 @@ impl Error {
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.store {
-            Some(error) => error.fmt(f),
-            None => f.write_str(&self.message),
+            Some(error) if self.message.is_empty() => error.fmt(f),
+            _ => f.write_str(&self.message),
         }
     }
 }

@@ -43,6 +43,7 @@ mod namespace;
 mod objects;
 mod repository;
 mod retry;
+mod rev;
 #[cfg(feature = "serde")]
 pub mod serde;
 mod stores;
@@ -51,7 +52,8 @@ mod trust;
 mod upstream;
 mod view;
 
-pub use batch::{Action, Batch, Change, Prepared, Rejected, Rejection, Rename};
+pub use batch::{Action, Batch, Change, Prepared, Reason, Refusal, Rejected, Rejection, Rename};
+pub use batch::{Answer, Command, Fields, Session, SessionOptions};
 pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::ConfiguredExpiry;
@@ -61,6 +63,7 @@ pub use namespace::Namespace;
 #[cfg(feature = "objects")]
 pub use objects::{ObjectKind, Objects};
 pub use repository::Repository;
+pub use rev::Revisions;
 pub use stores::{PATIENCE, Stores, for_reading};
 pub use trust::Trust;
 pub use upstream::Upstream;

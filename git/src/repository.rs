@@ -161,6 +161,27 @@ impl Repository {
         Ok(Repository { shared: main.join(STORE), worktree, around: Some(around) })
     }
 
+    /// The other worktrees of this repository, as far as they can be found.
+    ///
+    /// # Errors
+    /// If the list of them cannot be read.
+    pub fn worktrees(&self) -> Result<Vec<Repository>> {
+        let Some(around) = &self.around else { return Ok(Vec::new()) };
+        let dir = around.common_dir.join("worktrees");
+        let mut git_dirs = Vec::new();
+        if around.is_linked {
+            git_dirs.push(around.common_dir.clone());
+        }
+        match fs::read_dir(&dir) {
+            Ok(entries) => git_dirs.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::file(&dir, error)),
+        }
+        let own = canonical(&around.found.git_dir)?;
+        let is_other = |dir: &PathBuf| canonical(dir).is_ok_and(|dir| dir != own);
+        Ok(git_dirs.iter().filter(|dir| is_other(dir)).filter_map(|dir| Repository::at(dir).ok()).collect())
+    }
+
     /// Makes sure that the references are in a reftable store.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use reftable::escape::quoted;
 use reftable::{AutoCompact, ErrorKind};
 use reftable_git::Repository;
 
-use crate::cli::{Format, Writing};
+use crate::cli::Writing;
 use crate::expiry::{LEFT_OUT, Wish, policy};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
@@ -66,9 +66,6 @@ pub(crate) struct Compact {
     quiet: bool,
 
     #[command(flatten)]
-    format: Format,
-
-    #[command(flatten)]
     writing: Writing,
 }
 
@@ -81,7 +78,7 @@ impl Compact {
         }
         let what = self.what(repo)?;
         let stores = repo.open(&options, self.writing.patience())?;
-        let mut watch = Watch::new(self.quiet || self.format.json).map_err(Failure::signals)?;
+        let mut watch = Watch::new(self.quiet || out.wants_json()).map_err(Failure::signals)?;
         for stack in stores.all() {
             let done = stack.compact_watched(what.clone(), |progress| watch.look(progress));
             watch.end();
@@ -95,7 +92,7 @@ impl Compact {
             for leftover in done.iter().flat_map(|done| &done.leftovers) {
                 complain(&format!("warning: {leftover}"));
             }
-            match self.format.json {
+            match out.wants_json() {
                 true => print_json(stack.path(), done.as_ref(), out)?,
                 false if self.quiet => {}
                 false => print_text(stack.path(), done.as_ref(), out)?,
@@ -135,7 +132,7 @@ fn print_text(store: &Path, done: Option<&Compaction>, out: &mut Out) -> io::Res
 }
 
 fn print_json(store: &Path, done: Option<&Compaction>, out: &mut Out) -> io::Result<()> {
-    let object = Object::default().put_text("store", store.as_os_str().as_encoded_bytes());
+    let object = Object::of("compaction").put_text("store", store.as_os_str().as_encoded_bytes());
     let object = match done {
         None => object.put("merged", Vec::<String>::new()),
         Some(done) => object

@@ -14,7 +14,6 @@ use reftable_git::{Repository, for_reading};
 
 use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
-use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::output::{Out, complain};
 
@@ -32,9 +31,6 @@ pub(crate) struct Dump {
     /// A table, a 'reftable' directory, or a repository
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
-
-    #[command(flatten)]
-    format: Format,
 }
 
 /// One way to show a table.
@@ -49,7 +45,7 @@ pub(super) trait Show {
 impl Dump {
     pub(crate) fn run(&self, dir: Option<&Path>, out: &mut Out) -> Result<Code, Failure> {
         let path = dir.unwrap_or(Path::new("")).join(&self.path);
-        let mut show: Box<dyn Show> = if self.format.json { Box::new(JsonDump::default()) } else { Box::new(TextDump) };
+        let mut show: Box<dyn Show> = if out.wants_json() { Box::new(JsonDump::default()) } else { Box::new(TextDump) };
         if !path.is_dir() {
             dump(&open(&path)?, &mut *show, out)?;
             return Ok(Code::Done);

@@ -18,7 +18,7 @@ pub(super) struct JsonDump {
 
 impl JsonDump {
     fn start(&self, kind: &str) -> Object {
-        Object::default().put("type", kind).put_text("table", &self.table)
+        Object::of(kind).put_text("table", &self.table)
     }
 }
 
@@ -62,7 +62,7 @@ impl Show for JsonDump {
                 object.put("update_index", record.update_index)
             }
             RecordView::Log(record) => {
-                let object = object.put("kind", "log").put_text("ref", record.refname);
+                let object = object.put("kind", "log").put_text("name", record.refname);
                 let object = match &record.entry {
                     None => object.put("deleted", true),
                     Some(entry) => log::put_entry(object, entry),

@@ -9,7 +9,7 @@ use reftable::escape::{escaped, quoted};
 use reftable::{Ref, Target};
 use reftable_git::{Repository, View};
 
-use crate::cli::{Format, any_name, check_ref_name};
+use crate::cli::{any_name, check_ref_name};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
@@ -33,9 +33,6 @@ pub(crate) struct Get {
     /// Print what is stored, without following symbolic references
     #[arg(long)]
     no_deref: bool,
-
-    #[command(flatten)]
-    format: Format,
 }
 
 impl Get {
@@ -47,8 +44,8 @@ impl Get {
             return Err(missing(name, &view)?);
         };
         let target = if self.no_deref { found.target.clone() } else { resolve(&found, &view)? };
-        if self.format.json {
-            let object = Object::default().put_text("name", name).put_target(&target);
+        if out.wants_json() {
+            let object = Object::of("reference").put_text("name", name).put_target(&target);
             let object = match &found.target {
                 Target::Symbolic(next) if !self.no_deref => object.put_text("symref", next),
                 _ => object,

@@ -8,7 +8,6 @@ use reftable::bytes::Reading;
 use reftable::{ObjectId, RefView, TargetView};
 use reftable_git::{Repository, View};
 
-use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json;
 use crate::output::{Out, put_quoted};
@@ -35,9 +34,6 @@ pub(crate) struct List {
     /// stored; symbolic ones are not followed
     #[arg(long, value_name = "ID")]
     points_at: Option<String>,
-
-    #[command(flatten)]
-    format: Format,
 }
 
 impl List {
@@ -47,7 +43,7 @@ impl List {
         let mut line = Vec::new();
         let each = |found: &RefView<'_>| -> Result<(), Failure> {
             if found.name.starts_with(prefix) {
-                match self.format.json {
+                match out.wants_json() {
                     true => out.json(&json::reference(&found.to_ref()))?,
                     false => out.write_all(put_line(&mut line, found))?,
                 }

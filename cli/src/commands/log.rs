@@ -9,7 +9,7 @@ use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView};
 use reftable_git::{Repository, ident::zone_text};
 
-use crate::cli::{Format, any_name};
+use crate::cli::any_name;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
@@ -32,9 +32,6 @@ pub(crate) struct Log {
     /// Stop after this many entries
     #[arg(short = 'n', value_name = "N")]
     limit: Option<u64>,
-
-    #[command(flatten)]
-    format: Format,
 }
 
 impl Log {
@@ -49,8 +46,8 @@ impl Log {
         let mut logs = view.log(name)?;
         for _ in 0..self.limit.unwrap_or(u64::MAX) {
             let Some(log) = logs.next()? else { break };
-            match self.format.json {
-                true => print_json(&log, out)?,
+            match out.wants_json() {
+                true => print_json(name, &log, out)?,
                 false => print_text(&log.entry, out)?,
             }
         }
@@ -80,13 +77,14 @@ pub(super) fn put_entry(object: Object, entry: &LogEntryView<'_>) -> Object {
     object
         .put("old", entry.old.to_string())
         .put("new", entry.new.to_string())
-        .put_text("name", entry.name)
+        .put_text("committer", entry.name)
         .put_text("email", entry.email)
         .put("time", entry.time)
         .put("tz", zone_text(entry.time_zone))
         .put_text("message", message(entry))
 }
 
-fn print_json(log: &LogView<'_>, out: &mut Out) -> io::Result<()> {
-    out.json(&put_entry(Object::default(), &log.entry).put("update_index", log.update_index).build())
+fn print_json(name: &[u8], log: &LogView<'_>, out: &mut Out) -> io::Result<()> {
+    let object = Object::of("log_entry").put_text("name", name);
+    out.json(&put_entry(object, &log.entry).put("update_index", log.update_index).build())
 }

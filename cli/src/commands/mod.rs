@@ -1,19 +1,28 @@
 //! One file for each subcommand: its arguments, its help, what it does.
 
+mod change;
 pub(crate) mod compact;
+pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod dump;
 mod dump_json;
 mod dump_text;
+pub(crate) mod exists;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod log;
+pub(crate) mod pack_refs;
+pub(crate) mod reflog;
+pub(crate) mod refs;
 pub(crate) mod repair;
+pub(crate) mod show_ref;
 pub(crate) mod stats;
 mod stdin;
 pub(crate) mod symbolic_ref;
 pub(crate) mod update;
+pub(crate) mod update_ref;
 pub(crate) mod verify;
+
 use reftable_git::Repository;
 
 use crate::cli::{Cli, Command};
@@ -31,9 +40,16 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
         Command::List(list) => list.run(&repo, out),
         Command::Get(get) => get.run(&repo, out),
         Command::Log(log) => log.run(&repo, out),
+        Command::Exists(exists) => exists.run(&repo),
+        Command::Create(create) => create.run(&repo),
         Command::Update(update) => update.run(&repo, out),
         Command::Delete(delete) => delete.run(&repo),
         Command::SymbolicRef(symbolic_ref) => symbolic_ref.run(&repo, out),
+        Command::UpdateRef(update_ref) => update_ref.run(&repo, out),
+        Command::ShowRef(show_ref) => show_ref.run(&repo, out),
+        Command::Reflog(reflog) => reflog.run(&repo, out),
+        Command::PackRefs(pack_refs) | Command::Optimize(pack_refs) => pack_refs.run(&repo),
+        Command::Refs(refs) => refs.run(&repo, out),
         Command::Compact(compact) => compact.run(&repo, out),
         Command::Verify(verify) => verify.run(&repo, out),
         Command::Dump(dump) => dump.run(cli.dir.as_deref(), out),

@@ -11,7 +11,6 @@ use reftable::verify::Severity;
 use reftable_git::Repository;
 
 use super::verify::check;
-use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
@@ -51,9 +50,6 @@ pub(crate) struct Repair {
     /// Only say what would be done
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-
-    #[command(flatten)]
-    format: Format,
 }
 
 /// Says that the store can be read and is wrong all the same. What its records ought to say nobody
@@ -71,7 +67,7 @@ impl Repair {
         let mut code = Code::Done;
         for store in repo.directories() {
             if !self.run_in(repo, store, out)? {
-                code = Code::Not;
+                code = Code::Missing;
             }
         }
         Ok(code)
@@ -91,15 +87,17 @@ impl Repair {
             mended += 1;
             self.report(store, outcome.0, Some(&outcome.1), out)?;
         }
-        for problem in left.iter().filter(|problem| !self.is_told_before(problem)) {
-            self.report(store, problem, None, out)?;
+        for problem in &left {
+            if !self.is_told_before(problem, out) {
+                self.report(store, problem, None, out)?;
+            }
         }
         if !left.is_empty() || mended == MOST {
             return Ok(false);
         }
         let errors = check(repo, store)?.count(Severity::Error);
         match (errors, mended) {
-            (0, 0) if !self.format.json => writeln!(out, "{}: nothing to mend", shown_path(store))?,
+            (0, 0) if !out.wants_json() => writeln!(out, "{}: nothing to mend", shown_path(store))?,
             (0, _) => {}
             _ => report_beyond_repair(store, errors)?,
         }
@@ -124,7 +122,7 @@ impl Repair {
                     done => return Ok(Some((*problem, done?))),
                 }
             }
-            if self.is_told_before(problem) {
+            if self.is_told_before(problem, out) {
                 self.report(store, problem, None, out)?;
             }
             left.push((*problem).clone());
@@ -140,8 +138,8 @@ impl Repair {
 
     /// Whether the problem is printed before the question, and not again with its outcome. Without
     /// a terminal both would go into one log.
-    fn is_told_before(&self, problem: &Problem) -> bool {
-        self.is_asked(problem) && !self.format.json && !io::stdin().is_terminal()
+    fn is_told_before(&self, problem: &Problem, out: &Out) -> bool {
+        self.is_asked(problem) && !out.wants_json() && !io::stdin().is_terminal()
     }
 
     fn is_wanted(&self, store: &Path, problem: &Problem, out: &mut Out) -> Result<bool, Failure> {
@@ -150,7 +148,7 @@ impl Repair {
             return Ok(self.yes && is_asked_for && problem.has_remedy());
         }
         let text = format!("{}: {}", shown_path(store), escaped_message(&problem.to_string()));
-        if self.is_told_before(problem) {
+        if self.is_told_before(problem, out) {
             writeln!(out, "{text}")?;
             return Ok(confirmed("", out)?);
         }
@@ -158,14 +156,13 @@ impl Repair {
     }
 
     fn report(&self, store: &Path, problem: &Problem, outcome: Option<&str>, out: &mut Out) -> io::Result<()> {
-        if self.format.json {
-            let object =
-                Object::default().put("type", "problem").put_text("store", store.as_os_str().as_encoded_bytes());
+        if out.wants_json() {
+            let object = Object::of("problem").put_text("store", store.as_os_str().as_encoded_bytes());
             let object =
                 object.put("kind", problem.kind()).put("problem", problem.to_string()).put("mended", outcome.is_some());
             return out.json(&object.put_some("done", outcome).build());
         }
-        if !self.is_told_before(problem) {
+        if !self.is_told_before(problem, out) {
             writeln!(out, "{}: {}", shown_path(store), escaped_message(&problem.to_string()))?;
         }
         match outcome {

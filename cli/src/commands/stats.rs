@@ -11,7 +11,6 @@ use reftable::{AutoCompact, Snapshot, Stack};
 use reftable_git::{Repository, for_reading};
 use serde_json::Value;
 
-use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
@@ -28,10 +27,7 @@ With --json, one object of type 'table' a table, oldest first, and one of type '
 Examples:
   reftable stats
   reftable stats --json | jq 'select(.type == \"store\").compaction_due'")]
-pub(crate) struct Stats {
-    #[command(flatten)]
-    format: Format,
-}
+pub(crate) struct Stats {}
 
 /// What is in one table.
 #[derive(Debug, Default)]
@@ -55,7 +51,7 @@ impl Stats {
             let snapshot = stack.snapshot()?;
             let counts: Vec<Counts> =
                 snapshot.tables().iter().map(|table| Counts::of(table)).collect::<reftable::Result<_>>()?;
-            match self.format.json {
+            match out.wants_json() {
                 true => print_json(stack, &snapshot, &counts, out)?,
                 false => print_text(stack, &snapshot, &counts, out)?,
             }
@@ -146,8 +142,7 @@ fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
     let store = stack.path().as_os_str().as_encoded_bytes();
     let due = stack.compaction_due(snapshot);
     for (index, (table, counts)) in snapshot.tables().iter().zip(counts).enumerate() {
-        let object = Object::default()
-            .put("type", "table")
+        let object = Object::of("table")
             .put_text("store", store)
             .put("table", table.name())
             .put("bytes", table.file_size())
@@ -158,8 +153,7 @@ fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
         out.json(&object.put("compaction_due", is_due).build())?;
     }
     let tables = snapshot.tables();
-    let object = Object::default()
-        .put("type", "store")
+    let object = Object::of("store")
         .put_text("store", store)
         .put("tables", tables.len())
         .put("bytes", tables.iter().map(|table| table.file_size()).sum::<u64>())

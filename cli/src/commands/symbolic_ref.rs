@@ -7,67 +7,86 @@ use clap::Args;
 use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
 use reftable::{Expect, Target};
-use reftable_git::{Action, Batch, Change, Repository, ident};
+use reftable_git::{Action, Batch, Change, Repository};
 
-use crate::cli::{Format, Writing, ref_name};
+use super::change::reason;
+use crate::cli::{Writing, any_name, ref_name};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, tell};
 
 /// Print where a symbolic reference points, or make it point elsewhere
 ///
-/// Like 'git symbolic-ref'. Without TARGET, prints the name at the end of the chain; it need not
-/// exist. Exits with 1 if NAME is not symbolic. With TARGET, makes NAME a symbolic reference,
-/// whatever it was before.
+/// As 'git symbolic-ref'. Without TARGET, prints the name at the end of the chain; it need not
+/// exist. Exits with 128, with -q with 1, if NAME is not symbolic. With TARGET, makes NAME a
+/// symbolic reference, whatever it was before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-To delete a symbolic reference: reftable delete --no-deref NAME
-
 Examples:
   reftable symbolic-ref HEAD
-  reftable symbolic-ref HEAD refs/heads/topic
-  reftable symbolic-ref -m 'checkout: moving to topic' HEAD refs/heads/topic")]
+  reftable symbolic-ref --short HEAD
+  reftable symbolic-ref -m 'checkout: moving to topic' HEAD refs/heads/topic
+  reftable symbolic-ref --delete refs/remotes/origin/HEAD")]
 pub(crate) struct SymbolicRef {
-    /// The full name
-    name: OsString,
+    /// The full name, and the full name that it is to lead to
+    #[arg(value_names = ["NAME", "TARGET"], num_args = 0..)]
+    words: Vec<OsString>,
 
-    /// The full name that it is to lead to
-    target: Option<OsString>,
-
-    /// Write a reflog entry with this message, if TARGET exists
-    #[arg(short = 'm', value_name = "REASON", requires = "target")]
+    /// What the reflog says about it; there is an entry only if TARGET exists
+    #[arg(short = 'm', value_name = "REASON")]
     reason: Option<OsString>,
 
+    /// Say nothing if NAME is not symbolic
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Delete NAME, which must be symbolic
+    #[arg(short, long)]
+    delete: bool,
+
+    /// Print the short name, as people say it: main for refs/heads/main
+    #[arg(long)]
+    short: bool,
+
     /// Stop after the first step
-    #[arg(long, conflicts_with = "target")]
+    #[arg(long, overrides_with = "recurse")]
     no_recurse: bool,
 
-    #[command(flatten)]
-    format: Format,
+    #[arg(long, hide = true)]
+    recurse: bool,
 
     #[command(flatten)]
     writing: Writing,
 }
 
+const USAGE: &str =
+    "reftable symbolic-ref [-m REASON] NAME TARGET, [-q] [--short] [--no-recurse] NAME, or --delete [-q] NAME";
+
 impl SymbolicRef {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
-        let name = ref_name(&self.name)?;
-        match &self.target {
-            None => self.print(name, repo, out),
-            Some(target) => self.set(name, ref_name(target)?, repo),
+        match (self.delete, self.words.as_slice()) {
+            (true, [name]) => self.delete(any_name(name)?, repo),
+            (false, [name]) => self.print(any_name(name)?, repo, out),
+            (false, [name, target]) => self.set(name, target, repo),
+            _ => Err(Failure::Arguments(USAGE.to_owned())),
         }
     }
 
     fn print(&self, name: &[u8], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Checked)?;
         let shown = escaped(name);
-        let found = view.get(name)?.ok_or_else(|| Failure::not_found(format!("'{shown}' does not exist")))?;
+        let found = view.get(name)?;
+        let found = found.ok_or_else(|| Failure::not_found(format!("No such ref: {shown}")))?;
         let Target::Symbolic(first) = &found.target else {
-            return Err(Failure::not_found(format!("'{shown}' is not symbolic, it is at {}", found.target)));
+            return match self.quiet {
+                true => Ok(Code::Git(1)),
+                false => Err(Failure::not_found(format!("ref {shown} is not a symbolic ref"))),
+            };
         };
         let target = if self.no_recurse { first.clone() } else { view.follow(first)?.name };
-        if self.format.json {
-            let object = Object::default().put_text("name", name).put_text("symref", &target);
+        let target = if self.short { view.shorten(&target)? } else { target };
+        if out.wants_json() {
+            let object = Object::of("reference").put_text("name", name).put_text("symref", &target);
             out.json(&object.put("update_index", found.update_index).build())?;
         } else {
             writeln!(out, "{}", quoted(&target))?;
@@ -75,17 +94,45 @@ impl SymbolicRef {
         Ok(Code::Done)
     }
 
-    fn set(&self, name: &[u8], target: &[u8], repo: &Repository) -> Result<Code, Failure> {
-        if name == b"HEAD" && !target.starts_with(b"refs/") {
-            return Err(Failure::usage("HEAD must not lead out of refs/: git would not know the repository any more"));
+    fn set(&self, name: &OsString, target: &OsString, repo: &Repository) -> Result<Code, Failure> {
+        let reason = reason(self.reason.as_ref(), repo)?;
+        if name == "HEAD" && !target.as_encoded_bytes().starts_with(b"refs/") {
+            return Err(Failure::usage(
+                "refusing to point HEAD outside of refs/: git would not know the repository any more",
+            ));
         }
+        let target = ref_name(target).map_err(|_| {
+            let (name, target) = (escaped(name.as_encoded_bytes()), escaped(target.as_encoded_bytes()));
+            Failure::usage(format!("refusing to set '{name}' to invalid ref '{target}'"))
+        })?;
         let action = Action::Set(Target::symbolic(target));
-        let change = Change::new(name, Expect::Any, action).no_deref();
-        let mut batch = Batch { changes: vec![change], ..Batch::default() };
-        if let Some(reason) = &self.reason {
-            batch.reason = Some((ident::committer(repo.config()?)?, ident::one_line(reason.as_encoded_bytes())));
+        let change = Change::new(ref_name(name)?, Expect::Any, action).no_deref();
+        self.commit(change, reason, repo)
+    }
+
+    fn delete(&self, name: &[u8], repo: &Repository) -> Result<Code, Failure> {
+        let shown = escaped(name);
+        let found = repo.view(Reading::Checked)?.get(name)?;
+        let Some(Target::Symbolic(target)) = found.map(|found| found.target) else {
+            return Err(Failure::not_found(format!("Cannot delete {shown}, not a symbolic ref")));
+        };
+        if name == b"HEAD" {
+            return Err(Failure::usage(format!("deleting '{shown}' is not allowed")));
         }
-        tell(&batch.commit(&repo.open(&self.writing.options(), self.writing.patience())?)?);
+        let expect = Expect::Is(Target::symbolic(target));
+        let change = Change::delete(name, expect).no_deref();
+        self.commit(change, None, repo)
+    }
+
+    fn commit(
+        &self,
+        change: Change,
+        reason: Option<(reftable::Ident, Vec<u8>)>,
+        repo: &Repository,
+    ) -> Result<Code, Failure> {
+        let batch = Batch { changes: vec![change], reason, ..Batch::default() };
+        let stores = repo.open(&self.writing.options(), self.writing.patience())?;
+        tell(&batch.commit(&stores).map_err(|error| Failure::from(error).not_fatal())?);
         Ok(Code::Done)
     }
 }

@@ -3,19 +3,20 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use reftable::{Expect, ObjectId, Target};
-use reftable_git::{Action, Batch, Change, Repository, ident};
+use reftable::{Expect, Target};
+use reftable_git::{Action, Change, Repository};
 
-use super::stdin;
-use crate::cli::{Writing, any_name, old_value, ref_name};
+use super::change::{Asked, Changing, Logging, expect_old};
+use super::stdin::{self, Input};
+use crate::cli::{any_name, ref_name};
 use crate::failure::{Code, Failure};
-use crate::output::{Out, tell};
+use crate::output::Out;
 
 /// Point a reference at an object
 ///
-/// Like 'git update-ref', except that nobody looks whether the objects exist, and that a reflog
-/// entry is written only with -m. With it, the reference gets an entry, and so does each symbolic
-/// reference that led to it, and HEAD if it leads to it; those without a reflog get one if
+/// As 'git refs update', and with --stdin as 'git update-ref --stdin'. The object must exist, and
+/// be a commit if the reference is a branch. The reference gets a reflog entry, and so does each
+/// symbolic reference that led to it, and HEAD if it leads to it; those without a reflog get one if
 /// core.logAllRefUpdates says so. The committer is taken from GIT_COMMITTER_NAME,
 /// GIT_COMMITTER_EMAIL and GIT_COMMITTER_DATE, else from git's configuration, else from the system.
 /// The hook reference-transaction is run, as git runs it.
@@ -26,38 +27,30 @@ use crate::output::{Out, tell};
 #[derive(Debug, Args)]
 #[command(after_help = STDIN_HELP)]
 pub(crate) struct Update {
-    /// The full name; a symbolic reference stands for the one it leads to
-    #[arg(required_unless_present = "stdin")]
-    name: Option<OsString>,
+    /// The full name, the object, and the object that it must be at now
+    ///
+    /// Objects are ids, references, or what else git reads as one. All zeroes as NEW delete the
+    /// reference and its reflog; as OLD they, or nothing (''), say that it must not exist.
+    #[arg(value_names = ["NAME", "NEW", "OLD"], num_args = 0..)]
+    words: Vec<OsString>,
 
-    /// The new id; all zeroes delete the reference and its reflog
-    #[arg(required_unless_present = "stdin")]
-    new: Option<String>,
-
-    /// The id that it must have now; all zeroes or nothing ('') if it must not exist
-    old: Option<String>,
-
-    /// Write a reflog entry with this message
-    #[arg(short = 'm', value_name = "REASON")]
-    reason: Option<OsString>,
-
-    /// Overwrite a symbolic reference instead of following it
-    #[arg(long)]
-    no_deref: bool,
-
-    /// Store this, too: the object that the annotated tag NEW leads to
+    /// Store this, too: the id of the object that the annotated tag NEW leads to
+    ///
+    /// Without a repository around the store that cannot be found out.
     #[arg(long, value_name = "ID", conflicts_with = "stdin")]
     peeled: Option<String>,
 
-    /// Read commands from the standard input, see below
-    #[arg(long, conflicts_with_all = ["name", "new", "old"])]
-    stdin: bool,
+    #[command(flatten)]
+    changing: Changing,
 
     #[command(flatten)]
-    writing: Writing,
+    logging: Logging,
+
+    #[command(flatten)]
+    input: Input,
 }
 
-const STDIN_HELP: &str = "\
+pub(super) const STDIN_HELP: &str = "\
 With --stdin, each line is a command, and all happen together at the end or not at all:
   update REF NEW [OLD]     create REF NEW     delete REF [OLD]     verify REF [OLD]
   symref-update REF TARGET [ref OLD-TARGET | oid OLD]              symref-create REF TARGET
@@ -66,46 +59,48 @@ With --stdin, each line is a command, and all happen together at the end or not 
   start | prepare | commit | abort
 The last four are answered by 'start: ok' and so on. After 'start' nothing happens without 'commit'.
 As in git, each reference may be changed or verified once, directly or through a symbolic one; who changes the branch that HEAD leads to
-changes HEAD, too.
+changes HEAD, too. 'symref-delete' and 'symref-verify' need --no-deref or 'option no-deref'.
 A word may be a C string in double quotes, as 'reftable list' prints names with control characters. Each line ends with
-a newline: input that ends within a line is an error, and without 'commit' before it nothing has happened.
+a newline: input that ends within a line is an error, and without 'commit' before it nothing has happened. With -z each
+word but the first ends with a NUL instead, and none is quoted; a value that is not given is empty.
+With --batch-updates what stands in the way of a change stops only that change, and is told: rejected REF NEW OLD WHY.
 
 Examples:
-  reftable update refs/heads/main 2e6f9b0d5885b6010f9167787445617f553a735f
+  reftable update refs/heads/main HEAD~1
   reftable update -m 'deploy' HEAD 2e6f9b0d5885b6010f9167787445617f553a735f
-  printf 'create refs/tags/%s '$ID'\\n' a b c | reftable update --stdin";
+  printf 'create refs/tags/%s HEAD\\n' a b c | reftable update --stdin";
 
 impl Update {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
-        let stores = repo.open(&self.writing.options(), self.writing.patience())?;
-        let mut batch = Batch::default();
-        if let Some(reason) = &self.reason {
-            batch.reason = Some((ident::committer(repo.config()?)?, ident::one_line(reason.as_encoded_bytes())));
-        }
-        match (&self.name, &self.new) {
-            (Some(name), Some(new)) => {
-                batch.changes.push(self.change(name, new)?);
-                tell(&batch.commit(&stores)?);
+        let (name, new, old) = match self.words.as_slice() {
+            [] if self.input.stdin => {
+                return stdin::run(repo, &self.changing, &self.logging, &self.input, out);
             }
-            _ => stdin::run(&stores, batch, !self.no_deref, out)?,
-        }
+            _ if self.input.is_given() => {
+                return Err(Failure::Arguments("-z and --batch-updates need --stdin, and no names with it".to_owned()));
+            }
+            [name, new] => (name, new, None),
+            [name, new, old] => (name, new, Some(old)),
+            _ => {
+                let message = "update requires reference name, new value and an optional old value";
+                return Err(Failure::Arguments(message.to_owned()));
+            }
+        };
+        let mut asked = Asked::open(repo, &self.changing)?;
+        let new = asked.id(new, |word| format!("invalid new object ID: '{word}'"))?;
+        let expect = match old {
+            None => Expect::Any,
+            Some(old) if old.is_empty() => Expect::Absent,
+            Some(old) => expect_old(asked.id(old, |word| format!("invalid old object ID: '{word}'"))?),
+        };
+        let action = match (new, &self.peeled) {
+            (None, _) => Action::Delete,
+            (Some(id), None) => Action::Set(Target::Id(id)),
+            (Some(id), Some(peeled)) => Action::Set(Target::Tag { id, peeled: peeled.parse()? }),
+        };
+        let name = if new.is_none() { any_name(name)? } else { ref_name(name)? };
+        let change = Change::new(name, expect, action).following(!self.changing.no_deref);
+        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(Failure::not_fatal)?;
         Ok(Code::Done)
     }
-
-    fn change(&self, name: &OsString, new: &str) -> Result<Change, Failure> {
-        let id: ObjectId = new.parse()?;
-        let expect = self.old.as_deref().map(old_value).transpose()?.map_or(Expect::Any, expect_old);
-        let action = match &self.peeled {
-            _ if id.is_null() => Action::Delete,
-            None => Action::Set(Target::Id(id)),
-            Some(peeled) => Action::Set(Target::Tag { id, peeled: peeled.parse()? }),
-        };
-        let name = if id.is_null() { any_name(name)? } else { ref_name(name)? };
-        Ok(Change::new(name, expect, action).following(!self.no_deref))
-    }
-}
-
-/// The expectation that an old value states.
-pub(super) fn expect_old(old: Option<ObjectId>) -> Expect {
-    old.map_or(Expect::Absent, |id| Expect::Is(Target::Id(id)))
 }

@@ -8,7 +8,6 @@ use reftable::dir::OsDir;
 use reftable::verify::{Finding, Report, Severity, Verify as Check};
 use reftable_git::{PATIENCE, Repository};
 
-use crate::cli::Format;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
@@ -31,10 +30,7 @@ field 'kind' names the rule in words that stay as they are; each store ends with
 Examples:
   reftable verify
   reftable -C /srv/repo.git verify --json | jq 'select(.severity == \"error\")'")]
-pub(crate) struct Verify {
-    #[command(flatten)]
-    format: Format,
-}
+pub(crate) struct Verify {}
 
 impl Verify {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
@@ -42,7 +38,7 @@ impl Verify {
         for store in repo.directories() {
             let report = check(repo, store)?;
             worst = worst.max(report.worst());
-            match self.format.json {
+            match out.wants_json() {
                 true => print_json(store, &report, out)?,
                 false => print_text(store, &report, out)?,
             }
@@ -66,7 +62,7 @@ pub(super) fn check(repo: &Repository, store: &Path) -> reftable::Result<Report>
 fn exit_code(worst: Option<Severity>) -> Code {
     match worst {
         None | Some(Severity::Note) => Code::Done,
-        Some(Severity::Warning) => Code::Not,
+        Some(Severity::Warning) => Code::Missing,
         Some(_) => Code::Broken,
     }
 }
@@ -87,8 +83,7 @@ fn counts(report: &Report) -> [usize; 3] {
 }
 
 fn print_json(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
-    let start =
-        |kind: &str| Object::default().put("type", kind).put_text("store", store.as_os_str().as_encoded_bytes());
+    let start = |kind: &str| Object::of(kind).put_text("store", store.as_os_str().as_encoded_bytes());
     for Finding { kind, severity, file, offset, name, message, .. } in &report.findings {
         let finding = start("finding").put("kind", kind.name()).put("severity", severity.to_string());
         let finding = finding.put("file", file.as_str());

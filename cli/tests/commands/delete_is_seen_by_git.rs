@@ -40,7 +40,7 @@ fn exit_codes_are_those_of_git() {
         let before = repo.ours(["stats"]);
         for args in [vec!["refs/heads/none"], vec!["refs/heads/none", &id], vec!["refs/heads/none", &zero]] {
             let git = isolated("git").current_dir(repo.path()).args(["update-ref", "-d"]).args(&args).output().unwrap();
-            let ours = repo.run(["delete"].iter().chain(&args));
+            let ours = repo.run(["update-ref", "-d"].iter().chain(&args));
             assert_eq!(ours.code, git.status.code(), "{args:?}");
         }
         // Nothing to delete is nothing to write.

@@ -6,37 +6,128 @@ use std::time::{Duration, Instant};
 use crate::support::for_each_hash;
 
 #[test]
-fn usage_is_2() {
+fn usage_is_2_and_for_words_of_git_129() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
-        let foreign = "a".repeat(if id.len() == 40 { 64 } else { 40 });
         for args in [
             vec!["bogus"],
             vec!["get"],
             vec!["get", "bad..name"],
-            vec!["update", "refs/heads/x", "abc"],
-            vec!["update", "refs/heads/x", &foreign],
-            vec!["update", "refs/heads/x", &id, &foreign],
-            vec!["update", "refs/heads/x", &id, "--peeled", &foreign],
-            vec!["update", "--timeout", "-2", "refs/heads/x", &id],
-            vec!["delete", "refs/heads/x", "xyz"],
-            vec!["list", "--points-at", &foreign],
             vec!["compact", "--expire-logs", "soon"],
             vec!["log", "HEAD", "-n", "-1"],
         ] {
             repo.run(args).failed(2);
         }
+        for args in [
+            vec!["update", "--bogus", "refs/heads/x", &id],
+            vec!["update", "--timeout", "-2", "refs/heads/x", &id],
+            vec!["update", "--wait", "soon", "refs/heads/x", &id],
+            vec!["update", "refs/heads/x"],
+            vec!["update-ref", "refs/heads/x", &id, &id, &id],
+            vec!["update-ref", "-z", "refs/heads/x", &id],
+            vec!["update-ref", "--stdin", "refs/heads/x"],
+            vec!["create", "refs/heads/x"],
+            vec!["delete"],
+            vec!["symbolic-ref", "HEAD", "refs/heads/x", "refs/heads/y"],
+            vec!["reflog", "exists"],
+            vec!["refs", "bogus"],
+        ] {
+            repo.run(args).failed(129);
+        }
     });
 }
 
 #[test]
-fn a_lock_held_by_others_is_1_and_names_the_file() {
+fn what_is_fatal_for_git_is_128() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let foreign = "a".repeat(if id.len() == 40 { 64 } else { 40 });
+        let missing = "a".repeat(id.len());
+        for args in [
+            vec!["update", "refs/heads/x", "abc"],
+            vec!["update", "refs/heads/x", &foreign],
+            vec!["update", "refs/heads/x", &id, &foreign],
+            vec!["delete", "refs/heads/x", "xyz"],
+            vec!["delete", "refs/heads/x", &repo.zero()],
+            vec!["create", "refs/heads/x", &repo.zero()],
+            vec!["list", "--points-at", &foreign],
+            vec!["update", "-m", "", "refs/heads/main", &id],
+            vec!["update-ref", "refs/heads/main", &id, &missing],
+            vec!["update-ref", "refs/heads/x", &missing],
+            vec!["update-ref", "--batch-updates", "refs/heads/x", &id],
+            vec!["symbolic-ref", "refs/heads/main"],
+            vec!["symbolic-ref", "HEAD", "elsewhere"],
+        ] {
+            repo.run(args).failed(128);
+        }
+    });
+}
+
+#[test]
+fn what_git_does_not_call_fatal_is_1_and_exists_knows_2() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let missing = "a".repeat(id.len());
+        for args in [
+            vec!["update", "refs/heads/main", &id, &missing],
+            vec!["update", "refs/heads/x", &missing],
+            vec!["create", "refs/heads/main", &id],
+            vec!["delete", "refs/heads/main", &missing],
+            vec!["update-ref", "-d", "refs/heads/main", &missing],
+        ] {
+            assert!(repo.run(args).failed(1).starts_with("error: "));
+        }
+        for (args, code) in [
+            (vec!["symbolic-ref", "-q", "refs/heads/main"], 1),
+            (vec!["reflog", "exists", "refs/heads/none"], 1),
+            (vec!["show-ref", "none"], 1),
+            (vec!["exists", "refs/heads/none"], 2),
+            (vec!["show-ref", "--exists", "refs/heads/none"], 2),
+            (vec!["exists", "refs/heads/main"], 0),
+            (vec!["refs", "exists", "HEAD"], 0),
+        ] {
+            assert_eq!(repo.run(&args).code, Some(code), "{args:?}");
+        }
+    });
+}
+
+/// Our own words say which kind of thing has happened; git's have one code for most of them.
+#[test]
+fn errors_are_objects_for_programs() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        let missing = "a".repeat(id.len());
+        let error = |args: &[&str], code: i32| {
+            let run = repo.run(args);
+            assert_eq!((run.code, run.out.as_str()), (Some(code), ""), "{args:?}: {}", run.err);
+            let error: serde_json::Value = serde_json::from_str(&run.err).unwrap();
+            assert_eq!(error["type"], "error", "{error}");
+            error
+        };
+        assert_eq!(error(&["--json", "get", "refs/heads/none"], 1)["kind"], "missing");
+        assert_eq!(error(&["get", "--json"], 2)["kind"], "usage");
+        assert_eq!(error(&["update", "--json", "refs/heads/x"], 129)["kind"], "usage");
+        let refused = error(&["update", "--json", "refs/heads/main", &id, &missing], 1);
+        assert_eq!(
+            (&refused["kind"], &refused["conflicts"][0]["name"]),
+            (&"conflict".into(), &"refs/heads/main".into())
+        );
+        let lock = repo.store().join("tables.list.lock");
+        fs::write(&lock, "").unwrap();
+        assert_eq!(error(&["compact", "--json", "--all", "--wait", "0.01"], 5)["kind"], "locked");
+        assert_eq!(error(&["update", "--json", "--wait", "0", "refs/heads/x", &id], 1)["kind"], "locked");
+    });
+}
+
+#[test]
+fn a_lock_held_by_others_is_named() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let lock = repo.store().join("tables.list.lock");
         fs::write(&lock, "").unwrap();
         let error = repo.run(["update", "--timeout", "10", "refs/heads/x", &id]).failed(1);
         assert!(error.contains("tables.list.lock"), "{error}");
+        repo.run(["compact", "--all", "--wait", "0"]).failed(5);
         fs::remove_file(&lock).unwrap();
         for durability in ["full", "ordered", "off"] {
             repo.ours(["update", "--timeout", "-1", "--durability", durability, "refs/heads/x", &id]);
@@ -55,7 +146,8 @@ fn a_damaged_store_is_3() {
         let end = bytes.len() - 1;
         bytes[end] ^= 1;
         fs::write(&table, bytes).unwrap();
-        repo.run(["list"]).failed(3);
+        repo.run(["list"]).failed(128);
+        repo.run(["get", "HEAD"]).failed(3);
         repo.run(["dump", "."]).failed(3);
         let verified = repo.run(["verify"]);
         assert_eq!(verified.code, Some(3));
@@ -80,7 +172,7 @@ fn what_is_missing_is_reported_soon_with_the_command_that_helps() {
         let table = String::from_utf8(list.clone()).unwrap().lines().next().unwrap().to_owned();
         for missing in ["tables.list", &table] {
             fs::rename(store.join(missing), store.join("away")).unwrap();
-            for args in [&["list"][..], &["get", "HEAD"], &["log", "HEAD"], &["stats"]] {
+            for args in [&["get", "HEAD"][..], &["log", "HEAD"], &["stats"]] {
                 let begin = Instant::now();
                 let error = repo.run(args).failed(3);
                 let took = begin.elapsed();
@@ -111,11 +203,11 @@ fn a_store_without_tables_takes_the_ids_of_its_repository() {
             fs::remove_file(repo.store().join(table)).unwrap();
         }
         fs::write(&list, "").unwrap();
-        repo.run(["update", "refs/heads/x", &foreign]).failed(2);
+        repo.run(["update", "refs/heads/x", &foreign]).failed(128);
         assert_eq!(fs::read(&list).unwrap(), b"");
         // No id says anything here.
         repo.ours(["symbolic-ref", "HEAD", "refs/heads/main"]);
-        repo.run(["update", "refs/heads/main", &foreign]).failed(2);
+        repo.run(["update", "refs/heads/main", &foreign]).failed(128);
         repo.ours(["update", "refs/heads/main", &id]);
         assert_eq!(repo.git(["rev-parse", "HEAD"]).trim(), id);
     });

@@ -58,7 +58,7 @@ fn json_has_the_same_fields_and_no_others() {
         for (object, line) in ours.iter().zip(git.lines()) {
             let [name, id, peeled, symref] = line.splitn(4, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
             let or_missing = |text: &'static str, there: bool| there.then_some(text);
-            assert_eq!(object["name"], name);
+            assert_eq!((&object["type"], &object["name"]), (&"reference".into(), &name.into()));
             if symref.is_empty() {
                 assert_eq!(object["id"], id);
                 assert_eq!(object.get("peeled").and_then(|peeled| peeled.as_str()).unwrap_or_default(), peeled);
@@ -66,7 +66,7 @@ fn json_has_the_same_fields_and_no_others() {
                 assert_eq!(object["symref"], symref);
             }
             let mut fields: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
-            fields.retain(|field| !["name", "update_index"].contains(field));
+            fields.retain(|field| !["type", "name", "update_index"].contains(field));
             let expected = [
                 or_missing("id", symref.is_empty()),
                 or_missing("peeled", !peeled.is_empty() && symref.is_empty()),

@@ -51,7 +51,8 @@ fn json_takes_an_entry_apart() {
         assert_eq!(log.len(), 2);
         assert_eq!(log[0]["old"], first.as_str());
         assert_eq!(log[0]["new"], second.as_str());
-        assert_eq!(log[0]["name"], "A U Thor");
+        assert_eq!(log[0]["name"], "refs/heads/main");
+        assert_eq!(log[0]["committer"], "A U Thor");
         assert_eq!(log[0]["email"], "author@example.com");
         assert_eq!(log[0]["time"], 1_700_000_000);
         assert_eq!(log[0]["tz"], "+0130");

@@ -76,7 +76,9 @@ fn on_one_name_and_no_entry_of_its_log_is_lost() {
         let id = repo.commit("one");
         let before = moves(repo, "refs/heads/main").len();
         let failed = storm(repo, PROCESSES, |process, number| {
-            ["update", "-m", "x", "refs/heads/main", &numbered(&id, process, number)].map(str::to_owned).to_vec()
+            ["update", "--unchecked", "-m", "x", "refs/heads/main", &numbered(&id, process, number)]
+                .map(str::to_owned)
+                .to_vec()
         });
         assert_eq!(failed, [""; 0]);
         assert_unbroken(&moves(repo, "refs/heads/main"), before + PROCESSES * UPDATES);
@@ -89,7 +91,7 @@ fn through_head_and_no_entry_of_either_log_is_lost() {
         let id = repo.commit("one");
         let before = moves(repo, "HEAD").len();
         let failed = storm(repo, PROCESSES, |process, number| {
-            ["update", "-m", "x", "HEAD", &numbered(&id, process, number)].map(str::to_owned).to_vec()
+            ["update", "--unchecked", "-m", "x", "HEAD", &numbered(&id, process, number)].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         for name in ["HEAD", "refs/heads/main"] {
@@ -123,8 +125,8 @@ fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
         let failed = storm(repo, PROCESSES, |process, number| {
             let new = numbered(&id, process, number);
             let args = match process % 4 {
-                0 => ["symbolic-ref", "-m", BRANCHES[number % 2], "HEAD", BRANCHES[number % 2]],
-                _ => ["update", "-m", "x", "HEAD", &new],
+                0 => ["symbolic-ref", "--wait=10", "-m", BRANCHES[number % 2], "HEAD", BRANCHES[number % 2]],
+                _ => ["update", "--unchecked", "-m", "x", "HEAD", &new],
             };
             args.map(str::to_owned).to_vec()
         });
@@ -156,7 +158,7 @@ fn in_worktrees_of_their_own() {
         }
         let failed = storm(repo, WORKTREES, |process, number| {
             let (dir, new) = (format!("../w{process}"), numbered(&id, process, number));
-            ["-C", &dir, "update", "-m", "x", "HEAD", &new].map(str::to_owned).to_vec()
+            ["-C", &dir, "update", "--unchecked", "-m", "x", "HEAD", &new].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         for process in 0..WORKTREES {

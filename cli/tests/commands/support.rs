@@ -44,8 +44,16 @@ impl Run {
     #[track_caller]
     pub(crate) fn failed(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "stdout: {}, stderr: {}", self.out, self.err);
-        assert!(self.err.starts_with("reftable: ") || self.err.starts_with("error: "), "{}", self.err);
+        let prefixes = ["reftable: ", "error: ", "fatal: ", "usage: "];
+        assert!(prefixes.iter().any(|prefix| self.err.starts_with(prefix)), "{}", self.err);
         self.err
+    }
+
+    /// The message of a run of one of git's words that must have been refused: with 1, or fatally.
+    #[track_caller]
+    pub(crate) fn refused(self) -> String {
+        let code = if self.code == Some(1) { 1 } else { 128 };
+        self.failed(code)
     }
 
     /// One JSON value a line.
@@ -67,6 +75,12 @@ pub(crate) fn for_each_hash(test: impl Fn(&Repo)) {
         repo.git_in(repo.top(), ["init", "-q", "-b", "main", "--ref-format=reftable", &format, "repo"]);
         test(&repo);
     }
+}
+
+/// What a command with these arguments exits with where our own words exit with `own`.
+pub(crate) fn code_of(args: &[&str], own: i32) -> i32 {
+    let is_of_git = |word: &&str| ["list", "update", "delete", "symbolic-ref"].contains(word);
+    if args.iter().any(is_of_git) { 128 } else { own }
 }
 
 fn git_knows_reftables() -> bool {

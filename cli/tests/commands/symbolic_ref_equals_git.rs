@@ -24,9 +24,9 @@ fn targets_are_read_and_written() {
 fn what_is_not_symbolic_is_refused() {
     for_each_hash(|repo| {
         repo.commit("one");
-        repo.run(["symbolic-ref", "refs/heads/main"]).failed(1);
-        repo.run(["symbolic-ref", "refs/heads/none"]).failed(1);
-        repo.run(["symbolic-ref", "HEAD", "elsewhere"]).failed(2);
+        repo.run(["symbolic-ref", "refs/heads/main"]).failed(128);
+        repo.run(["symbolic-ref", "refs/heads/none"]).failed(128);
+        repo.run(["symbolic-ref", "HEAD", "elsewhere"]).failed(128);
         assert_eq!(repo.git(["symbolic-ref", "HEAD"]), "refs/heads/main");
     });
 }

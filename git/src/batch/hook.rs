@@ -52,10 +52,10 @@ impl Hook {
     /// Runs it and waits.
     pub(super) fn run(&self, phase: Phase, lines: &[u8]) -> Result<()> {
         let failed = |why: &dyn std::fmt::Display| {
-            let word = phase.word();
+            let (word, path) = (phase.word(), self.path.display());
             Error::refused(format!(
-                "in the phase '{word}', the hook {} {why}; nothing was changed",
-                self.path.display()
+                "in '{word}' phase, update aborted by the reference-transaction hook {path}: it {why}; nothing was \
+                 changed"
             ))
         };
         let mut command = Command::new(&self.path);

@@ -12,7 +12,10 @@
 mod hook;
 mod partial;
 mod plan;
+mod protocol;
+mod refusal;
 mod rename;
+mod session;
 
 use reftable::escape::escaped;
 use reftable::name::is_pseudo_ref;
@@ -21,6 +24,7 @@ use reftable::{Commit, Expect, HashKind, Ident, ObjectId, Target, Transaction};
 use crate::error::{Error, Result};
 use crate::names::Home;
 use crate::retry::Retry;
+use crate::rev::Revisions;
 use crate::stores::{SECOND_LOCK, Stores};
 use crate::view::{Chain, View};
 use hook::Phase;
@@ -28,7 +32,10 @@ use plan::Plan;
 
 pub(crate) use hook::Hook;
 pub use partial::{Rejected, Rejection};
+pub use protocol::{Command, Fields};
+pub use refusal::{Reason, Refusal};
 pub use rename::Rename;
+pub use session::{Answer, Session, SessionOptions};
 
 /// What is to happen to one reference.
 #[derive(Debug, Clone)]
@@ -196,6 +203,39 @@ impl Batch {
             Done::Prepared(prepared) => prepared.commit(),
             Done::Committed(commits) => Ok(commits),
         }
+    }
+
+    /// Does all of it as [`Batch::commit`], once it is known that what is written are objects. An
+    /// error says in git's words what stands in the way of the first change that cannot be done.
+    ///
+    /// # Errors
+    /// As [`Batch::commit`], and if an object does not exist, or is none for a branch.
+    pub fn commit_checked(mut self, stores: &Stores, revisions: &mut Revisions) -> Result<Vec<Commit>> {
+        if let Some(first) = refusal::check_objects(&mut self, &stores.view()?, revisions)?.first() {
+            return Err(Error::invalid(first.text.clone()));
+        }
+        self.commit(stores).map_err(|error| match stores.view() {
+            _ if error.store().is_some_and(reftable::Error::is_retryable) => error.within("cannot lock references"),
+            Ok(view) => match refusal::refusals(&self, &error, &view).into_iter().next() {
+                Some(refusal) => error.told(refusal.text),
+                None => error,
+            },
+            Err(_) => error,
+        })
+    }
+
+    /// Forgets it, of which the hook hears.
+    ///
+    /// # Errors
+    /// None at present: what the hook says of it does not count.
+    pub(crate) fn abort(&mut self, stores: &Stores) -> Result<()> {
+        let changes = std::mem::take(&mut self.changes);
+        if let Some(hook) = &stores.hook {
+            let hash = stores.hash().unwrap_or(HashKind::Sha1);
+            let lines = hook::lines(changes.iter().map(|change| (change, change.name.as_slice())), hash);
+            let _nothing_follows = hook.run(Phase::Aborted, &lines);
+        }
+        Ok(())
     }
 
     /// Plans, and does something with the plan, until nobody has been faster.

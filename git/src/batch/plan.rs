@@ -37,8 +37,8 @@ pub(super) struct Plan<'a> {
     stores: &'a Stores,
     hash: Option<HashKind>,
     /// The names that the changes so far are of, or were followed through. As in git, each may be
-    /// there once.
-    taken: BTreeSet<Vec<u8>>,
+    /// there once. With each the name that was given for it.
+    taken: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What `HEAD` leads to. Who changes that changes `HEAD`, too.
     head: Option<Vec<u8>>,
     /// What `HEAD` says itself: who changes that adds to the log of `HEAD`.
@@ -60,7 +60,7 @@ impl<'a> Plan<'a> {
             batch,
             stores,
             hash: view.hash().or(stores.hash()),
-            taken: BTreeSet::new(),
+            taken: BTreeMap::new(),
             head_target: chain.as_ref().and_then(|chain| chain.links.first()).map(|(_, target)| target.clone()),
             head: chain.map(|chain| chain.name),
             policy: stores.log_policy,
@@ -81,6 +81,7 @@ impl<'a> Plan<'a> {
             let added = plan.check_hash(change).and_then(|()| plan.add(&change.understood(), view));
             added.map_err(|error| error.of_change(number))?;
         }
+        plan.check_names()?;
         Ok(plan)
     }
 
@@ -93,6 +94,37 @@ impl<'a> Plan<'a> {
     fn is_logged(&self, change: &Change, name: &[u8], view: &View) -> Result<bool> {
         let is_forced = self.batch.forces_logs || change.forces_log;
         Ok(is_forced || self.policy.creates_log(name) || view.log_exists(name)?)
+    }
+
+    /// As in git, a name that goes is still in the way of those that come at the same moment.
+    fn check_names(&self) -> Result<()> {
+        let updates = || self.shared.updates.iter().chain(&self.worktree.updates);
+        let is_set = |name: &[u8]| {
+            let update = self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
+            update.is_some_and(|update| matches!(update.action, Action::Set(_)))
+        };
+        let gone: BTreeSet<&[u8]> = updates()
+            .filter(|(_, update)| matches!(update.action, Action::Delete))
+            .map(|(name, _)| name.as_slice())
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let refused = |gone: &[u8], new: &[u8]| {
+            let (gone, new) = (escaped(gone), escaped(new));
+            Err(Error::invalid(format!("cannot lock ref '{new}': '{gone}' exists; cannot create '{new}'")))
+        };
+        for name in &gone {
+            if let Some(new) = directories(name).find(|directory| is_set(directory)) {
+                return refused(name, new);
+            }
+        }
+        for (name, _) in updates().filter(|(_, update)| matches!(update.action, Action::Set(_))) {
+            if let Some(gone) = directories(name).find(|directory| gone.contains(directory)) {
+                return refused(gone, name);
+            }
+        }
+        Ok(())
     }
 
     fn check_hash(&self, change: &Change) -> Result<()> {
@@ -215,14 +247,18 @@ impl<'a> Plan<'a> {
     /// Notes that a change `of` a name is one of `name`, which it may have led to. Two of one name
     /// have no order in which they would happen.
     fn take(&mut self, name: &[u8], of: &[u8]) -> Result<()> {
-        if self.taken.insert(name.to_vec()) {
-            return Ok(());
-        }
-        let through = match of == name {
-            true => String::new(),
-            false => format!(", one of them through '{}'", escaped(of)),
-        };
-        Err(Error::invalid(format!("two changes of '{}' at once{through}", escaped(name))))
+        let Some(before) = self.taken.insert(name.to_vec(), of.to_vec()) else { return Ok(()) };
+        let through = if of == name { before.as_slice() } else { of };
+        let (shown, is_direct, through) = (escaped(name), through == name, escaped(through));
+        Err(Error::invalid(match is_direct {
+            true => format!("multiple updates for ref '{shown}' not allowed"),
+            false if name == b"HEAD" => {
+                format!("multiple updates for '{shown}' (including one via its referent '{through}') are not allowed")
+            }
+            false => {
+                format!("multiple updates for '{shown}' (including one via symref '{through}') are not allowed")
+            }
+        }))
     }
 
     /// Whether the change would be another one if the reference became symbolic meanwhile: it would
@@ -408,6 +444,11 @@ impl Side {
             transaction.append_log(name, entry.clone());
         }
     }
+}
+
+/// The directories that `name` needs, each a name that it cannot exist beside.
+fn directories(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.iter().enumerate().filter(|(_, byte)| **byte == b'/').filter_map(|(at, _)| name.get(..at))
 }
 
 /// The symbolic references on the way, without their targets.

@@ -1,0 +1,110 @@
+//! What the commands that change references have in common.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use reftable::{Commit, Expect, Ident, ObjectId, Target};
+use reftable_git::{Batch, Change, Repository, Revisions, Stores, View, ident};
+
+use crate::cli::Writing;
+use crate::failure::Failure;
+use crate::output::tell;
+
+/// How references are changed.
+#[derive(Debug, Args)]
+pub(crate) struct Changing {
+    /// What the reflog says about it
+    #[arg(short = 'm', long = "message", value_name = "REASON")]
+    reason: Option<OsString>,
+
+    /// A symbolic reference is meant itself, not the one it leads to
+    #[arg(long, overrides_with = "deref")]
+    pub(super) no_deref: bool,
+
+    #[arg(long, hide = true)]
+    deref: bool,
+
+    /// Take ids as they are, without looking whether such objects exist
+    #[arg(long)]
+    unchecked: bool,
+
+    #[command(flatten)]
+    pub(super) writing: Writing,
+}
+
+/// Whether a log is made.
+#[derive(Debug, Args)]
+pub(crate) struct Logging {
+    /// Make a reflog, whatever core.logAllRefUpdates says
+    #[arg(long, overrides_with = "no_create_reflog")]
+    pub(super) create_reflog: bool,
+
+    #[arg(long, hide = true)]
+    no_create_reflog: bool,
+}
+
+impl Changing {
+    /// The committer and what is said, as log entries have them.
+    pub(super) fn reason(&self, repo: &Repository) -> Result<Option<(Ident, Vec<u8>)>, Failure> {
+        reason(self.reason.as_ref(), repo)
+    }
+
+    pub(super) fn open(&self, repo: &Repository) -> Result<Stores, Failure> {
+        Ok(repo.open(&self.writing.options(), self.writing.patience())?)
+    }
+
+    pub(super) fn revisions(&self, repo: &Repository) -> Revisions {
+        let revisions = Revisions::of(repo);
+        if self.unchecked { revisions.unchecked() } else { revisions }
+    }
+
+    /// Makes one change.
+    pub(super) fn make(&self, change: Change, forces_logs: bool, session: &mut Asked) -> Result<(), Failure> {
+        let batch = Batch { changes: vec![change], reason: session.reason.take(), forces_logs, ..Batch::default() };
+        let commits: Vec<Commit> = batch.commit_checked(&session.stores, &mut session.revisions)?;
+        tell(&commits);
+        Ok(())
+    }
+}
+
+/// The committer and what is said, as log entries have them. Scripts that lost the message on their
+/// way are told.
+pub(super) fn reason(reason: Option<&OsString>, repo: &Repository) -> Result<Option<(Ident, Vec<u8>)>, Failure> {
+    let message = reason.map(|reason| reason.as_encoded_bytes()).unwrap_or_default();
+    if reason.is_some() && message.is_empty() {
+        return Err(Failure::usage("refusing to perform update with empty message"));
+    }
+    Ok(Some((ident::committer(repo.config()?)?, ident::one_line(message))))
+}
+
+/// A repository that is open for writing, what words are resolved by, and what logs will say.
+pub(super) struct Asked {
+    reason: Option<(Ident, Vec<u8>)>,
+    pub(super) stores: Stores,
+    pub(super) revisions: Revisions,
+    view: View,
+}
+
+impl Asked {
+    pub(super) fn open(repo: &Repository, changing: &Changing) -> Result<Asked, Failure> {
+        let stores = changing.open(repo)?;
+        let view = stores.view()?;
+        Ok(Asked { reason: changing.reason(repo)?, revisions: changing.revisions(repo), stores, view })
+    }
+
+    /// The id that git reads `word` as; `None` for zeroes.
+    pub(super) fn id(
+        &mut self,
+        word: &OsString,
+        wrong: impl FnOnce(&str) -> String,
+    ) -> Result<Option<ObjectId>, Failure> {
+        let found = self.revisions.id(word.as_encoded_bytes(), &self.view)?;
+        let id = found.ok_or_else(|| Failure::usage(wrong(&word.to_string_lossy())))?;
+        Ok((!id.is_null()).then_some(id))
+    }
+}
+
+/// The expectation that an old value states; `None` for "must not exist".
+pub(super) fn expect_old(old: Option<ObjectId>) -> Expect {
+    old.map_or(Expect::Absent, |id| Expect::Is(Target::Id(id)))
+}

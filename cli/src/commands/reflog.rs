@@ -1,0 +1,252 @@
+//! `reftable reflog`
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use reftable::bytes::Reading;
+use reftable::escape::{escaped, quoted};
+use reftable::{LogEntry, ObjectId};
+use reftable_git::{Place, Repository, Revisions, View, ident};
+
+use crate::cli::Writing;
+use crate::failure::{Code, Failure};
+use crate::json::Object;
+use crate::output::{Out, complain_as};
+
+/// Reflogs, as 'git reflog' has them: which there are, and less of them
+///
+/// 'reftable log' prints one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reftable reflog list
+  reftable reflog exists refs/heads/main
+  reftable reflog delete refs/heads/main@{1}
+  reftable reflog drop refs/heads/main")]
+pub(crate) struct Reflog {
+    #[command(subcommand)]
+    word: Word,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// List the references that have a reflog
+    List {
+        #[arg(hide = true)]
+        words: Vec<OsString>,
+    },
+    /// Say by the exit code whether a reference has a reflog: 0 if it has, 1 if not
+    Exists {
+        /// The full name
+        #[arg(required = true)]
+        name: OsString,
+    },
+    /// Delete single entries
+    Delete {
+        /// NAME@{N}: the entry so many before the newest
+        entries: Vec<String>,
+
+        /// Only say what would be done
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+
+        /// Say what is done
+        #[arg(long)]
+        verbose: bool,
+
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Delete whole reflogs
+    Drop {
+        /// Full or short names
+        names: Vec<OsString>,
+
+        /// Those of all references
+        #[arg(long)]
+        all: bool,
+
+        /// With --all, not those of other worktrees
+        #[arg(long)]
+        single_worktree: bool,
+
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Add an entry
+    Write {
+        /// The full name, the old id, the new id, and the message
+        #[arg(value_names = ["NAME", "OLD", "NEW", "MESSAGE"], num_args = 0..)]
+        words: Vec<OsString>,
+
+        #[command(flatten)]
+        writing: Writing,
+    },
+}
+
+impl Reflog {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        match &self.word {
+            Word::List { words } => list(words, repo, out),
+            Word::Exists { name } => exists(name, repo),
+            Word::Delete { entries, dry_run, verbose, writing } => {
+                delete(entries, *dry_run, *verbose, writing, repo, out)
+            }
+            Word::Drop { names, all, single_worktree, writing } => {
+                drop_logs(names, *all, *single_worktree, writing, repo)
+            }
+            Word::Write { words, writing } => write(words, writing, repo),
+        }
+    }
+}
+
+fn list(words: &[OsString], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+    if let Some(word) = words.first() {
+        let message = format!("list does not accept arguments: '{}'", escaped(word.as_encoded_bytes()));
+        return Err(Failure::usage(message).not_fatal());
+    }
+    for name in repo.view(Reading::Copied)?.log_names()? {
+        match out.wants_json() {
+            true => out.json(&Object::of("log").put_text("name", &name).build())?,
+            false => writeln!(out, "{}", quoted(&name))?,
+        }
+    }
+    Ok(Code::Done)
+}
+
+fn exists(name: &OsString, repo: &Repository) -> Result<Code, Failure> {
+    let name = name.as_encoded_bytes();
+    reftable::name::check(name).map_err(|_| Failure::usage(format!("invalid ref format: {}", escaped(name))))?;
+    let exists = repo.view(Reading::Checked)?.log_exists(name)?;
+    Ok(if exists { Code::Done } else { Code::Git(1) })
+}
+
+/// The full name of the log that git reads `short` as.
+fn full_name(short: &[u8], view: &View) -> Result<Option<Vec<u8>>, Failure> {
+    for (before, after) in [("", ""), ("refs/", ""), ("refs/tags/", ""), ("refs/heads/", ""), ("refs/remotes/", "")] {
+        let name = [before.as_bytes(), short, after.as_bytes()].concat();
+        if view.log_exists(&name)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+fn not_found(name: &[u8]) {
+    complain_as("error", &format!("reflog could not be found: '{}'", escaped(name)));
+}
+
+fn delete(
+    entries: &[String],
+    dry_run: bool,
+    verbose: bool,
+    writing: &Writing,
+    repo: &Repository,
+    out: &mut Out,
+) -> Result<Code, Failure> {
+    if entries.is_empty() {
+        return Err(Failure::usage("no reflog specified to delete").not_fatal());
+    }
+    let stores = repo.open(&writing.options(), writing.patience())?;
+    let mut code = Code::Done;
+    for entry in entries {
+        let view = stores.view()?;
+        let Some((name, number)) = entry.strip_suffix('}').and_then(|entry| entry.rsplit_once("@{")) else {
+            return Err(Failure::usage(format!("not a reflog: {}", escaped(entry.as_bytes()))).not_fatal());
+        };
+        let name = if name.is_empty() { "HEAD" } else { name };
+        let Some(full) = full_name(name.as_bytes(), &view)? else {
+            not_found(name.as_bytes());
+            code = Code::Git(1);
+            continue;
+        };
+        let number: usize =
+            number.parse().map_err(|_| Failure::usage(format!("'{number}' is no number of an entry")).not_fatal())?;
+        let mut logs = view.log(&full)?;
+        let mut skipped = 0;
+        while let Some(log) = logs.next()? {
+            if skipped < number {
+                skipped += 1;
+                continue;
+            }
+            let (update_index, message) = (log.update_index, super::log::message(&log.entry).to_vec());
+            if verbose {
+                writeln!(out, "{} {}", if dry_run { "would prune" } else { "prune" }, quoted(&message))?;
+            }
+            if !dry_run {
+                let mut transaction = stores.at(Place::of(&full)).transaction();
+                transaction.delete_log_entry(&full, update_index);
+                transaction.commit()?;
+            }
+            break;
+        }
+    }
+    Ok(code)
+}
+
+fn drop_logs(
+    names: &[OsString],
+    all: bool,
+    single_worktree: bool,
+    writing: &Writing,
+    repo: &Repository,
+) -> Result<Code, Failure> {
+    if all && !names.is_empty() {
+        return Err(Failure::Arguments("references specified along with --all".to_owned()));
+    }
+    let mut code = Code::Done;
+    let repositories = if all && !single_worktree { repo.worktrees()? } else { Vec::new() };
+    for repo in std::iter::once(repo).chain(&repositories) {
+        let stores = repo.open(&writing.options(), writing.patience())?;
+        let view = stores.view()?;
+        let mut found = Vec::new();
+        if all {
+            found = view.log_names()?;
+        }
+        for name in names.iter().map(|name| name.as_encoded_bytes()) {
+            match full_name(name, &view)? {
+                Some(full) => found.push(full),
+                None => {
+                    not_found(name);
+                    code = Code::Git(1);
+                }
+            }
+        }
+        for name in found {
+            let mut transaction = stores.at(Place::of(&name)).transaction();
+            transaction.delete_log(&name);
+            transaction.commit()?;
+        }
+    }
+    Ok(code)
+}
+
+fn write(words: &[OsString], writing: &Writing, repo: &Repository) -> Result<Code, Failure> {
+    let [name, old, new, message] = words else {
+        return Err(Failure::Arguments("reftable reflog write NAME OLD NEW MESSAGE".to_owned()));
+    };
+    let name = name.as_encoded_bytes();
+    let is_root = name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
+    if !is_root && (!name.contains(&b'/') || reftable::name::check(name).is_err()) {
+        return Err(Failure::usage(format!("invalid reference name: {}", escaped(name))));
+    }
+    let mut revisions = Revisions::of(repo);
+    let mut id = |word: &OsString, which: &str| -> Result<ObjectId, Failure> {
+        let shown = word.to_string_lossy();
+        let id = shown.parse::<ObjectId>().ok().filter(|id| !repo.is_repository() || id.kind() == revisions.hash());
+        let id = id.ok_or_else(|| Failure::usage(format!("invalid {which} object ID: '{shown}'")))?;
+        if !id.is_null() && revisions.has_objects() && !revisions.exists(id)? {
+            return Err(Failure::not_found(format!("{which} object '{shown}' does not exist")));
+        }
+        Ok(id)
+    };
+    let (old, new) = (id(old, "old")?, id(new, "new")?);
+    let committer = ident::committer(repo.config()?)?;
+    let message = ident::one_line(message.as_encoded_bytes());
+    let stores = repo.open(&writing.options(), writing.patience())?;
+    let mut transaction = stores.at(Place::of(name)).transaction();
+    transaction.append_log(name, LogEntry { old, new, committer, message });
+    transaction.commit()?;
+    Ok(Code::Done)
+}

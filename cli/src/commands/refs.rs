@@ -1,0 +1,46 @@
+//! `reftable refs`
+
+use clap::{Args, Subcommand};
+use reftable_git::Repository;
+
+use super::{create, delete, exists, list, pack_refs, update, verify};
+use crate::failure::{Code, Failure};
+use crate::output::Out;
+
+/// The words of 'git refs', for scripts that have 'refs' before them
+///
+/// 'reftable refs create' is 'reftable create', and so on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reftable refs exists refs/heads/main
+  reftable refs list --prefix refs/heads/")]
+pub(crate) struct Refs {
+    #[command(subcommand)]
+    word: Word,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    List(list::List),
+    Exists(exists::Exists),
+    Create(create::Create),
+    Update(update::Update),
+    Delete(delete::Delete),
+    Verify(verify::Verify),
+    Optimize(pack_refs::PackRefs),
+}
+
+impl Refs {
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        match &self.word {
+            Word::List(list) => list.run(repo, out),
+            Word::Exists(exists) => exists.run(repo),
+            Word::Create(create) => create.run(repo),
+            Word::Update(update) => update.run(repo, out),
+            Word::Delete(delete) => delete.run(repo),
+            Word::Verify(verify) => verify.run(repo, out),
+            Word::Optimize(optimize) => optimize.run(repo),
+        }
+    }
+}
