@@ -104,9 +104,14 @@ impl HostDir {
 
     /// Whether files of ours can be made here, as far as is known.
     pub(crate) fn makes_own_files(&self) -> bool {
-        // Without a run of the kernel no lock of ours could be judged, and no file linked.
+        self.can_judge_locks() && !self.has_no_own_files.load(Ordering::Relaxed)
+    }
+
+    /// Whether a lock with a mark of ours can be judged: without a run of the kernel it could not,
+    /// nor could a file be linked.
+    pub(crate) fn can_judge_locks(&self) -> bool {
         let may = || self.host.is_some() && self.os.is_local() && self.os.boot().is_some();
-        *self.own_files.get_or_init(may) && !self.has_no_own_files.load(Ordering::Relaxed)
+        *self.own_files.get_or_init(may)
     }
 
     /// A file of ours without a name; `None` where there are none.

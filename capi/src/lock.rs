@@ -6,7 +6,7 @@
 //! leaves a lock that nobody can judge. It is empty, and becomes the list: one rename publishes and
 //! releases. `docs/protocol.md` has the mechanism, and what else was tried.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -113,8 +113,9 @@ impl HostLocks {
             LOCK => return self.robust.take_over(dir, name),
             _ => return Err(failed(io::Error::last_os_error())),
         }
-        let mut held = HeldLock { raw, host: self.host, stamp: None };
+        let mut held = HeldLock { raw, host: self.host, stamp: None, mark: None };
         if name == LIST_LOCK {
+            held.mark = self.mark(dir, held.raw.fd);
             self.finish_list_lock(&mut held).map_err(failed)?;
         } else {
             // A compaction locks any number of tables, but there are only so many descriptors.
@@ -122,6 +123,22 @@ impl HostLocks {
             let _ = unsafe { (self.host.flock_close)(&mut held.raw) };
         }
         Ok(Attempt::Taken(Box::new(held)))
+    }
+
+    /// Marks a list lock that the host has made, and locks it with the kernel, where files cannot be
+    /// without a name. Late, so a kill may leave one without a mark, which is as good as any of the
+    /// host's.
+    fn mark(&self, dir: &Arc<dyn Dir>, fd: c_int) -> Option<OwnFile> {
+        if !self.dir.can_judge_locks() || self.is_plain.load(Ordering::Relaxed) {
+            return None;
+        }
+        // The host closes its own before it removes the name, and for that time we would look dead.
+        let copy = OwnFile::copy_of(fd, self.host).ok()?;
+        let is_marked = copy.lock().unwrap_or(false) && HealingLocks::mark(dir, &copy, copy.made()).is_ok();
+        if !is_marked {
+            self.is_plain.store(true, Ordering::Relaxed);
+        }
+        is_marked.then_some(copy)
     }
 
     /// What is left to do with a lock of the list: its mode bits, its identity.
@@ -210,6 +227,8 @@ struct HeldLock {
     raw: reftable_flock,
     host: Host,
     stamp: Option<Stamp>,
+    /// What keeps the kernel's lock until the name is gone.
+    mark: Option<OwnFile>,
 }
 
 // SAFETY: the pointers are the host's, and only handed back to it, by whichever thread has the
@@ -242,6 +261,7 @@ impl Drop for HeldLock {
         // SAFETY: a lock that the host has taken and not released. What it cannot remove stays for
         // people to see.
         let _ = unsafe { (self.host.flock_release)(&mut self.raw) };
+        drop(self.mark.take());
     }
 }
 

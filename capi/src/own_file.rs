@@ -45,6 +45,19 @@ impl OwnFile {
         Ok(OwnFile { file: Arc::new(file), host, stamp, is_lock: false })
     }
 
+    /// A copy of a descriptor of the host's, which stays open when the host closes its own.
+    pub(crate) fn copy_of(fd: c_int, host: Host) -> io::Result<OwnFile> {
+        // SAFETY: a number; without a descriptor behind it there is no copy either.
+        let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
+        if copy < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just made, and nobody else's.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(copy) });
+        let stamp = Stamp::of(&file.metadata()?);
+        Ok(OwnFile { file: Arc::new(file), host, stamp, is_lock: false })
+    }
+
     /// Gives a file without a name this one. Fails with `AlreadyExists` if anything has it.
     pub(crate) fn link(&self, path: &Path) -> io::Result<()> {
         let (from, to) = (self.itself(), c_path(path)?);

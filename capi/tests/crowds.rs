@@ -5,9 +5,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use reftable::{Expect, ObjectId, Options, Stack};
 use support::{compile, run, source};
 
 /// The host, compiled, and a place to work in.
@@ -30,6 +33,12 @@ impl Host {
         command
     }
 
+    /// A host that commits for so many seconds and tells of each commit that succeeded.
+    fn endless(&self, store: &Path, name: &str, seconds: u64) -> Child {
+        let mut command = self.command(store, &["loop", name, &seconds.to_string()]);
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Runs the host on a store of its own, and returns what it says.
     fn says(&self, arguments: &[&str]) -> String {
         let output = run(&mut self.command(&self.at.path().join("store"), arguments));
@@ -45,6 +54,23 @@ fn a_crowd_loses_no_commit() {
 #[test]
 fn a_killed_process_blocks_nobody() {
     println!("{}", Host::new(&[]).says(&["kill", "200"]));
+}
+
+/// Where files cannot be without a name the host makes the lock, and the library marks it then.
+#[test]
+fn a_lock_of_the_hosts_is_marked_late_and_mostly_taken_over() {
+    let host = Host::new(&["-DWITHOUT_UNNAMED"]);
+    println!("{}", host.says(&["kill", "200"]));
+    println!("{}", host.says(&["crowd", "12", "8"]));
+}
+
+/// The control of all these crowds: an owner that looks dead for a moment.
+#[test]
+fn a_lock_that_is_closed_before_it_is_renamed_loses_commits() {
+    let host = Host::new(&["-DWITHOUT_DUPLICATE"]);
+    let crowd = host.command(&host.at.path().join("store"), &["crowd", "12", "8"]).output().unwrap();
+    println!("{}", String::from_utf8_lossy(&crowd.stdout));
+    assert!(!crowd.status.success(), "the crowd does not notice");
 }
 
 #[test]
@@ -74,7 +100,9 @@ fn two_that_wait_for_each_other_come_to_an_end() {
 
 #[test]
 fn waiters_leave_the_processor_to_others() {
-    for (waiters, percent) in [("8", "12"), ("32", "25")] {
+    // What is aimed at; without optimisation half as much again.
+    let most = if cfg!(debug_assertions) { ["18", "38"] } else { ["12", "25"] };
+    for (waiters, percent) in ["8", "32"].into_iter().zip(most) {
         println!("{}", Host::new(&[]).says(&["idle", waiters, percent]));
     }
 }
@@ -90,7 +118,7 @@ fn git_loop(repository: &Path, id: &str, number: usize) -> Child {
 }
 
 #[test]
-fn hosts_and_git_share_a_store() {
+fn hosts_and_git_share_a_store_and_some_are_killed() {
     let host = Host::new(&[]);
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
@@ -106,38 +134,81 @@ fn hosts_and_git_share_a_store() {
     let id = git(&["-C", "repository", "rev-parse", "HEAD"]).unwrap();
     let repository = host.at.path().join("repository");
     let store = repository.join(".git/reftable");
+    let end = Instant::now() + Duration::from_secs(3);
     let gits: Vec<Child> = (0..2).map(|number| git_loop(&repository, id.trim(), number)).collect();
-    let hosts: Vec<Child> = (0..2)
-        .map(|number| {
-            let mut host = host.command(&store, &["loop", &format!("h{number}"), "3"]);
-            host.stdout(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
-    let (mut by_git, mut by_hosts) = (Vec::new(), Vec::new());
-    for child in gits {
-        let output = child.wait_with_output().unwrap();
-        by_git.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned));
+    let hosts: Vec<Child> = (0..2).map(|number| host.endless(&store, &format!("h{number}"), 3)).collect();
+    let (by_the_killed, by_us) = std::thread::scope(|scope| {
+        let killed = scope.spawn(|| killed_hosts(&host, &store, end));
+        let us = scope.spawn(|| commits_of_ours(&store, id.trim(), end));
+        (killed.join().unwrap(), us.join().unwrap())
+    });
+    let by_git: Vec<String> = gits.into_iter().flat_map(said).collect();
+    let mut by_hosts = Vec::new();
+    for child in hosts {
+        let mut said = said(child);
+        let last = said.pop().unwrap();
+        assert!(last.ends_with(" 0 failed"), "{last}");
+        by_hosts.extend(said);
     }
-    for (number, child) in hosts.into_iter().enumerate() {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(said.trim().ends_with(" 0 failed"), "{said}");
-        let done: usize = said.split(' ').next().unwrap().parse().unwrap();
-        by_hosts.extend((0..done).map(|done| format!("refs/heads/h{number}/{done:05}")));
-    }
-    // Ids that the host makes up are no objects, and git says so; it lists them all the same.
     let listed = Command::new("git").arg("-C").arg(&repository).args(["show-ref"]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let there: std::collections::BTreeSet<&str> = listed.lines().filter_map(|line| line.split(' ').nth(1)).collect();
-    println!("{} by git, {} by hosts, {} there", by_git.len(), by_hosts.len(), there.len());
-    assert!(!by_git.is_empty() && !by_hosts.is_empty());
-    for name in by_git.iter() {
-        assert!(there.contains(&**name), "{name} was acknowledged to git");
+    let there: BTreeSet<&str> = listed.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    println!(
+        "{} by git, {} by hosts, {} by hosts that were killed, {} by us; git lists {}",
+        by_git.len(),
+        by_hosts.len(),
+        by_the_killed.len(),
+        by_us.len(),
+        there.len()
+    );
+    assert!(!by_git.is_empty() && !by_hosts.is_empty() && !by_the_killed.is_empty() && !by_us.is_empty());
+    for name in by_git.iter().chain(&by_us) {
+        assert!(there.contains(&**name), "{name} was acknowledged");
     }
-    let stack = reftable::Stack::open(&store, reftable::Options::default()).unwrap();
+    let stack = Stack::open(&store, Options::default()).unwrap();
     let snapshot = stack.snapshot().unwrap();
-    for name in by_hosts.iter().chain(&by_git) {
+    for name in by_hosts.iter().chain(&by_git).chain(&by_the_killed).chain(&by_us) {
         assert!(snapshot.get(name).unwrap().is_some(), "{name} was acknowledged");
     }
+}
+
+/// The whole lines that a process has written, once it has ended.
+fn said(child: Child) -> Vec<String> {
+    let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let whole = said.rfind('\n').map_or("", |end| &said[..end]);
+    whole.lines().map(str::to_owned).collect()
+}
+
+/// Hosts that are killed one after another; what they have acknowledged.
+fn killed_hosts(host: &Host, store: &Path, end: Instant) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if Instant::now() >= end {
+            break;
+        }
+        let mut child = host.endless(store, &format!("k{number}"), 60);
+        std::thread::sleep(Duration::from_millis(20 + number * 7919 % 100));
+        child.kill().unwrap();
+        acknowledged.extend(said(child));
+    }
+    acknowledged
+}
+
+/// Commits of this process, through the crate.
+fn commits_of_ours(store: &Path, id: &str, end: Instant) -> Vec<String> {
+    let stack = Stack::open(store, Options::default().lock_timeout(Some(Duration::from_secs(30)))).unwrap();
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if Instant::now() >= end {
+            break;
+        }
+        // Before those of hosts, at which `git show-ref` ends: what they point to is no object.
+        let name = format!("refs/heads/c/{number}");
+        let mut tx = stack.transaction();
+        tx.set(&name, Expect::Any, id.parse::<ObjectId>().unwrap());
+        tx.commit().unwrap();
+        acknowledged.push(name);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    acknowledged
 }
