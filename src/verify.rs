@@ -10,6 +10,7 @@ mod symbolic;
 mod table;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,6 +172,7 @@ fn load_settled(dir: &dyn crate::dir::Dir, patience: Duration) -> Result<Listed>
 /// Checks each table, and those beside one another. Returns those that could be opened.
 fn check_tables(listed: Vec<(String, Result<Arc<Table>>)>, report: &mut Report) -> Vec<Arc<Table>> {
     let mut opened = Vec::new();
+    let mut copies = Copies::default();
     let mut below: Option<Arc<Table>> = None;
     for (name, table) in listed {
         match table {
@@ -178,6 +180,7 @@ fn check_tables(listed: Vec<(String, Result<Arc<Table>>)>, report: &mut Report) 
                 check_name(&name, &table, report);
                 check_range(&name, &table, report);
                 check_neighbours(below.as_deref(), &name, &table, report);
+                copies.check(&name, &table, report);
                 table::check(&name, &table, report);
                 report.tables.push(name);
                 opened.push(Arc::clone(&table));
@@ -190,6 +193,27 @@ fn check_tables(listed: Vec<(String, Result<Arc<Table>>)>, report: &mut Report) 
         }
     }
     opened
+}
+
+/// The tables so far, by what is quick to compare.
+#[derive(Default)]
+struct Copies {
+    seen: BTreeMap<(u64, u64, u64), Vec<Arc<Table>>>,
+}
+
+impl Copies {
+    /// No two tables are the same to the byte: each has update indexes of its own. Where one is a
+    /// copy, what its file had before is gone. That its records are read twice harms nobody.
+    fn check(&mut self, name: &str, table: &Arc<Table>, report: &mut Report) {
+        let header = table.header();
+        let alike = (header.min_update_index, header.max_update_index, table.file_size());
+        let alike = self.seen.entry(alike).or_default();
+        if let Some(original) = alike.iter().find(|other| *other.file.bytes == *table.file.bytes) {
+            let message = format!("has the same bytes as {}: what belongs into this file may be lost", original.name());
+            report.findings.push(Finding::new(FindingKind::CopiedTable, name, None, message));
+        }
+        alike.push(Arc::clone(table));
+    }
 }
 
 /// The list and what it leads to.

@@ -75,7 +75,7 @@ fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
     }
     problems.extend(needs_compaction(dir, &case));
     if survey.lock != LockSeen::Held {
-        problems.extend(unlisted(&case));
+        problems.extend(unlisted(dir, &case));
         problems.extend(litter(dir, survey, &case.garbage));
     }
     problems
@@ -115,7 +115,7 @@ fn needs_compaction(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
 }
 
 /// Tables beside a list that leads to a store.
-fn unlisted(case: &Case<'_>) -> Option<Problem> {
+fn unlisted(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
     let is_listed = |name: &str| case.present.iter().any(|member| member.name == name);
     let described = |seen: &Seen| match seen {
         Seen::Whole(whole) => Some(format!("update indexes {} to {}", whole.min, whole.max)),
@@ -129,7 +129,7 @@ fn unlisted(case: &Case<'_>) -> Option<Problem> {
         .filter(|(name, _)| TableName::parse(name).is_some() && !is_listed(name) && !case.garbage.contains(*name))
         .filter_map(|(name, seen)| Some((name.to_owned(), described(seen)?)))
         .collect();
-    (!tables.is_empty()).then_some(Problem::Unlisted { tables })
+    (!tables.is_empty()).then(|| Problem::Unlisted { store: dir.path().to_owned(), tables })
 }
 
 /// What dead processes of this library left behind, and tables that nobody can need.

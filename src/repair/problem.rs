@@ -1,9 +1,10 @@
 //! What may be wrong, and what the fix would do, in words.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::Evidence;
-use crate::escape::escaped;
+use crate::escape::{command, escaped, shell_word};
 use crate::list::{DAMAGED, UNLISTED};
 
 /// Something that keeps a store from working as it should.
@@ -18,6 +19,8 @@ pub enum Problem {
     /// Tables that no list names, that fit nowhere into the list, and of which nothing proves that
     /// they were replaced.
     Unlisted {
+        /// The directory that they are in.
+        store: PathBuf,
         /// Each with what is known of it.
         tables: Vec<(String, String)>,
     },
@@ -118,9 +121,9 @@ impl Problem {
                 files.retain(|file| again(Problem::litter, file));
                 (!files.is_empty()).then_some(Problem::Litter { files })
             }
-            Problem::Unlisted { mut tables } => {
+            Problem::Unlisted { store, mut tables } => {
                 tables.retain(|(table, _)| again(Problem::unlisted, table));
-                (!tables.is_empty()).then_some(Problem::Unlisted { tables })
+                (!tables.is_empty()).then_some(Problem::Unlisted { store, tables })
             }
             problem => others.contains(&problem).then_some(problem),
         }
@@ -131,7 +134,7 @@ impl Problem {
     }
 
     pub(super) fn unlisted(&self) -> Vec<String> {
-        let Problem::Unlisted { tables } = self else { return Vec::new() };
+        let Problem::Unlisted { tables, .. } = self else { return Vec::new() };
         tables.iter().map(|(table, _)| table.clone()).collect()
     }
 }
@@ -141,7 +144,7 @@ impl fmt::Display for Problem {
         match self {
             Problem::ForeignLock(evidence) => evidence.fmt(f),
             Problem::List(list) => list.fmt(f),
-            Problem::Unlisted { tables } => {
+            Problem::Unlisted { store, tables } => {
                 f.write_str("no list names these tables, and nothing proves that they were replaced: ")?;
                 for (number, (table, reason)) in tables.iter().enumerate() {
                     let comma = if number == 0 { "" } else { ", " };
@@ -149,9 +152,14 @@ impl fmt::Display for Problem {
                 }
                 f.write_str(
                     "; they fit nowhere into the list. The fix removes nothing, and keeps each as NAME.unlisted: the \
-                     references and logs in them stay unlisted. To get them back, see with `reftable dump FILE` what \
-                     a kept file holds, and write that again with `reftable update`",
-                )
+                     references and logs in them stay unlisted. To get them back: ",
+                )?;
+                for (number, (table, _)) in tables.iter().enumerate() {
+                    let comma = if number == 0 { "" } else { ", " };
+                    let dump = command(store, &format!("dump {}", shell_word(table.as_bytes())));
+                    write!(f, "{comma}{dump}")?;
+                }
+                write!(f, " shows what is in them now; {} writes references again", command(store, "update --stdin"))
             }
             Problem::NeedsCompaction { reason, command } => write!(f, "{reason}; {command} mends that"),
             Problem::Litter { files } => write!(f, "nobody needs {} any more; the fix removes them", all(files)),

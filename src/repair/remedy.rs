@@ -9,6 +9,7 @@ use super::problem::{ListProblem, Proposal, SetAside, all};
 use super::survey::Survey;
 use super::{Problem, Repair};
 use crate::error::{Error, Result};
+use crate::escape::{command, shell_word};
 use crate::list::{self, LIST, LIST_LOCK, UNLISTED};
 use crate::lock::{Lock, acquire, break_lock};
 use crate::stack::request::resolve;
@@ -73,7 +74,7 @@ fn mend(repair: &Repair, lock: &dyn Lock, problem: &Problem) -> Result<String> {
     let there = diagnose_locked(repair)?;
     match problem {
         Problem::Litter { files } => remove_litter(repair, files, &there),
-        Problem::Unlisted { tables } => put_tables_aside(repair, tables, &there),
+        Problem::Unlisted { tables, .. } => put_tables_aside(repair, tables, &there),
         Problem::List(ListProblem { fix: Ok(proposal), .. }) if there.contains(problem) => {
             replace_list(repair, lock, proposal)
         }
@@ -119,7 +120,8 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
     for (table, _) in tables.iter().filter(|(table, _)| there.iter().any(|found| found.unlisted().contains(table))) {
         let kept: Kept = put_aside(&repair.dir, table, UNLISTED)?;
         leave_first_name(&repair.dir, &kept)?;
-        done.push(format!("{} is kept as {}", kept.file, kept.name));
+        let dump = command(repair.dir.path(), &format!("dump {}", shell_word(kept.name.as_bytes())));
+        done.push(format!("{} is kept as {}, and {dump} shows what is in it", kept.file, kept.name));
     }
     sync_dir(&*repair.dir)?;
     if done.is_empty() { Err(not_there_any_more(repair)) } else { Ok(done.join("; ")) }

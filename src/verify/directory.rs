@@ -69,9 +69,10 @@ fn kept(dir: &dyn Dir, name: &str) -> Option<Finding> {
         "a repair took this list out of the store; nothing reads it, and it can be removed once all is well".to_owned()
     } else {
         let dump = command(dir.path(), &format!("dump {}", shell_word(name.as_bytes())));
+        let update = command(dir.path(), "update --stdin");
         format!(
             "a repair took this table out of the store; nothing reads it. {dump} says what can be read of it, \
-             `reftable update` writes a reference again; then it can be removed"
+             {update} writes references again; then it can be removed"
         )
     };
     Some(Finding::new(FindingKind::KeptByRepair, name, None, message))

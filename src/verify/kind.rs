@@ -54,6 +54,8 @@ kinds! {
     LastUpdateIndex = "last-update-index", Warning;
     /// A table has update indexes that one below it has, too, or stands in the wrong place.
     OverlappingRanges = "overlapping-ranges", Warning;
+    /// A table has the same bytes as one below it.
+    CopiedTable = "copied-table", Error;
     /// Two tables have ids of different hashes.
     MixedHashes = "mixed-hashes", Error;
 

@@ -242,6 +242,6 @@ fn a_gap_that_is_filled_in_part_stays() {
     fs::write(dir.path().join("tables.list"), format!("{}\n", tables[2])).unwrap();
     fs::remove_file(dir.path().join(&tables[1])).unwrap();
     let (_, problem) = only(dir.path());
-    assert!(matches!(&problem, Problem::Unlisted { tables: found } if found[0].0 == tables[0]), "{problem}");
+    assert!(matches!(&problem, Problem::Unlisted { tables: found, .. } if found[0].0 == tables[0]), "{problem}");
     assert!(problem.to_string().contains("stay unlisted. To get them back"), "{problem}");
 }

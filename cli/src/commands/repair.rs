@@ -168,7 +168,8 @@ impl Repair {
         match outcome {
             Some(done) => writeln!(out, "  done: {}", escaped_message(done)),
             None if matches!(problem, Problem::ForeignLock(_)) && !self.break_lock => {
-                writeln!(out, "  left as it is: --break-lock removes it, if the evidence is enough")
+                let breaks = command(store, "repair --break-lock");
+                writeln!(out, "  left as it is: {breaks} asks, and removes it if the evidence is enough")
             }
             None => writeln!(out, "  left as it is"),
         }

@@ -13,6 +13,7 @@ mod get_equals_git;
 mod interrupt;
 mod linked_worktree;
 mod list_equals_git;
+mod locks_of_the_unseen;
 mod log_equals_git;
 mod many_processes_update_at_once;
 mod names_are_printed_escaped;

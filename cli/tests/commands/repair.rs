@@ -141,6 +141,28 @@ fn without_an_answer_nothing_happens() {
     }
 }
 
+/// Everybody reads it, and it says twice what one table says: no command makes it worse, and none
+/// calls it well.
+#[test]
+fn a_copy_in_the_place_of_another_table_is_told_and_read() {
+    let (_root, dir) = store();
+    let list = fs::read_to_string(dir.join("tables.list")).unwrap();
+    let tables: Vec<&str> = list.lines().collect();
+    fs::copy(dir.join(tables[0]), dir.join(tables[1])).unwrap();
+    let listed = text(&reftable(&dir, &["list"], "").stdout);
+    assert!(listed.contains("A_HEAD") && !listed.contains("B_HEAD") && listed.contains("C_HEAD"), "{listed}");
+    let verified = reftable(&dir, &["verify"], "");
+    assert_eq!(verified.status.code(), Some(3));
+    let what = format!("{}: has the same bytes as {}", tables[1], tables[0]);
+    assert!(text(&verified.stdout).contains(&what), "{}", text(&verified.stdout));
+    for arguments in [&["repair", "--yes"][..], &["compact", "--all"], &["update", "--stdin"]] {
+        let code = reftable(&dir, arguments, "").status.code();
+        assert_eq!(code, Some(i32::from(arguments[0] == "repair")), "{arguments:?}");
+        assert_eq!(text(&reftable(&dir, &["list"], "").stdout), listed, "{arguments:?}");
+    }
+    assert_eq!(reftable(&dir, &["verify"], "").status.code(), Some(0), "nothing is left that shows it");
+}
+
 /// Its tables can be read, and what they say cannot be right: that is not "nothing to mend".
 #[test]
 fn what_only_verify_finds_is_not_passed_over() {
@@ -201,10 +223,61 @@ fn words_are_no_fix() {
 
 /// The command in a message, run by a shell as somebody would who copies it.
 fn copied(message: &str) -> Output {
-    let command = message.split('`').find(|words| words.starts_with("reftable -C ")).expect(message);
+    run(message.split('`').find(|words| words.starts_with("reftable -C ")).expect(message))
+}
+
+fn run(command: &str) -> Output {
     let programs = Path::new(env!("CARGO_BIN_EXE_reftable")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    Command::new("bash").args(["-c", command]).env("PATH", path).output().unwrap()
+    Command::new("bash").args(["-c", command]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Whatever is in backticks in these words is a whole command, with the place that it is about; it
+/// runs. Returns the commands.
+fn all_run(message: &str, store: &Path) -> Vec<String> {
+    let commands: Vec<String> = message.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    for command in &commands {
+        assert!(command.starts_with("reftable -C "), "{command}: {message}");
+        let output = run(command);
+        let said = text(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{command}: {output:?}");
+        assert!(!said.contains("Usage") && !said.contains("no such"), "{command} in {}: {said}", store.display());
+    }
+    commands
+}
+
+/// A table that fits nowhere is kept, and the way to get back what is in it can be copied: before,
+/// from the outcome, and from what `verify` says later.
+#[test]
+fn every_command_leads_from_a_table_in_no_list_to_what_is_in_it() {
+    let (root, plain) = store();
+    let dir = root.path().join("it's\n here");
+    fs::rename(plain, &dir).unwrap();
+    let list = fs::read_to_string(dir.join("tables.list")).unwrap();
+    let first = list.lines().next().unwrap();
+    let stray = first.replace(".ref", "").rsplit_once('-').unwrap().0.to_owned() + "-0badcafe.ref";
+    fs::copy(dir.join(first), dir.join(&stray)).unwrap();
+    fs::write(dir.join("tables.list.lock"), "").unwrap();
+
+    let before = text(&reftable(&dir, &["repair", "--dry-run"], "").stdout);
+    let commands = all_run(&before, &dir);
+    assert!(commands.iter().any(|command| command.ends_with(" repair --break-lock")), "{before}");
+    fs::remove_file(dir.join("tables.list.lock")).unwrap();
+
+    let before = text(&reftable(&dir, &["repair", "--dry-run"], "").stdout);
+    let commands = all_run(&before, &dir);
+    let dump = commands.iter().find(|command| command.ends_with(&format!(" dump {stray}"))).expect(&before);
+    assert!(text(&run(dump).stdout).contains("A_HEAD"), "{dump}");
+    assert!(commands.iter().any(|command| command.ends_with(" update --stdin")), "{before}");
+
+    let done = text(&reftable(&dir, &["repair", "--yes"], "").stdout);
+    let outcome = done.lines().find(|line| line.contains("done: ")).expect(&done);
+    let later = text(&reftable(&dir, &["verify"], "").stdout);
+    for said in [outcome, &later] {
+        let commands = all_run(said, &dir);
+        let dump = commands.iter().find(|command| command.ends_with(&format!(" dump {stray}.unlisted"))).expect(said);
+        assert!(text(&run(dump).stdout).contains("A_HEAD"), "{dump}");
+    }
 }
 
 #[test]
