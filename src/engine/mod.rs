@@ -7,7 +7,7 @@
 //!
 //! - [`snapshot`]: the state that some tables make up; [`crate::table::Table::open`] opens each.
 //! - [`WriteGroup`]: what the state will be after some [`Changeset`]s, written as one table.
-//! - [`table_name`]: what that table is called.
+//! - [`table_name`]: what that table is called; [`update_indexes_of_name`]: what such a name says.
 //! - [`compaction_due`]: which tables should become one.
 //! - [`merge_tables`]: how they become one.
 //!
@@ -104,6 +104,6 @@ pub use compaction::{Expiry, Progress, merge_tables};
 pub(crate) use compaction::{Job, Task, Watch, merge_somehow, update_indexes, write_merged};
 pub use policy::{AutoCompact, compaction_due};
 pub(crate) use state::check_hash;
-pub use state::{snapshot, table_name};
+pub use state::{snapshot, table_name, update_indexes_of_name};
 
 pub use crate::changeset::Changeset;

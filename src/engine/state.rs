@@ -45,3 +45,10 @@ pub(crate) fn check_hash(below: Option<&Table>, table: &Table, asked: Option<Has
 pub fn table_name(min_update_index: u64, max_update_index: u64, random: u64) -> String {
     TableName::new(min_update_index, max_update_index, random).to_string()
 }
+
+/// The update indexes that the name of a table states, least and greatest, if it has exactly the
+/// form of [`table_name`].
+#[must_use]
+pub fn update_indexes_of_name(name: &str) -> Option<(u64, u64)> {
+    TableName::parse(name).map(|name| (name.min, name.max))
+}

@@ -96,6 +96,12 @@ impl Table {
         self.file.bytes.len() as u64
     }
 
+    /// All bytes of the file, for those who store or send it elsewhere.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.file.bytes
+    }
+
     /// Whether reading it needs nothing of the file any more.
     pub(crate) fn is_copy(&self) -> bool {
         self.file.bytes.is_copy()

@@ -1,0 +1,68 @@
+//! A git reference store in an object store: many machines commit to one repository, with nothing
+//! between them but a bucket with conditional writes.
+//!
+//! It holds what a [`reftable::Stack`] holds: the same [`Changeset`]s, the very [`Snapshot`]s, and
+//! tables that git reads. One object, `root`, says which tables count, and carries the small ones;
+//! a commit replaces it if nobody else has. There are no locks, leases or clocks to trust.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use reftable::{Expect, ObjectId};
+//! use reftable_bucket::{Changeset, Memory, Options, Store, probe};
+//!
+//! # futures_lite::future::block_on(async {
+//! let bucket = Arc::new(Memory::new());
+//! // Once for each bucket: does it keep the rules?
+//! probe(&*bucket, "probe").await?;
+//!
+//! let store = Store::new(bucket, "repos/42", Options::default())?;
+//! let id: ObjectId = "2e6f9b0d5885b6010f9167787445617f553a735f".parse().expect("40 digits");
+//! let mut changes = Changeset::new();
+//! changes.set("refs/heads/main", Expect::Absent, id);
+//! store.commit(changes).await?;
+//!
+//! let snapshot = store.snapshot().await?;
+//! assert_eq!(snapshot.get("refs/heads/main")?.map(|found| found.target), Some(id.into()));
+//! # Ok::<(), reftable_bucket::Error>(())
+//! # }).expect("nothing fails");
+//! ```
+//!
+//! A commit that lost its answer finds out what became of it: see [`Commit::rescued`]. What a store
+//! needs now and then: [`Store::compact`], [`Store::clean`]. [`materialize`] writes a directory
+//! that git reads.
+//!
+//! The protocol, step by step: `docs/protocol-bucket.md`.
+
+mod backend;
+mod clean;
+mod commit;
+mod compact;
+mod error;
+mod materialize;
+mod memory;
+#[cfg(reftable_mutants)]
+pub mod mutant;
+#[cfg(not(reftable_mutants))]
+mod mutant;
+mod options;
+mod place;
+mod plan;
+mod probe;
+mod read;
+mod root;
+mod state;
+mod store;
+
+pub use backend::{Bucket, Read, Swap, Tag};
+pub use clean::Cleaned;
+pub use commit::Commit;
+pub use compact::Compact;
+pub use error::{Error, ErrorKind, Result};
+pub use materialize::materialize;
+pub use memory::Memory;
+pub use options::Options;
+pub use probe::probe;
+pub use reftable::Snapshot;
+pub use reftable::engine::Changeset;
+pub use store::Store;

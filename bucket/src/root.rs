@@ -1,0 +1,427 @@
+//! The object that says what a store holds: its bytes, reader beside writer.
+//!
+//! Lines of text, then the bytes of the tables that are inline, then a line with a checksum over
+//! all before it:
+//!
+//! ```text
+//! reftable root 1
+//! store 9f3c55d0a1e24b77
+//! edition 1234
+//! hash sha1
+//! swap 5d0a1e24b779f3c5 1764500000
+//! table 0x000000000001-0x000000000040-8d2c1a99.ref 48211 5bd0e3aa apart
+//! table 0x000000000041-0x000000000041-11aa09f1.ref 311 09c2aa17 inline
+//! data 311
+//! (311 bytes)
+//! crc 4f0a77e1
+//! ```
+//!
+//! `swap` lines are the latest editions, the oldest of them first and this one last: a number that
+//! its writer has drawn, and when. They answer the one question that a writer has whose answer was
+//! lost: whether edition *n* was its own.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reftable::HashKind;
+use reftable::engine::update_indexes_of_name;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::mutant::{self, Mutant};
+
+const FIRST_LINE: &str = "reftable root 1";
+
+/// What a store may remember of its past, whatever the time.
+const MAX_SWAPS: usize = 4096;
+
+/// One edition of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// Drawn when the store is made: another store at the same place has another.
+    pub(crate) store: u64,
+    /// Counts the swaps. No two editions have equal bytes.
+    pub(crate) edition: u64,
+    pub(crate) hash: Option<HashKind>,
+    /// The latest editions; the last is this one.
+    swaps: VecDeque<SwapLine>,
+    /// Oldest first.
+    pub(crate) tables: Vec<TableLine>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SwapLine {
+    id: u64,
+    /// Seconds since the Unix epoch.
+    time: u64,
+}
+
+/// A table of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableLine {
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    pub(crate) crc: u32,
+    /// The table, if it is inline.
+    pub(crate) inline: Option<Bytes>,
+}
+
+/// Who was the writer of an edition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// This number was drawn by it.
+    Drew(u64),
+    /// The edition is not there yet.
+    NotYet,
+    /// The store has forgotten.
+    Forgotten,
+}
+
+impl Root {
+    /// The edition after `base`, or the first of a store.
+    pub(crate) fn after(base: Option<&Root>, id: u64, now: Duration, history: Duration) -> Root {
+        let mut root = base.cloned().unwrap_or(Root {
+            store: id,
+            edition: 0,
+            hash: None,
+            swaps: VecDeque::new(),
+            tables: Vec::new(),
+        });
+        root.edition = root.edition.saturating_add(1);
+        let time = now.as_secs();
+        root.swaps.push_back(SwapLine { id, time });
+        let kept_since = time.saturating_sub(history.as_secs());
+        let kept_since = if mutant::is_on(Mutant::ForgetThePast) { u64::MAX } else { kept_since };
+        while root.swaps.len() > 1
+            && (root.swaps.len() > MAX_SWAPS || root.swaps.front().is_some_and(|swap| swap.time < kept_since))
+        {
+            root.swaps.pop_front();
+        }
+        root
+    }
+
+    /// Who has written `edition`.
+    pub(crate) fn writer_of(&self, edition: u64) -> Writer {
+        let Some(back) = self.edition.checked_sub(edition) else { return Writer::NotYet };
+        let position = usize::try_from(back).ok().and_then(|back| self.swaps.len().checked_sub(back)?.checked_sub(1));
+        match position.and_then(|position| self.swaps.get(position)) {
+            Some(swap) => Writer::Drew(swap.id),
+            None => Writer::Forgotten,
+        }
+    }
+
+    /// Bytes of all tables that are inline.
+    pub(crate) fn inline_len(&self) -> usize {
+        self.tables.iter().filter_map(|table| table.inline.as_ref()).map(Bytes::len).sum()
+    }
+
+    pub(crate) fn print(&self) -> Bytes {
+        let mut text = format!("{FIRST_LINE}\nstore {:016x}\nedition {}\n", self.store, self.edition);
+        let hash = self.hash.map_or("none".to_owned(), |hash| hash.to_string());
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "hash {hash}");
+        for SwapLine { id, time } in &self.swaps {
+            let _ = writeln!(text, "swap {id:016x} {time}");
+        }
+        for TableLine { name, len, crc, inline } in &self.tables {
+            let place = if inline.is_some() { "inline" } else { "apart" };
+            let _ = writeln!(text, "table {name} {len} {crc:08x} {place}");
+        }
+        let _ = writeln!(text, "data {}", self.inline_len());
+        let mut bytes = text.into_bytes();
+        for inline in self.tables.iter().filter_map(|table| table.inline.as_ref()) {
+            bytes.extend_from_slice(inline);
+        }
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(format!("crc {crc:08x}\n").as_bytes());
+        bytes.into()
+    }
+
+    /// Reads the object `root`.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the offset, for all that [`Self::print`] does not write; `Unsupported` for
+    /// another version.
+    pub(crate) fn parse(bytes: &Bytes) -> Result<Root> {
+        let mut lines = Lines { bytes, at: 0 };
+        lines.first_line()?;
+        let body = checked(bytes)?;
+        lines.bytes = body;
+        let store = lines.hex("store")?;
+        let edition = lines.number("edition")?;
+        let hash = lines.hash()?;
+        let swaps = lines.swaps(edition)?;
+        let mut tables = lines.tables()?;
+        lines.data(bytes, &mut tables)?;
+        Ok(Root { store, edition, hash, swaps, tables })
+    }
+}
+
+/// The bytes before the checksum, which fits them.
+fn checked(bytes: &[u8]) -> Result<&[u8]> {
+    let cut_off = || Error::corrupt("the root is cut off: it does not end with its checksum").at(bytes.len());
+    let start = bytes.len().checked_sub("crc 01234567\n".len()).ok_or_else(cut_off)?;
+    let (body, line) = bytes.split_at_checked(start).ok_or_else(cut_off)?;
+    let text = line.strip_prefix(b"crc ").and_then(|rest| rest.strip_suffix(b"\n")).ok_or_else(cut_off)?;
+    let wanted = hex(text, 8).ok_or_else(cut_off)?;
+    if u64::from(crc32fast::hash(body)) != wanted {
+        return Err(Error::corrupt("the checksum of the root does not fit its bytes").at(start));
+    }
+    Ok(body)
+}
+
+/// Digits in lower case, exactly so many.
+fn hex(digits: &[u8], len: usize) -> Option<u64> {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.len() == len && digits.iter().all(is_digit))?;
+    u64::from_str_radix(text, 16).ok()
+}
+
+/// A number without leading zeros or sign.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(digits).ok()?;
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| is_plain)
+}
+
+/// The lines of a root, and how far they were read.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn error(&self, what: &str) -> Error {
+        Error::corrupt(what).at(self.at)
+    }
+
+    /// What the next line has behind this word.
+    fn peek(&self, word: &str) -> Option<(&'a [u8], usize)> {
+        let rest = self.bytes.get(self.at..)?;
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let line = rest.get(..end)?;
+        let value = line.strip_prefix(word.as_bytes())?.strip_prefix(b" ")?;
+        Some((value, self.at.checked_add(end)?.checked_add(1)?))
+    }
+
+    fn value(&mut self, word: &str) -> Result<&'a [u8]> {
+        let (value, next) = self.peek(word).ok_or_else(|| self.error(&format!("there is no line '{word}'")))?;
+        self.at = next;
+        Ok(value)
+    }
+
+    fn first_line(&mut self) -> Result<()> {
+        let start = format!("{FIRST_LINE}\n");
+        if self.bytes.starts_with(start.as_bytes()) {
+            self.at = start.len();
+            return Ok(());
+        }
+        match self.peek("reftable root") {
+            Some((version, _)) => {
+                let version = reftable::escape::escaped(version.get(..version.len().min(20)).unwrap_or_default());
+                let message = format!("a root of version '{version}': this build knows version 1 only");
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+            None => Err(self.error("this is not the root of a reference store")),
+        }
+    }
+
+    fn hex(&mut self, word: &str) -> Result<u64> {
+        let at = self.at;
+        let value = self.value(word)?;
+        hex(value, 16).ok_or_else(|| Error::corrupt(format!("'{word}' is not 16 hexadecimal digits")).at(at))
+    }
+
+    fn number(&mut self, word: &str) -> Result<u64> {
+        let at = self.at;
+        let value = self.value(word)?;
+        decimal(value).ok_or_else(|| Error::corrupt(format!("'{word}' is not a number")).at(at))
+    }
+
+    fn hash(&mut self) -> Result<Option<HashKind>> {
+        let at = self.at;
+        match self.value("hash")? {
+            b"none" => Ok(None),
+            b"sha1" => Ok(Some(HashKind::Sha1)),
+            b"sha256" => Ok(Some(HashKind::Sha256)),
+            _ => Err(Error::corrupt("the hash is none of sha1, sha256 and none").at(at)),
+        }
+    }
+
+    fn swaps(&mut self, edition: u64) -> Result<VecDeque<SwapLine>> {
+        let mut swaps = VecDeque::new();
+        while let Some((value, next)) = self.peek("swap") {
+            let mut words = value.split(|byte| *byte == b' ');
+            let id = words.next().and_then(|word| hex(word, 16));
+            let time = words.next().and_then(decimal);
+            let swap = id.zip(time).filter(|_| words.next().is_none());
+            let (id, time) = swap.ok_or_else(|| self.error("this is not a swap and its time"))?;
+            swaps.push_back(SwapLine { id, time });
+            self.at = next;
+        }
+        if swaps.is_empty() || u64::try_from(swaps.len()).is_ok_and(|len| len > edition) {
+            return Err(self.error("there is not one swap an edition at most"));
+        }
+        Ok(swaps)
+    }
+
+    fn tables(&mut self) -> Result<Vec<TableLine>> {
+        let mut tables = Vec::new();
+        let mut names = BTreeSet::new();
+        while let Some((value, next)) = self.peek("table") {
+            let table = table_line(value).ok_or_else(|| self.error("this is not a table, its length and checksum"))?;
+            if !names.insert(table.name.clone()) {
+                return Err(self.error("a table is there twice"));
+            }
+            tables.push(table);
+            self.at = next;
+        }
+        Ok(tables)
+    }
+
+    /// Gives each inline table its bytes, which are all that is left.
+    fn data(&mut self, whole: &Bytes, tables: &mut [TableLine]) -> Result<()> {
+        let at = self.at;
+        let announced = self.number("data")?;
+        let left = self.bytes.len().saturating_sub(self.at);
+        if u64::try_from(left).ok() != Some(announced) {
+            return Err(Error::corrupt(format!("{announced} bytes of tables are announced, {left} are there")).at(at));
+        }
+        for table in tables.iter_mut().filter(|table| table.inline.is_some()) {
+            let end = usize::try_from(table.len).ok().and_then(|len| self.at.checked_add(len));
+            let end = end.filter(|end| *end <= self.bytes.len());
+            let end = end.ok_or_else(|| self.error(&format!("the inline table {} is cut off", table.name)))?;
+            let bytes = whole.slice(self.at..end);
+            if crc32fast::hash(&bytes) != table.crc {
+                return Err(self.error(&format!("the checksum of the inline table {} does not fit", table.name)));
+            }
+            table.inline = Some(bytes);
+            self.at = end;
+        }
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.error("there are bytes that belong to no table")) }
+    }
+}
+
+/// A table whose bytes, if it is inline, are to follow.
+fn table_line(value: &[u8]) -> Option<TableLine> {
+    let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').collect();
+    let [name, len, crc, place] = words.as_slice() else { return None };
+    let name = std::str::from_utf8(name).ok().filter(|name| update_indexes_of_name(name).is_some())?;
+    let inline = match *place {
+        b"inline" => Some(Bytes::new()),
+        b"apart" => None,
+        _ => return None,
+    };
+    Some(TableLine { name: name.to_owned(), len: decimal(len)?, crc: u32::try_from(hex(crc, 8)?).ok()?, inline })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str, inline: Option<&'static [u8]>) -> TableLine {
+        let bytes = inline.unwrap_or(b"elsewhere");
+        let (len, crc) = (bytes.len() as u64, crc32fast::hash(bytes));
+        TableLine { name: name.to_owned(), len, crc, inline: inline.map(Bytes::from_static) }
+    }
+
+    fn example() -> Root {
+        let history = Duration::from_secs(60);
+        let first = Root::after(None, 7, Duration::from_secs(1000), history);
+        let mut root = Root::after(Some(&first), 8, Duration::from_secs(1001), history);
+        root.hash = Some(HashKind::Sha1);
+        root.tables = vec![
+            table("0x000000000001-0x000000000003-01234567.ref", None),
+            table("0x000000000004-0x000000000004-0a1b2c3d.ref", Some(b"some\nbytes")),
+            table("0x000000000005-0x000000000005-0a1b2c3e.ref", Some(b"\0\xff")),
+        ];
+        root
+    }
+
+    #[test]
+    fn what_is_printed_is_read() {
+        let empty = Root::after(None, 1, Duration::ZERO, Duration::ZERO);
+        for root in [example(), empty] {
+            assert_eq!(Root::parse(&root.print()).unwrap(), root);
+        }
+    }
+
+    #[test]
+    fn every_damaged_byte_and_every_cut_is_refused() {
+        let whole = example().print();
+        for at in 0..whole.len() {
+            let kind = Root::parse(&whole.slice(..at)).unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Corrupt), "cut off at {at}: {kind:?}");
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 1;
+            let kind = Root::parse(&bytes.into()).unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported), "changed at {at}: {kind:?}");
+        }
+        let mut longer = whole.to_vec();
+        longer.push(b'\n');
+        assert!(Root::parse(&longer.into()).is_err());
+    }
+
+    /// Replaces `from`, and makes the checksum fit.
+    fn forged(from: &str, to: &str) -> Result<Root> {
+        let whole = example().print();
+        let at = whole.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        let mut bytes = [&whole[..at], to.as_bytes(), &whole[at + from.len()..whole.len() - 13]].concat();
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(format!("crc {crc:08x}\n").as_bytes());
+        Root::parse(&bytes.into())
+    }
+
+    #[test]
+    fn what_has_another_form_is_refused_also_with_a_checksum_that_fits() {
+        assert_eq!(forged("edition 2", "edition 2").unwrap(), example(), "the forger changes nothing else");
+        let name = "0x000000000001-0x000000000003-01234567.ref";
+        for (from, to) in [
+            ("edition 2", "edition 02"),
+            ("edition 2", "edition 1"),
+            ("edition 2", "edition +2"),
+            ("edition 2", "edition 99999999999999999999"),
+            ("hash sha1", "hash md5"),
+            ("store 0", "store A"),
+            (name, "../../../etc/passwd"),
+            (name, "0x000000000001-0x000000000003-0123456/.ref"),
+            (name, "0x000000000004-0x000000000004-0a1b2c3d.ref"),
+            (" 9 ", " 9  "),
+            (" 10 ", " 11 "),
+            (" 10 ", " 18446744073709551615 "),
+            (" apart", " inline"),
+            (" inline", " apart"),
+            ("data 12", "data 13"),
+            ("some\nbytes", "some\nBytes"),
+            ("data 12\n", "data 12\nx"),
+            ("swap 0000000000000007", "swap 7"),
+        ] {
+            assert_eq!(forged(from, to).unwrap_err().kind(), ErrorKind::Corrupt, "{from} for {to}");
+        }
+        assert_eq!(forged("root 1", "root 2").unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn writers_are_remembered_as_long_as_was_asked() {
+        let history = Duration::from_secs(10);
+        let mut root = Root::after(None, 100, Duration::from_secs(0), history);
+        for time in 1..=20 {
+            root = Root::after(Some(&root), 100 + time, Duration::from_secs(time), history);
+        }
+        assert_eq!(root.edition, 21);
+        assert_eq!(root.writer_of(21), Writer::Drew(120));
+        assert_eq!(root.writer_of(11), Writer::Drew(110));
+        assert_eq!(root.writer_of(10), Writer::Forgotten);
+        assert_eq!(root.writer_of(22), Writer::NotYet);
+        assert_eq!(root.writer_of(0), Writer::Forgotten);
+    }
+
+    #[test]
+    fn a_clock_that_runs_backwards_forgets_nothing_too_early() {
+        let history = Duration::from_secs(10);
+        let ahead = Root::after(None, 1, Duration::from_secs(1000), history);
+        let root = Root::after(Some(&ahead), 2, Duration::from_secs(0), history);
+        assert_eq!(root.writer_of(1), Writer::Drew(1));
+    }
+}
