@@ -432,18 +432,16 @@ impl Repository {
         if let (Some(around), Some(dirs)) = (&self.around, self.dirs())
             && around.format.refs == RefStorage::Files
         {
-            return Ok(View::of_files(self.files(around)?, dirs));
+            return Ok(View::of_files(self.files(around), dirs));
         }
         self.open_to_read(&for_reading(reading))?.view()
     }
 
-    fn files(&self, around: &Around) -> Result<Files> {
-        let git_dir = match &around.format.place {
-            Some(_) => return Err(Error::file(&self.shared, "references in files at another place are not read yet")),
-            None => &around.found.git_dir,
-        };
-        let common_dir = self.shared.parent().unwrap_or(git_dir);
-        Ok(Files::new(git_dir, if around.is_linked { common_dir } else { git_dir }, around.format.hash))
+    fn files(&self, around: &Around) -> Files {
+        // They are where the stores would be.
+        let common = self.shared.parent().unwrap_or(&around.found.git_dir);
+        let own = self.worktree.as_deref().and_then(Path::parent).unwrap_or(common);
+        Files::new(own, common, around.format.hash)
     }
 
     /// What `HEAD` says: one open, and no configuration but the format.

@@ -151,6 +151,10 @@ impl Stores {
     /// If a store cannot be read.
     pub fn view(&self) -> Result<View> {
         let worktree: Option<Snapshot> = self.worktree.as_ref().map(|(worktree, _)| worktree.snapshot()).transpose()?;
-        Ok(View::of_tables(self.shared.snapshot()?, worktree, self.dirs.clone()))
+        Ok(self.view_of(self.shared.snapshot()?, worktree))
+    }
+
+    pub(crate) fn view_of(&self, shared: Snapshot, worktree: Option<Snapshot>) -> View {
+        View::of_tables(shared, worktree, self.dirs.clone())
     }
 }

@@ -16,13 +16,14 @@ mod protocol;
 mod refusal;
 mod rename;
 mod session;
+mod transact;
 
 use reftable::escape::escaped;
 use reftable::name::is_pseudo_ref;
 use reftable::{Commit, Expect, HashKind, Ident, ObjectId, Target, Transaction};
 
 use crate::error::{Error, Result};
-use crate::names::Home;
+use crate::names::{Home, Place};
 use crate::retry::Retry;
 use crate::rev::Revisions;
 use crate::stores::{SECOND_LOCK, Stores};
@@ -196,7 +197,7 @@ impl Batch {
             if transactions.len() > 1 {
                 return Ok(Done::Prepared(Prepared { parts: prepare(transactions)?, hook: None }));
             }
-            let only = transactions.pop();
+            let only = transactions.pop().map(|(_, transaction)| transaction);
             Ok(Done::Committed(only.map(Transaction::commit).transpose()?.into_iter().collect()))
         })?;
         match done {
@@ -262,8 +263,8 @@ enum Done {
 }
 
 /// Locks the stores and checks.
-fn prepare(transactions: Vec<Transaction>) -> reftable::Result<Vec<reftable::Prepared>> {
-    transactions.into_iter().map(Transaction::prepare).collect()
+fn prepare(transactions: Vec<(Place, Transaction)>) -> reftable::Result<Vec<(Place, reftable::Prepared)>> {
+    transactions.into_iter().map(|(place, transaction)| Ok((place, transaction.prepare()?))).collect()
 }
 
 /// Asks the hook. If it refuses it is told that this is the end, as by git.
@@ -277,7 +278,7 @@ fn consult(hook: &Hook, phase: Phase, lines: &[u8]) -> Result<()> {
 #[derive(Debug)]
 #[must_use]
 pub struct Prepared {
-    parts: Vec<reftable::Prepared>,
+    parts: Vec<(Place, reftable::Prepared)>,
     /// The hook that hears how it ends, and what it is told.
     hook: Option<(Hook, Vec<u8>)>,
 }
@@ -290,7 +291,7 @@ impl Prepared {
     /// error may say that only the first part was done.
     pub fn commit(mut self) -> Result<Vec<Commit>> {
         let mut commits = Vec::new();
-        for prepared in std::mem::take(&mut self.parts) {
+        for (_, prepared) in std::mem::take(&mut self.parts) {
             match prepared.commit() {
                 Ok(commit) => commits.push(commit),
                 Err(error) if commits.is_empty() => return Err(error.into()),

@@ -392,14 +392,17 @@ impl<'a> Plan<'a> {
     }
 
     /// One for each store that has something to do.
-    pub(super) fn transactions(&self, stores: &Stores) -> Vec<Transaction> {
+    pub(super) fn transactions(&self, stores: &Stores) -> Vec<(Place, Transaction)> {
         let Some(second) = stores.second() else {
             // Both sides belong to one store, and into one transaction.
-            return self.transaction(stores.at(Place::Shared), &[&self.shared, &self.worktree]).into_iter().collect();
+            let only = self.transaction(stores.at(Place::Shared), &[&self.shared, &self.worktree]);
+            return only.map(|only| (Place::Shared, only)).into_iter().collect();
         };
         let shared = self.transaction(stores.at(Place::Shared), &[&self.shared]);
         let worktree = if shared.is_some() { second } else { stores.at(Place::Worktree) };
-        shared.into_iter().chain(self.transaction(worktree, &[&self.worktree])).collect()
+        let worktree = self.transaction(worktree, &[&self.worktree]);
+        let shared = shared.map(|shared| (Place::Shared, shared));
+        shared.into_iter().chain(worktree.map(|worktree| (Place::Worktree, worktree))).collect()
     }
 
     /// `None` if there is nothing to do.

@@ -93,11 +93,17 @@ impl Rename {
         let commit = loop {
             let Some(plan) = self.plan(stores, place)? else { return Ok(Vec::new()) };
             match plan.transaction.prepare() {
-                // Under the lock: an entry that has come since the plan was made would get lost.
-                Ok(prepared) if newest_entry(prepared.snapshot(), &self.from)? != plan.newest && retry.again() => {}
-                Ok(prepared) => break prepared.commit()?,
-                Err(error) if self.is_outdated(&error) && retry.again() => {}
+                Ok(prepared) => {
+                    // Under the lock: an entry that has come since the plan was made would get lost.
+                    if newest_entry(prepared.snapshot(), &self.from)? == plan.newest {
+                        break prepared.commit()?;
+                    }
+                }
+                Err(error) if self.is_outdated(&error) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if !retry.again() {
+                return Err(Error::overtaken());
             }
         };
         let mut commits = vec![commit];

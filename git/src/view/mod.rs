@@ -127,6 +127,21 @@ impl View {
         View { backend: Backend::Files(files), dirs: Some(dirs) }
     }
 
+    /// The state of one store; `None` for files. Without a linked worktree there is only one.
+    pub(crate) fn snapshot(&self, place: Place) -> Option<&Snapshot> {
+        match (&self.backend, place) {
+            (Backend::Tables { worktree: Some(worktree), .. }, Place::Worktree) => Some(worktree),
+            (Backend::Tables { shared, .. }, _) => Some(shared),
+            (Backend::Files(_), _) => None,
+        }
+    }
+
+    /// Whether both are of the same state.
+    pub(crate) fn is_at(&self, other: &View) -> bool {
+        let at = |view: &View, place| view.snapshot(place).map(Snapshot::update_index);
+        [Place::Shared, Place::Worktree].iter().all(|place| at(self, *place) == at(other, *place))
+    }
+
     /// The hash of all ids, once there is a table.
     #[must_use]
     pub fn hash(&self) -> Option<HashKind> {

@@ -148,6 +148,39 @@ fn stores_may_be_at_another_place() {
 }
 
 #[test]
+fn files_may_be_at_another_place() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &["--ref-format=files"]);
+    let (repo, linked) = (top.path().join("repo"), top.path().join("linked"));
+    git(&repo, ["worktree", "add", "-q", "--detach", "../linked"]);
+    git(&linked, ["commit", "-q", "--allow-empty", "-m", "second"]);
+    git(&repo, ["pack-refs", "--all"]);
+    let heads = [git(&repo, ["rev-parse", "HEAD"]), git(&linked, ["rev-parse", "HEAD"])];
+    // As newer versions of git lay them out; what is left in the git directory is a stub.
+    let (git_dir, place) = (repo.join(".git"), top.path().join("refs here"));
+    fs::create_dir_all(place.join("worktrees/linked")).unwrap();
+    for name in ["HEAD", "refs", "packed-refs", "logs", "worktrees/linked/HEAD"] {
+        fs::rename(git_dir.join(name), place.join(name)).unwrap();
+    }
+    fs::create_dir(git_dir.join("refs")).unwrap();
+    for stub in ["HEAD", "worktrees/linked/HEAD"] {
+        fs::write(git_dir.join(stub), "ref: refs/heads/.invalid\n").unwrap();
+    }
+    let config = git_dir.join("config");
+    let text = fs::read_to_string(&config).unwrap().replace("version = 0", "version = 1");
+    fs::write(config, format!("{text}[extensions]\n\trefStorage = \"files://{}\"\n", place.display())).unwrap();
+    let found: Vec<Repository> = [&repo, &linked].map(|dir| Repository::at(dir).unwrap()).into();
+    assert_eq!([at_head(&found[0]), at_head(&found[1])], heads);
+    let view = found[1].view(Reading::Checked).unwrap();
+    assert_eq!(view.resolve(b"refs/heads/main").unwrap().unwrap().to_string(), heads[0]);
+    assert_eq!(view.log_entries(b"refs/heads/main").unwrap().len(), 1);
+    assert_eq!(view.resolve(b"main-worktree/HEAD").unwrap().unwrap().to_string(), heads[0]);
+}
+
+#[test]
 fn a_broken_configuration_is_named_with_its_line_and_nothing_is_written() {
     if !git_knows_reftables() {
         return;

@@ -173,3 +173,49 @@ fn changes_that_can_be_made_are_made_and_the_others_are_named() {
     assert_eq!(view.resolve(b"refs/heads/a").unwrap(), Some(id));
     assert_eq!((view.resolve(b"refs/heads/topic").unwrap(), view.resolve(b"HEAD").unwrap()), (None, Some(id)));
 }
+
+#[test]
+fn a_decision_rests_on_all_that_it_has_seen() {
+    const THREADS: usize = 4;
+    const MOST: usize = 12;
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    make(top.path(), "repo");
+    let repository = Repository::at(&top.path().join("repo")).unwrap();
+    let id = repository.head().unwrap().id().unwrap();
+    let count = |view: &reftable_git::View| {
+        let mut count = 0;
+        let each = |_: &reftable::RefView<'_>| {
+            count += 1;
+            Ok::<_, Error>(())
+        };
+        view.refs(b"refs/n/", each).unwrap();
+        count
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let stores = repository.open_to_write().unwrap();
+            scope.spawn(move || {
+                for turn in 0..MOST {
+                    let decide = |view: &reftable_git::View| {
+                        let changes = vec![Change::set(format!("refs/n/{thread}-{turn}"), Expect::Absent, id)];
+                        let batch = Batch { changes, ..Batch::default() };
+                        Ok::<_, Error>(if count(view) < MOST { batch } else { Batch::default() })
+                    };
+                    stores.transact(decide).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(count(&repository.view(Reading::Copied).unwrap()), MOST);
+
+    // Under the lock one sees what was before, and may still decide against it.
+    let stores = repository.open_to_write().unwrap();
+    let changes = vec![Change::set("refs/n/more", Expect::Absent, id)];
+    let prepared = Batch { changes, ..Batch::default() }.prepare(&stores).unwrap();
+    assert_eq!(count(&prepared.view(&stores).unwrap()), MOST);
+    drop(prepared);
+    assert_eq!(count(&stores.view().unwrap()), MOST);
+}
