@@ -88,8 +88,8 @@ impl Chaos {
             }
             let at = now();
             self.done.is_robust |= has_owner_files(&crew.store())?;
-            let process = crew.kill_and_restart(victim)?;
-            self.done.kills.push(Kill { at, process });
+            let (process, list_lock) = crew.kill_and_restart(victim)?;
+            self.done.kills.push(Kill { at, process, list_lock });
             self.to_block = true;
             self.next_kill = Instant::now() + up_to(&mut self.rng, BETWEEN_KILLS);
         } else if self.next_stop <= Instant::now() && self.stopped.is_none() {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use crate::args::RunArgs;
 use crate::chaos::Chaos;
 use crate::history::History;
+use crate::list_lock::ListLock;
 use crate::names;
 use crate::progress::Progress;
 use crate::repo::Layout;
@@ -128,11 +129,13 @@ impl<'a> Crew<'a> {
     }
 
     /// Kills a member as nothing else does (SIGKILL), and starts it again under another name, with
-    /// a history of its own. Returns the name of who was killed.
-    pub(crate) fn kill_and_restart(&mut self, number: usize) -> Result<String> {
+    /// a history of its own. Returns the name of who was killed, and who had the list lock.
+    pub(crate) fn kill_and_restart(&mut self, number: usize) -> Result<(String, ListLock)> {
+        let store = self.store();
         let member = self.members.get_mut(number).context("nobody has this number")?;
         member.child.kill().context("cannot kill a process")?;
         let status = member.child.wait().context("cannot wait for a process")?;
+        let list_lock = ListLock::after_death_of(member.child.id(), &store);
         let before = member.identity.clone();
         let after = Identity { life: before.life + 1, ..before.clone() };
         // One that has a status of its own was faster: then it must have come to its end.
@@ -141,7 +144,7 @@ impl<'a> Crew<'a> {
         if let Some(member) = self.members.get_mut(number) {
             *member = Member { identity: after, child };
         }
-        Ok(before.name())
+        Ok((before.name(), list_lock))
     }
 
     /// Waits for all processes. One that does not end is ended, and that is a violation.

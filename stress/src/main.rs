@@ -12,6 +12,7 @@ mod crew;
 mod git;
 mod given_git;
 mod history;
+mod list_lock;
 mod metrics;
 mod names;
 mod neighbours;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::checker::{Checked, Stalls};
+use crate::checker::{ByLock, Checked, Stalls};
 use crate::history::{History, Outcome};
 use crate::metrics::Metrics;
 use crate::violations::Violations;
@@ -165,11 +165,9 @@ impl Report {
     }
 
     fn print_chaos(&self, out: &mut impl Write) -> Result<()> {
-        let Some(Stalls { kills, stops, counted, p50_ms, p99_ms, beyond_100_ms, max_ms, is_robust, is_enough }) =
-            self.checked.stalls
-        else {
-            return Ok(());
-        };
+        let Some(stalls) = self.checked.stalls else { return Ok(()) };
+        let Stalls { kills, stops, counted, p50_ms, p99_ms, beyond_100_ms, max_ms, by_lock, is_robust, is_enough } =
+            stalls;
         let Checked { in_flight, in_flight_there, .. } = self.checked;
         writeln!(
             out,
@@ -183,6 +181,10 @@ impl Report {
             out,
             "           flight, nobody stopped): median {p50_ms:.1} ms, 99 of 100 within {p99_ms:.1} ms, {beyond_100_ms} beyond 100 ms"
         )?;
+        let by_lock = by_lock.map(|ByLock { list_lock, counted, beyond_100_ms }| {
+            format!("{counted} {}, {beyond_100_ms} beyond", list_lock.words())
+        });
+        writeln!(out, "           of these {}", by_lock.join("; "))?;
         if !is_robust {
             writeln!(out, "           (not judged: locks are not robust on this file system)")?;
         } else if !is_enough {

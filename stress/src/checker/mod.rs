@@ -22,7 +22,7 @@ use crate::repo::Repository;
 use crate::violations::Violations;
 use state::State;
 
-pub(crate) use stalls::{Disturbances, Kill, Stalls};
+pub(crate) use stalls::{ByLock, Disturbances, Kill, Stalls};
 
 /// Everything there is to judge by.
 pub(crate) struct Evidence<'a> {

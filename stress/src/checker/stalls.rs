@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::in_flight::in_flight;
 use super::{Evidence, all_ops};
 use crate::history::Outcome;
+use crate::list_lock::ListLock;
 use crate::violations::Violations;
 
 /// A pause of all that begins so soon after a kill is taken for its consequence.
@@ -43,10 +44,22 @@ pub(crate) struct Kill {
     pub(crate) at: u64,
     /// Who.
     pub(crate) process: String,
+    /// Who had the list lock.
+    pub(crate) list_lock: ListLock,
+}
+
+/// Kills that count, by who had the list lock.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct ByLock {
+    pub(crate) list_lock: ListLock,
+    /// How many there were.
+    pub(crate) counted: usize,
+    /// Of these, how many were followed by more than 100 ms without a commit of ours.
+    pub(crate) beyond_100_ms: usize,
 }
 
 /// The longest times without an acknowledged commit of ours after each kill.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Stalls {
     /// How many were killed.
     pub(crate) kills: usize,
@@ -61,6 +74,9 @@ pub(crate) struct Stalls {
     pub(crate) p99_ms: f64,
     /// How many that count were longer than 100 ms.
     pub(crate) beyond_100_ms: usize,
+    /// Those that count and those of them beyond 100 ms, by who had the list lock: what the killed
+    /// one did not have did not have to be taken over from it.
+    pub(crate) by_lock: [ByLock; 4],
     /// The longest after any kill.
     pub(crate) max_ms: f64,
     /// Whether locks were robust. If not, nothing was judged.
@@ -84,7 +100,7 @@ pub(super) fn check(evidence: &Evidence<'_>, done: &Disturbances, violations: &m
         killed.any(|history| is_of(&history.process, process) && in_flight(history).is_some())
     };
     let stall = |kill: &Kill| {
-        let mut stall = Stall::after(kill.at, &acks, &done.stops, done.end)?;
+        let mut stall = Stall::after((kill.at, kill.list_lock), &acks, &done.stops, done.end)?;
         stall.counts &= has_commit_in_flight(&kill.process);
         Some(stall)
     };
@@ -110,6 +126,7 @@ fn judge(stalls: &[Stall], done: &Disturbances, violations: &mut Violations) -> 
         p50_ms: ms(times.get(times.len() / 2).copied()),
         p99_ms: ms(times.get(times.len().saturating_sub(1 + times.len() / RARELY)).copied()),
         beyond_100_ms: beyond,
+        by_lock: ListLock::ALL.map(|list_lock| by_lock(stalls, list_lock)),
         max_ms: ms(stalls.iter().map(|stall| stall.time).max()),
         is_robust: done.is_robust,
         is_enough: times.len() >= RARELY,
@@ -130,10 +147,17 @@ fn judge(stalls: &[Stall], done: &Disturbances, violations: &mut Violations) -> 
     found
 }
 
+fn by_lock(stalls: &[Stall], list_lock: ListLock) -> ByLock {
+    let counted = || stalls.iter().filter(|stall| stall.counts && stall.list_lock == list_lock);
+    let beyond_100_ms = counted().filter(|stall| stall.time > GOAL).count();
+    ByLock { list_lock, counted: counted().count(), beyond_100_ms }
+}
+
 /// What the others noticed of a kill.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Stall {
     kill: u64,
+    list_lock: ListLock,
     /// The longest time from the kill, or from an acknowledgement soon after it, to the next
     /// acknowledgement.
     time: u64,
@@ -143,7 +167,7 @@ struct Stall {
 
 impl Stall {
     /// `None` when the run was over too soon to tell.
-    fn after(kill: u64, acks: &[u64], stops: &[(u64, u64)], end: u64) -> Option<Stall> {
+    fn after((kill, list_lock): (u64, ListLock), acks: &[u64], stops: &[(u64, u64)], end: u64) -> Option<Stall> {
         let first = acks.partition_point(|at| *at <= kill);
         let (mut from, mut time, mut last) = (kill, 0, kill);
         for at in acks.get(first..)?.iter().copied().filter(|at| *at < end).chain([end]) {
@@ -160,7 +184,7 @@ impl Stall {
             from = at;
         }
         let is_disturbed = stops.iter().any(|(begin, until)| *begin < last && kill < *until);
-        (last > kill).then_some(Stall { kill, time, counts: !is_disturbed })
+        (last > kill).then_some(Stall { kill, list_lock, time, counts: !is_disturbed })
     }
 }
 
@@ -174,7 +198,7 @@ mod tests {
     fn the_longest_pause_after_a_kill_counts() {
         let acks: Vec<u64> = [5, 9, 30, 40, 170, 400].iter().map(|at| at * MS).collect();
         let after = |kill: u64, stop: u64, end: u64| {
-            let stall = Stall::after(kill * MS, &acks, &[(0, stop * MS)], end * MS);
+            let stall = Stall::after((kill * MS, ListLock::Free), &acks, &[(0, stop * MS)], end * MS);
             stall.map(|stall| (stall.time / MS, stall.counts))
         };
         assert_eq!(after(10, 10, 500), Some((130, true)));
@@ -187,7 +211,8 @@ mod tests {
     /// How many violations there are when after `kills` kills, `long` of which are followed by
     /// `time` ms of nothing.
     fn judged(kills: usize, long: usize, time: u64, counts: bool, is_robust: bool) -> u64 {
-        let stall = |number| Stall { kill: 0, time: if number < long { time * MS } else { MS }, counts };
+        let (kill, list_lock) = (0, ListLock::OfTheKilled);
+        let stall = |number| Stall { kill, list_lock, time: if number < long { time * MS } else { MS }, counts };
         let stalls: Vec<Stall> = (0..kills).map(stall).collect();
         let mut violations = Violations::default();
         judge(&stalls, &Disturbances { is_robust, ..Disturbances::default() }, &mut violations);
@@ -211,6 +236,22 @@ mod tests {
         assert_eq!(judged(5, 1, 1001, true, true), 1);
         assert_eq!(judged(5, 1, 1001, false, true), 1);
         assert_eq!(judged(5, 1, 1001, true, false), 0, "locks are not robust there");
+    }
+
+    #[test]
+    fn kills_are_told_apart_by_who_had_the_lock() {
+        let stall = |list_lock, time, counts| Stall { kill: 0, list_lock, time: time * MS, counts };
+        let stalls = [
+            stall(ListLock::OfTheKilled, 101, true),
+            stall(ListLock::OfTheKilled, 100, true),
+            stall(ListLock::OfTheKilled, 101, false),
+            stall(ListLock::OfGit, 300, true),
+        ];
+        let counts = |list_lock| {
+            let ByLock { counted, beyond_100_ms, .. } = by_lock(&stalls, list_lock);
+            (counted, beyond_100_ms)
+        };
+        assert_eq!(ListLock::ALL.map(counts), [(2, 1), (0, 0), (1, 1), (0, 0)]);
     }
 
     #[test]
