@@ -10,8 +10,8 @@ use reftable::escape::escaped;
 use reftable::{Durability, Options};
 
 use crate::commands::{
-    compact, create, delete, dump, exists, get, list, log, pack_refs, reflog, refs, repair, show_ref, stats,
-    symbolic_ref, update, update_ref, verify,
+    compact, create, delete, dump, exists, get, head, list, log, pack_refs, reflog, refs, rename, repair, show_ref,
+    stats, symbolic_ref, update, update_ref, verify,
 };
 use crate::failure::{Failure, Voice};
 
@@ -71,11 +71,13 @@ Examples:
 pub(crate) enum Command {
     List(list::List),
     Get(get::Get),
+    Head(head::Head),
     Log(log::Log),
     Exists(exists::Exists),
     Create(create::Create),
     Update(update::Update),
     Delete(delete::Delete),
+    Rename(rename::Rename),
     SymbolicRef(symbolic_ref::SymbolicRef),
     UpdateRef(update_ref::UpdateRef),
     ShowRef(show_ref::ShowRef),

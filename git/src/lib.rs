@@ -36,6 +36,7 @@ mod format;
 #[cfg(feature = "gix")]
 pub mod gix;
 pub mod ident;
+mod log_expiry;
 mod lone_store;
 mod names;
 mod namespace;
@@ -58,6 +59,7 @@ pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::ConfiguredExpiry;
 pub use format::{Format, RefStorage};
+pub use log_expiry::{LogExpiry, Verdict};
 pub use names::Place;
 pub use namespace::Namespace;
 #[cfg(feature = "objects")]

@@ -4,6 +4,7 @@
 //! `main:file`, an abbreviated id) and for the kinds of objects, one `git cat-file` is asked, which
 //! is started for the first such question and answers all others, too.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,12 +16,13 @@ use crate::error::{Error, Result};
 use crate::repository::Repository;
 use crate::view::View;
 
-/// What an object is, as far as that matters here.
+/// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Commit,
     Tag,
-    Other,
+    Tree,
+    Blob,
 }
 
 /// Who knows the objects of a repository.
@@ -106,6 +108,19 @@ impl Revisions {
         Ok(self.kind(id)?.is_some())
     }
 
+    /// The word for what the object `id` is, such as `commit`; `None` if there is none.
+    ///
+    /// # Errors
+    /// If git cannot be asked.
+    pub fn type_name(&mut self, id: ObjectId) -> Result<Option<&'static str>> {
+        Ok(self.kind(id)?.map(|kind| match kind {
+            Kind::Commit => "commit",
+            Kind::Tag => "tag",
+            Kind::Tree => "tree",
+            Kind::Blob => "blob",
+        }))
+    }
+
     /// What the object `id` is; `None` if there is none.
     pub(crate) fn kind(&mut self, id: ObjectId) -> Result<Option<Kind>> {
         Ok(self.ask(id.to_string().as_bytes())?.map(|(_, kind)| kind))
@@ -120,6 +135,28 @@ impl Revisions {
             return Ok(None);
         }
         Ok(self.ask(format!("{id}^{{}}").as_bytes())?.map(|(id, _)| id))
+    }
+
+    /// The commits from which history leads to these objects, and they themselves.
+    ///
+    /// # Errors
+    /// If git cannot be asked, or does not find its way.
+    pub(crate) fn reachable_from(&self, tips: &[ObjectId]) -> Result<HashSet<ObjectId>> {
+        let Some(git_dir) = self.git_dir.as_ref().filter(|_| !tips.is_empty()) else { return Ok(HashSet::new()) };
+        let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-list, which knows history: {what}"));
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(git_dir).args(["rev-list", "--stdin"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| failed(&error))?;
+        let wanted: String = tips.iter().map(|tip| format!("{tip}\n")).collect();
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(wanted.as_bytes()).map_err(|error| failed(&error))?;
+        }
+        let output = child.wait_with_output().map_err(|error| failed(&error))?;
+        if !output.status.success() {
+            return Err(failed(&output.status));
+        }
+        Ok(output.stdout.split(|byte| *byte == b'\n').filter_map(|id| full_id(id, Some(self.hash))).collect())
     }
 
     fn ask(&mut self, question: &[u8]) -> Result<Option<(ObjectId, Kind)>> {
@@ -172,7 +209,8 @@ fn kind_of(word: &[u8]) -> Option<Kind> {
     match word {
         b"commit" => Some(Kind::Commit),
         b"tag" => Some(Kind::Tag),
-        b"tree" | b"blob" => Some(Kind::Other),
+        b"tree" => Some(Kind::Tree),
+        b"blob" => Some(Kind::Blob),
         _ => None,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Logging {
 impl Changing {
     /// The committer and what is said, as log entries have them.
     pub(super) fn reason(&self, repo: &Repository) -> Result<Option<(Ident, Vec<u8>)>, Failure> {
-        reason(self.reason.as_ref(), repo)
+        reason(self.reason.as_ref(), repo).map(Some)
     }
 
     pub(super) fn open(&self, repo: &Repository) -> Result<Stores, Failure> {
@@ -69,12 +69,12 @@ impl Changing {
 
 /// The committer and what is said, as log entries have them. Scripts that lost the message on their
 /// way are told.
-pub(super) fn reason(reason: Option<&OsString>, repo: &Repository) -> Result<Option<(Ident, Vec<u8>)>, Failure> {
+pub(super) fn reason(reason: Option<&OsString>, repo: &Repository) -> Result<(Ident, Vec<u8>), Failure> {
     let message = reason.map(|reason| reason.as_encoded_bytes()).unwrap_or_default();
     if reason.is_some() && message.is_empty() {
         return Err(Failure::usage("refusing to perform update with empty message"));
     }
-    Ok(Some((ident::committer(repo.config()?)?, ident::one_line(message))))
+    Ok((ident::committer(repo.config()?)?, ident::one_line(message)))
 }
 
 /// A repository that is open for writing, what words are resolved by, and what logs will say.

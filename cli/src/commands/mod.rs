@@ -9,11 +9,14 @@ mod dump_json;
 mod dump_text;
 pub(crate) mod exists;
 pub(crate) mod get;
+pub(crate) mod head;
 pub(crate) mod list;
+mod list_format;
 pub(crate) mod log;
 pub(crate) mod pack_refs;
 pub(crate) mod reflog;
 pub(crate) mod refs;
+pub(crate) mod rename;
 pub(crate) mod repair;
 pub(crate) mod show_ref;
 pub(crate) mod stats;
@@ -37,8 +40,10 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
     let repo = Repository::find(cli.dir.as_deref())?;
     repo.check_storage()?;
     match &cli.command {
-        Command::List(list) => list.run(&repo, out),
+        Command::List(list) => list.run(false, &repo, out),
         Command::Get(get) => get.run(&repo, out),
+        Command::Head(head) => head.run(&repo, out),
+        Command::Rename(rename) => rename.run(&repo),
         Command::Log(log) => log.run(&repo, out),
         Command::Exists(exists) => exists.run(&repo),
         Command::Create(create) => create.run(&repo),

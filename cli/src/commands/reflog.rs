@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
 use reftable::{LogEntry, ObjectId};
-use reftable_git::{Place, Repository, Revisions, View, ident};
+use reftable_git::time::{self, Limit};
+use reftable_git::{LogExpiry, Place, Repository, Revisions, View, ident};
 
 use crate::cli::Writing;
 use crate::failure::{Code, Failure};
@@ -23,6 +24,7 @@ Examples:
   reftable reflog list
   reftable reflog exists refs/heads/main
   reftable reflog delete refs/heads/main@{1}
+  reftable reflog expire --expire=90.days.ago --all
   reftable reflog drop refs/heads/main")]
 pub(crate) struct Reflog {
     #[command(subcommand)]
@@ -52,6 +54,44 @@ enum Word {
         dry_run: bool,
 
         /// Say what is done
+        #[arg(long)]
+        verbose: bool,
+
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Let old entries go, by age and by whether history still leads to them
+    ///
+    /// Without times, by gc.reflogExpire (90 days) and gc.reflogExpireUnreachable (30 days).
+    Expire {
+        /// Full or short names
+        names: Vec<OsString>,
+
+        /// Entries from before this time
+        #[arg(long, value_name = "TIME", value_parser = limit)]
+        expire: Option<Before>,
+
+        /// Entries from before this time that the reference does not lead to any more
+        #[arg(long, value_name = "TIME", value_parser = limit)]
+        expire_unreachable: Option<Before>,
+
+        /// Also entries from or to commits that do not exist
+        #[arg(long)]
+        stale_fix: bool,
+
+        /// The reflogs of all references
+        #[arg(long)]
+        all: bool,
+
+        /// With --all, not those of other worktrees
+        #[arg(long)]
+        single_worktree: bool,
+
+        /// Only say what would be done
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+
+        /// Say what becomes of each entry
         #[arg(long)]
         verbose: bool,
 
@@ -92,6 +132,24 @@ impl Reflog {
             Word::Exists { name } => exists(name, repo),
             Word::Delete { entries, dry_run, verbose, writing } => {
                 delete(entries, *dry_run, *verbose, writing, repo, out)
+            }
+            Word::Expire {
+                names,
+                expire,
+                expire_unreachable,
+                stale_fix,
+                dry_run,
+                all,
+                single_worktree,
+                verbose,
+                writing,
+            } => {
+                let mut expiry = LogExpiry::configured(repo.config()?)?;
+                expiry.total = expire.map(|limit| limit.0);
+                expiry.unreachable = expire_unreachable.map(|limit| limit.0);
+                (expiry.stale, expiry.dry_run) = (*stale_fix, *dry_run);
+                let which = Which { names, all: *all, single_worktree: *single_worktree };
+                self::expire(&expiry, &which, *verbose, writing, repo, out)
             }
             Word::Drop { names, all, single_worktree, writing } => {
                 drop_logs(names, *all, *single_worktree, writing, repo)
@@ -180,6 +238,64 @@ fn delete(
                 transaction.commit()?;
             }
             break;
+        }
+    }
+    Ok(code)
+}
+
+/// A limit from the command line; `None` is never.
+#[derive(Debug, Clone, Copy)]
+struct Before(Limit);
+
+fn limit(text: &str) -> Result<Before, String> {
+    time::limit(text).map(Before)
+}
+
+/// Which logs are meant.
+struct Which<'a> {
+    names: &'a [OsString],
+    all: bool,
+    single_worktree: bool,
+}
+
+fn expire(
+    expiry: &LogExpiry,
+    which: &Which<'_>,
+    verbose: bool,
+    writing: &Writing,
+    repo: &Repository,
+    out: &mut Out,
+) -> Result<Code, Failure> {
+    let mut code = Code::Done;
+    let others = if which.all && !which.single_worktree { repo.worktrees()? } else { Vec::new() };
+    for (place, repo) in std::iter::once(repo).chain(&others).enumerate() {
+        let stores = repo.open(&writing.options(), writing.patience())?;
+        let view = stores.view()?;
+        let mut found = if which.all { view.log_names()? } else { Vec::new() };
+        // What worktrees share was in the first one.
+        found.retain(|name| place == 0 || Place::of(name) == Place::Worktree);
+        for name in which.names.iter().filter(|_| place == 0).map(|name| name.as_encoded_bytes()) {
+            match full_name(name, &view)? {
+                Some(full) => found.push(full),
+                None => {
+                    not_found(name);
+                    code = Code::Git(1);
+                }
+            }
+        }
+        let mut revisions = Revisions::of(repo);
+        for name in found {
+            for verdict in expiry.run(&name, &stores, &mut revisions)? {
+                let word = match (verdict.is_expired, expiry.dry_run) {
+                    (false, _) => "keep",
+                    (true, true) => "would prune",
+                    (true, false) => "prune",
+                };
+                let message = verdict.entry.message.strip_suffix(b"\n").unwrap_or(&verdict.entry.message);
+                if verbose {
+                    writeln!(out, "{word} {}", quoted(message))?;
+                }
+            }
         }
     }
     Ok(code)

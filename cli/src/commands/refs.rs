@@ -3,18 +3,19 @@
 use clap::{Args, Subcommand};
 use reftable_git::Repository;
 
-use super::{create, delete, exists, list, pack_refs, update, verify};
+use super::{create, delete, exists, list, pack_refs, rename, update, verify};
 use crate::failure::{Code, Failure};
 use crate::output::Out;
 
 /// The words of 'git refs', for scripts that have 'refs' before them
 ///
-/// 'reftable refs create' is 'reftable create', and so on.
+/// 'reftable refs create' is 'reftable create', and so on; but 'reftable refs list' prints what 'git
+/// refs list' prints.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   reftable refs exists refs/heads/main
-  reftable refs list --prefix refs/heads/")]
+  reftable refs list refs/heads")]
 pub(crate) struct Refs {
     #[command(subcommand)]
     word: Word,
@@ -27,6 +28,7 @@ enum Word {
     Create(create::Create),
     Update(update::Update),
     Delete(delete::Delete),
+    Rename(rename::Rename),
     Verify(verify::Verify),
     Optimize(pack_refs::PackRefs),
 }
@@ -34,11 +36,12 @@ enum Word {
 impl Refs {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         match &self.word {
-            Word::List(list) => list.run(repo, out),
+            Word::List(list) => list.run(true, repo, out),
             Word::Exists(exists) => exists.run(repo),
             Word::Create(create) => create.run(repo),
             Word::Update(update) => update.run(repo, out),
             Word::Delete(delete) => delete.run(repo),
+            Word::Rename(rename) => rename.run(repo),
             Word::Verify(verify) => verify.run(repo, out),
             Word::Optimize(optimize) => optimize.run(repo),
         }

@@ -7,7 +7,7 @@ use reftable::bytes::Reading;
 use reftable::escape::quoted;
 use reftable::format::BlockKind;
 use reftable::table::{RecordView, Table};
-use reftable::{AutoCompact, Snapshot, Stack};
+use reftable::{AutoCompact, Options, Snapshot, Stack};
 use reftable_git::{Repository, for_reading};
 use serde_json::Value;
 
@@ -44,16 +44,20 @@ struct Counts {
 
 impl Stats {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
-        // What is due is what `compact` would do.
-        let options = for_reading(Reading::Copied).auto_compact(AutoCompact::Geometric(2));
+        let options = for_reading(Reading::Copied);
+        let options = match repo.config()? {
+            Some(config) => config.apply(options)?,
+            None => options,
+        };
+        let policy = policy_of(&options);
         let stores = repo.open_to_read(&options)?;
         for stack in stores.all() {
             let snapshot = stack.snapshot()?;
             let counts: Vec<Counts> =
                 snapshot.tables().iter().map(|table| Counts::of(table)).collect::<reftable::Result<_>>()?;
             match out.wants_json() {
-                true => print_json(stack, &snapshot, &counts, out)?,
-                false => print_text(stack, &snapshot, &counts, out)?,
+                true => print_json(stack, &snapshot, &counts, &policy, out)?,
+                false => print_text(stack, &snapshot, &counts, &policy, out)?,
             }
         }
         Ok(Code::Done)
@@ -98,7 +102,7 @@ impl Counts {
 const FIELDS: [&str; 8] =
     ["refs", "deleted_refs", "logs", "deleted_logs", "ref_blocks", "log_blocks", "obj_blocks", "index_blocks"];
 
-fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut Out) -> io::Result<()> {
+fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], policy: &str, out: &mut Out) -> io::Result<()> {
     let hash = snapshot.hash().map_or("no ids yet".to_owned(), |hash| hash.to_string());
     let tables = snapshot.tables();
     let bytes: u64 = tables.iter().map(|table| table.file_size()).sum();
@@ -116,8 +120,22 @@ fn print_text(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
     }
     print_aligned(&rows, out)?;
     match stack.compaction_due(snapshot) {
-        None => writeln!(out, "no compaction is due"),
-        Some(range) => writeln!(out, "a compaction of the tables {} to {} is due", range.start + 1, range.end),
+        None => writeln!(out, "no compaction is due: {policy}"),
+        Some(range) => {
+            let (first, last) = (range.start + 1, range.end);
+            writeln!(out, "a compaction of the tables {first} to {last} is due, after the next commit: {policy}")
+        }
+    }
+}
+
+/// When commits compact, by the configuration and what we do without a word in it.
+fn policy_of(options: &Options) -> String {
+    match options.get_auto_compact() {
+        AutoCompact::Lazy(tables) => format!("commits merge tables when {tables} have piled up"),
+        AutoCompact::Geometric(factor) | AutoCompact::Git(factor) => {
+            format!("commits merge tables until each is {factor} times as large as the next")
+        }
+        _ => "commits merge no tables".to_owned(),
     }
 }
 
@@ -138,7 +156,7 @@ fn print_aligned(rows: &[Vec<String>], out: &mut Out) -> io::Result<()> {
     Ok(())
 }
 
-fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut Out) -> io::Result<()> {
+fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], policy: &str, out: &mut Out) -> io::Result<()> {
     let store = stack.path().as_os_str().as_encoded_bytes();
     let due = stack.compaction_due(snapshot);
     for (index, (table, counts)) in snapshot.tables().iter().zip(counts).enumerate() {
@@ -160,6 +178,7 @@ fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], out: &mut O
         .put_some("hash", snapshot.hash().map(|hash| Value::from(hash.name())))
         .put("update_index", snapshot.update_index())
         .put("journal", stack.has_journal().map_or("unknown", |has| if has { "yes" } else { "no" }))
+        .put("policy", policy)
         .put("compaction_due", due.is_some());
     out.json(&object.build())
 }

@@ -95,7 +95,7 @@ impl SymbolicRef {
     }
 
     fn set(&self, name: &OsString, target: &OsString, repo: &Repository) -> Result<Code, Failure> {
-        let reason = reason(self.reason.as_ref(), repo)?;
+        let reason = Some(reason(self.reason.as_ref(), repo)?);
         if name == "HEAD" && !target.as_encoded_bytes().starts_with(b"refs/") {
             return Err(Failure::usage(
                 "refusing to point HEAD outside of refs/: git would not know the repository any more",

@@ -1,0 +1,245 @@
+//! What `list` prints of a reference, and by what it sorts.
+
+use std::cmp::Ordering;
+use std::str::FromStr;
+
+use reftable::escape::escaped;
+use reftable::{ObjectId, Ref, Target};
+use reftable_git::{Repository, Revisions, View};
+
+use crate::failure::Failure;
+
+/// A format, taken apart.
+pub(super) struct Format {
+    parts: Vec<Part>,
+    revisions: Revisions,
+    /// The branch that `HEAD` leads to.
+    head: Option<Vec<u8>>,
+}
+
+enum Part {
+    Bytes(Vec<u8>),
+    Field(Field),
+}
+
+/// A field, and how much of it is wanted.
+struct Field {
+    what: What,
+    trim: Trim,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Name,
+    Id,
+    PeeledId,
+    Type,
+    Symref,
+    Head,
+}
+
+#[derive(Clone, Copy)]
+enum Trim {
+    Nothing,
+    Short,
+    /// So many parts from the left; of less than nothing, so many are left.
+    Left(i64),
+    Right(i64),
+}
+
+impl Format {
+    /// Reads a format.
+    ///
+    /// # Errors
+    /// If it has a field that is not known.
+    pub(super) fn parse(text: &[u8], repo: &Repository, view: &View) -> Result<Format, Failure> {
+        let (mut parts, mut bytes, mut rest) = (Vec::new(), Vec::new(), text);
+        while let Some((first, behind)) = rest.split_first() {
+            rest = behind;
+            match (first, behind) {
+                (b'%', [b'(', after @ ..]) => {
+                    let missing = || Failure::usage(format!("malformed format string {}", escaped(behind)));
+                    let end = after.iter().position(|byte| *byte == b')').ok_or_else(missing)?;
+                    let (field, after) = after.split_at(end);
+                    parts.push(Part::Bytes(std::mem::take(&mut bytes)));
+                    parts.push(Part::Field(Field::parse(field)?));
+                    rest = after.get(1..).unwrap_or_default();
+                }
+                (b'%', [b'%', after @ ..]) => {
+                    bytes.push(b'%');
+                    rest = after;
+                }
+                (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    let digits = [*high, *low];
+                    let byte = std::str::from_utf8(&digits).ok().and_then(|text| u8::from_str_radix(text, 16).ok());
+                    bytes.extend(byte);
+                    rest = after;
+                }
+                _ => bytes.push(*first),
+            }
+        }
+        parts.push(Part::Bytes(bytes));
+        let head = match view.get(b"HEAD")?.map(|head| head.target) {
+            Some(Target::Symbolic(name)) => Some(name),
+            _ => None,
+        };
+        Ok(Format { parts, revisions: Revisions::of(repo), head })
+    }
+
+    /// Appends what is wanted of `found`.
+    pub(super) fn put(&mut self, line: &mut Vec<u8>, found: &Ref, view: &View) -> Result<(), Failure> {
+        for part in &self.parts {
+            match part {
+                Part::Bytes(bytes) => line.extend_from_slice(bytes),
+                Part::Field(field) => {
+                    line.extend_from_slice(&field.of(found, view, &mut self.revisions, self.head.as_deref())?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Field {
+    fn parse(text: &[u8]) -> Result<Field, Failure> {
+        let shown = escaped(text).to_string();
+        let (name, option) = shown.split_once(':').unwrap_or((shown.as_str(), ""));
+        let what = match name {
+            "refname" => What::Name,
+            "objectname" => What::Id,
+            "*objectname" => What::PeeledId,
+            "objecttype" => What::Type,
+            "symref" => What::Symref,
+            "HEAD" => What::Head,
+            _ => return Err(Failure::usage(format!("unknown field name: {name}"))),
+        };
+        let has_parts = matches!(what, What::Name | What::Symref);
+        let number = |text: &str| text.parse::<i64>().ok();
+        let trim = match option.split_once('=') {
+            None if option.is_empty() => Some(Trim::Nothing),
+            None if option == "short" && has_parts => Some(Trim::Short),
+            Some(("lstrip" | "strip", count)) if has_parts => number(count).map(Trim::Left),
+            Some(("rstrip", count)) if has_parts => number(count).map(Trim::Right),
+            _ => None,
+        };
+        let trim = trim.ok_or_else(|| Failure::usage(format!("unrecognized %({name}) argument: {option}")))?;
+        Ok(Field { what, trim })
+    }
+
+    fn of(&self, found: &Ref, view: &View, revisions: &mut Revisions, head: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
+        let id = || -> Result<Option<ObjectId>, Failure> { Ok(view.resolve(&found.name).ok().flatten()) };
+        let text = |id: Option<ObjectId>| id.map(|id| id.to_string().into_bytes()).unwrap_or_default();
+        Ok(match self.what {
+            What::Name => self.trimmed(&found.name, view)?,
+            What::Symref => match &found.target {
+                Target::Symbolic(name) => self.trimmed(name, view)?,
+                _ => Vec::new(),
+            },
+            What::Id => text(id()?),
+            What::PeeledId => {
+                let stored = found.target.as_view().peeled();
+                match (stored, id()?) {
+                    (None, Some(id)) if revisions.has_objects() => text(revisions.peeled(id)?),
+                    (stored, _) => text(stored),
+                }
+            }
+            What::Type => type_of(id()?, revisions)?.as_bytes().to_vec(),
+            What::Head => if head == Some(&found.name) { b"*" } else { b" " }.to_vec(),
+        })
+    }
+
+    fn trimmed(&self, name: &[u8], view: &View) -> Result<Vec<u8>, Failure> {
+        let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
+        let dropped = |count: i64| {
+            let all = parts.len();
+            let count = match usize::try_from(count) {
+                Ok(count) => count,
+                Err(_) => all.saturating_sub(usize::try_from(count.unsigned_abs()).unwrap_or(all)),
+            };
+            // What would leave nothing is left empty, as by git.
+            count.min(all)
+        };
+        Ok(match self.trim {
+            Trim::Nothing => name.to_vec(),
+            Trim::Short => view.shorten(name)?,
+            Trim::Left(count) => parts.get(dropped(count)..).unwrap_or_default().join(b"/".as_slice()),
+            Trim::Right(count) => parts.get(..parts.len() - dropped(count)).unwrap_or_default().join(b"/".as_slice()),
+        })
+    }
+}
+
+fn type_of(id: Option<ObjectId>, revisions: &mut Revisions) -> Result<&'static str, Failure> {
+    Ok(match id {
+        Some(id) if revisions.has_objects() => {
+            let missing = || Failure::broken(format!("missing object {id}"));
+            revisions.type_name(id)?.ok_or_else(missing)?
+        }
+        _ => "",
+    })
+}
+
+/// By what references are sorted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    what: KeyOf,
+    is_reversed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyOf {
+    Name,
+    Id,
+    Type,
+    Symref,
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Key, String> {
+        let (name, is_reversed) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+        let what = match name {
+            "refname" => KeyOf::Name,
+            "objectname" => KeyOf::Id,
+            "objecttype" => KeyOf::Type,
+            "symref" => KeyOf::Symref,
+            _ => return Err("it is refname, objectname, objecttype or symref".to_owned()),
+        };
+        Ok(Key { what, is_reversed })
+    }
+}
+
+impl Key {
+    /// Sorts by all keys, the last of which counts most, and then by name.
+    pub(super) fn sort(keys: &[Key], refs: &mut Vec<Ref>, repo: &Repository, view: &View) -> Result<(), Failure> {
+        let mut revisions = Revisions::of(repo);
+        let mut rows = Vec::with_capacity(refs.len());
+        for found in refs.drain(..) {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in keys.iter().rev() {
+                let id = view.resolve(&found.name).ok().flatten();
+                values.push(match key.what {
+                    KeyOf::Name => found.name.clone(),
+                    KeyOf::Id => id.map(|id| id.to_string().into_bytes()).unwrap_or_default(),
+                    KeyOf::Type => type_of(id, &mut revisions)?.as_bytes().to_vec(),
+                    KeyOf::Symref => match &found.target {
+                        Target::Symbolic(name) => name.clone(),
+                        _ => Vec::new(),
+                    },
+                });
+            }
+            rows.push((values, found));
+        }
+        rows.sort_by(|(left, found), (right, other)| {
+            let directions = keys.iter().rev().map(|key| key.is_reversed);
+            let by_keys = left
+                .iter()
+                .zip(right)
+                .zip(directions)
+                .map(|((left, right), is_reversed)| if is_reversed { right.cmp(left) } else { left.cmp(right) });
+            by_keys.fold(Ordering::Equal, Ordering::then).then_with(|| found.name.cmp(&other.name))
+        });
+        refs.extend(rows.into_iter().map(|(_, found)| found));
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! Which entries of a log expire, by age and by whether history still leads to them.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use reftable::{LogEntry, ObjectId};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::expiry::ConfiguredExpiry;
+use crate::names::Place;
+use crate::rev::{Kind, Revisions};
+use crate::stores::Stores;
+use crate::time::{self, Limit};
+use crate::view::{Listing, View};
+
+/// What git's `gc.reflogExpireUnreachable` is if nobody sets it.
+const USUAL_UNREACHABLE: &str = "30.days.ago";
+
+/// Which entries go: what `git reflog expire` does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LogExpiry {
+    /// Those from before this time; `None` is for what the configuration says.
+    pub total: Option<Limit>,
+    /// Those from before this time that the reference, for `HEAD` any reference, does not lead to
+    /// any more; `None` is for what the configuration says.
+    pub unreachable: Option<Limit>,
+    /// Those from or to a commit that does not exist.
+    pub stale: bool,
+    /// Nothing goes, it is only said what would.
+    pub dry_run: bool,
+    configured: ConfiguredExpiry,
+    configured_unreachable: Limit,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The entry.
+    pub entry: LogEntry,
+    /// Whether it went, or would go.
+    pub is_expired: bool,
+}
+
+impl LogExpiry {
+    /// By the configuration alone.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says what is not understood: it may protect something.
+    pub fn configured(config: Option<&Config>) -> Result<LogExpiry> {
+        let unreachable = config.and_then(|config| config.text("gc.reflogExpireUnreachable"));
+        let text = unreachable.map_or(USUAL_UNREACHABLE.to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
+        let configured_unreachable = time::limit(&text)
+            .map_err(|error| Error::invalid(format!("gc.reflogExpireUnreachable in git's configuration: {error}")))?;
+        let configured = ConfiguredExpiry::read(config)?;
+        let (total, unreachable, stale, dry_run) = (None, None, false, false);
+        Ok(LogExpiry { total, unreachable, stale, dry_run, configured, configured_unreachable })
+    }
+
+    /// Lets entries of the log of `name` expire, and says what became of each, oldest first. A log
+    /// that loses all entries still exists.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or git not be asked about history.
+    pub fn run(&self, name: &[u8], stores: &Stores, revisions: &mut Revisions) -> Result<Vec<Verdict>> {
+        let view = stores.view()?;
+        let (total, unreachable) = self.limits(name)?;
+        let mut logs = Vec::new();
+        let mut found = view.log(name)?;
+        while let Some(log) = found.next()? {
+            logs.push(log.to_log());
+        }
+        let is_before = |time: u64, limit: Limit| limit.is_some_and(|limit| time < limit);
+        let needs_history = |time: u64| is_before(time, unreachable) && !is_before(time, total);
+        let history = match logs.iter().any(|log| needs_history(log.entry.committer.time)) {
+            true => History::of(name, &view, revisions)?,
+            false => History::Unknown,
+        };
+        let mut transaction = stores.at(Place::of(name)).transaction();
+        let mut verdicts = Vec::with_capacity(logs.len());
+        for log in logs {
+            let time = log.entry.committer.time;
+            let mut is_expired = is_before(time, total);
+            for id in [log.entry.old, log.entry.new].into_iter().filter(|id| !id.is_null()) {
+                is_expired = is_expired
+                    || self.stale && revisions.kind(id)?.is_none()
+                    || is_before(time, unreachable) && history.has_lost(id, revisions)?;
+            }
+            if is_expired {
+                transaction.delete_log_entry(name, log.update_index);
+            }
+            verdicts.push(Verdict { entry: log.entry, is_expired });
+        }
+        verdicts.reverse();
+        if !self.dry_run && verdicts.iter().any(|verdict| verdict.is_expired) {
+            transaction.commit()?;
+        }
+        Ok(verdicts)
+    }
+
+    /// As git has it, a pattern of the configuration counts before its general value, and stashes,
+    /// which are entries of a log, only go by a pattern.
+    fn limits(&self, name: &[u8]) -> Result<(Limit, Limit)> {
+        let mut total = self.configured.others;
+        let mut unreachable = self.configured_unreachable;
+        let matching = self
+            .configured
+            .patterns
+            .iter()
+            .find(|(pattern, _)| Listing::default().root_refs().pattern(pattern.clone()).matches(name));
+        match matching {
+            Some((_, limit)) => total = *limit,
+            None if name == b"refs/stash" => (total, unreachable) = (None, None),
+            None => {}
+        }
+        Ok((self.total.unwrap_or(total), self.unreachable.unwrap_or(unreachable)))
+    }
+}
+
+/// What history leads to.
+enum History {
+    /// It was not asked for.
+    Unknown,
+    /// The reference is at no commit: nothing leads to it.
+    Nothing,
+    Commits(HashSet<ObjectId>),
+}
+
+impl History {
+    fn of(name: &[u8], view: &View, revisions: &mut Revisions) -> Result<History> {
+        let mut tips = Vec::new();
+        if name == b"HEAD" {
+            view.list(&Listing::default().root_refs(), |found| {
+                tips.extend(found.target.id());
+                Ok::<_, Error>(ControlFlow::Continue(()))
+            })?;
+        } else {
+            tips.extend(view.resolve(name).ok().flatten());
+        }
+        let mut commits = Vec::new();
+        for tip in tips {
+            match revisions.kind(tip)? {
+                Some(Kind::Commit) => commits.push(tip),
+                Some(Kind::Tag) => commits.extend(revisions.peeled(tip)?),
+                _ => {}
+            }
+        }
+        commits.retain(|commit| matches!(revisions.kind(*commit), Ok(Some(Kind::Commit))));
+        match commits.as_slice() {
+            [] => Ok(History::Nothing),
+            commits => revisions.reachable_from(commits).map(History::Commits),
+        }
+    }
+
+    /// Whether it was a commit to which nothing leads any more. What is no commit is in no history.
+    fn has_lost(&self, id: ObjectId, revisions: &mut Revisions) -> Result<bool> {
+        match self {
+            History::Unknown => Ok(false),
+            History::Nothing => Ok(true),
+            History::Commits(commits) => {
+                Ok(!commits.contains(&id) && matches!(revisions.kind(id)?, Some(Kind::Commit)))
+            }
+        }
+    }
+}
