@@ -54,36 +54,38 @@ pub enum Mutant {
     /// A reader gives up on a missing table at once. In none of the lists below: it takes two
     /// interruptions of one read, so only a model shows it (`reader_and_compactor.rs`).
     NoSecondLook,
-    /// Who takes a request back does not say so where others see it.
+    /// A follower that takes a request back does not say so where others see it.
     WithdrawSilently,
-    /// Who claims a request does not look whether it was withdrawn before.
+    /// A leader that claims a request does not look whether it was withdrawn before.
     ClaimUnread,
-    /// An heir does not write down what the dead leader has done for others.
-    LeaveUnsettled,
-    /// Who asks takes a plan for a publication.
+    /// A process that takes the lock over does not write down what the dead leader has done for
+    /// others.
+    LeaveUnresolved,
+    /// A follower takes a plan for a publication.
     TrustPlan,
-    /// Who asks takes what is published for durable.
+    /// A follower takes what is published for durable.
     TrustPublished,
-    /// Who asks does it itself when it gets the lock, without looking whether it was done.
+    /// A follower commits by itself when it gets the lock, without looking whether that was done.
     DoAgain,
-    /// Who does it for others says that it is durable before the last sync.
+    /// A leader says that what it commits for others is durable before the last sync.
     AnswerBeforeSync,
-    /// A request is done though its asker is dead, and may have had it done before.
+    /// A request is claimed though its follower is dead, and may have had it committed before.
     ServeTheDead,
-    /// A request of an earlier run of the kernel is done.
+    /// A request of an earlier run of the kernel is claimed.
     ServeEarlierBoots,
     /// Whatever was committed upon a claim is taken for what was planned, by whoever it was.
     TakeAnyTableForPlanned,
-    /// A request without a plan is taken for void, though the list has changed since it was
+    /// A request without a plan is taken for rejected, though the list has changed since it was
     /// claimed.
-    TakeUnplannedForVoid,
-    /// An heir that cannot say what became of a request leaves its name, and its asker waiting.
+    TakeUnplannedForRejected,
+    /// A process that takes the lock over and cannot say what became of a request leaves its name,
+    /// and its follower waiting.
     KeepNameOfUnresolved,
-    /// An heir that cannot list the directory publishes all the same.
+    /// A process that takes the lock over and cannot list the directory publishes all the same.
     PublishUnseen,
     /// What stands behind a record that is cut off does not count.
     StopAtTornRecord,
-    /// A request is done whoever has made it.
+    /// A request is claimed, whichever user has made it.
     HonourAnybody,
     /// A request of another version is read as if it were of this one.
     ServeOtherVersions,
@@ -210,7 +212,7 @@ pub const POOL: [Mutant; 6] = [
 pub const REQUESTS: [Mutant; 11] = [
     Mutant::WithdrawSilently,
     Mutant::ClaimUnread,
-    Mutant::LeaveUnsettled,
+    Mutant::LeaveUnresolved,
     Mutant::TrustPlan,
     Mutant::TrustPublished,
     Mutant::DoAgain,
@@ -218,7 +220,7 @@ pub const REQUESTS: [Mutant; 11] = [
     Mutant::ServeTheDead,
     Mutant::ServeEarlierBoots,
     Mutant::TakeAnyTableForPlanned,
-    Mutant::TakeUnplannedForVoid,
+    Mutant::TakeUnplannedForRejected,
 ];
 
 /// Every mistake in giving way to neighbours: `giving_way_has_an_end.rs` makes them.

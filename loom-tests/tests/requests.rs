@@ -192,6 +192,6 @@ fn mutants_are_caught() {
     use reftable::mutant::Mutant;
     loom_tests::catches(Mutant::WithdrawSilently, || explore("mutant", 5, one_gives_up));
     loom_tests::catches(Mutant::ClaimUnread, || explore("mutant", 5, one_gives_up));
-    loom_tests::catches(Mutant::LeaveUnsettled, || explore_deaths("mutant", 2, |call| one_dies(call, &[3])));
+    loom_tests::catches(Mutant::LeaveUnresolved, || explore_deaths("mutant", 2, |call| one_dies(call, &[3])));
     loom_tests::catches(Mutant::TrustPlan, || explore_deaths("mutant", 3, |call| one_dies(call, &[])));
 }

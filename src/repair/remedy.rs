@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::dir::{Dir, OsDir};
     use crate::lock::{Attempt, HealingLocks, Locker};
-    use crate::stack::request::{Asked, Served, State, find};
+    use crate::stack::request::{ClaimedRequests, OwnRequest, RequestState, find};
     use crate::stack::{Options, Stack};
     use crate::{Expect, ObjectId};
 
@@ -203,13 +203,13 @@ mod tests {
     }
 
     /// A leader has claimed what somebody waits for; it has published perhaps, and has died.
-    fn store(is_published: bool) -> (TempDir, Repair, Asked) {
+    fn store(is_published: bool) -> (TempDir, Repair, OwnRequest) {
         let temp = tempfile::tempdir().unwrap();
         commit(temp.path(), "refs/heads/a");
         commit(temp.path(), "refs/heads/b");
         let dir: Arc<dyn Dir> = Arc::new(OsDir::new(temp.path(), None));
-        let asked = Asked::place(&dir, KEY, b"wanted").unwrap().unwrap();
-        let mut served = Served::default();
+        let asked = OwnRequest::place(&dir, KEY, b"wanted").unwrap().unwrap();
+        let mut served = ClaimedRequests::default();
         assert!(served.claim(find(&dir, KEY, 1).pop().unwrap(), &newest_table(temp.path())));
         if is_published {
             commit(temp.path(), "refs/heads/c");
@@ -235,7 +235,9 @@ mod tests {
 
     #[test]
     fn who_waits_for_the_dead_is_told() {
-        for (is_published, state) in [(true, State::Published { update_index: 3 }), (false, State::Closed)] {
+        for (is_published, state) in
+            [(true, RequestState::Published { update_index: 3 }), (false, RequestState::Closed)]
+        {
             let (_temp, repair, asked) = store(is_published);
             only_remedy(&repair).unwrap();
             assert_eq!(asked.state().unwrap(), state);
@@ -249,7 +251,7 @@ mod tests {
         let problem = Problem::Litter { files: vec!["none of ours".to_owned()] };
         fs::write(repair.dir.path().join("none of ours"), "").unwrap();
         assert!(repair.remedy(&problem).is_err());
-        assert_eq!(asked.state().unwrap(), State::Published { update_index: 3 });
+        assert_eq!(asked.state().unwrap(), RequestState::Published { update_index: 3 });
     }
 
     /// What is dropped with its table is there no more: who waits for it does it again.
@@ -259,7 +261,7 @@ mod tests {
         let newest = temp.path().join(newest_table(temp.path()));
         File::options().write(true).open(newest).unwrap().set_len(30).unwrap();
         only_remedy(&repair).unwrap();
-        assert_eq!(asked.state().unwrap(), State::Closed);
+        assert_eq!(asked.state().unwrap(), RequestState::Closed);
     }
 
     #[test]
@@ -267,6 +269,6 @@ mod tests {
         let (temp, repair, asked) = store(true);
         fs::remove_file(temp.path().join(LIST)).unwrap();
         only_remedy(&repair).unwrap();
-        assert!(matches!(asked.state().unwrap(), State::Claimed(_)));
+        assert!(matches!(asked.state().unwrap(), RequestState::Claimed(_)));
     }
 }

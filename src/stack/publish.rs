@@ -11,7 +11,7 @@ use super::seal;
 use super::state::{Cached, CachedState, list_of};
 use super::synced::Synced;
 use super::write_lock::ListLock;
-use super::write_lock::request::Served;
+use super::write_lock::request::ClaimedRequests;
 use crate::bytes::Bytes;
 use crate::dir::{Dir, DirFile, Stamp, stamp_now};
 use crate::error::{Error, ErrorKind, Result};
@@ -369,19 +369,19 @@ impl Publisher {
             obsolete: &obsolete,
             keeps_lock: false,
         };
-        let (served, leftovers) = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
-        served.make_durable();
+        let (claimed, leftovers) = list.publish(lock, |lock, published| self.release(lock, published, &after))?;
+        claimed.make_durable();
         Ok((after, leftovers))
     }
 
     /// What is to be done as soon as others see the state `after`. Releases the lock; returns whom
-    /// we have served.
-    fn release(&self, mut lock: ListLock, published: Published, after: &Snapshot) -> Served {
+    /// we commit for.
+    fn release(&self, mut lock: ListLock, published: Published, after: &Snapshot) -> ClaimedRequests {
         let Published { list, added } = published;
-        let mut served = mem::take(&mut lock.served);
+        let mut claimed = mem::take(&mut lock.claimed);
         if let Replaced::Perhaps(_) = list {
-            served.leave_unknown();
-            return served;
+            claimed.leave_unknown();
+            return claimed;
         }
         // What we know of it need not be read.
         if let Replaced::By(list, stamp) = list {
@@ -396,8 +396,8 @@ impl Publisher {
             let _ = self.env.dir.sync();
         }
         lock.note_release(self.env.dir.now());
-        served.publish();
-        served
+        claimed.publish();
+        claimed
     }
 
     /// The state after an edit of `base`, and the new files. What cannot be opened is never

@@ -75,9 +75,9 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changeset>>) -> Vec<Resu
 /// 4. All is durable: they get their results. What is left to do is ours.
 fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, own: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
-    let (mut lock, base) = match shared.write_lock.lock_list_or_hand_over(turn, start, || encode(&own))? {
+    let (mut lock, base) = match shared.write_lock.lock_list_or_delegate(turn, start, || encode(&own))? {
         Admitted::Lock(lock, base) => (lock, base),
-        Admitted::Served(update_index, asked) => {
+        Admitted::Delegated(update_index, asked) => {
             let told = own.asks_replaced.and_then(|_| asked?.replaced());
             let replaced = told.and_then(|told| decode_replaced(&told, &own.updates).ok());
             return Ok(Commit::alone(Applied { update_index, replaced }));
@@ -87,7 +87,7 @@ fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, 
     let mut jobs: Vec<Changeset> = std::iter::once(own).chain(group.jobs().cloned()).collect();
     if jobs.iter().all(|changes| changes.len() <= MAX_CHANGES) {
         let room = MAX_MEMBERS.saturating_sub(jobs.len());
-        jobs.extend(shared.write_lock.take_requests(&mut lock, &base, room, |wanted| decode(wanted).ok()));
+        jobs.extend(shared.write_lock.take_requests(&mut lock, &base, room, |payload| decode(payload).ok()));
     }
     let (results, after) = run(stack, lock, base, jobs, || group.decide());
     let mut results = results.into_iter();
@@ -121,9 +121,9 @@ fn run(
     };
     if let Ok(Some(table)) = &written {
         let planned = members.planned();
-        let served = planned.len().saturating_sub(lock.served.len());
-        lock.served.plan(&table.name, planned.skip(served));
-        stack.shared.env.counters.served.add(lock.served.len() as u64);
+        let ours = planned.len().saturating_sub(lock.claimed.len());
+        lock.claimed.plan(&table.name, planned.skip(ours));
+        stack.shared.env.counters.served.add(lock.claimed.len() as u64);
     }
     // A panic from here on must not have them published twice.
     decide();

@@ -1,10 +1,10 @@
-//! Having a transaction done by the process that has the list lock, and doing those of others. See
-//! [`super::request`].
+//! Delegated commits (flat combining): having a transaction committed by the process that has the
+//! list lock, and committing those of others. See [`super::request`].
 
 use std::time::Duration;
 
 use super::queue::Turn;
-use super::request::{Asked, Found, Outcome, State, find};
+use super::request::{OpenRequest, Outcome, OwnRequest, RequestState, find};
 use super::{ListLock, WriteLock};
 use crate::changeset::{Applied, Changeset};
 use crate::dir::Room;
@@ -17,15 +17,15 @@ use crate::stack::env::sync_published;
 use crate::stack::options::Durability;
 use crate::sync::Mutex;
 
-/// Who has published for us is about to sync the directory, for both. After this time we do it
-/// ourselves.
+/// A leader that has published for us is about to sync the directory, for both. After this time we
+/// do it ourselves.
 const PATIENCE_FOR_SYNC: Duration = Duration::from_millis(5);
 
 /// How often we look whether that has happened.
 const LOOK: Duration = Duration::from_micros(150);
 
-/// Whoever gets the lock at once looks for requests this often: one who never waits would never see
-/// that others do.
+/// A process that gets the lock at once looks for requests this often: one that never waits would
+/// never see that others do.
 const LOOK_OUT: Duration = Duration::from_millis(2);
 
 /// Descriptors that our own commit may need: a table, a list, the directory, and tables of others
@@ -71,54 +71,54 @@ impl Lookout {
 
 /// What waiting with a transaction has come to.
 pub(crate) enum Admitted {
-    /// We have the lock, and do it ourselves.
+    /// We have the lock, and commit it ourselves.
     Lock(ListLock, Snapshot),
-    /// Another process has done it, and it has this update index. The request has the rest.
-    Served(u64, Option<Asked>),
+    /// Another process has committed it, with this update index. The request has the rest.
+    Delegated(u64, Option<OwnRequest>),
 }
 
 impl WriteLock {
-    /// Takes the list lock when it is this thread's turn, or has another process do what is
-    /// `wanted`. The time counts from `start`.
-    pub(crate) fn lock_list_or_hand_over(
+    /// Takes the list lock when it is this thread's turn, or has another process commit the
+    /// `payload`. The time counts from `start`.
+    pub(crate) fn lock_list_or_delegate(
         &self,
         turn: Turn<Changeset, Result<Applied>>,
         start: Duration,
-        wanted: impl FnOnce() -> Vec<u8>,
+        payload: impl FnOnce() -> Vec<u8>,
     ) -> Result<Admitted> {
         let timeout = self.env.options.lock_timeout;
-        if timeout == Some(Duration::ZERO) || !self.hands_over() {
+        if timeout == Some(Duration::ZERO) || !self.delegates() {
             return self.lock_list_in_turn(turn, start, timeout).map(|(lock, base)| Admitted::Lock(lock, base));
         }
         let mut asked = None;
-        let admitted = self.ask(turn, start, wanted, &mut asked);
+        let admitted = self.request(turn, start, payload, &mut asked);
         admitted.map_err(|error| Self::after_asking(error, asked))
     }
 
     /// Takes the list lock, or waits for the answer to what is `asked` as soon as the lock was
     /// found taken.
-    fn ask(
+    fn request(
         &self,
         turn: Turn<Changeset, Result<Applied>>,
         start: Duration,
-        wanted: impl FnOnce() -> Vec<u8>,
-        asked: &mut Option<Asked>,
+        payload: impl FnOnce() -> Vec<u8>,
+        asked: &mut Option<OwnRequest>,
     ) -> Result<Admitted> {
         let timeout = self.env.options.lock_timeout;
-        let mut wanted = Some(wanted);
-        let mut otherwise = |asked: &mut Option<Asked>| {
-            if let Some(wanted) = wanted.take() {
+        let mut payload = Some(payload);
+        let mut otherwise = |asked: &mut Option<OwnRequest>| {
+            if let Some(payload) = payload.take() {
                 // Without a request we wait as anybody does.
-                *asked = Asked::place(&self.env.dir, &self.compatibility_key(), &wanted()).unwrap_or(None);
+                *asked = OwnRequest::place(&self.env.dir, &self.compatibility_key(), &payload()).unwrap_or(None);
             }
             self.answer(asked)
         };
         let mut waited = self.wait_for_list(start, timeout, || otherwise(asked));
         if let (Err(error), Some(request)) = (&waited, asked.as_mut())
             && error.kind() == ErrorKind::Locked
-            && !matches!(request.withdraw()?, State::Open | State::Closed)
+            && !matches!(request.withdraw()?, RequestState::Open | RequestState::Closed)
         {
-            // Too late: somebody is doing it. A leader that dies leaves the lock to be inherited,
+            // Too late: a leader is committing it. One that dies leaves the lock to be taken over,
             // so go on polling.
             let limit = timeout.map(|timeout| timeout.saturating_add(self.env.options.patience_for_outcome()));
             waited = self.poll_list(start, limit, || self.answer(asked)).or_else(|error| match asked {
@@ -127,7 +127,7 @@ impl WriteLock {
             });
         }
         match waited? {
-            Polled::Instead(update_index) => self.handed_over(asked.take(), update_index),
+            Polled::Instead(update_index) => self.delegated(asked.take(), update_index),
             Polled::Taken(lock, polls) => {
                 let (lock, base) = self.locked_list(lock, polls, start, turn, None)?;
                 match self.outcome(asked.as_ref(), &base)? {
@@ -136,7 +136,7 @@ impl WriteLock {
                     Outcome::Unknown => Err(self.outcome_is_unknown()),
                     Outcome::Published { update_index } => {
                         drop(lock);
-                        self.handed_over(asked.take(), update_index)
+                        self.delegated(asked.take(), update_index)
                     }
                 }
             }
@@ -144,49 +144,50 @@ impl WriteLock {
     }
 
     /// What has become of what was `asked` for, while we have the list lock ourselves and `base` is
-    /// the state. If its leader has died without an heir among us, the list tells.
-    fn outcome(&self, asked: Option<&Asked>, base: &Snapshot) -> Result<Outcome> {
-        Ok(match asked.map(Asked::state).transpose()? {
-            None | Some(State::Open | State::Closed) => Outcome::NotPublished,
-            Some(State::Published { update_index } | State::Durable { update_index }) => {
+    /// the state. If its leader has died and no process of this library has taken its lock over,
+    /// the list tells.
+    fn outcome(&self, asked: Option<&OwnRequest>, base: &Snapshot) -> Result<Outcome> {
+        Ok(match asked.map(OwnRequest::state).transpose()? {
+            None | Some(RequestState::Open | RequestState::Closed) => Outcome::NotPublished,
+            Some(RequestState::Published { update_index } | RequestState::Durable { update_index }) => {
                 Outcome::Published { update_index }
             }
-            Some(State::Claimed(claim)) => claim.outcome(base.table_names()),
-            Some(State::Unknown) => Outcome::Unknown,
+            Some(RequestState::Claimed(claim)) => claim.outcome(base.table_names()),
+            Some(RequestState::Unknown) => Outcome::Unknown,
         })
     }
 
     /// Nobody will tell us any more. Is it there all the same?
-    fn published_all_the_same(&self, request: &Asked) -> Result<Polled<u64>> {
+    fn published_all_the_same(&self, request: &OwnRequest) -> Result<Polled<u64>> {
         let published = match request.state()? {
-            State::Published { update_index } | State::Durable { update_index } => Some(update_index),
-            State::Claimed(claim) => claim.is_published(self.state.snapshot()?.table_names()),
+            RequestState::Published { update_index } | RequestState::Durable { update_index } => Some(update_index),
+            RequestState::Claimed(claim) => claim.is_published(self.state.snapshot()?.table_names()),
             _ => None,
         };
         published.map(Polled::Instead).ok_or_else(|| self.outcome_is_unknown())
     }
 
-    /// The error of a wait in which something was `asked`: unless that is withdrawn, somebody may
-    /// do it yet, or have done it.
-    fn after_asking(error: Error, asked: Option<Asked>) -> Error {
+    /// The error of a wait in which something was `asked`: unless that is withdrawn, a leader may
+    /// commit it yet, or have committed it.
+    fn after_asking(error: Error, asked: Option<OwnRequest>) -> Error {
         match asked.map(|mut request| request.withdraw()) {
-            None | Some(Ok(State::Closed)) => error,
+            None | Some(Ok(RequestState::Closed)) => error,
             _ => error.with_kind(ErrorKind::Indeterminate).way_out("look whether the change is there"),
         }
     }
 
-    /// Whether processes commit for one another here. Heirs must know what the dead have done, and
-    /// records must be appended in one order for all: that is so where one kernel alone writes to
-    /// the directory.
-    fn hands_over(&self) -> bool {
+    /// Whether processes commit for one another here. A process that takes the lock over must know
+    /// what the dead one has done, and records must be appended in one order for all: that is so
+    /// where one kernel alone writes to the directory.
+    fn delegates(&self) -> bool {
         self.env.options.hand_over && self.locker.heals() && self.env.is_local()
     }
 
     /// What must be the same in two processes for one to commit for the other: the options that
     /// matter, and the run of the kernel.
     ///
-    /// After a loss of power a request may be there again without the log of what became of it. Its
-    /// asker is dead, but does not look so as long as a cleaner has its file locked.
+    /// After a power failure a request may be there again without the log of what became of it. Its
+    /// follower is dead, but does not look so as long as a cleaner has its file locked.
     fn compatibility_key(&self) -> Vec<u8> {
         let mut key = self.env.options.compatibility_key();
         if !mutant::is_on(Mutant::ServeEarlierBoots) {
@@ -197,31 +198,33 @@ impl WriteLock {
 
     /// The update index of what was asked for, once it is published. Forgets a request that nobody
     /// will answer.
-    fn answer(&self, asked: &mut Option<Asked>) -> Result<Option<u64>> {
+    fn answer(&self, asked: &mut Option<OwnRequest>) -> Result<Option<u64>> {
         let Some(request) = asked else { return Ok(None) };
         match request.state()? {
-            State::Published { update_index } | State::Durable { update_index } => Ok(Some(update_index)),
-            State::Claimed(claim) if mutant::is_on(Mutant::TrustPlan) => Ok(claim.planned_index()),
-            // An heir could not answer, or does not understand: nobody else will.
-            State::Claimed(_) | State::Unknown if !request.has_name() => match self.published_all_the_same(request)? {
-                Polled::Instead(update_index) => Ok(Some(update_index)),
-                Polled::Taken(..) => Ok(None),
-            },
-            State::Closed => {
+            RequestState::Published { update_index } | RequestState::Durable { update_index } => Ok(Some(update_index)),
+            RequestState::Claimed(claim) if mutant::is_on(Mutant::TrustPlan) => Ok(claim.planned_index()),
+            // The new lock holder could not answer, or does not understand: nobody else will.
+            RequestState::Claimed(_) | RequestState::Unknown if !request.has_name() => {
+                match self.published_all_the_same(request)? {
+                    Polled::Instead(update_index) => Ok(Some(update_index)),
+                    Polled::Taken(..) => Ok(None),
+                }
+            }
+            RequestState::Closed => {
                 *asked = None;
                 Ok(None)
             }
-            State::Open | State::Claimed(_) | State::Unknown => Ok(None),
+            RequestState::Open | RequestState::Claimed(_) | RequestState::Unknown => Ok(None),
         }
     }
 
     /// Our transaction is published. Waits until it is durable, too.
-    fn handed_over(&self, asked: Option<Asked>, update_index: u64) -> Result<Admitted> {
+    fn delegated(&self, asked: Option<OwnRequest>, update_index: u64) -> Result<Admitted> {
         self.env.counters.handed_over.add(1);
         self.env.counters.commits.add(1);
         if self.env.options.durability == Durability::Full && !mutant::is_on(Mutant::TrustPublished) {
             let since = self.env.dir.now();
-            let is_durable = || matches!(asked.as_ref().map(Asked::state), Some(Ok(State::Durable { .. })));
+            let is_durable = || matches!(asked.as_ref().map(OwnRequest::state), Some(Ok(RequestState::Durable { .. })));
             while !is_durable() {
                 if self.env.dir.now().saturating_sub(since) >= PATIENCE_FOR_SYNC {
                     sync_published(&*self.env.dir)?;
@@ -230,7 +233,7 @@ impl WriteLock {
                 self.env.dir.sleep(LOOK);
             }
         }
-        Ok(Admitted::Served(update_index, asked))
+        Ok(Admitted::Delegated(update_index, asked))
     }
 
     fn outcome_is_unknown(&self) -> Error {
@@ -251,22 +254,22 @@ impl WriteLock {
     ) -> Vec<Changeset> {
         let now = self.env.dir.now();
         let is_time = lock.has_waited || self.lookout.is_due(now);
-        if !is_time || limit == 0 || !self.hands_over() {
+        if !is_time || limit == 0 || !self.delegates() {
             return Vec::new();
         }
-        // Upon an empty list nothing can be claimed: an heir who finds it empty again would know
-        // nothing.
+        // Upon an empty list nothing can be claimed: a new lock holder that finds it empty again
+        // would know nothing.
         let Some(newest) = base.table_names().next_back() else { return Vec::new() };
         let mut found = find(&self.env.dir, &self.compatibility_key(), limit);
         self.lookout.looked(now, !found.is_empty());
         if !found.is_empty() {
             self.fairness.saw_ours(now);
-            let sizes: Vec<usize> = found.iter().map(|found| found.wanted().len()).collect();
+            let sizes: Vec<usize> = found.iter().map(|found| found.payload().len()).collect();
             found.truncate(fitting(&sizes, self.env.dir.room()));
         }
-        let take = |found: Found| {
-            let changes = read(found.wanted())?;
-            lock.served.claim(found, newest).then_some(changes)
+        let take = |found: OpenRequest| {
+            let changes = read(found.payload())?;
+            lock.claimed.claim(found, newest).then_some(changes)
         };
         found.into_iter().filter_map(take).collect()
     }
@@ -277,9 +280,9 @@ mod tests {
     use super::*;
     use crate::{Expect, ObjectId, Options, Stack};
 
-    /// As one is whose asker has a later version, with changes that are not known here.
+    /// As one is whose follower has a later version, with changes that are not known here.
     #[test]
-    fn what_is_not_understood_stays_open_for_its_asker() {
+    fn what_is_not_understood_stays_open_for_its_follower() {
         let temp = tempfile::tempdir().unwrap();
         let stack = Stack::open(temp.path(), Options::default().durability(Durability::Off)).unwrap();
         let set = |name: &str| {
@@ -289,12 +292,13 @@ mod tests {
         };
         set("refs/heads/first");
         let lock = &stack.shared.write_lock;
-        let ask = |wanted: &[u8]| Asked::place(&lock.env.dir, &lock.compatibility_key(), wanted).unwrap().unwrap();
+        let ask =
+            |payload: &[u8]| OwnRequest::place(&lock.env.dir, &lock.compatibility_key(), payload).unwrap().unwrap();
         let (known, unknown) = (ask(&[0, 0, 0]), ask(&[1, 1, b'a', 255, 2, 0, 0]));
         std::thread::sleep(LOOK_OUT);
         set("refs/heads/second");
-        assert_eq!(unknown.state().unwrap(), State::Open);
-        assert_ne!(known.state().unwrap(), State::Open, "it looks for requests");
+        assert_eq!(unknown.state().unwrap(), RequestState::Open);
+        assert_ne!(known.state().unwrap(), RequestState::Open, "it looks for requests");
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::snapshot::Snapshot;
 use delegate::Lookout;
 use fairness::Fairness;
 use queue::{Admission, Queue, Turn};
-use request::{Served, resolve};
+use request::{ClaimedRequests, resolve};
 
 /// The threads of one handle that want the list lock. Whoever is first may commit the changesets of
 /// those behind; the result of one is its update index.
@@ -51,8 +51,8 @@ pub(crate) struct WriteLock {
 /// The list lock, and the turn of its thread among those of this handle. Dropped in this order.
 #[derive(Debug)]
 pub(crate) struct ListLock {
-    /// What we do for other processes under it.
-    pub(crate) served: Served,
+    /// What we commit for other processes under it.
+    pub(crate) claimed: ClaimedRequests,
     lock: Box<dyn Lock>,
     /// When it was taken, by [`Dir::now`].
     since: Duration,
@@ -124,8 +124,14 @@ impl WriteLock {
             self.env.counters.waited(since.saturating_sub(start));
         }
         let has_waited = polls > 0;
-        let lock =
-            ListLock { served: Served::default(), lock, since, has_waited, fairness: Arc::clone(&self.fairness), turn };
+        let lock = ListLock {
+            claimed: ClaimedRequests::default(),
+            lock,
+            since,
+            has_waited,
+            fairness: Arc::clone(&self.fairness),
+            turn,
+        };
         let snapshot = before.map_or_else(|| self.state.snapshot_under_lock(), Ok)?;
         if lock.lock.is_inherited() {
             resolve(&self.env.dir, &snapshot.table_names().collect::<Vec<_>>())?;

@@ -1,52 +1,52 @@
-//! The side of who waits.
+//! The side of the follower, which waits.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::record::{Kind, Record};
-use super::{MAX_LEN, State, parse, print};
+use super::record::{Kind, RequestRecord};
+use super::{MAX_LEN, RequestState, parse, print};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
 use crate::scratch::Scratch;
 
-/// A request of ours. Dropping it removes the file: whoever finds it later finds what became of it
-/// in the log only.
+/// A request of this process. Dropping it removes the file: a leader that has it open tells what
+/// became of it to the log only.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct OwnRequest {
     dir: Arc<dyn Dir>,
     file: Scratch,
     /// How long the file was when we looked last, and what we saw.
-    seen: RefCell<(u64, State)>,
+    seen: RefCell<(u64, RequestState)>,
 }
 
-impl Asked {
-    /// Writes down what is wanted. `None` if that cannot be done here: it is too much, or there are
-    /// no kernel locks, by which others tell whether we live.
+impl OwnRequest {
+    /// Writes down the payload. `None` if that cannot be done here: it is too long, or there are no
+    /// kernel locks, by which others tell whether we live.
     ///
     /// # Errors
-    /// `Io`; also where not everybody who may become the leader could answer.
-    pub(crate) fn place(dir: &Arc<dyn Dir>, key: &[u8], wanted: &[u8]) -> Result<Option<Asked>> {
-        if wanted.len() > MAX_LEN {
+    /// `Io`; also where not every process that may become the leader could answer.
+    pub(crate) fn place(dir: &Arc<dyn Dir>, key: &[u8], payload: &[u8]) -> Result<Option<OwnRequest>> {
+        if payload.len() > MAX_LEN {
             return Ok(None);
         }
         let mut file = Scratch::temporary_locked(dir, Temporary::Request)?;
         if !file.is_locked() {
             return Ok(None);
         }
-        let bytes = print(key, wanted);
+        let bytes = print(key, payload);
         file.write_all(&bytes).map_err(|error| file.failed("cannot write the request", error))?;
-        let seen = RefCell::new((bytes.len() as u64, State::Open));
-        Ok(Some(Asked { dir: Arc::clone(dir), file, seen }))
+        let seen = RefCell::new((bytes.len() as u64, RequestState::Open));
+        Ok(Some(OwnRequest { dir: Arc::clone(dir), file, seen }))
     }
 
     /// What has become of it. Costs one `fstat` while nothing has.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn state(&self) -> Result<State> {
+    pub(crate) fn state(&self) -> Result<RequestState> {
         let mut seen = self.seen.borrow_mut();
         let size = self.file.stamp()?.size;
         if size != seen.0 {
@@ -62,7 +62,8 @@ impl Asked {
         parse(&self.file.contents().ok()?)?.replaced
     }
 
-    /// Whether it still has its name: who cannot say what has become of it takes that away.
+    /// Whether it still has its name: a lock holder that cannot say what has become of it takes
+    /// that away.
     pub(crate) fn has_name(&self) -> bool {
         match self.dir.stamp(self.file.name()) {
             Ok(there) => self.file.is(&there),
@@ -70,15 +71,15 @@ impl Asked {
         }
     }
 
-    /// Takes it back, unless somebody is doing it already. Returns what has become of it.
+    /// Takes it back, unless a leader has claimed it already. Returns what has become of it.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn withdraw(&mut self) -> Result<State> {
+    pub(crate) fn withdraw(&mut self) -> Result<RequestState> {
         if mutant::is_on(Mutant::WithdrawSilently) {
-            return Ok(State::Closed);
+            return Ok(RequestState::Closed);
         }
-        let written = self.file.write_all(&Record::new(Kind::Withdrawn, 0, 0).print());
+        let written = self.file.write_all(&RequestRecord::new(Kind::Withdrawn, 0, 0).print());
         written.map_err(|error| self.file.failed("cannot withdraw the request", error))?;
         self.state()
     }

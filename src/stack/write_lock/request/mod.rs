@@ -1,51 +1,51 @@
-//! Requests between processes: who waits for the list lock writes down what it wants, and who has
-//! the lock may do it along with its own.
+//! Requests between processes (delegated commits; flat combining): a process that waits for the
+//! list lock writes down its transaction, and the lock holder may commit it along with its own.
 //!
-//! A request is a file: what is wanted, and behind it a log of short records that both sides
-//! append. The file system puts records of several processes into one order, and that order
-//! decides:
+//! A request is a file: the payload, and behind it a log of short records that both sides append.
+//! The file system puts records of several processes into one order, and that order decides:
 //!
-//! 1. P waits for the lock. It writes its transaction into a file, and goes on polling.
-//! 2. L has the lock and finds the file. It appends `Claimed`, with the newest table of the state
-//!    it builds upon.
+//! 1. The follower F waits for the lock. It writes its transaction into a file, and goes on
+//!    polling.
+//! 2. The leader L has the lock and finds the file. It appends `Claimed`, with the newest table of
+//!    the state it builds upon.
 //! 3. L appends `Planned`, with the update index that the transaction will have and the table it
-//!    will be in, and publishes that. If P asks for them, the values that it replaces stand before
+//!    will be in, and publishes that. If F asks for them, the values that it replaces stand before
 //!    that, in the same write.
-//! 4. L appends `Published`, and releases the lock; after its last sync, `Durable`. P is done.
+//! 4. L appends `Published`, and releases the lock; after its last sync, `Durable`. F is done.
 //!
-//! *P gives up.* It appends `Withdrawn`. Whichever of `Claimed` and `Withdrawn` comes first counts,
+//! *F gives up.* It appends `Withdrawn`. Whichever of `Claimed` and `Withdrawn` comes first counts,
 //! and both read the log after they have written.
 //!
-//! *What does not fit* (a conflict, an error, a leader that fails) is `Void`: P does it itself when
-//! it gets the lock, and learns from that what is wrong.
+//! *What does not fit* (a conflict, an error, a leader that fails) is `Rejected`: F commits it
+//! itself when it gets the lock, and learns from that what is wrong.
 //!
-//! *L dies.* Its lock is inherited, and while nobody has it the list stays as L has left it. So the
-//! list tells what L has done ([`Claim::outcome`]), by names of tables, which nobody uses twice.
-//! The heir writes that down before it does anything else. Where it cannot tell, or cannot write,
-//! it takes the name of the request away, and P says that it does not know.
+//! *L dies.* Its lock is taken over, and while nobody has it the list stays as L has left it. So
+//! the list tells what L has done ([`Claim::outcome`]), by names of tables, which nobody uses
+//! twice. The new lock holder resolves the in-doubt request: it writes that down before it does
+//! anything else. Where it cannot tell, or cannot write, it takes the name of the request away, and
+//! F says that it does not know.
 //!
-//! *P dies.* Its kernel lock on the file is gone; the next one who sees that removes the file.
+//! *F dies.* Its kernel lock on the file is gone; the next one who sees that removes the file.
 
 mod ask;
 mod record;
 mod serve;
 
-pub(crate) use ask::Asked;
-pub(crate) use serve::{Found, Planned, Served, find, resolve};
+pub(crate) use ask::OwnRequest;
+pub(crate) use serve::{ClaimedRequests, OpenRequest, Planned, find, resolve};
 
 use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
-use record::{Kind, MAX_LOG, Record};
+use record::{Kind, MAX_LOG, RequestRecord};
 
 /// What a request file begins with: its type, and a version.
 const TYPE: [u8; 7] = *b"rtwants";
 const VERSION: u8 = 2;
-/// The first version. Its leaders have locks of a kind that nobody else inherits, so nobody else
+/// The first version. Its leaders have locks of a kind that nobody else takes over, so nobody else
 /// need answer for them.
 const FIRST_VERSION: u8 = 1;
 
-/// The longest transaction that is handed over, in bytes. What is larger is worth a commit of its
-/// own.
+/// The longest payload, in bytes. A larger transaction is worth a commit of its own.
 pub(crate) const MAX_LEN: usize = 32 * 1024;
 
 /// More than any request with its log.
@@ -53,22 +53,22 @@ const MAX_FILE: u64 = (MAX_LEN + 4096 + MAX_LOG) as u64;
 
 /// What has become of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Anybody who has the lock may do it.
+pub(crate) enum RequestState {
+    /// The lock holder may claim it.
     Open,
-    /// Nobody will do it: the asker withdrew it, or it was void.
+    /// Nobody will commit it: the follower withdrew it, or it was rejected.
     Closed,
-    /// Somebody is doing it.
+    /// A leader is committing it.
     Claimed(Claim),
     /// It is there for all to see.
     Published { update_index: u64 },
     /// It is there, and synced.
     Durable { update_index: u64 },
-    /// Somebody has written what is not understood here.
+    /// There is a record that is not understood here.
     Unknown,
 }
 
-/// What a leader has said of a request that it does.
+/// What a leader has said of a request that it commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
     leader: u64,
@@ -101,7 +101,7 @@ impl Claim {
             Some((update_index, table)) if list.clone().any(|there| there == table) => {
                 Outcome::Published { update_index: *update_index }
             }
-            None if mutant::is_on(Mutant::TakeUnplannedForVoid) => Outcome::NotPublished,
+            None if mutant::is_on(Mutant::TakeUnplannedForRejected) => Outcome::NotPublished,
             _ if is_current => Outcome::NotPublished,
             _ => Outcome::Unknown,
         }
@@ -112,48 +112,48 @@ impl Claim {
         self.planned.as_ref().map(|(update_index, _)| *update_index)
     }
 
-    /// What is published is so whoever has the lock.
+    /// What is published is so, whichever process has the lock.
     pub(crate) fn is_published<'t>(&self, mut list: impl Iterator<Item = &'t str>) -> Option<u64> {
         let (update_index, table) = self.planned.as_ref()?;
         list.any(|there| there == table).then_some(*update_index)
     }
 }
 
-impl State {
+impl RequestState {
     /// The state after another record. What comes too late changes nothing, nor does what is about
     /// another claim.
-    fn after(self, found: record::Logged) -> State {
-        let Record { kind, leader, update_index, table } = match found {
+    fn after(self, found: record::Logged) -> RequestState {
+        let RequestRecord { kind, leader, update_index, table } = match found {
             record::Logged::Known(record) => record,
             record::Logged::Replaced { .. } => return self,
-            record::Logged::Unknown => return State::Unknown,
+            record::Logged::Unknown => return RequestState::Unknown,
         };
         match (self, kind) {
-            (State::Open, Kind::Claimed) => State::Claimed(Claim { leader, base: table, planned: None }),
-            (State::Open, Kind::Withdrawn) => State::Closed,
-            (State::Claimed(claim), _) if claim.leader != leader => State::Claimed(claim),
-            (State::Claimed(_), Kind::Void) => State::Closed,
-            (State::Claimed(claim), Kind::Planned) => {
-                State::Claimed(Claim { planned: Some((update_index, table)), ..claim })
+            (RequestState::Open, Kind::Claimed) => RequestState::Claimed(Claim { leader, base: table, planned: None }),
+            (RequestState::Open, Kind::Withdrawn) => RequestState::Closed,
+            (RequestState::Claimed(claim), _) if claim.leader != leader => RequestState::Claimed(claim),
+            (RequestState::Claimed(_), Kind::Rejected) => RequestState::Closed,
+            (RequestState::Claimed(claim), Kind::Planned) => {
+                RequestState::Claimed(Claim { planned: Some((update_index, table)), ..claim })
             }
-            (State::Claimed(_), Kind::Published) => State::Published { update_index },
-            (State::Published { update_index: published }, Kind::Durable) if published == update_index => {
-                State::Durable { update_index }
+            (RequestState::Claimed(_), Kind::Published) => RequestState::Published { update_index },
+            (RequestState::Published { update_index: published }, Kind::Durable) if published == update_index => {
+                RequestState::Durable { update_index }
             }
             (state, _) => state,
         }
     }
 }
 
-/// The part of a request that never changes: what is wanted, and the `key` that must be the
-/// leader's as well.
-fn print(key: &[u8], wanted: &[u8]) -> Vec<u8> {
+/// The part of a request that never changes: the payload, and the compatibility `key` that must be
+/// the leader's as well.
+fn print(key: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = TYPE.to_vec();
     bytes.push(VERSION);
     bytes.extend_from_slice(&(key.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(&(wanted.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
     bytes.extend_from_slice(key);
-    bytes.extend_from_slice(wanted);
+    bytes.extend_from_slice(payload);
     let check = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&check.to_be_bytes());
     bytes
@@ -162,8 +162,8 @@ fn print(key: &[u8], wanted: &[u8]) -> Vec<u8> {
 /// A request as it was found.
 struct Parsed<'a> {
     key: &'a [u8],
-    wanted: &'a [u8],
-    state: State,
+    payload: &'a [u8],
+    state: RequestState,
     /// The values that it has replaced, as far as its leader tells.
     replaced: Option<Vec<u8>>,
 }
@@ -176,16 +176,16 @@ fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
         return None;
     }
     let key_len = usize::try_from(input.be32().ok()?).ok()?;
-    let wanted_len = usize::try_from(input.be32().ok()?).ok()?;
-    let (key, wanted) = (input.bytes(key_len).ok()?, input.bytes(wanted_len).ok()?);
+    let payload_len = usize::try_from(input.be32().ok()?).ok()?;
+    let (key, payload) = (input.bytes(key_len).ok()?, input.bytes(payload_len).ok()?);
     let len = input.pos();
     if crc32fast::hash(bytes.get(..len)?) != input.be32().ok()? {
         return None;
     }
     let log = record::parse_all(input.rest());
     let replaced = record::replaced(&log).map(<[u8]>::to_vec);
-    let state = log.into_iter().fold(State::Open, State::after);
-    Some(Parsed { key, wanted, state, replaced })
+    let state = log.into_iter().fold(RequestState::Open, RequestState::after);
+    Some(Parsed { key, payload, state, replaced })
 }
 
 /// Whether this is a request of a later version: what has become of it cannot be told here.
@@ -201,8 +201,8 @@ mod tests {
     const BASE: &str = "base.ref";
     const TABLE: &str = "table.ref";
 
-    fn record(kind: Kind) -> Record {
-        let record = Record::new(kind, 9, 4);
+    fn record(kind: Kind) -> RequestRecord {
+        let record = RequestRecord::new(kind, 9, 4);
         match kind {
             Kind::Claimed => record.of_table(BASE),
             Kind::Planned => record.of_table(TABLE),
@@ -210,15 +210,15 @@ mod tests {
         }
     }
 
-    fn of_others(kind: Kind) -> Record {
-        Record { leader: 8, ..record(kind) }
+    fn of_others(kind: Kind) -> RequestRecord {
+        RequestRecord { leader: 8, ..record(kind) }
     }
 
-    fn state_after(records: &[Record]) -> State {
-        let mut bytes = print(b"key", b"wanted");
+    fn state_after(records: &[RequestRecord]) -> RequestState {
+        let mut bytes = print(b"key", b"payload");
         records.iter().for_each(|record| bytes.extend(record.print()));
         let parsed = parse(&bytes).unwrap();
-        assert_eq!((parsed.key, parsed.wanted), (&b"key"[..], &b"wanted"[..]));
+        assert_eq!((parsed.key, parsed.payload), (&b"key"[..], &b"payload"[..]));
         parsed.state
     }
 
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn the_first_of_claim_and_withdrawal_counts() {
-        assert_eq!(state_after(&[]), State::Open);
-        assert_eq!(state_after(&[record(Kind::Withdrawn), record(Kind::Claimed)]), State::Closed);
-        let claimed = State::Claimed(claim(false));
+        assert_eq!(state_after(&[]), RequestState::Open);
+        assert_eq!(state_after(&[record(Kind::Withdrawn), record(Kind::Claimed)]), RequestState::Closed);
+        let claimed = RequestState::Claimed(claim(false));
         assert_eq!(state_after(&[record(Kind::Claimed), record(Kind::Withdrawn)]), claimed);
         assert_eq!(state_after(&[record(Kind::Claimed), of_others(Kind::Claimed)]), claimed);
     }
@@ -239,19 +239,19 @@ mod tests {
     #[test]
     fn a_request_runs_its_course() {
         let course = [Kind::Claimed, Kind::Planned, Kind::Published, Kind::Durable].map(record);
-        assert_eq!(state_after(&course[..2]), State::Claimed(claim(true)));
-        assert_eq!(state_after(&course[..3]), State::Published { update_index: 4 });
-        assert_eq!(state_after(&course), State::Durable { update_index: 4 });
-        let void = [Kind::Claimed, Kind::Void, Kind::Claimed].map(record);
-        assert_eq!(state_after(&void), State::Closed);
+        assert_eq!(state_after(&course[..2]), RequestState::Claimed(claim(true)));
+        assert_eq!(state_after(&course[..3]), RequestState::Published { update_index: 4 });
+        assert_eq!(state_after(&course), RequestState::Durable { update_index: 4 });
+        let rejected = [Kind::Claimed, Kind::Rejected, Kind::Claimed].map(record);
+        assert_eq!(state_after(&rejected), RequestState::Closed);
     }
 
     #[test]
     fn only_the_leader_of_the_claim_is_heard() {
-        for kind in [Kind::Planned, Kind::Published, Kind::Void] {
+        for kind in [Kind::Planned, Kind::Published, Kind::Rejected] {
             assert_eq!(
                 state_after(&[record(Kind::Claimed), of_others(kind)]),
-                State::Claimed(claim(false)),
+                RequestState::Claimed(claim(false)),
                 "{kind:?}"
             );
         }
@@ -277,24 +277,24 @@ mod tests {
 
     #[test]
     fn damage_is_noticed() {
-        let mut bytes = print(b"key", b"wanted");
+        let mut bytes = print(b"key", b"payload");
         let whole = bytes.len();
         bytes.extend(record(Kind::Claimed).print());
         for position in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[position] ^= 1;
             let state = parse(&damaged).map(|parsed| parsed.state);
-            assert_eq!(state, (position >= whole).then_some(State::Open), "at {position}");
+            assert_eq!(state, (position >= whole).then_some(RequestState::Open), "at {position}");
         }
         for len in 0..whole {
             assert!(parse(&bytes[..len]).is_none(), "{len} bytes");
         }
-        assert_eq!(parse(&bytes[..bytes.len() - 1]).map(|parsed| parsed.state), Some(State::Open));
+        assert_eq!(parse(&bytes[..bytes.len() - 1]).map(|parsed| parsed.state), Some(RequestState::Open));
     }
 
     #[test]
     fn other_versions_are_told_apart() {
-        let mut bytes = print(b"key", b"wanted");
+        let mut bytes = print(b"key", b"payload");
         assert!(!is_of_later_version(&bytes));
         for (version, is_later) in [(1, false), (3, true), (200, true)] {
             bytes[TYPE.len()] = version;

@@ -1,8 +1,8 @@
 //! The records behind a request. Both sides append them, and their order decides.
 //!
-//! A record begins with its type, its version and its length, and ends with a check. Who appends
-//! may be cut off (the disk is full): what is no record is passed over byte by byte, so that what
-//! others append behind it still counts.
+//! A record begins with its type, its version and its length, and ends with a check. It may be cut
+//! off when it is appended (the disk is full): what is no record is passed over byte by byte, so
+//! that what others append behind it still counts.
 
 use crate::changeset::MAX_REPLACED;
 use crate::format::varint::Reader;
@@ -29,22 +29,23 @@ pub(super) const MAX_LOG: usize = 32 * MOST;
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Somebody is doing it, upon the state whose newest table is named.
+    /// A leader is committing it, upon the state whose newest table is named.
     Claimed,
     /// It will have this update index, and be in the table that is named.
     Planned,
     /// It is published, with this update index.
     Published,
-    /// It survives a loss of power, as far as was asked for.
+    /// It survives a power failure, as far as was asked for.
     Durable,
-    /// Nobody will do it for the asker any more.
-    Void,
-    /// The asker does not want it any more.
+    /// Nobody will commit it for the follower any more.
+    Rejected,
+    /// The follower does not want it any more.
     Withdrawn,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [Kind::Claimed, Kind::Planned, Kind::Published, Kind::Durable, Kind::Void, Kind::Withdrawn];
+    const ALL: [Kind; 6] =
+        [Kind::Claimed, Kind::Planned, Kind::Published, Kind::Durable, Kind::Rejected, Kind::Withdrawn];
 
     const fn letter(self) -> u8 {
         match self {
@@ -52,7 +53,7 @@ impl Kind {
             Kind::Planned => b'P',
             Kind::Published => b'V',
             Kind::Durable => b'D',
-            Kind::Void => b'X',
+            Kind::Rejected => b'X',
             Kind::Withdrawn => b'W',
         }
     }
@@ -60,23 +61,23 @@ impl Kind {
 
 /// What is written behind a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct RequestRecord {
     pub(super) kind: Kind,
     /// The number that the leader has chosen for its claim: what others say of other claims does
-    /// not count. 0 in those of the asker.
+    /// not count. 0 in those of the follower.
     pub(super) leader: u64,
     pub(super) update_index: u64,
     /// Empty where no table is meant.
     pub(super) table: String,
 }
 
-impl Record {
-    pub(super) fn new(kind: Kind, leader: u64, update_index: u64) -> Record {
-        Record { kind, leader, update_index, table: String::new() }
+impl RequestRecord {
+    pub(super) fn new(kind: Kind, leader: u64, update_index: u64) -> RequestRecord {
+        RequestRecord { kind, leader, update_index, table: String::new() }
     }
 
-    pub(super) fn of_table(self, table: &str) -> Record {
-        Record { table: table.to_owned(), ..self }
+    pub(super) fn of_table(self, table: &str) -> RequestRecord {
+        RequestRecord { table: table.to_owned(), ..self }
     }
 
     pub(super) fn print(&self) -> Vec<u8> {
@@ -128,7 +129,7 @@ pub(super) fn replaced(log: &[Logged]) -> Option<&[u8]> {
 /// What stands in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Logged {
-    Known(Record),
+    Known(RequestRecord),
     /// The values that the leader with this number replaces.
     Replaced {
         leader: u64,
@@ -177,7 +178,7 @@ fn parse(log: &[u8]) -> Option<(Logged, usize)> {
     let mut body = || {
         let (leader, update_index) = (input.be64().ok()?, input.be64().ok()?);
         let table = std::str::from_utf8(contents.get(input.pos()..)?).ok()?.to_owned();
-        Some(Record { kind: kind?, leader, update_index, table })
+        Some(RequestRecord { kind: kind?, leader, update_index, table })
     };
     Some((body().map_or(Logged::Unknown, Logged::Known), len))
 }
@@ -186,20 +187,21 @@ fn parse(log: &[u8]) -> Option<(Logged, usize)> {
 mod tests {
     use super::*;
 
-    fn planned() -> Record {
-        Record::new(Kind::Planned, 7, 4).of_table("0x000000000004-0x000000000004-00000001.ref")
+    fn planned() -> RequestRecord {
+        RequestRecord::new(Kind::Planned, 7, 4).of_table("0x000000000004-0x000000000004-00000001.ref")
     }
 
     #[test]
     fn records_survive_a_round_trip() {
-        let records: Vec<Record> = Kind::ALL.into_iter().map(|kind| Record { kind, ..planned() }).collect();
-        let log: Vec<u8> = records.iter().flat_map(Record::print).collect();
+        let records: Vec<RequestRecord> =
+            Kind::ALL.into_iter().map(|kind| RequestRecord { kind, ..planned() }).collect();
+        let log: Vec<u8> = records.iter().flat_map(RequestRecord::print).collect();
         assert_eq!(parse_all(&log), records.into_iter().map(Logged::Known).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_record_that_is_cut_off_hides_none_behind_it() {
-        let (torn, whole) = (planned().print(), Record::new(Kind::Published, 7, 4));
+        let (torn, whole) = (planned().print(), RequestRecord::new(Kind::Published, 7, 4));
         for len in 0..torn.len() {
             let log = [&torn[..len], &whole.print()].concat();
             assert_eq!(parse_all(&log), [Logged::Known(whole.clone())], "{len} bytes before it");
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn replaced_values_are_those_of_the_claim_that_counts() {
-        let claim = |leader| Record::new(Kind::Claimed, leader, 0).of_table("base.ref").print();
+        let claim = |leader| RequestRecord::new(Kind::Claimed, leader, 0).of_table("base.ref").print();
         for len in [0, 1, 500, MAX_REPLACED] {
             let values = vec![7; len];
             let log = [claim(1), claim(2), print_replaced(2, b"others"), print_replaced(1, &values), planned().print()];

@@ -1,10 +1,10 @@
-//! The side of who has the lock.
+//! The side of the leader, which has the lock.
 
 use std::io;
 use std::sync::Arc;
 
-use super::record::{self, Kind, Record};
-use super::{Claim, MAX_FILE, Outcome, State, is_of_later_version, parse};
+use super::record::{self, Kind, RequestRecord};
+use super::{Claim, MAX_FILE, Outcome, RequestState, is_of_later_version, parse};
 use crate::dir::{Dir, DirFile, Writers};
 use crate::error::{Error, Result};
 use crate::list::Temporary;
@@ -18,17 +18,17 @@ struct Request {
     file: Box<dyn DirFile>,
 }
 
-/// The request of another process that is open to us.
+/// A request that may be claimed.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct OpenRequest {
     request: Request,
-    wanted: Vec<u8>,
+    payload: Vec<u8>,
 }
 
-impl Found {
-    /// What is wanted.
-    pub(crate) fn wanted(&self) -> &[u8] {
-        &self.wanted
+impl OpenRequest {
+    /// The changes, as bytes.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
     }
 }
 
@@ -36,7 +36,7 @@ impl Found {
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) update_index: u64,
-    /// The values that it will replace, if its asker wants to know: at most
+    /// The values that it will replace, if its follower wants to know: at most
     /// [`crate::changeset::MAX_REPLACED`] bytes.
     pub(crate) replaced: Option<Vec<u8>>,
 }
@@ -47,11 +47,11 @@ fn requests(names: &[String]) -> impl Iterator<Item = &String> {
 }
 
 impl Request {
-    /// Opens a request and reads it. `None` for what is not one. If its asker is dead it is
-    /// removed.
+    /// Opens a request and reads it. `None` for what is not one. If its follower is dead it
+    /// is removed.
     fn open(dir: &Arc<dyn Dir>, name: &str) -> io::Result<Option<(Request, Vec<u8>)>> {
         match Self::open_there(dir, name) {
-            // Its asker has what it wanted.
+            // Its follower has its answer.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened,
         }
@@ -83,9 +83,9 @@ impl Request {
         writers.zip(owner).is_none_or(|(writers, owner)| writers.include(owner)) || mutant::is_on(Mutant::HonourAnybody)
     }
 
-    /// Writes down what has become of it. Who cannot takes its name away, so that the asker does
-    /// not wait for it.
-    fn answer(&mut self, record: &Record) {
+    /// Writes down what has become of it. Where that fails, takes its name away, so that the
+    /// follower does not wait for it.
+    fn answer(&mut self, record: &RequestRecord) {
         if self.file.write(&record.print()).is_err() {
             take_name_away(&self.dir, &self.name);
         }
@@ -94,14 +94,14 @@ impl Request {
 
 fn take_name_away(dir: &Arc<dyn Dir>, name: &str) {
     if !mutant::is_on(Mutant::KeepNameOfUnresolved) {
-        // What cannot be removed keeps its asker waiting, until that has the lock itself.
+        // What cannot be removed keeps its follower waiting, until that has the lock itself.
         let _ = dir.remove(name);
     }
 }
 
-/// The requests that are open, with this `key`, to whoever holds the list lock. What is wrong with
-/// a request is for its asker to find out.
-pub(crate) fn find(dir: &Arc<dyn Dir>, key: &[u8], limit: usize) -> Vec<Found> {
+/// The requests that the lock holder may claim, with this `key`. What is wrong with a request is
+/// for its follower to find out.
+pub(crate) fn find(dir: &Arc<dyn Dir>, key: &[u8], limit: usize) -> Vec<OpenRequest> {
     let Ok(mut names) = dir.names() else { return Vec::new() };
     // So that models can repeat a run.
     names.sort_unstable();
@@ -112,22 +112,23 @@ pub(crate) fn find(dir: &Arc<dyn Dir>, key: &[u8], limit: usize) -> Vec<Found> {
     let Ok(writers) = dir.writers() else { return Vec::new() };
     let open = requests.filter_map(|name| {
         let (request, contents) = Request::open(dir, name).ok()??;
-        let parsed = parse(&contents).filter(|parsed| parsed.state == State::Open && parsed.key == key)?;
-        request.is_of(writers).then(|| Found { wanted: parsed.wanted.to_vec(), request })
+        let parsed = parse(&contents).filter(|parsed| parsed.state == RequestState::Open && parsed.key == key)?;
+        request.is_of(writers).then(|| OpenRequest { payload: parsed.payload.to_vec(), request })
     });
     open.take(limit).collect()
 }
 
-/// Writes down what a dead leader has done, while we hold the lock that we have inherited from it,
-/// and before anybody changes the list it left. `list` names the tables of that, oldest first.
+/// Resolves in-doubt requests: writes down what a dead leader has done, while we hold the lock that
+/// was taken over from it, and before anybody changes the list it left. `list` names the tables of
+/// that, oldest first.
 ///
-/// A request that we cannot answer loses its name: its asker then says that it does not know. Who
-/// only refused to publish could be hindered for ever by one file.
+/// A request that we cannot answer loses its name: its follower then says that it does not know. A
+/// process that only refused to publish could be hindered for ever by one file.
 ///
 /// # Errors
 /// `Io` if it cannot be seen which requests there are: then nothing may be published.
 pub(crate) fn resolve(dir: &Arc<dyn Dir>, list: &[&str]) -> Result<()> {
-    if mutant::is_on(Mutant::LeaveUnsettled) {
+    if mutant::is_on(Mutant::LeaveUnresolved) {
         return Ok(());
     }
     let names = match dir.names() {
@@ -149,8 +150,8 @@ pub(crate) fn resolve(dir: &Arc<dyn Dir>, list: &[&str]) -> Result<()> {
 fn resolve_one(dir: &Arc<dyn Dir>, name: &str, list: &[&str]) -> io::Result<bool> {
     let Some((mut request, contents)) = Request::open(dir, name)? else { return Ok(true) };
     let claim = match parse(&contents).map(|parsed| parsed.state) {
-        Some(State::Claimed(claim)) => claim,
-        Some(State::Unknown) => return Ok(false),
+        Some(RequestState::Claimed(claim)) => claim,
+        Some(RequestState::Unknown) => return Ok(false),
         Some(_) => return Ok(true),
         None => return Ok(!is_of_later_version(&contents)),
     };
@@ -161,49 +162,49 @@ fn resolve_one(dir: &Arc<dyn Dir>, name: &str, list: &[&str]) -> io::Result<bool
 }
 
 impl Claim {
-    /// What an heir writes, who finds this list.
-    fn resolution(&self, list: &[&str]) -> Option<Record> {
+    /// What a new lock holder writes that finds this list.
+    fn resolution(&self, list: &[&str]) -> Option<RequestRecord> {
         match self.outcome(list.iter().copied()) {
-            Outcome::Published { update_index } => Some(Record::new(Kind::Published, self.leader, update_index)),
-            Outcome::NotPublished => Some(Record::new(Kind::Void, self.leader, 0)),
+            Outcome::Published { update_index } => Some(RequestRecord::new(Kind::Published, self.leader, update_index)),
+            Outcome::NotPublished => Some(RequestRecord::new(Kind::Rejected, self.leader, 0)),
             Outcome::Unknown => None,
         }
     }
 }
 
 /// Requests that we have claimed. Dropping it before they are published leaves them to their
-/// askers.
+/// followers.
 #[derive(Debug, Default)]
-pub(crate) struct Served {
-    claimed: Vec<Claimed>,
-    /// They may be published, so they are not void.
+pub(crate) struct ClaimedRequests {
+    claimed: Vec<ClaimedRequest>,
+    /// They may be published, so they are not rejected.
     is_decided: bool,
 }
 
 #[derive(Debug)]
-struct Claimed {
+struct ClaimedRequest {
     request: Request,
     leader: u64,
     /// Once that is known.
     update_index: Option<u64>,
 }
 
-impl Served {
-    /// Claims a request, to be done upon the state whose newest table is `base`. False if its asker
-    /// was faster and has withdrawn it.
-    pub(crate) fn claim(&mut self, found: Found, base: &str) -> bool {
-        let Found { mut request, .. } = found;
+impl ClaimedRequests {
+    /// Claims a request, to be committed upon the state whose newest table is `base`. False if its
+    /// follower was faster and has withdrawn it.
+    pub(crate) fn claim(&mut self, open: OpenRequest, base: &str) -> bool {
+        let OpenRequest { mut request, .. } = open;
         let leader = request.dir.random();
-        if request.file.write(&Record::new(Kind::Claimed, leader, 0).of_table(base).print()).is_err() {
+        if request.file.write(&RequestRecord::new(Kind::Claimed, leader, 0).of_table(base).print()).is_err() {
             return false;
         }
         let contents = request.file.contents();
         let is_ours = contents.is_ok_and(|contents| {
             let state = parse(&contents).map(|parsed| parsed.state);
-            matches!(state, Some(State::Claimed(claim)) if claim.leader == leader)
+            matches!(state, Some(RequestState::Claimed(claim)) if claim.leader == leader)
         });
         if is_ours || mutant::is_on(Mutant::ClaimUnread) {
-            self.claimed.push(Claimed { request, leader, update_index: None });
+            self.claimed.push(ClaimedRequest { request, leader, update_index: None });
             return true;
         }
         false
@@ -215,7 +216,7 @@ impl Served {
     }
 
     /// Says which update index each will have in this table, in the order in which they were
-    /// claimed. Those without one do not fit, and are void.
+    /// claimed. Those without one do not fit, and are rejected.
     ///
     /// If a plan cannot be written, and we die once we have published, nobody can tell what has
     /// become of that request.
@@ -226,13 +227,16 @@ impl Served {
             claimed.update_index = planned.as_ref().map(|planned| planned.update_index);
             match planned {
                 Some(Planned { update_index, replaced }) => {
-                    // Before the plan: whoever finds that this was published finds them, too.
+                    // Before the plan: a process that finds that this was published finds them,
+                    // too.
                     let mut records =
                         replaced.map_or_else(Vec::new, |values| record::print_replaced(claimed.leader, &values));
-                    records.extend(Record::new(Kind::Planned, claimed.leader, update_index).of_table(table).print());
+                    records.extend(
+                        RequestRecord::new(Kind::Planned, claimed.leader, update_index).of_table(table).print(),
+                    );
                     let _ = claimed.request.file.write(&records);
                 }
-                None => claimed.void(),
+                None => claimed.reject(),
             }
             claimed.update_index.is_some()
         });
@@ -247,8 +251,8 @@ impl Served {
         }
     }
 
-    /// Nobody can tell whether they are published. Without a name, their askers look for the table
-    /// that was planned.
+    /// Nobody can tell whether they are published. Without a name, their followers look for the
+    /// table that was planned.
     pub(crate) fn leave_unknown(&mut self) {
         self.is_decided = true;
         self.claimed.iter().for_each(|claimed| take_name_away(&claimed.request.dir, &claimed.request.name));
@@ -256,31 +260,31 @@ impl Served {
 
     /// Says that all are durable.
     pub(crate) fn make_durable(mut self) {
-        // Who does not read it syncs the directory itself, so its name may stay.
+        // A follower that does not read it syncs the directory itself, so its name may stay.
         for claimed in &mut self.claimed {
             let Some(update_index) = claimed.update_index else { continue };
-            let record = Record::new(Kind::Durable, claimed.leader, update_index);
+            let record = RequestRecord::new(Kind::Durable, claimed.leader, update_index);
             let _ = claimed.request.file.write(&record.print());
         }
     }
 }
 
-impl Claimed {
+impl ClaimedRequest {
     fn tell(&mut self, kind: Kind) {
         if let Some(update_index) = self.update_index {
-            self.request.answer(&Record::new(kind, self.leader, update_index));
+            self.request.answer(&RequestRecord::new(kind, self.leader, update_index));
         }
     }
 
-    fn void(&mut self) {
-        self.request.answer(&Record::new(Kind::Void, self.leader, 0));
+    fn reject(&mut self) {
+        self.request.answer(&RequestRecord::new(Kind::Rejected, self.leader, 0));
     }
 }
 
-impl Drop for Served {
+impl Drop for ClaimedRequests {
     fn drop(&mut self) {
         if !self.is_decided {
-            self.claimed.iter_mut().for_each(Claimed::void);
+            self.claimed.iter_mut().for_each(ClaimedRequest::reject);
         }
     }
 }
@@ -295,13 +299,13 @@ mod tests {
 
     use super::*;
     use crate::dir::OsDir;
-    use crate::stack::request::{Asked, print};
+    use crate::stack::request::{OwnRequest, print};
 
     const KEY: &[u8] = b"key";
     /// The key of the first version was text, with the run of the kernel behind it.
     const FIRST_KEY: &str = "None Off WriteOptions { block_size: 4096, restart_interval: 16, padding: true, object_index: true, deflate_level: 1, max_table_size: 4294967295 }cb0a093f-57ee-4856-89c5-9a0f3706e298";
-    /// What commit cd9ffad wanted to have done with that key.
-    const FIRST_WANTED: &[u8] = b"\x01\x0e\x72\x65\x66\x73\x2f\x68\x65\x61\x64\x73\x2f\x6f\x6c\x64\x01\x00\x00\x00\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x00\x00";
+    /// The payload that commit cd9ffad wrote with that key.
+    const FIRST_PAYLOAD: &[u8] = b"\x01\x0e\x72\x65\x66\x73\x2f\x68\x65\x61\x64\x73\x2f\x6f\x6c\x64\x01\x00\x00\x00\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x00\x00";
     /// The check of both, and a claim upon update index 2 with a plan for 3, as that commit wrote
     /// them.
     const FIRST_CHECK: &[u8] = b"\x27\x6c\x28\x3b";
@@ -314,10 +318,10 @@ mod tests {
         (temp, dir)
     }
 
-    /// Somebody has asked, and a leader has claimed it upon `base` and died.
-    fn claimed(dir: &Arc<dyn Dir>, base: &str) -> Asked {
-        let asked = Asked::place(dir, KEY, b"wanted").unwrap().unwrap();
-        let mut served = Served::default();
+    /// There is a request, and a leader has claimed it upon `base` and died.
+    fn claimed(dir: &Arc<dyn Dir>, base: &str) -> OwnRequest {
+        let asked = OwnRequest::place(dir, KEY, b"payload").unwrap().unwrap();
+        let mut served = ClaimedRequests::default();
         assert!(served.claim(find(dir, KEY, 1).pop().unwrap(), base));
         std::mem::forget(served);
         asked
@@ -329,25 +333,25 @@ mod tests {
     }
 
     #[test]
-    fn an_heir_who_cannot_tell_takes_the_name_away() {
+    fn a_new_holder_that_cannot_tell_takes_the_name_away() {
         let (_temp, dir) = store();
         let asked = claimed(&dir, "base.ref");
         resolve(&dir, &["later.ref"]).unwrap();
         assert!(!asked.has_name());
-        assert!(matches!(asked.state().unwrap(), State::Claimed(_)));
+        assert!(matches!(asked.state().unwrap(), RequestState::Claimed(_)));
     }
 
     #[test]
-    fn an_heir_leaves_what_is_open() {
+    fn a_new_holder_leaves_what_is_open() {
         let (_temp, dir) = store();
-        let asked = Asked::place(&dir, KEY, b"wanted").unwrap().unwrap();
+        let asked = OwnRequest::place(&dir, KEY, b"payload").unwrap().unwrap();
         resolve(&dir, &["later.ref"]).unwrap();
         assert!(asked.has_name());
-        assert_eq!(asked.state().unwrap(), State::Open);
+        assert_eq!(asked.state().unwrap(), RequestState::Open);
     }
 
     #[test]
-    fn an_heir_who_cannot_list_the_directory_fails() {
+    fn a_new_holder_that_cannot_list_the_directory_fails() {
         let nowhere: Arc<dyn Dir> = Arc::new(OsDir::new("/does/not/exist", None));
         resolve(&nowhere, &["base.ref"]).unwrap_err();
     }
@@ -355,14 +359,14 @@ mod tests {
     #[test]
     fn a_record_that_is_cut_off_keeps_nobody_from_answering() {
         let (temp, dir) = store();
-        let asked = Asked::place(&dir, KEY, b"wanted").unwrap().unwrap();
+        let asked = OwnRequest::place(&dir, KEY, b"payload").unwrap().unwrap();
         let mut file = OpenOptions::new().append(true).open(request(temp.path())).unwrap();
         file.write_all(b"C\x01\x00\x20\x00\x00").unwrap();
-        let mut served = Served::default();
+        let mut served = ClaimedRequests::default();
         assert!(served.claim(find(&dir, KEY, 1).pop().unwrap(), "base.ref"));
         served.plan("table.ref", [Some(Planned { update_index: 4, replaced: None })]);
         served.publish();
-        assert_eq!(asked.state().unwrap(), State::Published { update_index: 4 });
+        assert_eq!(asked.state().unwrap(), RequestState::Published { update_index: 4 });
     }
 
     #[cfg(target_os = "linux")]
@@ -377,7 +381,7 @@ mod tests {
             [(0o755, 0, true), (0o755, 4711, false), (0o775, 4711, true), (0o777, 4711, true), (0o1777, 0, false)]
         {
             let (temp, dir) = store();
-            let _asked = Asked::place(&dir, KEY, b"wanted").unwrap().unwrap();
+            let _asked = OwnRequest::place(&dir, KEY, b"payload").unwrap().unwrap();
             chown(request(temp.path()), Some(owner), None).unwrap();
             fs::set_permissions(temp.path(), fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(find(&dir, KEY, 1).len(), usize::from(is_served), "{mode:o}, {owner}");
@@ -401,7 +405,7 @@ mod tests {
             fs::write(&list_path, "").unwrap();
             fs::set_permissions(&list_path, fs::Permissions::from_mode(list)).unwrap();
             fs::set_permissions(temp.path(), fs::Permissions::from_mode(directory)).unwrap();
-            let _asked = Asked::place(&dir, KEY, b"wanted").unwrap().unwrap();
+            let _asked = OwnRequest::place(&dir, KEY, b"payload").unwrap().unwrap();
             let mode = fs::metadata(request(temp.path())).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, request_mode, "{directory:o}, {list:o}: {mode:o}");
         }
@@ -413,32 +417,32 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let (temp, dir) = store();
         fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        Asked::place(&dir, KEY, b"wanted").unwrap_err();
+        OwnRequest::place(&dir, KEY, b"payload").unwrap_err();
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
     }
 
-    /// What commit cd9ffad has written, whose asker lives.
+    /// What commit cd9ffad has written, whose follower lives.
     fn of_the_first_version() -> Vec<u8> {
         let key = FIRST_KEY.as_bytes();
         let mut bytes = b"rtwants\x01".to_vec();
         bytes.extend((key.len() as u32).to_be_bytes());
-        bytes.extend((FIRST_WANTED.len() as u32).to_be_bytes());
-        [&bytes, key, FIRST_WANTED, FIRST_CHECK].concat()
+        bytes.extend((FIRST_PAYLOAD.len() as u32).to_be_bytes());
+        [&bytes, key, FIRST_PAYLOAD, FIRST_CHECK].concat()
     }
 
-    /// A file of a living asker with these contents. It is not touched by who looks for requests,
-    /// or inherits the lock.
+    /// A file of a living follower with these contents. It is not touched when requests are looked
+    /// for, or the lock is taken over.
     fn is_left_alone(contents: &[u8], keeps_name: bool) {
         let (temp, dir) = store();
         let path = temp.path().join("reftable-0123456789abcdef.request");
         fs::write(&path, contents).unwrap();
-        let asker = dir.open("reftable-0123456789abcdef.request").unwrap();
-        assert!(asker.try_lock().unwrap());
+        let follower = dir.open("reftable-0123456789abcdef.request").unwrap();
+        assert!(follower.try_lock().unwrap());
         for key in [FIRST_KEY.as_bytes(), KEY] {
             assert!(find(&dir, key, 1).is_empty());
         }
         resolve(&dir, &["0x000000000001-0x000000000003-00000000.ref"]).unwrap();
-        assert_eq!(asker.contents().unwrap().to_vec(), contents, "nothing is written to it");
+        assert_eq!(follower.contents().unwrap().to_vec(), contents, "nothing is written to it");
         assert_eq!(path.exists(), keeps_name);
     }
 
@@ -452,7 +456,7 @@ mod tests {
     /// What became of it cannot be told: so it loses its name, and no more.
     #[test]
     fn requests_of_later_versions_are_not_answered() {
-        let mut later = print(KEY, b"wanted");
+        let mut later = print(KEY, b"payload");
         later[7] += 1;
         is_left_alone(&later, false);
     }
@@ -469,8 +473,8 @@ mod tests {
     fn mistakes_are_caught() {
         use crate::mutant::{Mutant, activate};
         let rules: [(Mutant, fn()); 5] = [
-            (Mutant::KeepNameOfUnresolved, an_heir_who_cannot_tell_takes_the_name_away),
-            (Mutant::PublishUnseen, an_heir_who_cannot_list_the_directory_fails),
+            (Mutant::KeepNameOfUnresolved, a_new_holder_that_cannot_tell_takes_the_name_away),
+            (Mutant::PublishUnseen, a_new_holder_that_cannot_list_the_directory_fails),
             (Mutant::StopAtTornRecord, a_record_that_is_cut_off_keeps_nobody_from_answering),
             (Mutant::ServeOtherVersions, requests_of_the_first_version_are_left_alone),
             #[cfg(target_os = "linux")]
