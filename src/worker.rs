@@ -122,7 +122,7 @@ mod tests {
         for _ in 0..3 {
             let done = done.clone();
             assert!(worker.wake(|| move |_: Stop<'_>| done.send(std::thread::current().id()).unwrap()));
-            assert_ne!(results.recv().unwrap(), std::thread::current().id());
+            assert_ne!(results.recv_timeout(LONG).unwrap(), std::thread::current().id());
         }
         drop((worker, done));
         assert!(results.iter().next().is_none(), "the thread has ended, and its work with it");
@@ -177,7 +177,7 @@ mod tests {
                 }
             }
         });
-        has_begun.recv().unwrap();
+        has_begun.recv_timeout(LONG).unwrap();
         drop(worker);
     }
 
