@@ -48,6 +48,11 @@ pub(crate) enum Command {
     Agents(AgentsArgs),
     /// Whether a git that is given goes on after kills; exits with 1 if the first does not
     KillGit(KillGitArgs),
+    /// How many references a second loops of `git update-ref` write with the git that is given;
+    /// exits with 1 if any fails with the first
+    ///
+    /// REFTABLE_POLICY in the environment is passed on to all.
+    Loops(LoopsArgs),
     /// One of our loops beside git.
     #[command(hide = true)]
     Neighbour(NeighbourArgs),
@@ -79,6 +84,29 @@ pub(crate) struct KillGitArgs {
     /// Decides when they come
     #[arg(long, default_value_t = 4711)]
     pub(crate) seed: u64,
+}
+
+/// The settings of `loops`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoopsArgs {
+    /// The git program; if given again, others beside it
+    #[arg(long, value_name = "PATH", default_value = "/usr/bin/git")]
+    pub(crate) git: Vec<PathBuf>,
+    /// Loops, each with names of its own
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) loops: u32,
+    /// Seconds that they go on in a round
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+    /// Rounds, in each of which all gits have their turn on repositories of their own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// A setting of the repositories
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) config: Vec<String>,
+    /// A loop is one `update-ref --stdin` with many transactions, and not a process for each
+    #[arg(long)]
+    pub(crate) stdin: bool,
 }
 
 /// The settings of a run.

@@ -3,6 +3,7 @@
 
 mod agents;
 mod kills;
+mod loops;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use agents::main as agents;
 pub(crate) use kills::main as kills;
+pub(crate) use loops::main as loops;
 
 /// One git, and a directory in which it works.
 struct Git {

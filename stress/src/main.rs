@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Some(args::Command::PowerJudge(judge)) => power_cut::judge_main(judge),
         Some(args::Command::Agents(agents)) => given_git::agents(agents),
         Some(args::Command::KillGit(kills)) => given_git::kills(kills),
+        Some(args::Command::Loops(loops)) => given_git::loops(loops),
         None => run::main(&args.run),
     };
     ExitCode::from(match result {

@@ -223,10 +223,13 @@ fn a_git_that_is_given_is_judged() {
     for (what, said) in [
         (vec!["agents", &git, "--worktrees=2", "--commits=2"], "of 4 commits lost"),
         (vec!["kill-git", &git, "--times=5"], "after"),
+        (vec!["loops", &git, "--loops=2", "--seconds=1", "--config=core.fsync=committed"], "a second succeeded"),
+        (vec!["loops", &git, "--loops=2", "--seconds=1", "--stdin"], "a second succeeded"),
     ] {
         let output = stress(&what);
         assert!(matches!(output.status.code(), Some(0 | 1)), "{}", text(&output));
         assert!(text(&output).contains(said), "{}", text(&output));
+        assert!(!text(&output).contains(": 0.0 a second"), "{}", text(&output));
     }
     assert_eq!(stress(&["agents", "--git=/nowhere/git"]).status.code(), Some(3));
 }
