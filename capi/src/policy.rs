@@ -1,13 +1,13 @@
 //! What is done beyond git's rules, for those who ask for it: by the environment, or by a function.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::bytes_of;
 use crate::error::{API, Code, OK, Result, guard};
 
 /// The variable that names the policy; a function counts more.
-const VARIABLE: &str = "REFTABLE_POLICY";
+const VARIABLE: &CStr = c"REFTABLE_POLICY";
 
 /// How this process writes. Stacks that are open keep theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Policy {
         match SAID.load(Ordering::Relaxed) {
             1 => Ok(Policy::Git),
             2 => Ok(Policy::Full),
-            _ => std::env::var_os(VARIABLE).map_or(Ok(Policy::Git), |word| Policy::of(word.as_encoded_bytes())),
+            _ => in_environment(),
         }
     }
 
@@ -39,6 +39,16 @@ impl Policy {
             _ => Err(Code(API)),
         }
     }
+}
+
+/// What the environment says. C is asked, as a host asks: the standard library's lock would be in
+/// two pages of memory that nothing else in a short process touches.
+fn in_environment() -> Result<Policy> {
+    // SAFETY: a string that ends. Who changes the environment in one thread while another one opens
+    // a stack breaks a rule of C's.
+    let word = unsafe { libc::getenv(VARIABLE.as_ptr()) };
+    // SAFETY: null, or a string that ends and stays for as long as nobody changes the environment.
+    unsafe { bytes_of(word) }.map_or(Ok(Policy::Git), Policy::of)
 }
 
 /// Sets the policy of stacks that are opened from now on, whatever the environment says: "git" or

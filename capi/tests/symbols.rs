@@ -77,6 +77,14 @@ fn the_archive_defines_its_interface_and_nothing_else() {
     let asked = symbols(&archive, &["--undefined-only"], &['w']);
     assert!(weak.is_subset(&asked), "{asked:?}");
 
+    // What reads lies together, in fewer pages than all of it.
+    let sections = run(Command::new("readelf").arg("-SW").arg(at.path().join("reftable.o"))).stdout;
+    let sections = String::from_utf8(sections).unwrap();
+    assert!(sections.contains(" .text.hot.reftable "), "{sections}");
+    for function in ["reftable_new_stack", "reftable_iterator_next_ref", "reftable_stack_reload"] {
+        assert!(!sections.contains(&format!(" .text.{function} ")), "{function} lies by itself");
+    }
+
     // It links into a program that has no host.
     let program = at.path().join("program.c");
     std::fs::write(&program, "#include <reftable.h>\nint main(void) { return reftable_has_host(); }\n").unwrap();

@@ -17,7 +17,7 @@
 //! 4. B removes the name when it is done, before it lets go of the kernel lock. Should D have
 //!    opened the file meanwhile, D finds in step 3 that the name is gone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -50,17 +50,18 @@ pub struct HealingLocks {
     durable: bool,
 }
 
+/// In trees: they draw no random number when a handle is opened.
 #[derive(Debug, Default)]
 struct State {
     owner: Option<Arc<Owner>>,
     /// Locks held through this handle. All are the same file, so the file cannot tell them from one
     /// another.
-    held: HashMap<String, ThreadId>,
+    held: BTreeMap<String, ThreadId>,
     /// Files of dead owners whose locks we took over, by device and inode. One owner may have had
     /// many locks, and the kernel gives us its lock once.
-    heirs: HashMap<(u64, u64), Weak<dyn DirFile>>,
+    heirs: BTreeMap<(u64, u64), Weak<dyn DirFile>>,
     /// Locks that were looked at and found alive, so that waiting for them is cheap.
-    alive: HashMap<String, Seen>,
+    alive: BTreeMap<String, Seen>,
     /// Hard links or kernel locks do not work here.
     plain: bool,
 }
