@@ -111,12 +111,12 @@ impl TableFile {
 
     fn check_between(&self, mut at: u64, end: u64) -> Result<()> {
         while at < end {
-            let there = self.kind_at(at).ok().flatten();
-            if let Some(kind @ (BlockKind::Ref | BlockKind::Log)) = there {
-                let message = format!("a {} block is outside of the sections that the footer has", kind.name());
-                return Err(self.in_file(Error::corrupt(message).at(at)));
-            }
             at = match self.read_block(at, &mut Vec::new()) {
+                Ok(block) if matches!(block.shape.kind, BlockKind::Ref | BlockKind::Log) => {
+                    let kind = block.shape.kind.name();
+                    let message = format!("a {kind} block is outside of the sections that the footer has");
+                    return Err(self.in_file(Error::corrupt(message).at(at)));
+                }
                 Ok(block) => {
                     self.check_padding(&block)?;
                     at.saturating_add(block.stride.max(1))
