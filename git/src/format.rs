@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gix_config::{File, Source};
+use gix_config::{File, Source, file};
 use reftable::HashKind;
 use reftable::escape::escaped;
 
@@ -85,11 +85,14 @@ fn of_config(common_dir: &Path) -> Result<Format> {
     let path = common_dir.join("config");
     let (refs, hash) = (RefStorage::Files, HashKind::Sha1);
     let oldest = Format { refs, hash, place: None, worktree_config: false, is_bare: None };
-    match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(oldest),
-        _ => {}
-    }
-    let file = File::from_path_no_includes(path.clone(), Source::Local)
+    let contents = match fs::read(&path) {
+        Ok(contents) => contents,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
+            return Ok(oldest);
+        }
+        Err(error) => return Err(Error::file(&path, format!("cannot read the configuration: {error}"))),
+    };
+    let file = File::from_bytes_no_includes(&contents, file::Metadata::from(Source::Local), Default::default())
         .map_err(|error| Error::configuration(&path, error.iter_errors()))?;
     let version = file
         .integer("core.repositoryformatversion")

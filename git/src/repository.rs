@@ -121,11 +121,13 @@ impl Repository {
         }
         let git_dir = found.git_dir.clone();
         let repo = Repository::of_found(found, common_dir, false)?;
-        if repo.directories().any(|store| store.canonicalize().is_ok_and(|store| store == start)) {
+        let has_list = has_list(&start);
+        let may_be_store = has_list || start.ends_with(STORE);
+        if may_be_store && repo.directories().any(|store| store.canonicalize().is_ok_and(|store| store == start)) {
             repo.check_storage()?;
             return Ok(Repository::store_alone(start, repo.around));
         }
-        if has_list(&start) && git_dir_of(&start)?.is_none() {
+        if has_list && git_dir_of(&start)?.is_none() {
             let message = format!(
                 "has a table list, but is not the store of the repository around it, {}; to look into it, copy it to a \
                  place outside",

@@ -32,6 +32,7 @@ impl Fields {
 
 /// What a record asks for.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly all are changes")]
 #[non_exhaustive]
 pub enum Command {
     /// A change, or the check of a reference.

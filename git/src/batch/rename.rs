@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::names::Place;
 use crate::retry::Retry;
 use crate::stores::Stores;
+use crate::view::View;
 
 /// Gives a reference another name, or makes a copy, together with its log: what git does for
 /// `git refs rename`, and for `git branch -m` and `-c`.
@@ -143,18 +144,21 @@ impl Rename {
                 transaction.delete(from, Expect::Is(target)).delete_log(from);
                 // As in git: that the old one has gone, and that the new one has come.
                 transaction.append_log(to, self.entry(id, none));
-                self.move_main_head(&mut transaction, stores, id)?;
+                self.move_main_head(&mut transaction, &view, id)?;
             }
         }
         transaction.append_log(to, self.entry(none, id));
-        let newest = newest_entry(&stores.at(place).snapshot()?, from)?;
+        // Of the state whose entries are carried over, not of a later one.
+        let newest = view.snapshot(place).map(|store| newest_entry(store, from)).transpose()?.flatten();
         Ok(Some(Plan { transaction, newest }))
     }
 
     /// The `HEAD` of the main worktree hears that its branch has gone, and follows it.
-    fn move_main_head(&self, transaction: &mut Transaction, stores: &Stores, id: ObjectId) -> Result<()> {
-        let shared = stores.at(Place::Shared).snapshot()?;
-        if Place::of(&self.to) != Place::Shared || !self.is_at(&shared)? {
+    fn move_main_head(&self, transaction: &mut Transaction, view: &View, id: ObjectId) -> Result<()> {
+        let Some(shared) = view.snapshot(Place::Shared).filter(|_| Place::of(&self.to) == Place::Shared) else {
+            return Ok(());
+        };
+        if !self.is_at(shared)? {
             return Ok(());
         }
         let none = ObjectId::null(id.kind());
