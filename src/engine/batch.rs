@@ -138,8 +138,21 @@ impl<'a> WriteGroup<'a> {
     }
 }
 
+/// So few rows are put into their places one by one: a group of many small members would be merged
+/// as a whole for each of them.
+pub(super) const FEW_ROWS: usize = 8;
+
 /// Adds `newer` rows to `rows`, both by name. Of two rows for one name the newer stays.
 fn merge_refs(rows: &mut Vec<RefRow>, newer: Vec<RefRow>) {
+    if newer.len() <= FEW_ROWS {
+        for row in newer {
+            match rows.binary_search_by(|there| there.name.cmp(&row.name)) {
+                Ok(at) => drop(rows.splice(at..=at, [row])),
+                Err(at) => rows.insert(at, row),
+            }
+        }
+        return;
+    }
     if rows.is_empty() {
         *rows = newer;
         return;

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use super::batch::FEW_ROWS;
 use crate::changeset::LogChange;
 use crate::error::{Error, Result};
 use crate::oid::ObjectId;
@@ -152,6 +153,15 @@ fn exists(refname: &[u8], base: &Snapshot, earlier: &[LogRow], own: &[LogRow]) -
 
 /// Adds `newer` rows to `rows`, both as tables want them. Of two for one key the newer stays.
 pub(super) fn merge_logs(rows: &mut Vec<LogRow>, newer: Vec<LogRow>) {
+    if newer.len() <= FEW_ROWS {
+        for row in newer {
+            match rows.binary_search_by(|there| by_key(there, &row)) {
+                Ok(at) => drop(rows.splice(at..=at, [row])),
+                Err(at) => rows.insert(at, row),
+            }
+        }
+        return;
+    }
     if rows.is_empty() {
         *rows = newer;
         return;
