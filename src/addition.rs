@@ -4,10 +4,10 @@
 use std::ops::RangeInclusive;
 
 use crate::error::{Error, Result};
-use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{ListLock, Stack, Unlisted};
+use crate::stack::{ListLock, PendingTable, Stack};
 use crate::table::{TableStats, TableWriter};
+use crate::temp_file::{BufferedFile, TempFile};
 use crate::transaction::Commit;
 use crate::value::{LogRecordView, RefRecordView};
 
@@ -22,14 +22,14 @@ pub struct Addition {
     base: Snapshot,
     next: u64,
     /// Dropped, and so removed, before the lock is.
-    tables: Vec<Unlisted>,
+    tables: Vec<PendingTable>,
     lock: ListLock,
 }
 
 /// A table of an [`Addition`] that is being written. Dropping it removes it.
 #[derive(Debug)]
 pub struct NewTable {
-    writer: TableWriter<Draft>,
+    writer: TableWriter<BufferedFile>,
     range: RangeInclusive<u64>,
 }
 
@@ -71,9 +71,10 @@ impl Addition {
             return Err(Error::invalid(message));
         }
         let shared = &self.stack.shared;
-        let file = Scratch::temporary(&shared.env.dir)?;
+        let file = TempFile::temporary(&shared.env.dir)?;
         let hash = self.base.hash().unwrap_or_default();
-        let writer = TableWriter::new(Draft::new(file), hash, update_indexes.clone(), &shared.env.options.write)?;
+        let writer =
+            TableWriter::new(BufferedFile::new(file), hash, update_indexes.clone(), &shared.env.options.write)?;
         Ok(NewTable { writer, range: update_indexes })
     }
 
@@ -89,7 +90,7 @@ impl Addition {
         let next = next.ok_or_else(|| Error::invalid("the update indexes of two tables overlap, or are used up"))?;
         let (out, stats) = writer.finish()?;
         let (file, contents) = out.finish(self.stack.shared.env.reading())?;
-        self.tables.push(Unlisted { file, contents, name: self.stack.shared.publisher.table_name(min, max) });
+        self.tables.push(PendingTable { file, contents, name: self.stack.shared.publisher.table_name(min, max) });
         self.next = next;
         Ok(stats)
     }

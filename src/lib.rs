@@ -145,11 +145,11 @@ pub mod pool;
 #[expect(unreachable_pub, reason = "public for the models only")]
 mod pool;
 pub mod repair;
-mod scratch;
 pub mod snapshot;
 mod stack;
 mod sync;
 pub mod table;
+mod temp_file;
 mod transaction;
 mod value;
 pub mod verify;

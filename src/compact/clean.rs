@@ -1,4 +1,4 @@
-//! Removing what the dead left behind.
+//! Collecting the garbage of crashed processes.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -14,12 +14,12 @@ use crate::stack::{Durability, Stack, remove_all};
 /// What may have been left behind, by the names that were in the directory while the list lock was
 /// held.
 ///
-/// Nobody writes a list at such a moment, so a temporary file is either of the dead, or locked with
-/// the kernel: to be told apart later, without the lock. Tables go before it is released, because
-/// others may take away what proves that nobody needs them. Everything whose name is not exactly a
-/// table's is left alone: JGit works on such files without the lock.
+/// Nobody writes a list at such a moment, so a temporary file is either of a crashed process, or
+/// locked with the kernel: to be told apart later, without the lock. Tables go before it is
+/// released, because others may take away what proves that nobody needs them. Everything whose name
+/// is not exactly a table's is left alone: JGit works on such files without the lock.
 #[derive(Debug, Default)]
-pub(super) struct Litter {
+pub(super) struct Garbage {
     temporary: Vec<String>,
     /// Tables that nobody needs, each before the one that is the proof for it.
     tables: Vec<String>,
@@ -27,7 +27,7 @@ pub(super) struct Litter {
     locks: Vec<String>,
 }
 
-impl Litter {
+impl Garbage {
     /// The tables, to be removed while the lock is held and once the directory was synced.
     pub(super) fn take_tables(&mut self) -> Vec<String> {
         mem::take(&mut self.tables)
@@ -35,46 +35,46 @@ impl Litter {
 
     /// Sorts `names` (in order, so that models can repeat a run), which were read while the lock
     /// was held, by the state that it protects.
-    pub(super) fn among(dir: &dyn Dir, names: &BTreeSet<String>, base: &Snapshot) -> Litter {
+    pub(super) fn among(dir: &dyn Dir, names: &BTreeSet<String>, base: &Snapshot) -> Garbage {
         let listed: BTreeSet<&str> = base.tables().iter().map(|table| table.name()).collect();
         let tables = UnlistedTables::among(dir, names, &listed).garbage;
-        let mut litter = Litter { tables: tables.into_iter().map(|(name, _)| name).collect(), ..Litter::default() };
+        let mut garbage = Garbage { tables: tables.into_iter().map(|(name, _)| name).collect(), ..Garbage::default() };
         for name in names {
             if is_temporary_name(name) {
-                litter.temporary.push(name.clone());
+                garbage.temporary.push(name.clone());
             } else if table_of_lock(name).is_some_and(|table| !listed.contains(table)) {
-                litter.locks.push(name.clone());
+                garbage.locks.push(name.clone());
             }
         }
-        litter
+        garbage
     }
 }
 
 impl Stack {
-    /// Removes what the dead left behind: temporary files, and tables of which it is proven that
-    /// nobody needs them. Takes the list lock, for which it waits as long as
+    /// Collects the garbage of crashed processes: temporary files, and tables of which it is proven
+    /// that nobody needs them. Takes the list lock, for which it waits as long as
     /// [`crate::Options::lock_timeout`] says. [`Stack::compact`] does the same in passing.
     ///
     /// # Errors
     /// `Locked`, `Io`, `Corrupt`. Files that cannot be removed are left for the next one.
     pub fn clean(&self) -> Result<()> {
         let (lock, snapshot) = self.shared.write_lock.lock_list()?;
-        let mut litter = Litter::among(&*self.shared.env.dir, &self.names()?, &snapshot);
-        let tables = litter.take_tables();
+        let mut garbage = Garbage::among(&*self.shared.env.dir, &self.names()?, &snapshot);
+        let tables = garbage.take_tables();
         if self.shared.env.options.durability == Durability::Full && !tables.is_empty() {
             self.shared.env.sync_dir()?;
         }
         // The next one tries again.
         let _ = remove_all(&*self.shared.env.dir, &tables);
         drop(lock);
-        self.sweep(&litter);
+        self.collect_garbage(&garbage);
         Ok(())
     }
 
     /// Removes temporary files and locks, unless their owner lives. Without the lock.
-    pub(super) fn sweep(&self, litter: &Litter) {
-        litter.temporary.iter().for_each(|name| self.remove_if_dead(name));
-        litter.locks.iter().for_each(|name| self.release_if_dead(name));
+    pub(super) fn collect_garbage(&self, garbage: &Garbage) {
+        garbage.temporary.iter().for_each(|name| self.remove_if_dead(name));
+        garbage.locks.iter().for_each(|name| self.release_if_dead(name));
     }
 
     /// Removes a temporary file unless its owner lives. What goes wrong here is for the next one to

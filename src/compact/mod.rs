@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clean::Litter;
+use clean::Garbage;
 
 use crate::bytes::{Bytes, Reading};
 use crate::engine::{self, AutoCompact, Job, Task, Watch};
@@ -19,10 +19,10 @@ use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
 use crate::pool::Crew;
-use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{Durability, Edit, ListLock, NewTable, Options, Stack, remove_all};
+use crate::stack::{Durability, Edit, ListLock, Options, PlacedTable, Stack, remove_all};
 use crate::table::{Table, TableStats, WriteOptions};
+use crate::temp_file::{BufferedFile, TempFile};
 #[cfg(not(loom))]
 use crate::worker::Stop;
 
@@ -181,8 +181,8 @@ impl Stack {
         engine::compaction_due(snapshot, *auto_compact, write.largest_table())
     }
 
-    /// What follows a commit that led to `after`: `None` if nothing was due, or somebody else is at
-    /// it already.
+    /// What follows a commit that led to `after`: `None` if nothing was due, or another process is
+    /// at it already.
     pub(crate) fn compact_after_commit(&self, after: &Snapshot) -> Option<Result<Compaction>> {
         if self.shared.env.options.auto_compact == AutoCompact::Off || self.compaction_due(after).is_none() {
             return None;
@@ -304,9 +304,9 @@ impl Stack {
 
     /// Merges small tables in one go, under the list lock.
     ///
-    /// Who wants to lock a table takes the list lock first, as git does, so nobody can while we
-    /// hold it. Tables that nobody had locked before need no lock then, and their merging no second
-    /// wait for the list.
+    /// A process that wants to lock a table takes the list lock first, as git does, so nobody can
+    /// while we hold it. Tables that nobody had locked before need no lock then, and their merging
+    /// no second wait for the list.
     fn compact_at_once(
         &self,
         lock: ListLock,
@@ -315,12 +315,12 @@ impl Stack {
         there: BTreeSet<String>,
     ) -> Result<Compaction> {
         let shared = &self.shared;
-        let litter = Litter::among(&*shared.env.dir, &there, &claim.snapshot);
+        let garbage = Garbage::among(&*shared.env.dir, &there, &claim.snapshot);
         let name = self.output_name(claim, &claim.snapshot)?;
         // Under its final name at once, as in a commit.
-        let (file, contents, written) = self.merge(claim, job, || Scratch::create(&shared.env.dir, name.clone()))?;
-        let output = NewTable { file, contents, is_synced: false };
-        let done = self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), litter)?;
+        let (file, contents, written) = self.merge(claim, job, || TempFile::create(&shared.env.dir, name.clone()))?;
+        let output = PlacedTable { file, contents, is_synced: false };
+        let done = self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), garbage)?;
         job.finish(done.bytes_before);
         Ok(done)
     }
@@ -328,7 +328,7 @@ impl Stack {
     /// Merges tables that are locked, while others commit.
     fn compact_claimed(&self, claim: &Claim, job: &Job<'_>) -> Result<Compaction> {
         let shared = &self.shared;
-        let temporary = || Scratch::temporary_locked(&shared.env.dir, Temporary::Output);
+        let temporary = || TempFile::temporary_locked(&shared.env.dir, Temporary::Output);
         let (file, contents, written) = self.merge(claim, job, temporary)?;
         // Here, where nobody waits for it.
         let is_synced = shared.env.options.durability != Durability::Off;
@@ -342,12 +342,12 @@ impl Stack {
         };
         // Before the output gets a table's name: it is not listed yet, and would look like one of
         // the dead.
-        let litter = Litter::among(&*shared.env.dir, &self.names()?, &base);
+        let garbage = Garbage::among(&*shared.env.dir, &self.names()?, &base);
         // The output gets a table's name only now, under the lock: git removes tables that no list
         // names.
         let file = file.renamed(&self.output_name(claim, &base)?)?;
-        let output = NewTable { file, contents, is_synced };
-        let done = self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), litter)?;
+        let output = PlacedTable { file, contents, is_synced };
+        let done = self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), garbage)?;
         job.finish(done.bytes_before);
         Ok(done)
     }
@@ -372,8 +372,8 @@ impl Stack {
         &self,
         claim: &Claim,
         job: &Job<'_>,
-        create: impl Fn() -> Result<Scratch>,
-    ) -> Result<(Scratch, Bytes, TableStats)> {
+        create: impl Fn() -> Result<TempFile>,
+    ) -> Result<(TempFile, Bytes, TableStats)> {
         self.check_readable(claim)?;
         let merged =
             engine::merge_somehow(claim.tables(), &self.shared.env.options.write, |options, trusts_indexes| {
@@ -404,12 +404,12 @@ impl Stack {
 
     fn merge_into(
         &self,
-        file: Scratch,
+        file: TempFile,
         claim: &Claim,
         job: &Job<'_>,
         options: &WriteOptions,
         trusts_indexes: bool,
-    ) -> Result<(Scratch, Bytes, TableStats)> {
+    ) -> Result<(TempFile, Bytes, TableStats)> {
         let tables = claim.tables();
         let path = self.path().join(file.name());
         // While it is empty: if we die now, nobody needs it.
@@ -426,9 +426,9 @@ impl Stack {
         let is_small = claim.bytes() <= self.shared.env.options.compact_at_once;
         let copies = !job.rewrite && !is_small;
         let task = Task { tables, at_bottom, copies, trusts_indexes, job, crew: &crew };
-        let merged = engine::write_merged(&task, options, Draft::new(file));
-        let (draft, written) = merged.map_err(|error| error.in_file(&path))?;
-        let (file, contents) = draft.finish(self.shared.env.reading())?;
+        let merged = engine::write_merged(&task, options, BufferedFile::new(file));
+        let (buffered, written) = merged.map_err(|error| error.in_file(&path))?;
+        let (file, contents) = buffered.finish(self.shared.env.reading())?;
         Ok((file, contents, written))
     }
 
@@ -450,13 +450,13 @@ impl Stack {
         claim: &Claim,
         base: &Snapshot,
         replace: Range<usize>,
-        (output, written): (NewTable, TableStats),
-        mut litter: Litter,
+        (output, written): (PlacedTable, TableStats),
+        mut garbage: Garbage,
     ) -> Result<Compaction> {
         // At the top of the list an empty table keeps the largest update index, so that none is
         // used twice.
         let keeps = written.refs + written.logs > 0 || replace.end == base.tables().len();
-        let with: Vec<NewTable> = keeps.then_some(output).into_iter().collect();
+        let with: Vec<PlacedTable> = keeps.then_some(output).into_iter().collect();
         let table = with.first().map(|table| table.file.name().to_owned());
         let merged: Vec<String> = claim.names().map(str::to_owned).collect();
         if mutant::is_on(Mutant::DeleteInputsEarly) {
@@ -464,11 +464,11 @@ impl Stack {
         }
         let at = replace.start;
         // Our inputs last: they may be the proof for what was left of theirs.
-        let obsolete = [litter.take_tables(), merged.clone()].concat();
+        let obsolete = [garbage.take_tables(), merged.clone()].concat();
         let (after, leftovers) = self.shared.publisher.publish(lock, base, Edit { replace, with, obsolete })?;
         self.trust_merged_logs(claim, &after, at, table.as_deref());
         self.shared.env.counters.compactions.add(1);
-        self.sweep(&litter);
+        self.collect_garbage(&garbage);
         Ok(Compaction { merged, table, bytes_before: claim.bytes(), written, leftovers })
     }
 

@@ -30,8 +30,8 @@ use crate::dir::{Dir, DirFile, Stamp};
 use crate::error::{Error, Result};
 use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
-use crate::scratch::Scratch;
 use crate::sync::{Mutex, ThreadId, this_thread};
+use crate::temp_file::TempFile;
 
 /// How often the owner file is made again if somebody keeps removing it.
 const MAX_ATTEMPTS: usize = 8;
@@ -350,13 +350,13 @@ struct Owner {
     process: u32,
     /// Locked for as long as the process lives and this is not dropped. Removed with it; if we die,
     /// by the next cleaner that finds it not locked.
-    file: Scratch,
+    file: TempFile,
 }
 
 impl Owner {
     /// `None` if the kernel has no locks for files here, or such as do not go with links.
     fn create(dir: &Arc<dyn Dir>, durable: bool) -> Result<Option<Owner>> {
-        let mut file = Scratch::temporary_locked(dir, Temporary::Owner)?;
+        let mut file = TempFile::temporary_locked(dir, Temporary::Owner)?;
         if !file.is_locked() || !self_test::passes(dir, &file)? {
             return Ok(None);
         }

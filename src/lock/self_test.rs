@@ -11,7 +11,7 @@ use crate::dir::Dir;
 use crate::error::Result;
 use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
-use crate::scratch::Scratch;
+use crate::temp_file::TempFile;
 
 /// Whether a lock on `owner`, which has one, keeps others out who open it by a second name. Costs
 /// nothing on a file system that one kernel alone writes to, and else five calls: once in the life
@@ -19,7 +19,7 @@ use crate::scratch::Scratch;
 ///
 /// # Errors
 /// `Io`, if no file can be made here at all.
-pub(super) fn passes(dir: &Arc<dyn Dir>, owner: &Scratch) -> Result<bool> {
+pub(super) fn passes(dir: &Arc<dyn Dir>, owner: &TempFile) -> Result<bool> {
     if dir.is_local() || mutant::is_on(Mutant::TrustLocksOfNames) {
         return Ok(true);
     }

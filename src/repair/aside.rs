@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::list::LIST;
-use crate::scratch::Scratch;
+use crate::temp_file::TempFile;
 
 /// So many files of one name can be put aside.
 const MAX: usize = 10_000;
@@ -51,7 +51,7 @@ fn keep_list(dir: &Arc<dyn Dir>, kept: &Kept) -> Result<()> {
         return dir.rename(LIST, &kept.name).map_err(failed);
     }
     let contents = dir.open(LIST).and_then(|list| list.contents()).map_err(failed)?;
-    let mut copy = Scratch::create(dir, kept.name.clone())?;
+    let mut copy = TempFile::create(dir, kept.name.clone())?;
     copy.write_all(&contents).map_err(failed)?;
     copy.sync()?;
     copy.stay();

@@ -20,9 +20,9 @@ use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
 use crate::mutant::{self, Mutant};
 use crate::origin::{Origin, Run};
-use crate::scratch::Scratch;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+use crate::temp_file::TempFile;
 
 /// A list that is to take the place of the present one. Every change of a store comes here:
 /// commits, compactions, the first list of all, and repairs.
@@ -44,7 +44,7 @@ pub(crate) struct NewList<'a> {
 /// A table under its final name that no list has named yet.
 #[derive(Debug)]
 pub(crate) struct AddedTable {
-    pub(crate) file: Scratch,
+    pub(crate) file: TempFile,
     /// Whether its contents are durable already.
     pub(crate) is_synced: bool,
 }
@@ -131,11 +131,11 @@ impl NewList<'_> {
         Ok(remove_all(&**self.dir, self.obsolete))
     }
 
-    fn write(&self, lock: &dyn Lock) -> Result<Scratch> {
+    fn write(&self, lock: &dyn Lock) -> Result<TempFile> {
         let is_held_on = self.keeps_lock || !self.obsolete.is_empty();
         let mut list = match (!is_held_on).then(|| lock.file()).flatten() {
-            Some(file) => Scratch::of_lock(self.dir, LIST_LOCK, file),
-            None => Scratch::temporary(self.dir)?,
+            Some(file) => TempFile::of_lock(self.dir, LIST_LOCK, file),
+            None => TempFile::temporary(self.dir)?,
         };
         if !self.contents.is_empty() {
             list.write_all(self.contents).map_err(|error| list.failed("cannot write the table list", error))?;
@@ -146,7 +146,7 @@ impl NewList<'_> {
         Ok(list)
     }
 
-    fn sync_files(&self, list: &Scratch) -> Result<()> {
+    fn sync_files(&self, list: &TempFile) -> Result<()> {
         if self.durability == Durability::Off {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl NewList<'_> {
         for waits in [false, true] {
             tables().chain([list]).try_for_each(|file| file.write_out(waits))?;
         }
-        tables().chain([list]).try_for_each(Scratch::sync)
+        tables().chain([list]).try_for_each(TempFile::sync)
     }
 }
 
@@ -172,7 +172,7 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
 ///
 /// A rename may be reported as failed although it happened, by network file systems that lose an
 /// answer: what counts is what is there. If that cannot be seen either, nobody knows.
-fn replace(dir: &Arc<dyn Dir>, list: Scratch) -> Result<Replaced> {
+fn replace(dir: &Arc<dyn Dir>, list: TempFile) -> Result<Replaced> {
     let stamp = list.stamp()?;
     if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
         return Ok(Replaced::InSpiteOf);
@@ -216,7 +216,7 @@ fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table
 
 /// Leaves the seal on a list that is all written. Where that fails, others sync what they could
 /// have relied upon.
-fn leave_seal(list: &Scratch, contents: &[u8]) {
+fn leave_seal(list: &TempFile, contents: &[u8]) {
     if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
         list.set_note(&seal);
     }
@@ -235,15 +235,15 @@ pub(crate) fn remove_all(dir: &dyn Dir, names: &[String]) -> Vec<String> {
 #[derive(Debug)]
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,
-    pub(crate) with: Vec<NewTable>,
+    pub(crate) with: Vec<PlacedTable>,
     /// See [`NewList::obsolete`].
     pub(crate) obsolete: Vec<String>,
 }
 
 /// A table that is in place under its final name, and is removed again if it is not published.
 #[derive(Debug)]
-pub(crate) struct NewTable {
-    pub(crate) file: Scratch,
+pub(crate) struct PlacedTable {
+    pub(crate) file: TempFile,
     pub(crate) contents: Bytes,
     /// Whether its contents are durable already.
     pub(crate) is_synced: bool,
@@ -251,9 +251,9 @@ pub(crate) struct NewTable {
 
 /// A table that is written, to be added to the top, and removed again if it is not.
 #[derive(Debug)]
-pub(crate) struct Unlisted {
+pub(crate) struct PendingTable {
     /// Under its final name already, or under a temporary one.
-    pub(crate) file: Scratch,
+    pub(crate) file: TempFile,
     pub(crate) contents: Bytes,
     /// The name it is to have.
     pub(crate) name: String,
@@ -273,7 +273,7 @@ impl Publisher {
 
     /// Adds tables to the top of `base`, oldest first. Releases the lock. Returns the state after;
     /// errors as for [`Self::publish`].
-    pub(crate) fn append(&self, lock: ListLock, base: &Snapshot, tables: Vec<Unlisted>) -> Result<Snapshot> {
+    pub(crate) fn append(&self, lock: ListLock, base: &Snapshot, tables: Vec<PendingTable>) -> Result<Snapshot> {
         if base.tables().is_empty() {
             // There never is a table without a list, and never a list without need.
             self.create_list(&lock)?;
@@ -290,9 +290,9 @@ impl Publisher {
     /// The first table of a store must be able to say so after a loss of power, too: beside a list
     /// that names nothing it would look like all that is left of a store. So it is synced before it
     /// gets its name.
-    fn in_place(&self, base: &Snapshot, Unlisted { file, contents, name }: Unlisted) -> Result<NewTable> {
+    fn in_place(&self, base: &Snapshot, PendingTable { file, contents, name }: PendingTable) -> Result<PlacedTable> {
         if file.name() == name {
-            return Ok(NewTable { file, contents, is_synced: false });
+            return Ok(PlacedTable { file, contents, is_synced: false });
         }
         let is_first = base.tables().is_empty();
         let list = if is_first { self.env.dir.stamp(LIST).ok() } else { self.state.stamp_of(base) };
@@ -301,16 +301,16 @@ impl Publisher {
         if is_synced {
             file.sync()?;
         }
-        Ok(NewTable { file: file.renamed(&name)?, contents, is_synced })
+        Ok(PlacedTable { file: file.renamed(&name)?, contents, is_synced })
     }
 
     /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that
     /// fails nothing is known of the table if we die before it is listed, and it stays.
-    pub(crate) fn note_base(&self, table: &Scratch, base: &Snapshot) {
+    pub(crate) fn note_base(&self, table: &TempFile, base: &Snapshot) {
         self.note(table, self.state.stamp_of(base), self.durability_above(base));
     }
 
-    fn note(&self, table: &Scratch, list: Option<Stamp>, durability: Durability) {
+    fn note(&self, table: &TempFile, list: Option<Stamp>, durability: Durability) {
         let run = match durability {
             // What is acknowledged then is durable: if a loss of power brings the list back, the
             // table was not.
@@ -323,7 +323,7 @@ impl Publisher {
     }
 
     /// Leaves a note on the output of a compaction: which tables are merged into it.
-    pub(crate) fn note_merged<'a>(&self, table: &Scratch, inputs: impl Iterator<Item = &'a str>) {
+    pub(crate) fn note_merged<'a>(&self, table: &TempFile, inputs: impl Iterator<Item = &'a str>) {
         let run = match self.env.options.durability {
             // It is durable before it is listed.
             Durability::Full | Durability::Ordered => Some(Run::ANY),
@@ -406,10 +406,10 @@ impl Publisher {
         &self,
         base: &Snapshot,
         replace: Range<usize>,
-        with: Vec<NewTable>,
+        with: Vec<PlacedTable>,
     ) -> Result<(Snapshot, Vec<AddedTable>)> {
         let (mut opened, mut added) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
-        for NewTable { file, contents, is_synced } in with {
+        for PlacedTable { file, contents, is_synced } in with {
             opened.push(Arc::new(Table::open_in_store(self.env.dir.path().join(file.name()), contents)?));
             added.push(AddedTable { file, is_synced });
         }

@@ -4,9 +4,9 @@ use crate::changeset::{Applied, Changeset, Replaced};
 use crate::compact::Compaction;
 use crate::engine::WriteGroup;
 use crate::error::Result;
-use crate::scratch::{Draft, Scratch};
 use crate::snapshot::Snapshot;
-use crate::stack::{ListLock, Shared, Stack, Unlisted};
+use crate::stack::{ListLock, PendingTable, Shared, Stack};
+use crate::temp_file::{BufferedFile, TempFile};
 
 /// A transaction that will succeed unless the disk fails: checked, and written as far as nobody
 /// sees it. Holds the lock: dropping it rolls back.
@@ -18,7 +18,7 @@ pub struct Prepared {
     applied: Applied,
     /// What will be published; `None` when nothing changes. Dropped, and so removed, before the
     /// lock is.
-    table: Option<Unlisted>,
+    table: Option<PendingTable>,
     lock: ListLock,
 }
 
@@ -90,23 +90,24 @@ impl Prepared {
 ///
 /// It gets its final name, which saves a rename, because nobody reads it before it is listed and
 /// nobody removes it while we hold the lock. In an empty store it must wait for the list.
-pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &WriteGroup<'_>) -> Result<Option<Unlisted>> {
+pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &WriteGroup<'_>) -> Result<Option<PendingTable>> {
     if batch.is_empty() {
         return Ok(None);
     }
     let (first, last) = batch.update_indexes().into_inner();
     let name = shared.publisher.table_name(first, last);
     let file = match base.tables() {
-        [] => Scratch::temporary(&shared.env.dir)?,
+        [] => TempFile::temporary(&shared.env.dir)?,
         _ => {
-            let file = Scratch::create(&shared.env.dir, name.clone())?;
+            let file = TempFile::create(&shared.env.dir, name.clone())?;
             // Before anything else: what is empty is nobody's loss either.
             shared.publisher.note_base(&file, base);
             file
         }
     };
     let path = shared.env.dir.path().join(file.name());
-    let draft = batch.write(Draft::new(file), &shared.env.options.write).map_err(|error| error.in_file(&path))?;
-    let (file, contents) = draft.finish(shared.env.reading())?;
-    Ok(Some(Unlisted { file, contents, name }))
+    let buffered =
+        batch.write(BufferedFile::new(file), &shared.env.options.write).map_err(|error| error.in_file(&path))?;
+    let (file, contents) = buffered.finish(shared.env.reading())?;
+    Ok(Some(PendingTable { file, contents, name }))
 }

@@ -38,7 +38,7 @@ const ORDER: [&str; 34] = [
     "origin",
     "garbage",
     "load",
-    "scratch",
+    "temp_file",
     "lock",
     "stack",
     "compact",

@@ -10,14 +10,14 @@ use crate::dir::Dir;
 use crate::error::Result;
 use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
-use crate::scratch::Scratch;
+use crate::temp_file::TempFile;
 
 /// A request of this process. Dropping it removes the file: a leader that has it open tells what
 /// became of it to the log only.
 #[derive(Debug)]
 pub(crate) struct OwnRequest {
     dir: Arc<dyn Dir>,
-    file: Scratch,
+    file: TempFile,
     /// How long the file was when we looked last, and what we saw.
     seen: RefCell<(u64, RequestState)>,
 }
@@ -32,7 +32,7 @@ impl OwnRequest {
         if payload.len() > MAX_LEN {
             return Ok(None);
         }
-        let mut file = Scratch::temporary_locked(dir, Temporary::Request)?;
+        let mut file = TempFile::temporary_locked(dir, Temporary::Request)?;
         if !file.is_locked() {
             return Ok(None);
         }

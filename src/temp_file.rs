@@ -13,7 +13,7 @@ const MAX_ATTEMPTS: usize = 16;
 
 /// A file that we are writing. Dropping it removes the file, unless it was kept.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub(crate) struct TempFile {
     /// Its name goes before the kernel's lock on it does.
     place: Place,
     file: Box<dyn DirFile>,
@@ -31,9 +31,9 @@ struct Place {
     process: u32,
 }
 
-impl Scratch {
+impl TempFile {
     /// Creates the file `name`.
-    pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<Scratch> {
+    pub(crate) fn create(dir: &Arc<dyn Dir>, name: String) -> Result<TempFile> {
         Self::create_by(dir, name, |name| dir.create(name))
     }
 
@@ -41,11 +41,11 @@ impl Scratch {
         dir: &Arc<dyn Dir>,
         name: String,
         create: impl FnOnce(&str) -> io::Result<Box<dyn DirFile>>,
-    ) -> Result<Scratch> {
+    ) -> Result<TempFile> {
         match create(&name) {
             Ok(file) => {
                 let place = Place { dir: Arc::clone(dir), name, keep: false, process: dir.process_id() };
-                Ok(Scratch { place, file, locked: false })
+                Ok(TempFile { place, file, locked: false })
             }
             Err(error) => Err(Error::io("cannot create the file", &dir.path().join(name), error)),
         }
@@ -53,7 +53,7 @@ impl Scratch {
 
     /// Creates a temporary file for use under the list lock: cleaners hold that lock, so none is
     /// about.
-    pub(crate) fn temporary(dir: &Arc<dyn Dir>) -> Result<Scratch> {
+    pub(crate) fn temporary(dir: &Arc<dyn Dir>) -> Result<TempFile> {
         Self::create(dir, Temporary::Output.name(dir.random()))
     }
 
@@ -63,22 +63,22 @@ impl Scratch {
     /// 1. We create the file.
     /// 2. A cleaner finds it not locked, locks it, removes it.
     /// 3. We lock a file that has no name any more. So look again, and start over.
-    pub(crate) fn temporary_locked(dir: &Arc<dyn Dir>, kind: Temporary) -> Result<Scratch> {
+    pub(crate) fn temporary_locked(dir: &Arc<dyn Dir>, kind: Temporary) -> Result<TempFile> {
         for _ in 0..MAX_ATTEMPTS {
-            let mut scratch = Self::create_by(dir, kind.name(dir.random()), |name| match kind {
+            let mut temporary = Self::create_by(dir, kind.name(dir.random()), |name| match kind {
                 // Whoever has the lock answers it.
                 Temporary::Request => dir.create_for_writers(name),
                 Temporary::Output | Temporary::Owner => dir.create(name),
             })?;
-            scratch.locked = match scratch.file.try_lock() {
+            temporary.locked = match temporary.file.try_lock() {
                 // No such locks here. Then cleaners cannot take it either, and leave it alone.
-                Err(_) => return Ok(scratch),
+                Err(_) => return Ok(temporary),
                 Ok(locked) => locked,
             };
-            if scratch.locked && dir.stamp(scratch.name()).is_ok_and(|there| scratch.is(&there)) {
-                return Ok(scratch);
+            if temporary.locked && dir.stamp(temporary.name()).is_ok_and(|there| temporary.is(&there)) {
+                return Ok(temporary);
             }
-            scratch.place.keep = true;
+            temporary.place.keep = true;
         }
         let message = "temporary files are removed as fast as they are created";
         Err(Error::new(ErrorKind::Locked, message).in_file(dir.path()))
@@ -86,9 +86,9 @@ impl Scratch {
 
     /// A lock file that is to become what it protects. Until then it is the lock's, which removes
     /// it.
-    pub(crate) fn of_lock(dir: &Arc<dyn Dir>, name: &str, file: Box<dyn DirFile>) -> Scratch {
+    pub(crate) fn of_lock(dir: &Arc<dyn Dir>, name: &str, file: Box<dyn DirFile>) -> TempFile {
         let place = Place { dir: Arc::clone(dir), name: name.to_owned(), keep: true, process: dir.process_id() };
-        Scratch { place, file, locked: false }
+        TempFile { place, file, locked: false }
     }
 
     /// The name it has now.
@@ -136,7 +136,7 @@ impl Scratch {
     }
 
     /// Gives the file another name.
-    pub(crate) fn renamed(mut self, to: &str) -> Result<Scratch> {
+    pub(crate) fn renamed(mut self, to: &str) -> Result<TempFile> {
         self.place.dir.rename(self.name(), to).map_err(|error| self.failed("cannot rename the file", error))?;
         to.clone_into(&mut self.place.name);
         Ok(self)
@@ -157,23 +157,23 @@ impl Scratch {
 /// A file that is written in large pieces. What is small goes out in one, and need not be read
 /// back.
 #[derive(Debug)]
-pub(crate) struct Draft {
-    file: Scratch,
+pub(crate) struct BufferedFile {
+    file: TempFile,
     buffer: Vec<u8>,
     /// Whether a part of it is in the file already.
     is_begun: bool,
 }
 
-impl Draft {
+impl BufferedFile {
     /// How much is written at a time.
     const PIECE: usize = 64 * 1024;
 
-    pub(crate) fn new(file: Scratch) -> Draft {
-        Draft { file, buffer: Vec::new(), is_begun: false }
+    pub(crate) fn new(file: TempFile) -> BufferedFile {
+        BufferedFile { file, buffer: Vec::new(), is_begun: false }
     }
 
     /// The file, all written, and its contents; what is large is read back as `reading` says.
-    pub(crate) fn finish(mut self, reading: Reading) -> Result<(Scratch, Bytes)> {
+    pub(crate) fn finish(mut self, reading: Reading) -> Result<(TempFile, Bytes)> {
         let written = self.file.write_all(&self.buffer);
         written.map_err(|error| self.file.failed("cannot write the file", error))?;
         let contents = if self.is_begun {
@@ -186,7 +186,7 @@ impl Draft {
     }
 }
 
-impl Write for Draft {
+impl Write for BufferedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.buffer.len() + bytes.len() > Self::PIECE {
             self.file.write_all(&self.buffer)?;
@@ -205,7 +205,7 @@ impl Write for Draft {
     }
 }
 
-impl Write for Scratch {
+impl Write for TempFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)?;
         Ok(bytes.len())
