@@ -87,6 +87,11 @@ impl World {
         self.requests.get_mut(&request).expect("it waits").answer = Some(answer);
     }
 
+    /// How many requests there were.
+    pub(crate) fn asked(&self) -> u64 {
+        self.next_request
+    }
+
     /// Those that wait for the explorer.
     pub(crate) fn open(&self) -> Vec<u64> {
         self.requests.iter().filter(|(_, request)| request.answer.is_none()).map(|(id, _)| *id).collect()

@@ -25,8 +25,8 @@ pub(crate) struct Faults {
 /// In which order runs come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
-    /// Every run that there is, depth first.
-    All,
+    /// Depth first, every run that there is or so many.
+    First(u64),
     /// So many, drawn with this seed.
     Drawn(u64, u64),
 }
@@ -67,7 +67,8 @@ impl Path {
 
     /// Goes to the next run; `false` after the last.
     fn advance(&mut self, runs: u64) -> bool {
-        if let Order::Drawn(most, _) = self.order {
+        let (Order::First(most) | Order::Drawn(most, _)) = self.order;
+        if runs == most || self.is_drawn() {
             return runs < most;
         }
         self.at = 0;
@@ -271,9 +272,19 @@ impl Run<'_> {
 
     /// A lock that one task lets go of is another's to take.
     fn poll_all(&mut self) {
-        for task in 0..self.tasks.len() {
-            self.poll_one(task);
+        loop {
+            let before = self.progress();
+            (0..self.tasks.len()).for_each(|task| self.poll_one(task));
+            if self.progress() == before {
+                return;
+            }
         }
+    }
+
+    /// Grows when a task ends, asks or hears something.
+    fn progress(&self) -> (usize, u64, usize) {
+        let world = self.bucket.world();
+        (self.tasks.iter().filter(|task| task.is_none()).count(), world.asked(), usize::MAX - world.requests.len())
     }
 
     fn poll_one(&mut self, task: usize) {

@@ -19,10 +19,11 @@ const SEED: u64 = 1;
 fn every_order_keeps_what_was_promised() {
     for scenario in &scenarios::SCENARIOS {
         let began = Instant::now();
-        let (all, violation) = scenario.run_all();
+        let (first, violation) = scenario.run_first();
+        let all = if first < scenarios::MOST { "all" } else { "the first" };
         let (drawn, other) = scenario.run_drawn(DRAWN, SEED);
         let time = began.elapsed().as_secs_f64();
-        println!("{}: all {all} runs with few faults, {drawn} with many, {time:.1} s", scenario.name);
+        println!("{}: {all} {first} runs with few faults, {drawn} with many, {time:.1} s", scenario.name);
         if let Some(violation) = violation.or(other) {
             panic!("{}: {violation}", scenario.name);
         }
@@ -48,7 +49,7 @@ fn every_mistake_is_caught() {
         make(Some(mistake));
         let all = &scenarios::SCENARIOS;
         let drawn = all.iter().find_map(|scenario| Some((scenario.name, scenario.run_drawn(DRAWN, SEED).1?)));
-        let found = drawn.or_else(|| all.iter().find_map(|scenario| Some((scenario.name, scenario.run_all().1?))));
+        let found = drawn.or_else(|| all.iter().find_map(|scenario| Some((scenario.name, scenario.run_first().1?))));
         make(None);
         let (name, violation) = found.unwrap_or_else(|| panic!("nothing catches {mistake:?}"));
         println!("{mistake:?}: {name}, {:.1} s: {violation}\n", began.elapsed().as_secs_f64());

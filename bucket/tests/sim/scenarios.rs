@@ -11,9 +11,12 @@ use crate::bucket::{Shared, SimBucket};
 use crate::explorer::{Faults, Order, Task, explore};
 use crate::history::{History, PLACE, changes};
 
+/// How many runs of a scenario are tried one after the other.
+pub(crate) const MOST: u64 = 5_000;
+
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// What may go wrong in the runs that are tried one and all.
+    /// What may go wrong in the runs that are tried one after the other.
     faults: Faults,
     make: fn(&Shared, &Rc<History>) -> Vec<Task>,
     /// Commits that are there before.
@@ -22,9 +25,9 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// Every run with a few faults.
-    pub(crate) fn run_all(&self) -> (u64, Option<String>) {
-        self.run(self.faults, Order::All)
+    /// Every run with a few faults, or the first so many.
+    pub(crate) fn run_first(&self) -> (u64, Option<String>) {
+        self.run(self.faults, Order::First(MOST))
     }
 
     /// Runs with many faults, drawn with this seed.
@@ -134,7 +137,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
     },
     Scenario {
         name: "two machines commit twice each",
-        faults: Faults { lost: 1, killed: 0 },
+        faults: Faults { lost: 0, killed: 1 },
         make: |bucket, history| {
             vec![writer(history, store(bucket, inline()), 0, 2), writer(history, store(bucket, inline()), 1, 2)]
         },
@@ -169,7 +172,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
     },
     Scenario {
         name: "a compactor beside a machine",
-        faults: Faults { lost: 0, killed: 1 },
+        faults: Faults { lost: 1, killed: 0 },
         make: |bucket, history| {
             vec![writer(history, store(bucket, apart()), 0, 1), compactor(history, store(bucket, apart()))]
         },
