@@ -56,9 +56,9 @@ const SHOWN_CONFLICTS: usize = 10;
 ///
 /// Its text is one line: what happened and where, the system's answer, the first ten of
 /// [`Self::conflicts`] with the number of the others, and the way out.
-pub struct Error(Box<Inner>);
+pub struct Error(Box<Details>);
 
-struct Inner {
+struct Details {
     kind: ErrorKind,
     message: Cow<'static, str>,
     path: Option<PathBuf>,
@@ -70,7 +70,7 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Error(Box::new(Inner {
+        Error(Box::new(Details {
             kind,
             message: printable(message.into()),
             path: None,
@@ -184,7 +184,7 @@ impl Error {
             Some(number) => io::Error::from_raw_os_error(number),
             None => io::Error::new(source.kind(), source.to_string()),
         });
-        Error(Box::new(Inner {
+        Error(Box::new(Details {
             kind: inner.kind,
             message: inner.message.clone(),
             path: inner.path.clone(),

@@ -92,15 +92,15 @@ pub struct Pool<S, J, R> {
 }
 
 struct Desk<J, R> {
-    line: Mutex<Line<J, R>>,
+    line: Mutex<JobQueue<J, R>>,
     /// Signalled when there is a job to do, or no more will come.
     job: Condvar,
     /// Signalled when the first result in the line is there. Only the owner waits for it.
     result: Condvar,
 }
 
-struct Line<J, R> {
-    slots: VecDeque<Slot<J, R>>,
+struct JobQueue<J, R> {
+    slots: VecDeque<JobSlot<J, R>>,
     /// How many from the front somebody has begun.
     begun: usize,
     /// How many have left the line.
@@ -109,7 +109,7 @@ struct Line<J, R> {
     closed: bool,
 }
 
-enum Slot<J, R> {
+enum JobSlot<J, R> {
     Waiting(J),
     /// Somebody is doing the job.
     Begun,
@@ -127,7 +127,7 @@ where
     /// A crew of one does each job when it is handed in.
     #[must_use]
     pub fn new(crew: &Crew, limit: usize, work: fn(&mut S, J) -> R) -> Self {
-        let line = Line { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
+        let line = JobQueue { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
         let desk = Desk { line: Mutex::new(line), job: Condvar::new(), result: Condvar::new() };
         Pool { desk: Arc::new(desk), work, state: S::default(), helpers: Vec::new(), crew: crew.clone(), limit }
     }
@@ -142,7 +142,7 @@ where
         }
         let mut line = self.desk.line.lock();
         let piles_up = line.begun < line.slots.len();
-        line.slots.push_back(Slot::Waiting(job));
+        line.slots.push_back(JobSlot::Waiting(job));
         let is_full = line.slots.len() > self.limit && !mutant::is_on(Mutant::ExceedLimit);
         drop(line);
         self.desk.job.notify_one();
@@ -221,11 +221,11 @@ impl<J, R> Desk<J, R> {
     }
 }
 
-impl<J, R> Line<J, R> {
+impl<J, R> JobQueue<J, R> {
     /// The first job that nobody has begun, and its number.
     fn begin(&mut self) -> Option<(u64, J)> {
         let slot = self.slots.get_mut(self.begun)?;
-        let Slot::Waiting(job) = std::mem::replace(slot, Slot::Begun) else { return None };
+        let JobSlot::Waiting(job) = std::mem::replace(slot, JobSlot::Begun) else { return None };
         let number = self.gone + self.begun as u64;
         self.begun += 1;
         Some((number, job))
@@ -235,17 +235,17 @@ impl<J, R> Line<J, R> {
     fn finish(&mut self, number: u64, done: Result<R>) {
         let mut at = number.checked_sub(self.gone).and_then(|at| usize::try_from(at).ok());
         if mutant::is_on(Mutant::MixUpOrder) {
-            at = self.slots.iter().position(|slot| matches!(slot, Slot::Begun));
+            at = self.slots.iter().position(|slot| matches!(slot, JobSlot::Begun));
         }
         if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
-            *slot = Slot::Done(done);
+            *slot = JobSlot::Done(done);
         }
     }
 
     /// The result at the head of the line, if it is there.
     fn pop(&mut self) -> Option<Result<R>> {
         match self.slots.pop_front()? {
-            Slot::Done(result) => {
+            JobSlot::Done(result) => {
                 self.begun -= 1;
                 self.gone += 1;
                 Some(result)

@@ -15,7 +15,7 @@ const MAX_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct TempFile {
     /// Its name goes before the kernel's lock on it does.
-    place: Place,
+    place: OwnedName,
     file: Box<dyn DirFile>,
     /// Whether the kernel's lock is on it.
     locked: bool,
@@ -23,7 +23,7 @@ pub(crate) struct TempFile {
 
 /// Where a file is. Dropping it takes the file away, unless it is to be kept.
 #[derive(Debug)]
-struct Place {
+struct OwnedName {
     dir: Arc<dyn Dir>,
     name: String,
     keep: bool,
@@ -44,7 +44,7 @@ impl TempFile {
     ) -> Result<TempFile> {
         match create(&name) {
             Ok(file) => {
-                let place = Place { dir: Arc::clone(dir), name, keep: false, process: dir.process_id() };
+                let place = OwnedName { dir: Arc::clone(dir), name, keep: false, process: dir.process_id() };
                 Ok(TempFile { place, file, locked: false })
             }
             Err(error) => Err(Error::io("cannot create the file", &dir.path().join(name), error)),
@@ -87,7 +87,7 @@ impl TempFile {
     /// A lock file that is to become what it protects. Until then it is the lock's, which removes
     /// it.
     pub(crate) fn of_lock(dir: &Arc<dyn Dir>, name: &str, file: Box<dyn DirFile>) -> TempFile {
-        let place = Place { dir: Arc::clone(dir), name: name.to_owned(), keep: true, process: dir.process_id() };
+        let place = OwnedName { dir: Arc::clone(dir), name: name.to_owned(), keep: true, process: dir.process_id() };
         TempFile { place, file, locked: false }
     }
 
@@ -216,7 +216,7 @@ impl Write for TempFile {
     }
 }
 
-impl Drop for Place {
+impl Drop for OwnedName {
     fn drop(&mut self) {
         if !self.keep && self.process == self.dir.process_id() {
             // Whoever compacts next removes what is left behind here.

@@ -25,7 +25,7 @@ use crate::snapshot::Snapshot;
 use crate::stack::Stack;
 use crate::table::Table;
 
-use view::{Place, View};
+use view::{StoreKind, View};
 
 impl Stack {
     /// Reads every byte that the table list leads to and reports all that is wrong with it, and how
@@ -135,8 +135,8 @@ impl<'a> Verify<'a> {
 
     fn check_references(&self, tables: &[Arc<Table>], report: &mut Report) -> Result<()> {
         let place = match self.shared {
-            None => Place::Only,
-            Some(shared) => Place::Linked { shared: snapshot(shared, self.patience) },
+            None => StoreKind::Only,
+            Some(shared) => StoreKind::Linked { shared: snapshot(shared, self.patience) },
         };
         let view = View::new(Snapshot::new(tables.to_vec(), None), place);
         references::check(&view, self.is_of_repository, report)

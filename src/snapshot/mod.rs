@@ -24,10 +24,10 @@ use refs::Pointing;
 /// costs a counter. It holds no file descriptors.
 #[derive(Clone)]
 pub struct Snapshot {
-    inner: Arc<Inner>,
+    inner: Arc<Tables>,
 }
 
-struct Inner {
+struct Tables {
     /// Oldest first.
     tables: Vec<Arc<Table>>,
     hash: Option<HashKind>,
@@ -37,7 +37,7 @@ impl Snapshot {
     /// The state that `tables`, oldest first, make up. `hash` counts when there are none.
     pub(crate) fn new(tables: Vec<Arc<Table>>, hash: Option<HashKind>) -> Self {
         let hash = tables.last().map(|table| table.hash()).or(hash);
-        Snapshot { inner: Arc::new(Inner { tables, hash }) }
+        Snapshot { inner: Arc::new(Tables { tables, hash }) }
     }
 
     /// The tables, oldest first.

@@ -38,7 +38,7 @@ impl RefView<'_> {
 /// [`Refs::next`] lends each reference without allocating; as an [`IntoIterator`] it gives owned
 /// ones.
 pub struct Refs {
-    source: Source,
+    source: RefSource,
     prefix: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Debug for Refs {
 }
 
 #[derive(Debug)]
-enum Source {
+enum RefSource {
     Merge(Merge<RefRecord>),
     Pointing(Pointing),
 }
@@ -110,11 +110,11 @@ impl Pointing {
 impl Refs {
     /// What `merge` comes to, as long as names start with `prefix`.
     pub(super) fn merged(merge: Merge<RefRecord>, prefix: &[u8]) -> Refs {
-        Refs { source: Source::Merge(merge), prefix: prefix.to_vec() }
+        Refs { source: RefSource::Merge(merge), prefix: prefix.to_vec() }
     }
 
     pub(super) fn pointing(pointing: Pointing) -> Refs {
-        Refs { source: Source::Pointing(pointing), prefix: Vec::new() }
+        Refs { source: RefSource::Pointing(pointing), prefix: Vec::new() }
     }
 
     /// The next reference; `None` at the end, and ever after.
@@ -127,8 +127,8 @@ impl Refs {
     #[expect(clippy::should_implement_trait, reason = "lends its item, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<RefView<'_>>> {
         let merge = match &mut self.source {
-            Source::Merge(merge) => merge,
-            Source::Pointing(pointing) => return pointing.next(),
+            RefSource::Merge(merge) => merge,
+            RefSource::Pointing(pointing) => return pointing.next(),
         };
         let found = match self.prefix.as_slice() {
             b"" => merge.next()?,
@@ -166,8 +166,8 @@ impl Refs {
     #[inline]
     pub fn try_for_each<B>(&mut self, mut each: impl FnMut(RefView<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
         let merge = match &mut self.source {
-            Source::Merge(merge) => merge,
-            Source::Pointing(pointing) => {
+            RefSource::Merge(merge) => merge,
+            RefSource::Pointing(pointing) => {
                 while let Some(found) = pointing.next()? {
                     if let ControlFlow::Break(why) = each(found) {
                         return Ok(ControlFlow::Break(why));
@@ -199,8 +199,8 @@ impl Refs {
     pub fn seek(&mut self, name: impl AsRef<[u8]>) -> Result<()> {
         let name = name.as_ref().max(&self.prefix);
         match &mut self.source {
-            Source::Merge(merge) => merge.seek(name),
-            Source::Pointing(pointing) => pointing.seek(name),
+            RefSource::Merge(merge) => merge.seek(name),
+            RefSource::Pointing(pointing) => pointing.seek(name),
         }
     }
 }

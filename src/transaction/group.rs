@@ -148,9 +148,9 @@ fn run(
 }
 
 /// The transactions of a group, and what has become of each.
-struct Members(Vec<Member>);
+struct Members(Vec<GroupMember>);
 
-struct Member {
+struct GroupMember {
     /// `None` once it was moved into the batch, which is only done when it is alone.
     changes: Option<Changeset>,
     result: Result<Applied>,
@@ -158,7 +158,7 @@ struct Member {
 
 impl Members {
     fn new(jobs: Vec<Changeset>) -> Members {
-        let member = |changes| Member { changes: Some(changes), result: Ok(Applied::default()) };
+        let member = |changes| GroupMember { changes: Some(changes), result: Ok(Applied::default()) };
         Members(jobs.into_iter().map(member).collect())
     }
 

@@ -35,7 +35,7 @@ pub(super) fn check(dir: &dyn Dir, last: u64, is_readable: bool, report: &mut Re
         let Some(again) = look(dir)? else { return Ok(()) };
         left.retain(|name| again.contains(name));
     }
-    let place = Place::of(dir, &left, last, is_readable);
+    let place = Leftovers::of(dir, &left, last, is_readable);
     report.findings.extend(left.iter().filter_map(|name| finding(dir, name, &place)));
     Ok(())
 }
@@ -93,7 +93,7 @@ fn look(dir: &dyn Dir) -> Result<Option<BTreeSet<String>>> {
 }
 
 /// What is left over, after it was looked at for long enough.
-fn finding(dir: &dyn Dir, name: &str, place: &Place) -> Option<Finding> {
+fn finding(dir: &dyn Dir, name: &str, place: &Leftovers) -> Option<Finding> {
     let Some(table) = TableName::parse(name) else {
         // Of the living it is locked with the kernel.
         let is_dead = dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
@@ -125,20 +125,20 @@ fn finding(dir: &dyn Dir, name: &str, place: &Place) -> Option<Finding> {
 
 /// What the list says of the tables that it does not name.
 #[derive(Default)]
-struct Place {
+struct Leftovers {
     /// The largest update index of the listed tables, if there is one.
     last: Option<u64>,
     /// Tables that nobody can need, by proof.
     garbage: BTreeSet<String>,
 }
 
-impl Place {
+impl Leftovers {
     /// While a listed table cannot be read nothing is garbage.
-    fn of(dir: &dyn Dir, left: &BTreeSet<String>, last: u64, is_readable: bool) -> Place {
-        let Ok(Listing::Listed(list)) = load::read(dir) else { return Place::default() };
-        let Ok(listed) = list.names(dir) else { return Place::default() };
+    fn of(dir: &dyn Dir, left: &BTreeSet<String>, last: u64, is_readable: bool) -> Leftovers {
+        let Ok(Listing::Listed(list)) = load::read(dir) else { return Leftovers::default() };
+        let Ok(listed) = list.names(dir) else { return Leftovers::default() };
         let named = listed.iter().filter_map(|name| TableName::parse(name)).map(|table| table.max).max();
-        let mut place = Place { last: named.max(Some(last)), ..Place::default() };
+        let mut place = Leftovers { last: named.max(Some(last)), ..Leftovers::default() };
         if is_readable {
             let listed = listed.iter().map(String::as_str).collect();
             let garbage = UnlistedTables::among(dir, left, &listed).garbage;

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::finding::shown;
-use super::table::Seen;
+use super::table::SeenBlock;
 use super::{Finding, FindingKind, Report};
 use crate::format::header::BlockKind;
 use crate::table::Table;
 
 /// Checks that sections stand in order, that each index covers every block of its section exactly
 /// once and states its last key, and that no index block is left over.
-pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Report) {
+pub(super) fn check(name: &str, table: &Table, seen: &[SeenBlock], report: &mut Report) {
     check_section_order(name, table, seen, report);
-    let by_offset: HashMap<u64, &Seen> = seen.iter().map(|block| (block.offset, block)).collect();
+    let by_offset: HashMap<u64, &SeenBlock> = seen.iter().map(|block| (block.offset, block)).collect();
     let footer = table.footer();
     let sections =
         [(BlockKind::Ref, footer.ref_index), (BlockKind::Obj, footer.obj_index), (BlockKind::Log, footer.log_index)];
@@ -31,7 +31,7 @@ pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Repor
             report.findings.push(Finding::new(FindingKind::Index, name, block.offset, message));
         }
     }
-    let is_lost = |block: &&Seen| block.kind == BlockKind::Index && !reached.contains(&block.offset);
+    let is_lost = |block: &&SeenBlock| block.kind == BlockKind::Index && !reached.contains(&block.offset);
     for block in seen.iter().filter(is_lost) {
         report.findings.push(Finding::new(
             FindingKind::Index,
@@ -43,7 +43,7 @@ pub(super) fn check(name: &str, table: &Table, seen: &[Seen], report: &mut Repor
 }
 
 /// References, their index, objects, their index, logs, their index.
-fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Report) {
+fn check_section_order(name: &str, table: &Table, seen: &[SeenBlock], report: &mut Report) {
     let rank = |kind| match kind {
         BlockKind::Ref => 0,
         BlockKind::Obj => 1,
@@ -70,7 +70,7 @@ fn check_section_order(name: &str, table: &Table, seen: &[Seen], report: &mut Re
 struct Walk<'a> {
     name: &'a str,
     kind: BlockKind,
-    by_offset: &'a HashMap<u64, &'a Seen>,
+    by_offset: &'a HashMap<u64, &'a SeenBlock>,
     covered: HashSet<u64>,
     index_blocks: HashSet<u64>,
     report: &'a mut Report,
@@ -78,7 +78,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The topmost level may have several blocks, side by side.
-    fn level(&mut self, root: u64, seen: &[Seen]) {
+    fn level(&mut self, root: u64, seen: &[SeenBlock]) {
         let siblings =
             seen.iter().skip_while(|block| block.offset < root).take_while(|block| block.kind == BlockKind::Index);
         let roots: Vec<u64> = siblings.map(|block| block.offset).collect();

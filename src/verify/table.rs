@@ -42,7 +42,7 @@ impl Broken {
 
 /// A block as far as indexes care.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenBlock {
     pub(super) offset: u64,
     pub(super) kind: BlockKind,
     pub(super) last_key: Vec<u8>,
@@ -52,7 +52,7 @@ pub(super) struct Seen {
 
 /// Checks everything inside one table: the frame of each block, its records, then the indexes.
 pub(super) fn check(name: &str, table: &Arc<Table>, report: &mut Report) {
-    let mut seen: Vec<Seen> = Vec::new();
+    let mut seen: Vec<SeenBlock> = Vec::new();
     let mut blocks = table.blocks();
     let (mut is_readable, mut broken) = (true, Broken::default());
     loop {
@@ -111,7 +111,7 @@ fn check_records(
     mut last_key: Option<Vec<u8>>,
     broken: &mut Broken,
     report: &mut Report,
-) -> (Seen, bool) {
+) -> (SeenBlock, bool) {
     let (kind, offset) = (block.kind(), block.offset());
     let range = table.header().min_update_index..=table.header().max_update_index;
     let largest = table.header().max_update_index;
@@ -161,5 +161,5 @@ fn check_records(
     broken.findings.extend(walked.err().map(|error| Finding::of(name, &error)));
     report.refs += refs;
     report.logs += logs;
-    (Seen { offset, kind, last_key: last_key.unwrap_or_default(), entries }, is_readable)
+    (SeenBlock { offset, kind, last_key: last_key.unwrap_or_default(), entries }, is_readable)
 }

@@ -7,7 +7,7 @@ use crate::value::Ref;
 
 /// What a store is to a repository.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum StoreKind {
     /// All references are in it; or which others there are is not known.
     Only,
     /// It is the store of a linked worktree. The shared one is `None` if it cannot be read.
@@ -19,17 +19,17 @@ pub(super) enum Place {
 pub(super) struct View {
     /// The store that is checked.
     pub(super) own: Snapshot,
-    place: Place,
+    place: StoreKind,
 }
 
 impl View {
-    pub(super) fn new(own: Snapshot, place: Place) -> View {
+    pub(super) fn new(own: Snapshot, place: StoreKind) -> View {
         View { own, place }
     }
 
     /// Whether git looks for `name` in the shared store, and never in this one.
     pub(super) fn is_elsewhere(&self, name: &[u8]) -> bool {
-        matches!(self.place, Place::Linked { .. }) && !name::is_per_worktree(name)
+        matches!(self.place, StoreKind::Linked { .. }) && !name::is_per_worktree(name)
     }
 
     /// What `name` means to somebody in this worktree. What is in a store that is not known, or
@@ -38,7 +38,7 @@ impl View {
     /// # Errors
     /// `Corrupt`, if a table of the own store cannot be read.
     pub(super) fn get(&self, name: &[u8]) -> Result<Option<Ref>> {
-        let Place::Linked { shared } = &self.place else { return self.own.get(name) };
+        let StoreKind::Linked { shared } = &self.place else { return self.own.get(name) };
         let of_main = name.strip_prefix(b"main-worktree/").filter(|name| name::is_per_worktree(name));
         if of_main.is_none() && name::is_per_worktree(name) {
             return self.own.get(name);

@@ -21,7 +21,7 @@ const LOGS_LOSS: usize = 50;
 #[derive(Debug)]
 pub(super) struct Copier<'a> {
     kind: BlockKind,
-    sources: Vec<Source<'a>>,
+    sources: Vec<BlockSource<'a>>,
     /// The key that the range ends before.
     end: Option<&'a [u8]>,
     /// Blocks that end before all other tables go on.
@@ -31,12 +31,12 @@ pub(super) struct Copier<'a> {
 
 /// A table to copy from. Its blocks before the one that `leaves` is at need no look any more.
 #[derive(Debug)]
-struct Source<'a> {
+struct BlockSource<'a> {
     table: &'a Arc<Table>,
     leaves: IndexWalk<'a>,
 }
 
-impl Source<'_> {
+impl BlockSource<'_> {
     #[inline(always)]
     fn awaits<R: Record>(&self, record: &Cursor<R>) -> bool {
         let next = self.leaves.block().map(|(_, offset)| offset);
@@ -76,7 +76,7 @@ impl<'a> Copier<'a> {
         let mut sources = Vec::new();
         for table in tables {
             let leaves = IndexWalk::seek(&table.file, kind, from)?;
-            sources.extend(leaves.map(|leaves| Source { table, leaves }));
+            sources.extend(leaves.map(|leaves| BlockSource { table, leaves }));
         }
         Ok(Copier { kind, sources, end, row: Vec::new(), inflated: Vec::new() })
     }

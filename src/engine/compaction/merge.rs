@@ -20,7 +20,7 @@ use crate::pool::{Crew, Pool};
 use crate::table::{BlockRun, Cursor, RunWriter, Table, TableWriter, WholeBlock};
 
 /// What the parts of a merge have in common.
-struct Section {
+struct SectionMerge {
     /// Oldest first.
     tables: Vec<Arc<Table>>,
     /// Those of them that blocks are copied from.
@@ -31,8 +31,8 @@ struct Section {
 }
 
 /// The merge of one range, for any thread to do.
-struct Part {
-    section: Arc<Section>,
+struct Subcompaction {
+    section: Arc<SectionMerge>,
     range: Range,
     out: RunWriter,
 }
@@ -62,7 +62,7 @@ pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> R
             sources.extend(writer.copies_from(table, kind)?.then(|| Arc::clone(table)));
         }
         let section =
-            Section { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry.clone() };
+            SectionMerge { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry.clone() };
         ends.push(merge_section(&Arc::new(section), task, writer)?);
     }
     match ends.as_slice() {
@@ -74,7 +74,7 @@ pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> R
 /// Merges the ranges of a section, several at a time, and writes them in order. Returns where the
 /// section ends in each table that has it.
 fn merge_section<W: Write>(
-    section: &Arc<Section>,
+    section: &Arc<SectionMerge>,
     task: &Task<'_>,
     writer: &mut TableWriter<W>,
 ) -> Result<Vec<Option<u64>>> {
@@ -85,13 +85,13 @@ fn merge_section<W: Write>(
     let (mut written, count) = (0, ranges.len() as u64);
     let mut account = Account::default();
     let mut ranges = ranges.into_iter();
-    let mut pool = Pool::new(task.crew, task.crew.jobs_of(room), |(): &mut (), part: Part| part.merge());
+    let mut pool = Pool::new(task.crew, task.crew.jobs_of(room), |(): &mut (), part: Subcompaction| part.merge());
     let mut is_first = writer.is_empty();
     loop {
         let merged = match ranges.next() {
             Some(range) => {
                 let out = writer.piece_writer(section.kind, mem::take(&mut is_first), room);
-                pool.put(Part { section: Arc::clone(section), range, out })?
+                pool.put(Subcompaction { section: Arc::clone(section), range, out })?
             }
             None => match pool.take()? {
                 None => break,
@@ -117,14 +117,14 @@ fn merge_section<W: Write>(
     account.check_extents(&section.tables, section.kind)
 }
 
-impl Part {
+impl Subcompaction {
     fn merge(self) -> (Range, Result<(BlockRun, Account)>) {
         let piece = self.section.merge(&self.range, self.out);
         (self.range, piece)
     }
 }
 
-impl Section {
+impl SectionMerge {
     /// Its place in all bytes of the tables, as if they were one table.
     fn bytes(&self) -> ops::Range<u64> {
         let sum = |bytes: fn(&Table) -> u64| self.tables.iter().map(|table| bytes(table)).sum::<u64>();

@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 
 /// A pattern in which `*` and `?` match slashes, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Part>);
+pub(super) struct Pattern(Vec<PatternPart>);
 
 /// What is left of a pattern that is being read.
 type Rest<'a> = Peekable<std::iter::Copied<Iter<'a, u8>>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum PatternPart {
     /// Any bytes, or none.
     Star,
     /// One byte of a class, or of all others.
@@ -31,8 +31,8 @@ impl Pattern {
         let mut parts = Vec::new();
         let mut rest = text.iter().copied().peekable();
         let part = |rest: &mut Rest<'_>, byte| match byte {
-            b'*' => Some(Part::Star),
-            b'?' => Some(Part::Byte { among: Vec::new(), others: true }),
+            b'*' => Some(PatternPart::Star),
+            b'?' => Some(PatternPart::Byte { among: Vec::new(), others: true }),
             b'\\' => rest.next().map(one),
             b'[' => class(rest),
             byte => Some(one(byte)),
@@ -53,11 +53,11 @@ impl Pattern {
         let mut star = None;
         while pos < name.len() {
             match (self.0.get(at), name.get(pos)) {
-                (Some(Part::Star), _) => {
+                (Some(PatternPart::Star), _) => {
                     at += 1;
                     star = Some((at, pos));
                 }
-                (Some(Part::Byte { among, others }), Some(byte))
+                (Some(PatternPart::Byte { among, others }), Some(byte))
                     if among.iter().any(|range| range.contains(byte)) != *others =>
                 {
                     (at, pos) = (at + 1, pos + 1);
@@ -69,16 +69,16 @@ impl Pattern {
                 }
             }
         }
-        self.0.get(at..).unwrap_or_default().iter().all(|part| *part == Part::Star)
+        self.0.get(at..).unwrap_or_default().iter().all(|part| *part == PatternPart::Star)
     }
 }
 
-fn one(byte: u8) -> Part {
-    Part::Byte { among: vec![byte..=byte], others: false }
+fn one(byte: u8) -> PatternPart {
+    PatternPart::Byte { among: vec![byte..=byte], others: false }
 }
 
 /// A class, behind its opening bracket.
-fn class(rest: &mut Rest<'_>) -> Option<Part> {
+fn class(rest: &mut Rest<'_>) -> Option<PatternPart> {
     let mut among = Vec::new();
     let mut byte = rest.next()?;
     let others = matches!(byte, b'!' | b'^');
@@ -98,7 +98,7 @@ fn class(rest: &mut Rest<'_>) -> Option<Part> {
             match rest.next()? {
                 b']' => {
                     among.extend([byte..=byte, b'-'..=b'-']);
-                    return Some(Part::Byte { among, others });
+                    return Some(PatternPart::Byte { among, others });
                 }
                 b'\\' => last = rest.next()?,
                 end => last = end,
@@ -107,7 +107,7 @@ fn class(rest: &mut Rest<'_>) -> Option<Part> {
         }
         among.push(byte..=last);
         if next == b']' {
-            return Some(Part::Byte { among, others });
+            return Some(PatternPart::Byte { among, others });
         }
         byte = next;
     }

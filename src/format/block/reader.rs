@@ -4,7 +4,7 @@ use memchr::memmem::Finder;
 
 use crate::error::{Error, Result};
 use crate::format::header::{BLOCK_HEADER_LEN, BlockKind};
-use crate::format::record::{Context, Head, KeyBuf, Part, Record, common_prefix, next_record, next_shared};
+use crate::format::record::{ByteRange, Context, Head, KeyBuf, Record, common_prefix, next_record, next_shared};
 use crate::format::varint::Reader;
 
 /// The validated outline of a block. All positions count from the start of the block, which for the
@@ -27,7 +27,7 @@ pub(crate) struct Hit<Span> {
     pub(crate) span: Span,
     /// Its key: this many bytes of the one that was sought, and these.
     pub(crate) shared: usize,
-    pub(crate) suffix: Part,
+    pub(crate) suffix: ByteRange,
     /// Whether its key is the one that was sought.
     pub(crate) is_equal: bool,
     /// Where the record behind it starts.
@@ -293,7 +293,7 @@ impl Shape {
             return Ok(Some(Hit {
                 span,
                 shared: head.shared,
-                suffix: Part::before(behind_key, head.len),
+                suffix: ByteRange::before(behind_key, head.len),
                 is_equal: found.is_none() && wanted_next.is_none(),
                 next: r.pos(),
             }));

@@ -1,6 +1,6 @@
 //! Log records: who moved a reference when, from where, to where, and why.
 
-use super::{Context, Part, Record, put_id, unknown_type};
+use super::{ByteRange, Context, Record, put_id, unknown_type};
 use crate::error::{Error, Result};
 use crate::format::header::BlockKind;
 use crate::format::varint::{Reader, put_string, put_varint};
@@ -19,13 +19,13 @@ const UPDATE: u8 = 1;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LogSpan {
     is_update: bool,
-    old: Part,
-    new: Part,
-    name: Part,
-    email: Part,
+    old: ByteRange,
+    new: ByteRange,
+    name: ByteRange,
+    email: ByteRange,
     time: u64,
     time_zone: i16,
-    message: Part,
+    message: ByteRange,
 }
 
 /// Puts the key of an entry into `key`: entries of a name sort newest first, because the index is
@@ -73,13 +73,13 @@ impl Record for LogRecord {
         let len = cx.hash.len();
         Ok(LogSpan {
             is_update: true,
-            old: Part::read(r, len)?,
-            new: Part::read(r, len)?,
-            name: Part::read_string(r)?,
-            email: Part::read_string(r)?,
+            old: ByteRange::read(r, len)?,
+            new: ByteRange::read(r, len)?,
+            name: ByteRange::read_string(r)?,
+            email: ByteRange::read_string(r)?,
             time: r.varint()?,
             time_zone: i16::from_be_bytes(r.be16()?.to_be_bytes()),
-            message: Part::read_string(r)?,
+            message: ByteRange::read_string(r)?,
         })
     }
 

@@ -96,30 +96,30 @@ pub(crate) fn next_shared<R: Record>(
 
 /// A stretch of a block. 32 bits suffice: blocks have 24-bit lengths.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Part {
+pub(crate) struct ByteRange {
     start: u32,
     end: u32,
 }
 
-impl Part {
+impl ByteRange {
     /// Reads `len` bytes and remembers where they are.
     #[inline]
-    fn read(r: &mut Reader<'_>, len: usize) -> Result<Part> {
+    fn read(r: &mut Reader<'_>, len: usize) -> Result<ByteRange> {
         let start = r.pos() as u32;
         r.bytes(len)?;
-        Ok(Part { start, end: r.pos() as u32 })
+        Ok(ByteRange { start, end: r.pos() as u32 })
     }
 
     /// Reads a length and that many bytes and remembers where the latter are.
-    fn read_string(r: &mut Reader<'_>) -> Result<Part> {
+    fn read_string(r: &mut Reader<'_>) -> Result<ByteRange> {
         let len = r.varint_len()?;
-        Part::read(r, len)
+        ByteRange::read(r, len)
     }
 
     /// The `len` bytes before `end`.
     #[inline(always)]
-    pub(crate) fn before(end: usize, len: usize) -> Part {
-        Part { start: end.saturating_sub(len) as u32, end: end as u32 }
+    pub(crate) fn before(end: usize, len: usize) -> ByteRange {
+        ByteRange { start: end.saturating_sub(len) as u32, end: end as u32 }
     }
 
     #[inline]

@@ -54,11 +54,11 @@ const MOST_DELAY: Duration = Duration::from_millis(300);
 /// What there is to know about neighbours.
 #[derive(Debug, Default)]
 pub(super) struct Fairness {
-    state: Mutex<State>,
+    state: Mutex<Meetings>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct State {
+struct Meetings {
     /// When a foreign lock was met last, by [`crate::dir::Dir::now`].
     foreign: Option<Duration>,
     /// How long we usually hold the lock.

@@ -36,14 +36,14 @@ use request::{ClaimedRequests, resolve};
 
 /// The threads of one handle that want the list lock. Whoever is first may commit the changesets of
 /// those behind; the result of one is its update index.
-pub(crate) type Line = Queue<Changeset, Result<Applied>>;
+pub(crate) type CommitQueue = Queue<Changeset, Result<Applied>>;
 
 /// The list lock of a handle.
 pub(crate) struct WriteLock {
     env: Arc<Env>,
     state: Arc<CachedState>,
     pub(crate) locker: Arc<dyn Locker>,
-    pub(crate) line: Arc<Line>,
+    pub(crate) line: Arc<CommitQueue>,
     fairness: Arc<Fairness>,
     lookout: Lookout,
 }

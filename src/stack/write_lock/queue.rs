@@ -24,13 +24,13 @@ const MAX_WAITING: usize = 4096;
 /// The line of threads before something that one may use at a time. `J` are jobs, `R` their
 /// results.
 pub struct Queue<J, R> {
-    state: Mutex<State<J, R>>,
+    state: Mutex<QueueState<J, R>>,
     /// Signalled when the line has become shorter.
     room: Condvar,
     limit: usize,
 }
 
-struct State<J, R> {
+struct QueueState<J, R> {
     /// The thread that has the turn.
     holder: Option<ThreadId>,
     waiting: VecDeque<Arc<Waiter<J, R>>>,
@@ -40,11 +40,11 @@ struct Waiter<J, R> {
     thread: ThreadId,
     /// Whether somebody else may do its job.
     shares: bool,
-    slot: Mutex<Slot<J, R>>,
+    slot: Mutex<QueueSlot<J, R>>,
     changed: Condvar,
 }
 
-enum Slot<J, R> {
+enum QueueSlot<J, R> {
     /// In the line.
     Waiting(Option<J>),
     /// Somebody is doing the job.
@@ -90,7 +90,7 @@ impl<J, R> Queue<J, R> {
     /// An empty line in which at most `limit` wait; others wait for room.
     #[must_use]
     pub fn with_limit(limit: usize) -> Arc<Self> {
-        let state = State { holder: None, waiting: VecDeque::new() };
+        let state = QueueState { holder: None, waiting: VecDeque::new() };
         Arc::new(Queue { state: Mutex::new(state), room: Condvar::new(), limit })
     }
 
@@ -143,7 +143,7 @@ impl<J, R> Queue<J, R> {
         let waiter = Arc::new(Waiter {
             thread: this_thread(),
             shares,
-            slot: Mutex::new(Slot::Waiting(job)),
+            slot: Mutex::new(QueueSlot::Waiting(job)),
             changed: Condvar::new(),
         });
         state.waiting.push_back(Arc::clone(&waiter));
@@ -155,10 +155,10 @@ impl<J, R> Queue<J, R> {
     fn wait_in_line(self: &Arc<Self>, waiter: &Arc<Waiter<J, R>>, mut deadline: Option<Instant>) -> Stood<J, R> {
         let mut slot = waiter.slot.lock();
         loop {
-            match std::mem::replace(&mut *slot, Slot::Taken) {
-                Slot::Turn(job) => return Stood::Turn(Turn { queue: Arc::clone(self) }, job),
-                Slot::Done(result) => return Stood::Done(result),
-                Slot::Abandoned => return Stood::Abandoned,
+            match std::mem::replace(&mut *slot, QueueSlot::Taken) {
+                QueueSlot::Turn(job) => return Stood::Turn(Turn { queue: Arc::clone(self) }, job),
+                QueueSlot::Done(result) => return Stood::Done(result),
+                QueueSlot::Abandoned => return Stood::Abandoned,
                 // Put back: we have only looked.
                 unchanged => *slot = unchanged,
             }
@@ -178,17 +178,17 @@ impl<J, R> Queue<J, R> {
     }
 
     /// Gives the turn to the head of the line, if nobody has it.
-    fn pass_on(&self, mut state: MutexGuard<'_, State<J, R>>) {
+    fn pass_on(&self, mut state: MutexGuard<'_, QueueState<J, R>>) {
         if (state.holder.is_none() || mutant::is_on(Mutant::TurnForTwo))
             && let Some(next) = state.waiting.pop_front()
         {
             state.holder = Some(next.thread);
             let mut slot = next.slot.lock();
             let job = match &mut *slot {
-                Slot::Waiting(job) => job.take(),
+                QueueSlot::Waiting(job) => job.take(),
                 _ => None,
             };
-            *slot = Slot::Turn(job);
+            *slot = QueueSlot::Turn(job);
             drop(slot);
             next.changed.notify_one();
         }
@@ -244,14 +244,14 @@ impl<J, R> Turn<J, R> {
         while members.len() < limit {
             let Some(waiter) = state.waiting.front().filter(|waiter| waiter.shares).cloned() else { break };
             let mut slot = waiter.slot.lock();
-            let Slot::Waiting(job) = &mut *slot else { break };
+            let QueueSlot::Waiting(job) = &mut *slot else { break };
             let Some(taken) = job.take_if(|job| wanted(job)) else { break };
-            *slot = Slot::Taken;
+            *slot = QueueSlot::Taken;
             drop(slot);
             if !mutant::is_on(Mutant::TakeTwice) {
                 state.waiting.pop_front();
             }
-            members.push(Member { waiter, job: Some(taken) });
+            members.push(TakenJob { waiter, job: Some(taken) });
         }
         drop(state);
         for _ in &members {
@@ -277,11 +277,11 @@ impl<J, R> Drop for Turn<J, R> {
 /// the line, as if nobody had taken them; after it their threads are told [`Outcome::Abandoned`].
 pub struct Group<J, R> {
     queue: Arc<Queue<J, R>>,
-    members: Vec<Member<J, R>>,
+    members: Vec<TakenJob<J, R>>,
     decided: bool,
 }
 
-struct Member<J, R> {
+struct TakenJob<J, R> {
     waiter: Arc<Waiter<J, R>>,
     /// `None` once its result is out.
     job: Option<J>,
@@ -306,7 +306,7 @@ impl<J, R> Group<J, R> {
         }
         for (member, result) in self.members.iter_mut().zip(results) {
             member.job = None;
-            member.waiter.put(Slot::Done(result));
+            member.waiter.put(QueueSlot::Done(result));
         }
     }
 }
@@ -315,12 +315,12 @@ impl<J, R> Drop for Group<J, R> {
     fn drop(&mut self) {
         let unfinished = self.members.drain(..).rev().filter(|member| member.job.is_some());
         if self.decided && !mutant::is_on(Mutant::GiveBackDecided) {
-            unfinished.for_each(|member| member.waiter.put(Slot::Abandoned));
+            unfinished.for_each(|member| member.waiter.put(QueueSlot::Abandoned));
             return;
         }
         let mut state = self.queue.state.lock();
         for member in unfinished {
-            *member.waiter.slot.lock() = Slot::Waiting(member.job);
+            *member.waiter.slot.lock() = QueueSlot::Waiting(member.job);
             state.waiting.push_front(member.waiter);
         }
         // Who panics may have dropped the turn first.
@@ -331,7 +331,7 @@ impl<J, R> Drop for Group<J, R> {
 }
 
 impl<J, R> Waiter<J, R> {
-    fn put(&self, slot: Slot<J, R>) {
+    fn put(&self, slot: QueueSlot<J, R>) {
         *self.slot.lock() = slot;
         self.changed.notify_one();
     }

@@ -35,7 +35,7 @@ const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
 
 /// Where a walk to a key starts: a data block and a position in it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct SeekStart<'a> {
     pub(crate) block: Block,
     pub(crate) start: usize,
     /// That of the block, if it is one that is known.
@@ -97,7 +97,7 @@ impl IndexCache {
         hash: Option<NameHash>,
         warm_up: WarmUp,
         inflated: &mut Vec<u8>,
-    ) -> Result<Option<Place<'a>>> {
+    ) -> Result<Option<SeekStart<'a>>> {
         let root = match self.root.get() {
             Some(root) => root,
             None if self.is_passing(warm_up) => return self.place_below(file, self.section.start(), key, inflated),
@@ -113,7 +113,7 @@ impl IndexCache {
                     }
                     let start = restarts.before(&block.shape, file.bytes_of(block), key);
                     let start = start.map_err(|error| file.locate(error, block))?;
-                    return Ok(Some(Place { block: *block, start, filter: Some(filter) }));
+                    return Ok(Some(SeekStart { block: *block, start, filter: Some(filter) }));
                 }
                 Cached::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
                     Some(child) => {
@@ -134,7 +134,7 @@ impl IndexCache {
         file: &TableFile,
         key: &[u8],
         inflated: &mut Vec<u8>,
-    ) -> Result<Option<Place<'_>>> {
+    ) -> Result<Option<SeekStart<'_>>> {
         self.place_below(file, self.section.start(), key, inflated)
     }
 
@@ -161,13 +161,13 @@ impl IndexCache {
         offset: u64,
         key: &[u8],
         inflated: &mut Vec<u8>,
-    ) -> Result<Option<Place<'_>>> {
+    ) -> Result<Option<SeekStart<'_>>> {
         let is_root = offset > 0 && offset == self.section.index;
         let Some(offset) = descend(file, self.kind, offset, is_root, key, |_, _| {})? else { return Ok(None) };
         let block = file.data_block(self.kind, offset, inflated)?;
         let data = file.data_of(&block, inflated);
         let start = block.shape.restart_before(data, key).map_err(|error| file.locate(error, &block))?;
-        Ok(Some(Place { block, start, filter: None }))
+        Ok(Some(SeekStart { block, start, filter: None }))
     }
 
     #[cold]

@@ -1,7 +1,7 @@
 //! Finding one record of a table.
 
 use super::bloom::NameHash;
-use super::index_cache::{Place, WarmUp};
+use super::index_cache::{SeekStart, WarmUp};
 use crate::error::Result;
 use crate::format::block::Hit;
 use crate::format::header::BlockKind;
@@ -64,8 +64,13 @@ impl Table {
     }
 
     #[inline]
-    fn seek_from<R: Record>(&self, place: &Place<'_>, key: &[u8], inflated: &mut Vec<u8>) -> Result<Option<Found<R>>> {
-        let Place { mut block, mut start, .. } = *place;
+    fn seek_from<R: Record>(
+        &self,
+        place: &SeekStart<'_>,
+        key: &[u8],
+        inflated: &mut Vec<u8>,
+    ) -> Result<Option<Found<R>>> {
+        let SeekStart { mut block, mut start, .. } = *place;
         let cx = self.file.context();
         loop {
             let data = self.file.records_of::<R>(&block, inflated);

@@ -33,13 +33,13 @@ pub(crate) struct ObjectIndex {
 }
 
 /// The records of some ids, for any thread to write.
-pub(crate) struct Part {
+pub(crate) struct IdRange {
     pub(crate) index: Arc<ObjectIndex>,
     pub(crate) range: Range<usize>,
     pub(crate) out: RunWriter,
 }
 
-impl Part {
+impl IdRange {
     pub(crate) fn write(mut self) -> Result<BlockRun> {
         self.index.write(self.range, &mut self.out)?;
         self.out.into_run()

@@ -163,7 +163,7 @@ impl Buckets {
 }
 
 /// Parts that nobody has begun to sort.
-type Line<'a> = Mutex<vec::IntoIter<&'a mut [u128]>>;
+type UnsortedParts<'a> = Mutex<vec::IntoIter<&'a mut [u128]>>;
 
 fn split<'a>(mut objects: &'a mut [u128], ends: &[usize]) -> Vec<&'a mut [u128]> {
     let starts = [0].iter().chain(ends);
@@ -197,7 +197,7 @@ fn sort_parts(parts: Vec<&mut [u128]>, helpers: usize, crew: &Crew, question: &m
 }
 
 /// Sorts parts until none is left; `after` is called with the ids of each.
-fn sort_next(line: &Line<'_>, mut after: impl FnMut(usize) -> Result<()>) -> Result<usize> {
+fn sort_next(line: &UnsortedParts<'_>, mut after: impl FnMut(usize) -> Result<()>) -> Result<usize> {
     let mut most = 0;
     loop {
         let next = line.lock().next();

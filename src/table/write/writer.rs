@@ -6,7 +6,7 @@ use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::object_index::{ObjectIndex, PART_BYTES, Part};
+use super::object_index::{IdRange, ObjectIndex, PART_BYTES};
 use super::run::{BlockRun, IndexEntry, RunWriter};
 use super::stats::TableStats;
 use crate::error::{Error, ErrorKind, Result};
@@ -402,10 +402,10 @@ impl<W: Write> TableWriter<W> {
                 self.hand_over()?;
             }
         } else {
-            let mut pool = Pool::new(&crew, crew.jobs_of(PART_BYTES), |(): &mut (), part: Part| part.write());
+            let mut pool = Pool::new(&crew, crew.jobs_of(PART_BYTES), |(): &mut (), part: IdRange| part.write());
             for range in parts {
                 let out = self.piece_writer(BlockKind::Obj, false, PART_BYTES);
-                if let Some(piece) = pool.put(Part { index: Arc::clone(&index), range, out })? {
+                if let Some(piece) = pool.put(IdRange { index: Arc::clone(&index), range, out })? {
                     self.put(piece?)?;
                 }
             }
