@@ -21,6 +21,7 @@ use crate::bytes::Reading;
 use crate::error::{Error, ErrorKind, Result, can_be_repaired};
 use crate::list::{LIST, TableName};
 use crate::load::{self, Listing};
+use crate::oid::HashKind;
 use crate::snapshot::Snapshot;
 use crate::stack::Stack;
 use crate::table::Table;
@@ -76,6 +77,7 @@ pub struct Verify<'a> {
     dir: &'a dyn crate::dir::Dir,
     is_of_repository: bool,
     shared: Option<&'a dyn crate::dir::Dir>,
+    hash: Option<HashKind>,
     patience: Duration,
 }
 
@@ -83,7 +85,7 @@ impl<'a> Verify<'a> {
     /// For the store in `dir`, as [`verify_dir`] does it. Nothing is read yet.
     #[must_use]
     pub fn new(dir: &'a dyn crate::dir::Dir) -> Verify<'a> {
-        Verify { dir, is_of_repository: false, shared: None, patience: PATIENCE }
+        Verify { dir, is_of_repository: false, shared: None, hash: None, patience: PATIENCE }
     }
 
     /// The store belongs to a repository or to one of its worktrees, and must have a HEAD.
@@ -98,6 +100,12 @@ impl<'a> Verify<'a> {
     #[must_use]
     pub fn in_worktree_of(self, shared: &'a dyn crate::dir::Dir) -> Verify<'a> {
         Verify { is_of_repository: true, shared: Some(shared), ..self }
+    }
+
+    /// The repository has ids of this hash, by its configuration.
+    #[must_use]
+    pub fn hash(self, hash: HashKind) -> Verify<'a> {
+        Verify { hash: Some(hash), ..self }
     }
 
     /// How long to wait for a list that is missing, or empty, beside tables: by default 1 s.
@@ -118,6 +126,7 @@ impl<'a> Verify<'a> {
         report.findings.append(&mut listed.findings);
         let count = listed.tables.len();
         let tables = check_tables(listed.tables, &mut report);
+        self.check_hash(&tables, &mut report);
         if has_list
             && tables.len() == count
             && let Err(error) = self.check_references(&tables, &mut report)
@@ -131,6 +140,18 @@ impl<'a> Verify<'a> {
         directory::check_kept(self.dir, &mut report)?;
         directory::check_not_utf8(self.dir, &mut report)?;
         Ok(report)
+    }
+
+    /// Git reads nothing of a store with other ids than the repository's, and does not say so.
+    fn check_hash(&self, tables: &[Arc<Table>], report: &mut Report) {
+        let Some(hash) = self.hash else { return };
+        if let Some(table) = tables.iter().find(|table| table.hash() != hash) {
+            let message = format!(
+                "holds {} ids, and by its configuration the repository has {hash} ids: git reads nothing of the store",
+                table.hash()
+            );
+            report.findings.push(Finding::new(FindingKind::WrongHash, table.name(), 4, message));
+        }
     }
 
     fn check_references(&self, tables: &[Arc<Table>], report: &mut Report) -> Result<()> {

@@ -332,12 +332,22 @@ impl Repository {
             Some(config) => config.apply(options.clone())?.permissions(config.permissions()?),
             None => options.clone(),
         };
-        let mut stores = self.open_with(&options, patience)?;
+        // Readers take what is there; what is written must be what git reads.
+        let options = self.hash().map_or(options.clone(), |hash| options.hash(hash));
+        let mut stores = self.open_with(&options, patience).map_err(|error| self.of_other_hash(error))?;
         if self.is_repository() {
             stores.log_policy = self.log_policy()?;
             stores.hook = self.hook()?;
         }
         Ok(stores)
+    }
+
+    /// `error`, unless it is that a store has other ids than the repository.
+    fn of_other_hash(&self, error: Error) -> Error {
+        let is_other = error.store().is_some_and(|error| error.kind() == reftable::ErrorKind::Invalid);
+        let Some(around) = self.around.as_ref().filter(|_| is_other) else { return error };
+        let config = around.common_dir.join("config");
+        Error::broken(format!("{error}, and extensions.objectFormat in {} is what git believes", shown_path(&config)))
     }
 
     /// Opens the stores to write to them, as the configuration says in everything:

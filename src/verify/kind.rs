@@ -56,6 +56,8 @@ kinds! {
     OverlappingRanges = "overlapping-ranges", Warning;
     /// A table has the same bytes as one below it.
     CopiedTable = "copied-table", Error;
+    /// The ids have another hash than the repository's, by its configuration.
+    WrongHash = "wrong-hash", Error;
     /// Two tables have ids of different hashes.
     MixedHashes = "mixed-hashes", Error;
 

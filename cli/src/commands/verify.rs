@@ -51,6 +51,10 @@ impl Verify {
 pub(super) fn check(repo: &Repository, store: &Path) -> reftable::Result<Report> {
     let (dir, shared) = (OsDir::new(store, None), OsDir::new(repo.shared(), None));
     let check = Check::new(&dir).patience(PATIENCE);
+    let check = match repo.format() {
+        Some(format) => check.hash(format.hash),
+        None => check,
+    };
     match repo.is_repository() {
         true if store != repo.shared() => check.in_worktree_of(&shared).run(),
         true => check.of_repository().run(),

@@ -279,6 +279,35 @@ fn the_configuration_counts_for_an_empty_store() {
     });
 }
 
+/// git lists nothing of it and says nothing. We read it, `verify` tells, and nothing is written that
+/// git would not read.
+#[test]
+fn a_store_of_another_hash_is_read_and_told_and_not_written_to() {
+    for_each_hash(|repo| {
+        let other = if repo.hash == "sha1" { "sha256" } else { "sha1" };
+        let format = format!("--object-format={other}");
+        repo.git_in(repo.top(), ["init", "-q", "-b", "other", "--ref-format=reftable", &format, "foreign"]);
+        for file in contents(&repo.store()).keys() {
+            fs::remove_file(file).unwrap();
+        }
+        for (file, bytes) in contents(&repo.top().join("foreign/.git/reftable")) {
+            fs::write(repo.store().join(file.file_name().unwrap()), bytes).unwrap();
+        }
+        let before = contents(&repo.store());
+        let report = repo.run(["verify"]);
+        assert_eq!(report.code, Some(3), "{report:?}");
+        let what = format!("holds {other} ids, and by its configuration the repository has {} ids", repo.hash);
+        assert!(report.out.contains(&what), "{report:?}");
+        for digits in [40, 64] {
+            let error = repo.run(["update", "--unchecked", "refs/heads/main", &"1".repeat(digits)]).failed(128);
+            assert!(error.contains("extensions.objectFormat in "), "{error}");
+        }
+        repo.run(["symbolic-ref", "HEAD", "refs/heads/new"]).refused();
+        assert!(contents(&repo.store()) == before);
+        assert_eq!(repo.ours(["symbolic-ref", "HEAD"]), "refs/heads/other");
+    });
+}
+
 /// The search ends where git's does.
 #[test]
 fn ceilings_end_the_search() {
