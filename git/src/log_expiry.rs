@@ -26,7 +26,7 @@ pub struct LogExpiry {
     /// Those from before this time that the reference, for `HEAD` any reference, does not lead to
     /// any more; `None` is for what the configuration says.
     pub unreachable: Option<Limit>,
-    /// Those from or to a commit that does not exist.
+    /// Those from or to an object that does not exist, or a commit that lacks a part.
     pub stale: bool,
     /// Nothing goes, it is only said what would.
     pub dry_run: bool,
@@ -85,7 +85,7 @@ impl LogExpiry {
             let mut is_expired = is_before(time, total);
             for id in [log.entry.old, log.entry.new].into_iter().filter(|id| !id.is_null()) {
                 is_expired = is_expired
-                    || self.stale && revisions.kind(id)?.is_none()
+                    || self.stale && !revisions.is_complete(id)?
                     || is_before(time, unreachable) && history.has_lost(id, revisions)?;
             }
             if is_expired {
@@ -132,10 +132,12 @@ impl History {
     fn of(name: &[u8], view: &View, revisions: &mut Revisions) -> Result<History> {
         let mut tips = Vec::new();
         if name == b"HEAD" {
-            view.list(&Listing::default().root_refs(), |found| {
+            // What another root reference leads to, such as ORIG_HEAD, may go, as with git.
+            view.list(&Listing::default(), |found| {
                 tips.extend(found.target.id());
                 Ok::<_, Error>(ControlFlow::Continue(()))
             })?;
+            tips.extend(view.resolve(name).ok().flatten());
         } else {
             tips.extend(view.resolve(name).ok().flatten());
         }

@@ -159,6 +159,20 @@ impl Revisions {
         Ok(output.stdout.split(|byte| *byte == b'\n').filter_map(|id| full_id(id, Some(self.hash))).collect())
     }
 
+    /// Whether the object exists, with all that is in it if it is a commit; not its history.
+    pub(crate) fn is_complete(&mut self, id: ObjectId) -> Result<bool> {
+        match (self.kind(id)?, &self.git_dir) {
+            (Some(Kind::Commit), Some(git_dir)) => {
+                let mut command = Command::new("git");
+                command.arg("--git-dir").arg(git_dir).args(["rev-list", "--quiet", "--objects", "--no-walk"]);
+                command.arg(id.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                let failed = |error| Error::broken(format!("git rev-list, which knows what is in {id}: {error}"));
+                Ok(command.status().map_err(failed)?.success())
+            }
+            (kind, _) => Ok(kind.is_some()),
+        }
+    }
+
     fn ask(&mut self, question: &[u8]) -> Result<Option<(ObjectId, Kind)>> {
         let failed = |what: &dyn std::fmt::Display| {
             let question = escaped(question);

@@ -75,7 +75,7 @@ enum Word {
         #[arg(long, value_name = "TIME", value_parser = limit)]
         expire_unreachable: Option<Before>,
 
-        /// Also entries from or to commits that do not exist
+        /// Also entries from or to commits that do not exist, or lack a part
         #[arg(long)]
         stale_fix: bool,
 

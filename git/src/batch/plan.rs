@@ -111,8 +111,9 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         let refused = |gone: &[u8], new: &[u8]| {
+            let given = escaped(self.taken.get(new).map_or(new, Vec::as_slice));
             let (gone, new) = (escaped(gone), escaped(new));
-            Err(Error::invalid(format!("cannot lock ref '{new}': '{gone}' exists; cannot create '{new}'")))
+            Err(Error::invalid(format!("cannot lock ref '{given}': '{gone}' exists; cannot create '{new}'")))
         };
         for name in &gone {
             if let Some(new) = directories(name).find(|directory| is_set(directory)) {

@@ -272,7 +272,8 @@ impl Words<'_, '_> {
     }
 
     fn end(&mut self) -> Result<()> {
-        if *self.rest == [self.fields.end()] {
+        // What was left out at the end has no NUL of its own.
+        if *self.rest == [self.fields.end()] || self.fields == Fields::Nul && self.rest.is_empty() {
             return Ok(());
         }
         Err(self.wrong(format!("extra input: {}", text(self.rest))))

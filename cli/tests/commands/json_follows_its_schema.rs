@@ -1,0 +1,109 @@
+//! Whatever is printed with `--json` is in `docs/cli.schema.json`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{Repo, for_each_hash};
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../../../docs/cli.schema.json")).unwrap()
+}
+
+/// What is wrong with `object`.
+fn problem(schema: &Value, object: &Value) -> Option<String> {
+    let kind = object["type"].as_str()?;
+    let Some(rules) = schema["$defs"].get(kind) else { return Some(format!("no type '{kind}'")) };
+    for field in rules["required"].as_array().unwrap() {
+        if object.get(field.as_str().unwrap()).is_none() {
+            return Some(format!("{field} is missing"));
+        }
+    }
+    for (field, value) in object.as_object().unwrap() {
+        let Some(rule) = rules["properties"].get(field) else {
+            if field.ends_with("_hex") {
+                continue;
+            }
+            return Some(format!("'{field}' is not in the schema"));
+        };
+        let is_right = match rule["type"].as_str() {
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_u64() || value.is_i64(),
+            Some("boolean") => value.is_boolean(),
+            Some("array") => value.is_array(),
+            _ => rule["const"] == *value,
+        };
+        if !is_right {
+            return Some(format!("'{field}' is {value}"));
+        }
+    }
+    None
+}
+
+fn check(repo: &Repo, seen: &mut BTreeSet<String>, args: &[&str], input: &[u8]) {
+    let schema = schema();
+    let run = repo.run_with(args.iter().chain(&["--json"]), input);
+    for line in run.out.lines().chain(run.err.lines().filter(|line| line.starts_with('{'))) {
+        let object: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(problem(&schema, &object), None, "{args:?}: {line}");
+        for conflict in object["conflicts"].as_array().into_iter().flatten() {
+            assert_eq!(problem(&schema, conflict), None, "{line}");
+            seen.insert(conflict["type"].as_str().unwrap().to_owned());
+        }
+        seen.insert(object["type"].as_str().unwrap().to_owned());
+    }
+}
+
+#[test]
+fn of_every_command() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        repo.git(["tag", "-a", "-m", "annotated", "v1"]);
+        let (mut seen, missing) = (BTreeSet::new(), "1".repeat(id.len()));
+        for args in [
+            &["list"][..],
+            &["get", "HEAD"],
+            &["get", "--no-deref", "HEAD"],
+            &["head"],
+            &["symbolic-ref", "HEAD"],
+            &["show-ref", "-d"],
+            &["reflog", "list"],
+            &["log", "HEAD"],
+            &["stats"],
+            &["dump", "."],
+            &["compact", "--all"],
+            &["compact"],
+            &["repair", "--dry-run"],
+            &["get", "refs/heads/none"],
+            &["update", "refs/heads/main", &id, &missing],
+            &["update", "refs/heads/main/below", &id],
+            &["update"],
+        ] {
+            check(repo, &mut seen, args, b"");
+        }
+        let batch = format!("start\nupdate refs/heads/main {id} {missing}\ncommit\n");
+        check(repo, &mut seen, &["update", "--stdin", "--batch-updates"], batch.as_bytes());
+        std::fs::write(repo.store().join("tables.list.lock"), "").unwrap();
+        check(repo, &mut seen, &["repair", "--dry-run"], b"");
+        std::fs::remove_file(repo.store().join("tables.list.lock")).unwrap();
+        repo.git(["symbolic-ref", "HEAD", "refs/tags/v1"]);
+        check(repo, &mut seen, &["verify"], b"");
+        let known: BTreeSet<String> = schema()["$defs"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(seen, known);
+    });
+}
+
+/// The test above would notice.
+#[test]
+fn what_is_not_in_the_schema_is_noticed() {
+    let schema = schema();
+    for (text, is_right) in [
+        (r#"{"type":"done","command":"start"}"#, true),
+        (r#"{"type":"done"}"#, false),
+        (r#"{"type":"done","command":1}"#, false),
+        (r#"{"type":"done","command":"start","more":true}"#, false),
+        (r#"{"type":"none"}"#, false),
+    ] {
+        assert_eq!(problem(&schema, &serde_json::from_str(text).unwrap()).is_none(), is_right, "{text}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Words of git do what git's commands do.
+
+use crate::support::{Repo, feed, for_each_hash, isolated};
+
+fn populate(repo: &Repo) {
+    repo.commit("one");
+    repo.git(["tag", "-a", "-m", "annotated", "v1"]);
+    repo.git(["tag", "plain"]);
+    repo.git(["branch", "topic/a"]);
+    repo.commit("two");
+    repo.git(["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    repo.git(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]);
+    repo.git(["symbolic-ref", "refs/heads/nowhere", "refs/heads/none"]);
+}
+
+#[test]
+fn lists_have_the_patterns_orders_and_fields_of_git() {
+    for_each_hash(|repo| {
+        populate(repo);
+        for args in [
+            &[][..],
+            &["refs/heads"],
+            &["refs/heads/"],
+            &["refs/tags/*", "refs/heads/m*"],
+            &["refs/**"],
+            &["refs/*"],
+            &["--exclude=refs/tags/v*", "refs/tags"],
+            &["--count=2"],
+            &["--sort=-refname"],
+            &["--sort=objectname", "--sort=objecttype"],
+            &["--sort=-objectname", "--count=3"],
+            &["--format=%(refname:short) %(objectname) %(objecttype) %(*objectname)"],
+            &["--format=%(symref)%00%(symref:short)%25%%%(HEAD)"],
+            &["--format=%(refname:lstrip=1) %(refname:lstrip=-1) %(refname:rstrip=1) %(refname:strip=-2)"],
+            &["--format=%(refname:rstrip=-1) %(refname:lstrip=9)"],
+        ] {
+            let git = repo.git(["for-each-ref"].iter().chain(args));
+            assert_eq!(repo.ours(["refs", "list"].iter().chain(args)), git, "{args:?}");
+        }
+        for args in [&["--format=%(bogus)"][..], &["--format=%(refname:bogus)"], &["--format=%(refname"]] {
+            repo.run(["refs", "list"].iter().chain(args)).failed(128);
+        }
+        assert_eq!(repo.run(["list", "-z", "--count=1", "refs/tags"]).raw.last(), Some(&0));
+    });
+}
+
+#[test]
+fn show_ref_shows_what_git_shows() {
+    for_each_hash(|repo| {
+        populate(repo);
+        for args in [
+            &[][..],
+            &["-d"],
+            &["--head", "v1"],
+            &["--tags"],
+            &["--branches", "--tags", "-s"],
+            &["a"],
+            &["main"],
+            &["--verify", "HEAD", "refs/heads/main"],
+            &["--verify", "-d", "refs/tags/v1"],
+        ] {
+            let args = args.iter().map(|arg| if *arg == "--branches" { "--heads" } else { arg });
+            let git = repo.git(["show-ref"].into_iter().chain(args.clone()));
+            assert_eq!(repo.ours(["show-ref"].into_iter().chain(args)), git);
+        }
+        let input = b"x refs/heads/main\nx refs/heads/new^{}\nrefs/heads/a..b\nmain\n";
+        let git = feed(isolated("git").current_dir(repo.path()).args(["show-ref", "--exclude-existing"]), input);
+        let ours = repo.run_with(["show-ref", "--exclude-existing"], input);
+        assert_eq!(ours.raw, git.stdout);
+    });
+}
+
+#[test]
+fn fields_may_end_with_nul() {
+    for_each_hash(|repo| {
+        let (one, two) = (repo.commit("one"), repo.commit("two"));
+        for input in [
+            format!("create refs/heads/a\0{one}\0update refs/heads/b\0{two}\0\0"),
+            format!("create refs/heads/a\0{one}\0\0"),
+            format!("update refs/heads/a\0{one}"),
+            "delete HEAD\0\0".to_owned(),
+            format!("verify refs/heads/main\0{one}\0"),
+            "option no-deref\0update HEAD\0HEAD~1\0HEAD\0".to_owned(),
+            "symref-update HEAD\0refs/heads/x\0ref\0refs/heads/main\0".to_owned(),
+            format!("start\0create refs/heads/\"q\0{one}\0commit\0"),
+            "\0".to_owned(),
+            " \0".to_owned(),
+            "\n".to_owned(),
+        ] {
+            let run = |program: &str| {
+                let copy = repo.copy();
+                let args = ["update-ref", "--stdin", "-z"];
+                let run = feed(isolated(program).current_dir(&copy).args(args), input.as_bytes());
+                let list = repo.git_in(&copy, ["for-each-ref", "--include-root-refs"]);
+                (run.status.code(), run.stdout, list, String::from_utf8_lossy(&run.stderr).into_owned())
+            };
+            let (git, ours) = (run("git"), run(env!("CARGO_BIN_EXE_reftable")));
+            assert_eq!((&ours.0, &ours.1, &ours.2), (&git.0, &git.1, &git.2), "{input:?}: {} / {}", ours.3, git.3);
+        }
+    });
+}
+
+/// What stands in the way of one change stops that one.
+#[test]
+fn a_batch_does_what_can_be_done() {
+    for_each_hash(|repo| {
+        let (one, two) = (repo.commit("one"), repo.commit("two"));
+        let missing = "1".repeat(one.len());
+        let zero = repo.zero();
+        let input = format!(
+            "create refs/heads/a {one}\ncreate refs/heads/main {one}\nupdate refs/heads/main {one} {missing}\n\
+             create refs/heads/main/x {one}\ncreate refs/heads/b {missing}\ndelete refs/heads/c {two}\n"
+        );
+        let input = input.replacen("update refs/heads/main", "update refs/heads/a2", 1);
+        let run = repo.run_with(["update-ref", "--stdin", "--batch-updates"], input.as_bytes());
+        assert_eq!(run.code, Some(0), "{}", run.err);
+        let mut said: Vec<&str> = run.out.lines().collect();
+        said.sort_unstable();
+        let mut expected = [
+            format!("rejected refs/heads/main {one} {zero} reference already exists"),
+            format!("rejected refs/heads/a2 {one} {missing} reference does not exist"),
+            format!("rejected refs/heads/main/x {one} {zero} refname conflict"),
+            format!("rejected refs/heads/b {missing} {zero} invalid new value provided"),
+            format!("rejected refs/heads/c {zero} {two} reference does not exist"),
+        ];
+        expected.sort_unstable();
+        assert_eq!(said, expected);
+        assert_eq!(repo.git(["rev-parse", "a", "main"]), format!("{one}\n{two}"));
+    });
+}
+
+#[test]
+fn references_are_renamed_and_logs_expire() {
+    for_each_hash(|repo| {
+        let id = repo.commit("one");
+        repo.git(["branch", "topic"]);
+        repo.ours(["rename", "refs/heads/topic", "refs/heads/feature"]);
+        assert_eq!(repo.git(["rev-parse", "feature"]), id);
+        assert!(!repo.git_agrees(["rev-parse", "-q", "--verify", "topic"]));
+        repo.run(["rename", "refs/heads/topic", "refs/heads/other"]).failed(128);
+        repo.run(["rename", "refs/heads/feature", "refs/heads/main"]).failed(128);
+        assert_eq!(repo.ours(["head"]), "main");
+        repo.commit("two");
+        repo.git(["reset", "-q", "--hard", "HEAD~1"]);
+        for times in [["never", "never"], ["all", "all"], ["never", "all"]] {
+            let (total, lost) = (format!("--expire={}", times[0]), format!("--expire-unreachable={}", times[1]));
+            let copy = repo.copy();
+            let expire = ["reflog", "expire", &total, &lost, "--all"];
+            repo.git_in(&copy, expire);
+            let ours =
+                isolated(env!("CARGO_BIN_EXE_reftable")).current_dir(&copy).args(["log", "HEAD"]).output().unwrap();
+            let git = String::from_utf8(ours.stdout).unwrap();
+            let copy = repo.copy();
+            let run = isolated(env!("CARGO_BIN_EXE_reftable")).current_dir(&copy).args(expire).output().unwrap();
+            assert!(run.status.success(), "{run:?}");
+            let ours =
+                isolated(env!("CARGO_BIN_EXE_reftable")).current_dir(&copy).args(["log", "HEAD"]).output().unwrap();
+            assert_eq!(String::from_utf8(ours.stdout).unwrap(), git, "{times:?}");
+        }
+    });
+}
