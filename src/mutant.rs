@@ -18,6 +18,9 @@ pub enum Mutant {
     LeaveInputsOfTheDead,
     /// A commit returns though the list was not replaced.
     AcknowledgeBeforeRename,
+    /// A lock of a host gets its name before its file is locked with the kernel: its living owner
+    /// looks dead. In none of the lists below: only hosts have such locks.
+    LinkUnlocked,
     /// A lock is taken over without asking whether its owner lives.
     BreakLockUnasked,
     /// A kernel lock is taken to belong to a file, though it belongs to a name of it.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use reftable::bytes::{Bytes, Reading};
 use reftable::dir::{Dir, DirFile, OsDir, Stamp};
+use reftable::lock::ReadyFiles;
 
 use crate::abi::reftable_tmpfile;
 use crate::error::NOT_EXIST;
@@ -115,9 +116,9 @@ impl HostDir {
     }
 
     /// A file of ours without a name; `None` where there are none.
-    pub(crate) fn create_unnamed(&self, is_lock: bool) -> io::Result<Option<OwnFile>> {
+    fn create_unnamed(&self) -> io::Result<Option<OwnFile>> {
         let Some(host) = self.host.filter(|_| self.makes_own_files()) else { return Ok(None) };
-        match OwnFile::unnamed(self.os.path(), self.mode(), host, is_lock) {
+        match OwnFile::unnamed(self.os.path(), self.mode(), host) {
             Ok(file) => Ok(Some(file)),
             // Kernels and file systems that do not know the flag see a directory to be written.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
@@ -125,26 +126,6 @@ impl HostDir {
                 Ok(None)
             }
             Err(error) => Err(error),
-        }
-    }
-
-    /// The list lock has just become ours.
-    pub(crate) fn has_lock(&self) {
-        // Now and not before: until then the name was somebody else's, whose lock a signal would
-        // have removed.
-        let registered = self.host.and_then(|host| host.register(&self.os.path().join(LIST_LOCK)));
-        self.unfinished().insert(LIST_LOCK.to_owned(), Unfinished::Lock(registered));
-    }
-
-    /// Removes the list lock, if it has not become the list, and if it is still ours.
-    pub(crate) fn drop_lock(&self, is_ours: impl FnOnce() -> bool) {
-        let unfinished = self.unfinished().remove(LIST_LOCK);
-        let Some(Unfinished::Lock(registered)) = unfinished else { return };
-        match (registered, is_ours()) {
-            (Some(registered), true) => registered.delete(),
-            (Some(registered), false) => registered.forget(&self.os.path().join(LIST_LOCK)),
-            (None, true) => drop(self.os.remove(LIST_LOCK)),
-            (None, false) => {}
         }
     }
 
@@ -181,6 +162,43 @@ impl HostDir {
         let earlier = self.unfinished().insert(name.to_owned(), Unfinished::Host(made));
         debug_assert!(earlier.is_none(), "names have 64 random bits");
         Ok(Box::new(HostFile { open, host }))
+    }
+}
+
+impl ReadyFiles for HostDir {
+    type File = OwnFile;
+
+    fn create(&self) -> io::Result<Option<OwnFile>> {
+        self.create_unnamed()
+    }
+
+    fn is_current(&self, file: &OwnFile) -> bool {
+        file.mode() == self.mode()
+    }
+
+    fn lock(&self, file: &OwnFile) -> io::Result<bool> {
+        file.lock()
+    }
+
+    fn link(&self, file: &OwnFile) -> io::Result<()> {
+        let path = self.os.path().join(LIST_LOCK);
+        file.link(&path)?;
+        // Now and not before: until then the name was somebody else's, whose lock a signal would
+        // have removed.
+        let registered = self.host.and_then(|host| host.register(&path));
+        self.unfinished().insert(LIST_LOCK.to_owned(), Unfinished::Lock(registered));
+        Ok(())
+    }
+
+    fn unlink(&self, is_ours: impl FnOnce() -> bool) {
+        let unfinished = self.unfinished().remove(LIST_LOCK);
+        let Some(Unfinished::Lock(registered)) = unfinished else { return };
+        match (registered, is_ours()) {
+            (Some(registered), true) => registered.delete(),
+            (Some(registered), false) => registered.forget(&self.os.path().join(LIST_LOCK)),
+            (None, true) => drop(self.os.remove(LIST_LOCK)),
+            (None, false) => {}
+        }
     }
 }
 
@@ -242,7 +260,7 @@ impl Dir for HostDir {
         // A temporary name is free to be none, or another one; any other is meant.
         match (self.host, name.ends_with(".tmp")) {
             (Some(host), true) => {
-                let Some(file) = self.create_unnamed(false)? else { return self.create_by(host, name) };
+                let Some(file) = self.create_unnamed()? else { return self.create_by(host, name) };
                 self.unfinished().insert(name.to_owned(), Unfinished::Own(file.clone()));
                 return Ok(Box::new(file));
             }

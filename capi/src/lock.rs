@@ -1,10 +1,8 @@
 //! Locks inside a host's process: robust ones where the system can tell who is dead, the host's own
 //! elsewhere.
 //!
-//! A robust lock is a file of ours that is ready before it gets the name of the lock:
-//! kernel-locked, with a marker in an extended attribute. So there is no moment in which a kill
-//! leaves a lock that nobody can judge. It is empty, and becomes the list: one rename publishes and
-//! releases. `docs/protocol.md` has the mechanism, and what else was tried.
+//! A robust lock is a file of ours that is ready before it gets the name of the lock, and becomes
+//! the list ([`ReadyLocks`]). `docs/protocol.md` has the mechanism, and what else was tried.
 
 use std::ffi::{CStr, c_int};
 use std::fmt;
@@ -13,11 +11,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use reftable::dir::{Dir, DirFile, Stamp};
-use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker, Queued};
+use reftable::dir::{Dir, Stamp};
+use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker, Queued, ReadyLocks};
 
 use crate::abi::reftable_flock;
 use crate::ancestors::is_ancestor;
@@ -37,68 +35,26 @@ pub(crate) struct HostLocks {
     dir: Arc<HostDir>,
     /// For locks of tables, which are many; and to take over from the dead.
     robust: Arc<HealingLocks>,
-    /// A file that is ready to become the list lock.
-    ready: Mutex<Option<Ready>>,
+    /// For the list lock.
+    ready: ReadyLocks<HostDir>,
     /// Files cannot be marked here.
     is_plain: AtomicBool,
 }
 
-#[derive(Debug)]
-struct Ready {
-    file: OwnFile,
-    mode: u32,
-    /// Who made it, once it is kept: a child shares the kernel lock with its parent.
-    process: Option<u32>,
-}
-
 impl HostLocks {
     pub(crate) fn new(host: Host, dir: Arc<HostDir>) -> HostLocks {
-        HostLocks {
-            host,
-            dir,
-            robust: HealingLocks::new(false),
-            ready: Mutex::default(),
-            is_plain: AtomicBool::new(false),
-        }
+        let robust = HealingLocks::new(false);
+        let ready = ReadyLocks::new(Arc::clone(&dir), Arc::clone(&robust));
+        HostLocks { host, dir, robust, ready, is_plain: AtomicBool::new(false) }
     }
 
     /// The list lock, as a file of ours. `None` where that cannot be had.
-    fn try_robust(&self, dir: &Arc<dyn Dir>) -> reftable::Result<Option<Attempt>> {
-        if let Some(holder) = self.robust.known_holder(dir, LIST_LOCK) {
-            return Ok(Some(Attempt::Busy(holder)));
-        }
-        let Some(ready) = self.ready_file(dir) else { return Ok(None) };
-        match ready.file.link(&self.dir.path().join(LIST_LOCK)) {
-            Ok(()) => {
-                self.dir.has_lock();
-                let (dir, file) = (Arc::clone(&self.dir), ready.file);
-                Ok(Some(Attempt::Taken(Box::new(ReadyLock { dir, file }))))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let ready = Ready { process: Some(std::process::id()), ..ready };
-                *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
-                self.robust.take_over(dir, LIST_LOCK).map(Some)
-            }
-            Err(error) if is_about_room(&error) => {
-                Err(reftable::Error::io("cannot create the lock", &self.dir.path().join(LIST_LOCK), error))
-            }
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// A file that is locked and marked; `None` where there is no such thing.
-    fn ready_file(&self, dir: &Arc<dyn Dir>) -> Option<Ready> {
-        let mode = self.dir.mode();
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ready) = ready.filter(|ready| ready.mode == mode && ready.process == Some(std::process::id())) {
-            return Some(ready);
-        }
-        let file = self.dir.create_unnamed(true).ok()??;
-        if !file.lock().unwrap_or(false) || HealingLocks::mark(dir, &file.marking(), file.made()).is_err() {
+    fn try_ready(&self, dir: &Arc<dyn Dir>) -> reftable::Result<Option<Attempt>> {
+        let attempt = self.ready.try_list_lock(dir)?;
+        if attempt.is_none() && self.dir.makes_own_files() {
             self.is_plain.store(true, Ordering::Relaxed);
-            return None;
         }
-        Some(Ready { file, mode, process: None })
+        Ok(attempt)
     }
 
     /// A lock as the host makes it.
@@ -150,11 +106,6 @@ impl HostLocks {
     }
 }
 
-/// Whether another attempt may succeed where this one failed for want of room.
-fn is_about_room(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EMFILE | libc::ENFILE | libc::ENOMEM))
-}
-
 impl Locker for HostLocks {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> reftable::Result<Attempt> {
         if !self.heals() {
@@ -163,7 +114,7 @@ impl Locker for HostLocks {
         if name != LIST_LOCK {
             return self.robust.try_lock(dir, name);
         }
-        match self.try_robust(dir)? {
+        match self.try_ready(dir)? {
             Some(attempt) => Ok(attempt),
             None => self.try_host(dir, name),
         }
@@ -189,36 +140,6 @@ impl Locker for HostLocks {
             return None;
         }
         Some(Box::new(Place::last(dir.path()).ok()?))
-    }
-}
-
-/// The list lock as a file of ours.
-#[derive(Debug)]
-struct ReadyLock {
-    dir: Arc<HostDir>,
-    /// Open, and so locked with the kernel, until the name is gone.
-    file: OwnFile,
-}
-
-impl Lock for ReadyLock {
-    fn is_ours(&self) -> reftable::Result<bool> {
-        match self.dir.stamp(LIST_LOCK) {
-            Ok(there) => Ok(self.file.number() == (there.device, there.inode)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => {
-                Err(reftable::Error::io("cannot examine the lock file", &self.dir.path().join(LIST_LOCK), error))
-            }
-        }
-    }
-
-    fn file(&self) -> Option<Box<dyn DirFile>> {
-        Some(Box::new(self.file.clone()))
-    }
-}
-
-impl Drop for ReadyLock {
-    fn drop(&mut self) {
-        self.dir.drop_lock(|| self.is_ours().unwrap_or(true));
     }
 }
 

@@ -28,21 +28,21 @@ pub(crate) struct OwnFile {
     host: Host,
     /// What `fstat` said when it was made.
     stamp: Stamp,
-    /// Whether its note is the marker of a lock, which must stay.
-    is_lock: bool,
+    /// The mode bits that were asked for.
+    mode: u32,
 }
 
 impl OwnFile {
     /// A file without a name in `directory`. `mode` 0 leaves the mode to the system.
-    pub(crate) fn unnamed(directory: &Path, mode: u32, host: Host, is_lock: bool) -> io::Result<OwnFile> {
+    pub(crate) fn unnamed(directory: &Path, mode: u32, host: Host) -> io::Result<OwnFile> {
         let (file, stamp) = open(directory, libc::O_TMPFILE | libc::O_RDWR, mode)?;
-        Ok(OwnFile { file: Arc::new(file), host, stamp, is_lock })
+        Ok(OwnFile { file: Arc::new(file), host, stamp, mode })
     }
 
     /// A file with a name that nothing has.
     pub(crate) fn create(path: &Path, mode: u32, host: Host) -> io::Result<OwnFile> {
         let (file, stamp) = open(path, libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, mode)?;
-        Ok(OwnFile { file: Arc::new(file), host, stamp, is_lock: false })
+        Ok(OwnFile { file: Arc::new(file), host, stamp, mode })
     }
 
     /// A copy of a descriptor of the host's, which stays open when the host closes its own.
@@ -55,7 +55,7 @@ impl OwnFile {
         // SAFETY: just made, and nobody else's.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(copy) });
         let stamp = Stamp::of(&file.metadata()?);
-        Ok(OwnFile { file: Arc::new(file), host, stamp, is_lock: false })
+        Ok(OwnFile { file: Arc::new(file), host, stamp, mode: 0 })
     }
 
     /// Gives a file without a name this one. Fails with `AlreadyExists` if anything has it.
@@ -73,9 +73,9 @@ impl OwnFile {
         &self.stamp
     }
 
-    /// Device and inode.
-    pub(crate) fn number(&self) -> (u64, u64) {
-        (self.stamp.device, self.stamp.inode)
+    /// The mode bits that were asked for.
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
     }
 
     /// What leads to the open file. A system that lets itself be asked for its run has this, too.
@@ -93,11 +93,6 @@ impl OwnFile {
                 error => Err(error),
             },
         }
-    }
-
-    /// The same file, to leave the marker on it.
-    pub(crate) fn marking(&self) -> OwnFile {
-        OwnFile { is_lock: false, ..self.clone() }
     }
 }
 
@@ -163,9 +158,6 @@ impl DirFile for OwnFile {
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        if self.is_lock {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
         // SAFETY: an open descriptor, a string that ends, and bytes of that length.
         let answer =
             unsafe { libc::fsetxattr(self.file.as_raw_fd(), NOTE.as_ptr(), note.as_ptr().cast(), note.len(), 0) };

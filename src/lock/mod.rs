@@ -7,6 +7,7 @@ mod exclusive;
 mod healing;
 mod marker;
 mod patience;
+mod ready;
 mod self_test;
 mod wait_queue;
 
@@ -17,6 +18,7 @@ pub use healing::HealingLocks;
 pub(crate) use healing::{is_foreign, is_marked};
 pub(crate) use patience::Patience;
 use patience::Waiting;
+pub use ready::{ReadyFiles, ReadyLocks};
 pub use wait_queue::Queued;
 use wait_queue::WaitQueue;
 

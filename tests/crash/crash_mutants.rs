@@ -99,6 +99,12 @@ fn trusting_locks_of_names_is_caught() {
     are_caught_in("kernel locks that belong to names", [Mutant::TrustLocksOfNames]);
 }
 
+/// Only hosts have such locks.
+#[test]
+fn linking_a_lock_before_it_is_locked_is_caught() {
+    are_caught_in("a host beside this crate", [Mutant::LinkUnlocked]);
+}
+
 /// Elsewhere nobody but us merges what we have merged.
 #[test]
 fn leaving_tables_unproven_is_caught() {

@@ -36,6 +36,7 @@ mod failures;
 pub(crate) mod git;
 mod groups;
 mod handed_over;
+mod host;
 mod links;
 pub(crate) mod mend;
 pub(crate) mod mutants;

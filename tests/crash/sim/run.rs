@@ -256,8 +256,19 @@ impl Run {
 
     /// A process with its own handle.
     pub(crate) fn actor(&self, pid: Pid, durability: Durability, options: Options) -> Actor {
+        self.actor_with(pid, durability, options, check::open)
+    }
+
+    /// As [`Self::actor`], with a handle that `open` opens.
+    pub(crate) fn actor_with(
+        &self,
+        pid: Pid,
+        durability: Durability,
+        options: Options,
+        open: fn(&Arc<SimDir>, Options) -> Result<Stack, Error>,
+    ) -> Actor {
         let dir = self.world.process(pid);
-        let stack = check::open(&dir, options.durability(durability)).unwrap();
+        let stack = open(&dir, options.durability(durability)).unwrap();
         let is_durable = durability == Durability::Full;
         Actor { run: self.clone(), pid, dir, stack, is_durable, may_be_locked: false, is_told_values: false }
     }

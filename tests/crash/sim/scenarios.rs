@@ -8,6 +8,7 @@ use super::check;
 use super::git::{Fsync, Git};
 use super::groups;
 use super::handed_over;
+use super::host;
 use super::links;
 use super::mend;
 use super::names;
@@ -85,6 +86,8 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "repair of what is left over", crashes: ALL_CRASHES, record: mend::leftovers },
     Scenario { name: "tables that overlap", crashes: ALL_CRASHES, record: overlapping::commits },
     Scenario { name: "repair beside tables that overlap", crashes: ALL_CRASHES, record: mend::overlapping },
+    Scenario { name: "hosts take over from hosts", crashes: KILLS, record: host::take_over },
+    Scenario { name: "a host beside this crate", crashes: KILLS, record: host::beside },
     Scenario { name: "ordered durability", crashes: &[Crashes::Kill, Crashes::Ordered], record: ordered },
     Scenario { name: "durability off", crashes: KILLS, record: off },
 ];

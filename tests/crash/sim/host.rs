@@ -1,0 +1,184 @@
+//! Processes of a host: their list lock is a file of its own that becomes the list.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use reftable::bytes::Bytes;
+use reftable::compact::Expiry;
+use reftable::dir::{Dir, DirFile, Stamp};
+use reftable::lock::{Attempt, HealingLocks, Locker, ReadyFiles, ReadyLocks};
+use reftable::{Durability, Error, Options, Stack};
+
+use super::check;
+use super::dir::SimDir;
+use super::run::{Actor, Run};
+use super::stage::{Sink, delete, for_each_change, plain, set, stairs};
+
+const LIST_LOCK: &str = "tables.list.lock";
+
+/// The simulated machine has no files without a name: until they are linked they have one that
+/// cleaners know. So more can go wrong here than there.
+#[derive(Debug)]
+struct Files(Arc<SimDir>);
+
+/// A file, and the name that it was made with.
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Box<dyn DirFile>>>, Arc<str>);
+
+impl Shared {
+    fn file(&self) -> MutexGuard<'_, Box<dyn DirFile>> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl DirFile for Shared {
+    fn contents(&self) -> io::Result<Bytes> {
+        self.file().contents()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file().write(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file().sync()
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.file().stamp()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.file().try_lock()
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        self.file().set_note(note)
+    }
+
+    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+        self.file().note()
+    }
+}
+
+impl ReadyFiles for Files {
+    type File = Shared;
+
+    fn create(&self) -> io::Result<Option<Shared>> {
+        let name = format!("reftable-{:016x}.tmp", self.0.random());
+        let file = Mutex::new(self.0.create(&name)?);
+        Ok(Some(Shared(Arc::new(file), name.into())))
+    }
+
+    fn lock(&self, file: &Shared) -> io::Result<bool> {
+        file.try_lock()
+    }
+
+    fn link(&self, file: &Shared) -> io::Result<()> {
+        self.0.link(&file.1, LIST_LOCK)?;
+        let _ = self.0.remove(&file.1);
+        Ok(())
+    }
+
+    fn unlink(&self, is_ours: impl FnOnce() -> bool) {
+        if is_ours() {
+            let _ = self.0.remove(LIST_LOCK);
+        }
+    }
+}
+
+/// As the C library's, without a host's own functions.
+#[derive(Debug)]
+struct HostLocks {
+    ready: ReadyLocks<Files>,
+    robust: Arc<HealingLocks>,
+}
+
+impl Locker for HostLocks {
+    fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> reftable::Result<Attempt> {
+        if name != LIST_LOCK {
+            return self.robust.try_lock(dir, name);
+        }
+        match self.ready.try_list_lock(dir)? {
+            Some(attempt) => Ok(attempt),
+            // The process has died.
+            None => self.robust.try_lock(dir, name),
+        }
+    }
+
+    fn heals(&self) -> bool {
+        true
+    }
+}
+
+/// A handle as hosts have.
+fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
+    let robust = HealingLocks::new(false);
+    let ready = ReadyLocks::new(Arc::new(Files(Arc::clone(dir))), Arc::clone(&robust));
+    let dir: Arc<SimDir> = Arc::clone(dir);
+    Stack::open_in(dir, Box::new(HostLocks { ready, robust }), options.courtesy(false))
+}
+
+fn host(run: &Run, pid: u32, options: Options) -> Actor {
+    run.actor_with(pid, Durability::Ordered, options, open)
+}
+
+/// Process 1 dies at each of its changes; a host, and then one of this crate, go on.
+pub(super) fn take_over(sink: Sink<'_>) {
+    let works: [fn(&Actor); 3] = [
+        |actor| actor.commit(set("dead", 3, 40)),
+        |actor| actor.compact(Expiry::default()),
+        |actor| {
+            actor.commit(vec![delete("refs/heads/base-3")]);
+            actor.commit(set("dead", 3, 40));
+        },
+    ];
+    for (tables, work) in [2, 3, 2].into_iter().zip(works) {
+        let first = stairs(tables);
+        for_each_change(|change| {
+            let run = Run::start(&first);
+            let heir = host(&run, 2, check::options());
+            let dying = host(&run, 1, check::options());
+            run.world.kill_at(1, change);
+            work(&dying);
+            drop(dying);
+            heir.commit(set("heir", 2, 50));
+            heir.compact(Expiry::default());
+            drop(heir);
+            let ours = run.actor(3, Durability::Ordered, check::options());
+            ours.commit(set("ours", 2, 60));
+            drop(ours);
+            let came_true = !run.world.forget_plans(1);
+            sink(run.finish());
+            came_true
+        });
+    }
+}
+
+/// Process 2, of this crate and then a host, works before each call of the host 1.
+pub(super) fn beside(sink: Sink<'_>) {
+    for is_host in [false, true] {
+        for options in [plain(), check::options()] {
+            for_each_change(|call| {
+                let run = Run::start(&stairs(2));
+                let one = host(&run, 1, options.clone()).beside_others();
+                let two = if is_host {
+                    host(&run, 2, options.clone())
+                } else {
+                    run.actor(2, Durability::Ordered, options.clone())
+                };
+                let two = two.beside_others();
+                run.world.before_call(1, call, move || {
+                    two.commit(set("two", 2, 70));
+                    drop(two);
+                });
+                one.commit(set("one", 2, 60));
+                one.commit(vec![delete("refs/heads/base-0")]);
+                drop(one);
+                let came_true = !run.world.forget_plans(1);
+                sink(run.finish());
+                came_true
+            });
+        }
+    }
+}
