@@ -192,8 +192,8 @@ impl HealingLocks {
         Ok(Attempt::Busy(Holder::Gone))
     }
 
-    /// Whose the lock is, if it is the one that was found taken a few polls ago: one `lstat` instead
-    /// of nine calls a poll. Costs nothing where no lock was met lately.
+    /// Whose the lock is, if it is the one that was found taken a few polls ago: one `lstat`
+    /// instead of nine calls a poll. Costs nothing where no lock was met lately.
     pub fn known_holder(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Holder> {
         let (seen, holder) = {
             let mut state = self.state.lock();

@@ -20,8 +20,8 @@ use super::Locker;
 use super::patience::Seen;
 use crate::dir::Dir;
 
-/// For how long a waiter polls quickly, in a queue since it is the first: most who have the lock are
-/// done sooner.
+/// For how long a waiter polls quickly, in a queue since it is the first: most who have the lock
+/// are done sooner.
 const SOON: Duration = Duration::from_millis(20);
 
 /// The shortest pauses, in microseconds: at first, and after [`SOON`]; behind others while things

@@ -243,8 +243,8 @@ impl Options {
     /// Whether [`Self::lock_timeout`] is the time that nothing moves, for users who give a short
     /// one: as long as the list changes, the lock changes hands, or its owner lives as far as the
     /// kernel tells, waiting goes on. A living owner is waited for until nothing has moved for
-    /// twenty time-outs or ten seconds, whichever is longer, and the whole wait is at most ten times
-    /// as long. And what is not needed does not wait at all: a compaction after a commit is left to
+    /// twenty time-outs or ten seconds, whichever is longer, and the whole wait is at most ten
+    /// times as long. And what is not needed does not wait at all: a compaction after a commit is left to
     /// the next one if the lock is taken. Default false.
     pub fn wait_while_moving(mut self, moving: bool) -> Self {
         self.wait_while_moving = moving;
