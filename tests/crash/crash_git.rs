@@ -6,7 +6,7 @@ use crate::sim::persist::Model;
 use crate::sim::scenarios;
 
 fn crash(fsync: Fsync, model: Model) -> Tally {
-    let effort = Effort { most_violations: usize::MAX, ..Effort::from_environment() };
+    let effort = Effort { most_violations: usize::MAX, ..Effort::usual() };
     let name = format!("git with core.fsync={fsync:?}");
     let mut engine = Engine::new(&name, model, effort);
     scenarios::git(fsync, &mut |recording| engine.explore(&recording));

@@ -36,7 +36,7 @@ fn look(
     most_states: usize,
     nested: Nested,
 ) -> Option<(&'static str, Violation)> {
-    let effort = Effort { most_states, beyond: 0, most_violations: 1, ..Effort::from_environment() };
+    let effort = Effort { most_states, beyond: 0, most_violations: 1, ..Effort::usual() };
     let then = if nested == Nested::Yes { scenario.crashes } else { &[] };
     let engines = scenario.crashes.iter().map(|model| Engine::new(scenario.name, *model, effort).then(then));
     mutants::plan(mistake);
@@ -144,8 +144,7 @@ fn mistakes_are_caught_where_calls_fail() {
 /// A control of the model: what was on the disk before shows itself where nothing was synced.
 #[test]
 fn old_contents_come_back_where_nothing_was_synced() {
-    let effort =
-        Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..Effort::from_environment() };
+    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..Effort::usual() };
     let mut engine = Engine::new("compact all", Model::OnlySynced, effort);
     mutants::plan(Some(Slip::NoTableSync.into()));
     (named(|name| name == "compact all")[0].record)(&mut |recording| engine.explore(&recording));

@@ -1,6 +1,7 @@
 //! Damaged tables: every truncation and every flipped bit gives a clear error or well-formed data,
 //! never a panic, an endless loop.
 
+use crate::support::effort::bound;
 use crate::support::hostile::{mend_checksum, read_everything, small_tables};
 
 #[test]
@@ -23,8 +24,9 @@ fn every_truncation_is_an_error() {
 #[test]
 fn every_flipped_bit_is_an_error_or_well_formed() {
     let mut errors = 0;
+    let step = 8 / bound("flipped bits in each byte", 8, 2);
     for (_, table) in small_tables() {
-        for bit in 0..table.len() * 8 {
+        for bit in (0..table.len() * 8).step_by(step) {
             let mut damaged = table.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             errors += usize::from(read_everything(&damaged).is_err());

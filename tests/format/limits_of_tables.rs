@@ -9,6 +9,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::support::effort::loudly;
 use crate::support::litter;
 use crate::support::sparse::{self, Counter, SparseFile};
 use crate::support::{self, Store, assert_verifies, contents, entry, id, quick, table_names};
@@ -74,7 +75,7 @@ fn options() -> WriteOptions {
 fn large_store() -> Option<tempfile::TempDir> {
     let dir = tempfile::tempdir().unwrap();
     if let Some(obstacle) = sparse::obstacle(dir.path(), 1 << 30) {
-        eprintln!("SKIPPED: {obstacle}");
+        loudly(&format!("SKIPPED: {obstacle}"));
         return None;
     }
     let stack = Stack::open(dir.path(), quick()).unwrap();

@@ -26,6 +26,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::effort::loudly;
 use crate::support::git::{self, Repo};
 use crate::support::{assert_verifies, contents, id, quick, table_names};
 use reftable::compact::Compact;
@@ -88,7 +89,7 @@ fn is_there() -> bool {
     }
     let message = "a Python with dulwich is needed; REFTABLE_PYTHON names it";
     assert!(std::env::var_os("REFTABLE_REQUIRE_DULWICH").is_none(), "{message}");
-    eprintln!("SKIPPED: {message}");
+    loudly(&format!("SKIPPED: {message}"));
     false
 }
 

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use crate::support::effort::loudly;
 use crate::support::tables::{LogRow, RefRow, logs, refs, write};
 use crate::support::{self, Random, assert_verifies, contents, entry, id, quick, table_names};
 use reftable::compact::{Compact, Expiry};
@@ -74,7 +75,7 @@ impl Jgit {
             Err(error) => {
                 let message = "a JDK and JGit 4.11 are needed (Debian: default-jdk-headless, libjgit-java)";
                 assert!(std::env::var_os("REFTABLE_REQUIRE_JGIT").is_none(), "{message}: {error}");
-                eprintln!("SKIPPED: {message}");
+                loudly(&format!("SKIPPED: {message}"));
                 return None;
             }
         };

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::effort::loudly;
 use crate::support::git::{self, Repo};
 use crate::support::name_of;
 use crate::support::over_dir::{Hook, OverDir, Work};
@@ -116,7 +117,7 @@ fn sees_processes(test: impl Fn()) -> bool {
         return false;
     }
     assert!(std::env::var_os("REFTABLE_REQUIRE_MOUNTS").is_none(), "processes of others cannot be seen");
-    eprintln!("SKIPPED: processes of others cannot be seen");
+    loudly("SKIPPED: processes of others cannot be seen");
     false
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::effort::loudly;
 use crate::support::victim::{self, Victim, say};
 use reftable::compact::Compact;
 use reftable::dir::{Dir, DirFile, OsDir};
@@ -216,7 +217,7 @@ fn the_boot_time_of_a_time_namespace_is_not_believed() {
     let unshare = ["unshare", "--fork", "--time", "--boottime", "1000000"];
     let can = std::process::Command::new("unshare").args(&unshare[1..]).arg("true").output();
     if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: time namespaces cannot be made here");
+        loudly("SKIPPED: time namespaces cannot be made here");
         return;
     }
     let said = Victim::start_by(&unshare, victim_whose_clock_is_shifted, dir.path()).said();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::support::effort::loudly;
 use crate::support::hook_dir::{HookDir, is_temporary};
 use crate::support::over_dir::{Hook, OverDir, Work};
 
@@ -147,7 +148,7 @@ fn a_lock_of_another_boot_whose_owner_file_is_gone_was_judged_before() {
     let (dir, stack, lock) = store();
     let kind = OsDir::new(dir.path(), None).file_system();
     if !OsDir::new(dir.path(), None).is_local() {
-        eprintln!("SKIPPED: this file system is not local");
+        loudly("SKIPPED: this file system is not local");
         return;
     }
     fs::write(&lock, marker("an-earlier-boot", dir.path(), kind)).unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::support::effort::loudly;
 use crate::support::fault_dir::{FaultDir, Fuse};
 use crate::support::over_dir::OverDir;
 use crate::support::victim;
@@ -447,7 +448,7 @@ fn three_users_lose_nothing_over_those_who_are_killed() {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root || !Path::new("/usr/bin/setpriv").exists() {
         assert!(std::env::var_os("REFTABLE_REQUIRE_MOUNTS").is_none(), "only root, with setpriv, can be several users");
-        eprintln!("SKIPPED: only root, with setpriv, can be several users");
+        loudly("SKIPPED: only root, with setpriv, can be several users");
         return;
     }
     let dir = store();

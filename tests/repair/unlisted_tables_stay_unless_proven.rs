@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::effort::loudly;
 use crate::support::victim::{self, Victim, say};
 use crate::support::{self, Store, dump, quick};
 use reftable::compact::Compact;
@@ -38,7 +39,7 @@ fn notes_work() -> bool {
     let dir = tempfile::tempdir().unwrap();
     let refused = OsDir::new(dir.path(), None).create("probe").unwrap().set_note(b"note").err();
     if let Some(error) = &refused {
-        eprintln!("SKIPPED: files in {} cannot have notes: {error}", dir.path().display());
+        loudly(&format!("SKIPPED: files in {} cannot have notes: {error}", dir.path().display()));
     }
     refused.is_none()
 }

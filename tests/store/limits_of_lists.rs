@@ -6,8 +6,9 @@
 #![cfg(unix)]
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use crate::support::effort::bound;
 use crate::support::litter;
 use crate::support::tables::{RefRow, write};
 use crate::support::{id, name_of, quick, table_names};
@@ -15,7 +16,6 @@ use reftable::compact::Compact;
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Expect, HashKind, Options, Stack};
 
-const TABLES: u64 = 10_000;
 const DESCRIPTORS: u32 = 64;
 const INNER: &str = "REFTABLE_TEST_FEW_DESCRIPTORS";
 
@@ -31,12 +31,17 @@ fn with_few_descriptors(test: impl Fn()) -> bool {
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name_of(test), "--test-threads=1", "--nocapture"])
         .env(INNER, "1")
+        .stderr(Stdio::inherit())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
     assert!(text.contains("1 passed"), "{text}");
     false
+}
+
+fn tables() -> u64 {
+    bound("tables in a list", 10_000, 1_000)
 }
 
 fn name(number: u64) -> String {
@@ -46,7 +51,7 @@ fn name(number: u64) -> String {
 /// Table number n sets its own name and what all of them share.
 fn fill(dir: &Path) {
     let mut list = String::new();
-    for number in 1..=TABLES {
+    for number in 1..=tables() {
         let target = Some(id(HashKind::Sha1, number).into());
         let refs: [RefRow; 2] = [(name(number), number, target.clone()), ("refs/shared".to_owned(), number, target)];
         let (table, _) = write(HashKind::Sha1, number..=number, &WriteOptions::default(), &refs, &[]).unwrap();
@@ -68,14 +73,14 @@ fn open(dir: &Path, options: Options) -> Stack {
 fn check(stack: &Stack) {
     let snapshot = stack.snapshot().unwrap();
     let mut refs = snapshot.prefix("refs/heads/").unwrap();
-    for number in 1..=TABLES {
+    for number in 1..=tables() {
         let found = refs.next().unwrap().unwrap().to_ref();
         assert_eq!((found.name, found.update_index), (name(number).into_bytes(), number));
         assert_eq!(found.target, id(HashKind::Sha1, number).into());
     }
     assert_eq!(refs.next().unwrap(), None);
     assert_eq!(snapshot.get(name(1)).unwrap().unwrap().update_index, 1, "through all tables");
-    assert_eq!(snapshot.get("refs/shared").unwrap().unwrap().update_index, TABLES);
+    assert_eq!(snapshot.get("refs/shared").unwrap().unwrap().update_index, tables());
     assert_eq!(snapshot.get("refs/none").unwrap(), None);
 }
 
@@ -83,7 +88,7 @@ fn commit(stack: &Stack) -> Option<reftable::compact::Compaction> {
     let mut tx = stack.transaction();
     tx.set("refs/new", Expect::Absent, id(HashKind::Sha1, 0));
     let commit = tx.commit().unwrap();
-    assert_eq!(commit.update_index, TABLES + 1);
+    assert_eq!(commit.update_index, tables() + 1);
     commit.compaction.map(Result::unwrap)
 }
 
@@ -95,9 +100,9 @@ fn they_are_read_and_committed_to() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
     let stack = open(dir.path(), quick().auto_compact(AutoCompact::Off));
-    assert_eq!(stack.snapshot().unwrap().tables().len() as u64, TABLES);
+    assert_eq!(stack.snapshot().unwrap().tables().len() as u64, tables());
     assert!(commit(&stack).is_none());
-    assert_eq!(table_names(dir.path()).len() as u64, TABLES + 1);
+    assert_eq!(table_names(dir.path()).len() as u64, tables() + 1);
     check(&stack);
     assert!(stack.verify().unwrap().is_clean());
 }
@@ -111,7 +116,7 @@ fn a_commit_compacts_them() {
     fill(dir.path());
     let stack = open(dir.path(), quick());
     let compaction = commit(&stack).unwrap();
-    assert_eq!(compaction.merged.len() as u64, TABLES + 1, "tables of one size are merged into one");
+    assert_eq!(compaction.merged.len() as u64, tables() + 1, "tables of one size are merged into one");
     assert!(compaction.leftovers.is_empty());
     assert_eq!(table_names(dir.path()).len(), 1);
     litter::assert_none(dir.path());
@@ -127,7 +132,7 @@ fn they_are_compacted_on_demand() {
     fill(dir.path());
     let stack = open(dir.path(), quick().auto_compact(AutoCompact::Off));
     let compaction = stack.compact(Compact::all()).unwrap().unwrap();
-    assert_eq!(compaction.merged.len() as u64, TABLES);
+    assert_eq!(compaction.merged.len() as u64, tables());
     assert_eq!(table_names(dir.path()).len(), 1);
     litter::assert_none(dir.path());
     check(&stack);

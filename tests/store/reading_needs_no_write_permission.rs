@@ -7,6 +7,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::support::effort::loudly;
 use crate::support::{self, HASHES, Store, contents, dump, quick};
 use reftable::{ErrorKind, Expect, Stack};
 
@@ -16,8 +17,7 @@ fn permissions_count(store: &Store) -> bool {
     let refused = fs::write(&probe, "").is_err();
     let _ = fs::remove_file(&probe);
     if !refused {
-        let message = "mode bits are not enforced for this user, root presumably";
-        std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {message}\n").as_bytes()).unwrap();
+        loudly("SKIPPED: mode bits are not enforced for this user, root presumably");
     }
     refused
 }

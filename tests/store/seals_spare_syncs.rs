@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::support::effort::loudly;
 use crate::support::git::{self, Repo};
 use crate::support::sync_dir::SyncDir;
 use crate::support::victim::{self, Victim};
@@ -44,7 +45,7 @@ fn notes_work() -> bool {
     let dir = tempfile::tempdir().unwrap();
     let refused = OsDir::new(dir.path(), None).create("probe").unwrap().set_note(b"note").err();
     if let Some(error) = &refused {
-        eprintln!("SKIPPED: files in {} cannot have notes: {error}", dir.path().display());
+        loudly(&format!("SKIPPED: files in {} cannot have notes: {error}", dir.path().display()));
     }
     refused.is_none()
 }

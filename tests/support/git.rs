@@ -10,6 +10,7 @@ use reftable::{HashKind, Log, Options, Ref, Snapshot, Stack, Target};
 use tempfile::TempDir;
 
 use super::contents;
+use super::effort::loudly;
 
 /// The first version that knows `--ref-format` and `--include-root-refs`.
 const LEAST: (u32, u32) = (2, 45);
@@ -24,7 +25,7 @@ pub(crate) fn is_there() -> bool {
     let found = version.map_or("none".to_owned(), |(major, minor)| format!("{major}.{minor}"));
     let message = format!("git {}.{} or newer is needed, found: {found}", LEAST.0, LEAST.1);
     assert!(std::env::var_os("REFTABLE_REQUIRE_GIT").is_none(), "{message}");
-    eprintln!("SKIPPED: {message}");
+    loudly(&format!("SKIPPED: {message}"));
     false
 }
 

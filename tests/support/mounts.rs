@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use super::effort::loudly;
+
 /// Set where a test that would skip itself for want of root or tools is to fail instead.
 const REQUIRE: &str = "REFTABLE_REQUIRE_MOUNTS";
 const SFTP_SERVERS: [&str; 3] =
@@ -28,7 +30,7 @@ impl Mounts {
             None => return Some(Mounts { temp: tempfile::tempdir().unwrap(), mounted: Vec::new() }),
         };
         assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, and {reason}");
-        eprintln!("SKIPPED: {reason}");
+        loudly(&format!("SKIPPED: {reason}"));
         None
     }
 
@@ -69,7 +71,7 @@ impl Mounts {
         let _ = Command::new("modprobe").arg(kind).output();
         let known = fs::read_to_string("/proc/filesystems").unwrap();
         if known.lines().all(|line| line.split_whitespace().next_back() != Some(kind)) {
-            eprintln!("SKIPPED: this kernel has no {kind}");
+            loudly(&format!("SKIPPED: this kernel has no {kind}"));
             return None;
         }
         Some(self.formatted((kind, kind), options, bytes, name))

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "../../../tests/support/effort.rs"]
+mod effort;
 mod support;
 
 mod broken_pipe;

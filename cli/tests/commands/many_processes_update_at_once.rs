@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::effort::bound;
 use crate::support::{self, Repo, for_each_hash};
 
-const PROCESSES: usize = 32;
 const WORKTREES: usize = 12;
 const UPDATES: usize = 10;
+
+fn processes() -> usize {
+    bound("processes at once", 32, 12)
+}
 
 /// Runs `processes` shells at once, each of which runs `UPDATES` times what `args` says for a
 /// process and a number. Returns what the runs that failed had to say.
@@ -55,13 +59,13 @@ fn on_names_of_their_own() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let name = |process, number| format!("refs/heads/{process}/{number}");
-        let failed = storm(repo, PROCESSES, |process, number| {
+        let failed = storm(repo, processes(), |process, number| {
             ["update", "-m", "x", &name(process, number), &id].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         let listed = repo.git(["for-each-ref", "--format=%(refname)", "refs/heads/*/*"]);
         let expected: BTreeSet<String> =
-            (0..PROCESSES).flat_map(|process| (0..UPDATES).map(move |number| name(process, number))).collect();
+            (0..processes()).flat_map(|process| (0..UPDATES).map(move |number| name(process, number))).collect();
         assert_eq!(listed.lines().map(str::to_owned).collect::<BTreeSet<_>>(), expected);
         for name in expected {
             assert_eq!(repo.ours(["log", &name]).lines().count(), 1, "{name}");
@@ -75,13 +79,13 @@ fn on_one_name_and_no_entry_of_its_log_is_lost() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let before = moves(repo, "refs/heads/main").len();
-        let failed = storm(repo, PROCESSES, |process, number| {
+        let failed = storm(repo, processes(), |process, number| {
             ["update", "--unchecked", "-m", "x", "refs/heads/main", &numbered(&id, process, number)]
                 .map(str::to_owned)
                 .to_vec()
         });
         assert_eq!(failed, [""; 0]);
-        assert_unbroken(&moves(repo, "refs/heads/main"), before + PROCESSES * UPDATES);
+        assert_unbroken(&moves(repo, "refs/heads/main"), before + processes() * UPDATES);
     });
 }
 
@@ -90,12 +94,12 @@ fn through_head_and_no_entry_of_either_log_is_lost() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let before = moves(repo, "HEAD").len();
-        let failed = storm(repo, PROCESSES, |process, number| {
+        let failed = storm(repo, processes(), |process, number| {
             ["update", "--unchecked", "-m", "x", "HEAD", &numbered(&id, process, number)].map(str::to_owned).to_vec()
         });
         assert_eq!(failed, [""; 0]);
         for name in ["HEAD", "refs/heads/main"] {
-            assert_unbroken(&moves(repo, name), before + PROCESSES * UPDATES);
+            assert_unbroken(&moves(repo, name), before + processes() * UPDATES);
         }
     });
 }
@@ -105,11 +109,11 @@ fn on_a_name_that_only_one_can_have_all_others_are_told_of_the_conflict() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         let zero = repo.zero();
-        let failed = storm(repo, PROCESSES, |_, number| {
+        let failed = storm(repo, processes(), |_, number| {
             ["update", &format!("refs/heads/{number}"), &id, &zero].map(str::to_owned).to_vec()
         });
         let complaints: Vec<&str> = failed.iter().flat_map(|failed| failed.lines()).collect();
-        assert_eq!(complaints.len(), (PROCESSES - 1) * UPDATES);
+        assert_eq!(complaints.len(), (processes() - 1) * UPDATES);
         assert!(complaints.iter().all(|line| line.contains("expected absent")), "{complaints:?}");
     });
 }
@@ -122,7 +126,7 @@ fn through_a_head_that_moves_nothing_is_written_to_the_wrong_branch() {
     for_each_hash(|repo| {
         let id = repo.commit("one");
         repo.ours(["update", "-m", "x", BRANCHES[1], &id]);
-        let failed = storm(repo, PROCESSES, |process, number| {
+        let failed = storm(repo, processes(), |process, number| {
             let new = numbered(&id, process, number);
             let args = match process % 4 {
                 0 => ["symbolic-ref", "--wait=10", "-m", BRANCHES[number % 2], "HEAD", BRANCHES[number % 2]],
