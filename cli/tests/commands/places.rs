@@ -279,8 +279,8 @@ fn the_configuration_counts_for_an_empty_store() {
     });
 }
 
-/// git lists nothing of it and says nothing. We read it, `verify` tells, and nothing is written that
-/// git would not read.
+/// git lists nothing of it and says nothing. We read it, `verify` tells, and nothing is written
+/// that git would not read.
 #[test]
 fn a_store_of_another_hash_is_read_and_told_and_not_written_to() {
     for_each_hash(|repo| {
