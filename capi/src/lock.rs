@@ -82,8 +82,8 @@ impl HostLocks {
     }
 
     /// Marks a list lock that the host has made, and locks it with the kernel, where files cannot
-    /// be without a name. Late, so a kill may leave one without a mark, which is as good as any of the
-    /// host's.
+    /// be without a name. Late, so a kill may leave one without a mark, which is as good as any of
+    /// the host's.
     fn mark(&self, dir: &Arc<dyn Dir>, fd: c_int) -> Option<OwnFile> {
         if !self.dir.can_judge_locks() || self.is_plain.load(Ordering::Relaxed) {
             return None;

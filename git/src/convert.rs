@@ -1,5 +1,10 @@
 //! From this crate's values to those of gix, and back.
 
+#![cfg_attr(
+    not(feature = "gix"),
+    expect(dead_code, unreachable_pub, reason = "the feature gix makes all of it public")
+)]
+
 use gix_ref::FullName;
 use reftable::escape::escaped;
 use reftable::{HashKind, ObjectId, Ref, Target};

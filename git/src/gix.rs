@@ -7,7 +7,8 @@
 //! use reftable_git::gix::{batch, gix_ref, to_object_id};
 //!
 //! let id = to_object_id(&reftable::ObjectId::null(reftable::HashKind::Sha1));
-//! let edit = RefEdit::update("refs/heads/main".try_into()?, id, PreviousValue::MustNotExist, "made");
+//! let (name, before) = ("refs/heads/main".try_into()?, PreviousValue::MustNotExist);
+//! let edit = RefEdit::update(name, id, before, "made");
 //! assert!(batch([edit], None).is_err(), "the null id is no object");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -122,7 +122,8 @@ fn local_time(text: &str) -> Option<DateTime> {
     let (date, time) = text.split_once([' ', 'T'])?;
     let numbers: Vec<&str> = date.split(['-', '.', '/']).collect();
     let [year, month, day] = numbers.as_slice() else { return None };
-    // As git reads them, years come first if they have four digits, else last: 26.05.2005, 05/26/2005.
+    // As git reads them, years come first if they have four digits, else last: 26.05.2005,
+    // 05/26/2005.
     let (year, month, day) = match (year.len(), date.contains('.'), date.contains('/')) {
         (4, ..) => (year, month, day),
         (_, true, _) => (day, month, year),

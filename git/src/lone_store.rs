@@ -14,8 +14,8 @@ pub(crate) fn has_list(dir: &Path) -> bool {
     dir.join(LIST).symlink_metadata().is_ok()
 }
 
-/// Whether `dir` is a store without a repository: it has a table list, or has lost it and has tables, or it has the
-/// name and nothing in it yet.
+/// Whether `dir` is a store without a repository: it has a table list, or has lost it and has
+/// tables, or it has the name and nothing in it yet.
 pub(crate) fn is_store(dir: &Path) -> bool {
     let is_new = || dir.ends_with(STORE) && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
     has_list(dir) || is_new() || has_table(dir)

@@ -59,8 +59,8 @@ impl Revisions {
         Revisions { git_dir, hash, is_unchecked: false, answerer: None }
     }
 
-    /// Takes ids as they are: [`Batch::commit_checked`](crate::Batch::commit_checked) then looks for
-    /// no object.
+    /// Takes ids as they are: [`Batch::commit_checked`](crate::Batch::commit_checked) then looks
+    /// for no object.
     #[must_use]
     pub fn unchecked(self) -> Revisions {
         Revisions { is_unchecked: true, ..self }

@@ -244,8 +244,8 @@ impl Options {
     /// one: as long as the list changes, the lock changes hands, or its owner lives as far as the
     /// kernel tells, waiting goes on. A living owner is waited for until nothing has moved for
     /// twenty time-outs or ten seconds, whichever is longer, and the whole wait is at most ten
-    /// times as long. And what is not needed does not wait at all: a compaction after a commit is left to
-    /// the next one if the lock is taken. Default false.
+    /// times as long. And what is not needed does not wait at all: a compaction after a commit is
+    /// left to the next one if the lock is taken. Default false.
     pub fn wait_while_moving(mut self, moving: bool) -> Self {
         self.wait_while_moving = moving;
         self

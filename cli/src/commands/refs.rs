@@ -9,8 +9,8 @@ use crate::output::Out;
 
 /// The words of 'git refs', for scripts that have 'refs' before them
 ///
-/// 'reftable refs create' is 'reftable create', and so on; but 'reftable refs list' prints what 'git
-/// refs list' prints.
+/// 'reftable refs create' is 'reftable create', and so on; but 'reftable refs list' prints what
+/// 'git refs list' prints.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

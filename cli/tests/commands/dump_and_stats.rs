@@ -106,7 +106,8 @@ fn stats_count_what_is_there() {
         assert_eq!(before[1]["deleted_refs"], 1);
 
         repo.git_adds_a_table(["update-ref", "refs/heads/x", &id]);
-        // Three tables are not many for us; what the repository's configuration says is what counts.
+        // Three tables are not many for us; what the repository's configuration says is what
+        // counts.
         assert_eq!(repo.run(["stats", "--json"]).json().last().unwrap()["compaction_due"], false);
         repo.git(["config", "reftable.geometricFactor", "2"]);
         let due = repo.run(["stats", "--json"]).json();

@@ -21,7 +21,8 @@ use crate::view::View;
 ///
 /// let repository = Repository::find(None)?;
 /// let committer = ident::committer(repository.config()?)?;
-/// let rename = Rename::new("refs/heads/topic", "refs/heads/feature", committer, "Branch: renamed");
+/// let (old, new) = ("refs/heads/topic", "refs/heads/feature");
+/// let rename = Rename::new(old, new, committer, "Branch: renamed");
 /// rename.with_heads().commit(&repository.open_to_write()?)?;
 /// # Ok::<(), reftable_git::Error>(())
 /// ```
@@ -95,7 +96,8 @@ impl Rename {
             let Some(plan) = self.plan(stores, place)? else { return Ok(Vec::new()) };
             match plan.transaction.prepare() {
                 Ok(prepared) => {
-                    // Under the lock: an entry that has come since the plan was made would get lost.
+                    // Under the lock: an entry that has come since the plan was made would get
+                    // lost.
                     if newest_entry(prepared.snapshot(), &self.from)? == plan.newest {
                         break prepared.commit()?;
                     }

@@ -31,7 +31,8 @@ impl Stores {
     ///         Ok::<_, Error>(())
     ///     })?;
     ///     let changes = vec![Change::set("refs/heads/another", Expect::Absent, id)];
-    ///     Ok::<_, Error>(if branches < 10 { Batch { changes, ..Batch::default() } } else { Batch::default() })
+    ///     let all = Batch { changes, ..Batch::default() };
+    ///     Ok::<_, Error>(if branches < 10 { all } else { Batch::default() })
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
