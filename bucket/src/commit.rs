@@ -135,12 +135,26 @@ struct Flight {
     root: Root,
     body: Bytes,
     id: u64,
-    state: plan::Tables,
+    tables: plan::Tables,
     verdicts: Vec<(Arc<Member>, Result<u64>)>,
     replaced: Vec<String>,
     /// Whether an answer was lost.
     in_doubt: bool,
     began: Duration,
+}
+
+impl Flight {
+    fn new(
+        base: &State,
+        id: u64,
+        next: plan::Next,
+        verdicts: Vec<(Arc<Member>, Result<u64>)>,
+        began: Duration,
+    ) -> Flight {
+        let (base, body) = (base.tag().cloned(), next.root.print());
+        let plan::Next { root, tables, replaced, .. } = next;
+        Flight { base, root, body, id, tables, verdicts, replaced, in_doubt: false, began }
+    }
 }
 
 /// How a swap has ended.
@@ -241,11 +255,7 @@ impl<B: Bucket> Inner<B> {
                 continue;
             }
             lead.members.clear();
-            let body = next.root.print();
-            let (root, replaced) = (next.root, next.replaced);
-            let base = base.tag().cloned();
-            let state = next.tables;
-            lead.flight = Some(Flight { base, root, body, id, state, verdicts, replaced, in_doubt: false, began });
+            lead.flight = Some(Flight::new(&base, id, next, verdicts, began));
             return Ok(());
         }
     }
@@ -282,11 +292,11 @@ impl<B: Bucket> Inner<B> {
         Ok(())
     }
 
-    /// Sends the swap until it is known what became of it, and tells everybody. Returns why it
-    /// failed, if it did.
-    async fn settle(&self, lead: &mut Lead) -> Option<Error> {
+    /// Sends the swap until it is known what became of it, and tells everybody. Whether it was
+    /// carried out, also if others have followed it since.
+    async fn settle(&self, lead: &mut Lead) -> Result<bool> {
         let landed = self.land(lead).await;
-        let flight = lead.flight.take()?;
+        let Some(flight) = lead.flight.take() else { return Ok(false) };
         lead.rounds = lead.rounds.saturating_add(1);
         let now = self.bucket.now();
         self.trouble_is_over();
@@ -301,7 +311,7 @@ impl<B: Bucket> Inner<B> {
                 }
                 lead.replaced.extend(flight.replaced);
                 let state = tag.and_then(|tag| {
-                    let tables = flight.state.0;
+                    let tables = flight.tables.0;
                     State::new(flight.root, tag, tables, self.options.hash, flight.began).ok()
                 });
                 match state {
@@ -313,6 +323,7 @@ impl<B: Bucket> Inner<B> {
                     let pause = jittered(lead.last_turn, self.bucket.random().unwrap_or_default());
                     lead.not_before = now.saturating_add(pause);
                 }
+                Ok(true)
             }
             Landed::Lost => {
                 lead.pauses_left = TURNS_WITH_PAUSE;
@@ -321,6 +332,7 @@ impl<B: Bucket> Inner<B> {
                     member.wait_again();
                     lead.members.push(member);
                 }
+                Ok(false)
             }
             Landed::Failed(error) | Landed::Unknown(error) => {
                 lead.rounds = 0;
@@ -328,10 +340,9 @@ impl<B: Bucket> Inner<B> {
                 for (member, _) in flight.verdicts {
                     member.finish(Err(error.clone()));
                 }
-                return Some(error);
+                Err(error)
             }
         }
-        None
     }
 
     /// Ends what an earlier leader has begun.
@@ -344,15 +355,8 @@ impl<B: Bucket> Inner<B> {
     /// Replaces the root for nobody's commit, such as a compaction's; whether it was carried out.
     /// The caller holds `lead`, in which nothing is in flight.
     pub(crate) async fn swap(&self, lead: &mut Lead, base: &State, id: u64, next: plan::Next) -> Result<bool> {
-        let (body, began) = (next.root.print(), self.bucket.now());
-        let (root, state, replaced) = (next.root, next.tables, next.replaced);
-        let base = base.tag().cloned();
-        let flight = Flight { base, root, body, id, state, verdicts: Vec::new(), replaced, in_doubt: false, began };
-        lead.flight = Some(flight);
-        match self.settle(lead).await {
-            Some(error) => Err(error),
-            None => Ok(!lead.must_read),
-        }
+        lead.flight = Some(Flight::new(base, id, next, Vec::new(), self.bucket.now()));
+        self.settle(lead).await
     }
 
     /// How the swap ends.
