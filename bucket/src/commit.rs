@@ -303,6 +303,7 @@ impl<B: Bucket> Inner<B> {
         lead.last_turn = now.saturating_sub(flight.began);
         match landed {
             Landed::Ours(tag) => {
+                let is_followed = tag.is_none();
                 let rounds = std::mem::take(&mut lead.rounds);
                 let in_doubt = flight.in_doubt;
                 for (member, verdict) in flight.verdicts {
@@ -323,7 +324,7 @@ impl<B: Bucket> Inner<B> {
                     let pause = jittered(lead.last_turn, self.bucket.random().unwrap_or_default());
                     lead.not_before = now.saturating_add(pause);
                 }
-                Ok(true)
+                Ok(!(is_followed && mutant::is_on(Mutant::TakeFollowedForLost)))
             }
             Landed::Lost => {
                 lead.pauses_left = TURNS_WITH_PAUSE;

@@ -11,7 +11,7 @@ mod scenarios;
 use std::time::Instant;
 
 /// Runs a scenario that are drawn, beside all that there are with few faults.
-const DRAWN: u64 = 1_000;
+const DRAWN: u64 = 3_000;
 const SEED: u64 = 1;
 
 #[cfg(not(reftable_mutants))]
@@ -43,6 +43,7 @@ fn every_mistake_is_caught() {
         Mutant::DeleteInputsEarly,
         Mutant::RepeatWithOtherBytes,
         Mutant::ForgetThePast,
+        Mutant::TakeFollowedForLost,
         Mutant::DenyWhatIsUnderWay,
     ] {
         let began = Instant::now();
