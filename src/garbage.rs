@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::dir::{Dir, Stamp};
+use crate::dir::{Dir, FileStat};
 use crate::list::{LIST, TableName};
 use crate::mutant::{self, Mutant};
 use crate::origin::{FileId, Origin, Run};
@@ -118,7 +118,7 @@ impl<'a> Court<'a> {
     }
 
     fn is_file(&self, name: &str) -> bool {
-        self.dir.stamp(name).is_ok_and(|there| there.is_file)
+        self.dir.stat(name).is_ok_and(|there| there.is_file)
     }
 
     /// What is proven of a table by itself.
@@ -126,7 +126,7 @@ impl<'a> Court<'a> {
         if mutant::is_on(Mutant::RemoveUnproven) && self.is_old(table) {
             return Some(Proof::NeverListed);
         }
-        if self.dir.stamp(name).ok()?.size == 0 {
+        if self.dir.stat(name).ok()?.size == 0 {
             return Some(Proof::Empty);
         }
         match self.origin(name)? {
@@ -166,20 +166,20 @@ impl<'a> Court<'a> {
     /// What a table says of itself, and when it was made.
     fn origin(&self, name: &str) -> Option<(Origin, u128)> {
         let file = self.dir.open(name).ok()?;
-        let (stamp, note) = (file.stamp().ok()?, file.note().ok()??);
-        Some((Origin::parse(&note, &stamp, self.run)?, stamp.created))
+        let (stat, note) = (file.stat().ok()?, file.note().ok()??);
+        Some((Origin::parse(&note, &stat, self.run)?, stat.created))
     }
 }
 
 fn list(dir: &dyn Dir) -> Option<(FileId, Changed)> {
     let file = dir.open(LIST).ok()?;
-    let stamp: Stamp = file.stamp().ok()?;
-    let changed = match stamp.size {
+    let stat: FileStat = file.stat().ok()?;
+    let changed = match stat.size {
         0 => Changed::Empty,
-        _ if stamp.changed == 0 => return None,
-        _ => Changed::At(stamp.changed),
+        _ if stat.changed == 0 => return None,
+        _ => Changed::At(stat.changed),
     };
-    Some((FileId::of(&stamp)?, changed))
+    Some((FileId::of(&stat)?, changed))
 }
 
 impl fmt::Display for Proof {

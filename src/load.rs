@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{Bytes, Reading};
-use crate::dir::{Dir, DirFile, Stamp, again_if_stale};
+use crate::dir::{Dir, DirFile, FileStat, again_if_stale};
 use crate::error::{Error, ErrorKind, Result};
 use crate::garbage::UnlistedTables;
 use crate::list::{self, LIST};
@@ -30,9 +30,9 @@ pub(crate) enum Listing {
 /// A table list that was read.
 #[derive(Debug)]
 pub(crate) struct List {
-    /// As long as it is open no other list has its stamp.
+    /// As long as it is open no other list has its stat.
     pub(crate) file: Box<dyn DirFile>,
-    pub(crate) stamp: Stamp,
+    pub(crate) stat: FileStat,
     pub(crate) contents: Bytes,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Lost {
     /// Their names, in order.
     pub(crate) tables: Vec<String>,
     /// The list, if there is one: it is empty.
-    pub(crate) list: Option<Stamp>,
+    pub(crate) list: Option<FileStat>,
     /// The list was not there when it was opened, and was there afterwards.
     pub(crate) has_come: bool,
 }
@@ -54,17 +54,17 @@ pub(crate) struct Lost {
 pub(crate) fn read(dir: &dyn Dir) -> Result<Listing> {
     let read = again_if_stale(|| {
         let file = dir.open(LIST)?;
-        let stamp = file.stamp()?;
-        let contents = if stamp.size > LONGEST { None } else { Some(file.contents()?) };
-        Ok((file, stamp, contents))
+        let stat = file.stat()?;
+        let contents = if stat.size > LONGEST { None } else { Some(file.contents()?) };
+        Ok((file, stat, contents))
     });
     match read {
-        Ok((file, stamp, Some(contents))) => {
-            let list = List { file, stamp, contents };
+        Ok((file, stat, Some(contents))) => {
+            let list = List { file, stat, contents };
             if list.contents.is_empty() { names_nothing(dir, list) } else { Ok(Listing::Listed(list)) }
         }
-        Ok((_, stamp, None)) => {
-            let message = format!("the table list has {} bytes, more than any list has", stamp.size);
+        Ok((_, stat, None)) => {
+            let message = format!("the table list has {} bytes, more than any list has", stat.size);
             Err(Error::corrupt(message).in_store_file(&dir.path().join(LIST)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => without_list(dir),
@@ -94,7 +94,7 @@ fn names_nothing(dir: &dyn Dir, list: List) -> Result<Listing> {
     if kept.is_empty() {
         return Ok(Listing::Listed(list));
     }
-    Ok(Listing::Lost(Lost { tables: kept, list: Some(list.stamp), has_come: false }))
+    Ok(Listing::Lost(Lost { tables: kept, list: Some(list.stat), has_come: false }))
 }
 
 /// The names in the directory, in order.

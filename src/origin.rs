@@ -11,7 +11,7 @@
 //! is not about its own. A loss of power may bring back what was there before, unless it was
 //! synced; so what was not says that it counts in this run of the kernel only.
 
-use crate::dir::{Dir, Stamp};
+use crate::dir::{Dir, FileStat};
 use crate::format::varint::{Reader, put_varint};
 use crate::list::TableName;
 
@@ -33,9 +33,9 @@ pub(crate) struct FileId {
 impl FileId {
     /// `None` where files have no numbers, or do not tell when they were made: a number is used
     /// again.
-    pub(crate) fn of(stamp: &Stamp) -> Option<FileId> {
-        let created = stamp.created as u64;
-        (stamp.is_unique() && created != 0).then_some(FileId { device: stamp.device, inode: stamp.inode, created })
+    pub(crate) fn of(stat: &FileStat) -> Option<FileId> {
+        let created = stat.created as u64;
+        (stat.is_unique() && created != 0).then_some(FileId { device: stat.device, inode: stat.inode, created })
     }
 }
 
@@ -63,13 +63,13 @@ pub(crate) enum Origin {
 
 impl Origin {
     /// The note of a table that is to be added to `list`.
-    pub(crate) fn upon(list: &Stamp, run: Run) -> Option<Vec<u8>> {
+    pub(crate) fn upon(list: &FileStat, run: Run) -> Option<Vec<u8>> {
         Some(finished(begun(UPON, run, FileId::of(list)?)))
     }
 
     /// The note of the table in `file`, which was merged from `tables`; `None` if it has no room
     /// for them, or if their names are not of git's form.
-    pub(crate) fn merged<'a>(file: &Stamp, tables: impl IntoIterator<Item = &'a str>, run: Run) -> Option<Vec<u8>> {
+    pub(crate) fn merged<'a>(file: &FileStat, tables: impl IntoIterator<Item = &'a str>, run: Run) -> Option<Vec<u8>> {
         let mut note = begun(MERGED, run, FileId::of(file)?);
         let mut above = 0;
         for table in tables {
@@ -84,7 +84,7 @@ impl Origin {
     }
 
     /// Reads the note of the table in `file`, if it counts in this run of the kernel.
-    pub(crate) fn parse(note: &[u8], file: &Stamp, this: Option<Run>) -> Option<Origin> {
+    pub(crate) fn parse(note: &[u8], file: &FileStat, this: Option<Run>) -> Option<Origin> {
         let (text, check) = note.split_last_chunk::<4>()?;
         if crc32fast::hash(text) != u32::from_be_bytes(*check) {
             return None;
@@ -132,8 +132,8 @@ fn names(mut reader: Reader<'_>) -> Option<Vec<TableName>> {
 mod tests {
     use super::*;
 
-    const FILE: Stamp =
-        Stamp { device: 1, inode: 2, size: 3, modified: 4, changed: 5, created: 1 << 60, is_file: true };
+    const FILE: FileStat =
+        FileStat { device: 1, inode: 2, size: 3, modified: 4, changed: 5, created: 1 << 60, is_file: true };
     const NAMES: [&str; 3] = [
         "0x000000000001-0x000000000007-deadbeef.ref",
         "0x000000000009-0x000000000009-00000000.ref",
@@ -150,14 +150,14 @@ mod tests {
         let names = NAMES.map(|name| TableName::parse(name).unwrap()).to_vec();
         assert_eq!(Origin::parse(&merged(), &FILE, None), Some(Origin::MergedFrom(names)));
         let upon = Origin::upon(&FILE, Run::ANY).unwrap();
-        let other = Stamp { inode: 9, ..FILE };
+        let other = FileStat { inode: 9, ..FILE };
         assert_eq!(Origin::parse(&upon, &other, None), Some(Origin::Upon(FileId::of(&FILE).unwrap())));
         assert!(upon.len() <= 64, "fits into an inode of 256 bytes");
     }
 
     #[test]
     fn what_was_merged_is_said_of_one_file_only() {
-        for other in [Stamp { device: 9, ..FILE }, Stamp { inode: 9, ..FILE }, Stamp { created: 9, ..FILE }] {
+        for other in [FileStat { device: 9, ..FILE }, FileStat { inode: 9, ..FILE }, FileStat { created: 9, ..FILE }] {
             assert_eq!(Origin::parse(&merged(), &other, None), None, "{other:?}");
         }
     }
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_where_it_could_be_wrong() {
-        for file in [Stamp { inode: 0, device: 0, ..FILE }, Stamp { created: 0, ..FILE }] {
+        for file in [FileStat { inode: 0, device: 0, ..FILE }, FileStat { created: 0, ..FILE }] {
             assert_eq!(Origin::upon(&file, Run::ANY), None);
             assert_eq!(Origin::merged(&file, NAMES, Run::ANY), None);
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::bytes::{Bytes, Reading};
-use crate::dir::{Dir, DirFile, Stamp};
+use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::list::Temporary;
 
@@ -75,7 +75,7 @@ impl TempFile {
                 Err(_) => return Ok(temporary),
                 Ok(locked) => locked,
             };
-            if temporary.locked && dir.stamp(temporary.name()).is_ok_and(|there| temporary.is(&there)) {
+            if temporary.locked && dir.stat(temporary.name()).is_ok_and(|there| temporary.is(&there)) {
                 return Ok(temporary);
             }
             temporary.place.keep = true;
@@ -102,13 +102,13 @@ impl TempFile {
     }
 
     /// Whether `there` is this file.
-    pub(crate) fn is(&self, there: &Stamp) -> bool {
-        self.file.stamp().is_ok_and(|ours| ours.is_same_file(there))
+    pub(crate) fn is(&self, there: &FileStat) -> bool {
+        self.file.stat().is_ok_and(|ours| ours.is_same_file(there))
     }
 
     /// Its identity.
-    pub(crate) fn stamp(&self) -> Result<Stamp> {
-        self.file.stamp().map_err(|error| self.failed("cannot examine the file", error))
+    pub(crate) fn stat(&self) -> Result<FileStat> {
+        self.file.stat().map_err(|error| self.failed("cannot examine the file", error))
     }
 
     /// What is in it by now.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reftable::bytes::{Bytes, Reading};
-use reftable::dir::{Dir, DirFile, OsDir, Stamp};
+use reftable::dir::{Dir, DirFile, FileStat, OsDir};
 use reftable::lock::ReadyFiles;
 
 use crate::abi::reftable_tmpfile;
@@ -289,8 +289,8 @@ impl Dir for HostDir {
         self.os.writers()
     }
 
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.os.stamp(name)
+    fn stat(&self, name: &str) -> io::Result<FileStat> {
+        self.os.stat(name)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -469,11 +469,11 @@ impl DirFile for OpenFile {
         self.host.sync(self.file.as_raw_fd())
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
+    fn stat(&self) -> io::Result<FileStat> {
         let about = self.file.metadata()?;
         let small = if about.is_file() && about.len() <= MAP_ABOVE { about.len() } else { 0 };
         self.small.store(small, Ordering::Relaxed);
-        Ok(Stamp::of(&about))
+        Ok(FileStat::of(&about))
     }
 
     fn note(&self) -> io::Result<Option<Vec<u8>>> {
@@ -565,8 +565,8 @@ impl DirFile for HostFile {
         self.host.sync(self.borrow()?.as_raw_fd())
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.borrow()?.metadata().map(|metadata| Stamp::of(&metadata))
+    fn stat(&self) -> io::Result<FileStat> {
+        self.borrow()?.metadata().map(|metadata| FileStat::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {

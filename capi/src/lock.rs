@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use reftable::dir::{Dir, Stamp};
+use reftable::dir::{Dir, FileStat};
 use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker, Queued, ReadyLocks};
 
 use crate::abi::reftable_flock;
@@ -69,7 +69,7 @@ impl HostLocks {
             LOCK => return self.robust.take_over(dir, name),
             _ => return Err(failed(io::Error::last_os_error())),
         }
-        let mut held = HeldLock { raw, host: self.host, stamp: None, mark: None };
+        let mut held = HeldLock { raw, host: self.host, stat: None, mark: None };
         if name == LIST_LOCK {
             held.mark = self.mark(dir, held.raw.fd);
             self.finish_list_lock(&mut held).map_err(failed)?;
@@ -101,7 +101,7 @@ impl HostLocks {
     fn finish_list_lock(&self, held: &mut HeldLock) -> io::Result<()> {
         let path = held.path();
         self.dir.apply_mode(&path)?;
-        held.stamp = fs::symlink_metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+        held.stat = fs::symlink_metadata(path).ok().map(|metadata| FileStat::of(&metadata));
         Ok(())
     }
 }
@@ -147,7 +147,7 @@ impl Locker for HostLocks {
 struct HeldLock {
     raw: reftable_flock,
     host: Host,
-    stamp: Option<Stamp>,
+    stat: Option<FileStat>,
     /// What keeps the kernel's lock until the name is gone.
     mark: Option<OwnFile>,
 }
@@ -168,7 +168,7 @@ impl HeldLock {
 
 impl Lock for HeldLock {
     fn is_ours(&self) -> reftable::Result<bool> {
-        let Some(ours) = self.stamp else { return Ok(true) };
+        let Some(ours) = self.stat else { return Ok(true) };
         match fs::symlink_metadata(self.path()) {
             Ok(there) => Ok((there.dev(), there.ino()) == (ours.device, ours.inode)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use reftable::bytes::{Bytes, Reading};
-use reftable::dir::{DirFile, Stamp};
+use reftable::dir::{DirFile, FileStat};
 
 use crate::dir::{c_path, contents_of};
 use crate::host::Host;
@@ -27,7 +27,7 @@ pub(crate) struct OwnFile {
     file: Arc<File>,
     host: Host,
     /// What `fstat` said when it was made.
-    stamp: Stamp,
+    stat: FileStat,
     /// The mode bits that were asked for.
     mode: u32,
 }
@@ -35,14 +35,14 @@ pub(crate) struct OwnFile {
 impl OwnFile {
     /// A file without a name in `directory`. `mode` 0 leaves the mode to the system.
     pub(crate) fn unnamed(directory: &Path, mode: u32, host: Host) -> io::Result<OwnFile> {
-        let (file, stamp) = open(directory, libc::O_TMPFILE | libc::O_RDWR, mode)?;
-        Ok(OwnFile { file: Arc::new(file), host, stamp, mode })
+        let (file, stat) = open(directory, libc::O_TMPFILE | libc::O_RDWR, mode)?;
+        Ok(OwnFile { file: Arc::new(file), host, stat, mode })
     }
 
     /// A file with a name that nothing has.
     pub(crate) fn create(path: &Path, mode: u32, host: Host) -> io::Result<OwnFile> {
-        let (file, stamp) = open(path, libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, mode)?;
-        Ok(OwnFile { file: Arc::new(file), host, stamp, mode })
+        let (file, stat) = open(path, libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, mode)?;
+        Ok(OwnFile { file: Arc::new(file), host, stat, mode })
     }
 
     /// A copy of a descriptor of the host's, which stays open when the host closes its own.
@@ -54,8 +54,8 @@ impl OwnFile {
         }
         // SAFETY: just made, and nobody else's.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(copy) });
-        let stamp = Stamp::of(&file.metadata()?);
-        Ok(OwnFile { file: Arc::new(file), host, stamp, mode: 0 })
+        let stat = FileStat::of(&file.metadata()?);
+        Ok(OwnFile { file: Arc::new(file), host, stat, mode: 0 })
     }
 
     /// Gives a file without a name this one. Fails with `AlreadyExists` if anything has it.
@@ -69,8 +69,8 @@ impl OwnFile {
     }
 
     /// What it was when it was made.
-    pub(crate) fn made(&self) -> &Stamp {
-        &self.stamp
+    pub(crate) fn made(&self) -> &FileStat {
+        &self.stat
     }
 
     /// The mode bits that were asked for.
@@ -97,7 +97,7 @@ impl OwnFile {
 }
 
 /// Opens or makes a file with exactly these mode bits, whatever the umask.
-fn open(path: &Path, flags: c_int, mode: u32) -> io::Result<(File, Stamp)> {
+fn open(path: &Path, flags: c_int, mode: u32) -> io::Result<(File, FileStat)> {
     let path = c_path(path)?;
     let asked = if mode == 0 { ANY_MODE } else { mode };
     // SAFETY: a string that ends.
@@ -111,7 +111,7 @@ fn open(path: &Path, flags: c_int, mode: u32) -> io::Result<(File, Stamp)> {
     if mode != 0 && about.mode() & 0o7777 != mode {
         file.set_permissions(Permissions::from_mode(mode))?;
     }
-    Ok((file, Stamp::of(&about)))
+    Ok((file, FileStat::of(&about)))
 }
 
 /// Reads the note on an open file.
@@ -148,8 +148,8 @@ impl DirFile for OwnFile {
         self.host.sync(self.file.as_raw_fd())
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.file.metadata().map(|metadata| Stamp::of(&metadata))
+    fn stat(&self) -> io::Result<FileStat> {
+        self.file.metadata().map(|metadata| FileStat::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {

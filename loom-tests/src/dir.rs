@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reftable::bytes::Bytes;
-use reftable::dir::{Dir, DirFile, Host, Stamp};
+use reftable::dir::{Dir, DirFile, FileStat, Host};
 
 use crate::files::{Files, LIST, LIST_LOCK};
 
@@ -248,8 +248,8 @@ impl Dir for ModelDir {
         self.point(&[point_of(name)], |files| files.create(name, creator)).map(|open| self.file(name, open))
     }
 
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.point(&[point_of(name)], |files| files.inode(name).map(|inode| files.stamp(inode)))
+    fn stat(&self, name: &str) -> io::Result<FileStat> {
+        self.point(&[point_of(name)], |files| files.inode(name).map(|inode| files.stat(inode)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -360,8 +360,8 @@ impl DirFile for ModelFile {
         self.dir.process.check()
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.touch(|files| files.stamp(self.inode))
+    fn stat(&self) -> io::Result<FileStat> {
+        self.touch(|files| files.stat(self.inode))
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {

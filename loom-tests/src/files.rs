@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use reftable::dir::Stamp;
+use reftable::dir::FileStat;
 
 pub(crate) const LIST: &str = "tables.list";
 pub(crate) const LIST_LOCK: &str = "tables.list.lock";
@@ -84,15 +84,15 @@ impl Files {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    pub(crate) fn stamp(&self, inode: u64) -> Stamp {
+    pub(crate) fn stat(&self, inode: u64) -> FileStat {
         let about = self.inodes.get(&inode);
         let size = about.map_or(0, |about| about.contents.len()) as u64;
         // Times tell files of one number from one another.
         let timed = about.filter(|_| !self.reuse_open_inodes);
         let (created, changed) = timed.map_or((0, 0), |about| (about.created.into(), about.changed.into()));
-        let mut stamp = Stamp::new(0, inode, size, 0);
-        (stamp.created, stamp.changed) = (created, changed);
-        stamp
+        let mut stat = FileStat::new(0, inode, size, 0);
+        (stat.created, stat.changed) = (created, changed);
+        stat
     }
 
     pub(crate) fn contents(&self, inode: u64) -> Vec<u8> {

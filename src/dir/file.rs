@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 
-use super::Stamp;
+use super::FileStat;
 use crate::bytes::{Bytes, Reading};
 
 /// An open file.
@@ -48,11 +48,11 @@ pub trait DirFile: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Its identity.
+    /// What the system tells of it.
     ///
     /// # Errors
     /// See above.
-    fn stamp(&self) -> io::Result<Stamp>;
+    fn stat(&self) -> io::Result<FileStat>;
 
     /// The number of the user that owns it. By default not known.
     ///

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, StatxTimestamp, fcntl_getfl, fcntl_setfl, makedev, statx};
 
-use super::Stamp;
+use super::FileStat;
 
 /// ext2 to 4, XFS, Btrfs, F2FS, tmpfs, ZFS, bcachefs, overlay; see statfs(2). Of these one kernel
 /// alone writes to each.
@@ -56,21 +56,21 @@ pub(super) fn bypass_cache(file: &File, kind: u64) {
     }
 }
 
-/// The stamp of a name as the server of a file system has it now. FUSE answers from memory
+/// The stat of a name as the server of a file system has it now. FUSE answers from memory
 /// otherwise, for a second and longer: a list that somebody has replaced by another way to the same
 /// directory would look as if it were there still.
-pub(super) fn stamp_now(path: &Path) -> io::Result<Stamp> {
-    Ok(stamp(&statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC, StatxFlags::ALL)?))
+pub(super) fn stat_now(path: &Path) -> io::Result<FileStat> {
+    Ok(stat(&statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC, StatxFlags::ALL)?))
 }
 
 /// The same of an open file.
-pub(super) fn stamp_of_open_now(file: impl AsFd) -> io::Result<Stamp> {
-    Ok(stamp(&statx(file, "", AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC, StatxFlags::ALL)?))
+pub(super) fn stat_of_open_now(file: impl AsFd) -> io::Result<FileStat> {
+    Ok(stat(&statx(file, "", AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC, StatxFlags::ALL)?))
 }
 
-fn stamp(about: &Statx) -> Stamp {
+fn stat(about: &Statx) -> FileStat {
     let is_born = about.stx_mask & StatxFlags::BTIME.bits() != 0;
-    Stamp {
+    FileStat {
         device: makedev(about.stx_dev_major, about.stx_dev_minor),
         inode: about.stx_ino,
         size: about.stx_size,
@@ -101,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_from_the_server_is_that_of_the_system() {
+    fn a_stat_from_the_server_is_that_of_the_system() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "contents").unwrap();
-        let expected = Stamp::of(&fs::symlink_metadata(&path).unwrap());
-        for found in [stamp_now(&path).unwrap(), stamp_of_open_now(File::open(&path).unwrap()).unwrap()] {
+        let expected = FileStat::of(&fs::symlink_metadata(&path).unwrap());
+        for found in [stat_now(&path).unwrap(), stat_of_open_now(File::open(&path).unwrap()).unwrap()] {
             assert_eq!((found, found.changed), (expected, expected.changed));
         }
-        assert!(!stamp_now(dir.path()).unwrap().is_file);
-        assert_eq!(stamp_now(&dir.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!stat_now(dir.path()).unwrap().is_file);
+        assert_eq!(stat_now(&dir.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Dir;
 
-/// What tells one file from another that had its name. While a file is held open no other has its
-/// stamp.
+/// What the system tells of a file (POSIX `stat`), as far as it tells one file from another that
+/// had its name. While a file is held open no other has its device and inode.
 ///
-/// Two are equal if all but [`Stamp::changed`] is: that changes with every name that a file is
+/// Two are equal if all but [`FileStat::changed`] is: that changes with every name that a file is
 /// given or loses.
 #[derive(Debug, Clone, Copy, Eq, Default)]
 #[non_exhaustive]
-pub struct Stamp {
+pub struct FileStat {
     /// The device.
     pub device: u64,
     /// The inode.
@@ -32,34 +32,34 @@ pub struct Stamp {
     pub is_file: bool,
 }
 
-impl Stamp {
+impl FileStat {
     /// A regular file. When it was made and when anything about it was changed is not known, until
     /// those fields are set.
     #[must_use]
-    pub fn new(device: u64, inode: u64, size: u64, modified: u128) -> Stamp {
-        Stamp { device, inode, size, modified, created: 0, changed: 0, is_file: true }
+    pub fn new(device: u64, inode: u64, size: u64, modified: u128) -> FileStat {
+        FileStat { device, inode, size, modified, created: 0, changed: 0, is_file: true }
     }
 }
 
-impl PartialEq for Stamp {
-    fn eq(&self, other: &Stamp) -> bool {
-        let without_change = |stamp: &Stamp| {
-            let Stamp { device, inode, size, modified, created, changed: _, is_file } = *stamp;
+impl PartialEq for FileStat {
+    fn eq(&self, other: &FileStat) -> bool {
+        let without_change = |stat: &FileStat| {
+            let FileStat { device, inode, size, modified, created, changed: _, is_file } = *stat;
             (device, inode, size, modified, created, is_file)
         };
         without_change(self) == without_change(other)
     }
 }
 
-impl Stamp {
-    /// The stamp of a file of the operating system. Where files have no numbers, device and inode
+impl FileStat {
+    /// The stat of a file of the operating system. Where files have no numbers, device and inode
     /// are 0.
     #[cfg(unix)]
     #[must_use]
-    pub fn of(metadata: &fs::Metadata) -> Stamp {
+    pub fn of(metadata: &fs::Metadata) -> FileStat {
         use std::os::unix::fs::MetadataExt;
         let nanoseconds = |seconds, rest| (i128::from(seconds) * 1_000_000_000 + i128::from(rest)) as u128;
-        Stamp {
+        FileStat {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.len(),
@@ -70,12 +70,12 @@ impl Stamp {
         }
     }
 
-    /// The stamp of a file of the operating system. Where files have no numbers, device and inode
+    /// The stat of a file of the operating system. Where files have no numbers, device and inode
     /// are 0.
     #[cfg(not(unix))]
     #[must_use]
-    pub fn of(metadata: &fs::Metadata) -> Stamp {
-        Stamp {
+    pub fn of(metadata: &fs::Metadata) -> FileStat {
+        FileStat {
             device: 0,
             inode: 0,
             size: metadata.len(),
@@ -87,11 +87,11 @@ impl Stamp {
     }
 
     /// Whether both are of one file, changed or not.
-    pub(crate) fn is_same_file(&self, other: &Stamp) -> bool {
+    pub(crate) fn is_same_file(&self, other: &FileStat) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether an equal stamp means the same file, unchanged. Where files have no numbers it does
+    /// Whether an equal stat means the same file, unchanged. Where files have no numbers it does
     /// not: two lists of one size may be made within one tick of the clock.
     pub(crate) fn is_unique(&self) -> bool {
         self.inode != 0
@@ -100,8 +100,8 @@ impl Stamp {
 
 /// What the name stands for now. Where other kernels write to the directory (not `is_local`) what
 /// `stat` says may be seconds old, and only an open asks the server.
-pub(crate) fn stamp_now(dir: &dyn Dir, name: &str, is_local: bool) -> io::Result<Stamp> {
-    if is_local { dir.stamp(name) } else { dir.open(name)?.stamp() }
+pub(crate) fn stat_now(dir: &dyn Dir, name: &str, is_local: bool) -> io::Result<FileStat> {
+    if is_local { dir.stat(name) } else { dir.open(name)?.stat() }
 }
 
 /// Looks at a file again, by its name, when a network file system says that the one it had looked

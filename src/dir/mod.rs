@@ -20,8 +20,8 @@ mod os_file;
 mod processes;
 
 pub use file::DirFile;
-pub use identity::Stamp;
-pub(crate) use identity::{again_if_stale, stamp_now};
+pub use identity::FileStat;
+pub(crate) use identity::{again_if_stale, stat_now};
 pub use os_dir::OsDir;
 
 use std::ffi::OsString;
@@ -79,19 +79,19 @@ pub trait Dir: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// The identity of what the name stands for now.
+    /// What the name stands for now; of a symbolic link, the link itself.
     ///
     /// # Errors
     /// See above.
-    fn stamp(&self, name: &str) -> io::Result<Stamp>;
+    fn stat(&self, name: &str) -> io::Result<FileStat>;
 
-    /// The identity of what opening the name would open: where it is a symbolic link, of what that
-    /// leads to. By default as [`Dir::stamp`].
+    /// What opening the name would open: where it is a symbolic link, what that leads to. By
+    /// default as [`Dir::stat`].
     ///
     /// # Errors
     /// See above.
-    fn target(&self, name: &str) -> io::Result<Stamp> {
-        self.stamp(name)
+    fn target(&self, name: &str) -> io::Result<FileStat> {
+        self.stat(name)
     }
 
     /// Puts `from` in the place of `to`, atomically.
@@ -192,8 +192,8 @@ pub trait Dir: Debug + Send + Sync {
         self.host().boot
     }
 
-    /// Nanoseconds since 1970, by the clock that [`Stamp::modified`] is taken from. By default not
-    /// known.
+    /// Nanoseconds since 1970, by the clock that [`FileStat::modified`] is taken from. By default
+    /// not known.
     fn wall_clock(&self) -> Option<u128> {
         None
     }
@@ -277,7 +277,7 @@ pub struct Host {
     /// The run of the kernel: no two have the same, on any machine. At most 64 bytes, without
     /// spaces.
     pub boot: Option<String>,
-    /// When the kernel started, in nanoseconds since 1970, by the clock of [`Stamp::changed`].
+    /// When the kernel started, in nanoseconds since 1970, by the clock of [`FileStat::changed`].
     pub booted: Option<u128>,
 }
 

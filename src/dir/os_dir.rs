@@ -15,7 +15,7 @@ use super::open::open_at_once;
 use super::os_file::OsFile;
 #[cfg(target_os = "linux")]
 use super::processes::Announcement;
-use super::{Dir, DirFile, Host, Stamp, Writers};
+use super::{Dir, DirFile, FileStat, Host, Writers};
 #[cfg(target_os = "linux")]
 use super::{file_system, host, journal, processes};
 
@@ -124,17 +124,17 @@ impl Dir for OsDir {
         super::create::writers(&self.place).map(Some)
     }
 
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
+    fn stat(&self, name: &str) -> io::Result<FileStat> {
         let path = self.place.join(name);
         #[cfg(target_os = "linux")]
         if !self.is_local() {
-            return file_system::stamp_now(&path);
+            return file_system::stat_now(&path);
         }
-        fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata))
+        fs::symlink_metadata(path).map(|metadata| FileStat::of(&metadata))
     }
 
-    fn target(&self, name: &str) -> io::Result<Stamp> {
-        fs::metadata(self.place.join(name)).map(|metadata| Stamp::of(&metadata))
+    fn target(&self, name: &str) -> io::Result<FileStat> {
+        fs::metadata(self.place.join(name)).map(|metadata| FileStat::of(&metadata))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

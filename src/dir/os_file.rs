@@ -8,7 +8,7 @@ use fs4::FileExt;
 #[cfg(target_os = "linux")]
 #[cfg(target_os = "linux")]
 use super::file_system;
-use super::{DirFile, Stamp};
+use super::{DirFile, FileStat};
 use crate::bytes::{Bytes, Reading};
 
 #[derive(Debug)]
@@ -45,13 +45,13 @@ impl DirFile for OsFile {
         if self.is_local { crate::bytes::write_out(&self.file, waits) } else { Ok(()) }
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
+    fn stat(&self) -> io::Result<FileStat> {
         #[cfg(target_os = "linux")]
         if !self.is_local {
-            return file_system::stamp_of_open_now(&self.file);
+            return file_system::stat_of_open_now(&self.file);
         }
         let _elsewhere_there_is_one_way = self.is_local;
-        self.file.metadata().map(|metadata| Stamp::of(&metadata))
+        self.file.metadata().map(|metadata| FileStat::of(&metadata))
     }
 
     fn try_lock(&self) -> io::Result<bool> {

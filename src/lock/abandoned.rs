@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::evidence::may_be_abandoned;
 use super::{Attempt, Evidence, Holder, Locker, Queued};
-use crate::dir::{Dir, DirFile, Stamp};
+use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{self, Error, Result};
 use crate::list::LIST_LOCK;
 use crate::sync::Mutex;
@@ -34,8 +34,8 @@ pub(crate) fn break_lock(dir: &Arc<dyn Dir>, evidence: &Evidence) -> Result<()> 
         return Err(Error::invalid(now.to_string()).way_out("find its owner, or wait"));
     }
     let _guard = lock_for_removal(dir, &now)?;
-    let is_judged = |there: Stamp| (there, there.changed) == (now.stamp, now.stamp.changed);
-    if !dir.stamp(name).is_ok_and(is_judged) {
+    let is_judged = |there: FileStat| (there, there.changed) == (now.stat, now.stat.changed);
+    if !dir.stat(name).is_ok_and(is_judged) {
         return Err(changed());
     }
     match dir.remove(name) {
@@ -48,7 +48,7 @@ pub(crate) fn break_lock(dir: &Arc<dyn Dir>, evidence: &Evidence) -> Result<()> 
 
 /// Takes the kernel lock on what is about to be removed, if it is a file.
 fn lock_for_removal(dir: &Arc<dyn Dir>, lock: &Evidence) -> Result<Option<Box<dyn DirFile>>> {
-    if !lock.stamp.is_file {
+    if !lock.stat.is_file {
         return Ok(None);
     }
     let path = dir.path().join(&lock.lock);

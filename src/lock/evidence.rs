@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::is_marked;
-use crate::dir::{Dir, Stamp};
+use crate::dir::{Dir, FileStat};
 use crate::list::LIST_LOCK;
 use crate::mutant::{self, Mutant};
 
@@ -31,14 +31,14 @@ pub struct Evidence {
     /// be seen.
     pub pid_file: Option<(u32, Option<bool>)>,
     /// The file that was judged.
-    pub(crate) stamp: Stamp,
+    pub(crate) stat: FileStat,
 }
 
 /// Of the same lock of the same owner, whatever was seen of it. Locks that are taken and released
 /// all the time differ.
 impl PartialEq for Evidence {
     fn eq(&self, other: &Evidence) -> bool {
-        let lock = |evidence: &Evidence| (evidence.stamp, evidence.stamp.changed);
+        let lock = |evidence: &Evidence| (evidence.stat, evidence.stat.changed);
         self.lock == other.lock && lock(self) == lock(other)
     }
 }
@@ -48,13 +48,13 @@ impl Eq for Evidence {}
 impl Evidence {
     /// Looks at the lock called `name`; `None` if it is gone.
     pub(crate) fn of(dir: &Arc<dyn Dir>, name: &str) -> Option<Evidence> {
-        let stamp = dir.stamp(name).ok()?;
+        let stat = dir.stat(name).ok()?;
         Some(Evidence {
             lock: name.to_owned(),
-            age: age_of(dir, name, &stamp),
+            age: age_of(dir, name, &stat),
             openers: dir.openers(name),
             pid_file: pid_file(dir, name),
-            stamp,
+            stat,
         })
     }
 
@@ -70,7 +70,7 @@ impl Evidence {
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is a lock of git or another program", self.lock)?;
-        if !self.stamp.is_file {
+        if !self.stat.is_file {
             f.write_str(" (no regular file: a symbolic link or a directory)")?;
         }
         match self.age {
@@ -94,7 +94,7 @@ impl fmt::Display for Evidence {
             None => {}
         }
         match self.is_sufficient() {
-            true if self.stamp.is_file => f.write_str("; the fix removes it"),
+            true if self.stat.is_file => f.write_str("; the fix removes it"),
             true => {
                 f.write_str("; the fix removes it (not what a link leads to, nor a directory that has something in it)")
             }
@@ -106,7 +106,7 @@ impl fmt::Display for Evidence {
 /// Whether the lock called `name` is so old that it may be abandoned. Costs a look at the lock, and
 /// none at processes.
 pub(super) fn may_be_abandoned(dir: &Arc<dyn Dir>, name: &str) -> bool {
-    dir.stamp(name).is_ok_and(|stamp| is_old(name, age_of(dir, name, &stamp)))
+    dir.stat(name).is_ok_and(|stat| is_old(name, age_of(dir, name, &stat)))
 }
 
 fn is_old(lock: &str, age: Option<Duration>) -> bool {
@@ -114,25 +114,25 @@ fn is_old(lock: &str, age: Option<Duration>) -> bool {
     age.is_some_and(|age| age >= least || mutant::is_on(Mutant::BreakYoungLocks))
 }
 
-fn age_of(dir: &Arc<dyn Dir>, name: &str, stamp: &Stamp) -> Option<Duration> {
-    let taken = taken_at(dir, name, stamp)?;
+fn age_of(dir: &Arc<dyn Dir>, name: &str, stat: &FileStat) -> Option<Duration> {
+    let taken = taken_at(dir, name, stat)?;
     let age = dir.wall_clock()?.checked_sub(taken)?;
     u64::try_from(age).ok().map(Duration::from_nanos)
 }
 
 /// When the lock was taken, in nanoseconds since 1970. git writes its locks anew. Ours are names of
 /// one file, which is as old as its process, so what counts is when that file got its last name.
-fn taken_at(dir: &Arc<dyn Dir>, name: &str, stamp: &Stamp) -> Option<u128> {
+fn taken_at(dir: &Arc<dyn Dir>, name: &str, stat: &FileStat) -> Option<u128> {
     if !is_marked(dir, name) {
-        return Some(stamp.modified);
+        return Some(stat.modified);
     }
-    (stamp.changed != 0).then_some(stamp.changed.max(stamp.modified))
+    (stat.changed != 0).then_some(stat.changed.max(stat.modified))
 }
 
 /// git writes the process beside its lock if told to: `pid 123` in `NAME~pid.lock`.
 fn pid_file(dir: &Arc<dyn Dir>, lock: &str) -> Option<(u32, Option<bool>)> {
     let name = format!("{}~pid.lock", lock.strip_suffix(".lock")?);
-    dir.stamp(&name).ok().filter(|stamp| stamp.is_file && stamp.size <= 64)?;
+    dir.stat(&name).ok().filter(|stat| stat.is_file && stat.size <= 64)?;
     let contents = dir.open(&name).ok()?.contents().ok()?;
     let process = std::str::from_utf8(&contents).ok()?.trim().strip_prefix("pid ")?.parse().ok()?;
     Some((process, dir.process_lives(process)))

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Attempt, Holder, Lock, Locker};
-use crate::dir::{Dir, DirFile, Stamp};
+use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
 
@@ -17,13 +17,13 @@ impl Locker for ExclusiveFile {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
         match create(dir, name) {
             Ok(file) => {
-                let stamp = file.stamp().ok();
+                let stat = file.stat().ok();
                 // A compaction locks any number of tables, but there are only so many descriptors.
                 let file = (name == LIST_LOCK).then_some(file);
                 // Where a server makes up the numbers of files, one that is not open may get
                 // another.
-                let stamp = stamp.filter(|_| file.is_some() || dir.is_local());
-                Ok(Attempt::Taken(Box::new(Held { dir: Arc::clone(dir), name: name.to_owned(), stamp, _file: file })))
+                let stat = stat.filter(|_| file.is_some() || dir.is_local());
+                Ok(Attempt::Taken(Box::new(Held { dir: Arc::clone(dir), name: name.to_owned(), stat, _file: file })))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Attempt::Busy(Holder::Foreign)),
             Err(error) => Err(Error::io("cannot create the lock file", &dir.path().join(name), error)),
@@ -41,7 +41,7 @@ fn create(dir: &Arc<dyn Dir>, name: &str) -> io::Result<Box<dyn DirFile>> {
     loop {
         attempts += 1;
         match dir.create(name) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match dir.stamp(name) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match dir.stat(name) {
                 Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
                 Err(_) if attempts < MAX_ATTEMPTS => {}
                 Err(_) => return Err(error),
@@ -56,14 +56,14 @@ struct Held {
     dir: Arc<dyn Dir>,
     name: String,
     /// Identity of the file, which is never written to; `None` if the system did not tell.
-    stamp: Option<Stamp>,
+    stat: Option<FileStat>,
     /// Keeps the inode from being used again, where it matters most.
     _file: Option<Box<dyn DirFile>>,
 }
 
 impl Lock for Held {
     fn is_ours(&self) -> Result<bool> {
-        is_file(&self.dir, &self.name, self.stamp.as_ref())
+        is_file(&self.dir, &self.name, self.stat.as_ref())
     }
 }
 
@@ -77,10 +77,10 @@ impl Drop for Held {
     }
 }
 
-/// Whether `name` stands for the file of this stamp; an unknown stamp counts as equal.
-pub(super) fn is_file(dir: &Arc<dyn Dir>, name: &str, stamp: Option<&Stamp>) -> Result<bool> {
-    match dir.stamp(name) {
-        Ok(there) => Ok(stamp.is_none_or(|ours| ours.is_same_file(&there))),
+/// Whether `name` stands for the file of this stat; an unknown stat counts as equal.
+pub(super) fn is_file(dir: &Arc<dyn Dir>, name: &str, stat: Option<&FileStat>) -> Result<bool> {
+    match dir.stat(name) {
+        Ok(there) => Ok(stat.is_none_or(|ours| ours.is_same_file(&there))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("cannot examine the lock file", &dir.path().join(name), error)),
     }

@@ -26,7 +26,7 @@ use super::exclusive::is_file;
 use super::marker::{MAX_LEN, Marker, Place};
 use super::self_test;
 use super::{Attempt, ExclusiveFile, Holder, Lock, Locker};
-use crate::dir::{Dir, DirFile, Stamp};
+use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{Error, Result};
 use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
@@ -69,7 +69,7 @@ struct State {
 /// A lock whose owner was alive when we looked, or can never be judged.
 #[derive(Debug)]
 struct Seen {
-    stamp: Stamp,
+    stat: FileStat,
     holder: Holder,
     /// When that was, by [`Dir::now`].
     at: Duration,
@@ -89,9 +89,9 @@ impl HealingLocks {
     ///
     /// # Errors
     /// What the system says; `Unsupported` where files have no notes.
-    pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile, stamp: &Stamp) -> io::Result<()> {
+    pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile, stat: &FileStat) -> io::Result<()> {
         let process = (dir.process_id(), None);
-        file.set_note(&Marker::new(dir.boot(), place(dir, stamp), process, None).note())
+        file.set_note(&Marker::new(dir.boot(), place(dir, stat), process, None).note())
     }
 
     /// Looks at the lock called `name`, which somebody has, and takes it over if its owner is dead.
@@ -174,10 +174,10 @@ impl HealingLocks {
         for _ in 0..MAX_ATTEMPTS {
             let Some(owner) = self.owner(dir)? else { return self.take_plain(dir, name) };
             match dir.link(owner.name(), name) {
-                Ok(()) => return Ok(self.taken(dir, name, owner.stamp, Keeper::Own(owner))),
+                Ok(()) => return Ok(self.taken(dir, name, owner.stat, Keeper::Own(owner))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.examine(dir, name),
                 // Somebody has removed the owner file. Its name, that is: make another.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && dir.stamp(owner.name()).is_err() => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && dir.stat(owner.name()).is_err() => {
                     self.forget_owner();
                 }
                 Err(error) if self_test::is_about_room(&error) => {
@@ -203,9 +203,9 @@ impl HealingLocks {
             // Forgets all that is too old, so that names of tables long gone do not pile up.
             let now = dir.now();
             state.alive.retain(|_, seen| now.saturating_sub(seen.at) < LOOK_EVERY);
-            state.alive.get(name).map(|seen| (seen.stamp, seen.holder))?
+            state.alive.get(name).map(|seen| (seen.stat, seen.holder))?
         };
-        dir.stamp(name).is_ok_and(|there| there.is_same_file(&seen)).then_some(holder)
+        dir.stat(name).is_ok_and(|there| there.is_same_file(&seen)).then_some(holder)
     }
 
     /// No links here. The lock is the plain one, and not reserved: its file tells it from others.
@@ -214,12 +214,12 @@ impl HealingLocks {
         ExclusiveFile.try_lock(dir, name)
     }
 
-    fn taken(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str, stamp: Stamp, keeper: Keeper) -> Attempt {
+    fn taken(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str, stat: FileStat, keeper: Keeper) -> Attempt {
         Attempt::Taken(Box::new(Held {
             locks: Arc::clone(self),
             dir: Arc::clone(dir),
             name: name.to_owned(),
-            stamp,
+            stat,
             process: dir.process_id(),
             keeper,
         }))
@@ -237,46 +237,46 @@ impl HealingLocks {
 
     fn inspect(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> io::Result<Attempt> {
         // Before opening it: opening a pipe would wait for a writer.
-        if !dir.stamp(name)?.is_file {
+        if !dir.stat(name)?.is_file {
             return Ok(Attempt::Busy(Holder::Foreign));
         }
         let file = dir.open(name)?;
-        let stamp = file.stamp()?;
-        let Some(marker) = marker_on(&*file, &stamp)? else {
-            return Ok(self.busy(dir, name, stamp, Holder::Foreign));
+        let stat = file.stat()?;
+        let Some(marker) = marker_on(&*file, &stat)? else {
+            return Ok(self.busy(dir, name, stat, Holder::Foreign));
         };
-        let Some(file) = self.inherit(file, &stamp)? else {
-            return Ok(self.busy(dir, name, stamp, holder_of(dir, &marker)));
+        let Some(file) = self.inherit(file, &stat)? else {
+            return Ok(self.busy(dir, name, stat, holder_of(dir, &marker)));
         };
-        if !can_be_judged(dir, &marker, &stamp) {
+        if !can_be_judged(dir, &marker, &stat) {
             return Ok(Attempt::Busy(Holder::Elsewhere));
         }
-        let now = dir.stamp(name)?;
-        if !now.is_same_file(&stamp) {
+        let now = dir.stat(name)?;
+        if !now.is_same_file(&stat) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
         // The dead need their first name no more. Before any other name goes: it tells that this
         // owner was judged.
         if let Some(first) = &marker.owner
-            && dir.stamp(first).is_ok_and(|owner| owner.is_same_file(&stamp))
+            && dir.stat(first).is_ok_and(|owner| owner.is_same_file(&stat))
         {
             let _ = dir.remove(first);
         }
-        Ok(self.taken(dir, name, stamp, Keeper::Heir(file)))
+        Ok(self.taken(dir, name, stat, Keeper::Heir(file)))
     }
 
     /// The lock is not to be had, and need not be looked at again for a while.
-    fn busy(&self, dir: &Arc<dyn Dir>, name: &str, stamp: Stamp, holder: Holder) -> Attempt {
-        let seen = Seen { stamp, holder, at: dir.now() };
+    fn busy(&self, dir: &Arc<dyn Dir>, name: &str, stat: FileStat, holder: Holder) -> Attempt {
+        let seen = Seen { stat, holder, at: dir.now() };
         self.state.lock().alive.insert(name.to_owned(), seen);
         Attempt::Busy(holder)
     }
 
     /// The kernel lock of an owner's file, if the owner is dead; `None` if it lives.
-    fn inherit(&self, file: Box<dyn DirFile>, stamp: &Stamp) -> io::Result<Option<Arc<dyn DirFile>>> {
+    fn inherit(&self, file: Box<dyn DirFile>, stat: &FileStat) -> io::Result<Option<Arc<dyn DirFile>>> {
         let mut state = self.state.lock();
         state.heirs.retain(|_, heir| heir.strong_count() > 0);
-        let number = (stamp.device, stamp.inode);
+        let number = (stat.device, stat.inode);
         let heir = match state.heirs.get(&number).and_then(Weak::upgrade) {
             Some(heir) => heir,
             None if !file.try_lock()? && !mutant::is_on(Mutant::BreakLockUnasked) => return Ok(None),
@@ -287,7 +287,7 @@ impl HealingLocks {
             }
         };
         // From now on it is ours that is alive.
-        state.alive.retain(|_, seen| !seen.stamp.is_same_file(stamp));
+        state.alive.retain(|_, seen| !seen.stat.is_same_file(stat));
         Ok(Some(heir))
     }
 }
@@ -303,28 +303,28 @@ fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
 }
 
 /// Whether a kernel lock that is free means that the owner is dead.
-fn can_be_judged(dir: &Arc<dyn Dir>, marker: &Marker, stamp: &Stamp) -> bool {
-    let is_not_there = |name: &String| dir.stamp(name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+fn can_be_judged(dir: &Arc<dyn Dir>, marker: &Marker, stat: &FileStat) -> bool {
+    let is_not_there = |name: &String| dir.stat(name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let is_gone = || marker.owner.as_ref().is_some_and(is_not_there);
-    marker.can_be_judged(&dir.host(), place(dir, stamp), stamp, is_gone)
+    marker.can_be_judged(&dir.host(), place(dir, stat), stat, is_gone)
 }
 
-fn place(dir: &Arc<dyn Dir>, stamp: &Stamp) -> Place {
-    Place { device: stamp.device, file_system: dir.file_system(), is_local: dir.is_local() }
+fn place(dir: &Arc<dyn Dir>, stat: &FileStat) -> Place {
+    Place { device: stat.device, file_system: dir.file_system(), is_local: dir.is_local() }
 }
 
 /// Whether there is a lock of this name that no process here will ever inherit.
 pub(crate) fn is_foreign(dir: &Arc<dyn Dir>, name: &str) -> bool {
-    let Ok(there) = dir.stamp(name) else { return false };
+    let Ok(there) = dir.stat(name) else { return false };
     marker_of(dir, name, &there).is_none_or(|marker| !can_be_judged(dir, &marker, &there))
 }
 
 /// Whether the lock of this name was taken by this library, on whatever machine.
 pub(crate) fn is_marked(dir: &Arc<dyn Dir>, name: &str) -> bool {
-    dir.stamp(name).is_ok_and(|there| marker_of(dir, name, &there).is_some())
+    dir.stat(name).is_ok_and(|there| marker_of(dir, name, &there).is_some())
 }
 
-fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
+fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &FileStat) -> Option<Marker> {
     // Opening a pipe would wait for a writer.
     if !there.is_file {
         return None;
@@ -333,11 +333,11 @@ fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &Stamp) -> Option<Marker> {
 }
 
 /// The marker that is noted on a lock file, or stands in it.
-fn marker_on(file: &dyn DirFile, stamp: &Stamp) -> io::Result<Option<Marker>> {
+fn marker_on(file: &dyn DirFile, stat: &FileStat) -> io::Result<Option<Marker>> {
     if let Some(noted) = file.note()?.as_deref().and_then(Marker::of_note) {
         return Ok(Some(noted));
     }
-    if stamp.size == 0 || stamp.size > MAX_LEN {
+    if stat.size == 0 || stat.size > MAX_LEN {
         return Ok(None);
     }
     Ok(Marker::parse(&file.contents()?))
@@ -346,7 +346,7 @@ fn marker_on(file: &dyn DirFile, stamp: &Stamp) -> io::Result<Option<Marker>> {
 /// The file that a handle gives the names of locks to.
 #[derive(Debug)]
 struct Owner {
-    stamp: Stamp,
+    stat: FileStat,
     process: u32,
     /// Locked for as long as the process lives and this is not dropped. Removed with it; if we die,
     /// by the next cleaner that finds it not locked.
@@ -361,13 +361,13 @@ impl Owner {
             return Ok(None);
         }
         let process = (dir.process_id(), dir.process_started(dir.process_id()));
-        let marker = Marker::new(dir.boot(), place(dir, &file.stamp()?), process, Some(file.name())).print();
+        let marker = Marker::new(dir.boot(), place(dir, &file.stat()?), process, Some(file.name())).print();
         file.write_all(&marker).map_err(|error| file.failed("cannot write the marker of locks", error))?;
         if durable {
             file.sync()?;
         }
-        let (stamp, process) = (file.stamp()?, dir.process_id());
-        Ok(Some(Owner { stamp, process, file }))
+        let (stat, process) = (file.stat()?, dir.process_id());
+        Ok(Some(Owner { stat, process, file }))
     }
 
     fn name(&self) -> &str {
@@ -388,7 +388,7 @@ struct Held {
     locks: Arc<HealingLocks>,
     dir: Arc<dyn Dir>,
     name: String,
-    stamp: Stamp,
+    stat: FileStat,
     process: u32,
     keeper: Keeper,
 }
@@ -399,7 +399,7 @@ impl Lock for Held {
     }
 
     fn is_ours(&self) -> Result<bool> {
-        is_file(&self.dir, &self.name, Some(&self.stamp))
+        is_file(&self.dir, &self.name, Some(&self.stat))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What stands in a lock file of ours, or is noted on it, so that others can tell whose it is and
 //! whether its owner can be judged.
 
-use crate::dir::{Host, Stamp};
+use crate::dir::{FileStat, Host};
 use crate::list::is_temporary_name;
 
 /// No marker is longer; a larger file is not one.
@@ -139,7 +139,7 @@ impl Marker {
     /// *In another run* the owner has run on another kernel, or before this one started. A local
     /// file system excludes other kernels, unless this one serves it to them: those see another
     /// kind of file system. To be sure, too, that it was before this kernel started, the lock must
-    /// not have changed since: each lock that is taken changes the time `stamp.changed` of its
+    /// not have changed since: each lock that is taken changes the time `stat.changed` of its
     /// file, which nobody can set. An heir changes it as well; but it takes away the first name
     /// before anything else, so if `is_first_name_gone` somebody has been sure already. The living
     /// keep that name until they hold no lock.
@@ -147,7 +147,7 @@ impl Marker {
         &self,
         host: &Host,
         here: Place,
-        stamp: &Stamp,
+        stat: &FileStat,
         is_first_name_gone: impl FnOnce() -> bool,
     ) -> bool {
         let (Some(boot), Some(this_boot)) = (&self.boot, &host.boot) else { return false };
@@ -156,7 +156,7 @@ impl Marker {
             let is_same_device = (self.device, self.file_system) == (here.device, here.file_system);
             return is_same_device || is_same_kind;
         }
-        let is_past = host.booted.is_some_and(|booted| stamp.changed != 0 && stamp.changed < booted);
+        let is_past = host.booted.is_some_and(|booted| stat.changed != 0 && stat.changed < booted);
         is_same_kind && (is_past || is_first_name_gone())
     }
 }
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn in_one_run_of_the_kernel_the_way_to_the_file_counts() {
-        let judged = |marker: &Marker, here| marker.can_be_judged(&host("b", 5), here, &Stamp::default(), || false);
+        let judged = |marker: &Marker, here| marker.can_be_judged(&host("b", 5), here, &FileStat::default(), || false);
         assert!(judged(&marker(FUSE), FUSE));
         assert!(!judged(&marker(FUSE), Place { device: 8, ..FUSE }), "another mount of the same directory");
         assert!(!judged(&marker(FUSE), DISK), "the directory itself below a mount");
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn of_another_run_only_the_past_of_a_local_file_system_can_be_judged() {
-        let at = |changed| Stamp { changed, ..Stamp::default() };
+        let at = |changed| FileStat { changed, ..FileStat::default() };
         let judged =
             |marker: &Marker, host: &Host, here, changed| marker.can_be_judged(host, here, &at(changed), || false);
         let later = host("later", 20);

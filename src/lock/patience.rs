@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dir::{Dir, Stamp};
+use crate::dir::{Dir, FileStat};
 use crate::list::LIST;
 
 /// A wait for a living owner ends so many time-outs after anything has moved, and not before
@@ -52,11 +52,11 @@ pub(super) struct Waiting {
 /// The list and the lock, as they tell whether anything has moved. A number of a file may be used
 /// again, the time of its change not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen([Option<(Stamp, u128)>; 2]);
+pub(super) struct Seen([Option<(FileStat, u128)>; 2]);
 
 impl Seen {
     pub(super) fn now(dir: &Arc<dyn Dir>, lock: &str) -> Seen {
-        Seen([LIST, lock].map(|name| dir.stamp(name).ok().map(|stamp| (stamp, stamp.changed))))
+        Seen([LIST, lock].map(|name| dir.stat(name).ok().map(|stat| (stat, stat.changed))))
     }
 }
 

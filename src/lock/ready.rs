@@ -20,7 +20,7 @@ use super::exclusive::is_file;
 use super::self_test::is_about_room;
 use super::{Attempt, HealingLocks, Lock};
 use crate::bytes::{Bytes, Reading};
-use crate::dir::{Dir, DirFile, Stamp};
+use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
 use crate::mutant::{self, Mutant};
@@ -73,7 +73,7 @@ pub struct ReadyLocks<F: ReadyFiles> {
 #[derive(Debug)]
 struct Ready<T> {
     file: T,
-    stamp: Stamp,
+    stat: FileStat,
     /// A child shares the kernel's lock with its parent.
     process: u32,
 }
@@ -96,9 +96,9 @@ impl<F: ReadyFiles + 'static> ReadyLocks<F> {
         let Some(ready) = self.ready_file(dir) else { return Ok(None) };
         match self.files.link(&ready.file) {
             Ok(()) => {
-                let Ready { file, stamp, process } = ready;
+                let Ready { file, stat, process } = ready;
                 let (files, dir) = (Arc::clone(&self.files), Arc::clone(dir));
-                Ok(Some(Attempt::Taken(Box::new(Held { files, dir, file, stamp, process }))))
+                Ok(Some(Attempt::Taken(Box::new(Held { files, dir, file, stat, process }))))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 *self.ready.lock() = Some(ready);
@@ -118,10 +118,10 @@ impl<F: ReadyFiles + 'static> ReadyLocks<F> {
             return Some(ready);
         }
         let file = self.files.create().ok()??;
-        let stamp = file.stamp().ok()?;
+        let stat = file.stat().ok()?;
         let is_locked = mutant::is_on(Mutant::LinkUnlocked) || self.files.lock(&file).unwrap_or(false);
-        let is_ready = is_locked && HealingLocks::mark(dir, &file, &stamp).is_ok();
-        is_ready.then_some(Ready { file, stamp, process })
+        let is_ready = is_locked && HealingLocks::mark(dir, &file, &stat).is_ok();
+        is_ready.then_some(Ready { file, stat, process })
     }
 }
 
@@ -137,13 +137,13 @@ struct Held<F: ReadyFiles> {
     dir: Arc<dyn Dir>,
     /// Open, and so locked with the kernel, until the name is gone.
     file: F::File,
-    stamp: Stamp,
+    stat: FileStat,
     process: u32,
 }
 
 impl<F: ReadyFiles> Lock for Held<F> {
     fn is_ours(&self) -> Result<bool> {
-        is_file(&self.dir, LIST_LOCK, Some(&self.stamp))
+        is_file(&self.dir, LIST_LOCK, Some(&self.stat))
     }
 
     fn file(&self) -> Option<Box<dyn DirFile>> {
@@ -186,8 +186,8 @@ impl<T: DirFile> DirFile for Marked<T> {
         self.0.write_out(waits)
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.0.stamp()
+    fn stat(&self) -> io::Result<FileStat> {
+        self.0.stat()
     }
 
     fn owner(&self) -> io::Result<Option<u32>> {

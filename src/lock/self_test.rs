@@ -29,7 +29,7 @@ pub(super) fn passes(dir: &Arc<dyn Dir>, owner: &TempFile) -> Result<bool> {
     }
     let is_refused = || {
         let file = dir.open(&name)?;
-        Ok::<_, io::Error>(owner.is(&file.stamp()?) && !file.try_lock()?)
+        Ok::<_, io::Error>(owner.is(&file.stat()?) && !file.try_lock()?)
     };
     // What goes wrong is an answer, too. A cleaner that can lock the second name removes it: that
     // is another.

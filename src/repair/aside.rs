@@ -26,7 +26,7 @@ pub(super) fn put_aside(dir: &Arc<dyn Dir>, file: &str, suffix: &str) -> Result<
     for number in 1..MAX {
         let name = if number == 1 { format!("{file}{suffix}") } else { format!("{file}{suffix}.{number}") };
         let kept = Kept { file: file.to_owned(), name };
-        match (dir.stamp(file), dir.stamp(&kept.name)) {
+        match (dir.stat(file), dir.stat(&kept.name)) {
             // An earlier repair has come as far as this.
             (Ok(there), Ok(other)) if there.is_unique() && there.is_same_file(&other) => return Ok(kept),
             (Ok(_), Ok(_)) => continue,

@@ -136,7 +136,7 @@ fn unlisted(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
 fn litter(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &BTreeSet<String>) -> Option<Problem> {
     let is_dead = |name: &&String| {
         // Opening a pipe would wait for a writer.
-        let is_file = || dir.stamp(name).is_ok_and(|there| there.is_file);
+        let is_file = || dir.stat(name).is_ok_and(|there| there.is_file);
         let unlocked = || dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
         is_temporary_name(name) && is_file() && unlocked()
     };

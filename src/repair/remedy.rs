@@ -147,7 +147,7 @@ fn remove_litter(repair: &Repair, files: &[String], there: &[Problem]) -> Result
 }
 
 fn is_gone(repair: &Repair, name: &str) -> bool {
-    matches!(repair.dir.stamp(name), Err(error) if error.kind() == ErrorKind::NotFound)
+    matches!(repair.dir.stat(name), Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
 /// Replaces the list, durably, and with it all that it names: others may have synced nothing.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::lines;
 use crate::bytes::Reading;
-use crate::dir::{Dir, Stamp, again_if_stale};
+use crate::dir::{Dir, FileStat, again_if_stale};
 use crate::error::{self, Error, Result};
 use crate::list::{self, LIST, LIST_LOCK};
 use crate::load;
@@ -26,7 +26,7 @@ pub(super) struct Survey {
     pub(super) names: BTreeSet<String>,
     pub(super) list: ListSeen,
     /// Whatever is called like a table, or is named by the list.
-    tables: BTreeMap<String, (Option<Stamp>, Seen)>,
+    tables: BTreeMap<String, (Option<FileStat>, Seen)>,
     /// Who has the list lock.
     pub(super) lock: LockSeen,
     /// Whether nobody can have been in the middle of something: the lock was free before and after,
@@ -38,7 +38,7 @@ pub(super) struct Survey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ListSeen {
     Missing,
-    Read(Stamp, Vec<u8>),
+    Read(FileStat, Vec<u8>),
     /// No file.
     Strange(&'static str),
     /// The system does not let us read it.
@@ -177,7 +177,7 @@ fn names(dir: &Arc<dyn Dir>) -> Result<BTreeSet<String>> {
 }
 
 fn lock(dir: &Arc<dyn Dir>) -> LockSeen {
-    match dir.stamp(LIST_LOCK) {
+    match dir.stat(LIST_LOCK) {
         Err(error) if error.kind() == ErrorKind::NotFound => LockSeen::Free,
         Err(_) => LockSeen::Held,
         Ok(_) if is_foreign(dir, LIST_LOCK) => LockSeen::Held,
@@ -193,14 +193,14 @@ fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
         Target::None => ListSeen::Missing,
         Target::Strange(what) => ListSeen::Strange(what),
         Target::Unreadable(reason) => ListSeen::Unreadable(reason),
-        Target::File(stamp) if stamp.size > load::LONGEST => ListSeen::Strange("it is longer than any list"),
+        Target::File(stat) if stat.size > load::LONGEST => ListSeen::Strange("it is longer than any list"),
         Target::File(_) => {
             let read = again_if_stale(|| {
                 let file = dir.open(LIST)?;
-                Ok((file.stamp()?, file.contents()?.to_vec()))
+                Ok((file.stat()?, file.contents()?.to_vec()))
             });
             match read {
-                Ok((stamp, contents)) => ListSeen::Read(stamp, contents),
+                Ok((stat, contents)) => ListSeen::Read(stat, contents),
                 Err(error) if error.kind() == ErrorKind::NotFound => ListSeen::Missing,
                 Err(error) => ListSeen::Unreadable(Refused::by_system(&error)),
             }
@@ -211,7 +211,7 @@ fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
 /// What a name leads to.
 enum Target {
     None,
-    File(Stamp),
+    File(FileStat),
     Strange(&'static str),
     Unreadable(Refused),
 }
@@ -219,9 +219,9 @@ enum Target {
 /// To be asked before it is opened: opening a pipe would wait for a writer.
 fn target(dir: &Arc<dyn Dir>, name: &str) -> Target {
     match dir.target(name) {
-        Ok(stamp) if stamp.is_file => Target::File(stamp),
+        Ok(stat) if stat.is_file => Target::File(stat),
         Ok(_) => Target::Strange("it is no file"),
-        Err(error) if error.kind() == ErrorKind::NotFound => match dir.stamp(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match dir.stat(name) {
             Ok(_) => Target::Strange("it is a symbolic link that leads nowhere"),
             Err(_) => Target::None,
         },
@@ -230,27 +230,27 @@ fn target(dir: &Arc<dyn Dir>, name: &str) -> Target {
 }
 
 /// Reads all of a table, unless it is known.
-fn examine(dir: &Arc<dyn Dir>, name: &str, known: Option<&(Option<Stamp>, Seen)>) -> (Option<Stamp>, Seen) {
-    let stamp = match target(dir, name) {
+fn examine(dir: &Arc<dyn Dir>, name: &str, known: Option<&(Option<FileStat>, Seen)>) -> (Option<FileStat>, Seen) {
+    let stat = match target(dir, name) {
         Target::None => return (None, Seen::Missing),
         Target::Strange(what) => return (None, Seen::Strange(what)),
         Target::Unreadable(reason) => return (None, Seen::Unreadable(reason)),
-        Target::File(stamp) => stamp,
+        Target::File(stat) => stat,
     };
-    if let Some(known) = known.filter(|(known, _)| stamp.is_unique() && *known == Some(stamp)) {
+    if let Some(known) = known.filter(|(known, _)| stat.is_unique() && *known == Some(stat)) {
         return known.clone();
     }
     let seen = match load::open(&**dir, name, Reading::Copied) {
-        Ok(table) => read(table, &stamp),
+        Ok(table) => read(table, &stat),
         Err(error) if error.is_not_found() => return (None, Seen::Missing),
         Err(error) if error.kind() == error::ErrorKind::Corrupt => Seen::Damaged(error.message().to_owned(), 0),
         // The system refuses, or this version does not know such tables: others may read it.
         Err(error) => Seen::Unreadable(Refused::of(&error)),
     };
-    (Some(stamp), seen)
+    (Some(stat), seen)
 }
 
-fn read(table: Arc<Table>, stamp: &Stamp) -> Seen {
+fn read(table: Arc<Table>, stat: &FileStat) -> Seen {
     let mut records = 0;
     let flaw = match read_blocks(&table, &mut records) {
         Ok(()) => None,
@@ -260,7 +260,7 @@ fn read(table: Arc<Table>, stamp: &Stamp) -> Seen {
     let (min, max, hash) = (header.min_update_index, header.max_update_index, table.hash());
     match flaw {
         Some(reason) if read_records(table).is_err() => Seen::Damaged(reason, records),
-        flaw => Seen::Whole(Whole { min, max, hash, modified: stamp.modified, flaw }),
+        flaw => Seen::Whole(Whole { min, max, hash, modified: stat.modified, flaw }),
     }
 }
 

@@ -13,7 +13,7 @@ use super::synced::Synced;
 use super::write_lock::ListLock;
 use super::write_lock::request::ClaimedRequests;
 use crate::bytes::Bytes;
-use crate::dir::{Dir, DirFile, Stamp, stamp_now};
+use crate::dir::{Dir, DirFile, FileStat, stat_now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invariant::invariant;
 use crate::list::{LIST, LIST_LOCK, TableName};
@@ -58,7 +58,7 @@ pub(crate) struct Published {
 /// The new list has taken the place of the present one.
 enum Replaced {
     /// Here it is, open, with its identity.
-    By(Box<dyn DirFile>, Stamp),
+    By(Box<dyn DirFile>, FileStat),
     /// The system reported a failure, and did it all the same.
     InSpiteOf,
     /// Or it has not: the system reported a failure, and does not say what is there.
@@ -173,14 +173,14 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
 /// A rename may be reported as failed although it happened, by network file systems that lose an
 /// answer: what counts is what is there. If that cannot be seen either, nobody knows.
 fn replace(dir: &Arc<dyn Dir>, list: TempFile) -> Result<Replaced> {
-    let stamp = list.stamp()?;
+    let stat = list.stat()?;
     if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
         return Ok(Replaced::InSpiteOf);
     }
     match list.renamed(LIST) {
-        Ok(list) => Ok(Replaced::By(list.kept(), stamp)),
-        Err(error) => match stamp_now(&**dir, LIST, dir.is_local()) {
-            Ok(there) if there.is_same_file(&stamp) => Ok(Replaced::InSpiteOf),
+        Ok(list) => Ok(Replaced::By(list.kept(), stat)),
+        Err(error) => match stat_now(&**dir, LIST, dir.is_local()) {
+            Ok(there) if there.is_same_file(&stat) => Ok(Replaced::InSpiteOf),
             Ok(_) => Err(error),
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => Err(error),
             Err(_) => Ok(Replaced::Perhaps(error)),
@@ -217,7 +217,7 @@ fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table
 /// Leaves the seal on a list that is all written. Where that fails, others sync what they could
 /// have relied upon.
 fn leave_seal(list: &TempFile, contents: &[u8]) {
-    if let Some(seal) = list.stamp().ok().and_then(|stamp| seal::print(contents, &stamp)) {
+    if let Some(seal) = list.stat().ok().and_then(|stat| seal::print(contents, &stat)) {
         list.set_note(&seal);
     }
 }
@@ -295,7 +295,7 @@ impl Publisher {
             return Ok(PlacedTable { file, contents, is_synced: false });
         }
         let is_first = base.tables().is_empty();
-        let list = if is_first { self.env.dir.stamp(LIST).ok() } else { self.state.stamp_of(base) };
+        let list = if is_first { self.env.dir.stat(LIST).ok() } else { self.state.stat_of(base) };
         self.note(&file, list, self.durability_above(base));
         let is_synced = is_first && self.durability_above(base) == Durability::Full;
         if is_synced {
@@ -307,10 +307,10 @@ impl Publisher {
     /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that
     /// fails nothing is known of the table if we die before it is listed, and it stays.
     pub(crate) fn note_base(&self, table: &TempFile, base: &Snapshot) {
-        self.note(table, self.state.stamp_of(base), self.durability_above(base));
+        self.note(table, self.state.stat_of(base), self.durability_above(base));
     }
 
-    fn note(&self, table: &TempFile, list: Option<Stamp>, durability: Durability) {
+    fn note(&self, table: &TempFile, list: Option<FileStat>, durability: Durability) {
         let run = match durability {
             // What is acknowledged then is durable: if a loss of power brings the list back, the
             // table was not.
@@ -329,7 +329,7 @@ impl Publisher {
             Durability::Full | Durability::Ordered => Some(Run::ANY),
             Durability::Off => Run::this(&*self.env.dir),
         };
-        let note = table.stamp().ok().zip(run).and_then(|(stamp, run)| Origin::merged(&stamp, inputs, run));
+        let note = table.stat().ok().zip(run).and_then(|(stat, run)| Origin::merged(&stat, inputs, run));
         if let Some(note) = note {
             table.set_note(&note);
         }
@@ -384,8 +384,8 @@ impl Publisher {
             return claimed;
         }
         // What we know of it need not be read.
-        if let Replaced::By(list, stamp) = list {
-            self.state.remember(Cached { snapshot: after.clone(), stamp, list: list.into() });
+        if let Replaced::By(list, stat) = list {
+            self.state.remember(Cached { snapshot: after.clone(), stat, list: list.into() });
         }
         if self.env.options.durability != Durability::Off {
             added.iter().for_each(|table| self.synced.add(table.file.name()));
@@ -423,7 +423,7 @@ impl Publisher {
     /// synced. To see it is not enough: a loss of power could take it and leave the table. So the
     /// directory is synced in any case.
     fn create_list(&self, lock: &ListLock) -> Result<()> {
-        match self.env.dir.stamp(LIST) {
+        match self.env.dir.stat(LIST) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_empty_list(lock)?,
             Err(error) => return Err(self.env.io("cannot examine the table list", LIST, error)),

@@ -8,7 +8,7 @@
 //! file and has none; a list that was edited in place has other contents; a copy, with its note or
 //! without, is another file, and the tables beside it may be copies that nobody has synced.
 
-use crate::dir::Stamp;
+use crate::dir::FileStat;
 use crate::mutant::{self, Mutant};
 
 /// What the bytes below mean.
@@ -20,7 +20,7 @@ const CONTENTS: usize = 5;
 /// the file. The last one tells a file from an earlier one that had its number, whose note an
 /// archive may have brought back. `None` where files have no numbers, or no time of birth: an
 /// archive that is unpacked where the store was could not be told from it.
-pub(super) fn print(list: &[u8], file: &Stamp) -> Option<Vec<u8>> {
+pub(super) fn print(list: &[u8], file: &FileStat) -> Option<Vec<u8>> {
     let mut seal = vec![VERSION];
     seal.extend(crc32fast::hash(list).to_be_bytes());
     seal.extend(file.device.to_be_bytes());
@@ -30,7 +30,7 @@ pub(super) fn print(list: &[u8], file: &Stamp) -> Option<Vec<u8>> {
 }
 
 /// Whether this is the seal of a list with these contents in this file.
-pub(super) fn fits(seal: &[u8], list: &[u8], file: &Stamp) -> bool {
+pub(super) fn fits(seal: &[u8], list: &[u8], file: &FileStat) -> bool {
     let Some(expected) = print(list, file) else { return false };
     let Some(((contents, place), expected)) = seal.split_at_checked(CONTENTS).zip(expected.split_at_checked(CONTENTS))
     else {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     const LIST: &[u8] = b"a.ref\nb.ref\n";
-    const FILE: Stamp = Stamp {
+    const FILE: FileStat = FileStat {
         device: 1,
         inode: 2,
         size: LIST.len() as u64,
@@ -73,10 +73,10 @@ mod tests {
     #[test]
     fn it_fits_no_other_file() {
         let seal = print(LIST, &FILE).unwrap();
-        for other in [Stamp { device: 9, ..FILE }, Stamp { inode: 9, ..FILE }, Stamp { created: 9, ..FILE }] {
+        for other in [FileStat { device: 9, ..FILE }, FileStat { inode: 9, ..FILE }, FileStat { created: 9, ..FILE }] {
             assert!(!fits(&seal, LIST, &other), "{other:?}");
         }
-        let touched = Stamp { modified: 9, ..FILE };
+        let touched = FileStat { modified: 9, ..FILE };
         assert!(fits(&seal, LIST, &touched), "a rename or a touch changes nothing that was sealed");
     }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn files_without_numbers_or_times_of_birth_have_none() {
         let seal = print(LIST, &FILE).unwrap();
-        for poor in [Stamp { inode: 0, ..FILE }, Stamp { created: 0, ..FILE }] {
+        for poor in [FileStat { inode: 0, ..FILE }, FileStat { created: 0, ..FILE }] {
             assert_eq!(print(LIST, &poor), None);
             assert!(!fits(&seal, LIST, &poor));
         }

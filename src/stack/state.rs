@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::env::Env;
 use super::seal;
-use crate::dir::{DirFile, Stamp};
+use crate::dir::{DirFile, FileStat};
 use crate::engine::check_hash;
 use crate::error::{Error, Result};
 use crate::list::{self, LIST, TableName};
@@ -33,8 +33,8 @@ pub(super) const RECENT: Duration = Duration::from_secs(1);
 /// The newest state that was read.
 pub(super) struct Cached {
     pub(super) snapshot: Snapshot,
-    pub(super) stamp: Stamp,
-    /// Keeps the inode of the list from being used again: as long as it is open, an equal stamp
+    pub(super) stat: FileStat,
+    /// Keeps the inode of the list from being used again: as long as it is open, an equal stat
     /// means the same list.
     pub(super) list: Arc<dyn DirFile>,
 }
@@ -90,10 +90,10 @@ impl CachedState {
         if self.cache.lock().is_none() || !self.env.is_local() {
             return Ok(None);
         }
-        match self.env.dir.stamp(LIST) {
-            Ok(stamp) => {
+        match self.env.dir.stat(LIST) {
+            Ok(stat) => {
                 let cache = self.cache.lock();
-                let current = cache.as_ref().filter(|cached| stamp.is_unique() && cached.stamp == stamp);
+                let current = cache.as_ref().filter(|cached| stat.is_unique() && cached.stat == stat);
                 Ok(current.map(|cached| cached.snapshot.clone()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -169,8 +169,8 @@ impl CachedState {
 
     /// Which list is there now; `None` if there is none. It is opened, as it is to be read: of a
     /// symbolic link the name tells something else than the list that it leads to.
-    fn list_there(&self) -> Option<Stamp> {
-        self.env.dir.open(LIST).and_then(|list| list.stamp()).ok()
+    fn list_there(&self) -> Option<FileStat> {
+        self.env.dir.open(LIST).and_then(|list| list.stat()).ok()
     }
 
     fn try_load(&self) -> Result<Loaded> {
@@ -194,7 +194,7 @@ impl CachedState {
                 None => match load::open(dir, name, self.env.reading()) {
                     Ok(table) => table,
                     Err(error) if error.is_not_found() => {
-                        return Ok(Loaded::Missing(load::missing_table(name, dir), Some(list.stamp)));
+                        return Ok(Loaded::Missing(load::missing_table(name, dir), Some(list.stat)));
                     }
                     Err(error) => return Err(error),
                 },
@@ -204,9 +204,9 @@ impl CachedState {
         }
         let snapshot = Snapshot::new(tables, self.env.options.hash);
         self.env.counters.reloads.add(1);
-        let List { file, stamp, .. } = list;
-        self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stamp.modified);
-        self.remember(Cached { snapshot: snapshot.clone(), stamp, list: file.into() });
+        let List { file, stat, .. } = list;
+        self.notice_neighbours(snapshot.tables().get(unseen..).unwrap_or_default(), stat.modified);
+        self.remember(Cached { snapshot: snapshot.clone(), stat, list: file.into() });
         Ok(Loaded::Complete(snapshot))
     }
 
@@ -230,21 +230,21 @@ impl CachedState {
     }
 
     /// The identity of the list of this state, if that is what was read last.
-    pub(super) fn stamp_of(&self, state: &Snapshot) -> Option<Stamp> {
+    pub(super) fn stat_of(&self, state: &Snapshot) -> Option<FileStat> {
         fn newest(state: &Snapshot) -> Option<&str> {
             state.tables().last().map(|table| table.name())
         }
         let cache = self.cache.lock();
-        cache.as_ref().filter(|cached| newest(&cached.snapshot) == newest(state)).map(|cached| cached.stamp)
+        cache.as_ref().filter(|cached| newest(&cached.snapshot) == newest(state)).map(|cached| cached.stat)
     }
 
     /// Whether the list of this state is sealed. Another thread may have put another state into the
     /// cache: its seal fits only if its list names the same tables, and then it says what is to be
     /// known.
     pub(super) fn is_sealed(&self, state: &Snapshot) -> bool {
-        let cached = self.cache.lock().as_ref().map(|cached| (Arc::clone(&cached.list), cached.stamp));
-        let Some((list, stamp)) = cached else { return false };
-        matches!(list.note(), Ok(Some(note)) if seal::fits(&note, &list_of(state), &stamp))
+        let cached = self.cache.lock().as_ref().map(|cached| (Arc::clone(&cached.list), cached.stat));
+        let Some((list, stat)) = cached else { return false };
+        matches!(list.note(), Ok(Some(note)) if seal::fits(&note, &list_of(state), &stat))
     }
 
     /// The tables of the cached state, by name: a name is used for one table only, so they need not
@@ -265,5 +265,5 @@ enum Loaded {
     Complete(Snapshot),
     /// Something that is named is not there, or not there yet; the list that was read, if there was
     /// one.
-    Missing(Error, Option<Stamp>),
+    Missing(Error, Option<FileStat>),
 }

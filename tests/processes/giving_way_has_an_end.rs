@@ -59,7 +59,7 @@ impl Hook for Clock {
         if let Some(wall) = self.wall {
             return Some(wall(self.now(dir)).as_nanos());
         }
-        dir.stamp("tables.list").ok().map(|stamp| stamp.modified)
+        dir.stat("tables.list").ok().map(|stat| stat.modified)
     }
 }
 

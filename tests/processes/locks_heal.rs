@@ -87,7 +87,7 @@ fn list_lock_with_a_note(path: &Path, contents: &[u8]) -> Box<dyn DirFile> {
     let dir: Arc<dyn Dir> = Arc::new(OsDir::new(path, None));
     let mut file = dir.create("reftable-0123456789abcdef.tmp").unwrap();
     assert!(file.try_lock().unwrap());
-    HealingLocks::mark(&dir, &*file, &file.stamp().unwrap()).unwrap();
+    HealingLocks::mark(&dir, &*file, &file.stat().unwrap()).unwrap();
     dir.link("reftable-0123456789abcdef.tmp", "tables.list.lock").unwrap();
     dir.remove("reftable-0123456789abcdef.tmp").unwrap();
     file.write(contents).unwrap();

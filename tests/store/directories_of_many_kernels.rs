@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::support::over_dir::{Hook, OverDir, Work};
 use crate::support::{HASHES, Store, contents, id, quick};
 use reftable::compact::Compact;
-use reftable::dir::Stamp;
+use reftable::dir::FileStat;
 use reftable::lock::ExclusiveFile;
 use reftable::verify::verify_dir;
 use reftable::{AutoCompact, Error, ErrorKind, Expect, Options, Stack};
@@ -22,8 +22,8 @@ type Fits = fn(&str) -> bool;
 /// Calls that a network file system may answer with a stale handle, on the list and on tables.
 const CALLS: [(&str, Fits); 6] = [
     ("open", |name| name == LIST),
-    ("stamp", |name| name == LIST),
-    ("stamp file", |name| name == LIST),
+    ("stat", |name| name == LIST),
+    ("stat file", |name| name == LIST),
     ("contents", |name| name == LIST),
     ("open", |name| name.ends_with(".ref")),
     ("contents", |name| name.ends_with(".ref")),
@@ -93,7 +93,7 @@ fn a_stale_handle_means_to_look_at_the_list_again() {
 
 #[test]
 fn a_handle_that_stays_stale_is_an_error_at_the_deadline() {
-    for call in CALLS.into_iter().filter(|(call, _)| *call != "stamp") {
+    for call in CALLS.into_iter().filter(|(call, _)| *call != "stat") {
         let store = store();
         for deadline in [0, 50] {
             let dir = stale(store.path(), call, u32::MAX);
@@ -110,7 +110,7 @@ fn a_handle_that_stays_stale_is_an_error_at_the_deadline() {
 /// ask others.
 struct Frozen {
     is_local: bool,
-    first: Mutex<Option<Stamp>>,
+    first: Mutex<Option<FileStat>>,
     /// What somebody else does when a table is opened, once.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -124,7 +124,7 @@ impl Hook for Frozen {
         work()
     }
 
-    fn stamp(&self, name: &str, seen: Stamp) -> Stamp {
+    fn stat(&self, name: &str, seen: FileStat) -> FileStat {
         if name == LIST { *self.first.lock().unwrap().get_or_insert(seen) } else { seen }
     }
 
@@ -150,7 +150,7 @@ fn under_the_lock_the_list_is_read_not_examined() {
         let fresh = Stack::open(store.path(), quick()).unwrap();
         let names = contents::names(fresh.snapshot().unwrap().refs().unwrap());
         if is_local {
-            // The control: a stamp that is believed loses a commit.
+            // The control: a stat that is believed loses a commit.
             assert_eq!(names, ["refs/heads/a", "refs/heads/b", "refs/heads/d"]);
         } else {
             assert_eq!(names, ["refs/heads/a", "refs/heads/b", "refs/heads/c", "refs/heads/d"]);
@@ -164,7 +164,7 @@ fn a_missing_table_is_believed_only_when_the_list_was_opened_again() {
     for is_local in [false, true] {
         let store = store();
         let dir = frozen(store.path(), is_local);
-        reftable::dir::Dir::stamp(&*dir, LIST).unwrap();
+        reftable::dir::Dir::stat(&*dir, LIST).unwrap();
         let compacting = store.stack.clone();
         let work = move || drop(compacting.compact(Compact::all()).unwrap());
         *dir.hook.meanwhile.lock().unwrap() = Some(Box::new(work));

@@ -23,7 +23,7 @@ impl Hook for LostAnswer {
             }
             return lost;
         }
-        let is_a_look = name == "tables.list" && ["stamp", "target", "open"].contains(&call);
+        let is_a_look = name == "tables.list" && ["stat", "target", "open"].contains(&call);
         if is_a_look && self.is_lost.load(Ordering::SeqCst) { lost } else { work() }
     }
 }

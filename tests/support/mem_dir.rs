@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reftable::bytes::Bytes;
-use reftable::dir::{Dir, DirFile, Stamp};
+use reftable::dir::{Dir, DirFile, FileStat};
 
 /// Files by name.
 #[derive(Debug, Clone, Default)]
@@ -48,8 +48,8 @@ impl Dir for MemDir {
         read_only()
     }
 
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.file(name)?.stamp()
+    fn stat(&self, name: &str) -> io::Result<FileStat> {
+        self.file(name)?.stat()
     }
 
     fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
@@ -95,10 +95,10 @@ impl DirFile for MemFile {
         read_only()
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        let mut stamp = Stamp::default();
-        stamp.size = self.0.len() as u64;
-        Ok(stamp)
+    fn stat(&self) -> io::Result<FileStat> {
+        let mut stat = FileStat::default();
+        stat.size = self.0.len() as u64;
+        Ok(stat)
     }
 
     fn try_lock(&self) -> io::Result<bool> {

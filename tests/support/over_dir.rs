@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reftable::bytes::{Bytes, Reading};
-use reftable::dir::{Dir, DirFile, Host, OsDir, Stamp, Writers};
+use reftable::dir::{Dir, DirFile, FileStat, Host, OsDir, Writers};
 
 /// What comes between.
 pub(crate) trait Hook: Send + Sync + 'static {
@@ -40,7 +40,7 @@ pub(crate) trait Hook: Send + Sync + 'static {
     }
 
     /// What a look at `name` shows, where that is `seen`.
-    fn stamp(&self, name: &str, seen: Stamp) -> Stamp {
+    fn stat(&self, name: &str, seen: FileStat) -> FileStat {
         let _ = name;
         seen
     }
@@ -112,11 +112,11 @@ impl<H: Hook> Dir for OverDir<H> {
         through(&*self.hook, "writers", ".", || self.dir.writers())
     }
 
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        through(&*self.hook, "stamp", name, || self.dir.stamp(name)).map(|seen| self.hook.stamp(name, seen))
+    fn stat(&self, name: &str) -> io::Result<FileStat> {
+        through(&*self.hook, "stat", name, || self.dir.stat(name)).map(|seen| self.hook.stat(name, seen))
     }
 
-    fn target(&self, name: &str) -> io::Result<Stamp> {
+    fn target(&self, name: &str) -> io::Result<FileStat> {
         through(&*self.hook, "target", name, || self.dir.target(name))
     }
 
@@ -241,8 +241,8 @@ impl<H: Hook> DirFile for OverFile<H> {
         self.through("write out", || self.inner.write_out(waits))
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.through("stamp file", || self.inner.stamp())
+    fn stat(&self) -> io::Result<FileStat> {
+        self.through("stat file", || self.inner.stat())
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {

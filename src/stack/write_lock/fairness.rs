@@ -166,7 +166,7 @@ impl WriteLock {
         let now = self.env.dir.now();
         let Some(window) = self.back_off(now, || self.env.dir.wall_clock()) else { return false };
         let end = end_of_patience(start, begin.unwrap_or(now), timeout);
-        let is_free = || self.env.dir.stamp(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead);
+        let is_free = || self.env.dir.stat(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead);
         let backs_off = now.saturating_add(window) <= end && is_free();
         if backs_off && begin.replace(begin.unwrap_or(now)).is_none() {
             self.env.counters.gaps.add(1);
@@ -201,11 +201,11 @@ impl WriteLock {
             if let Some(instead) = otherwise()? {
                 return Ok(Some(Polled::Instead(instead)));
             }
-            let is_free = || self.env.dir.stamp(LIST_LOCK).is_err();
-            let list = self.env.dir.stamp(LIST).ok();
+            let is_free = || self.env.dir.stat(LIST_LOCK).is_err();
+            let list = self.env.dir.stat(LIST).ok();
             if is_free() {
                 self.env.dir.sleep(gap);
-                if is_free() && self.env.dir.stamp(LIST).ok() == list {
+                if is_free() && self.env.dir.stat(LIST).ok() == list {
                     break;
                 }
                 continue;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reftable::bytes::Bytes;
-use reftable::dir::{Dir, DirFile, Host, Stamp};
+use reftable::dir::{Dir, DirFile, FileStat, Host};
 
 use super::check::is_request;
 use super::world::{BOOT, Denied, File, FileId, Inner, Locked, Name, Op, Pid, World, pid_of};
@@ -105,12 +105,12 @@ impl Dir for SimDir {
         Ok(self.file(created, name))
     }
 
-    fn stamp(&self, name: &str) -> io::Result<Stamp> {
-        self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.find(name)?), None)))
+    fn stat(&self, name: &str) -> io::Result<FileStat> {
+        self.world.call(self.pid, false, |inner| Ok((inner.stat(inner.find(name)?), None)))
     }
 
-    fn target(&self, name: &str) -> io::Result<Stamp> {
-        self.world.call(self.pid, false, |inner| Ok((inner.stamp(inner.follow(name)?), None)))
+    fn target(&self, name: &str) -> io::Result<FileStat> {
+        self.world.call(self.pid, false, |inner| Ok((inner.stat(inner.follow(name)?), None)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -254,8 +254,8 @@ impl DirFile for SimFile {
         self.world.call(self.pid(), true, |inner| Ok(((), op(inner))))
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.world.call(self.pid(), false, |inner| Ok((inner.stamp(self.file), None)))
+    fn stat(&self) -> io::Result<FileStat> {
+        self.world.call(self.pid(), false, |inner| Ok((inner.stat(self.file), None)))
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use reftable::bytes::Bytes;
 use reftable::compact::Expiry;
-use reftable::dir::{Dir, DirFile, Stamp};
+use reftable::dir::{Dir, DirFile, FileStat};
 use reftable::lock::{Attempt, HealingLocks, Locker, ReadyFiles, ReadyLocks};
 use reftable::{Durability, Error, Options, Stack};
 
@@ -44,8 +44,8 @@ impl DirFile for Shared {
         self.file().sync()
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
-        self.file().stamp()
+    fn stat(&self) -> io::Result<FileStat> {
+        self.file().stat()
     }
 
     fn try_lock(&self) -> io::Result<bool> {

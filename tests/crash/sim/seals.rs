@@ -84,7 +84,7 @@ fn copy(dir: &Arc<SimDir>, name: &str) {
 
 /// Copies the list with its note; again and again, until it has its number again, if it is to.
 fn copy_list(dir: &Arc<SimDir>, same_number: bool) {
-    let (sealed, stamp) = (dir.open(LIST).unwrap(), dir.stamp(LIST).unwrap());
+    let (sealed, stat) = (dir.open(LIST).unwrap(), dir.stat(LIST).unwrap());
     let (contents, seal) = (sealed.contents().unwrap(), sealed.note().unwrap().expect("the list is sealed"));
     drop(sealed);
     let mut names = (0..).map(|number| format!("copy-{number}"));
@@ -93,19 +93,19 @@ fn copy_list(dir: &Arc<SimDir>, same_number: bool) {
         let mut file = dir.create(&name).unwrap();
         file.write(&contents).unwrap();
         file.set_note(&seal).unwrap();
-        (name, file.stamp().unwrap())
+        (name, file.stat().unwrap())
     };
     dir.rename(&put().0, LIST).unwrap();
     if same_number {
         let mut others = Vec::new();
         let (copy, there) = loop {
             let (name, there) = put();
-            if there.inode == stamp.inode {
+            if there.inode == stat.inode {
                 break (name, there);
             }
             others.push(name);
         };
-        assert_ne!(there.created, stamp.created, "it was made later");
+        assert_ne!(there.created, stat.created, "it was made later");
         dir.rename(&copy, LIST).unwrap();
         others.iter().for_each(|name| dir.remove(name).unwrap());
     }

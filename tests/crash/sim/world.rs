@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use reftable::dir::Stamp;
+use reftable::dir::FileStat;
 
 use super::beside::Leash;
 use super::dir::SimDir;
@@ -448,13 +448,13 @@ impl Inner {
         Err(io::Error::other("too many symbolic links"))
     }
 
-    pub(super) fn stamp(&self, id: FileId) -> Stamp {
+    pub(super) fn stat(&self, id: FileId) -> FileStat {
         let file = &self.tree.files[&id];
         let File { modified, created, changed, number: inode, .. } = *file;
         let size = file.bytes.len() as u64;
-        let mut stamp = Stamp::new(1, inode, size, modified);
-        (stamp.created, stamp.changed, stamp.is_file) = (created, changed, !file.is_link);
-        stamp
+        let mut stat = FileStat::new(1, inode, size, modified);
+        (stat.created, stat.changed, stat.is_file) = (created, changed, !file.is_link);
+        stat
     }
 
     /// A name came or went.

@@ -48,7 +48,7 @@ impl OwnRequest {
     /// `Io`.
     pub(crate) fn state(&self) -> Result<RequestState> {
         let mut seen = self.seen.borrow_mut();
-        let size = self.file.stamp()?.size;
+        let size = self.file.stat()?.size;
         if size != seen.0 {
             let contents = self.file.contents()?;
             let state = parse(&contents).map_or_else(|| seen.1.clone(), |parsed| parsed.state);
@@ -65,7 +65,7 @@ impl OwnRequest {
     /// Whether it still has its name: a lock holder that cannot say what has become of it takes
     /// that away.
     pub(crate) fn has_name(&self) -> bool {
-        match self.dir.stamp(self.file.name()) {
+        match self.dir.stat(self.file.name()) {
             Ok(there) => self.file.is(&there),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
