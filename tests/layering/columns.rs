@@ -17,6 +17,7 @@ const PLACES: [&str; 14] = [
     "capi/src",
     "capi/tests",
     "cli",
+    "crash",
     "fuzz/fuzz_targets",
     "git",
     "loom-tests",
