@@ -1,5 +1,5 @@
-//! Which tables nobody can need any more: the one rule, for compactions, for heirs of locks, and
-//! for repair.
+//! Which tables nobody can need any more: the one rule, for compactions, for successors of locks,
+//! and for repair.
 //!
 //! A table that no list names may be all that is left of a repository: an older list comes back
 //! after a loss of power, a copy of a store is torn, a person has edited the list. So it is garbage

@@ -14,7 +14,7 @@ pub enum Mutant {
     DeleteInputsEarly,
     /// A compaction removes its inputs after it has released the list lock.
     RemoveInputsUnlocked,
-    /// An heir leaves the inputs of the dead's compaction to the next one.
+    /// A successor leaves the inputs of the dead's compaction to the next one.
     LeaveInputsOfTheDead,
     /// A commit returns though the list was not replaced.
     AcknowledgeBeforeRename,

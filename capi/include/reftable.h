@@ -497,7 +497,7 @@ int reftable_fsck_check(struct reftable_stack *stack, reftable_fsck_report_fn *r
 /*
  * A program that defines all of the functions below but reftable_fsync is a host: the library then creates files, locks,
  * maps, draws random numbers and tells the time by them, and syncs when and how reftable_fsync does. Without them it has
- * its own ways: locks that heal, and tables, lists and directory synced.
+ * its own ways: robust locks, and tables, lists and directory synced.
  *
  * reftable_has_host tells which of the two. git's library does not have it, nor the two that follow.
  */

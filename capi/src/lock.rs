@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use reftable::dir::{Dir, FileStat};
-use reftable::lock::{Attempt, HealingLocks, Holder, Lock, Locker, Queued, ReadyLocks};
+use reftable::lock::{Attempt, Holder, Lock, Locker, Queued, ReadyLocks, RobustLocks};
 
 use crate::abi::reftable_flock;
 use crate::ancestors::is_ancestor;
@@ -34,7 +34,7 @@ pub(crate) struct HostLocks {
     host: Host,
     dir: Arc<HostDir>,
     /// For locks of tables, which are many; and to take over from the dead.
-    robust: Arc<HealingLocks>,
+    robust: Arc<RobustLocks>,
     /// For the list lock.
     ready: ReadyLocks<HostDir>,
     /// Files cannot be marked here.
@@ -43,7 +43,7 @@ pub(crate) struct HostLocks {
 
 impl HostLocks {
     pub(crate) fn new(host: Host, dir: Arc<HostDir>) -> HostLocks {
-        let robust = HealingLocks::new(false);
+        let robust = RobustLocks::new(false);
         let ready = ReadyLocks::new(Arc::clone(&dir), Arc::clone(&robust));
         HostLocks { host, dir, robust, ready, is_plain: AtomicBool::new(false) }
     }
@@ -90,7 +90,7 @@ impl HostLocks {
         }
         // The host closes its own before it removes the name, and for that time we would look dead.
         let copy = OwnFile::copy_of(fd, self.host).ok()?;
-        let is_marked = copy.lock().unwrap_or(false) && HealingLocks::mark(dir, &copy, copy.made()).is_ok();
+        let is_marked = copy.lock().unwrap_or(false) && RobustLocks::mark(dir, &copy, copy.made()).is_ok();
         if !is_marked {
             self.is_plain.store(true, Ordering::Relaxed);
         }
@@ -108,7 +108,7 @@ impl HostLocks {
 
 impl Locker for HostLocks {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> reftable::Result<Attempt> {
-        if !self.heals() {
+        if !self.is_robust() {
             return self.try_host(dir, name);
         }
         if name != LIST_LOCK {
@@ -120,7 +120,7 @@ impl Locker for HostLocks {
         }
     }
 
-    fn heals(&self) -> bool {
+    fn is_robust(&self) -> bool {
         self.dir.makes_own_files() && !self.is_plain.load(Ordering::Relaxed)
     }
 
@@ -136,7 +136,7 @@ impl Locker for HostLocks {
     }
 
     fn enqueue(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Box<dyn Queued>> {
-        if name != LIST_LOCK || !self.heals() {
+        if name != LIST_LOCK || !self.is_robust() {
             return None;
         }
         Some(Box::new(Place::last(dir.path()).ok()?))

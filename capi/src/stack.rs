@@ -6,7 +6,7 @@ use std::ptr::{self, null_mut};
 use std::sync::Arc;
 
 use reftable::compact::Compaction;
-use reftable::lock::{HealingLocks, Locker};
+use reftable::lock::{Locker, RobustLocks};
 use reftable::{ErrorKind, HashKind, Snapshot, Stack};
 
 use crate::abi::{
@@ -56,7 +56,7 @@ impl StackHandle {
         let dir = Arc::new(HostDir::new(path_of(path), host));
         let locks: Box<dyn Locker> = match host {
             Some(host) => Box::new(HostLocks::new(host, Arc::clone(&dir))),
-            None => Box::new(HealingLocks::new(true)),
+            None => Box::new(RobustLocks::new(true)),
         };
         let options_to_read = crate::options::reading(hash, host.is_some());
         let store = Stack::open_in(Arc::clone(&dir) as Arc<dyn reftable::dir::Dir>, locks, options_to_read);

@@ -157,8 +157,8 @@ impl ModelDir {
 
     /// How often a process released a lock that another one had taken.
     #[must_use]
-    pub fn inherited(&self) -> u32 {
-        self.world.files(|files| files.inherited)
+    pub fn taken_over(&self) -> u32 {
+        self.world.files(|files| files.taken_over)
     }
 
     /// A call that others can tell the time of.

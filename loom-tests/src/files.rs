@@ -43,7 +43,7 @@ pub(crate) struct Files {
     /// The largest update index that was ever in the list.
     highest: u64,
     /// How often a process released a lock that another one had taken.
-    pub(crate) inherited: u32,
+    pub(crate) taken_over: u32,
     reuse_open_inodes: bool,
 }
 
@@ -202,7 +202,7 @@ impl Files {
             if !self.has(process, inode) {
                 return Ok(Err(format!("process {process} removed {name}, which another one holds")));
             }
-            self.inherited += u32::from(self.creator(inode) != process);
+            self.taken_over += u32::from(self.creator(inode) != process);
         }
         if self.published.iter().any(|listed| listed == name) {
             return Ok(Err(format!("process {process} removed {name}, which is in the list")));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reftable::compact::Compact;
-use reftable::lock::{ExclusiveFile, HealingLocks, Locker};
+use reftable::lock::{ExclusiveFile, Locker, RobustLocks};
 use reftable::table::RefRecordView;
 use reftable::table::{TableWriter, WriteOptions};
 use reftable::{AutoCompact, Commit, Expect, HashKind, ObjectId, Options, Snapshot, Stack, TargetView};
@@ -66,13 +66,13 @@ pub fn options(auto_compact: AutoCompact) -> Options {
     options.lock_timeout(Some(Duration::from_secs(2)))
 }
 
-/// A process's handle on the directory, with locks that heal.
+/// A process's handle on the directory, with robust locks.
 ///
 /// # Panics
 /// When the store cannot be opened, which ends the model.
 #[must_use]
 pub fn stack(dir: &ModelDir, process: u64, auto_compact: AutoCompact) -> Stack {
-    open(&dir.for_process(process), Box::new(HealingLocks::new(true)), options(auto_compact))
+    open(&dir.for_process(process), Box::new(RobustLocks::new(true)), options(auto_compact))
 }
 
 /// A process's handle on the directory, with any locks.
@@ -87,8 +87,8 @@ pub fn open(process: &ModelDir, locks: Box<dyn Locker>, options: Options) -> Sta
 
 /// Locks as git makes them, or ours.
 #[must_use]
-pub fn locks(healing: bool) -> Box<dyn Locker> {
-    if healing { Box::new(HealingLocks::new(true)) } else { Box::new(ExclusiveFile) }
+pub fn locks(robust: bool) -> Box<dyn Locker> {
+    if robust { Box::new(RobustLocks::new(true)) } else { Box::new(ExclusiveFile) }
 }
 
 /// Moves one reference.

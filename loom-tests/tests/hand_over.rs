@@ -15,7 +15,7 @@ use reftable::{AutoCompact, Expect, Stack};
 const NAMES: [&str; 3] = ["refs/heads/a", "refs/heads/b", "refs/heads/c"];
 
 /// The owner is dead before the two begin.
-fn two_heirs(flaw: Flaw) {
+fn two_successors(flaw: Flaw) {
     let dir = start(&NAMES, flaw);
     let mortal = dir.for_process(1);
     let dying = open(&mortal, locks(true), options(AutoCompact::Off));
@@ -25,12 +25,12 @@ fn two_heirs(flaw: Flaw) {
     mortal.die();
     drop((prepared, dying));
     let (one, other) = (stack(&dir, 2, AutoCompact::Off), stack(&dir, 3, AutoCompact::Off));
-    let heir = process(move || set(&one, NAMES[1], 1, 3).expect("the other one ends").update_index);
+    let successor = process(move || set(&one, NAMES[1], 1, 3).expect("the other one ends").update_index);
     let mine = set(&other, NAMES[2], 1, 4).expect("the other one ends").update_index;
-    let theirs = heir.join().expect("the heir ends");
+    let theirs = successor.join().expect("the successor ends");
     assert_eq!((mine.min(theirs), mine.max(theirs)), (2, 3), "each commit has an update index of its own");
     assert_eq!(read(&other, &NAMES), [1, 3, 4], "both are there, that of the dead is not");
-    assert_eq!(dir.inherited(), 1, "one took over");
+    assert_eq!(dir.taken_over(), 1, "one took over");
     drop(other);
     settle(&dir, &NAMES);
 }
@@ -38,7 +38,7 @@ fn two_heirs(flaw: Flaw) {
 /// The same beside neighbours, to whom the two leave the lock for a while when it is free. It is
 /// not: nobody but them can take it from the dead, so the first one does not wait for the end of
 /// its courtesy, 300 ms.
-fn two_heirs_with_neighbours() {
+fn two_successors_with_neighbours() {
     let dir = start(&NAMES, Flaw::None);
     let mortal = dir.for_process(1);
     let dying = open(&mortal, locks(true), options(AutoCompact::Off));
@@ -48,7 +48,7 @@ fn two_heirs_with_neighbours() {
     let prepared = tx.prepare().expect("nobody else has the lock");
     mortal.die();
     drop((prepared, dying));
-    let heir = |number, name: &'static str| {
+    let successor = |number, name: &'static str| {
         let own = dir.for_process(number);
         own.meets_neighbours();
         let stack = stack_of(&own);
@@ -59,12 +59,12 @@ fn two_heirs_with_neighbours() {
             (own.now() - begin, stack)
         }
     };
-    let one = process(heir(2, NAMES[1]));
-    let (mine, other) = heir(3, NAMES[2])();
-    let (theirs, one) = one.join().expect("the heir ends");
+    let one = process(successor(2, NAMES[1]));
+    let (mine, other) = successor(3, NAMES[2])();
+    let (theirs, one) = one.join().expect("the successor ends");
     assert!(mine.min(theirs) < Duration::from_millis(250), "the dead are left the lock for {mine:?} and {theirs:?}");
     assert_eq!(read(&other, &NAMES), [2, 3, 3], "both are there, that of the dead is not");
-    assert_eq!(dir.inherited(), 1, "one took over");
+    assert_eq!(dir.taken_over(), 1, "one took over");
     drop((one, other));
     settle(&dir, &NAMES);
 }
@@ -92,7 +92,7 @@ fn owner_dies(call: u32, flaw: Flaw) -> bool {
     assert_ne!(mine, theirs, "each commit has an update index of its own");
     let last = read(&other, &NAMES);
     assert!(last == [2, 3, 4] || (last == [1, 3, 4] && !acknowledged), "{last:?}, acknowledged: {acknowledged}");
-    assert!(dir.inherited() <= 1, "one took over");
+    assert!(dir.taken_over() <= 1, "one took over");
     drop(other);
     settle(&dir, &NAMES);
     mortal.is_dead()
@@ -100,12 +100,12 @@ fn owner_dies(call: u32, flaw: Flaw) -> bool {
 
 #[test]
 fn one_of_two_takes_over() {
-    explore("two heirs", 4, || two_heirs(Flaw::None));
+    explore("two successors", 4, || two_successors(Flaw::None));
 }
 
 #[test]
 fn one_of_two_takes_over_at_once_beside_neighbours() {
-    explore("two heirs with neighbours", 2, two_heirs_with_neighbours);
+    explore("two successors with neighbours", 2, two_successors_with_neighbours);
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn one_of_two_takes_over_from_a_dying_owner() {
 #[test]
 #[should_panic(expected = "without the lock")]
 fn control_kernel_locks_for_all_are_caught() {
-    explore("control: kernel locks for all", 3, || two_heirs(Flaw::LocksForAll));
+    explore("control: kernel locks for all", 3, || two_successors(Flaw::LocksForAll));
 }
 
 #[cfg(reftable_mutants)]
 #[test]
 fn mutants_are_caught() {
     use reftable::mutant::Mutant;
-    loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || two_heirs(Flaw::None)));
-    loom_tests::catches(Mutant::GiveWayToTheDead, || explore("mutant", 1, two_heirs_with_neighbours));
+    loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || two_successors(Flaw::None)));
+    loom_tests::catches(Mutant::GiveWayToTheDead, || explore("mutant", 1, two_successors_with_neighbours));
     loom_tests::catches(Mutant::BreakLockUnasked, || {
         explore_deaths("mutant", 1, |call| owner_dies(call, Flaw::None));
     });

@@ -113,13 +113,13 @@ fn one_dies(call: u32, others: &[u64]) -> bool {
     mortal.is_dead()
 }
 
-/// One dies at its `call`-th call, and an heir of it may not list the directory: if it cannot
+/// One dies at its `call`-th call, and a successor of it may not list the directory: if it cannot
 /// resolve what the dead one has claimed it publishes nothing, and the one who asked learns the
 /// truth.
 fn one_dies_before_the_blind(call: u32) -> bool {
     let dir = start(&NAMES, Flaw::None);
     let (mortal, blind) = (dir.for_process(1), dir.for_process(3));
-    let (dying, heir) = (handle(&mortal, 2000), handle(&blind, 2000));
+    let (dying, successor) = (handle(&mortal, 2000), handle(&blind, 2000));
     blind.cannot_list();
     mortal.dies_at(call);
     let committer = process(move || {
@@ -127,7 +127,7 @@ fn one_dies_before_the_blind(call: u32) -> bool {
         drop(dying);
         outcome
     });
-    let heir = process(move || match set(&heir, NAMES[2], 1, 4) {
+    let successor = process(move || match set(&successor, NAMES[2], 1, 4) {
         Err(error) if error.kind() == ErrorKind::Io => Some(false),
         // The dead one may have taken along what it has asked for itself.
         Err(error) if error.kind() == ErrorKind::Indeterminate => None,
@@ -137,7 +137,8 @@ fn one_dies_before_the_blind(call: u32) -> bool {
     let mine = set(&living, NAMES[1], 1, 3).expect("its outcome is known").update_index;
     let known = living.snapshot().and_then(|snapshot| snapshot.get(NAMES[1])).expect("the store is sound");
     assert_eq!(known.map(|found| found.update_index), Some(mine), "what was acknowledged is there, as it was told");
-    let (outcome, has_published) = (committer.join().expect("the committer ends"), heir.join().expect("the heir ends"));
+    let (outcome, has_published) =
+        (committer.join().expect("the committer ends"), successor.join().expect("the successor ends"));
     let last = read(&living, &NAMES);
     assert!(outcome.is_err() || last.first() == Some(&2), "what was acknowledged is there");
     assert!(has_published.is_none_or(|has| has == (last.last() == Some(&4))), "who has failed has published nothing");
@@ -176,7 +177,7 @@ fn the_heir_of_a_dying_leader_answers_for_it() {
 
 #[test]
 fn an_heir_that_cannot_resolve_publishes_nothing() {
-    explore_deaths("requests: one dies before an heir that cannot resolve", 1, one_dies_before_the_blind);
+    explore_deaths("requests: one dies before a successor that cannot resolve", 1, one_dies_before_the_blind);
 }
 
 #[cfg(reftable_mutants)]

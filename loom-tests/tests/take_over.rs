@@ -12,11 +12,11 @@ use reftable::compact::Compact;
 const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
 
 /// One commits and dies at its `call`-th call, the other commits. Returns whether it came to that.
-fn committer_dies(call: u32, flaw: Flaw, healing: bool, compact: AutoCompact) -> bool {
+fn committer_dies(call: u32, flaw: Flaw, robust: bool, compact: AutoCompact) -> bool {
     let dir = start(&NAMES, flaw);
     let mortal = dir.for_process(1);
-    let dying = open(&mortal, locks(healing), options(compact));
-    let living = open(&dir.for_process(2), locks(healing), options(compact));
+    let dying = open(&mortal, locks(robust), options(compact));
+    let living = open(&dir.for_process(2), locks(robust), options(compact));
     mortal.dies_at(call);
     let committer = process(move || {
         let outcome = set(&dying, NAMES[0], 1, 2);

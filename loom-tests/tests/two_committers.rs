@@ -9,10 +9,10 @@ use reftable::{AutoCompact, ErrorKind, Expect};
 
 const NAMES: [&str; 2] = ["refs/heads/a", "refs/heads/b"];
 
-fn distinct(flaw: Flaw, healing: bool, compact: AutoCompact) {
+fn distinct(flaw: Flaw, robust: bool, compact: AutoCompact) {
     let dir = start(&NAMES, flaw);
-    let one = open(&dir.for_process(1), locks(healing), options(compact));
-    let other = open(&dir.for_process(2), locks(healing), options(compact));
+    let one = open(&dir.for_process(1), locks(robust), options(compact));
+    let other = open(&dir.for_process(2), locks(robust), options(compact));
     let committer = process(move || {
         let index = set(&one, NAMES[0], 1, 2).expect("the other one ends").update_index;
         assert_eq!(read(&one, &NAMES)[0], 2, "one's own commit is visible at once");

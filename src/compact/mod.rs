@@ -209,7 +209,7 @@ impl Stack {
     ///   output is removed. One that waits for the list lock to publish goes on, for at most as
     ///   long as a commit waits. The drop waits for the thread.
     /// - *The process ends without dropping:* as with a kill. What it wrote is not listed, its
-    ///   locks heal, the next compaction removes its files.
+    ///   locks are robust, the next compaction removes its files.
     /// - *The process forks:* the child has no such thread, and compacts at the end of its commit
     ///   calls. The parent goes on.
     #[cfg(not(loom))]

@@ -164,7 +164,7 @@ pub trait Dir: Debug + Send + Sync {
     }
 
     /// A number for the kind of the file system, such as `statfs` tells; 0, the default, where that
-    /// is not known. A lock that was left by an earlier run of the kernel is inherited only if it
+    /// is not known. A lock that was left by an earlier run of the kernel is taken over only if it
     /// was taken on a local one of the same kind.
     fn file_system(&self) -> u64 {
         0

@@ -89,7 +89,7 @@ impl BreakingLocks {
     fn breaks(&self, dir: &Arc<dyn Dir>, name: &str) -> bool {
         // Where locks are plain files, it may be one of ours.
         name == LIST_LOCK
-            && self.locks.heals()
+            && self.locks.is_robust()
             && self.is_due(dir.now())
             && may_be_abandoned(dir, name)
             && Evidence::of(dir, name).is_some_and(|found| found.is_sufficient() && break_lock(dir, &found).is_ok())
@@ -104,8 +104,8 @@ impl Locker for BreakingLocks {
         }
     }
 
-    fn heals(&self) -> bool {
-        self.locks.heals()
+    fn is_robust(&self) -> bool {
+        self.locks.is_robust()
     }
 
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {

@@ -23,7 +23,12 @@ impl Locker for ExclusiveFile {
                 // Where a server makes up the numbers of files, one that is not open may get
                 // another.
                 let stat = stat.filter(|_| file.is_some() || dir.is_local());
-                Ok(Attempt::Taken(Box::new(Held { dir: Arc::clone(dir), name: name.to_owned(), stat, _file: file })))
+                Ok(Attempt::Taken(Box::new(ExclusiveLock {
+                    dir: Arc::clone(dir),
+                    name: name.to_owned(),
+                    stat,
+                    _file: file,
+                })))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Attempt::Busy(Holder::Foreign)),
             Err(error) => Err(Error::io("cannot create the lock file", &dir.path().join(name), error)),
@@ -52,7 +57,7 @@ fn create(dir: &Arc<dyn Dir>, name: &str) -> io::Result<Box<dyn DirFile>> {
 }
 
 #[derive(Debug)]
-struct Held {
+struct ExclusiveLock {
     dir: Arc<dyn Dir>,
     name: String,
     /// Identity of the file, which is never written to; `None` if the system did not tell.
@@ -61,13 +66,13 @@ struct Held {
     _file: Option<Box<dyn DirFile>>,
 }
 
-impl Lock for Held {
+impl Lock for ExclusiveLock {
     fn is_ours(&self) -> Result<bool> {
         is_file(&self.dir, &self.name, self.stat.as_ref())
     }
 }
 
-impl Drop for Held {
+impl Drop for ExclusiveLock {
     fn drop(&mut self) {
         // If somebody removed our file and another has taken the lock since, theirs must stay.
         if self.is_ours().unwrap_or(true) {

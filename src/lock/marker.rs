@@ -15,7 +15,7 @@ const NOTE_VERSION: u8 = 3;
 
 /// Where a lock is, as one process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LockLocation {
     pub(super) device: u64,
     /// The kind of the file system, as [`crate::dir::Dir::file_system`] says; 0 if that is not
     /// known.
@@ -33,7 +33,7 @@ pub(super) struct Marker {
     pub(super) process: u32,
     /// When that process started, by [`crate::dir::Dir::process_started`].
     pub(super) started: Option<u64>,
-    /// The first name of the file, which is removed when its locks are inherited; `None` if it
+    /// The first name of the file, which is removed when its locks are taken over; `None` if it
     /// never had one but that of the lock.
     pub(super) owner: Option<String>,
 }
@@ -41,11 +41,11 @@ pub(super) struct Marker {
 impl Marker {
     pub(super) fn new(
         boot: Option<String>,
-        place: Place,
+        location: LockLocation,
         (process, started): (u32, Option<u64>),
         owner: Option<&str>,
     ) -> Marker {
-        let Place { device, file_system, .. } = place;
+        let LockLocation { device, file_system, .. } = location;
         Marker { boot, device, file_system, process, started, owner: owner.map(str::to_owned) }
     }
 
@@ -140,13 +140,13 @@ impl Marker {
     /// file system excludes other kernels, unless this one serves it to them: those see another
     /// kind of file system. To be sure, too, that it was before this kernel started, the lock must
     /// not have changed since: each lock that is taken changes the time `stat.changed` of its
-    /// file, which nobody can set. An heir changes it as well; but it takes away the first name
+    /// file, which nobody can set. A successor changes it as well; but it takes away the first name
     /// before anything else, so if `is_first_name_gone` somebody has been sure already. The living
     /// keep that name until they hold no lock.
     pub(super) fn can_be_judged(
         &self,
         host: &Host,
-        here: Place,
+        here: LockLocation,
         stat: &FileStat,
         is_first_name_gone: impl FnOnce() -> bool,
     ) -> bool {
@@ -179,15 +179,15 @@ mod tests {
     use super::*;
 
     const OWNER: &str = "reftable-0123456789abcdef.owner";
-    const DISK: Place = Place { device: 1, file_system: 0xEF53, is_local: true };
-    const FUSE: Place = Place { device: 7, file_system: 0x6573_5546, is_local: false };
+    const DISK: LockLocation = LockLocation { device: 1, file_system: 0xEF53, is_local: true };
+    const FUSE: LockLocation = LockLocation { device: 7, file_system: 0x6573_5546, is_local: false };
 
     fn host(boot: &str, booted: u128) -> Host {
         Host { boot: Some(boot.to_owned()), booted: Some(booted) }
     }
 
-    fn marker(place: Place) -> Marker {
-        Marker::new(Some("b".to_owned()), place, (12, Some(34)), Some(OWNER))
+    fn marker(location: LockLocation) -> Marker {
+        Marker::new(Some("b".to_owned()), location, (12, Some(34)), Some(OWNER))
     }
 
     #[test]
@@ -229,12 +229,12 @@ mod tests {
     #[test]
     fn the_longest_marker_fits() {
         let boot = Some("b".repeat(64));
-        let place = Place { device: u64::MAX, file_system: u64::MAX, is_local: true };
-        let longest = Marker::new(boot, place, (u32::MAX, Some(u64::MAX)), Some(OWNER));
+        let location = LockLocation { device: u64::MAX, file_system: u64::MAX, is_local: true };
+        let longest = Marker::new(boot, location, (u32::MAX, Some(u64::MAX)), Some(OWNER));
         let text = longest.print();
         assert!(text.len() as u64 <= MAX_LEN, "{}", text.len());
         assert_eq!(Marker::parse(&text), Some(longest));
-        let unknown = Marker::new(None, place, (1, None), None);
+        let unknown = Marker::new(None, location, (1, None), None);
         assert_eq!(Marker::parse(&unknown.print()), Some(unknown));
     }
 
@@ -242,12 +242,12 @@ mod tests {
     fn in_one_run_of_the_kernel_the_way_to_the_file_counts() {
         let judged = |marker: &Marker, here| marker.can_be_judged(&host("b", 5), here, &FileStat::default(), || false);
         assert!(judged(&marker(FUSE), FUSE));
-        assert!(!judged(&marker(FUSE), Place { device: 8, ..FUSE }), "another mount of the same directory");
+        assert!(!judged(&marker(FUSE), LockLocation { device: 8, ..FUSE }), "another mount of the same directory");
         assert!(!judged(&marker(FUSE), DISK), "the directory itself below a mount");
         assert!(!judged(&marker(DISK), FUSE));
-        assert!(judged(&marker(DISK), Place { device: 2, ..DISK }), "a disk that was mounted anew");
-        let unknown = Place { file_system: 0, ..DISK };
-        assert!(!judged(&marker(unknown), Place { device: 2, ..unknown }));
+        assert!(judged(&marker(DISK), LockLocation { device: 2, ..DISK }), "a disk that was mounted anew");
+        let unknown = LockLocation { file_system: 0, ..DISK };
+        assert!(!judged(&marker(unknown), LockLocation { device: 2, ..unknown }));
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
             |marker: &Marker, host: &Host, here, changed| marker.can_be_judged(host, here, &at(changed), || false);
         let later = host("later", 20);
         assert!(judged(&marker(DISK), &later, DISK, 10), "before the reboot, or on another node");
-        assert!(judged(&marker(DISK), &later, Place { device: 9, ..DISK }, 10), "devices are numbered anew");
+        assert!(judged(&marker(DISK), &later, LockLocation { device: 9, ..DISK }, 10), "devices are numbered anew");
         assert!(!judged(&marker(DISK), &later, DISK, 20), "since this kernel started");
         assert!(!judged(&marker(DISK), &later, DISK, 0), "nobody knows when");
         assert!(!judged(&marker(FUSE), &later, FUSE, 10), "another kernel may have it, too");
@@ -265,7 +265,7 @@ mod tests {
         assert!(!judged(&marker(DISK), &Host { booted: None, ..later.clone() }, DISK, 10), "our clock tells nothing");
         assert!(!judged(&marker(DISK), &Host::default(), DISK, 10), "we do not know where we are");
         let found_dead = |here| marker(DISK).can_be_judged(&later, here, &at(30), || true);
-        assert!(found_dead(DISK), "an heir has changed it since, and died");
+        assert!(found_dead(DISK), "a successor has changed it since, and died");
         assert!(!found_dead(FUSE));
         let nobody = Marker::new(None, DISK, (1, None), None);
         assert!(!judged(&nobody, &Host::default(), DISK, 10), "nobody knows");

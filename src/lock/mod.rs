@@ -4,21 +4,21 @@
 mod abandoned;
 mod evidence;
 mod exclusive;
-mod healing;
 mod marker;
 mod patience;
 mod ready;
+mod robust;
 mod self_test;
 mod wait_queue;
 
 pub(crate) use abandoned::{BreakingLocks, break_lock};
 pub use evidence::Evidence;
 pub use exclusive::ExclusiveFile;
-pub use healing::HealingLocks;
-pub(crate) use healing::{is_foreign, is_marked};
 pub(crate) use patience::Patience;
 use patience::Waiting;
 pub use ready::{ReadyFiles, ReadyLocks};
+pub use robust::RobustLocks;
+pub(crate) use robust::{is_foreign, is_marked};
 pub use wait_queue::Queued;
 use wait_queue::WaitQueue;
 
@@ -41,9 +41,9 @@ pub trait Locker: Debug + Send + Sync {
     /// `Io`.
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt>;
 
-    /// Whether the lock of somebody who died is inherited by the next one who asks, and
-    /// [`Lock::is_inherited`] says so. By default not.
-    fn heals(&self) -> bool {
+    /// Whether the lock of somebody who died is taken over by the next one who asks, and
+    /// [`Lock::was_taken_over`] says so. By default not.
+    fn is_robust(&self) -> bool {
         false
     }
 
@@ -77,7 +77,7 @@ pub enum Holder {
     /// A process on this machine that uses this library and lives; its number where it ran.
     Alive(u32),
     /// A process that has ended, or runs in another container; its number. Another one keeps what
-    /// it has opened: a child that it forked at any time, or an heir that is at work.
+    /// it has opened: a child that it forked at any time, or a successor that is at work.
     Orphaned(u32),
     /// This thread itself, through the same handle. Waiting would never end.
     ThisThread,
@@ -97,7 +97,7 @@ impl fmt::Display for Holder {
             Holder::Orphaned(process) => write!(
                 f,
                 "process {process} took the lock; it has ended or runs in another container, and a process that it forked, \
-                 or its heir, keeps the lock"
+                 or its successor, keeps the lock"
             ),
             Holder::ThisThread => f.write_str("this thread holds the lock already, for another transaction"),
             Holder::Elsewhere => f.write_str("a process of another machine or container holds the lock"),
@@ -132,7 +132,7 @@ pub trait Lock: Debug + Send {
     fn is_ours(&self) -> Result<bool>;
 
     /// Whether it was taken over from somebody who died with it. By default not.
-    fn is_inherited(&self) -> bool {
+    fn was_taken_over(&self) -> bool {
         false
     }
 

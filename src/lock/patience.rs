@@ -46,17 +46,17 @@ pub(super) struct Waiting {
     /// When the wait is over, whatever moves.
     last: Duration,
     /// What was seen when the time-out began.
-    seen: Option<Seen>,
+    seen: Option<Fingerprint>,
 }
 
 /// The list and the lock, as they tell whether anything has moved. A number of a file may be used
 /// again, the time of its change not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen([Option<(FileStat, u128)>; 2]);
+pub(super) struct Fingerprint([Option<(FileStat, u128)>; 2]);
 
-impl Seen {
-    pub(super) fn now(dir: &Arc<dyn Dir>, lock: &str) -> Seen {
-        Seen([LIST, lock].map(|name| dir.stat(name).ok().map(|stat| (stat, stat.changed))))
+impl Fingerprint {
+    pub(super) fn now(dir: &Arc<dyn Dir>, lock: &str) -> Fingerprint {
+        Fingerprint([LIST, lock].map(|name| dir.stat(name).ok().map(|stat| (stat, stat.changed))))
     }
 }
 
@@ -85,10 +85,10 @@ impl Waiting {
             return now >= deadline;
         }
         if now < deadline {
-            self.seen.get_or_insert_with(|| Seen::now(dir, lock));
+            self.seen.get_or_insert_with(|| Fingerprint::now(dir, lock));
             return false;
         }
-        let seen = Seen::now(dir, lock);
+        let seen = Fingerprint::now(dir, lock);
         let before = self.seen.replace(seen);
         let moves = before.is_some_and(|before| before != seen);
         if moves {

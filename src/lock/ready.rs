@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::exclusive::is_file;
 use super::self_test::is_about_room;
-use super::{Attempt, HealingLocks, Lock};
+use super::{Attempt, Lock, RobustLocks};
 use crate::bytes::{Bytes, Reading};
 use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{Error, Result};
@@ -65,13 +65,13 @@ pub trait ReadyFiles: Debug + Send + Sync {
 pub struct ReadyLocks<F: ReadyFiles> {
     files: Arc<F>,
     /// To take over from the dead.
-    robust: Arc<HealingLocks>,
+    robust: Arc<RobustLocks>,
     /// A file that is ready, of one who waits.
-    ready: Mutex<Option<Ready<F::File>>>,
+    ready: Mutex<Option<ReadyFile<F::File>>>,
 }
 
 #[derive(Debug)]
-struct Ready<T> {
+struct ReadyFile<T> {
     file: T,
     stat: FileStat,
     /// A child shares the kernel's lock with its parent.
@@ -81,7 +81,7 @@ struct Ready<T> {
 impl<F: ReadyFiles + 'static> ReadyLocks<F> {
     /// Locks for one handle.
     #[must_use]
-    pub fn new(files: Arc<F>, robust: Arc<HealingLocks>) -> ReadyLocks<F> {
+    pub fn new(files: Arc<F>, robust: Arc<RobustLocks>) -> ReadyLocks<F> {
         ReadyLocks { files, robust, ready: Mutex::new(None) }
     }
 
@@ -96,9 +96,9 @@ impl<F: ReadyFiles + 'static> ReadyLocks<F> {
         let Some(ready) = self.ready_file(dir) else { return Ok(None) };
         match self.files.link(&ready.file) {
             Ok(()) => {
-                let Ready { file, stat, process } = ready;
+                let ReadyFile { file, stat, process } = ready;
                 let (files, dir) = (Arc::clone(&self.files), Arc::clone(dir));
-                Ok(Some(Attempt::Taken(Box::new(Held { files, dir, file, stat, process }))))
+                Ok(Some(Attempt::Taken(Box::new(ReadyLock { files, dir, file, stat, process }))))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 *self.ready.lock() = Some(ready);
@@ -111,7 +111,7 @@ impl<F: ReadyFiles + 'static> ReadyLocks<F> {
         }
     }
 
-    fn ready_file(&self, dir: &Arc<dyn Dir>) -> Option<Ready<F::File>> {
+    fn ready_file(&self, dir: &Arc<dyn Dir>) -> Option<ReadyFile<F::File>> {
         let process = dir.process_id();
         let kept = self.ready.lock().take();
         if let Some(ready) = kept.filter(|ready| ready.process == process && self.files.is_current(&ready.file)) {
@@ -120,8 +120,8 @@ impl<F: ReadyFiles + 'static> ReadyLocks<F> {
         let file = self.files.create().ok()??;
         let stat = file.stat().ok()?;
         let is_locked = mutant::is_on(Mutant::LinkUnlocked) || self.files.lock(&file).unwrap_or(false);
-        let is_ready = is_locked && HealingLocks::mark(dir, &file, &stat).is_ok();
-        is_ready.then_some(Ready { file, stat, process })
+        let is_ready = is_locked && RobustLocks::mark(dir, &file, &stat).is_ok();
+        is_ready.then_some(ReadyFile { file, stat, process })
     }
 }
 
@@ -132,7 +132,7 @@ fn is_about_descriptors(error: &io::Error) -> bool {
 
 /// The list lock as a file of ours.
 #[derive(Debug)]
-struct Held<F: ReadyFiles> {
+struct ReadyLock<F: ReadyFiles> {
     files: Arc<F>,
     dir: Arc<dyn Dir>,
     /// Open, and so locked with the kernel, until the name is gone.
@@ -141,7 +141,7 @@ struct Held<F: ReadyFiles> {
     process: u32,
 }
 
-impl<F: ReadyFiles> Lock for Held<F> {
+impl<F: ReadyFiles> Lock for ReadyLock<F> {
     fn is_ours(&self) -> Result<bool> {
         is_file(&self.dir, LIST_LOCK, Some(&self.stat))
     }
@@ -151,7 +151,7 @@ impl<F: ReadyFiles> Lock for Held<F> {
     }
 }
 
-impl<F: ReadyFiles> Drop for Held<F> {
+impl<F: ReadyFiles> Drop for ReadyLock<F> {
     fn drop(&mut self) {
         // A child that was forked while we held the lock must not release it.
         if self.process == self.dir.process_id() {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Locker;
-use super::patience::Seen;
+use super::patience::Fingerprint;
 use crate::dir::Dir;
 
 /// For how long a waiter polls quickly, in a queue since it is the first: most who have the lock
@@ -40,49 +40,49 @@ pub trait Queued: Debug + Send {
 /// One wait, as far as others are concerned.
 #[derive(Debug)]
 pub(super) struct WaitQueue {
-    place: Option<Box<dyn Queued>>,
-    state: State,
+    ticket: Option<Box<dyn Queued>>,
+    position: Position,
     /// Since when nobody was before us, by [`Dir::now`].
     first: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Position {
     First,
     /// Others are before us. What was there at the last look, and whether it was there at the one
     /// before.
-    Behind(Seen, bool),
+    Behind(Fingerprint, bool),
 }
 
 impl WaitQueue {
     /// Joins the queue for `lock`, if its locker has one.
     pub(super) fn enter(locker: &dyn Locker, dir: &Arc<dyn Dir>, lock: &str, now: Duration) -> WaitQueue {
-        WaitQueue { place: locker.enqueue(dir, lock), state: State::First, first: now }
+        WaitQueue { ticket: locker.enqueue(dir, lock), position: Position::First, first: now }
     }
 
     /// Whether the lock is not to be tried now.
     pub(super) fn leaves_to_others(&mut self, dir: &Arc<dyn Dir>, lock: &str) -> bool {
-        let before = self.state;
-        if !self.place.as_ref().is_some_and(|place| place.is_behind()) {
-            self.state = State::First;
-            if before != State::First {
+        let before = self.position;
+        if !self.ticket.as_ref().is_some_and(|ticket| ticket.is_behind()) {
+            self.position = Position::First;
+            if before != Position::First {
                 self.first = dir.now();
             }
             return false;
         }
-        let seen = Seen::now(dir, lock);
-        let is_still = matches!(before, State::Behind(before, _) if before == seen);
-        self.state = State::Behind(seen, is_still);
+        let seen = Fingerprint::now(dir, lock);
+        let is_still = matches!(before, Position::Behind(before, _) if before == seen);
+        self.position = Position::Behind(seen, is_still);
         !is_still
     }
 
     /// The shortest pause before the next look, in microseconds.
     pub(super) fn least_pause(&self, now: Duration) -> u64 {
-        match self.state {
-            State::Behind(_, false) => BEHIND,
-            State::Behind(_, true) => BEHIND_STILL,
-            State::First if now.saturating_sub(self.first) < SOON => QUICK,
-            State::First => SLOW,
+        match self.position {
+            Position::Behind(_, false) => BEHIND,
+            Position::Behind(_, true) => BEHIND_STILL,
+            Position::First if now.saturating_sub(self.first) < SOON => QUICK,
+            Position::First => SLOW,
         }
     }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::dir::{Dir, OsDir};
 use crate::error::Result;
-use crate::lock::{HealingLocks, Locker};
+use crate::lock::{Locker, RobustLocks};
 
 /// As long as readers wait for a list or a table.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ impl Repair {
     #[must_use]
     pub fn new(dir: impl AsRef<Path>) -> Repair {
         let dir = OsDir::new(dir.as_ref(), None);
-        Self::new_in(Arc::new(dir), Box::new(HealingLocks::new(true)))
+        Self::new_in(Arc::new(dir), Box::new(RobustLocks::new(true)))
     }
 
     /// For a store over any [`Dir`] and [`Locker`].

@@ -26,10 +26,10 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     }
     let lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
     let mended = mend(repair, &*lock, problem);
-    if lock.is_inherited() {
+    if lock.was_taken_over() {
         answer_for_the_dead(repair, problem);
         // Once the lock is released others may take away what proves that they can go. What cannot
-        // be removed stays, as with every heir.
+        // be removed stays, as with every successor.
         let _ = remove_proven(repair);
     }
     mended
@@ -48,8 +48,8 @@ fn remove_proven(repair: &Repair) -> Result<()> {
     Ok(())
 }
 
-/// The dead owner of the lock may have taken along what others wait for. Every heir tells them what
-/// became of it, by the list: here by what the remedy has made of it, because a table that is
+/// The dead owner of the lock may have taken along what others wait for. Every successor tells them
+/// what became of it, by the list: here by what the remedy has made of it, because a table that is
 /// dropped takes them with it.
 ///
 /// A list that was lost says nothing of that: they are left to find their request claimed, and to
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::dir::{Dir, OsDir};
-    use crate::lock::{Attempt, HealingLocks, Locker};
+    use crate::lock::{Attempt, Locker, RobustLocks};
     use crate::stack::request::{ClaimedRequests, OwnRequest, RequestState, find};
     use crate::stack::{Options, Stack};
     use crate::{Expect, ObjectId};
@@ -190,7 +190,7 @@ mod tests {
     fn leave_lock(path: &Path) {
         let elsewhere = tempfile::tempdir().unwrap();
         let dir: Arc<dyn Dir> = Arc::new(OsDir::new(elsewhere.path(), None));
-        let Attempt::Taken(lock) = HealingLocks::new(false).try_lock(&dir, LIST_LOCK).unwrap() else { panic!("free") };
+        let Attempt::Taken(lock) = RobustLocks::new(false).try_lock(&dir, LIST_LOCK).unwrap() else { panic!("free") };
         let mut names = dir.names().unwrap();
         names.retain(|name| name.ends_with(".owner"));
         fs::copy(elsewhere.path().join(&names[0]), path.join(&names[0])).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         }
         std::mem::forget(served);
         leave_lock(temp.path());
-        let repair = Repair::new_in(dir, Box::new(HealingLocks::new(false)));
+        let repair = Repair::new_in(dir, Box::new(RobustLocks::new(false)));
         (temp, repair.patience(std::time::Duration::from_millis(1)), asked)
     }
 

@@ -48,7 +48,7 @@ pub(super) enum ListSeen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LockSeen {
     Free,
-    /// Its owner is dead: whoever takes it next is the heir.
+    /// Its owner is dead: whoever takes it next is the successor.
     Dead,
     /// Its owner lives, or cannot be judged.
     Held,

@@ -28,7 +28,7 @@ use crate::dir::{Dir, OsDir};
 #[cfg(not(loom))]
 use crate::engine::AutoCompact;
 use crate::error::Result;
-use crate::lock::{BreakingLocks, HealingLocks, Locker};
+use crate::lock::{BreakingLocks, Locker, RobustLocks};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 #[cfg(not(loom))]
@@ -68,7 +68,7 @@ impl Stack {
     /// [`Options::reload_deadline`]); `Corrupt`; `Io`.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Stack> {
         let dir = OsDir::new(dir.as_ref(), options.permissions);
-        let locks = HealingLocks::new(options.durability != Durability::Off);
+        let locks = RobustLocks::new(options.durability != Durability::Off);
         Self::open_in(Arc::new(dir), Box::new(locks), options)
     }
 

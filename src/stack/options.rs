@@ -164,7 +164,7 @@ impl Options {
 
     /// Whether a commit that waits for the lock may be done by the process that has it, along with
     /// its own, and whether we do that for others. Only processes with the same settings of hash,
-    /// durability and writing do it for one another. Default true; needs locks that heal, and a
+    /// durability and writing do it for one another. Default true; needs robust locks, and a
     /// directory to which one kernel alone writes and that is not sticky. What is not done for us
     /// at once we do ourselves.
     ///

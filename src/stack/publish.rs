@@ -285,7 +285,7 @@ impl Publisher {
     }
 
     /// Gives a table its final name. It says before that upon which list it was made: if we die
-    /// before it is listed, the heir of our lock knows that nobody needs it.
+    /// before it is listed, the successor of our lock knows that nobody needs it.
     ///
     /// The first table of a store must be able to say so after a loss of power, too: beside a list
     /// that names nothing it would look like all that is left of a store. So it is synced before it

@@ -148,7 +148,7 @@ pub(crate) struct RunArgs {
     /// A control that must fail: with each kill a lock appears that nobody may break, for so many
     /// milliseconds.
     #[arg(long, hide = true, requires = "chaos", value_name = "MS", num_args = 0..=1, default_missing_value = "2500")]
-    pub(crate) break_healing: Option<u64>,
+    pub(crate) break_robustness: Option<u64>,
     /// A control that must fail: the newest table is lost after the run.
     #[arg(long, hide = true)]
     pub(crate) break_store: bool,
@@ -348,7 +348,7 @@ impl RunArgs {
             seed: Some(seed),
             dir: None,
             chaos: false,
-            break_healing: None,
+            break_robustness: None,
             break_store: false,
             json: false,
             shared,

@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ListLock {
-    /// The killed process had it. (It keeps its marker while an heir has it.)
+    /// The killed process had it. (It keeps its marker while a successor has it.)
     OfTheKilled,
     /// Another process of ours had it, or one that was killed before.
     OfAnother,

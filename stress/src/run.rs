@@ -78,7 +78,7 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
 
     let clocks = (Instant::now(), SystemTime::now());
     let mut crew = Crew::start(args, seed, drivers, &repository.layout)?;
-    let mut chaos = args.chaos.then(|| Chaos::new(seed, args.break_healing.map(Duration::from_millis)));
+    let mut chaos = args.chaos.then(|| Chaos::new(seed, args.break_robustness.map(Duration::from_millis)));
     let mut progress = Progress::new(args.seconds);
     crew.wait(chaos.as_mut(), &mut progress, violations)?;
     let clock_is_even = is_even(clocks);

@@ -161,7 +161,7 @@ fn what_a_kill_leaves_in_part_is_found_out() {
 
 #[test]
 fn a_lock_that_outlives_its_dead_owner_is_found_out() {
-    is_found_out(&["--seconds=4", "--processes=3", "--chaos", "--break-healing"], "nobody could commit for ");
+    is_found_out(&["--seconds=4", "--processes=3", "--chaos", "--break-robustness"], "nobody could commit for ");
 }
 
 #[test]

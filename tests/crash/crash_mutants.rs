@@ -111,7 +111,7 @@ fn leaving_tables_unproven_is_caught() {
     are_caught_in("killed before git merges", [Mutant::RemoveInputsUnlocked, Mutant::LeaveInputsOfTheDead]);
 }
 
-/// In this scenario nobody inherits but who finds a crash, and what that one loses only its own
+/// In this scenario nobody takes over but who finds a crash, and what that one loses only its own
 /// crash shows.
 #[test]
 fn the_mistake_of_an_heir_is_caught_by_nested_crashes() {
@@ -138,7 +138,7 @@ fn the_mistakes_of_requests_are_caught() {
 fn mistakes_are_caught_where_calls_fail() {
     are_caught_in("a sync that fails once", [Mutant::TrustSecondSync]);
     are_caught_in("handed over, torn writes", [Mutant::StopAtTornRecord]);
-    are_caught_in("handed over, heir without descriptors", [Mutant::TakeAnyTableForPlanned]);
+    are_caught_in("handed over, successor without descriptors", [Mutant::TakeAnyTableForPlanned]);
 }
 
 /// A control of the model: what was on the disk before shows itself where nothing was synced.

@@ -1,6 +1,6 @@
 //! Tables whose update indexes overlap, as dulwich writes them when it packs references (1 to 2
 //! above 1 to 3), are read in the order of the list, as git reads them. `verify` tells, commits go
-//! on above the largest update index of all, and merging all tables heals the store. Automatic
+//! on above the largest update index of all, and merging all tables mends the store. Automatic
 //! compaction leaves alone what may be in the wrong place.
 
 use std::collections::{BTreeMap, BTreeSet};

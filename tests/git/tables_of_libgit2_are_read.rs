@@ -1,7 +1,7 @@
 //! libgit2's C library rewrites a reflog into a table whose update indexes run backwards, from
 //! 2^64 - 1 to one behind the newest entry of that log, which may lie below those of other tables.
 //! git reads such tables, and commits upon them; then so do we. `verify` tells, our commits go on
-//! from the largest update index of all, and merging everything heals the store.
+//! from the largest update index of all, and merging everything mends the store.
 
 use std::fs;
 

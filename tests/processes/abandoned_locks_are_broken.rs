@@ -17,7 +17,7 @@ use crate::support::name_of;
 use crate::support::over_dir::{Hook, OverDir, Work};
 use crate::support::victim::{self, Victim, say};
 use reftable::dir::{Dir, OsDir};
-use reftable::lock::{ExclusiveFile, HealingLocks};
+use reftable::lock::{ExclusiveFile, RobustLocks};
 use reftable::{ErrorKind, Expect, HashKind, ObjectId, Options, Stack};
 
 const LOCK: &str = "tables.list.lock";
@@ -87,7 +87,7 @@ fn put(stack: &Stack) -> reftable::Result<()> {
 fn open(dir: &Path, world: World, options: Options) -> (Stack, Arc<OverDir<World>>) {
     let dir = OverDir::over(dir, Arc::new(world));
     let as_dir: Arc<OverDir<World>> = Arc::clone(&dir);
-    (Stack::open_in(as_dir, Box::new(HealingLocks::new(true)), options).unwrap(), dir)
+    (Stack::open_in(as_dir, Box::new(RobustLocks::new(true)), options).unwrap(), dir)
 }
 
 fn refused(stack: &Stack, lock: &Path) {
@@ -346,7 +346,7 @@ fn a_crowd_goes_on_among_gits_that_are_killed() {
     let ours = |number: u32| {
         let over = OverDir::over(&dir, Arc::new(Old));
         let options = options().lock_timeout(Some(MINUTE));
-        let stack = Stack::open_in(over, Box::new(HealingLocks::new(true)), options).unwrap();
+        let stack = Stack::open_in(over, Box::new(RobustLocks::new(true)), options).unwrap();
         let mut names = Vec::new();
         while !is_over() {
             let name = format!("refs/heads/ours-{number}/{}", names.len());

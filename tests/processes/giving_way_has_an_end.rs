@@ -1,5 +1,5 @@
 //! Beside git each of ours leaves the list lock free for a moment before it takes it. That costs a
-//! stated time at most, whatever the time-out, and never keeps anybody from inheriting from the
+//! stated time at most, whatever the time-out, and never keeps anybody from taking over from the
 //! dead.
 
 #![cfg(target_os = "linux")]
@@ -15,7 +15,7 @@ use crate::support::victim::{self, Victim, say};
 use reftable::Stack;
 use reftable::dir::Dir;
 use reftable::dir::OsDir;
-use reftable::lock::{ExclusiveFile, HealingLocks};
+use reftable::lock::{ExclusiveFile, RobustLocks};
 use reftable::{AutoCompact, Durability, ErrorKind, Expect, ObjectId, Options};
 
 const LOCK: &str = "tables.list.lock";
@@ -75,7 +75,7 @@ fn options(timeout: Option<Duration>) -> Options {
 
 fn open(dir: &Arc<OverDir<Clock>>, timeout: Option<Duration>) -> Stack {
     let as_dir: Arc<OverDir<Clock>> = Arc::clone(dir);
-    Stack::open_in(as_dir, Box::new(HealingLocks::new(false)), options(timeout)).unwrap()
+    Stack::open_in(as_dir, Box::new(RobustLocks::new(false)), options(timeout)).unwrap()
 }
 
 fn put(stack: &Stack) -> reftable::Result<()> {
@@ -131,7 +131,7 @@ fn leave_a_lock(dir: &Path) {
     assert!(dir.join(LOCK).exists(), "the dead leave their lock");
 }
 
-fn the_dead_are_inherited_from(timeout: Option<Duration>) {
+fn locks_of_the_dead_are_taken_over(timeout: Option<Duration>) {
     let dir = beside_git();
     let clocked = clocked(dir.path(), || ());
     let stack = open(&clocked, timeout);
@@ -146,14 +146,14 @@ fn the_dead_are_inherited_from(timeout: Option<Duration>) {
 }
 
 #[test]
-fn the_dead_are_inherited_from_at_once_whatever_the_time_out() {
+fn locks_of_the_dead_are_taken_over_at_once_whatever_the_time_out() {
     for timeout in TIMEOUTS {
-        the_dead_are_inherited_from(timeout);
+        locks_of_the_dead_are_taken_over(timeout);
     }
 }
 
 #[test]
-fn the_living_are_not_inherited_from() {
+fn locks_of_the_living_are_not_taken_over() {
     let dir = beside_git();
     let clocked = clocked(dir.path(), || ());
     let timeout = Duration::from_secs(10);
@@ -240,7 +240,7 @@ fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::lock::Locker>) -> u64 {
 }
 
 fn who_holds_the_lock_is_a_neighbour() {
-    assert_eq!(gaps_after_meeting_a_lock(Box::new(HealingLocks::new(false))), 1);
+    assert_eq!(gaps_after_meeting_a_lock(Box::new(RobustLocks::new(false))), 1);
 }
 
 /// git is known by its lock before it has committed: it may be the lock that makes it fail.
@@ -283,7 +283,7 @@ impl Crowd {
         let clock = Clock { now: Mutex::default(), wall: Some(wall), others };
         let clock = OverDir::over(dir.path(), Arc::new(clock));
         let as_dir: Arc<OverDir<Clock>> = Arc::clone(&clock);
-        let ours = Stack::open_in(as_dir, Box::new(HealingLocks::new(false)), options).unwrap();
+        let ours = Stack::open_in(as_dir, Box::new(RobustLocks::new(false)), options).unwrap();
         Crowd { dir, clock, ours, other, release }
     }
 
@@ -369,7 +369,7 @@ fn a_window_has_an_end_though_the_clock_stands_still() {
     assert!(time <= MOST, "{time:?}");
 }
 
-fn the_dead_are_inherited_from_in_a_window() {
+fn locks_of_the_dead_are_taken_over_in_a_window() {
     let crowd = Crowd::new(options(None));
     crowd.time_to_meet_at(30);
     leave_a_lock(crowd.dir.path());
@@ -379,7 +379,7 @@ fn the_dead_are_inherited_from_in_a_window() {
 /// A window is for the living.
 #[test]
 fn no_window_keeps_the_lock_of_the_dead() {
-    the_dead_are_inherited_from_in_a_window();
+    locks_of_the_dead_are_taken_over_in_a_window();
 }
 
 #[cfg(reftable_mutants)]
@@ -390,9 +390,9 @@ fn mistakes_are_caught() {
     for mutant in COURTESY {
         activate(Some(mutant));
         let outcome = std::panic::catch_unwind(|| match mutant {
-            Mutant::GiveWayToTheDead => the_dead_are_inherited_from(timeout),
+            Mutant::GiveWayToTheDead => locks_of_the_dead_are_taken_over(timeout),
             Mutant::CrowdsLeaveNoWindows => a_crowd_leaves_a_window(),
-            Mutant::BackOffFromTheDead => the_dead_are_inherited_from_in_a_window(),
+            Mutant::BackOffFromTheDead => locks_of_the_dead_are_taken_over_in_a_window(),
             Mutant::GiveWayWithoutEnd => a_crowd_delays_it_for_a_stated_time(timeout),
             _ => who_holds_the_lock_is_a_neighbour(),
         });

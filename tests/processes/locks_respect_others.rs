@@ -14,7 +14,7 @@ use crate::support::hook_dir::{HookDir, is_temporary};
 use crate::support::over_dir::{Hook, OverDir, Work};
 
 use reftable::dir::{Dir, OsDir};
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::repair::{Problem, Repair};
 use reftable::{Error, ErrorKind, Expect, ObjectId, Options, Stack};
 
@@ -103,7 +103,7 @@ fn another_kernel_is_elsewhere() {
         let (dir, stack, lock) = store();
         let kind = OsDir::new(dir.path(), None).file_system();
         let mut contents = marker(boot, dir.path(), if is_this_kind { kind } else { kind + 1 });
-        // The owner file is there: nobody has inherited from it yet.
+        // The owner file is there: nobody has taken over from it yet.
         fs::write(dir.path().join("reftable-0123456789abcdef.owner"), "").unwrap();
         fs::write(&lock, &contents).unwrap();
         // The time of the contents can be set, that of the last change cannot.
@@ -188,7 +188,7 @@ fn repair_without_lock(others: impl Fn(&Path) + Send + Sync + 'static) -> (tempf
         others(lock.parent().unwrap());
     });
     let as_dir: std::sync::Arc<HookDir> = std::sync::Arc::clone(&hooked);
-    let repair = Repair::new_in(as_dir, Box::new(HealingLocks::new(true)));
+    let repair = Repair::new_in(as_dir, Box::new(RobustLocks::new(true)));
     let problem = repair.diagnose().unwrap().into_iter().find(Problem::has_remedy).unwrap();
     let done = repair.remedy(&problem);
     assert!(hooked.is_done());
@@ -296,7 +296,7 @@ fn without_links_or_kernel_locks_there_are_plain_locks() {
         for (call, is_local) in [("link", true), ("link", false), ("try_lock", true), ("try_lock", false)] {
             let dir = tempfile::tempdir().unwrap();
             let unable = OverDir::over(dir.path(), Arc::new(Unable { call, error: error.raw_os_error(), is_local }));
-            let stack = Stack::open_in(unable, Box::new(HealingLocks::new(true)), Options::default()).unwrap();
+            let stack = Stack::open_in(unable, Box::new(RobustLocks::new(true)), Options::default()).unwrap();
             let what = format!("{call}: {error}, local: {is_local}");
             put(&stack).unwrap_or_else(|failed| panic!("{what}: {failed}"));
             let mut tx = stack.transaction();

@@ -13,7 +13,7 @@ use crate::support::fault_dir::{FaultDir, Fuse};
 use crate::support::over_dir::OverDir;
 use crate::support::victim;
 use reftable::dir::Dir;
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::{AutoCompact, Commit, Durability, ErrorKind, Expect, ObjectId, Options, Prepared, Result, Stack};
 use stopped_leader::followed_by;
 
@@ -258,7 +258,7 @@ fn whatever_fails_the_leader_its_followers_know_where_they_are() {
         let full = || options().durability(Durability::Full);
         let waiting = in_background(dir.path(), full(), "refs/heads/follower", Expect::Absent);
         wait_for_requests(dir.path(), 1);
-        let leader = Stack::open_in(faulty, Box::new(HealingLocks::new(false)), full());
+        let leader = Stack::open_in(faulty, Box::new(RobustLocks::new(false)), full());
         // By then the follower looks seldom enough for the leader to be first, as a rule.
         thread::sleep(Duration::from_millis(25));
         drop(held);
@@ -293,7 +293,7 @@ fn a_leader_that_cannot_tell_does_not_tell_its_followers() {
             let waiting = in_background(dir.path(), options(), "refs/heads/follower", Expect::Absent);
             wait_for_requests(dir.path(), 1);
             let faulty = OverDir::losing(dir.path(), happens);
-            let leader = Stack::open_in(faulty, Box::new(HealingLocks::new(false)), options()).unwrap();
+            let leader = Stack::open_in(faulty, Box::new(RobustLocks::new(false)), options()).unwrap();
             // By then the follower looks seldom enough for the leader to be first, as a rule.
             thread::sleep(Duration::from_millis(25));
             drop(held);
@@ -342,7 +342,7 @@ fn whatever_fails_a_follower_it_knows_where_it_is() {
         let faulty: Arc<dyn Dir> = FaultDir::new(dir.path(), &fuse);
         let held = hold(dir.path());
         let waiting = thread::spawn(move || {
-            let stack = Stack::open_in(faulty, Box::new(HealingLocks::new(false)), options())?;
+            let stack = Stack::open_in(faulty, Box::new(RobustLocks::new(false)), options())?;
             let committed = commit(&stack, "refs/heads/follower", Expect::Absent);
             Ok::<_, reftable::Error>((committed?, stack.metrics().handed_over))
         });

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::support::over_dir::{Hook, OverDir, Work};
 use reftable::dir::OsDir;
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::repair::{Evidence, Problem, Repair};
 use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
 
@@ -69,7 +69,7 @@ fn store(make_lock: impl Fn(&Path)) -> (tempfile::TempDir, PathBuf) {
 
 fn only(dir: &Path, world: World) -> (Repair, Problem) {
     let dir = OverDir::over(dir, Arc::new(world));
-    let repair = Repair::new_in(dir, Box::new(HealingLocks::new(true))).patience(Duration::from_millis(5));
+    let repair = Repair::new_in(dir, Box::new(RobustLocks::new(true))).patience(Duration::from_millis(5));
     let mut problems = repair.diagnose().unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");
     (repair, problems.remove(0))

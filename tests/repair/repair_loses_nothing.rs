@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::support::fault_dir::{FaultDir, Fuse};
 use reftable::compact::Compact;
 use reftable::dir::OsDir;
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::repair::Repair;
 use reftable::verify::verify_dir;
 use reftable::{AutoCompact, Expect, ObjectId, Options, Stack};
@@ -209,7 +209,7 @@ fn a_second_repair_mends_what_a_failing_one_has_left() {
             let problems = repair(dir.path()).diagnose().unwrap();
             let Some(problem) = problems.iter().find(|problem| problem.has_remedy()) else { break };
             let fuse = Fuse::new(nth, 5);
-            let failing = Repair::new_in(FaultDir::new(dir.path(), &fuse), Box::new(HealingLocks::new(true)));
+            let failing = Repair::new_in(FaultDir::new(dir.path(), &fuse), Box::new(RobustLocks::new(true)));
             let outcome = failing.remedy(problem);
             drop(failing);
             let Some(call) = fuse.failed() else {

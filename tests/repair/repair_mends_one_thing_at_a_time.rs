@@ -140,7 +140,7 @@ fn what_is_kept_takes_nobodys_place() {
     assert_eq!(list(dir.path()), tables[..2]);
 }
 
-/// To remove what a dead process left, its lock has to be inherited, and with that goes its owner
+/// To remove what a dead process left, its lock has to be taken over, and with that goes its owner
 /// file.
 #[test]
 fn what_taking_the_lock_removes_is_removed() {

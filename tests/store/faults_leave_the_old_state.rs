@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::support::fault_dir::{FaultDir, Fuse};
 use crate::support::over_dir::OverDir;
 use reftable::compact::Compact;
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::{AutoCompact, Error, ErrorKind, Expect, ObjectId, Options, Ref, Stack};
 
 const EIO: i32 = 5;
@@ -90,7 +90,7 @@ fn every_call_fails(
         let before = refs(path);
         let overlaps = !Stack::open(path, options.clone()).unwrap().verify().unwrap().is_clean();
         let fuse = Fuse::new(nth, error);
-        let opened = Stack::open_in(FaultDir::new(path, &fuse), Box::new(HealingLocks::new(true)), options.clone());
+        let opened = Stack::open_in(FaultDir::new(path, &fuse), Box::new(RobustLocks::new(true)), options.clone());
         let result = opened.and_then(|stack| operation(&stack));
         let Some(call) = fuse.failed() else {
             result.unwrap();
@@ -175,7 +175,7 @@ fn compactions_fail(prepare: fn(&Path), tables: usize) {
         prepare(dir.path());
         let before = refs(dir.path());
         let fuse = Fuse::new(nth, ENOSPC);
-        let opened = Stack::open_in(FaultDir::new(dir.path(), &fuse), Box::new(HealingLocks::new(true)), options());
+        let opened = Stack::open_in(FaultDir::new(dir.path(), &fuse), Box::new(RobustLocks::new(true)), options());
         let result = opened.and_then(|stack| stack.compact(Compact::all()));
         assert_eq!(refs(dir.path()), before);
         if fuse.failed().is_none() {
@@ -205,7 +205,7 @@ fn what_nobody_can_tell_is_indeterminate_and_breaks_nothing() {
         three_tables(dir.path());
         let before = listed(dir.path());
         let faulty = OverDir::losing(dir.path(), happens);
-        let stack = Stack::open_in(faulty, Box::new(HealingLocks::new(true)), options()).unwrap();
+        let stack = Stack::open_in(faulty, Box::new(RobustLocks::new(true)), options()).unwrap();
         let error = operation(&stack).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
         assert_eq!(listed(dir.path()) != before, happens);

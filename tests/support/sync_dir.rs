@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::over_dir::{Hook, OverDir, Work};
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::{Options, Stack};
 
 /// The names of the files that were synced.
@@ -40,7 +40,7 @@ impl SyncDir {
     }
 
     pub(crate) fn stack(self: &Arc<Self>, options: Options) -> Stack {
-        Stack::open_in(Arc::<SyncDir>::clone(self), Box::new(HealingLocks::new(true)), options).unwrap()
+        Stack::open_in(Arc::<SyncDir>::clone(self), Box::new(RobustLocks::new(true)), options).unwrap()
     }
 
     /// The tables that were synced since the last call, by the names that they were opened or

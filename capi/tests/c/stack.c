@@ -44,7 +44,7 @@ static int files(const char *dir, const char *suffix)
 	CHECK(d);
 	while ((e = readdir(d))) {
 		size_t len = strlen(e->d_name), end = strlen(suffix);
-		/* The owner file of locks that heal stays as long as the handle. */
+		/* The owner file of robust locks stays as long as the handle. */
 		if (e->d_name[0] != '.' && !strstr(e->d_name, ".owner") && len >= end && !strcmp(e->d_name + len - end, suffix))
 			count++;
 	}

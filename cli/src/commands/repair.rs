@@ -22,7 +22,7 @@ const MOST: usize = 100;
 ///
 /// Looks for a list that is missing, empty, damaged or older than the tables, for tables that are
 /// missing, damaged or in no list, and for what dead processes left behind; proposes a list that
-/// fits what is there. Locks of our own dead heal by themselves; a lock of git or of another
+/// fits what is there. Locks of our own dead are taken over; a lock of git or of another
 /// machine is removed only with --break-lock, and only if it is old, if every process can be seen
 /// and none uses the store (as root, outside of containers), and if git does not name a living
 /// owner. Says what it saw and asks before each step, unless --yes; without an answer nothing

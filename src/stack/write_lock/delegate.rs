@@ -180,7 +180,7 @@ impl WriteLock {
     /// what the dead one has done, and records must be appended in one order for all: that is so
     /// where one kernel alone writes to the directory.
     fn delegates(&self) -> bool {
-        self.env.options.hand_over && self.locker.heals() && self.env.is_local()
+        self.env.options.hand_over && self.locker.is_robust() && self.env.is_local()
     }
 
     /// What must be the same in two processes for one to commit for the other: the options that

@@ -7,7 +7,7 @@
 //! to know who else waits, and clocks of processes are never compared:
 //!
 //! 1. The newest table is not ours: its writer has had its turn, go on.
-//! 2. The lock is taken: if its owner is dead, inherit it, for nobody else can. If not, wait, as
+//! 2. The lock is taken: if its owner is dead, take it over, for nobody else can. If not, wait, as
 //!    usual.
 //! 3. The lock is free: note the list, sleep for the gap, and look again. If somebody has taken the
 //!    lock or replaced the list meanwhile, start over. If not, it was free for the whole gap to
@@ -210,7 +210,7 @@ impl WriteLock {
                 }
                 continue;
             }
-            match self.inherit_list()? {
+            match self.take_over_list()? {
                 Attempt::Taken(lock) => return Ok(Some(Polled::Taken(lock, polls))),
                 Attempt::Busy(Holder::ThisThread) => break,
                 Attempt::Busy(holder) => self.notice_holder(holder),
@@ -232,7 +232,7 @@ impl WriteLock {
     /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it
     /// was released in that moment it is ours as well, without a gap: too rare for anybody to
     /// starve of.
-    fn inherit_list(&self) -> Result<Attempt> {
+    fn take_over_list(&self) -> Result<Attempt> {
         if mutant::is_on(Mutant::GiveWayToTheDead) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
@@ -245,7 +245,7 @@ impl WriteLock {
         if matches!(holder, Holder::Alive(_)) {
             self.fairness.saw_ours(self.env.dir.now());
         }
-        if holder == Holder::Foreign && self.locker.heals() && !mutant::is_on(Mutant::ForgetLocksThatWereMet) {
+        if holder == Holder::Foreign && self.locker.is_robust() && !mutant::is_on(Mutant::ForgetLocksThatWereMet) {
             self.fairness.saw_foreign(self.env.dir.now());
         }
     }

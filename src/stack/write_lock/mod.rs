@@ -133,14 +133,14 @@ impl WriteLock {
             turn,
         };
         let snapshot = before.map_or_else(|| self.state.snapshot_under_lock(), Ok)?;
-        if lock.lock.is_inherited() {
+        if lock.lock.was_taken_over() {
             resolve(&self.env.dir, &snapshot.table_names().collect::<Vec<_>>())?;
             if self.env.options.durability == Durability::Full {
                 // What the dead has published is durable before anything is built upon it.
                 self.env.sync_dir()?;
             }
         }
-        if lock.lock.is_inherited() || snapshot.tables().is_empty() {
+        if lock.lock.was_taken_over() || snapshot.tables().is_empty() {
             self.remove_proven(&snapshot);
         }
         Ok((lock, snapshot))

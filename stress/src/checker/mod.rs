@@ -2,10 +2,10 @@
 
 mod accounts;
 mod git;
-mod healing;
 mod in_flight;
 mod indexes;
 mod owned;
+mod recovery;
 mod stalls;
 mod state;
 
@@ -99,7 +99,7 @@ fn check_store(evidence: &Evidence<'_>, violations: &mut Violations, checked: &m
     let open = || Stack::open(evidence.repository.layout.store(), evidence.shared.options());
     if let Some(disturbances) = &evidence.disturbances {
         checked.stalls = Some(stalls::check(evidence, disturbances, violations));
-        healing::check(open()?, violations)?;
+        recovery::check(open()?, violations)?;
     }
     litter(evidence, violations)?;
     let stack = open().context("cannot open the store after the run")?;

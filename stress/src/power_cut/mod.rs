@@ -78,7 +78,7 @@ struct Row {
     broken_by_git: u32,
     /// Images in which git's lock had to be removed by hand.
     git_locks: u32,
-    /// Images in which a lock of the dead was inherited, or removed.
+    /// Images in which a lock of the dead was taken over, or removed.
     locked: u32,
     slowest_ms: f64,
 }

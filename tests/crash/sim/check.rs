@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reftable::compact::Compact;
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::table::WriteOptions;
 use reftable::verify::{Finding, FindingKind, Severity};
 use reftable::{AutoCompact, Error, Expect, HashKind, Log, Options, Ref, Snapshot, Stack, Target};
@@ -116,7 +116,7 @@ pub(crate) fn options() -> Options {
 /// A handle of its own for a process.
 pub(crate) fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
     let dir: Arc<SimDir> = Arc::clone(dir);
-    Stack::open_in(dir, Box::new(HealingLocks::new(true)), options)
+    Stack::open_in(dir, Box::new(RobustLocks::new(true)), options)
 }
 
 /// What a new reader sees.

@@ -203,7 +203,8 @@ pub(super) fn given_up(sink: Sink<'_>) {
     });
 }
 
-/// The leader dies at each of its changes, and is an heir itself. Its own heir is the asker.
+/// The leader dies at each of its changes, and is a successor itself. Its own successor is the
+/// asker.
 pub(super) fn to_the_dead(sink: Sink<'_>) {
     for calls in 0..ROUND {
         for_each_change(|change| {
@@ -218,7 +219,7 @@ pub(super) fn to_the_dead(sink: Sink<'_>) {
 
 /// What the asker is told of the values that it has replaced is so: while the leader lives, and
 /// when it dies at any of its changes, with the asker or another one that changes the same for an
-/// heir. Between its plan and its publication it has told values that nobody has replaced yet.
+/// successor. Between its plan and its publication it has told values that nobody has replaced yet.
 pub(super) fn with_values(sink: Sink<'_>) {
     for_each_change(|call| {
         let mut scene = Scene::asked_for_values();
@@ -235,15 +236,15 @@ pub(super) fn with_values(sink: Sink<'_>) {
             scene.run.world.kill_at(LEADER, change);
             scene.lead_the_same();
             if !is_first {
-                let heir = scene.run.actor(OTHER, Durability::Full, plain());
-                heir.commit(set("base", 1, 90));
+                let successor = scene.run.actor(OTHER, Durability::Full, plain());
+                successor.commit(set("base", 1, 90));
             }
             keep_if_dead(scene.end(), LEADER, sink)
         });
     }
 }
 
-/// The heir of the leader is another one, who may die over it.
+/// The successor of the leader is another one, who may die over it.
 pub(super) fn to_two_who_die(sink: Sink<'_>) {
     for_each_change(|change| {
         let mut came_true = false;
@@ -252,17 +253,17 @@ pub(super) fn to_two_who_die(sink: Sink<'_>) {
             scene.run.world.kill_at(LEADER, change);
             scene.lead();
             came_true = scene.run.world.is_dead(LEADER);
-            let heir = scene.run.actor(OTHER, Durability::Full, terms());
+            let successor = scene.run.actor(OTHER, Durability::Full, terms());
             scene.run.world.kill_at(OTHER, later);
-            heir.commit(set("heir", 1, 90));
-            drop(heir);
+            successor.commit(set("next", 1, 90));
+            drop(successor);
             came_true & keep_if_dead(scene.end(), OTHER, sink)
         });
         came_true
     });
 }
 
-/// The heir of the leader is a repair.
+/// The successor of the leader is a repair.
 pub(super) fn to_the_repaired(sink: Sink<'_>) {
     for_each_change(|change| {
         let mut scene = Scene::asked(terms(), 0);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use reftable::bytes::Bytes;
 use reftable::compact::Expiry;
 use reftable::dir::{Dir, DirFile, FileStat};
-use reftable::lock::{Attempt, HealingLocks, Locker, ReadyFiles, ReadyLocks};
+use reftable::lock::{Attempt, Locker, ReadyFiles, ReadyLocks, RobustLocks};
 use reftable::{Durability, Error, Options, Stack};
 
 use super::check;
@@ -91,7 +91,7 @@ impl ReadyFiles for Files {
 #[derive(Debug)]
 struct HostLocks {
     ready: ReadyLocks<Files>,
-    robust: Arc<HealingLocks>,
+    robust: Arc<RobustLocks>,
 }
 
 impl Locker for HostLocks {
@@ -106,14 +106,14 @@ impl Locker for HostLocks {
         }
     }
 
-    fn heals(&self) -> bool {
+    fn is_robust(&self) -> bool {
         true
     }
 }
 
 /// A handle as hosts have.
 fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
-    let robust = HealingLocks::new(false);
+    let robust = RobustLocks::new(false);
     let ready = ReadyLocks::new(Arc::new(Files(Arc::clone(dir))), Arc::clone(&robust));
     let dir: Arc<SimDir> = Arc::clone(dir);
     Stack::open_in(dir, Box::new(HostLocks { ready, robust }), options.courtesy(false))
@@ -137,14 +137,14 @@ pub(super) fn take_over(sink: Sink<'_>) {
         let first = stairs(tables);
         for_each_change(|change| {
             let run = Run::start(&first);
-            let heir = host(&run, 2, check::options());
+            let successor = host(&run, 2, check::options());
             let dying = host(&run, 1, check::options());
             run.world.kill_at(1, change);
             work(&dying);
             drop(dying);
-            heir.commit(set("heir", 2, 50));
-            heir.compact(Expiry::default());
-            drop(heir);
+            successor.commit(set("next", 2, 50));
+            successor.compact(Expiry::default());
+            drop(successor);
             let ours = run.actor(3, Durability::Ordered, check::options());
             ours.commit(set("ours", 2, 60));
             drop(ours);

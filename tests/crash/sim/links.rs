@@ -58,7 +58,7 @@ pub(super) fn locks(sink: Sink<'_>) {
 /// A store with the owner file of a dead process, and its name.
 fn with_dead_owner() -> (Base, String) {
     let (mut tree, model) = with_litter(&stairs(2));
-    // Nobody inherits its lock, so nothing would be proven of its table.
+    // Nobody takes over its lock, so nothing would be proven of its table.
     let listed = tree.list();
     let stays = |name: &str| !name.ends_with(".lock") && (!name.ends_with(".ref") || listed.iter().any(|l| l == name));
     tree.names.retain(|name, _| stays(name));

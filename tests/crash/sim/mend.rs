@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reftable::Error;
 use reftable::dir::Dir;
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::repair::{Problem, Repair};
 
 use super::check::{self, Broken, State, broken};
@@ -57,7 +57,7 @@ pub(super) fn help(world: &World) -> Result<(), Broken> {
 /// Applies every remedy; returns for what.
 pub(super) fn repair(dir: &Arc<SimDir>) -> Result<Vec<Problem>, Error> {
     dir.sleep(LONG);
-    let repair = Repair::new_in(Arc::<SimDir>::clone(dir), Box::new(HealingLocks::new(true)));
+    let repair = Repair::new_in(Arc::<SimDir>::clone(dir), Box::new(RobustLocks::new(true)));
     let mut done = Vec::new();
     for _ in 0..8 {
         let Some(problem) = repair.diagnose()?.into_iter().find(Problem::has_remedy) else { break };

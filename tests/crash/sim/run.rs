@@ -40,7 +40,8 @@ pub(crate) struct Recording {
     pub(crate) damage: Option<Damage>,
     /// Tables that no list names, and that must stay.
     pub(crate) must_stay: Vec<(Name, Arc<Vec<u8>>)>,
-    /// Calls have failed, perhaps that of an heir who would have proven that nobody needs a table.
+    /// Calls have failed, perhaps that of a successor who would have proven that nobody needs a
+    /// table.
     pub(crate) may_leave_tables: bool,
 }
 

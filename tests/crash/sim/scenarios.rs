@@ -62,10 +62,10 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "handed over, replaced values told", crashes: KILLS, record: handed_over::with_values },
     Scenario { name: "handed over to two who die", crashes: KILLS, record: handed_over::to_two_who_die },
     Scenario { name: "handed over, then repaired", crashes: KILLS, record: handed_over::to_the_repaired },
-    Scenario { name: "handed over, heir without rights", crashes: KILLS, record: unresolved::by_the_denied },
-    Scenario { name: "handed over, heir that fails", crashes: KILLS, record: unresolved::by_the_failing },
+    Scenario { name: "handed over, successor without rights", crashes: KILLS, record: unresolved::by_the_denied },
+    Scenario { name: "handed over, successor that fails", crashes: KILLS, record: unresolved::by_the_failing },
     Scenario { name: "handed over, leader that fails", crashes: KILLS, record: unresolved::by_a_leader_that_fails },
-    Scenario { name: "handed over, heir without descriptors", crashes: KILLS, record: unresolved::by_the_poor },
+    Scenario { name: "handed over, successor without descriptors", crashes: KILLS, record: unresolved::by_the_poor },
     Scenario { name: "handed over, torn writes", crashes: KILLS, record: unresolved::by_torn_writes },
     Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
@@ -268,11 +268,11 @@ fn take_over(sink: Sink<'_>) {
         let first = stairs(tables);
         for_each_change(|change| {
             let run = Run::start(&first);
-            let heir = run.actor(2, Durability::Full, check::options());
+            let successor = run.actor(2, Durability::Full, check::options());
             die(&run, change, work);
-            heir.commit(set("heir", 2, 50));
-            heir.compact(Expiry::default());
-            drop(heir);
+            successor.commit(set("next", 2, 50));
+            successor.compact(Expiry::default());
+            drop(successor);
             keep_if_dead(run, 1, sink)
         });
     }

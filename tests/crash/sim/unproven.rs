@@ -17,18 +17,18 @@ pub(super) fn killed_before_git_merges(sink: Sink<'_>) {
             for_each_change(|change| {
                 let run = Run::start(&stairs(3));
                 let dead = run.actor(1, Durability::Full, options.clone());
-                let heir = run.actor(2, durability, plain());
+                let successor = run.actor(2, durability, plain());
                 run.world.kill_at(1, change);
                 dead.compact(Expiry::default());
                 drop(dead);
                 let git = Git::new(&run, GIT, Fsync::Default);
                 if git.is_kept_out() {
-                    heir.commit(set("heir", 1, 50));
+                    successor.commit(set("next", 1, 50));
                 } else {
                     git.commit(set("git", 1, 60));
                 }
                 git.merge_all();
-                drop(heir);
+                drop(successor);
                 let last = run.actor(3, Durability::Full, plain());
                 last.commit(set("last", 1, 51));
                 drop(last);

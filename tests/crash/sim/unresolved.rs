@@ -1,6 +1,6 @@
 //! Scenarios of transactions that are handed over, where a call fails: of the leader, or of the
-//! heir who should say what became of them. The asker may have to say that it does not know; what
-//! it says must be true.
+//! successor who should say what became of them. The asker may have to say that it does not know;
+//! what it says must be true.
 
 use reftable::Durability;
 
@@ -8,7 +8,8 @@ use super::handed_over::{LATER, LEADER, OTHER, Scene, terms};
 use super::stage::{Sink, for_each_change, set};
 use super::world::{Denied, Pid};
 
-/// The heir of the leader lacks a right; after it somebody else, who has all, is an heir again.
+/// The successor of the leader lacks a right; after it somebody else, who has all, is a successor
+/// again.
 pub(super) fn by_the_denied(sink: Sink<'_>) {
     const RIGHTS: [&[Denied]; 4] =
         [&[Denied::Append], &[Denied::List], &[Denied::Append, Denied::Remove], &[Denied::Append, Denied::List]];
@@ -17,7 +18,7 @@ pub(super) fn by_the_denied(sink: Sink<'_>) {
     }
 }
 
-/// The heir has few descriptors. What it cannot open it cannot answer.
+/// The successor has few descriptors. What it cannot open it cannot answer.
 pub(super) fn by_the_poor(sink: Sink<'_>) {
     let mut has_run_out = false;
     for descriptors in [0, 1, 2, 3, 5] {
@@ -49,7 +50,7 @@ pub(super) fn by_torn_writes(sink: Sink<'_>) {
     });
 }
 
-/// Each call of the heir fails once; then it commits, and then it dies with the lock.
+/// Each call of the successor fails once; then it commits, and then it dies with the lock.
 pub(super) fn by_the_failing(sink: Sink<'_>) {
     for_each_change(|change| {
         let mut came_true = false;
@@ -62,21 +63,21 @@ pub(super) fn by_the_failing(sink: Sink<'_>) {
     });
 }
 
-/// The leader dies at its `change`th change. The heir, to which something is `done`, commits twice,
-/// and dies at the end of the second one; its own heir commits, too. Says whether the leader has
-/// died, and whether the call of the heir that was to fail has come.
+/// The leader dies at its `change`th change. The successor, to which something is `done`, commits
+/// twice, and dies at the end of the second one; its own successor commits, too. Says whether the
+/// leader has died, and whether the call of the successor that was to fail has come.
 fn dead_leader(change: u64, done: impl FnOnce(&Scene), sink: Sink<'_>) -> (bool, bool) {
     let mut scene = Scene::asked_unsure(terms());
     scene.run.world.kill_at(LEADER, change);
     scene.lead();
     let is_dead = scene.run.world.is_dead(LEADER);
-    let heir = scene.run.actor(OTHER, Durability::Full, terms()).beside_others().failing();
+    let successor = scene.run.actor(OTHER, Durability::Full, terms()).beside_others().failing();
     done(&scene);
-    heir.commit(set("heir", 1, 90));
+    successor.commit(set("next", 1, 90));
     let has_failed = scene.run.world.has_failed(OTHER);
-    heir.commit(set("heir", 1, 91));
+    successor.commit(set("next", 1, 91));
     scene.run.world.kill(OTHER);
-    drop(heir);
+    drop(successor);
     commit_as(&scene, LATER, 92);
     finish(scene, is_dead && has_failed, sink);
     (is_dead, has_failed)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::{Commit, Expect, Options, Result, Stack};
 
 use super::{commit, hold, in_background, store, wait_for_requests};
@@ -41,7 +41,7 @@ pub(crate) fn followed_by(options: &Options, later: Duration) -> (Result<Commit>
         wait_for_requests(dir.path(), 1);
         let ((stops, is_stopped), (go_on, goes_on)) = (sync_channel(1), sync_channel(1));
         let slow = OverDir::over(dir.path(), Arc::new(Stopped { stops, goes_on: Mutex::new(goes_on) }));
-        let leader = Stack::open_in(slow, Box::new(HealingLocks::new(false)), super::options()).unwrap();
+        let leader = Stack::open_in(slow, Box::new(RobustLocks::new(false)), super::options()).unwrap();
         let leading = thread::spawn(move || (commit(&leader, "refs/heads/leader", Expect::Absent), leader));
         thread::sleep(Duration::from_millis(25));
         drop(held);

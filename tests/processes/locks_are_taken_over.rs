@@ -10,7 +10,7 @@ use crate::support::effort::loudly;
 use crate::support::victim::{self, Victim, say};
 use reftable::compact::Compact;
 use reftable::dir::{Dir, DirFile, OsDir};
-use reftable::lock::HealingLocks;
+use reftable::lock::RobustLocks;
 use reftable::{AutoCompact, Durability, ErrorKind, Expect, ObjectId, Options, Stack};
 
 fn id(byte: u8) -> ObjectId {
@@ -87,7 +87,7 @@ fn list_lock_with_a_note(path: &Path, contents: &[u8]) -> Box<dyn DirFile> {
     let dir: Arc<dyn Dir> = Arc::new(OsDir::new(path, None));
     let mut file = dir.create("reftable-0123456789abcdef.tmp").unwrap();
     assert!(file.try_lock().unwrap());
-    HealingLocks::mark(&dir, &*file, &file.stat().unwrap()).unwrap();
+    RobustLocks::mark(&dir, &*file, &file.stat().unwrap()).unwrap();
     dir.link("reftable-0123456789abcdef.tmp", "tables.list.lock").unwrap();
     dir.remove("reftable-0123456789abcdef.tmp").unwrap();
     file.write(contents).unwrap();

@@ -1,4 +1,4 @@
-//! Locks that heal: each handle has one file that it keeps locked with the kernel, and gives it the
+//! Robust locks: each handle has one file that it keeps locked with the kernel, and gives it the
 //! names of locks.
 //!
 //! The *owner file* holds a marker ([`super::marker`]) that is synced before the file becomes a
@@ -23,7 +23,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::exclusive::is_file;
-use super::marker::{MAX_LEN, Marker, Place};
+use super::marker::{LockLocation, MAX_LEN, Marker};
 use super::self_test;
 use super::{Attempt, ExclusiveFile, Holder, Lock, Locker};
 use crate::dir::{Dir, DirFile, FileStat};
@@ -43,8 +43,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The locks of this library. Where hard links or kernel locks do not work, falls back to
 /// [`ExclusiveFile`].
 #[derive(Debug)]
-pub struct HealingLocks {
-    state: Mutex<State>,
+pub struct RobustLocks {
+    table: Mutex<LockTable>,
     /// Whether the marker is synced before it is used: without that a lock left by a loss of power
     /// may look foreign.
     durable: bool,
@@ -52,35 +52,35 @@ pub struct HealingLocks {
 
 /// In trees: they draw no random number when a handle is opened.
 #[derive(Debug, Default)]
-struct State {
+struct LockTable {
     owner: Option<Arc<Owner>>,
     /// Locks held through this handle. All are the same file, so the file cannot tell them from one
     /// another.
     held: BTreeMap<String, ThreadId>,
     /// Files of dead owners whose locks we took over, by device and inode. One owner may have had
     /// many locks, and the kernel gives us its lock once.
-    heirs: BTreeMap<(u64, u64), Weak<dyn DirFile>>,
+    taken_over: BTreeMap<(u64, u64), Weak<dyn DirFile>>,
     /// Locks that were looked at and found alive, so that waiting for them is cheap.
-    alive: BTreeMap<String, Seen>,
+    alive: BTreeMap<String, BusyLock>,
     /// Hard links or kernel locks do not work here.
     plain: bool,
 }
 
 /// A lock whose owner was alive when we looked, or can never be judged.
 #[derive(Debug)]
-struct Seen {
+struct BusyLock {
     stat: FileStat,
     holder: Holder,
     /// When that was, by [`Dir::now`].
     at: Duration,
 }
 
-impl HealingLocks {
-    /// Locks for one handle. With `durable` they heal after a loss of power, too, at the price of
-    /// one sync in the life of the handle.
+impl RobustLocks {
+    /// Locks for one handle. With `durable` they are taken over after a loss of power, too, at the
+    /// price of one sync in the life of the handle.
     #[must_use]
-    pub fn new(durable: bool) -> Arc<HealingLocks> {
-        Arc::new(HealingLocks { state: Mutex::new(State::default()), durable })
+    pub fn new(durable: bool) -> Arc<RobustLocks> {
+        Arc::new(RobustLocks { table: Mutex::new(LockTable::default()), durable })
     }
 
     /// Marks a lock file as one of this library's, by a note: for lockers that make files of their
@@ -91,7 +91,7 @@ impl HealingLocks {
     /// What the system says; `Unsupported` where files have no notes.
     pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile, stat: &FileStat) -> io::Result<()> {
         let process = (dir.process_id(), None);
-        file.set_note(&Marker::new(dir.boot(), place(dir, stat), process, None).note())
+        file.set_note(&Marker::new(dir.boot(), location(dir, stat), process, None).note())
     }
 
     /// Looks at the lock called `name`, which somebody has, and takes it over if its owner is dead.
@@ -105,49 +105,49 @@ impl HealingLocks {
     /// The owner file, made when it is first needed, and again in a child after a fork: the
     /// parent's is the parent's.
     fn owner(&self, dir: &Arc<dyn Dir>) -> Result<Option<Arc<Owner>>> {
-        let mut state = self.state.lock();
-        if state.plain {
+        let mut table = self.table.lock();
+        if table.plain {
             return Ok(None);
         }
-        if let Some(owner) = state.owner.as_ref().filter(|owner| owner.process == dir.process_id()) {
+        if let Some(owner) = table.owner.as_ref().filter(|owner| owner.process == dir.process_id()) {
             return Ok(Some(Arc::clone(owner)));
         }
-        state.owner = Owner::create(dir, self.durable)?.map(Arc::new);
-        state.plain = state.owner.is_none();
-        Ok(state.owner.clone())
+        table.owner = Owner::create(dir, self.durable)?.map(Arc::new);
+        table.plain = table.owner.is_none();
+        Ok(table.owner.clone())
     }
 
     fn forget_owner(&self) {
-        let forgotten = self.state.lock().owner.take();
+        let forgotten = self.table.lock().owner.take();
         drop(forgotten);
     }
 
     /// Notes that this thread is about to take a lock, unless one of this handle's has it.
     fn reserve(&self, name: &str) -> Option<ThreadId> {
-        let mut state = self.state.lock();
-        let holder = state.held.get(name).copied();
+        let mut table = self.table.lock();
+        let holder = table.held.get(name).copied();
         if holder.is_none() {
-            state.held.insert(name.to_owned(), this_thread());
+            table.held.insert(name.to_owned(), this_thread());
         }
         holder
     }
 
     fn release(&self, name: &str) {
-        self.state.lock().held.remove(name);
+        self.table.lock().held.remove(name);
     }
 }
 
-impl Locker for Arc<HealingLocks> {
+impl Locker for Arc<RobustLocks> {
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
         self.try_unless_alive(dir, name, || self.try_reserved(dir, name))
     }
 
-    fn heals(&self) -> bool {
-        !self.state.lock().plain
+    fn is_robust(&self) -> bool {
+        !self.table.lock().plain
     }
 }
 
-impl HealingLocks {
+impl RobustLocks {
     /// Tries to get the lock by `attempt`, unless it was seen with the living a moment ago, or this
     /// handle has it.
     fn try_unless_alive(
@@ -184,7 +184,7 @@ impl HealingLocks {
                     return Err(Error::io("cannot create the lock", &dir.path().join(name), error));
                 }
                 Err(_) => {
-                    self.state.lock().plain = true;
+                    self.table.lock().plain = true;
                     self.forget_owner();
                 }
             }
@@ -196,14 +196,14 @@ impl HealingLocks {
     /// instead of nine calls a poll. Costs nothing where no lock was met lately.
     pub fn known_holder(&self, dir: &Arc<dyn Dir>, name: &str) -> Option<Holder> {
         let (seen, holder) = {
-            let mut state = self.state.lock();
-            if state.alive.is_empty() {
+            let mut table = self.table.lock();
+            if table.alive.is_empty() {
                 return None;
             }
             // Forgets all that is too old, so that names of tables long gone do not pile up.
             let now = dir.now();
-            state.alive.retain(|_, seen| now.saturating_sub(seen.at) < LOOK_EVERY);
-            state.alive.get(name).map(|seen| (seen.stat, seen.holder))?
+            table.alive.retain(|_, seen| now.saturating_sub(seen.at) < LOOK_EVERY);
+            table.alive.get(name).map(|seen| (seen.stat, seen.holder))?
         };
         dir.stat(name).is_ok_and(|there| there.is_same_file(&seen)).then_some(holder)
     }
@@ -215,7 +215,7 @@ impl HealingLocks {
     }
 
     fn taken(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str, stat: FileStat, keeper: Keeper) -> Attempt {
-        Attempt::Taken(Box::new(Held {
+        Attempt::Taken(Box::new(RobustLock {
             locks: Arc::clone(self),
             dir: Arc::clone(dir),
             name: name.to_owned(),
@@ -245,7 +245,7 @@ impl HealingLocks {
         let Some(marker) = marker_on(&*file, &stat)? else {
             return Ok(self.busy(dir, name, stat, Holder::Foreign));
         };
-        let Some(file) = self.inherit(file, &stat)? else {
+        let Some(file) = self.take_kernel_lock(file, &stat)? else {
             return Ok(self.busy(dir, name, stat, holder_of(dir, &marker)));
         };
         if !can_be_judged(dir, &marker, &stat) {
@@ -262,38 +262,38 @@ impl HealingLocks {
         {
             let _ = dir.remove(first);
         }
-        Ok(self.taken(dir, name, stat, Keeper::Heir(file)))
+        Ok(self.taken(dir, name, stat, Keeper::TakenOver(file)))
     }
 
     /// The lock is not to be had, and need not be looked at again for a while.
     fn busy(&self, dir: &Arc<dyn Dir>, name: &str, stat: FileStat, holder: Holder) -> Attempt {
-        let seen = Seen { stat, holder, at: dir.now() };
-        self.state.lock().alive.insert(name.to_owned(), seen);
+        let seen = BusyLock { stat, holder, at: dir.now() };
+        self.table.lock().alive.insert(name.to_owned(), seen);
         Attempt::Busy(holder)
     }
 
     /// The kernel lock of an owner's file, if the owner is dead; `None` if it lives.
-    fn inherit(&self, file: Box<dyn DirFile>, stat: &FileStat) -> io::Result<Option<Arc<dyn DirFile>>> {
-        let mut state = self.state.lock();
-        state.heirs.retain(|_, heir| heir.strong_count() > 0);
+    fn take_kernel_lock(&self, file: Box<dyn DirFile>, stat: &FileStat) -> io::Result<Option<Arc<dyn DirFile>>> {
+        let mut table = self.table.lock();
+        table.taken_over.retain(|_, file| file.strong_count() > 0);
         let number = (stat.device, stat.inode);
-        let heir = match state.heirs.get(&number).and_then(Weak::upgrade) {
-            Some(heir) => heir,
+        let file = match table.taken_over.get(&number).and_then(Weak::upgrade) {
+            Some(file) => file,
             None if !file.try_lock()? && !mutant::is_on(Mutant::BreakLockUnasked) => return Ok(None),
             None => {
-                let heir: Arc<dyn DirFile> = Arc::from(file);
-                state.heirs.insert(number, Arc::downgrade(&heir));
-                heir
+                let ours: Arc<dyn DirFile> = Arc::from(file);
+                table.taken_over.insert(number, Arc::downgrade(&ours));
+                ours
             }
         };
         // From now on it is ours that is alive.
-        state.alive.retain(|_, seen| !seen.stat.is_same_file(stat));
-        Ok(Some(heir))
+        table.alive.retain(|_, seen| !seen.stat.is_same_file(stat));
+        Ok(Some(file))
     }
 }
 
 /// Who has a lock whose kernel lock is not free: its owner, unless that has ended. Then its
-/// children have it that it forked before, whether it had a lock then or not; or an heir.
+/// children have it that it forked before, whether it had a lock then or not; or a successor.
 fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
     let is_known_to_live = |started| dir.process_started(marker.process) == Some(started);
     match marker.started {
@@ -306,14 +306,14 @@ fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
 fn can_be_judged(dir: &Arc<dyn Dir>, marker: &Marker, stat: &FileStat) -> bool {
     let is_not_there = |name: &String| dir.stat(name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let is_gone = || marker.owner.as_ref().is_some_and(is_not_there);
-    marker.can_be_judged(&dir.host(), place(dir, stat), stat, is_gone)
+    marker.can_be_judged(&dir.host(), location(dir, stat), stat, is_gone)
 }
 
-fn place(dir: &Arc<dyn Dir>, stat: &FileStat) -> Place {
-    Place { device: stat.device, file_system: dir.file_system(), is_local: dir.is_local() }
+fn location(dir: &Arc<dyn Dir>, stat: &FileStat) -> LockLocation {
+    LockLocation { device: stat.device, file_system: dir.file_system(), is_local: dir.is_local() }
 }
 
-/// Whether there is a lock of this name that no process here will ever inherit.
+/// Whether there is a lock of this name that no process here will ever take over.
 pub(crate) fn is_foreign(dir: &Arc<dyn Dir>, name: &str) -> bool {
     let Ok(there) = dir.stat(name) else { return false };
     marker_of(dir, name, &there).is_none_or(|marker| !can_be_judged(dir, &marker, &there))
@@ -361,7 +361,7 @@ impl Owner {
             return Ok(None);
         }
         let process = (dir.process_id(), dir.process_started(dir.process_id()));
-        let marker = Marker::new(dir.boot(), place(dir, &file.stat()?), process, Some(file.name())).print();
+        let marker = Marker::new(dir.boot(), location(dir, &file.stat()?), process, Some(file.name())).print();
         file.write_all(&marker).map_err(|error| file.failed("cannot write the marker of locks", error))?;
         if durable {
             file.sync()?;
@@ -380,12 +380,12 @@ impl Owner {
 enum Keeper {
     Own(#[expect(dead_code, reason = "held, not read")] Arc<Owner>),
     /// The file of a dead owner whose lock we took over.
-    Heir(#[expect(dead_code, reason = "held, not read")] Arc<dyn DirFile>),
+    TakenOver(#[expect(dead_code, reason = "held, not read")] Arc<dyn DirFile>),
 }
 
 #[derive(Debug)]
-struct Held {
-    locks: Arc<HealingLocks>,
+struct RobustLock {
+    locks: Arc<RobustLocks>,
     dir: Arc<dyn Dir>,
     name: String,
     stat: FileStat,
@@ -393,9 +393,9 @@ struct Held {
     keeper: Keeper,
 }
 
-impl Lock for Held {
-    fn is_inherited(&self) -> bool {
-        matches!(self.keeper, Keeper::Heir(_))
+impl Lock for RobustLock {
+    fn was_taken_over(&self) -> bool {
+        matches!(self.keeper, Keeper::TakenOver(_))
     }
 
     fn is_ours(&self) -> Result<bool> {
@@ -403,7 +403,7 @@ impl Lock for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for RobustLock {
     fn drop(&mut self) {
         // A child that was forked while we held the lock must not release it.
         if self.process != self.dir.process_id() {
@@ -411,7 +411,7 @@ impl Drop for Held {
         }
         // If somebody removed our lock and another has taken it since, theirs must stay.
         if self.is_ours().unwrap_or(true) {
-            // A failure leaves the lock behind; it heals when this process ends.
+            // A failure leaves the lock behind; it is taken over when this process has ended.
             let _ = self.dir.remove(&self.name);
         }
         // Only now may another thread of ours try: the file could not tell its lock from ours.
