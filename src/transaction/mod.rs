@@ -1,11 +1,13 @@
 //! Transactions: all changes or none, checked against what the caller expects.
 
 mod group;
+mod locked;
 mod prepared;
 mod transact;
 #[cfg(test)]
 mod work;
 
+pub use locked::Locked;
 pub use prepared::{Commit, Prepared};
 
 use crate::changeset::{Asker, Changeset};
@@ -113,7 +115,7 @@ impl Transaction {
     /// into a block; `Corrupt`; `Io`. Nothing has changed then, and no lock is held.
     pub fn prepare(mut self) -> Result<Prepared> {
         self.changes.check()?;
-        Prepared::new(self.stack, self.changes)
+        Prepared::under(self.stack.lock()?, self.changes)
     }
 
     /// Commits: checks every expectation against the newest state and publishes all changes at

@@ -1,5 +1,6 @@
 //! The second phase: the lock is held, everything is checked and written; commit or drop.
 
+use super::Locked;
 use crate::changeset::{Applied, Changeset, Replaced};
 use crate::compact::Compaction;
 use crate::engine::WriteGroup;
@@ -46,8 +47,8 @@ impl Commit {
 }
 
 impl Prepared {
-    pub(super) fn new(stack: Stack, changes: Changeset) -> Result<Prepared> {
-        let (lock, snapshot) = stack.shared.write_lock.lock_list()?;
+    pub(super) fn under(locked: Locked, changes: Changeset) -> Result<Prepared> {
+        let Locked { stack, snapshot, lock } = locked;
         let mut batch = WriteGroup::new(&snapshot);
         let applied = batch.admit_checked(changes)?;
         let table = write(&stack.shared, &snapshot, &batch)?;

@@ -1,7 +1,9 @@
 //! A prepared transaction that is dropped leaves nothing behind.
 
+use std::time::Duration;
+
 use crate::support::{self, HASHES, Store, dump, entry, quick};
-use reftable::{Expect, Stack};
+use reftable::{ErrorKind, Expect, Stack};
 
 #[test]
 fn dropping_it_restores_every_byte() {
@@ -57,4 +59,30 @@ fn committing_it_releases_the_lock() {
     support::assert_no_litter(store.path());
     let other = Stack::open(store.path(), quick()).unwrap();
     assert_eq!(other.snapshot().unwrap().get("refs/heads/a").unwrap().unwrap().target, store.id(1).into());
+}
+
+#[test]
+fn what_is_decided_under_the_lock_is_not_overtaken() {
+    let store = Store::new(HASHES[0]);
+    store.set("refs/heads/a", 1);
+    let before = dump(store.path());
+    drop(store.stack.lock().unwrap());
+    assert_eq!(dump(store.path()), before);
+    let locked = store.stack.lock().unwrap();
+    assert_eq!(locked.snapshot().update_index(), 1);
+    let other = Stack::open(store.path(), quick().lock_timeout(Some(Duration::ZERO))).unwrap();
+    let transaction = |stack: &Stack| {
+        let mut tx = stack.transaction();
+        tx.set("refs/heads/b", Expect::Absent, store.id(2));
+        tx
+    };
+    assert_eq!(transaction(&other).commit().unwrap_err().kind(), ErrorKind::Locked);
+    let prepared = locked.prepare(transaction(&store.stack)).unwrap();
+    assert_eq!(transaction(&other).commit().unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(prepared.commit().unwrap().update_index, 2);
+    assert_eq!(transaction(&other).commit().unwrap_err().kind(), ErrorKind::Conflict);
+
+    // What is of another store is not prepared under this lock, and lets go of it.
+    assert_eq!(store.stack.lock().unwrap().prepare(transaction(&other)).unwrap_err().kind(), ErrorKind::Invalid);
+    support::assert_no_litter(store.path());
 }
