@@ -24,8 +24,6 @@ pub enum ErrorKind {
     Untrusted,
     /// The hook `reference-transaction` has refused.
     Refused,
-    /// Others were faster, again and again, as long as there was time.
-    Overtaken,
     /// A store says why: [`Error::store`].
     Store,
 }
@@ -63,11 +61,6 @@ impl Error {
 
     pub(crate) fn refused(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Refused, message)
-    }
-
-    pub(crate) fn overtaken() -> Error {
-        let message = "others changed the repository each time before it could be locked; nothing was changed";
-        Error::new(ErrorKind::Overtaken, message)
     }
 
     /// Something is wrong with a file or directory.

@@ -1,46 +1,25 @@
-//! How long to try again when others were faster.
+//! How long to try again when a lock is not to be had.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So many attempts are made even if there is no time to wait.
-const ATTEMPTS: u32 = 20;
-
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Counts attempts.
+/// The end of trying.
 #[derive(Debug)]
 pub(crate) struct Retry {
-    attempts: u32,
-    /// `None`: for ever.
+    /// `None`: never.
     end: Option<Instant>,
 }
 
 impl Retry {
     /// For as long as one waits for a lock.
     pub(crate) fn new(patience: Option<Duration>) -> Retry {
-        Retry { attempts: 1, end: patience.and_then(|patience| Instant::now().checked_add(patience)) }
+        Retry { end: patience.and_then(|patience| Instant::now().checked_add(patience)) }
     }
 
     /// Whether there is time left.
     pub(crate) fn is_in_time(&self) -> bool {
         self.end.is_none_or(|end| Instant::now() < end)
-    }
-
-    /// Whether to try again; waits before it says so. The first repetition comes at once, then
-    /// pauses grow and jitter.
-    pub(crate) fn again(&mut self) -> bool {
-        if self.attempts >= ATTEMPTS && !self.is_in_time() {
-            return false;
-        }
-        if self.attempts > 1 {
-            let longest = Duration::from_micros(500).saturating_mul(1 << self.attempts.min(16)).min(LONGEST_PAUSE);
-            thread::sleep(jittered(longest));
-        }
-        self.attempts = self.attempts.saturating_add(1);
-        true
     }
 
     /// Waits at least half of `time` and at most all of it.

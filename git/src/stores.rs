@@ -116,6 +116,11 @@ impl Stores {
         }
     }
 
+    /// Without a linked worktree all that has a place is in one store.
+    pub(crate) fn settled(&self, place: Place) -> Place {
+        if self.worktree.is_some() { place } else { Place::Shared }
+    }
+
     /// The linked worktree's store, if there is one, for a batch that will have the lock of the
     /// shared one when it takes this one's. Waiting long would keep everybody from the first one,
     /// and others may have the two crosswise: who has time lets go of both, and tries again.

@@ -3,13 +3,14 @@
 //! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view
 //! that was read before the lock was taken. What was found on the way becomes an expectation of the
 //! transaction (a *pin*); when a pin turns out not to hold, somebody was faster, and everything is
-//! planned anew ([`crate::retry`]).
+//! planned anew, this time under the lock ([`locked`]).
 //!
 //! A batch of one store is committed as the core commits a transaction: together with others that
-//! wait for the lock. Only `prepare`, and a batch of two stores, hold locks while something else
-//! happens.
+//! wait for the lock. Only `prepare`, a batch of two stores, and one that was overtaken hold locks
+//! while something else happens.
 
 mod hook;
+mod locked;
 mod partial;
 mod plan;
 mod protocol;
@@ -29,6 +30,7 @@ use crate::rev::Revisions;
 use crate::stores::{SECOND_LOCK, Stores};
 use crate::view::{Chain, View};
 use hook::Phase;
+use locked::Locked;
 use plan::Plan;
 
 pub(crate) use hook::Hook;
@@ -167,17 +169,45 @@ impl Batch {
     /// For changes that git refuses. Nothing has changed then.
     pub fn prepare(&self, stores: &Stores) -> Result<Prepared> {
         let Some(hook) = &stores.hook else {
-            return self
-                .attempt(stores, |plan| Ok(Prepared { parts: prepare(plan.transactions(stores))?, hook: None }));
+            let parts = self.attempt(stores, |plan| prepare(plan.transactions()), |parts, _| parts)?;
+            return Ok(Prepared { parts, hook: None });
         };
+        self.ask_before(hook, stores)?;
+        let ends = |plan: &Plan<'_>| plan.ends().to_vec();
+        let (parts, ends) = self.attempt(
+            stores,
+            |plan| Ok((prepare(plan.transactions())?, ends(plan))),
+            |parts, plan| (parts, ends(plan)),
+        )?;
+        self.ask_under_lock(hook, stores, parts, &ends)
+    }
+
+    /// The same under locks that are there. A hook hears of it first under the lock, too.
+    fn prepare_under(&self, locked: Locked, stores: &Stores) -> Result<Prepared> {
+        if let Some(hook) = &stores.hook {
+            self.ask_before(hook, stores)?;
+        }
+        let plan = Plan::new(self, locked.view(), stores)?;
+        let parts = locked.prepare(plan.transactions_under_lock())?;
+        match &stores.hook {
+            None => Ok(Prepared { parts, hook: None }),
+            Some(hook) => self.ask_under_lock(hook, stores, parts, plan.ends()),
+        }
+    }
+
+    /// Asks the hook with the names that were given: where they lead is not settled yet.
+    fn ask_before(&self, hook: &Hook, stores: &Stores) -> Result<()> {
         let hash = stores.hash().unwrap_or(HashKind::Sha1);
         let given = hook::lines(self.changes.iter().map(|change| (change, change.name.as_slice())), hash);
-        consult(hook, Phase::Preparing, &given)?;
-        let (parts, ends) =
-            self.attempt(stores, |plan| Ok((prepare(plan.transactions(stores))?, plan.ends().to_vec())))?;
-        // Those that were followed come after the others, as git has them.
+        consult(hook, Phase::Preparing, &given)
+    }
+
+    /// Asks the hook with the names that change in the end. Those that were followed come after the
+    /// others, as git has them.
+    fn ask_under_lock(&self, hook: &Hook, stores: &Stores, parts: Parts, ends: &[Vec<u8>]) -> Result<Prepared> {
         let pairs = || self.changes.iter().zip(ends.iter().map(Vec::as_slice));
         let direct = pairs().filter(|(change, end)| change.name == *end);
+        let hash = stores.hash().unwrap_or(HashKind::Sha1);
         let lines = hook::lines(direct.chain(pairs().filter(|(change, end)| change.name != *end)), hash);
         consult(hook, Phase::Prepared, &lines)?;
         Ok(Prepared { parts, hook: Some((hook.clone(), lines)) })
@@ -192,16 +222,16 @@ impl Batch {
         if stores.hook.is_some() {
             return self.prepare(stores)?.commit();
         }
-        let done = self.attempt(stores, |plan| {
-            let mut transactions = plan.transactions(stores);
+        let commit = |plan: &Plan<'_>| {
+            let mut transactions = plan.transactions();
             if transactions.len() > 1 {
-                return Ok(Done::Prepared(Prepared { parts: prepare(transactions)?, hook: None }));
+                return Ok(Done::Prepared(prepare(transactions)?));
             }
             let only = transactions.pop().map(|(_, transaction)| transaction);
             Ok(Done::Committed(only.map(Transaction::commit).transpose()?.into_iter().collect()))
-        })?;
-        match done {
-            Done::Prepared(prepared) => prepared.commit(),
+        };
+        match self.attempt(stores, commit, |parts, _| Done::Prepared(parts))? {
+            Done::Prepared(parts) => Prepared { parts, hook: None }.commit(),
             Done::Committed(commits) => Ok(commits),
         }
     }
@@ -239,31 +269,43 @@ impl Batch {
         Ok(())
     }
 
-    /// Plans, and does something with the plan, until nobody has been faster.
-    fn attempt<T>(&self, stores: &Stores, act: impl Fn(&Plan<'_>) -> reftable::Result<T>) -> Result<T> {
-        let mut retry = Retry::new(stores.patience());
+    /// Plans, and does something with the plan. If somebody was faster, plans anew under the lock,
+    /// and prepares.
+    fn attempt<T>(
+        &self,
+        stores: &Stores,
+        act: impl Fn(&Plan<'_>) -> reftable::Result<T>,
+        under_lock: impl FnOnce(Parts, &Plan<'_>) -> T,
+    ) -> Result<T> {
+        let retry = Retry::new(stores.patience());
         loop {
             let plan = Plan::new(self, &stores.view()?, stores)?;
             match act(&plan) {
                 Ok(done) => return Ok(done),
-                Err(error) if plan.is_outdated(&error) && retry.again() => {}
+                Err(error) if plan.is_outdated(&error) => break,
                 // The second lock of two. Others get the first one meanwhile, for as long as we had
                 // it.
                 Err(error) if error.is_retryable() && retry.is_in_time() => retry.pause(SECOND_LOCK * 2),
                 Err(error) => return Err(error.into()),
             }
         }
+        let locked = stores.lock()?;
+        let plan = Plan::new(self, locked.view(), stores)?;
+        Ok(under_lock(locked.prepare(plan.transactions_under_lock())?, &plan))
     }
 }
 
+/// What is prepared in each store.
+type Parts = Vec<(Place, reftable::Prepared)>;
+
 /// What became of a plan.
 enum Done {
-    Prepared(Prepared),
+    Prepared(Parts),
     Committed(Vec<Commit>),
 }
 
 /// Locks the stores and checks.
-fn prepare(transactions: Vec<(Place, Transaction)>) -> reftable::Result<Vec<(Place, reftable::Prepared)>> {
+fn prepare(transactions: Vec<(Place, Transaction)>) -> reftable::Result<Parts> {
     transactions.into_iter().map(|(place, transaction)| Ok((place, transaction.prepare()?))).collect()
 }
 
@@ -278,7 +320,7 @@ fn consult(hook: &Hook, phase: Phase, lines: &[u8]) -> Result<()> {
 #[derive(Debug)]
 #[must_use]
 pub struct Prepared {
-    parts: Vec<(Place, reftable::Prepared)>,
+    parts: Parts,
     /// The hook that hears how it ends, and what it is told.
     hook: Option<(Hook, Vec<u8>)>,
 }

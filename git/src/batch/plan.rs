@@ -393,23 +393,33 @@ impl<'a> Plan<'a> {
     }
 
     /// One for each store that has something to do.
-    pub(super) fn transactions(&self, stores: &Stores) -> Vec<(Place, Transaction)> {
-        let Some(second) = stores.second() else {
-            // Both sides belong to one store, and into one transaction.
-            let only = self.transaction(stores.at(Place::Shared), &[&self.shared, &self.worktree]);
-            return only.map(|only| (Place::Shared, only)).into_iter().collect();
-        };
-        let shared = self.transaction(stores.at(Place::Shared), &[&self.shared]);
-        let worktree = if shared.is_some() { second } else { stores.at(Place::Worktree) };
-        let worktree = self.transaction(worktree, &[&self.worktree]);
-        let shared = shared.map(|shared| (Place::Shared, shared));
-        shared.into_iter().chain(worktree.map(|worktree| (Place::Worktree, worktree))).collect()
+    pub(super) fn transactions(&self) -> Vec<(Place, Transaction)> {
+        let of = |place, stack| Some((place, self.transaction(place, stack)?));
+        let shared = of(Place::Shared, self.stores.at(Place::Shared));
+        let second = self.stores.second().map(|second| match shared {
+            Some(_) => second,
+            None => self.stores.at(Place::Worktree),
+        });
+        let worktree = second.and_then(|stack| of(Place::Worktree, stack));
+        shared.into_iter().chain(worktree).collect()
+    }
+
+    /// The same for those who have the lock of each store.
+    pub(super) fn transactions_under_lock(&self) -> Vec<(Place, Transaction)> {
+        let of = |place| Some((place, self.transaction(place, self.stores.at_under_lock(place))?));
+        let places = [Place::Shared, Place::Worktree].into_iter().filter(|place| self.stores.settled(*place) == *place);
+        places.filter_map(of).collect()
     }
 
     /// `None` if there is nothing to do.
-    fn transaction(&self, stack: &Stack, sides: &[&Side]) -> Option<Transaction> {
+    fn transaction(&self, place: Place, stack: &Stack) -> Option<Transaction> {
         let mut transaction = stack.transaction();
-        sides.iter().for_each(|side| side.add_to(&mut transaction));
+        match (place, self.stores.second()) {
+            // Without a linked worktree both sides belong to one store, and into one transaction.
+            (_, None) => [&self.shared, &self.worktree].iter().for_each(|side| side.add_to(&mut transaction)),
+            (Place::Shared, _) => self.shared.add_to(&mut transaction),
+            (Place::Worktree, _) => self.worktree.add_to(&mut transaction),
+        }
         if self.batch.reports_replaced {
             transaction.report_replaced();
         }

@@ -5,7 +5,6 @@ use reftable::{Commit, ConflictKind, Expect, Ident, LogEntry, ObjectId, Snapshot
 
 use crate::error::{Error, Result};
 use crate::names::Place;
-use crate::retry::Retry;
 use crate::stores::Stores;
 use crate::view::View;
 
@@ -91,24 +90,8 @@ impl Rename {
             let (from, to) = (escaped(&self.from), escaped(&self.to));
             return Err(Error::invalid(format!("'{from}' and '{to}' are in different stores: one is shared")));
         }
-        let mut retry = Retry::new(stores.patience());
-        let commit = loop {
-            let Some(plan) = self.plan(stores, place)? else { return Ok(Vec::new()) };
-            match plan.transaction.prepare() {
-                Ok(prepared) => {
-                    // Under the lock: an entry that has come since the plan was made would get
-                    // lost.
-                    if newest_entry(prepared.snapshot(), &self.from)? == plan.newest {
-                        break prepared.commit()?;
-                    }
-                }
-                Err(error) if self.is_outdated(&error) => {}
-                Err(error) => return Err(error.into()),
-            }
-            if !retry.again() {
-                return Err(Error::overtaken());
-            }
-        };
+        let place = stores.settled(place);
+        let Some(commit) = self.carry_over(stores, place)? else { return Ok(Vec::new()) };
         let mut commits = vec![commit];
         if self.takes_heads && !self.is_copy {
             commits.append(&mut self.move_heads(stores)?);
@@ -116,9 +99,29 @@ impl Rename {
         Ok(commits)
     }
 
+    /// Everything but the `HEAD` of linked worktrees; `None` if there is nothing to do.
+    fn carry_over(&self, stores: &Stores, place: Place) -> Result<Option<Commit>> {
+        let Some(plan) = self.plan(&stores.view()?, stores.at(place), place)? else { return Ok(None) };
+        match plan.transaction.prepare() {
+            // Under the lock: an entry that has come since the plan was made would get lost.
+            Ok(prepared) if newest_entry(prepared.snapshot(), &self.from)? == plan.newest => {
+                return Ok(Some(prepared.commit()?));
+            }
+            Ok(prepared) => drop(prepared),
+            Err(error) if self.is_outdated(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Others were faster; now they wait.
+        let locked = stores.lock()?;
+        let stack = stores.at_under_lock(place);
+        let Some(plan) = self.plan(locked.view(), stack, place)? else { return Ok(None) };
+        let mut prepared = locked.prepare(vec![(place, plan.transaction)])?;
+        let commit = prepared.pop().map(|(_, prepared)| prepared.commit());
+        Ok(commit.transpose()?)
+    }
+
     /// `None` if there is nothing to do.
-    fn plan(&self, stores: &Stores, place: Place) -> Result<Option<Plan>> {
-        let view = stores.view()?;
+    fn plan(&self, view: &View, stack: &Stack, place: Place) -> Result<Option<Plan>> {
         let (from, to) = (&self.from, &self.to);
         let target = match view.stored(from)?.map(|found| found.target) {
             None => return Err(Error::not_found(format!("there is no reference '{}'", escaped(from)))),
@@ -132,7 +135,7 @@ impl Rename {
         }
         let Some(id) = target.id() else { return Err(Error::broken("a reference without an id")) };
         let none = ObjectId::null(id.kind());
-        let mut transaction = stores.at(place).transaction();
+        let mut transaction = stack.transaction();
         transaction.set(to, if self.overwrites { Expect::Any } else { Expect::Absent }, target.clone());
         if view.log_exists(to)? {
             transaction.delete_log(to);
@@ -146,7 +149,7 @@ impl Rename {
                 transaction.delete(from, Expect::Is(target)).delete_log(from);
                 // As in git: that the old one has gone, and that the new one has come.
                 transaction.append_log(to, self.entry(id, none));
-                self.move_main_head(&mut transaction, &view, id)?;
+                self.move_main_head(&mut transaction, view, id)?;
             }
         }
         transaction.append_log(to, self.entry(none, id));

@@ -5,14 +5,17 @@ use reftable::{Commit, ErrorKind, Snapshot};
 use super::{Batch, Prepared};
 use crate::error::{Error, Result};
 use crate::names::Place;
-use crate::retry::Retry;
 use crate::stores::Stores;
 use crate::view::View;
 
 impl Stores {
     /// Shows the state to `decide`, and commits what it asks for if the state of the stores that it
-    /// changes is still the same under their locks; else it starts over. So the decision may rest
-    /// on anything that is seen, beside what the changes expect. Without changes nothing happens.
+    /// changes is still the same under their locks. If it is not, `decide` is called once more,
+    /// with the locks held and the state under them: nobody is faster then, however many there are,
+    /// and everybody waits for it. So the decision may rest on anything that is seen, beside what
+    /// the changes expect. Without changes nothing happens.
+    ///
+    /// A hook *reference-transaction* is asked under the lock then, also in its phase *preparing*.
     ///
     /// What a decision rests on that only [`Batch::changes`] say is better said there: such a
     /// batch is committed together with those of others.
@@ -39,29 +42,27 @@ impl Stores {
     ///
     /// # Errors
     /// Those of `decide`, and of [`Batch::prepare`] and [`Prepared::commit`].
-    /// [`ErrorKind::Overtaken`](crate::ErrorKind) if others were faster as long as there was time.
     pub fn transact<E: From<Error>>(
         &self,
         mut decide: impl FnMut(&View) -> Result<Batch, E>,
     ) -> Result<Vec<Commit>, E> {
-        let mut retry = Retry::new(self.patience());
-        loop {
-            let view = self.view()?;
-            let batch = decide(&view)?;
-            if batch.changes.is_empty() {
-                return Ok(Vec::new());
-            }
-            match batch.prepare(self) {
-                Ok(prepared) if prepared.follows(&view) => return Ok(prepared.commit()?),
-                Ok(prepared) => drop(prepared),
-                Err(error) if is_conflict(&error) && !self.view()?.is_at(&view) => {}
-                Err(error) => return Err(error.into()),
-            }
-            // Nothing is locked here.
-            if !retry.again() {
-                return Err(Error::overtaken().into());
-            }
+        let view = self.view()?;
+        let batch = decide(&view)?;
+        if batch.changes.is_empty() {
+            return Ok(Vec::new());
         }
+        match batch.prepare(self) {
+            Ok(prepared) if prepared.follows(&view) => return Ok(prepared.commit()?),
+            Ok(prepared) => drop(prepared),
+            Err(error) if is_conflict(&error) && !self.view()?.is_at(&view) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let locked = self.lock()?;
+        let batch = decide(locked.view())?;
+        if batch.changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(batch.prepare_under(locked, self)?.commit()?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Repositories made by git, and what the crate says about them.
 #![cfg(test)]
 
+mod crowds;
 mod differential;
 mod examples;
 mod finding;
