@@ -288,7 +288,9 @@ Examples:
   reftable-stress power-cut                                   20 images of each of five file systems
   reftable-stress power-cut --file-system xfs --images 200    many of one
   reftable-stress power-cut --control                         exits with 1 unless those who promise nothing lose commits
-  reftable-stress power-cut --scratch /dev/shm                images in memory, where cuts come thicker";
+  reftable-stress power-cut --scratch /dev/shm                images in memory, where cuts come thicker
+  reftable-stress power-cut --record-writes 500 --file-system ext4-ordered
+                                                              every state that a disk with a cache may be left in";
 
 /// The settings of `power-cut`.
 #[cfg(unix)]
@@ -297,6 +299,15 @@ pub(crate) struct PowerCutArgs {
     /// Images of each file system, spread over all variants of writers
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) images: u32,
+    /// Instead of images at random moments: record so many writes of the block device in each
+    /// variant, and judge every state that a disk with a cache may be left in after each of them
+    ///
+    /// These are all writes until then, and the same without one that no flush has made durable, of
+    /// the last 64. It is some five images a write, and some ten images a second.
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "WRITES", num_args = 0..=1, default_missing_value = "500", conflicts_with = "images")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) record_writes: Option<u32>,
     /// Only these file systems; one that cannot be had is an error then
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) file_system: Vec<FileSystem>,
@@ -323,6 +334,15 @@ impl PowerCutArgs {
     /// Those that were asked for, or all.
     pub(crate) fn file_systems(&self) -> Vec<FileSystem> {
         if self.file_system.is_empty() { FileSystem::value_variants().to_vec() } else { self.file_system.clone() }
+    }
+
+    /// How much is tried of each, in words.
+    pub(crate) fn amount(&self) -> String {
+        #[cfg(target_os = "linux")]
+        if let Some(writes) = self.record_writes {
+            return format!("{writes} recorded writes of each variant of writers on");
+        }
+        format!("{} images", self.images)
     }
 }
 

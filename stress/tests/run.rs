@@ -201,6 +201,15 @@ fn losses_of_power_lose_nothing_that_was_promised() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn whatever_a_disk_with_a_cache_forgets_nothing_promised_is_lost() {
+    let Some(output) = power_cut(&["--file-system=ext4-ordered", "--record-writes=4"]) else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let images = json(&output)["images"].as_u64().unwrap();
+    assert!(images > 5 * 4, "each variant has more states than writes: {}", text(&output));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn commits_that_were_acknowledged_and_are_not_in_the_image_are_found_out() {
     let Some(output) = power_cut(&["--file-system=ext4-ordered", "--images=10", "--break-acks"]) else { return };
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));

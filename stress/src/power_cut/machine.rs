@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 /// How long a file system may stay in use after its last writer was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The file system that clones, and the image on it.
+const POOL: &str = "pool";
+const IMAGE: &str = "image";
 
 /// What the writers work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +84,8 @@ impl FileSystem {
 pub(crate) struct Machine {
     file_system: FileSystem,
     temp: TempDir,
+    /// What the loop device of the writers stands on: the image, or a way to it.
+    device: PathBuf,
     mounted: Vec<PathBuf>,
 }
 
@@ -91,11 +96,12 @@ impl Machine {
         let named = named.prefix("reftable-power-cut-");
         let temp = scratch.map_or_else(|| named.tempdir(), |dir| named.tempdir_in(dir));
         let temp = temp.context("cannot create a temporary directory")?;
-        let mut machine = Machine { file_system, temp, mounted: Vec::new() };
+        let device = temp.path().join(POOL).join(IMAGE);
+        let mut machine = Machine { file_system, temp, device, mounted: Vec::new() };
         let pool = machine.temp.path().join("pool.image");
         sparse(&pool, 8 << 30)?;
         run(Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&pool))?;
-        machine.mount("xfs", "loop,nouuid", &pool, &machine.path("pool"))?;
+        machine.mount("xfs", "loop,nouuid", &pool, &machine.path(POOL))?;
         let image = machine.image();
         sparse(&image, file_system.bytes())?;
         run(Command::new(format!("mkfs.{}", file_system.kind())).arg("-q").arg(&image))?;
@@ -107,18 +113,30 @@ impl Machine {
         self.temp.path().join(name)
     }
 
-    fn image(&self) -> PathBuf {
-        self.path("pool").join("image")
+    /// The image of the file system.
+    pub(super) fn image(&self) -> PathBuf {
+        self.in_pool(IMAGE)
+    }
+
+    /// A file beside the image, where it can be cloned to.
+    pub(super) fn in_pool(&self, name: &str) -> PathBuf {
+        self.path(POOL).join(name)
     }
 
     /// Where the image cut off as number `number` is.
-    fn clone_of(&self, number: u32) -> PathBuf {
-        self.path("pool").join(format!("cut-{number}"))
+    pub(super) fn clone_of(&self, number: u32) -> PathBuf {
+        self.in_pool(&format!("cut-{number}"))
+    }
+
+    /// Has the writers' file system reach the image by another way.
+    pub(super) fn reach_image_by(&mut self, device: PathBuf) {
+        self.device = device;
     }
 
     /// Mounts the file system for the writers.
     pub(super) fn start(&mut self, at: &Path) -> Result<()> {
-        self.mount(self.file_system.kind(), self.file_system.options(), &self.image(), at)
+        let device = self.device.clone();
+        self.mount(self.file_system.kind(), self.file_system.options(), &device, at)
     }
 
     /// Has everything written that is there now.
@@ -128,20 +146,14 @@ impl Machine {
 
     /// Ends it. The git of a writer that was killed may take a moment to notice.
     pub(super) fn stop(&mut self, at: &Path) -> Result<()> {
-        let start = Instant::now();
-        while let Err(error) = run(Command::new("umount").arg(at)) {
-            if start.elapsed() > PATIENCE {
-                return Err(error);
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        unmount(at)?;
         self.mounted.retain(|mounted| mounted != at);
         Ok(())
     }
 
     /// Clones the image as it is at one moment.
     pub(super) fn cut(&self, number: u32) -> Result<()> {
-        run(Command::new("cp").arg("--reflink=always").arg(self.image()).arg(self.clone_of(number)))
+        clone(&self.image(), &self.clone_of(number))
     }
 
     /// Mounts an image that was cut off, as after a loss of power.
@@ -178,6 +190,23 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
     }
+}
+
+/// Unmounts what may be in use for a moment yet.
+pub(super) fn unmount(at: &Path) -> Result<()> {
+    let start = Instant::now();
+    while let Err(error) = run(Command::new("umount").arg(at)) {
+        if start.elapsed() > PATIENCE {
+            return Err(error);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Makes `to` the same as `from` is at one moment. Both are in the pool.
+pub(super) fn clone(from: &Path, to: &Path) -> Result<()> {
+    run(Command::new("cp").arg("--reflink=always").arg(from).arg(to))
 }
 
 fn mount(kind: &str, options: &str, image: &Path, at: &Path) -> Result<()> {

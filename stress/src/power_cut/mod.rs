@@ -10,25 +10,38 @@
 //!    must be whole and take a commit at once, in another run of the kernel, too.
 //!
 //! The cloning is no reordering of writes: what the device was told is there in its order. That is
-//! weaker than a disk with a cache that forgets.
+//! weaker than a disk with a cache that forgets; `--record-writes` tries what such a disk may
+//! forget (`recorded.rs`).
 
 mod judge;
 pub(crate) mod machine;
+#[cfg(target_os = "linux")]
+mod recorded;
+#[cfg(target_os = "linux")]
+mod recorder;
+#[cfg(target_os = "linux")]
+mod recording;
 mod session;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::args::{Durability, PowerCutArgs};
+use crate::history::now;
 use crate::violations::Violations;
 use judge::Judged;
 use machine::{FileSystem, Machine};
+use session::Cut;
 
 pub(crate) use judge::main as judge_main;
 
+/// Milliseconds from one cut to the next.
+const BETWEEN: std::ops::Range<u64> = 60..350;
 /// Set where a run that would skip itself for want of root or tools is to fail instead.
 const REQUIRE: &str = "REFTABLE_REQUIRE_MOUNTS";
 
@@ -100,10 +113,15 @@ pub(crate) fn main(args: &PowerCutArgs) -> Result<bool> {
     }
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let (mut rows, mut violations) = (BTreeMap::new(), Violations::default());
-    tell(&format!("{} images a file system, seed {seed}", args.images))?;
+    tell(&format!("{} a file system, seed {seed}", args.amount()))?;
     for file_system in args.file_systems() {
         if let Some(why) = file_system.is_missing() {
             skipped(args, &why)?;
+            continue;
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(writes) = args.record_writes {
+            recorded::run_on(args, writes, file_system, seed, &mut rows, &mut violations)?;
             continue;
         }
         run_on(args, file_system, seed, &mut rows, &mut violations)?;
@@ -128,15 +146,29 @@ fn run_on(
         }
         let mut machine = Machine::new(args.scratch.as_deref(), file_system)?;
         let what = format!("{}: {}", file_system.name(), variant.name);
-        let session = session::run(&mut machine, variant, images, seed ^ u64::from(number), args)?;
+        let seed = seed ^ u64::from(number);
+        let (session, cuts) =
+            session::run(&mut machine, variant, seed, args, |machine| cut_at_random(machine, images, seed))?;
         let row = rows.entry(what.clone()).or_default();
-        for cut in &session.cuts {
+        for cut in &cuts {
             let judged = judge::judge(&machine, variant, &session, cut, violations, &what)?;
             row.add(&judged);
         }
         tell(&row.line(&what))?;
     }
     Ok(())
+}
+
+/// Clones the image so many times.
+fn cut_at_random(machine: &Machine, images: u32, seed: u64) -> Result<Vec<Cut>> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let cut = |number| {
+        thread::sleep(Duration::from_millis(rng.u64(BETWEEN)));
+        let before = now();
+        machine.cut(number)?;
+        Ok(Cut { number, before, after: now() })
+    };
+    (0..images).map(cut).collect()
 }
 
 fn conclude(args: &PowerCutArgs, seed: u64, rows: &BTreeMap<String, Row>, violations: &Violations) -> Result<bool> {

@@ -1,7 +1,4 @@
-//! Writers at work, and the moments at which the power was cut.
-
-use std::thread;
-use std::time::Duration;
+//! Writers at work on a file system that will lose its power.
 
 use anyhow::Result;
 
@@ -10,17 +7,16 @@ use super::machine::Machine;
 use crate::args::{PowerCutArgs, RunArgs, Shared};
 use crate::crew::{Crew, Drivers};
 use crate::git;
-use crate::history::{History, now};
+use crate::history::History;
 use crate::repo::{Layout, Repository};
 
-/// Milliseconds from one cut to the next.
-const BETWEEN: std::ops::Range<u64> = 60..350;
 /// Longer than any session.
 const SECONDS: u64 = 3600;
 
-/// A copy of the image.
+/// A loss of power.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
+    /// Of its image.
     pub(super) number: u32,
     /// What was acknowledged until then had to be there.
     pub(super) before: u64,
@@ -30,20 +26,19 @@ pub(super) struct Cut {
 
 /// What is known of all that the writers did.
 pub(super) struct Session {
-    pub(super) cuts: Vec<Cut>,
     pub(super) histories: Vec<History>,
     pub(super) repository: Repository,
     pub(super) shared: Shared,
 }
 
-/// Lets the writers loose, and cuts so many times.
-pub(super) fn run(
+/// Lets the writers loose until `watch` is through, and returns what that has seen as well.
+pub(super) fn run<T>(
     machine: &mut Machine,
     variant: Variant,
-    images: u32,
     seed: u64,
     args: &PowerCutArgs,
-) -> Result<Session> {
+    watch: impl FnOnce(&Machine) -> Result<T>,
+) -> Result<(Session, T)> {
     let shared = Shared {
         durability: variant.durability,
         sha256: false,
@@ -62,21 +57,14 @@ pub(super) fn run(
     // What there was before the writers is not their concern.
     machine.settle(&layout.work_tree())?;
     let settings = RunArgs::for_writers(4, SECONDS, seed, shared.clone());
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let mut crew =
-        Crew::start(&settings, seed, Drivers { busy: if with_git { variant.git } else { 0 }, rare: 0 }, &layout)?;
-    let mut cuts = Vec::new();
-    for number in 0..images {
-        thread::sleep(Duration::from_millis(rng.u64(BETWEEN)));
-        let before = now();
-        machine.cut(number)?;
-        cuts.push(Cut { number, before, after: now() });
-    }
+    let drivers = Drivers { busy: if with_git { variant.git } else { 0 }, rare: 0 };
+    let mut crew = Crew::start(&settings, seed, drivers, &layout)?;
+    let seen = watch(machine)?;
     crew.end_all();
     let mut histories = crew.histories_of_killed()?;
     drop(crew);
     machine.stop(&layout.work_tree())?;
     // What they read may have been lost with the power; nobody promised that to a reader.
     histories.iter_mut().for_each(|history| history.saw.clear());
-    Ok(Session { cuts, histories, repository, shared })
+    Ok((Session { histories, repository, shared }, seen))
 }
