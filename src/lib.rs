@@ -150,7 +150,7 @@ mod stack;
 mod sync;
 pub mod table;
 mod temp_file;
-mod transaction;
+pub mod transaction;
 mod value;
 pub mod verify;
 #[cfg(not(loom))]
@@ -165,7 +165,7 @@ pub use snapshot::{LogItem, LogView, Logs, RefView, Refs, Snapshot};
 #[cfg(loom)]
 pub use stack::queue;
 pub use stack::{Durability, Metrics, Options, Stack};
-pub use transaction::{Commit, Locked, Prepared, Transaction};
+pub use transaction::{Commit, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, LogEntryView, Ref, Target, TargetView};
 
 /// The pages of `docs/`, of the version at hand. Their examples are run with the tests.

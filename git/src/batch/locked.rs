@@ -12,7 +12,7 @@ use crate::view::View;
 /// All stores of a repository, locked, and what is in them. Dropping it releases the locks.
 #[derive(Debug)]
 pub(super) struct Locked {
-    parts: Vec<(Place, reftable::Locked)>,
+    parts: Vec<(Place, reftable::transaction::Locked)>,
     view: View,
 }
 

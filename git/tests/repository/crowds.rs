@@ -97,7 +97,7 @@ fn crowd(top: &Path, what: &str) {
         let mut command = Command::new(&me);
         command
             .args(["--exact", "crowds::one_process_of_a_crowd"])
-            .env(REPOSITORY, top.join(if process % 2 == 0 { "repo" } else { "linked" }));
+            .env(REPOSITORY, top.join(if process.is_multiple_of(2) { "repo" } else { "linked" }));
         command.env(WHAT, what).env(PROCESS, process.to_string()).stdout(Stdio::null()).spawn().unwrap()
     };
     let processes: Vec<_> = (0..PROCESSES).map(start).collect();
