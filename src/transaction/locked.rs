@@ -35,8 +35,8 @@ impl Stack {
     /// ```
     ///
     /// # Errors
-    /// `Locked` after [`crate::Options::lock_timeout`], and when this thread has the lock; `Corrupt`;
-    /// `Io`.
+    /// `Locked` after [`crate::Options::lock_timeout`], and when this thread has the lock;
+    /// `Corrupt`; `Io`.
     pub fn lock(&self) -> Result<Locked> {
         let (lock, snapshot) = self.shared.write_lock.lock_list()?;
         Ok(Locked { stack: self.clone(), snapshot, lock })

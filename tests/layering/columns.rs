@@ -6,7 +6,7 @@ use super::{support, texts};
 /// What a line may have.
 const COLUMNS: usize = 100;
 /// Where comments and prose are: folders with all that is in them, and documents.
-const PLACES: [&str; 14] = [
+const PLACES: [&str; 15] = [
     "README.md",
     "CHANGELOG.md",
     "docs",
