@@ -73,9 +73,9 @@ pub enum Mutant {
     /// A leader says that what it commits for others is durable before the last sync.
     AnswerBeforeSync,
     /// A request is claimed though its follower is dead, and may have had it committed before.
-    ServeTheDead,
+    ClaimFromTheDead,
     /// A request of an earlier run of the kernel is claimed.
-    ServeEarlierBoots,
+    ClaimFromEarlierBoots,
     /// Whatever was committed upon a claim is taken for what was planned, by whoever it was.
     TakeAnyTableForPlanned,
     /// A request without a plan is taken for rejected, though the list has changed since it was
@@ -91,11 +91,11 @@ pub enum Mutant {
     /// A request is claimed, whichever user has made it.
     HonourAnybody,
     /// A request of another version is read as if it were of this one.
-    ServeOtherVersions,
-    /// Who gives way to neighbours does not ask whether the owner of the lock lives.
-    GiveWayToTheDead,
-    /// Who gives way to neighbours does so for as long as its own time-out allows.
-    GiveWayWithoutEnd,
+    ClaimOtherVersions,
+    /// A process that backs off for neighbours does not ask whether the owner of the lock lives.
+    BackOffFromTheDead,
+    /// A process backs off for neighbours for as long as its own time-out allows.
+    BackOffWithoutEnd,
     /// A lock of others that was met does not count as a neighbour.
     ForgetLocksThatWereMet,
     /// A lock of others is abandoned though somebody has it open.
@@ -104,23 +104,24 @@ pub enum Mutant {
     BreakYoungLocks,
     /// A crowd never leaves the lock free for those whom it has not seen.
     CrowdsLeaveNoWindows,
-    /// Who leaves the lock free does not ask whether it is, and whether its owner lives.
-    BackOffFromTheDead,
-    /// Who is done with the turn before the lock does not pass it on.
-    KeepTurn,
-    /// The turn is passed on though somebody has it.
-    TurnForTwo,
-    /// Who waits gives up though somebody else is doing its job.
+    /// A process that leaves a window does not ask whether the lock is free, and whether its owner
+    /// lives.
+    LeaveWindowToTheDead,
+    /// A leader that is done does not pass the leadership on.
+    KeepLeadership,
+    /// The leadership is passed on though a thread has it.
+    TwoLeaders,
+    /// A waiting thread gives up though a leader is doing its job.
     LeaveThoughTaken,
-    /// A job that somebody does stays in the line.
+    /// A job that a leader does stays in the queue.
     TakeTwice,
     /// Jobs that may have been done are given back.
     GiveBackDecided,
-    /// Jobs are given back when nobody has the turn, and nobody gets it.
+    /// Jobs are given back when no thread leads, and none gets the leadership.
     GiveBackSilently,
     /// Results are handed to the wrong threads.
     MixUpResults,
-    /// Who waits for room in the line is not told of it.
+    /// A thread that waits for room in the queue is not told of it.
     ForgetRoom,
     /// A pool hands out results in the order in which they are ready.
     MixUpOrder,
@@ -184,12 +185,12 @@ pub const INVARIANTS: [Mutant; 6] = [
     Mutant::LoseCopiedBytes,
 ];
 
-/// Every mistake in the line of threads before the lock. A single thread does not make them, so no
+/// Every mistake in the queue of threads before the lock. A single thread does not make them, so no
 /// crash shows them: only models of threads do.
 #[cfg(reftable_mutants)]
 pub const QUEUE: [Mutant; 8] = [
-    Mutant::KeepTurn,
-    Mutant::TurnForTwo,
+    Mutant::KeepLeadership,
+    Mutant::TwoLeaders,
     Mutant::LeaveThoughTaken,
     Mutant::TakeTwice,
     Mutant::GiveBackDecided,
@@ -209,8 +210,8 @@ pub const POOL: [Mutant; 6] = [
     Mutant::LeaveHelpers,
 ];
 
-/// Every mistake in requests between processes. The crash states of transactions that are handed
-/// over show them, and models some of them.
+/// Every mistake in requests between processes. The crash states of delegated transactions
+/// show them, and models some of them.
 #[cfg(reftable_mutants)]
 pub const REQUESTS: [Mutant; 11] = [
     Mutant::WithdrawSilently,
@@ -220,20 +221,20 @@ pub const REQUESTS: [Mutant; 11] = [
     Mutant::TrustPublished,
     Mutant::DoAgain,
     Mutant::AnswerBeforeSync,
-    Mutant::ServeTheDead,
-    Mutant::ServeEarlierBoots,
+    Mutant::ClaimFromTheDead,
+    Mutant::ClaimFromEarlierBoots,
     Mutant::TakeAnyTableForPlanned,
     Mutant::TakeUnplannedForRejected,
 ];
 
-/// Every mistake in giving way to neighbours: `giving_way_has_an_end.rs` makes them.
+/// Every mistake in backing off for neighbours: `back_off_has_an_end.rs` makes them.
 #[cfg(reftable_mutants)]
-pub const COURTESY: [Mutant; 5] = [
-    Mutant::GiveWayToTheDead,
-    Mutant::GiveWayWithoutEnd,
+pub const FAIRNESS: [Mutant; 5] = [
+    Mutant::BackOffFromTheDead,
+    Mutant::BackOffWithoutEnd,
     Mutant::ForgetLocksThatWereMet,
     Mutant::CrowdsLeaveNoWindows,
-    Mutant::BackOffFromTheDead,
+    Mutant::LeaveWindowToTheDead,
 ];
 
 /// Every mistake in breaking the locks of others: `abandoned_locks_are_broken.rs` makes them.

@@ -28,7 +28,7 @@ pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
         // Nobody is waited for who does not hold the lock; who holds it is, for as long as things
         // move. No thread appears in a process that is not ours.
         let options = options.reload_deadline(RELOAD_DEADLINE);
-        options.courtesy(false).threads(1).wait_while_moving(true)
+        options.fairness(false).threads(1).wait_while_moving(true)
     } else {
         options
     }

@@ -62,7 +62,7 @@ fn write_table(names: &[&str], update_index: u64) -> reftable::Result<Vec<u8>> {
 /// How a process of a model opens the store: commits are not handed over to other processes. Waits
 /// are long: a correct run never comes to the end of one.
 pub fn options(auto_compact: AutoCompact) -> Options {
-    let options = Options::default().auto_compact(auto_compact).compact_at_once(0).hand_over(false);
+    let options = Options::default().auto_compact(auto_compact).compact_at_once(0).delegation(false);
     options.lock_timeout(Some(Duration::from_secs(2)))
 }
 

@@ -1,4 +1,4 @@
-//! The line of threads before the list lock. Jobs are numbers; those with the same tens exclude
+//! The queue of threads before the list lock. Jobs are numbers; those with the same tens exclude
 //! each other, so the first one of them is accepted and the others are refused.
 
 #![cfg(loom)]
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loom_tests::{explore, process};
-use reftable::queue::{Admission, Group, Outcome, Queue, Turn};
+use reftable::queue::{Admission, Group, Leadership, Outcome, Queue};
 
 /// For a thread that does not wait for ever. Time has no length here: it lets others run, and gives
 /// up.
@@ -34,7 +34,7 @@ enum Fails {
     No,
     /// Before it did anything, and it lets go of the group first.
     GroupFirst,
-    /// The same, but of the turn.
+    /// The same, but of the leadership.
     TurnFirst,
     /// When all is done, and nobody was told.
     AfterAll,
@@ -64,42 +64,42 @@ impl Seen {
 /// point.
 #[derive(Default)]
 struct Ledger {
-    turns: u8,
+    leaders: u8,
     done: Vec<Done>,
     told: Vec<(u8, Told)>,
     violation: Option<&'static str>,
 }
 
-/// Three threads at a line.
+/// Three threads at a queue.
 type Model = fn(&Arc<Seen>);
 
 #[derive(Clone)]
-struct Desk {
-    line: Arc<Queue<u8, Done>>,
+struct Scene {
+    queue: Arc<Queue<u8, Done>>,
     ledger: Arc<Mutex<Ledger>>,
     seen: Arc<Seen>,
 }
 
-impl Desk {
-    fn new(line: Arc<Queue<u8, Done>>, seen: &Arc<Seen>) -> Desk {
-        Desk { line, ledger: Arc::default(), seen: Arc::clone(seen) }
+impl Scene {
+    fn new(queue: Arc<Queue<u8, Done>>, seen: &Arc<Seen>) -> Scene {
+        Scene { queue, ledger: Arc::default(), seen: Arc::clone(seen) }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A violation is noted, not thrown: the turn is given back first.
+    /// A violation is noted, not thrown: the leadership is given back first.
     fn begin(&self) {
         let mut ledger = self.ledger();
-        ledger.turns += 1;
-        if ledger.turns > 1 {
-            ledger.violation = Some("two threads have the turn");
+        ledger.leaders += 1;
+        if ledger.leaders > 1 {
+            ledger.violation = Some("two threads lead");
         }
     }
 
     fn end(&self) {
-        self.ledger().turns -= 1;
+        self.ledger().leaders -= 1;
     }
 
     fn perform(&self, job: u8) -> Done {
@@ -111,8 +111,8 @@ impl Desk {
 
     /// One thread: hands in a job, and does it, with those of others, if it comes to that.
     fn submit(&self, job: u8, timeout: Option<Duration>, fails: Fails) {
-        let told = match self.line.submit(job, timeout) {
-            Outcome::Turn(turn, job) => self.lead(turn, job, fails),
+        let told = match self.queue.submit(job, timeout) {
+            Outcome::Lead(leadership, job) => self.lead(leadership, job, fails),
             Outcome::Done(result) => {
                 Seen::count(&self.seen.done_by_others);
                 Told::Done(result)
@@ -125,25 +125,25 @@ impl Desk {
                 Seen::count(&self.seen.abandoned);
                 Told::Abandoned
             }
-            Outcome::ThisThread => panic!("this thread has no turn"),
+            Outcome::ThisThread => panic!("this thread does not lead"),
         };
         self.ledger().told.push((job, told));
     }
 
-    /// In the order of a commit: the turn goes on before the results are out.
-    fn lead(&self, turn: Turn<u8, Done>, own: u8, fails: Fails) -> Told {
+    /// In the order of a commit: the leadership goes on before the results are out.
+    fn lead(&self, leadership: Leadership<u8, Done>, own: u8, fails: Fails) -> Told {
         Seen::count(&self.seen.led);
         self.begin();
-        let mut group = turn.take(8, |_| true);
+        let mut group = leadership.take(8, |_| true);
         let jobs: Vec<u8> = std::iter::once(own).chain(group.jobs().copied()).collect();
         self.seen.largest_group.fetch_max(jobs.len() as u32, Ordering::Relaxed);
         if fails == Fails::GroupFirst || fails == Fails::TurnFirst {
-            return self.panic(turn, group, fails);
+            return self.panic(leadership, group, fails);
         }
         group.decide();
         let mut results = jobs.into_iter().map(|job| self.perform(job)).collect::<Vec<_>>().into_iter();
         self.end();
-        drop(turn);
+        drop(leadership);
         let mine = results.next().map_or(Told::Panicked, Told::Done);
         if fails != Fails::AfterAll {
             group.finish(results);
@@ -151,31 +151,31 @@ impl Desk {
         mine
     }
 
-    fn panic(&self, turn: Turn<u8, Done>, group: Group<u8, Done>, fails: Fails) -> Told {
+    fn panic(&self, leadership: Leadership<u8, Done>, group: Group<u8, Done>, fails: Fails) -> Told {
         if fails == Fails::TurnFirst {
             self.end();
-            drop(turn);
+            drop(leadership);
             drop(group);
         } else {
             drop(group);
             self.end();
-            drop(turn);
+            drop(leadership);
         }
         Told::Panicked
     }
 
-    /// One thread: has a turn of its own, in which it may not hand in a job, and does nothing with
+    /// One thread: leads without a job, and does nothing with
     /// it.
     fn prepare(&self) {
-        let Admission::Turn(turn) = self.line.enter(None) else { panic!("nobody else makes it end") };
+        let Admission::Lead(leadership) = self.queue.enter(None) else { panic!("nobody else makes it end") };
         self.begin();
-        let again = self.line.submit(99, None);
+        let again = self.queue.submit(99, None);
         self.end();
-        drop(turn);
+        drop(leadership);
         assert!(matches!(again, Outcome::ThisThread), "a thread waits for itself");
     }
 
-    /// When all threads have ended: everybody was told the truth, and the line is free.
+    /// When all threads have ended: everybody was told the truth, and the queue is free.
     fn check(&self) {
         self.submit(90, None, Fails::No);
         let ledger = self.ledger();
@@ -193,7 +193,7 @@ impl Desk {
 }
 
 /// Three threads. The first one may fail, the second one may give up.
-fn three(desk: &Desk, fails: Fails, timeout: Option<Duration>) {
+fn three(desk: &Scene, fails: Fails, timeout: Option<Duration>) {
     let (one, other) = (desk.clone(), desk.clone());
     let one = process(move || one.submit(10, None, fails));
     let other = process(move || other.submit(11, timeout, Fails::No));
@@ -203,41 +203,41 @@ fn three(desk: &Desk, fails: Fails, timeout: Option<Duration>) {
     desk.check();
 }
 
-fn hand_over(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::new(), seen), Fails::No, None);
+fn delegation(seen: &Arc<Seen>) {
+    three(&Scene::new(Queue::new(), seen), Fails::No, None);
 }
 
 fn gives_up(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::new(), seen), Fails::No, A_WHILE);
+    three(&Scene::new(Queue::new(), seen), Fails::No, A_WHILE);
 }
 
 fn panics_and_drops_the_group_first(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::new(), seen), Fails::GroupFirst, None);
+    three(&Scene::new(Queue::new(), seen), Fails::GroupFirst, None);
 }
 
-fn panics_and_drops_the_turn_first(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::new(), seen), Fails::TurnFirst, None);
+fn panics_and_drops_the_leadership_first(seen: &Arc<Seen>) {
+    three(&Scene::new(Queue::new(), seen), Fails::TurnFirst, None);
 }
 
 fn panics_beside_one_that_gives_up(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::new(), seen), Fails::TurnFirst, A_WHILE);
+    three(&Scene::new(Queue::new(), seen), Fails::TurnFirst, A_WHILE);
 }
 
 fn panics_after_all(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::new(), seen), Fails::AfterAll, None);
+    three(&Scene::new(Queue::new(), seen), Fails::AfterAll, None);
 }
 
 fn bounded(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::with_limit(1), seen), Fails::No, None);
+    three(&Scene::new(Queue::with_limit(1), seen), Fails::No, None);
 }
 
 fn bounded_beside_one_that_gives_up(seen: &Arc<Seen>) {
-    three(&Desk::new(Queue::with_limit(1), seen), Fails::No, A_WHILE);
+    three(&Scene::new(Queue::with_limit(1), seen), Fails::No, A_WHILE);
 }
 
-/// One of three wants a turn of its own, and does nothing with it.
-fn drops_a_turn(seen: &Arc<Seen>) {
-    let desk = Desk::new(Queue::new(), seen);
+/// One of three wants to lead itself, and does nothing with it.
+fn drops_its_leadership(seen: &Arc<Seen>) {
+    let desk = Scene::new(Queue::new(), seen);
     let (one, other) = (desk.clone(), desk.clone());
     let one = process(move || one.prepare());
     let other = process(move || other.submit(20, None, Fails::No));
@@ -255,55 +255,55 @@ fn explored(name: &str, preemptions: usize, model: Model) -> Arc<Seen> {
 }
 
 #[test]
-fn the_turn_is_handed_over_and_each_has_its_own_result() {
-    let seen = explored("line of three threads", 3, hand_over);
-    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+fn the_leadership_is_passed_on_and_each_has_its_own_result() {
+    let seen = explored("queue of three threads", 3, delegation);
+    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some follow");
     assert_eq!(seen.largest_group.load(Ordering::Relaxed), 3, "all three at once, among others");
 }
 
 #[test]
-fn who_gives_up_was_not_served() {
-    let seen = explored("line, one gives up", 3, gives_up);
-    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some are served");
+fn what_is_given_up_was_not_done() {
+    let seen = explored("queue, one gives up", 3, gives_up);
+    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some follow");
 }
 
 #[test]
 fn a_turn_of_ones_own_may_be_dropped() {
-    let seen = explored("line, one drops its turn", 3, drops_a_turn);
-    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+    let seen = explored("queue, one drops its leadership", 3, drops_its_leadership);
+    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some follow");
 }
 
 #[test]
 fn jobs_of_a_failed_leader_go_back() {
     let models: [(&str, Model); 2] = [
-        ("line, one fails before: group dropped first", panics_and_drops_the_group_first),
-        ("line, one fails before: turn dropped first", panics_and_drops_the_turn_first),
+        ("queue, one fails before: group dropped first", panics_and_drops_the_group_first),
+        ("queue, one fails before: leadership dropped first", panics_and_drops_the_leadership_first),
     ];
     for (name, model) in models {
         let seen = explored(name, 3, model);
-        assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
+        assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some follow");
         assert_eq!(seen.largest_group.load(Ordering::Relaxed), 3, "two were given back, among others");
     }
 }
 
 #[test]
 fn jobs_that_go_back_may_still_give_up() {
-    let seen = explored("line, one fails before, another gives up", 3, panics_beside_one_that_gives_up);
-    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some are served");
+    let seen = explored("queue, one fails before, another gives up", 3, panics_beside_one_that_gives_up);
+    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some follow");
 }
 
 #[test]
 fn jobs_that_may_have_been_done_are_not_done_again() {
-    let seen = explored("line, one fails after", 3, panics_after_all);
-    assert!(Seen::all(&[&seen.abandoned, &seen.done_by_others]), "some are told nothing, some are served");
+    let seen = explored("queue, one fails after", 3, panics_after_all);
+    assert!(Seen::all(&[&seen.abandoned, &seen.done_by_others]), "some are told nothing, some follow");
 }
 
 #[test]
 fn who_waits_for_room_gets_it() {
-    let seen = explored("line with room for one", 3, bounded);
-    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some are served");
-    let seen = explored("line with room for one, one gives up", 3, bounded_beside_one_that_gives_up);
-    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some are served");
+    let seen = explored("queue with room for one", 3, bounded);
+    assert!(Seen::all(&[&seen.led, &seen.done_by_others]), "some lead, some follow");
+    let seen = explored("queue with room for one, one gives up", 3, bounded_beside_one_that_gives_up);
+    assert!(Seen::all(&[&seen.timed_out, &seen.done_by_others]), "some give up, some follow");
 }
 
 #[cfg(reftable_mutants)]
@@ -311,18 +311,18 @@ fn who_waits_for_room_gets_it() {
 fn mutants_are_caught() {
     use reftable::mutant::{Mutant, QUEUE};
     let caught: [(Mutant, Model); 8] = [
-        (Mutant::KeepTurn, hand_over),
-        (Mutant::TurnForTwo, panics_and_drops_the_group_first),
+        (Mutant::KeepLeadership, delegation),
+        (Mutant::TwoLeaders, panics_and_drops_the_group_first),
         (Mutant::LeaveThoughTaken, gives_up),
-        (Mutant::TakeTwice, hand_over),
+        (Mutant::TakeTwice, delegation),
         (Mutant::GiveBackDecided, panics_after_all),
-        (Mutant::GiveBackSilently, panics_and_drops_the_turn_first),
-        (Mutant::MixUpResults, hand_over),
+        (Mutant::GiveBackSilently, panics_and_drops_the_leadership_first),
+        (Mutant::MixUpResults, delegation),
         (Mutant::ForgetRoom, bounded),
     ];
     assert_eq!(caught.map(|(mutant, _)| mutant), QUEUE, "each mistake has its model");
     let also: [(Mutant, Model); 3] = [
-        (Mutant::KeepTurn, drops_a_turn),
+        (Mutant::KeepLeadership, drops_its_leadership),
         (Mutant::GiveBackSilently, panics_beside_one_that_gives_up),
         (Mutant::ForgetRoom, bounded_beside_one_that_gives_up),
     ];

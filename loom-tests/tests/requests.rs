@@ -14,7 +14,7 @@ use reftable::{AutoCompact, ErrorKind, Stack};
 const NAMES: [&str; 3] = ["refs/heads/a", "refs/heads/b", "refs/heads/c"];
 
 fn handle(dir: &ModelDir, timeout: u64) -> Stack {
-    let options = options(AutoCompact::Off).hand_over(true).lock_timeout(Some(Duration::from_millis(timeout)));
+    let options = options(AutoCompact::Off).delegation(true).lock_timeout(Some(Duration::from_millis(timeout)));
     open(dir, locks(true), options)
 }
 
@@ -24,19 +24,19 @@ fn both_commit() -> u64 {
     let (one, other) = (handle(&dir.for_process(1), 2000), handle(&dir.for_process(2), 2000));
     let committer = process(move || {
         let index = set(&one, NAMES[0], 1, 2).expect("the other one ends").update_index;
-        (index, one.metrics().handed_over)
+        (index, one.metrics().delegated)
     });
     let mine = set(&other, NAMES[1], 1, 3).expect("the other one ends").update_index;
     assert_eq!(read(&other, &NAMES[1..2]), [3], "one's own commit is visible at once");
-    let (theirs, handed_over) = committer.join().expect("the committer ends");
+    let (theirs, delegated) = committer.join().expect("the committer ends");
     assert_eq!((mine.min(theirs), mine.max(theirs)), (2, 3), "each commit has an update index of its own");
     assert_eq!(read(&other, &NAMES), [2, 3, 1], "what was acknowledged is there");
     let known = other.snapshot().and_then(|snapshot| snapshot.get(NAMES[1])).expect("the store is sound");
     assert_eq!(known.map(|found| found.update_index), Some(mine), "each knows its own");
-    let handed_over = handed_over + other.metrics().handed_over;
+    let delegated = delegated + other.metrics().delegated;
     drop(other);
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");
-    handed_over
+    delegated
 }
 
 /// Two want the same. Only one can have it, and the other is told of the conflict.
@@ -147,12 +147,12 @@ fn one_dies_before_the_blind(call: u32) -> bool {
 
 #[test]
 fn transactions_are_handed_over_and_done_once() {
-    let handed_over = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&handed_over);
+    let delegated = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&delegated);
     explore("requests: both commit", 5, move || {
         count.fetch_add(both_commit(), Ordering::Relaxed);
     });
-    assert!(handed_over.load(Ordering::Relaxed) > 0, "the model must come to what it is about");
+    assert!(delegated.load(Ordering::Relaxed) > 0, "the model must come to what it is about");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn mutants_are_caught() {
     loom_tests::catches(Mutant::AcknowledgeBeforeRename, || {
         explore("mutant", 2, || model(Flaw::None, AutoCompact::Off, 2));
     });
-    for mutant in [Mutant::AcknowledgeBeforeRename, Mutant::KeepTurn] {
+    for mutant in [Mutant::AcknowledgeBeforeRename, Mutant::KeepLeadership] {
         loom_tests::catches(mutant, || explore("mutant", 3, || both_commit(&Tables::default())));
     }
     for mutant in [Mutant::IgnoreEarlierMembers, Mutant::MixUpResults] {

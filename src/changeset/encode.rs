@@ -1,7 +1,7 @@
 //! A changeset as bytes, for another process to read.
 
 use super::replaced::{self, Replaced};
-use super::{Action, Asker, Changeset, LogChange, Update};
+use super::{Action, Changeset, Follower, LogChange, Update};
 use crate::conflict::Expect;
 use crate::error::{Error, Result};
 use crate::format::varint::{Reader, put_string, put_varint};
@@ -145,7 +145,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Changeset> {
     }
     if !input.is_at_end() {
         match input.u8()? {
-            ASKS_REPLACED if input.is_at_end() => changes.asks_replaced = Some(Asker::Process),
+            ASKS_REPLACED if input.is_at_end() => changes.asks_replaced = Some(Follower::Process),
             _ => return Err(unknown(&input)),
         }
     }
@@ -288,8 +288,8 @@ mod tests {
     #[test]
     fn replaced_values_survive_a_round_trip() {
         let mut changes = sample();
-        changes.asks_replaced = Some(Asker::Caller);
-        assert_eq!(decode(&encode(&changes)).unwrap().asks_replaced, Some(Asker::Process));
+        changes.asks_replaced = Some(Follower::Caller);
+        assert_eq!(decode(&encode(&changes)).unwrap().asks_replaced, Some(Follower::Process));
         let id = |byte| ObjectId::from_bytes(&[byte; 20]).unwrap();
         let before = vec![None, Some(id(1).into()), Some(Target::symbolic("refs/heads/a")), Some(id(4).into())];
         let before = [before, vec![Some(Target::Tag { id: id(2), peeled: id(3) }), None, None]].concat();
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Who has the lock claims only what it can read: what it cannot, its asker does itself.
+    /// Who has the lock claims only what it can read: what it cannot, its follower does itself.
     #[test]
     fn an_expectation_of_a_later_version_is_refused() {
         let mut changes = Changeset::default();

@@ -7,7 +7,7 @@ mod replaced;
 
 pub(crate) use encode::{decode, decode_replaced, encode, encode_replaced};
 pub use replaced::Replaced;
-pub(crate) use replaced::{Applied, Asker, MAX_REPLACED};
+pub(crate) use replaced::{Applied, Follower, MAX_REPLACED};
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub struct Changeset {
     /// Who and why, for log entries that are written by themselves.
     pub(crate) reflog: Option<(Ident, Vec<u8>)>,
     /// Who asks for the values that are replaced.
-    pub(crate) asks_replaced: Option<Asker>,
+    pub(crate) asks_replaced: Option<Follower>,
 }
 
 impl fmt::Debug for Changeset {

@@ -31,21 +31,21 @@ pub(crate) struct Applied {
 
 /// Who asks for the values that a changeset replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
+pub(crate) enum Follower {
     /// A caller in this process.
     Caller,
     /// Another process, whose answer has a limit.
     Process,
 }
 
-impl Asker {
+impl Follower {
     /// The values that are replaced by `updates`, whose names point at `current` now.
     ///
     /// # Errors
     /// `TooLarge`: who asks has to commit by itself.
     pub(crate) fn answer(self, updates: &[Update], current: Vec<Option<Target>>) -> Result<Vec<Replaced>> {
         let replaced = of(updates, current);
-        if self == Asker::Process && encode_replaced(&replaced).len() > MAX_REPLACED {
+        if self == Follower::Process && encode_replaced(&replaced).len() > MAX_REPLACED {
             return Err(Error::new(ErrorKind::TooLarge, "the replaced values are too large for an answer"));
         }
         Ok(replaced)

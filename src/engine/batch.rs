@@ -84,7 +84,7 @@ impl<'a> WriteGroup<'a> {
             }
         }
         let (logs, last) = rows.finish(&self.logs, null)?;
-        let replaced = asks_replaced.map(|asker| asker.answer(&updates, current)).transpose()?;
+        let replaced = asks_replaced.map(|follower| follower.answer(&updates, current)).transpose()?;
         // Nothing fails from here on.
         let refs: Vec<RefRow> = updates
             .into_iter()

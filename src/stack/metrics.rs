@@ -21,8 +21,8 @@ pub struct Metrics {
     pub lock_waits: u64,
     /// How long we waited for it then, in all.
     pub lock_wait: Duration,
-    /// How often we let git go first; see [`crate::Options::courtesy`].
-    pub gaps: u64,
+    /// How often we backed off for git; see [`crate::Options::fairness`].
+    pub back_offs: u64,
     /// How often the table list was read.
     pub reloads: u64,
     /// Compactions that were published.
@@ -34,10 +34,10 @@ pub struct Metrics {
     /// How often [`crate::Stack::transact`] started over.
     pub retries: u64,
     /// Transactions of ours that another process has published with its own; see
-    /// [`crate::Options::hand_over`]. They count as commits, too.
-    pub handed_over: u64,
+    /// [`crate::Options::delegation`]. They count as commits, too.
+    pub delegated: u64,
     /// Transactions of other processes that we have published with ours.
-    pub served: u64,
+    pub committed_for_others: u64,
 }
 
 #[derive(Debug, Default)]
@@ -47,15 +47,15 @@ pub(crate) struct Counters {
     pub(crate) largest_group: Counter,
     pub(crate) lock_waits: Counter,
     pub(crate) lock_wait_nanoseconds: Counter,
-    pub(crate) gaps: Counter,
+    pub(crate) back_offs: Counter,
     pub(crate) reloads: Counter,
     pub(crate) compactions: Counter,
     pub(crate) failed_compactions: Counter,
     /// Shared with the threads' owners.
     pub(crate) helpers: Arc<Counter>,
     pub(crate) retries: Counter,
-    pub(crate) handed_over: Counter,
-    pub(crate) served: Counter,
+    pub(crate) delegated: Counter,
+    pub(crate) committed_for_others: Counter,
 }
 
 impl Counters {
@@ -83,14 +83,14 @@ impl Counters {
             largest_group: self.largest_group.get(),
             lock_waits: self.lock_waits.get(),
             lock_wait: Duration::from_nanos(self.lock_wait_nanoseconds.get()),
-            gaps: self.gaps.get(),
+            back_offs: self.back_offs.get(),
             reloads: self.reloads.get(),
             compactions: self.compactions.get(),
             failed_compactions: self.failed_compactions.get(),
             helpers: self.helpers.get(),
             retries: self.retries.get(),
-            handed_over: self.handed_over.get(),
-            served: self.served.get(),
+            delegated: self.delegated.get(),
+            committed_for_others: self.committed_for_others.get(),
         }
     }
 }

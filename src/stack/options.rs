@@ -32,8 +32,7 @@ pub enum Durability {
 /// one thread writes what they make.
 const MOST_THREADS: usize = 8;
 
-/// The version of [`Options::compatibility_key`], and of the meaning of transactions that are
-/// handed over.
+/// The version of [`Options::compatibility_key`], and of the meaning of delegated transactions.
 const KEY_VERSION: u8 = 1;
 
 /// How many lock time-outs a call waits for the outcome, between these limits, unless somebody says
@@ -54,8 +53,8 @@ pub struct Options {
     pub(crate) background: bool,
     /// `None`: as many as the machine has for us, up to [`MOST_THREADS`].
     pub(crate) threads: Option<usize>,
-    pub(crate) courtesy: bool,
-    pub(crate) hand_over: bool,
+    pub(crate) fairness: bool,
+    pub(crate) delegation: bool,
     pub(crate) break_abandoned_locks: bool,
     pub(crate) lock_timeout: Option<Duration>,
     pub(crate) wait_while_moving: bool,
@@ -76,8 +75,8 @@ impl Default for Options {
             compact_at_once: 128 * 1024,
             background: false,
             threads: None,
-            courtesy: true,
-            hand_over: true,
+            fairness: true,
+            delegation: true,
             break_abandoned_locks: false,
             lock_timeout: Some(Duration::from_secs(5)),
             wait_while_moving: false,
@@ -149,31 +148,31 @@ impl Options {
         self
     }
 
-    /// Whether to leave room for other programs that poll for the lock, as git does, when one of
-    /// them has committed within the last second, or was met with the lock: the lock stays free for
-    /// as long as we usually hold it. That delays one call by a third of a second at most, and by
-    /// four fifths of [`Self::lock_timeout`] if that is less.
+    /// Fairness to programs that poll for the lock, as git does: whether to leave it free for them
+    /// when one of them has committed within the last second, or was met with the lock: the lock
+    /// stays free for as long as we usually hold it. That delays one call by a third of a second at
+    /// most, and by four fifths of [`Self::lock_timeout`] if that is less.
     ///
     /// A program that waits cannot be seen. So processes of this library that keep meeting each
     /// other at the lock leave it free now and then: for 25 to 55 ms of each 120 if another program
     /// was seen within the last hour, else of each 720. Default true.
-    pub fn courtesy(mut self, courtesy: bool) -> Self {
-        self.courtesy = courtesy;
+    pub fn fairness(mut self, fairness: bool) -> Self {
+        self.fairness = fairness;
         self
     }
 
-    /// Whether a commit that waits for the lock may be done by the process that has it, along with
-    /// its own, and whether we do that for others. Only processes with the same settings of hash,
-    /// durability and writing do it for one another. Default true; needs robust locks, and a
-    /// directory to which one kernel alone writes and that is not sticky. What is not done for us
-    /// at once we do ourselves.
+    /// Delegated commits: whether a commit that waits for the lock may be done by the process that
+    /// has it, along with its own, and whether we do that for others. Only processes with the same
+    /// settings of hash, durability and writing do it for one another. Default true; needs robust
+    /// locks, and a directory to which one kernel alone writes and that is not sticky. What is not
+    /// done for us at once we do ourselves.
     ///
     /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits
     /// for the outcome as long as [`Self::outcome_timeout`] says. After that it is
     /// [`crate::ErrorKind::Indeterminate`], as it is when that process ends and nobody can tell
     /// what it had done.
-    pub fn hand_over(mut self, hand_over: bool) -> Self {
-        self.hand_over = hand_over;
+    pub fn delegation(mut self, delegation: bool) -> Self {
+        self.delegation = delegation;
         self
     }
 
@@ -206,7 +205,7 @@ impl Options {
     ///
     /// It counts from the call until the work begins, and covers all that may come before: other
     /// threads of this handle, other processes, and neighbours who are let go first
-    /// ([`Self::courtesy`]). It does not cover the work itself, nor what a commit waits for after
+    /// ([`Self::fairness`]). It does not cover the work itself, nor what a commit waits for after
     /// somebody else has begun it ([`Self::outcome_timeout`]). Each call says in its own text where
     /// it waits otherwise.
     pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
@@ -216,7 +215,7 @@ impl Options {
 
     /// How long a call waits for the outcome of work that has been begun, after
     /// [`Self::lock_timeout`] has passed: a commit that another process has taken along with its
-    /// own ([`Self::hand_over`]), which is [`crate::ErrorKind::Indeterminate`] when this time has
+    /// own ([`Self::delegation`]), which is [`crate::ErrorKind::Indeterminate`] when this time has
     /// passed, too; and a compaction that is done and has yet to be published, whose work is lost
     /// then. `None` is the default: ten times the lock time-out, 1 s at least and 60 s at most.
     /// Without a lock time-out a commit waits for ever, whatever is set here.

@@ -231,7 +231,7 @@ pub(crate) fn remove_all(dir: &dyn Dir, names: &[String]) -> Vec<String> {
     names.iter().filter_map(failed).collect()
 }
 
-/// A change of the list: the tables in `replace` give way to those in `with`, oldest first.
+/// A change of the list: the tables in `replace` are replaced by those in `with`, oldest first.
 #[derive(Debug)]
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,

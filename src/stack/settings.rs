@@ -51,16 +51,16 @@ impl Options {
         self.compact_at_once
     }
 
-    /// See [`Self::courtesy`].
+    /// See [`Self::fairness`].
     #[must_use]
-    pub fn get_courtesy(&self) -> bool {
-        self.courtesy
+    pub fn get_fairness(&self) -> bool {
+        self.fairness
     }
 
-    /// See [`Self::hand_over`].
+    /// See [`Self::delegation`].
     #[must_use]
-    pub fn get_hand_over(&self) -> bool {
-        self.hand_over
+    pub fn get_delegation(&self) -> bool {
+        self.delegation
     }
 
     /// See [`Self::break_abandoned_locks`].
@@ -115,8 +115,8 @@ mod tests {
             .background_compaction(true)
             .threads(3)
             .compact_at_once(4)
-            .courtesy(false)
-            .hand_over(false)
+            .fairness(false)
+            .delegation(false)
             .break_abandoned_locks(true)
             .lock_timeout(Some(seconds(5)))
             .outcome_timeout(Some(seconds(6)))
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(options.get_durability(), Durability::Off);
         assert_eq!(options.get_auto_compact(), AutoCompact::Off);
         assert!(options.get_background_compaction() && options.get_break_abandoned_locks());
-        assert!(!options.get_courtesy() && !options.get_hand_over());
+        assert!(!options.get_fairness() && !options.get_delegation());
         assert_eq!((options.get_threads(), options.get_compact_at_once()), (3, 4));
         assert_eq!(options.get_lock_timeout(), Some(seconds(5)));
         assert_eq!(options.get_outcome_timeout(), seconds(6));

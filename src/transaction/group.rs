@@ -9,7 +9,7 @@ use crate::engine::WriteGroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Holder;
 use crate::snapshot::Snapshot;
-use crate::stack::queue::{Outcome, Turn};
+use crate::stack::queue::{Leadership, Outcome};
 use crate::stack::request::Planned;
 use crate::stack::{Admitted, ListLock, Stack};
 
@@ -23,8 +23,8 @@ const MAX_CHANGES: usize = 4096;
 pub(super) fn commit(stack: &Stack, changes: Changeset) -> Result<Commit> {
     let shared = &stack.shared;
     let (start, timeout) = (shared.env.dir.now(), shared.env.options.lock_timeout);
-    match shared.write_lock.line.submit(changes, timeout) {
-        Outcome::Turn(turn, changes) => lead(stack, turn, start, changes),
+    match shared.write_lock.queue.submit(changes, timeout) {
+        Outcome::Lead(leadership, changes) => lead(stack, leadership, start, changes),
         Outcome::Done(result) => result.map(Commit::alone),
         Outcome::TimedOut => Err(shared.write_lock.list_is_locked(Holder::Alive(shared.env.dir.process_id()), start)),
         Outcome::ThisThread => Err(shared.write_lock.list_is_locked(Holder::ThisThread, start)),
@@ -70,12 +70,17 @@ pub(super) fn commit_all(stack: &Stack, all: Vec<Result<Changeset>>) -> Vec<Resu
 /// 1. We wait for the list lock. Others arrive.
 /// 2. We have it, and take those that wait: as late as possible. Those of other processes, too, if
 ///    they are there; or one of them does ours.
-/// 3. We publish one table for all. The lock, and with it our turn, goes on to the next before the
-///    last sync.
+/// 3. We publish one table for all. The lock, and with it our leadership, goes on to the next
+///    before the last sync.
 /// 4. All is durable: they get their results. What is left to do is ours.
-fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, own: Changeset) -> Result<Commit> {
+fn lead(
+    stack: &Stack,
+    leadership: Leadership<Changeset, Result<Applied>>,
+    start: Duration,
+    own: Changeset,
+) -> Result<Commit> {
     let shared = &stack.shared;
-    let (mut lock, base) = match shared.write_lock.lock_list_or_delegate(turn, start, || encode(&own))? {
+    let (mut lock, base) = match shared.write_lock.lock_list_or_delegate(leadership, start, || encode(&own))? {
         Admitted::Lock(lock, base) => (lock, base),
         Admitted::Delegated(update_index, asked) => {
             let told = own.asks_replaced.and_then(|_| asked?.replaced());
@@ -83,7 +88,8 @@ fn lead(stack: &Stack, turn: Turn<Changeset, Result<Applied>>, start: Duration, 
             return Ok(Commit::alone(Applied { update_index, replaced }));
         }
     };
-    let mut group = lock.turn.take(MAX_MEMBERS, |changes| own.len() <= MAX_CHANGES && changes.len() <= MAX_CHANGES);
+    let mut group =
+        lock.leadership.take(MAX_MEMBERS, |changes| own.len() <= MAX_CHANGES && changes.len() <= MAX_CHANGES);
     let mut jobs: Vec<Changeset> = std::iter::once(own).chain(group.jobs().cloned()).collect();
     if jobs.iter().all(|changes| changes.len() <= MAX_CHANGES) {
         let room = MAX_MEMBERS.saturating_sub(jobs.len());
@@ -123,7 +129,7 @@ fn run(
         let planned = members.planned();
         let ours = planned.len().saturating_sub(lock.claimed.len());
         lock.claimed.plan(&table.name, planned.skip(ours));
-        stack.shared.env.counters.served.add(lock.claimed.len() as u64);
+        stack.shared.env.counters.committed_for_others.add(lock.claimed.len() as u64);
     }
     // A panic from here on must not have them published twice.
     decide();

@@ -10,7 +10,7 @@ mod work;
 pub use locked::Locked;
 pub use prepared::{Commit, Prepared};
 
-use crate::changeset::{Asker, Changeset};
+use crate::changeset::{Changeset, Follower};
 use crate::conflict::Expect;
 use crate::error::Result;
 use crate::stack::Stack;
@@ -57,7 +57,7 @@ impl Transaction {
     /// up anyway; who asks pays for a copy of the names, and where another process commits for us,
     /// for one more record of up to 7 KiB. What does not fit into that we commit ourselves.
     pub fn report_replaced(&mut self) -> &mut Self {
-        self.changes.asks_replaced = Some(Asker::Caller);
+        self.changes.asks_replaced = Some(Follower::Caller);
         self
     }
 
@@ -124,7 +124,7 @@ impl Transaction {
     /// Threads that commit through one [`Stack`] at the same time share the work: one of them takes
     /// the lock and publishes the transactions of all that wait, in the order in which they came,
     /// each checked against those before it. Each gets its own result, and a conflict fails its own
-    /// transaction only. So do processes that wait for the lock ([`crate::Options::hand_over`]).
+    /// transaction only. So do processes that wait for the lock ([`crate::Options::delegation`]).
     ///
     /// Waits as long as [`crate::Options::lock_timeout`] says until it is begun, by this thread or
     /// for it. When another thread has begun it, it waits until that is done; when another process

@@ -277,7 +277,7 @@ Examples:
   reftable-stress neighbours                        four loops of git beside four of ours
   reftable-stress neighbours --rare                 one git that tries now and then, 200 times a row: 13 minutes
   reftable-stress neighbours --rare --processes 8   the same beside eight
-  reftable-stress neighbours --rare --courtesy off  the control: without gaps for git, exits with 1";
+  reftable-stress neighbours --rare --fairness off  the control: without back-off for git, exits with 1";
 
 /// Attempts of a rare git below which a row says nothing.
 pub(crate) const ENOUGH_TRIES: u32 = 200;
@@ -393,10 +393,10 @@ pub(crate) struct NeighboursArgs {
     #[arg(long, value_name = "TRIES", num_args = 0..=1, default_missing_value = "200", conflicts_with = "seconds")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rare: Option<u32>,
-    /// Whether those who are judged leave gaps for git; without them the program can be seen to
+    /// Whether those who are judged back off for git; without them the program can be seen to
     /// exit with 1
     #[arg(long, value_enum, default_value_t = Switch::On)]
-    pub(crate) courtesy: Switch,
+    pub(crate) fairness: Switch,
     /// Print a last line of JSON with all numbers
     #[arg(long)]
     pub(crate) json: bool,
@@ -423,9 +423,9 @@ pub(crate) struct NeighbourArgs {
     /// How long it works.
     #[arg(long)]
     pub(crate) millis: u64,
-    /// Whether it leaves gaps for git.
+    /// Whether it backs off for git.
     #[arg(long)]
-    pub(crate) courtesy: bool,
+    pub(crate) fairness: bool,
 }
 
 /// An argument that is well-formed and still makes no sense.

@@ -16,7 +16,7 @@ pub(crate) struct Metrics {
     /// How long it was waited for, in microseconds.
     pub(crate) lock_wait_us: u64,
     /// How often git was let go first.
-    pub(crate) gaps: u64,
+    pub(crate) back_offs: u64,
     /// How often the list was read.
     pub(crate) reloads: u64,
     /// How often a decision was made again.
@@ -35,7 +35,7 @@ impl Metrics {
             largest_group: counted.largest_group,
             lock_waits: counted.lock_waits,
             lock_wait_us: u64::try_from(counted.lock_wait.as_micros()).unwrap_or(u64::MAX),
-            gaps: counted.gaps,
+            back_offs: counted.back_offs,
             reloads: counted.reloads,
             retries: counted.retries,
             failed_compactions: counted.failed_compactions,
@@ -49,7 +49,7 @@ impl Metrics {
         self.largest_group = self.largest_group.max(other.largest_group);
         self.lock_waits += other.lock_waits;
         self.lock_wait_us += other.lock_wait_us;
-        self.gaps += other.gaps;
+        self.back_offs += other.back_offs;
         self.reloads += other.reloads;
         self.retries += other.retries;
         self.failed_compactions += other.failed_compactions;

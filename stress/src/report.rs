@@ -154,11 +154,11 @@ impl Report {
     }
 
     fn print_metrics(&self, out: &mut impl Write) -> Result<()> {
-        let Metrics { groups, largest_group, lock_waits, gaps, retries, failed_compactions, .. } = self.metrics;
+        let Metrics { groups, largest_group, lock_waits, back_offs, retries, failed_compactions, .. } = self.metrics;
         let (group, wait) = (self.metrics.mean_group(), self.metrics.mean_wait_ms());
         writeln!(
             out,
-            "stacks     {groups} tables, {group:.2} transactions each, at most {largest_group}; {lock_waits} waits of {wait:.2} ms; {gaps} gaps left;"
+            "stacks     {groups} tables, {group:.2} transactions each, at most {largest_group}; {lock_waits} waits of {wait:.2} ms; {back_offs} back-offs;"
         )?;
         writeln!(out, "           {retries} decisions made again, {failed_compactions} compactions failed")?;
         Ok(())

@@ -126,19 +126,19 @@ fn the_mistake_of_an_heir_is_caught_by_nested_crashes() {
 /// Only where requests are made.
 #[test]
 fn the_mistakes_of_requests_are_caught() {
-    let scenarios = named(|name| name.starts_with("handed over") || name.starts_with("requests"));
+    let scenarios = named(|name| name.starts_with("delegated") || name.starts_with("requests"));
     let missed = missed(each(mutant::REQUESTS).collect(), &scenarios);
     assert!(missed.is_empty(), "not caught: {missed:?}");
     // Not only because the living do not reckon with it.
-    are_caught_in("requests of the dead", [Mutant::ServeTheDead]);
+    are_caught_in("requests of the dead", [Mutant::ClaimFromTheDead]);
 }
 
 /// What SimDir can do beyond losing what was not synced.
 #[test]
 fn mistakes_are_caught_where_calls_fail() {
     are_caught_in("a sync that fails once", [Mutant::TrustSecondSync]);
-    are_caught_in("handed over, torn writes", [Mutant::StopAtTornRecord]);
-    are_caught_in("handed over, successor without descriptors", [Mutant::TakeAnyTableForPlanned]);
+    are_caught_in("delegated, torn writes", [Mutant::StopAtTornRecord]);
+    are_caught_in("delegated, successor without descriptors", [Mutant::TakeAnyTableForPlanned]);
 }
 
 /// A control of the model: what was on the disk before shows itself where nothing was synced.

@@ -6,7 +6,7 @@
 mod support;
 
 mod abandoned_locks_are_broken;
-mod giving_way_has_an_end;
+mod back_off_has_an_end;
 mod journals_are_told;
 mod locks_are_taken_over;
 mod locks_are_waited_for;

@@ -79,14 +79,14 @@ fn those_who_wait_share_a_table() {
         .collect();
     wait_for_requests(dir.path(), 4);
     drop(held);
-    let mut handed_over = 0;
+    let mut delegated = 0;
     for (number, waiting) in waiting.into_iter().enumerate() {
         let (result, stack) = waiting.join().unwrap();
         let found = reader.snapshot().unwrap().get(format!("refs/heads/{number}")).unwrap().unwrap();
         assert_eq!(found.update_index, result.unwrap().update_index, "each knows its own");
-        handed_over += stack.metrics().handed_over;
+        delegated += stack.metrics().delegated;
     }
-    assert_eq!(handed_over, 3, "one does it for all");
+    assert_eq!(delegated, 3, "one does it for all");
     assert_eq!(reader.snapshot().unwrap().tables().len(), 2);
     assert_eq!(requests(dir.path()), 0);
 }
@@ -101,14 +101,14 @@ fn in_a_crowd_everything_is_done_once() {
                 for count in 0..100 {
                     commit(&stack, &format!("refs/heads/{number}/{count}"), Expect::Absent).unwrap();
                 }
-                (stack.metrics().handed_over, stack.metrics().served)
+                (stack.metrics().delegated, stack.metrics().committed_for_others)
             })
         })
         .collect();
-    let (handed_over, served) =
+    let (delegated, served) =
         crowd.into_iter().map(|one| one.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    assert!(handed_over > 0, "nobody was ever served");
-    assert_eq!(handed_over, served, "each was served by one");
+    assert!(delegated > 0, "nobody was ever served");
+    assert_eq!(delegated, served, "each was served by one");
     let stack = Stack::open(dir.path(), options()).unwrap();
     assert_eq!(stack.snapshot().unwrap().refs().unwrap().into_iter().count(), 401);
 }
@@ -130,14 +130,14 @@ fn replaced_values_come_from_who_commits() {
     let waiting: Vec<_> = (2..6)
         .map(|byte| {
             let stack = Stack::open(dir.path(), options()).unwrap();
-            let waiting = thread::spawn(move || (byte, commit_and_ask(&stack, byte), stack.metrics().handed_over));
+            let waiting = thread::spawn(move || (byte, commit_and_ask(&stack, byte), stack.metrics().delegated));
             wait_for_requests(dir.path(), usize::from(byte) - 1);
             waiting
         })
         .collect();
     drop(held);
     let mut done: Vec<_> = waiting.into_iter().map(|waiting| waiting.join().unwrap()).collect();
-    assert_eq!(done.iter().map(|(_, _, handed_over)| handed_over).sum::<u64>(), 3, "one does it for all");
+    assert_eq!(done.iter().map(|(_, _, delegated)| delegated).sum::<u64>(), 3, "one does it for all");
     done.sort_by_key(|(_, commit, _)| commit.update_index);
     let mut before = id(1);
     for (byte, commit, _) in done {
@@ -215,7 +215,7 @@ fn only_the_same_terms_are_served() {
     for waiting in [one, other] {
         let (result, stack) = waiting.join().unwrap();
         result.unwrap();
-        assert_eq!(stack.metrics().handed_over, 0);
+        assert_eq!(stack.metrics().delegated, 0);
     }
 }
 
@@ -223,7 +223,7 @@ fn only_the_same_terms_are_served() {
 fn it_can_be_turned_off() {
     let dir = store();
     let held = hold(dir.path());
-    let alone = in_background(dir.path(), options().hand_over(false), "refs/heads/alone", Expect::Absent);
+    let alone = in_background(dir.path(), options().delegation(false), "refs/heads/alone", Expect::Absent);
     thread::sleep(Duration::from_millis(30));
     assert_eq!(requests(dir.path()), 0);
     drop(held);
@@ -249,7 +249,7 @@ fn requests_of_the_dead_and_rubbish_are_no_harm() {
 
 #[test]
 fn whatever_fails_the_leader_its_followers_know_where_they_are() {
-    let mut handed_over = 0;
+    let mut delegated = 0;
     for nth in 1.. {
         let dir = store();
         let fuse = Fuse::new(nth, 5);
@@ -274,12 +274,12 @@ fn whatever_fails_the_leader_its_followers_know_where_they_are() {
         if led.is_ok() {
             assert!(snapshot.get("refs/heads/leader").unwrap().is_some());
         }
-        handed_over += follower.metrics().handed_over;
+        delegated += follower.metrics().delegated;
         if fuse.failed().is_none() {
             break;
         }
     }
-    assert!(handed_over > 0, "the follower never followed");
+    assert!(delegated > 0, "the follower never followed");
 }
 
 /// Neither the renaming of the list nor a look after it is answered: the leader knows nothing, and
@@ -310,7 +310,7 @@ fn a_leader_that_cannot_tell_does_not_tell_its_followers() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}"),
             }
             assert_eq!(requests(dir.path()), 0);
-            leader.metrics().served > 0
+            leader.metrics().committed_for_others > 0
         });
         assert!(is_served, "the follower never followed");
     }
@@ -335,7 +335,7 @@ fn who_follows_one_that_is_stopped_waits_as_long_as_it_was_told() {
 
 #[test]
 fn whatever_fails_a_follower_it_knows_where_it_is() {
-    let (mut handed_over, mut failed_after_asking) = (0, 0);
+    let (mut delegated, mut failed_after_asking) = (0, 0);
     for nth in 1.. {
         let dir = store();
         let fuse = Fuse::new(nth, 5);
@@ -344,7 +344,7 @@ fn whatever_fails_a_follower_it_knows_where_it_is() {
         let waiting = thread::spawn(move || {
             let stack = Stack::open_in(faulty, Box::new(RobustLocks::new(false)), options())?;
             let committed = commit(&stack, "refs/heads/follower", Expect::Absent);
-            Ok::<_, reftable::Error>((committed?, stack.metrics().handed_over))
+            Ok::<_, reftable::Error>((committed?, stack.metrics().delegated))
         });
         let start = Instant::now();
         // If the request is what fails, it waits without one.
@@ -362,7 +362,7 @@ fn whatever_fails_a_follower_it_knows_where_it_is() {
         match followed {
             Ok((commit, handed)) => {
                 assert_eq!(there.unwrap().update_index, commit.update_index);
-                handed_over += handed;
+                delegated += handed;
             }
             Err(error) => {
                 failed_after_asking += usize::from(has_asked);
@@ -374,7 +374,7 @@ fn whatever_fails_a_follower_it_knows_where_it_is() {
             break;
         }
     }
-    assert!(handed_over > 0, "the follower never followed");
+    assert!(delegated > 0, "the follower never followed");
     assert!(failed_after_asking > 0, "nothing failed once something was asked");
 }
 
@@ -385,11 +385,15 @@ fn victim_with_few_descriptors() {
     let Some(dir) = victim::dir() else { return };
     let stack = Stack::open(&dir, options()).unwrap();
     let (mut count, start) = (0, Instant::now());
-    while count < 60 || stack.metrics().served < 20 && start.elapsed() < Duration::from_secs(10) {
+    while count < 60 || stack.metrics().committed_for_others < 20 && start.elapsed() < Duration::from_secs(10) {
         commit(&stack, &format!("refs/heads/poor/{}", count % 60), Expect::Any).unwrap();
         count += 1;
     }
-    assert!(stack.metrics().served >= 20, "it has led too seldom: {} of {count}", stack.metrics().served);
+    assert!(
+        stack.metrics().committed_for_others >= 20,
+        "it has led too seldom: {} of {count}",
+        stack.metrics().committed_for_others
+    );
 }
 
 #[cfg(target_os = "linux")]

@@ -33,7 +33,7 @@ fn commits_and_compactions_are_no_problem() {
         // Handles come and go, as processes do.
         while !is_over.load(Ordering::SeqCst) {
             let options =
-                Options::default().auto_compact(AutoCompact::Geometric(2)).hand_over(number.is_multiple_of(2));
+                Options::default().auto_compact(AutoCompact::Geometric(2)).delegation(number.is_multiple_of(2));
             let stack = Stack::open(store.path(), options).unwrap();
             for round in 0..20 {
                 let mut tx = stack.transaction();

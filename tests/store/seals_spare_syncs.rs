@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const LIST: &str = "tables.list";
 
 fn full() -> Options {
-    Options::default().durability(Durability::Full).auto_compact(AutoCompact::Off).courtesy(false)
+    Options::default().durability(Durability::Full).auto_compact(AutoCompact::Off).fairness(false)
 }
 
 fn put(stack: &Stack, name: &str) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::queue::Turn;
+use super::queue::Leadership;
 use super::request::{OpenRequest, Outcome, OwnRequest, RequestState, find};
 use super::{ListLock, WriteLock};
 use crate::changeset::{Applied, Changeset};
@@ -78,20 +78,20 @@ pub(crate) enum Admitted {
 }
 
 impl WriteLock {
-    /// Takes the list lock when it is this thread's turn, or has another process commit the
+    /// Takes the list lock for the thread that leads, or has another process commit the
     /// `payload`. The time counts from `start`.
     pub(crate) fn lock_list_or_delegate(
         &self,
-        turn: Turn<Changeset, Result<Applied>>,
+        leadership: Leadership<Changeset, Result<Applied>>,
         start: Duration,
         payload: impl FnOnce() -> Vec<u8>,
     ) -> Result<Admitted> {
         let timeout = self.env.options.lock_timeout;
         if timeout == Some(Duration::ZERO) || !self.delegates() {
-            return self.lock_list_in_turn(turn, start, timeout).map(|(lock, base)| Admitted::Lock(lock, base));
+            return self.lock_list_as_leader(leadership, start, timeout).map(|(lock, base)| Admitted::Lock(lock, base));
         }
         let mut asked = None;
-        let admitted = self.request(turn, start, payload, &mut asked);
+        let admitted = self.request(leadership, start, payload, &mut asked);
         admitted.map_err(|error| Self::after_asking(error, asked))
     }
 
@@ -99,7 +99,7 @@ impl WriteLock {
     /// found taken.
     fn request(
         &self,
-        turn: Turn<Changeset, Result<Applied>>,
+        leadership: Leadership<Changeset, Result<Applied>>,
         start: Duration,
         payload: impl FnOnce() -> Vec<u8>,
         asked: &mut Option<OwnRequest>,
@@ -129,7 +129,7 @@ impl WriteLock {
         match waited? {
             Polled::Instead(update_index) => self.delegated(asked.take(), update_index),
             Polled::Taken(lock, polls) => {
-                let (lock, base) = self.locked_list(lock, polls, start, turn, None)?;
+                let (lock, base) = self.locked_list(lock, polls, start, leadership, None)?;
                 match self.outcome(asked.as_ref(), &base)? {
                     _ if mutant::is_on(Mutant::DoAgain) => Ok(Admitted::Lock(lock, base)),
                     Outcome::NotPublished => Ok(Admitted::Lock(lock, base)),
@@ -180,7 +180,7 @@ impl WriteLock {
     /// what the dead one has done, and records must be appended in one order for all: that is so
     /// where one kernel alone writes to the directory.
     fn delegates(&self) -> bool {
-        self.env.options.hand_over && self.locker.is_robust() && self.env.is_local()
+        self.env.options.delegation && self.locker.is_robust() && self.env.is_local()
     }
 
     /// What must be the same in two processes for one to commit for the other: the options that
@@ -190,7 +190,7 @@ impl WriteLock {
     /// follower is dead, but does not look so as long as a cleaner has its file locked.
     fn compatibility_key(&self) -> Vec<u8> {
         let mut key = self.env.options.compatibility_key();
-        if !mutant::is_on(Mutant::ServeEarlierBoots) {
+        if !mutant::is_on(Mutant::ClaimFromEarlierBoots) {
             key.extend(self.env.dir.boot().unwrap_or_default().bytes());
         }
         key
@@ -220,7 +220,7 @@ impl WriteLock {
 
     /// Our transaction is published. Waits until it is durable, too.
     fn delegated(&self, asked: Option<OwnRequest>, update_index: u64) -> Result<Admitted> {
-        self.env.counters.handed_over.add(1);
+        self.env.counters.delegated.add(1);
         self.env.counters.commits.add(1);
         if self.env.options.durability == Durability::Full && !mutant::is_on(Mutant::TrustPublished) {
             let since = self.env.dir.now();

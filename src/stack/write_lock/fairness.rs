@@ -6,12 +6,12 @@
 //! ours takes the lock before it was seen free for about as long as a commit holds it. Nobody needs
 //! to know who else waits, and clocks of processes are never compared:
 //!
-//! 1. The newest table is not ours: its writer has had its turn, go on.
+//! 1. The newest table is not ours: its writer has had the lock, go on.
 //! 2. The lock is taken: if its owner is dead, take it over, for nobody else can. If not, wait, as
 //!    usual.
-//! 3. The lock is free: note the list, sleep for the gap, and look again. If somebody has taken the
-//!    lock or replaced the list meanwhile, start over. If not, it was free for the whole gap to
-//!    whoever polls.
+//! 3. The lock is free: note the list, sleep for the back-off, and look again. If somebody has
+//!    taken the lock or replaced the list meanwhile, start over. If not, it was free for the whole
+//!    back-off to whoever polls.
 //!
 //! A crowd may replace the list all the time, so this has an end: [`MOST_DELAY`].
 //!
@@ -23,7 +23,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::WriteLock;
-use super::windows::{Contention, back_off};
+use super::windows::{Contention, rest_of_window};
 use crate::error::Result;
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::{Attempt, Holder, Patience, Polled, poll};
@@ -32,23 +32,23 @@ use crate::snapshot::Snapshot;
 use crate::stack::state::RECENT;
 use crate::sync::Mutex;
 
-/// For how long a foreign table, or lock, makes us courteous.
+/// For how long a foreign table, or lock, makes us back off.
 const MEMORY: Duration = RECENT;
 
 /// For how long a crowd keeps leaving windows to those who wrote a foreign table, or had a foreign
 /// lock, and may come again.
 const ACQUAINTANCE: Duration = Duration::from_secs(3600);
 
-/// A gap is not shorter than this: git's polls are milliseconds apart.
-const SHORTEST_GAP: Duration = Duration::from_micros(500);
+/// A back-off is not shorter than this: git's polls are milliseconds apart.
+const SHORTEST_BACK_OFF: Duration = Duration::from_micros(500);
 
-/// A gap is not longer than this, however long somebody was between prepare and commit. git's polls
-/// are up to 25 ms apart towards the end of its time-out: a shorter limit starves it where syncs
-/// are slow.
-const LONGEST_GAP: Duration = Duration::from_millis(30);
+/// A back-off is not longer than this, however long somebody was between prepare and commit. git's
+/// polls are up to 25 ms apart towards the end of its time-out: a shorter limit starves it where
+/// syncs are slow.
+const LONGEST_BACK_OFF: Duration = Duration::from_millis(30);
 
-/// One taking of the lock is not delayed by more than this, and the gap that has begun. git gives
-/// up after 100 ms: whoever has left it the lock for three times as long has done enough.
+/// One taking of the lock is not delayed by more than this, and the back-off that has begun. git
+/// gives up after 100 ms: whoever has left it the lock for three times as long has done enough.
 const MOST_DELAY: Duration = Duration::from_millis(300);
 
 /// What there is to know about neighbours.
@@ -80,7 +80,7 @@ impl Fairness {
     pub(super) fn held(&self, time: Duration) {
         let mut state = self.state.lock();
         // One part in eight is new.
-        state.held = (state.held * 7 + time.min(LONGEST_GAP)) / 8;
+        state.held = (state.held * 7 + time.min(LONGEST_BACK_OFF)) / 8;
     }
 
     /// Another process of ours holds the lock, or asks us to commit for it.
@@ -99,7 +99,7 @@ impl Fairness {
     /// How long a crowd leaves the lock free, at `now` by [`crate::dir::Dir::now`] and by
     /// `wall_clock`; `None` without a crowd, and outside of windows. A table of neighbours was seen
     /// last at `table_seen`.
-    fn back_off(
+    fn window(
         &self,
         now: Duration,
         table_seen: Option<Duration>,
@@ -112,15 +112,15 @@ impl Fairness {
         }
         let contention = if state.met { state.contention.after(true) } else { state.contention };
         let knows_polling_writers = is_recent(state.foreign.max(table_seen), ACQUAINTANCE);
-        contention.is_crowd().then(|| back_off(wall_clock()?, state.held, knows_polling_writers))?
+        contention.is_crowd().then(|| rest_of_window(wall_clock()?, state.held, knows_polling_writers))?
     }
 
     /// How long the lock should be left free; `None` without neighbours. A table of theirs was seen
     /// last at `table_seen`.
-    fn gap(&self, now: Duration, table_seen: Option<Duration>) -> Option<Duration> {
+    fn back_off_time(&self, now: Duration, table_seen: Option<Duration>) -> Option<Duration> {
         let state = *self.state.lock();
         let seen = state.foreign.max(table_seen)?;
-        (now.saturating_sub(seen) <= MEMORY).then(|| state.held.clamp(SHORTEST_GAP, LONGEST_GAP))
+        (now.saturating_sub(seen) <= MEMORY).then(|| state.held.clamp(SHORTEST_BACK_OFF, LONGEST_BACK_OFF))
     }
 }
 
@@ -132,7 +132,7 @@ impl WriteLock {
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Polled<T>> {
-        let polled = match self.give_way(start, timeout, &mut otherwise)? {
+        let polled = match self.back_off(start, timeout, &mut otherwise)? {
             Some(polled) => Ok(polled),
             None => self.poll_list(start, timeout, otherwise),
         };
@@ -157,42 +157,42 @@ impl WriteLock {
     }
 
     /// Whether the lock is free, and is to stay so for now. Who wants it since `start` did so first
-    /// at `begin`, and has an end of patience as in [`Self::give_way`]: a clock on the wall may
+    /// at `begin`, and has an end of patience as in [`Self::back_off`]: a clock on the wall may
     /// stand still.
     fn is_to_back_off(&self, begin: &mut Option<Duration>, start: Duration, timeout: Option<Duration>) -> bool {
-        if !self.env.options.courtesy {
+        if !self.env.options.fairness {
             return false;
         }
         let now = self.env.dir.now();
-        let Some(window) = self.back_off(now, || self.env.dir.wall_clock()) else { return false };
+        let Some(window) = self.window(now, || self.env.dir.wall_clock()) else { return false };
         let end = end_of_patience(start, begin.unwrap_or(now), timeout);
-        let is_free = || self.env.dir.stat(LIST_LOCK).is_err() || mutant::is_on(Mutant::BackOffFromTheDead);
+        let is_free = || self.env.dir.stat(LIST_LOCK).is_err() || mutant::is_on(Mutant::LeaveWindowToTheDead);
         let backs_off = now.saturating_add(window) <= end && is_free();
         if backs_off && begin.replace(begin.unwrap_or(now)).is_none() {
-            self.env.counters.gaps.add(1);
+            self.env.counters.back_offs.add(1);
         }
         backs_off
     }
 
     /// Waits until the lock was free for a while, if there are neighbours; but not longer than
     /// [`MOST_DELAY`] and four fifths of the time-out, which counts from `start`. Asks `otherwise`
-    /// before each gap whether the lock is needed at all. `None`: it is needed, and is to be polled
-    /// for now.
-    fn give_way<T>(
+    /// before each back-off whether the lock is needed at all. `None`: it is needed, and is to be
+    /// polled for now.
+    fn back_off<T>(
         &self,
         start: Duration,
         timeout: Option<Duration>,
         mut otherwise: impl FnMut() -> Result<Option<T>>,
     ) -> Result<Option<Polled<T>>> {
         let begin = self.env.dir.now();
-        if !self.env.options.courtesy || self.gap(begin).is_none() {
+        if !self.env.options.fairness || self.back_off_time(begin).is_none() {
             return Ok(None);
         }
-        self.env.counters.gaps.add(1);
+        self.env.counters.back_offs.add(1);
         let end = end_of_patience(start, begin, timeout);
         let mut polls = 0u32;
         while self.env.dir.now() < end
-            && let Some(gap) = self.gap(self.env.dir.now())
+            && let Some(time) = self.back_off_time(self.env.dir.now())
         {
             let snapshot = self.state.snapshot()?;
             if newest_is_foreign(&snapshot) {
@@ -204,7 +204,7 @@ impl WriteLock {
             let is_free = || self.env.dir.stat(LIST_LOCK).is_err();
             let list = self.env.dir.stat(LIST).ok();
             if is_free() {
-                self.env.dir.sleep(gap);
+                self.env.dir.sleep(time);
                 if is_free() && self.env.dir.stat(LIST).ok() == list {
                     break;
                 }
@@ -221,19 +221,19 @@ impl WriteLock {
         Ok(None)
     }
 
-    fn gap(&self, now: Duration) -> Option<Duration> {
-        self.fairness.gap(now, self.state.foreign_seen())
+    fn back_off_time(&self, now: Duration) -> Option<Duration> {
+        self.fairness.back_off_time(now, self.state.foreign_seen())
     }
 
-    fn back_off(&self, now: Duration, wall_clock: impl FnOnce() -> Option<u128>) -> Option<Duration> {
-        self.fairness.back_off(now, self.state.foreign_seen(), wall_clock)
+    fn window(&self, now: Duration, wall_clock: impl FnOnce() -> Option<u128>) -> Option<Duration> {
+        self.fairness.window(now, self.state.foreign_seen(), wall_clock)
     }
 
     /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it
-    /// was released in that moment it is ours as well, without a gap: too rare for anybody to
+    /// was released in that moment it is ours as well, without a back-off: too rare for anybody to
     /// starve of.
     fn take_over_list(&self) -> Result<Attempt> {
-        if mutant::is_on(Mutant::GiveWayToTheDead) {
+        if mutant::is_on(Mutant::BackOffFromTheDead) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
         self.locker.try_lock(&self.env.dir, LIST_LOCK)
@@ -251,9 +251,10 @@ impl WriteLock {
     }
 }
 
-/// Until when somebody gives way who wants the lock since `start`, and begins to do so at `begin`.
+/// Until when a process backs off that wants the lock since `start`, and begins to do so at
+/// `begin`.
 fn end_of_patience(start: Duration, begin: Duration, timeout: Option<Duration>) -> Duration {
-    let most = if mutant::is_on(Mutant::GiveWayWithoutEnd) { Duration::MAX } else { MOST_DELAY };
+    let most = if mutant::is_on(Mutant::BackOffWithoutEnd) { Duration::MAX } else { MOST_DELAY };
     let own = timeout.map_or(Duration::MAX, |timeout| start.saturating_add(timeout / 5 * 4));
     own.min(begin.saturating_add(most))
 }

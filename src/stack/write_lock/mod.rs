@@ -1,6 +1,6 @@
 //! The list lock, and who commits for whom: the threads of a handle wait in a queue and commit in
 //! groups, processes delegate their commits to the one that has the lock, and programs that poll
-//! for it, such as git, get their turn.
+//! for it, such as git, are let go first.
 
 mod delegate;
 mod fairness;
@@ -31,11 +31,11 @@ use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use delegate::Lookout;
 use fairness::Fairness;
-use queue::{Admission, Queue, Turn};
+use queue::{Admission, Leadership, Queue};
 use request::{ClaimedRequests, resolve};
 
-/// The threads of one handle that want the list lock. Whoever is first may commit the changesets of
-/// those behind; the result of one is its update index.
+/// The threads of one handle that want the list lock. The leader may commit the changesets of its
+/// followers; the result of one is its update index.
 pub(crate) type CommitQueue = Queue<Changeset, Result<Applied>>;
 
 /// The list lock of a handle.
@@ -43,12 +43,13 @@ pub(crate) struct WriteLock {
     env: Arc<Env>,
     state: Arc<CachedState>,
     pub(crate) locker: Arc<dyn Locker>,
-    pub(crate) line: Arc<CommitQueue>,
+    pub(crate) queue: Arc<CommitQueue>,
     fairness: Arc<Fairness>,
     lookout: Lookout,
 }
 
-/// The list lock, and the turn of its thread among those of this handle. Dropped in this order.
+/// The list lock, and the leadership of its thread among those of this handle. Dropped in this
+/// order.
 #[derive(Debug)]
 pub(crate) struct ListLock {
     /// What we commit for other processes under it.
@@ -59,7 +60,7 @@ pub(crate) struct ListLock {
     /// Whether somebody else had it first.
     has_waited: bool,
     fairness: Arc<Fairness>,
-    pub(crate) turn: Turn<Changeset, Result<Applied>>,
+    pub(crate) leadership: Leadership<Changeset, Result<Applied>>,
 }
 
 impl ListLock {
@@ -77,7 +78,7 @@ impl AsRef<dyn Lock> for ListLock {
 
 impl WriteLock {
     pub(super) fn new(env: Arc<Env>, state: Arc<CachedState>, locker: Arc<dyn Locker>) -> WriteLock {
-        WriteLock { env, state, locker, line: Queue::new(), fairness: Arc::default(), lookout: Lookout::default() }
+        WriteLock { env, state, locker, queue: Queue::new(), fairness: Arc::default(), lookout: Lookout::default() }
     }
 
     /// Takes the list lock and returns it with the state that it protects. Waits as
@@ -89,23 +90,23 @@ impl WriteLock {
     /// As [`Self::lock_list`], with another time-out.
     pub(crate) fn lock_list_within(&self, timeout: Option<Duration>) -> Result<(ListLock, Snapshot)> {
         let start = self.env.dir.now();
-        match self.line.enter(timeout) {
-            Admission::Turn(turn) => self.lock_list_in_turn(turn, start, timeout),
+        match self.queue.enter(timeout) {
+            Admission::Lead(leadership) => self.lock_list_as_leader(leadership, start, timeout),
             Admission::ThisThread => Err(self.list_is_locked(Holder::ThisThread, start)),
             Admission::TimedOut => Err(self.list_is_locked(Holder::Alive(self.env.dir.process_id()), start)),
         }
     }
 
-    /// Takes the list lock when it is this thread's turn. The time counts from `start`.
-    pub(crate) fn lock_list_in_turn(
+    /// Takes the list lock for the thread that leads. The time counts from `start`.
+    pub(crate) fn lock_list_as_leader(
         &self,
-        turn: Turn<Changeset, Result<Applied>>,
+        leadership: Leadership<Changeset, Result<Applied>>,
         start: Duration,
         timeout: Option<Duration>,
     ) -> Result<(ListLock, Snapshot)> {
         let before = if mutant::is_on(Mutant::SkipReread) { Some(self.state.snapshot()?) } else { None };
         match self.wait_for_list(start, timeout, || Ok(None::<Infallible>))? {
-            Polled::Taken(lock, polls) => self.locked_list(lock, polls, start, turn, before),
+            Polled::Taken(lock, polls) => self.locked_list(lock, polls, start, leadership, before),
             Polled::Instead(never) => match never {},
         }
     }
@@ -116,7 +117,7 @@ impl WriteLock {
         lock: Box<dyn Lock>,
         polls: u32,
         start: Duration,
-        turn: Turn<Changeset, Result<Applied>>,
+        leadership: Leadership<Changeset, Result<Applied>>,
         before: Option<Snapshot>,
     ) -> Result<(ListLock, Snapshot)> {
         let since = self.env.dir.now();
@@ -130,7 +131,7 @@ impl WriteLock {
             since,
             has_waited,
             fairness: Arc::clone(&self.fairness),
-            turn,
+            leadership,
         };
         let snapshot = before.map_or_else(|| self.state.snapshot_under_lock(), Ok)?;
         if lock.lock.was_taken_over() {

@@ -1,10 +1,10 @@
-//! The queue before the list lock: threads of one handle take turns, and who has the turn may work
-//! for those behind.
+//! The wait queue before the list lock: threads of one handle lead one after the other, and the
+//! leader may work for those that follow.
 //!
-//! Waiting threads stand in one line. Some have handed in a *job* that anybody may do for them; the
-//! others need a turn of their own. Whoever has the turn may take the jobs at the head of the line,
-//! up to the first that needs a turn. When the turn ends it goes to the head of the line, so nobody
-//! overtakes and nobody polls.
+//! Some waiting threads have handed in a *job* that the leader may do for them; the others must
+//! lead themselves. The leader may take the jobs at the head of the queue, up to the first thread
+//! that must lead. When it is done, the head of the queue leads, so nobody overtakes and nobody
+//! polls.
 //!
 //! This is pure synchronisation, without I/O, so that a model can explore it
 //! (`loom-tests/tests/queue.rs`).
@@ -21,123 +21,122 @@ use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, this_thread};
 /// number of threads.
 const MAX_WAITING: usize = 4096;
 
-/// The line of threads before something that one may use at a time. `J` are jobs, `R` their
-/// results.
+/// The threads that wait for something that one may use at a time. `J` are jobs, `R` their results.
 pub struct Queue<J, R> {
     state: Mutex<QueueState<J, R>>,
-    /// Signalled when the line has become shorter.
+    /// Signalled when the queue has become shorter.
     room: Condvar,
     limit: usize,
 }
 
 struct QueueState<J, R> {
-    /// The thread that has the turn.
-    holder: Option<ThreadId>,
+    /// The thread that leads.
+    leader: Option<ThreadId>,
     waiting: VecDeque<Arc<Waiter<J, R>>>,
 }
 
 struct Waiter<J, R> {
     thread: ThreadId,
-    /// Whether somebody else may do its job.
+    /// Whether a leader may do its job.
     shares: bool,
     slot: Mutex<QueueSlot<J, R>>,
     changed: Condvar,
 }
 
 enum QueueSlot<J, R> {
-    /// In the line.
+    /// In the queue.
     Waiting(Option<J>),
-    /// Somebody is doing the job.
+    /// A leader is doing the job.
     Taken,
-    /// It is this thread's turn.
-    Turn(Option<J>),
+    /// This thread leads.
+    Lead(Option<J>),
     Done(R),
-    /// Who was doing the job has panicked, when it may have been done already.
+    /// The leader that was doing the job has panicked, when it may have been done already.
     Abandoned,
 }
 
 /// What came of handing in a job.
 pub enum Outcome<J, R> {
-    /// It is our turn, and here is the job again.
-    Turn(Turn<J, R>, J),
-    /// Somebody else has done it.
+    /// This thread leads, and here is its job again.
+    Lead(Leadership<J, R>, J),
+    /// A leader has done it.
     Done(R),
     /// The time was over.
     TimedOut,
-    /// This thread has the turn already: waiting would never end.
+    /// This thread leads already: waiting would never end.
     ThisThread,
-    /// Somebody else was doing the job and panicked. It may or may not have been done.
+    /// A leader was doing the job and panicked. It may or may not have been done.
     Abandoned,
 }
 
-/// What came of asking for a turn.
+/// What came of asking for the leadership.
 pub enum Admission<J, R> {
     /// It is ours.
-    Turn(Turn<J, R>),
+    Lead(Leadership<J, R>),
     /// The time was over.
     TimedOut,
-    /// This thread has the turn already: waiting would never end.
+    /// This thread leads already: waiting would never end.
     ThisThread,
 }
 
 impl<J, R> Queue<J, R> {
-    /// An empty line.
+    /// An empty queue.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Self::with_limit(MAX_WAITING)
     }
 
-    /// An empty line in which at most `limit` wait; others wait for room.
+    /// An empty queue in which at most `limit` wait; others wait for room.
     #[must_use]
     pub fn with_limit(limit: usize) -> Arc<Self> {
-        let state = QueueState { holder: None, waiting: VecDeque::new() };
+        let state = QueueState { leader: None, waiting: VecDeque::new() };
         Arc::new(Queue { state: Mutex::new(state), room: Condvar::new(), limit })
     }
 
-    /// Waits for a turn of our own, up to `timeout`; `None` waits for ever.
+    /// Waits until this thread leads, up to `timeout`; `None` waits for ever.
     pub fn enter(self: &Arc<Self>, timeout: Option<Duration>) -> Admission<J, R> {
-        match self.stand(None, timeout) {
-            Stood::Turn(turn, _) => Admission::Turn(turn),
-            Stood::ThisThread => Admission::ThisThread,
+        match self.enqueue(None, timeout) {
+            Waited::Lead(leadership, _) => Admission::Lead(leadership),
+            Waited::ThisThread => Admission::ThisThread,
             // Without a job there is nothing that could be done or abandoned.
-            Stood::TimedOut | Stood::Done(_) | Stood::Abandoned => Admission::TimedOut,
+            Waited::TimedOut | Waited::Done(_) | Waited::Abandoned => Admission::TimedOut,
         }
     }
 
-    /// Hands in a job and waits until it is done, or until it is our turn to do it. Once somebody
-    /// does it the time no longer counts.
+    /// Hands in a job and waits until it is done, or until this thread leads and does it. Once a
+    /// leader has taken it the time no longer counts.
     pub fn submit(self: &Arc<Self>, job: J, timeout: Option<Duration>) -> Outcome<J, R> {
-        match self.stand(Some(job), timeout) {
-            Stood::Turn(turn, Some(job)) => Outcome::Turn(turn, job),
-            Stood::Done(result) => Outcome::Done(result),
-            Stood::ThisThread => Outcome::ThisThread,
-            Stood::Abandoned => Outcome::Abandoned,
-            Stood::TimedOut | Stood::Turn(_, None) => Outcome::TimedOut,
+        match self.enqueue(Some(job), timeout) {
+            Waited::Lead(leadership, Some(job)) => Outcome::Lead(leadership, job),
+            Waited::Done(result) => Outcome::Done(result),
+            Waited::ThisThread => Outcome::ThisThread,
+            Waited::Abandoned => Outcome::Abandoned,
+            Waited::TimedOut | Waited::Lead(_, None) => Outcome::TimedOut,
         }
     }
 
-    fn stand(self: &Arc<Self>, job: Option<J>, timeout: Option<Duration>) -> Stood<J, R> {
+    fn enqueue(self: &Arc<Self>, job: Option<J>, timeout: Option<Duration>) -> Waited<J, R> {
         let mut state = self.state.lock();
         let deadline = || timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        if state.holder.is_none() {
-            state.holder = Some(this_thread());
+        if state.leader.is_none() {
+            state.leader = Some(this_thread());
             drop(state);
-            return Stood::Turn(Turn { queue: Arc::clone(self) }, job);
+            return Waited::Lead(Leadership { queue: Arc::clone(self) }, job);
         }
-        if state.holder == Some(this_thread()) {
-            return Stood::ThisThread;
+        if state.leader == Some(this_thread()) {
+            return Waited::ThisThread;
         }
         let deadline = deadline();
         while state.waiting.len() >= self.limit {
             if wait(&self.room, &mut state, deadline) {
-                return Stood::TimedOut;
+                return Waited::TimedOut;
             }
         }
-        if state.holder.is_none() {
+        if state.leader.is_none() {
             // They all left while we waited for room.
-            state.holder = Some(this_thread());
+            state.leader = Some(this_thread());
             drop(state);
-            return Stood::Turn(Turn { queue: Arc::clone(self) }, job);
+            return Waited::Lead(Leadership { queue: Arc::clone(self) }, job);
         }
         let shares = job.is_some();
         let waiter = Arc::new(Waiter {
@@ -148,47 +147,47 @@ impl<J, R> Queue<J, R> {
         });
         state.waiting.push_back(Arc::clone(&waiter));
         drop(state);
-        self.wait_in_line(&waiter, deadline)
+        self.wait_in_queue(&waiter, deadline)
     }
 
-    /// Waits until something has become of `waiter`, or until it has left the line in time.
-    fn wait_in_line(self: &Arc<Self>, waiter: &Arc<Waiter<J, R>>, mut deadline: Option<Instant>) -> Stood<J, R> {
+    /// Waits until something has become of `waiter`, or until it has left the queue in time.
+    fn wait_in_queue(self: &Arc<Self>, waiter: &Arc<Waiter<J, R>>, mut deadline: Option<Instant>) -> Waited<J, R> {
         let mut slot = waiter.slot.lock();
         loop {
             match std::mem::replace(&mut *slot, QueueSlot::Taken) {
-                QueueSlot::Turn(job) => return Stood::Turn(Turn { queue: Arc::clone(self) }, job),
-                QueueSlot::Done(result) => return Stood::Done(result),
-                QueueSlot::Abandoned => return Stood::Abandoned,
+                QueueSlot::Lead(job) => return Waited::Lead(Leadership { queue: Arc::clone(self) }, job),
+                QueueSlot::Done(result) => return Waited::Done(result),
+                QueueSlot::Abandoned => return Waited::Abandoned,
                 // Put back: we have only looked.
                 unchanged => *slot = unchanged,
             }
             if !wait(&waiter.changed, &mut slot, deadline) {
                 continue;
             }
-            // The order of locks is line, then slot.
+            // The order of locks is queue, then slot.
             drop(slot);
             if self.leave(waiter) || mutant::is_on(Mutant::LeaveThoughTaken) {
-                return Stood::TimedOut;
+                return Waited::TimedOut;
             }
-            // Somebody has taken us out of the line just now; what becomes of us is decided, so
+            // A leader has taken us out of the queue just now; what becomes of us is decided, so
             // wait for it.
             deadline = None;
             slot = waiter.slot.lock();
         }
     }
 
-    /// Gives the turn to the head of the line, if nobody has it.
+    /// Lets the head of the queue lead, if nobody does.
     fn pass_on(&self, mut state: MutexGuard<'_, QueueState<J, R>>) {
-        if (state.holder.is_none() || mutant::is_on(Mutant::TurnForTwo))
+        if (state.leader.is_none() || mutant::is_on(Mutant::TwoLeaders))
             && let Some(next) = state.waiting.pop_front()
         {
-            state.holder = Some(next.thread);
+            state.leader = Some(next.thread);
             let mut slot = next.slot.lock();
             let job = match &mut *slot {
                 QueueSlot::Waiting(job) => job.take(),
                 _ => None,
             };
-            *slot = QueueSlot::Turn(job);
+            *slot = QueueSlot::Lead(job);
             drop(slot);
             next.changed.notify_one();
         }
@@ -198,7 +197,7 @@ impl<J, R> Queue<J, R> {
         }
     }
 
-    /// Takes `waiter` out of the line; false if it is not there any more.
+    /// Takes `waiter` out of the queue; false if it is not there any more.
     fn leave(&self, waiter: &Arc<Waiter<J, R>>) -> bool {
         let mut state = self.state.lock();
         let position = state.waiting.iter().position(|other| Arc::ptr_eq(other, waiter));
@@ -211,8 +210,8 @@ impl<J, R> Queue<J, R> {
     }
 }
 
-enum Stood<J, R> {
-    Turn(Turn<J, R>, Option<J>),
+enum Waited<J, R> {
+    Lead(Leadership<J, R>, Option<J>),
     Done(R),
     TimedOut,
     ThisThread,
@@ -230,14 +229,14 @@ fn wait<T>(changed: &Condvar, guard: &mut MutexGuard<'_, T>, deadline: Option<In
     }
 }
 
-/// The turn. Dropping it passes it on.
-pub struct Turn<J, R> {
+/// The right to do the work. Dropping it passes it on.
+pub struct Leadership<J, R> {
     queue: Arc<Queue<J, R>>,
 }
 
-impl<J, R> Turn<J, R> {
-    /// Takes the jobs at the head of the line, at most `limit`, up to the first thread that needs a
-    /// turn of its own and the first job that is not `wanted`.
+impl<J, R> Leadership<J, R> {
+    /// Takes the jobs at the head of the queue, at most `limit`, up to the first thread that must
+    /// lead itself and the first job that is not `wanted`.
     pub fn take(&self, limit: usize, mut wanted: impl FnMut(&J) -> bool) -> Group<J, R> {
         let mut members = Vec::new();
         let mut state = self.queue.state.lock();
@@ -261,11 +260,11 @@ impl<J, R> Turn<J, R> {
     }
 }
 
-impl<J, R> Drop for Turn<J, R> {
+impl<J, R> Drop for Leadership<J, R> {
     fn drop(&mut self) {
         let mut state = self.queue.state.lock();
-        state.holder = None;
-        if !mutant::is_on(Mutant::KeepTurn) {
+        state.leader = None;
+        if !mutant::is_on(Mutant::KeepLeadership) {
             self.queue.pass_on(state);
         }
     }
@@ -274,7 +273,7 @@ impl<J, R> Drop for Turn<J, R> {
 /// Jobs of other threads, to be done by us.
 ///
 /// Dropped without results, as in a panic: before [`Group::decide`] the jobs go back to the head of
-/// the line, as if nobody had taken them; after it their threads are told [`Outcome::Abandoned`].
+/// the queue, as if nobody had taken them; after it their threads are told [`Outcome::Abandoned`].
 pub struct Group<J, R> {
     queue: Arc<Queue<J, R>>,
     members: Vec<TakenJob<J, R>>,
@@ -288,7 +287,7 @@ struct TakenJob<J, R> {
 }
 
 impl<J, R> Group<J, R> {
-    /// The jobs, in the order of the line.
+    /// The jobs, in the order of the queue.
     pub fn jobs(&self) -> impl Iterator<Item = &J> {
         self.members.iter().filter_map(|member| member.job.as_ref())
     }
@@ -323,7 +322,7 @@ impl<J, R> Drop for Group<J, R> {
             *member.waiter.slot.lock() = QueueSlot::Waiting(member.job);
             state.waiting.push_front(member.waiter);
         }
-        // Who panics may have dropped the turn first.
+        // A leader that panics may have dropped its leadership first.
         if !mutant::is_on(Mutant::GiveBackSilently) {
             self.queue.pass_on(state);
         }
@@ -343,8 +342,8 @@ impl<J, R> fmt::Debug for Queue<J, R> {
     }
 }
 
-impl<J, R> fmt::Debug for Turn<J, R> {
+impl<J, R> fmt::Debug for Leadership<J, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").finish_non_exhaustive()
+        f.debug_struct("Leadership").finish_non_exhaustive()
     }
 }

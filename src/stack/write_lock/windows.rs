@@ -53,7 +53,7 @@ impl Contention {
 
 /// How long nobody of a crowd is to take the lock, at `now` in nanoseconds on the wall; `None`
 /// outside of all windows. `held` is how long the lock is usually held.
-pub(super) fn back_off(now: u128, held: Duration, knows_polling_writers: bool) -> Option<Duration> {
+pub(super) fn rest_of_window(now: u128, held: Duration, knows_polling_writers: bool) -> Option<Duration> {
     let period = PERIOD.as_nanos();
     if !knows_polling_writers && !(now / period).is_multiple_of(UNKNOWN) {
         return None;
@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn left(millis: u64, knows: bool) -> Option<u128> {
-        back_off(at(millis), HELD, knows).map(|left| left.as_millis())
+        rest_of_window(at(millis), HELD, knows).map(|left| left.as_millis())
     }
 
     #[test]
@@ -84,9 +84,9 @@ mod tests {
         assert_eq!(left(35, true), None);
         assert_eq!(left(119, true), None);
         assert_eq!(left(120, true), Some(35));
-        assert_eq!(back_off(at(25), Duration::ZERO, true), None);
-        assert_eq!(back_off(at(24), Duration::ZERO, true), Some(Duration::from_millis(1)));
-        assert_eq!(back_off(u128::MAX, HELD, true), back_off(u128::MAX % PERIOD.as_nanos(), HELD, true));
+        assert_eq!(rest_of_window(at(25), Duration::ZERO, true), None);
+        assert_eq!(rest_of_window(at(24), Duration::ZERO, true), Some(Duration::from_millis(1)));
+        assert_eq!(rest_of_window(u128::MAX, HELD, true), rest_of_window(u128::MAX % PERIOD.as_nanos(), HELD, true));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             let start = Duration::from_micros(draw(6 * PERIOD.as_micros() as u64));
             let is_free = |poll: Duration| {
                 let now = (start + poll).as_nanos();
-                let window = back_off(now, held, knows).is_some();
+                let window = rest_of_window(now, held, knows).is_some();
                 window && now % PERIOD.as_nanos() >= over.as_nanos()
             };
             fails += u32::from(!polls(|| draw(500)).into_iter().any(is_free));

@@ -121,7 +121,7 @@ impl<W: Write> TableWriter<W> {
             self.begin(BlockKind::Ref)?;
         }
         self.blocks.add_ref(record)?;
-        self.hand_over()
+        self.delegation()
     }
 
     /// Adds a log entry or its tombstone. Names must ascend bytewise; the entries of a name, newest
@@ -137,7 +137,7 @@ impl<W: Write> TableWriter<W> {
             self.begin(BlockKind::Log)?;
         }
         self.blocks.add_log(record)?;
-        self.hand_over()
+        self.delegation()
     }
 
     /// A writer for pieces of this table. Whoever makes the first one says so, because that has the
@@ -272,7 +272,7 @@ impl<W: Write> TableWriter<W> {
 
     /// Takes the blocks that are finished, once they are worth it.
     #[inline]
-    fn hand_over(&mut self) -> Result<()> {
+    fn delegation(&mut self) -> Result<()> {
         if self.blocks.len() < CHUNK {
             return Ok(());
         }
@@ -339,7 +339,7 @@ impl<W: Write> TableWriter<W> {
             for entry in &below {
                 let view = IndexView { last_key: &entry.last_key, block: entry.offset };
                 self.blocks.add_ordered::<IndexRecord>(&entry.last_key, &view)?;
-                self.hand_over()?;
+                self.delegation()?;
             }
             self.finish_blocks()?;
         }
@@ -399,7 +399,7 @@ impl<W: Write> TableWriter<W> {
         if parts.len() == 1 || self.crew.is_none() {
             for range in parts {
                 index.write(range, &mut self.blocks)?;
-                self.hand_over()?;
+                self.delegation()?;
             }
         } else {
             let mut pool = Pool::new(&crew, crew.jobs_of(PART_BYTES), |(): &mut (), part: IdRange| part.write());

@@ -16,7 +16,7 @@ const GOAL: u64 = 100_000_000;
 /// See [`GOAL`].
 const RARELY: usize = 100;
 /// Where fewer kills count, one in so many may be slow: that leaves room for chance, and for what
-/// the machine does besides. With the loop that gives way blind to the dead one in seven was.
+/// the machine does besides. With the loop that backs off blind to the dead one in seven was.
 const SELDOM: usize = 10;
 /// Fewer say nothing.
 const FEWEST: usize = 20;

@@ -1,10 +1,11 @@
 //! `neighbours`: whether git fares worse beside us than beside as many of its own kind.
 //!
 //! In every round, each on a fresh repository: eight loops of git; four of git and four of ours;
-//! the same, and ours leave no gaps for those who poll. With `--rare` one git that tries every 0.5
-//! to 2 seconds is judged: beside four loops of git; beside four of ours; the same, and ours leave
-//! no gaps. Git fares worse if its failure rate beside us is above that beside itself by more than
-//! chance explains: Fisher's exact test on the counts of all rounds, one-sided, at one per cent.
+//! the same, and ours do not back off for those who poll. With `--rare` one git that tries
+//! every 0.5 to 2 seconds is judged: beside four loops of git; beside four of ours; the same, and
+//! ours leave no back-off. Git fares worse if its failure rate beside us is above that beside
+//! itself by more than chance explains: Fisher's exact test on the counts of all rounds, one-sided,
+//! at one per cent.
 
 mod chance;
 pub(crate) mod ours;
@@ -47,7 +48,7 @@ struct Side {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
-    gaps: u64,
+    back_offs: u64,
 }
 
 /// The verdict, and what it rests on.
@@ -58,8 +59,8 @@ struct Verdict {
     measured: Vec<Measured>,
     /// The chance of so many failures of git beside us, if we did not matter.
     chance: f64,
-    /// The same without courtesy.
-    chance_without_courtesy: f64,
+    /// The same without fairness.
+    chance_without_fairness: f64,
     worse: bool,
 }
 
@@ -79,25 +80,25 @@ pub(crate) fn main(args: &NeighboursArgs) -> Result<bool> {
     let [(_, _, alone), (_, _, beside), (_, _, control)] = &sums;
     let chance =
         |with: &Outcome| chance::of_so_many(alone.git.failed, alone.git.tried, with.git.failed, with.git.tried);
-    let (chance, chance_without_courtesy) = (chance(beside), chance(control));
+    let (chance, chance_without_fairness) = (chance(beside), chance(control));
     let measured = sums.iter().map(|(what, _, sum)| Measured::of(what, sum, seconds)).collect::<Result<_>>()?;
     let (rounds, worse) = (args.rounds, chance < CHANCE);
-    let verdict = Verdict { rounds, seconds, measured, chance, chance_without_courtesy, worse };
+    let verdict = Verdict { rounds, seconds, measured, chance, chance_without_fairness, worse };
     verdict.print(args)?;
     Ok(!worse)
 }
 
 /// Who is let loose: the first row is what git is used to, the second is judged, the third shows
-/// what gaps are for.
+/// what backing off is for.
 fn crowds(args: &NeighboursArgs) -> [(&'static str, Crowd); 3] {
-    let courtesy = args.courtesy == Switch::On;
+    let fairness = args.fairness == Switch::On;
     let many = args.processes;
     let rare = args.rare.is_some();
     let beside = if rare { 0 } else { many };
     [
-        ("git alone", Crowd { rare, git: beside + many, ours: 0, courtesy }),
-        ("beside us", Crowd { rare, git: beside, ours: many, courtesy }),
-        ("no courtesy", Crowd { rare, git: beside, ours: many, courtesy: false }),
+        ("git alone", Crowd { rare, git: beside + many, ours: 0, fairness }),
+        ("beside us", Crowd { rare, git: beside, ours: many, fairness }),
+        ("no fairness", Crowd { rare, git: beside, ours: many, fairness: false }),
     ]
 }
 
@@ -129,14 +130,14 @@ impl Side {
             p50_ms: tally.quantile_ms(0.5)?,
             p99_ms: tally.quantile_ms(0.99)?,
             max_ms: tally.quantile_ms(1.0)?,
-            gaps: tally.metrics.gaps,
+            back_offs: tally.metrics.back_offs,
         })
     }
 
     fn line(&self, what: &str, who: &str) -> String {
-        let Side { tried, failed, failed_percent, a_second, p50_ms, p99_ms, max_ms, gaps } = self;
+        let Side { tried, failed, failed_percent, a_second, p50_ms, p99_ms, max_ms, back_offs } = self;
         format!(
-            "{what:<12} {who:<5} {tried:>7} {failed:>7} {failed_percent:>7.2} {a_second:>9.1} {p50_ms:>8.2} {p99_ms:>8.2} {max_ms:>8.2} {gaps:>7}"
+            "{what:<12} {who:<5} {tried:>7} {failed:>7} {failed_percent:>7.2} {a_second:>9.1} {p50_ms:>8.2} {p99_ms:>8.2} {max_ms:>8.2} {back_offs:>10}"
         )
     }
 }
@@ -144,8 +145,8 @@ impl Side {
 impl Verdict {
     fn print(&self, args: &NeighboursArgs) -> Result<()> {
         tell(&format!(
-            "{:<12} {:<5} {:>7} {:>7} {:>7} {:>9} {:>8} {:>8} {:>8} {:>7}",
-            "", "", "tried", "failed", "%", "a second", "p50 ms", "p99 ms", "max ms", "gaps"
+            "{:<12} {:<5} {:>7} {:>7} {:>7} {:>9} {:>8} {:>8} {:>8} {:>10}",
+            "", "", "tried", "failed", "%", "a second", "p50 ms", "p99 ms", "max ms", "backed off"
         ))?;
         for measured in &self.measured {
             tell(&measured.git.line(measured.what, "git"))?;
@@ -159,8 +160,8 @@ impl Verdict {
         if args.rare.is_some_and(|tries| tries < ENOUGH_TRIES) {
             tell(&format!("fewer than {ENOUGH_TRIES} tries a row say little"))?;
         }
-        let (chance, control) = (self.chance, self.chance_without_courtesy);
-        tell(&format!("chance of so many failures of git: {chance:.4} beside us, {control:.4} without courtesy"))?;
+        let (chance, control) = (self.chance, self.chance_without_fairness);
+        tell(&format!("chance of so many failures of git: {chance:.4} beside us, {control:.4} without fairness"))?;
         tell(if self.worse {
             "VIOLATION  git fares worse beside us than alone"
         } else {

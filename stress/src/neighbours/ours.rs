@@ -63,7 +63,7 @@ impl Tally {
 
 /// The `neighbour` command: prints its [`Tally`].
 pub(crate) fn main(args: &NeighbourArgs) -> Result<bool> {
-    let options = Options::default().courtesy(args.courtesy).lock_timeout(Some(super::TIMEOUT));
+    let options = Options::default().fairness(args.fairness).lock_timeout(Some(super::TIMEOUT));
     let stack = Stack::open(&args.store, options).context("cannot open the store")?;
     let mut mint = Mint::new(HashKind::Sha1, &args.name);
     let mut tally = Tally::default();

@@ -25,8 +25,8 @@ pub(super) struct Crowd {
     pub(super) git: u32,
     /// Processes of ours.
     pub(super) ours: u32,
-    /// Whether ours are courteous.
-    pub(super) courtesy: bool,
+    /// Whether ours back off for polling writers.
+    pub(super) fairness: bool,
 }
 
 /// How long a crowd works.
@@ -119,8 +119,8 @@ fn start(crowd: Crowd, number: u32, dir: &Path, time: Duration) -> Result<Child>
     let mut command = Command::new(program);
     command.args(["neighbour", "--name", &format!("ours-{number}"), "--store"]);
     command.arg(dir.join(".git/reftable")).args(["--millis", &time.as_millis().to_string()]);
-    if crowd.courtesy {
-        command.arg("--courtesy");
+    if crowd.fairness {
+        command.arg("--fairness");
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start a process")
 }

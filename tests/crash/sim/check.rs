@@ -110,7 +110,7 @@ pub(crate) fn broken(claim: char, message: impl Into<String>) -> Broken {
 /// Options of all processes.
 pub(crate) fn options() -> Options {
     let write = WriteOptions::default().block_size(512);
-    Options::default().write(write).auto_compact(AutoCompact::Geometric(2)).compact_at_once(0).hand_over(false)
+    Options::default().write(write).auto_compact(AutoCompact::Geometric(2)).compact_at_once(0).delegation(false)
 }
 
 /// A handle of its own for a process.
@@ -146,7 +146,7 @@ pub(crate) struct Found<'a> {
 /// looks, who would not.
 pub(crate) fn reopen(tree: &Tree, found: &Found<'_>) -> Result<Cleaned, Broken> {
     let asks = tree.names.keys().any(|name| is_request(name));
-    let cleaned = reopen_as(&options().hand_over(asks), tree, found)?;
+    let cleaned = reopen_as(&options().delegation(asks), tree, found)?;
     if asks && !found.is_power_lost {
         return reopen_as(&options(), tree, found).map(|again| cleaned.max(again));
     }

@@ -116,7 +116,7 @@ fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
     let robust = RobustLocks::new(false);
     let ready = ReadyLocks::new(Arc::new(Files(Arc::clone(dir))), Arc::clone(&robust));
     let dir: Arc<SimDir> = Arc::clone(dir);
-    Stack::open_in(dir, Box::new(HostLocks { ready, robust }), options.courtesy(false))
+    Stack::open_in(dir, Box::new(HostLocks { ready, robust }), options.fairness(false))
 }
 
 fn host(run: &Run, pid: u32, options: Options) -> Actor {

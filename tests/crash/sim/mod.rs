@@ -14,7 +14,7 @@
 //! * [`links`]: locks that are symbolic links.
 //! * [`groups`], [`at_once`], [`whole_blocks`]: transactions that share a table, tables that are
 //!   merged under the lock, and by copies.
-//! * [`handed_over`]: transactions that one process does for another; [`beside`]: processes that go
+//! * [`delegated`]: transactions that one process does for another; [`beside`]: processes that go
 //!   on in the midst of another one;
 //!   [`unresolved`]: calls that fail over it.
 //! * [`names`]: kernel locks that belong to names.
@@ -30,12 +30,12 @@
 mod at_once;
 mod beside;
 pub(crate) mod check;
+mod delegated;
 pub(crate) mod dir;
 pub(crate) mod engine;
 mod failures;
 pub(crate) mod git;
 mod groups;
-mod handed_over;
 mod host;
 mod links;
 pub(crate) mod mend;

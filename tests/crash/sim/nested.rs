@@ -153,7 +153,7 @@ fn publishes(world: World) -> impl Fn(Pid, &Op) -> usize + Send + Sync {
 /// Returns the state that was found, and the one after the commit.
 fn commit_and_compact(world: &World, asks: bool, allowed: &[State]) -> Result<(State, State), Error> {
     // A compaction within the commit would sync what the commit should have synced.
-    let options = check::options().auto_compact(AutoCompact::Off).hand_over(asks);
+    let options = check::options().auto_compact(AutoCompact::Off).delegation(asks);
     let stack = check::open(&world.process(FIRST_FINDER), options)?;
     let seen = Seen::of(&stack.snapshot()?)?;
     let state = allowed.iter().rfind(|state| state.seen == seen).expect("the same was found before").clone();

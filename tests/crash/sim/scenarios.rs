@@ -5,9 +5,9 @@ use reftable::{Durability, Expect, Options};
 
 use super::at_once;
 use super::check;
+use super::delegated;
 use super::git::{Fsync, Git};
 use super::groups;
-use super::handed_over;
 use super::host;
 use super::links;
 use super::mend;
@@ -55,19 +55,19 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "two compactions at once", crashes: ALL_CRASHES, record: two_compactions },
     Scenario { name: "take-over from the dead", crashes: ALL_CRASHES, record: take_over },
     Scenario { name: "death during another's commit", crashes: ALL_CRASHES, record: death_during_commit },
-    Scenario { name: "handed over", crashes: ALL_CRASHES, record: handed_over::beside },
-    Scenario { name: "handed over by two", crashes: ALL_CRASHES, record: handed_over::by_two },
-    Scenario { name: "handed over and given up", crashes: ALL_CRASHES, record: handed_over::given_up },
-    Scenario { name: "handed over to the dead", crashes: ALL_CRASHES, record: handed_over::to_the_dead },
-    Scenario { name: "handed over, replaced values told", crashes: KILLS, record: handed_over::with_values },
-    Scenario { name: "handed over to two who die", crashes: KILLS, record: handed_over::to_two_who_die },
-    Scenario { name: "handed over, then repaired", crashes: KILLS, record: handed_over::to_the_repaired },
-    Scenario { name: "handed over, successor without rights", crashes: KILLS, record: unresolved::by_the_denied },
-    Scenario { name: "handed over, successor that fails", crashes: KILLS, record: unresolved::by_the_failing },
-    Scenario { name: "handed over, leader that fails", crashes: KILLS, record: unresolved::by_a_leader_that_fails },
-    Scenario { name: "handed over, successor without descriptors", crashes: KILLS, record: unresolved::by_the_poor },
-    Scenario { name: "handed over, torn writes", crashes: KILLS, record: unresolved::by_torn_writes },
-    Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: handed_over::of_the_dead },
+    Scenario { name: "delegated", crashes: ALL_CRASHES, record: delegated::beside },
+    Scenario { name: "delegated by two", crashes: ALL_CRASHES, record: delegated::by_two },
+    Scenario { name: "delegated and given up", crashes: ALL_CRASHES, record: delegated::given_up },
+    Scenario { name: "delegated to the dead", crashes: ALL_CRASHES, record: delegated::to_the_dead },
+    Scenario { name: "delegated, replaced values told", crashes: KILLS, record: delegated::with_values },
+    Scenario { name: "delegated to two who die", crashes: KILLS, record: delegated::to_two_who_die },
+    Scenario { name: "delegated, then repaired", crashes: KILLS, record: delegated::to_the_repaired },
+    Scenario { name: "delegated, successor without rights", crashes: KILLS, record: unresolved::by_the_denied },
+    Scenario { name: "delegated, successor that fails", crashes: KILLS, record: unresolved::by_the_failing },
+    Scenario { name: "delegated, leader that fails", crashes: KILLS, record: unresolved::by_a_leader_that_fails },
+    Scenario { name: "delegated, successor without descriptors", crashes: KILLS, record: unresolved::by_the_poor },
+    Scenario { name: "delegated, torn writes", crashes: KILLS, record: unresolved::by_torn_writes },
+    Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: delegated::of_the_dead },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "killed before git merges", crashes: ALL_CRASHES, record: unproven::killed_before_git_merges },
     Scenario { name: "an older list comes back", crashes: ALL_CRASHES, record: older::list },

@@ -1,10 +1,10 @@
 //! Scenarios of transactions that are handed over, where a call fails: of the leader, or of the
-//! successor who should say what became of them. The asker may have to say that it does not know;
-//! what it says must be true.
+//! successor who should say what became of them. The follower may have to say that it does not
+//! know; what it says must be true.
 
 use reftable::Durability;
 
-use super::handed_over::{LATER, LEADER, OTHER, Scene, terms};
+use super::delegated::{LATER, LEADER, OTHER, Scene, terms};
 use super::stage::{Sink, for_each_change, set};
 use super::world::{Denied, Pid};
 
@@ -37,7 +37,7 @@ pub(super) fn by_the_poor(sink: Sink<'_>) {
 }
 
 /// Each write of the leader is torn in turn: of a record half is appended. It lives on, so the
-/// asker learns what has become of its transaction.
+/// follower learns what has become of its transaction.
 pub(super) fn by_torn_writes(sink: Sink<'_>) {
     for_each_change(|write| {
         let mut scene = Scene::asked(terms(), 0);

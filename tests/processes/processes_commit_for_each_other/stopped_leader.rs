@@ -53,7 +53,7 @@ pub(crate) fn followed_by(options: &Options, later: Duration) -> (Result<Commit>
         let (led, leader) = leading.join().unwrap();
         led.unwrap();
         // Else the follower was first, or has given up before it was taken along.
-        if leader.metrics().served > 0 {
+        if leader.metrics().committed_for_others > 0 {
             return (told, after, leader.snapshot().unwrap().get("refs/heads/follower").unwrap().is_some());
         }
     }

@@ -27,12 +27,12 @@
 //!
 //! *F dies.* Its kernel lock on the file is gone; the next one who sees that removes the file.
 
-mod ask;
+mod claim;
+mod own;
 mod record;
-mod serve;
 
-pub(crate) use ask::OwnRequest;
-pub(crate) use serve::{ClaimedRequests, OpenRequest, Planned, find, resolve};
+pub(crate) use claim::{ClaimedRequests, OpenRequest, Planned, find, resolve};
+pub(crate) use own::OwnRequest;
 
 use crate::format::varint::Reader;
 use crate::mutant::{self, Mutant};
@@ -172,7 +172,7 @@ struct Parsed<'a> {
 fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
     let mut input = Reader::new(bytes, 0);
     let (kind, version) = (input.bytes(TYPE.len()).ok()?, input.u8().ok()?);
-    if kind != TYPE || version != VERSION && !mutant::is_on(Mutant::ServeOtherVersions) {
+    if kind != TYPE || version != VERSION && !mutant::is_on(Mutant::ClaimOtherVersions) {
         return None;
     }
     let key_len = usize::try_from(input.be32().ok()?).ok()?;

@@ -37,7 +37,7 @@ fn two_successors(flaw: Flaw) {
 
 /// The same beside neighbours, to whom the two leave the lock for a while when it is free. It is
 /// not: nobody but them can take it from the dead, so the first one does not wait for the end of
-/// its courtesy, 300 ms.
+/// its fairness, 300 ms.
 fn two_successors_with_neighbours() {
     let dir = start(&NAMES, Flaw::None);
     let mortal = dir.for_process(1);
@@ -55,7 +55,7 @@ fn two_successors_with_neighbours() {
         move || {
             let begin = own.now();
             set(&stack, name, 1, 3).expect("the other one ends");
-            assert!(stack.metrics().gaps > 0, "it has neighbours");
+            assert!(stack.metrics().back_offs > 0, "it has neighbours");
             (own.now() - begin, stack)
         }
     };
@@ -124,7 +124,7 @@ fn control_kernel_locks_for_all_are_caught() {
 fn mutants_are_caught() {
     use reftable::mutant::Mutant;
     loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || two_successors(Flaw::None)));
-    loom_tests::catches(Mutant::GiveWayToTheDead, || explore("mutant", 1, two_successors_with_neighbours));
+    loom_tests::catches(Mutant::BackOffFromTheDead, || explore("mutant", 1, two_successors_with_neighbours));
     loom_tests::catches(Mutant::BreakLockUnasked, || {
         explore_deaths("mutant", 1, |call| owner_dies(call, Flaw::None));
     });

@@ -67,7 +67,7 @@ impl Request {
         if !file.stat()?.is_same_file(&there) {
             return Ok(None);
         }
-        if file.try_lock()? && !mutant::is_on(Mutant::ServeTheDead) {
+        if file.try_lock()? && !mutant::is_on(Mutant::ClaimFromTheDead) {
             // For the next one to remove, if we cannot.
             let _ = dir.remove(name);
             return Ok(None);
@@ -476,7 +476,7 @@ mod tests {
             (Mutant::KeepNameOfUnresolved, a_new_holder_that_cannot_tell_takes_the_name_away),
             (Mutant::PublishUnseen, a_new_holder_that_cannot_list_the_directory_fails),
             (Mutant::StopAtTornRecord, a_record_that_is_cut_off_keeps_nobody_from_answering),
-            (Mutant::ServeOtherVersions, requests_of_the_first_version_are_left_alone),
+            (Mutant::ClaimOtherVersions, requests_of_the_first_version_are_left_alone),
             #[cfg(target_os = "linux")]
             (Mutant::HonourAnybody, only_who_may_write_here_is_served),
         ];

@@ -20,7 +20,7 @@ use reftable::{AutoCompact, Durability, ErrorKind, Expect, ObjectId, Options};
 
 const LOCK: &str = "tables.list.lock";
 
-/// docs/protocol.md: giving way delays one taking of the lock by 300 ms and a gap of 30 ms.
+/// docs/protocol.md: backing off delays one taking of the lock by 300 ms and a pause of 30 ms.
 const MOST: Duration = Duration::from_millis(330);
 
 const TIMEOUTS: [Option<Duration>; 5] = [
@@ -108,7 +108,7 @@ fn beside_git() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     put(&Stack::open(dir.path(), options(None)).unwrap()).unwrap();
     give_to_git(dir.path());
-    put(&Stack::open(dir.path(), options(None).courtesy(false)).unwrap()).unwrap();
+    put(&Stack::open(dir.path(), options(None).fairness(false)).unwrap()).unwrap();
     dir
 }
 
@@ -138,11 +138,11 @@ fn locks_of_the_dead_are_taken_over(timeout: Option<Duration>) {
     leave_a_lock(dir.path());
     let time = time_of(&clocked, || put(&stack).unwrap());
     assert!(time < Duration::from_millis(100), "a commit, {timeout:?}: {time:?}");
-    assert_eq!(stack.metrics().gaps, 1, "there are neighbours");
+    assert_eq!(stack.metrics().back_offs, 1, "there are neighbours");
     leave_a_lock(dir.path());
     let time = time_of(&clocked, || drop(stack.transaction().prepare().unwrap()));
     assert!(time < Duration::from_millis(100), "a preparation, {timeout:?}: {time:?}");
-    assert_eq!(stack.metrics().gaps, 2);
+    assert_eq!(stack.metrics().back_offs, 2);
 }
 
 #[test]
@@ -183,14 +183,14 @@ fn the_next_commit_after_a_kill_takes_milliseconds_beside_git() {
         let start = Instant::now();
         put(&stack).unwrap();
         fastest = fastest.min(start.elapsed());
-        assert_eq!(stack.metrics().gaps, 1, "there are neighbours");
+        assert_eq!(stack.metrics().back_offs, 1, "there are neighbours");
     }
     assert!(fastest < Duration::from_millis(100), "{fastest:?}");
 }
 
 fn a_crowd_delays_it_for_a_stated_time(timeout: Option<Duration>) {
     let dir = beside_git();
-    // Whenever we wait, others of ours replace the list. So no gap is ever left.
+    // Whenever we wait, others of ours replace the list. So the lock is never left free.
     let (list, new) = (dir.path().join("tables.list"), dir.path().join("new"));
     let clocked = clocked(dir.path(), move || {
         fs::copy(&list, &new).unwrap();
@@ -199,7 +199,7 @@ fn a_crowd_delays_it_for_a_stated_time(timeout: Option<Duration>) {
     let stack = open(&clocked, timeout);
     let time = time_of(&clocked, || drop(stack.transaction().prepare().unwrap()));
     assert!(time <= MOST, "a preparation, {timeout:?}: {time:?}");
-    assert_eq!(stack.metrics().gaps, 1, "there are neighbours");
+    assert_eq!(stack.metrics().back_offs, 1, "there are neighbours");
 }
 
 #[test]
@@ -218,11 +218,11 @@ fn a_gap_is_left_to_neighbours_and_to_nobody_else() {
     assert!(time >= Duration::from_micros(500), "git has committed lately: {time:?}");
     clocked.sleep(Duration::from_secs(2));
     assert_eq!(time_of(&clocked, || put(&stack).unwrap()), Duration::ZERO, "and is forgotten");
-    assert_eq!(stack.metrics().gaps, 1);
+    assert_eq!(stack.metrics().back_offs, 1);
 }
 
-/// Commits twice, and somebody else has the lock when the first one comes. Returns how many gaps
-/// were left.
+/// Commits twice, and somebody else has the lock when the first one comes. Returns how many
+/// back-offs were left.
 fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::lock::Locker>) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let lock = dir.path().join(LOCK);
@@ -231,12 +231,12 @@ fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::lock::Locker>) -> u64 {
     let as_dir: Arc<OverDir<Clock>> = Arc::clone(&clocked);
     let stack = Stack::open_in(as_dir, locks, options(Some(Duration::from_secs(10)))).unwrap();
     put(&stack).unwrap();
-    assert_eq!(stack.metrics().gaps, 0);
+    assert_eq!(stack.metrics().back_offs, 0);
     fs::write(&lock, "").unwrap();
     put(&stack).unwrap();
-    assert_eq!((stack.metrics().gaps, stack.metrics().lock_waits), (0, 1));
+    assert_eq!((stack.metrics().back_offs, stack.metrics().lock_waits), (0, 1));
     put(&stack).unwrap();
-    stack.metrics().gaps
+    stack.metrics().back_offs
 }
 
 fn who_holds_the_lock_is_a_neighbour() {
@@ -275,7 +275,7 @@ impl Crowd {
 
     fn by_clock(wall: fn(Duration) -> Duration, options: Options) -> Crowd {
         let dir = tempfile::tempdir().unwrap();
-        let other = Stack::open(dir.path(), self::options(None).courtesy(false)).unwrap();
+        let other = Stack::open(dir.path(), self::options(None).fairness(false)).unwrap();
         put(&other).unwrap();
         let release: Release = Arc::default();
         let released = Arc::clone(&release);
@@ -333,7 +333,7 @@ fn a_crowd_leaves_windows_to_programs_that_it_has_not_seen() {
     a_crowd_leaves_a_window();
     let crowd = Crowd::new(options(Some(Duration::from_secs(10))));
     assert!(has_left_a_window(crowd.time_to_meet_at(0)));
-    assert_eq!(crowd.ours.metrics().gaps, 1);
+    assert_eq!(crowd.ours.metrics().back_offs, 1);
     assert!(!has_left_a_window(crowd.time_at(30)), "the window is over");
     assert!(!has_left_a_window(crowd.time_to_meet_at(120)), "nobody is known for whom to leave more");
     assert!(has_left_a_window(crowd.time_to_meet_at(720)));
@@ -358,7 +358,7 @@ fn windows_are_left_by_nobody_who_is_alone_or_in_a_hurry() {
     assert_eq!((0..20).map(|_| alone.time_at(0)).sum::<Duration>(), Duration::ZERO);
     let hurry = Crowd::new(options(Some(Duration::from_millis(30))));
     assert!(!has_left_a_window(hurry.time_to_meet_at(0)), "a fifth of the time is for ourselves");
-    let rude = Crowd::new(options(None).courtesy(false));
+    let rude = Crowd::new(options(None).fairness(false));
     assert!(!has_left_a_window(rude.time_to_meet_at(0)));
 }
 
@@ -385,15 +385,15 @@ fn no_window_keeps_the_lock_of_the_dead() {
 #[cfg(reftable_mutants)]
 #[test]
 fn mistakes_are_caught() {
-    use reftable::mutant::{COURTESY, Mutant, activate};
+    use reftable::mutant::{FAIRNESS, Mutant, activate};
     let timeout = Some(Duration::from_secs(10));
-    for mutant in COURTESY {
+    for mutant in FAIRNESS {
         activate(Some(mutant));
         let outcome = std::panic::catch_unwind(|| match mutant {
-            Mutant::GiveWayToTheDead => locks_of_the_dead_are_taken_over(timeout),
+            Mutant::BackOffFromTheDead => locks_of_the_dead_are_taken_over(timeout),
             Mutant::CrowdsLeaveNoWindows => a_crowd_leaves_a_window(),
-            Mutant::BackOffFromTheDead => locks_of_the_dead_are_taken_over_in_a_window(),
-            Mutant::GiveWayWithoutEnd => a_crowd_delays_it_for_a_stated_time(timeout),
+            Mutant::LeaveWindowToTheDead => locks_of_the_dead_are_taken_over_in_a_window(),
+            Mutant::BackOffWithoutEnd => a_crowd_delays_it_for_a_stated_time(timeout),
             _ => who_holds_the_lock_is_a_neighbour(),
         });
         activate(None);

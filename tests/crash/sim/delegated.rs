@@ -19,7 +19,7 @@ use super::world::{Pid, Tree};
 use crate::support::model::Change;
 
 pub(super) const LEADER: Pid = 1;
-pub(super) const ASKER: Pid = 2;
+pub(super) const FOLLOWER: Pid = 2;
 pub(super) const OTHER: Pid = 3;
 /// Has the lock first, and does nothing with it.
 const HOLDER: Pid = 4;
@@ -27,28 +27,28 @@ const HOLDER: Pid = 4;
 pub(super) const LATER: Pid = 5;
 const CLEANER: Pid = 6;
 
-/// So many calls take an asker to its end if it is served, time for patience and a sync of its own
-/// included.
+/// So many calls take an follower to its end if it is served, time for patience and a sync of its
+/// own included.
 const TO_THE_END: u64 = 150;
-/// An asker that waits does the same again after so many calls.
+/// An follower that waits does the same again after so many calls.
 const ROUND: u64 = 3;
 
 pub(super) fn terms() -> Options {
-    plain().hand_over(true)
+    plain().delegation(true)
 }
 
 /// A leader that is about to begin, and somebody who waits for the lock.
 pub(super) struct Scene {
     pub(super) run: Run,
     pub(super) leader: Actor,
-    asker: Beside,
+    follower: Beside,
     held: Option<Prepared>,
 }
 
 impl Scene {
-    /// The asker has made no call yet.
+    /// The follower has made no call yet.
     fn new(options: Options) -> Scene {
-        Self::with(|run| ask(run, ASKER, options, set("asker", 2, 70)))
+        Self::with(|run| ask(run, FOLLOWER, options, set("follower", 2, 70)))
     }
 
     fn with(ask: impl FnOnce(&Run) -> Beside) -> Scene {
@@ -60,34 +60,35 @@ impl Scene {
         // It is not about these files.
         run.world.process(HOLDER).sync().unwrap();
         let leader = run.actor(LEADER, Durability::Full, terms());
-        let asker = ask(&run);
-        Scene { run, leader, asker, held }
+        let follower = ask(&run);
+        Scene { run, leader, follower, held }
     }
 
-    /// The asker has asked to change what the leader will change, and wants to know what was there.
+    /// The follower has asked to change what the leader will change, and wants to know what was
+    /// there.
     fn asked_for_values() -> Scene {
         let scene = Self::with(|run| {
-            let actor = run.actor(ASKER, Durability::Full, terms()).asking().told_values();
+            let actor = run.actor(FOLLOWER, Durability::Full, terms()).asking().told_values();
             Beside::start(&run.world, actor, |actor| actor.commit(set("base", 2, 70)))
         });
-        go_until_asked(&scene.run, &scene.asker, 1);
+        go_until_asked(&scene.run, &scene.follower, 1);
         scene
     }
 
-    /// The asker has asked, and made so many calls since.
+    /// The follower has asked, and made so many calls since.
     pub(super) fn asked(options: Options, calls: u64) -> Scene {
         let scene = Scene::new(options);
-        go_until_asked(&scene.run, &scene.asker, 1);
-        scene.asker.go(calls);
+        go_until_asked(&scene.run, &scene.follower, 1);
+        scene.follower.go(calls);
         scene
     }
 
-    /// The same with an asker that need not learn what became of its transaction.
+    /// The same with an follower that need not learn what became of its transaction.
     pub(super) fn asked_unsure(options: Options) -> Scene {
         let mut scene = Self::new(options);
-        let Scene { run, asker, .. } = &mut scene;
-        run.may_fail(ASKER);
-        go_until_asked(run, asker, 1);
+        let Scene { run, follower, .. } = &mut scene;
+        run.may_fail(FOLLOWER);
+        go_until_asked(run, follower, 1);
         scene
     }
 
@@ -97,7 +98,7 @@ impl Scene {
         self.leader.commit(set("leader", 2, 60));
     }
 
-    /// The same with changes of what the asker changes.
+    /// The same with changes of what the follower changes.
     fn lead_the_same(&mut self) {
         self.held = None;
         self.leader.commit(set("base", 3, 60));
@@ -105,9 +106,9 @@ impl Scene {
 
     /// All come to their ends.
     pub(super) fn end(self) -> Run {
-        let Scene { run, leader, asker, held } = self;
+        let Scene { run, leader, follower, held } = self;
         drop((held, leader));
-        asker.finish();
+        follower.finish();
         run
     }
 }
@@ -118,9 +119,9 @@ fn ask(run: &Run, pid: Pid, options: Options, changes: Vec<Change>) -> Beside {
 }
 
 /// Lets somebody go on until there are so many requests.
-fn go_until_asked(run: &Run, asker: &Beside, count: usize) {
+fn go_until_asked(run: &Run, follower: &Beside, count: usize) {
     let asked = || requests(&run.world.tree()).filter(|(_, bytes)| !bytes.is_empty()).count();
-    (0..100).take_while(|_| asked() < count).for_each(|_| asker.go(1));
+    (0..100).take_while(|_| asked() < count).for_each(|_| follower.go(1));
     assert_eq!(asked(), count, "nobody asks");
 }
 
@@ -129,14 +130,15 @@ fn requests(tree: &Tree) -> impl Iterator<Item = (u64, &[u8])> {
     found.map(|(_, file)| (*file, tree.files[file].bytes.as_slice()))
 }
 
-/// The leader comes at every call of an asker, and an asker goes on at every call of the leader.
+/// The leader comes at every call of an follower, and an follower goes on at every call of the
+/// leader.
 pub(super) fn beside(sink: Sink<'_>) {
     let mut served = 0;
     for calls in 0..40 {
         let mut scene = Scene::new(terms());
-        scene.asker.go(calls);
+        scene.follower.go(calls);
         scene.lead();
-        served += scene.leader.stack.metrics().served;
+        served += scene.leader.stack.metrics().committed_for_others;
         sink(scene.end().finish());
     }
     assert!(served > 0, "nothing is ever handed over");
@@ -145,9 +147,9 @@ pub(super) fn beside(sink: Sink<'_>) {
     }
 }
 
-/// The asker goes on before the `call`th call of the leader.
+/// The follower goes on before the `call`th call of the leader.
 fn interleaved(mut scene: Scene, call: u64, sink: Sink<'_>) -> bool {
-    let go = scene.asker.goer();
+    let go = scene.follower.goer();
     scene.run.world.before_call(LEADER, call, move || go(TO_THE_END));
     scene.lead();
     let came_true = !scene.run.world.forget_plans(LEADER);
@@ -158,12 +160,12 @@ fn interleaved(mut scene: Scene, call: u64, sink: Sink<'_>) -> bool {
 /// Two ask. The second one wants something else, or what the first one has asked for.
 pub(super) fn by_two(sink: Sink<'_>) {
     let create = |name: &str| vec![Change::Set(name.as_bytes().to_vec(), Expect::Absent, id(80))];
-    for wanted in ["refs/heads/other", "refs/heads/asker-0"] {
+    for wanted in ["refs/heads/other", "refs/heads/follower-0"] {
         for_each_change(|call| {
             let mut scene = Scene::asked(terms(), 0);
             let other = ask(&scene.run, OTHER, terms(), create(wanted));
             go_until_asked(&scene.run, &other, 2);
-            let (go, go_other) = (scene.asker.goer(), other.goer());
+            let (go, go_other) = (scene.follower.goer(), other.goer());
             scene.run.world.before_call(LEADER, call, move || {
                 go(TO_THE_END);
                 go_other(TO_THE_END);
@@ -178,7 +180,7 @@ pub(super) fn by_two(sink: Sink<'_>) {
     }
 }
 
-/// The asker loses patience, or dies, at every call of the leader; or dies at each change of its
+/// The follower loses patience, or dies, at every call of the leader; or dies at each change of its
 /// own.
 pub(super) fn given_up(sink: Sink<'_>) {
     let hasty = || terms().lock_timeout(Some(Duration::from_millis(1)));
@@ -188,7 +190,7 @@ pub(super) fn given_up(sink: Sink<'_>) {
     for_each_change(|call| {
         let mut scene = Scene::asked(terms(), 0);
         let world = scene.run.world.clone();
-        scene.run.world.before_call(LEADER, call, move || world.kill(ASKER));
+        scene.run.world.before_call(LEADER, call, move || world.kill(FOLLOWER));
         scene.lead();
         let came_true = !scene.run.world.forget_plans(LEADER);
         sink(scene.end().finish());
@@ -196,15 +198,15 @@ pub(super) fn given_up(sink: Sink<'_>) {
     });
     for_each_change(|change| {
         let mut scene = Scene::new(hasty());
-        scene.run.world.kill_at(ASKER, change);
-        scene.asker.go(TO_THE_END);
+        scene.run.world.kill_at(FOLLOWER, change);
+        scene.follower.go(TO_THE_END);
         scene.lead();
-        keep_if_dead(scene.end(), ASKER, sink)
+        keep_if_dead(scene.end(), FOLLOWER, sink)
     });
 }
 
 /// The leader dies at each of its changes, and is a successor itself. Its own successor is the
-/// asker.
+/// follower.
 pub(super) fn to_the_dead(sink: Sink<'_>) {
     for calls in 0..ROUND {
         for_each_change(|change| {
@@ -217,13 +219,14 @@ pub(super) fn to_the_dead(sink: Sink<'_>) {
     }
 }
 
-/// What the asker is told of the values that it has replaced is so: while the leader lives, and
-/// when it dies at any of its changes, with the asker or another one that changes the same for an
-/// successor. Between its plan and its publication it has told values that nobody has replaced yet.
+/// What the follower is told of the values that it has replaced is so: while the leader lives, and
+/// when it dies at any of its changes, with the follower or another one that changes the same for
+/// an successor. Between its plan and its publication it has told values that nobody has replaced
+/// yet.
 pub(super) fn with_values(sink: Sink<'_>) {
     for_each_change(|call| {
         let mut scene = Scene::asked_for_values();
-        let go = scene.asker.goer();
+        let go = scene.follower.goer();
         scene.run.world.before_call(LEADER, call, move || go(TO_THE_END));
         scene.lead_the_same();
         let came_true = !scene.run.world.forget_plans(LEADER);
@@ -274,7 +277,7 @@ pub(super) fn to_the_repaired(sink: Sink<'_>) {
     });
 }
 
-/// Requests of all kinds are there, whose askers are dead; or what a loss of power has left of
+/// Requests of all kinds are there, whose followers are dead; or what a loss of power has left of
 /// them. A cleaner may have them locked, as if they were alive.
 pub(super) fn of_the_dead(sink: Sink<'_>) {
     for (as_it_is, forgotten) in left_behind() {
