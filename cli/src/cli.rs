@@ -17,7 +17,8 @@ use crate::failure::{Failure, Voice};
 
 /// Look into, change, compact and check git's reftable stores, beside git.
 #[derive(Debug, Parser)]
-#[command(name = "reftable", version, propagate_version = true, infer_long_args = true, after_help = HELP)]
+#[command(name = "reftable", version, propagate_version = true, infer_long_args = true, args_override_self = true,
+          after_help = HELP)]
 pub(crate) struct Cli {
     /// Start here instead of in the current directory
     ///

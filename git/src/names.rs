@@ -73,6 +73,13 @@ pub(crate) fn candidates(short: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     RULES.iter().map(move |(before, after)| [before.as_bytes(), short, after.as_bytes()].concat())
 }
 
+/// The shorter names of `full`, the shortest first, each with those other names that git would
+/// prefer to `full`.
+pub(crate) fn shorter_loosely(full: &[u8]) -> Vec<(&[u8], Vec<Vec<u8>>)> {
+    let preferred = |(short, _)| (short, candidates(short).take_while(|name| name != full).collect());
+    shorter(full).into_iter().map(preferred).collect()
+}
+
 /// The shorter names of `full`, the shortest first, each with the other names that it may stand
 /// for.
 pub(crate) fn shorter(full: &[u8]) -> Vec<(&[u8], Vec<Vec<u8>>)> {

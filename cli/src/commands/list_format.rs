@@ -12,9 +12,6 @@ use crate::failure::Failure;
 /// A format, taken apart.
 pub(super) struct Format {
     parts: Vec<Part>,
-    revisions: Revisions,
-    /// The branch that `HEAD` leads to.
-    head: Option<Vec<u8>>,
 }
 
 enum Part {
@@ -51,14 +48,14 @@ impl Format {
     /// Reads a format.
     ///
     /// # Errors
-    /// If it has a field that is not known.
-    pub(super) fn parse(text: &[u8], repo: &Repository, view: &View) -> Result<Format, Failure> {
+    /// Says what is not understood: a field that is not known, say.
+    pub(super) fn parse(text: &[u8]) -> Result<Format, String> {
         let (mut parts, mut bytes, mut rest) = (Vec::new(), Vec::new(), text);
         while let Some((first, behind)) = rest.split_first() {
             rest = behind;
             match (first, behind) {
                 (b'%', [b'(', after @ ..]) => {
-                    let missing = || Failure::usage(format!("malformed format string {}", escaped(behind)));
+                    let missing = || format!("malformed format string {}", escaped(behind));
                     let end = after.iter().position(|byte| *byte == b')').ok_or_else(missing)?;
                     let (field, after) = after.split_at(end);
                     parts.push(Part::Bytes(std::mem::take(&mut bytes)));
@@ -79,29 +76,56 @@ impl Format {
             }
         }
         parts.push(Part::Bytes(bytes));
-        let head = match view.get(b"HEAD")?.map(|head| head.target) {
-            Some(Target::Symbolic(name)) => Some(name),
-            _ => None,
-        };
-        Ok(Format { parts, revisions: Revisions::of(repo), head })
+        Ok(Format { parts })
     }
 
     /// Appends what is wanted of `found`.
-    pub(super) fn put(&mut self, line: &mut Vec<u8>, found: &Ref, view: &View) -> Result<(), Failure> {
+    pub(super) fn put(&self, line: &mut Vec<u8>, found: &Ref, known: &mut Known<'_>) -> Result<(), Failure> {
         for part in &self.parts {
             match part {
                 Part::Bytes(bytes) => line.extend_from_slice(bytes),
-                Part::Field(field) => {
-                    line.extend_from_slice(&field.of(found, view, &mut self.revisions, self.head.as_deref())?);
-                }
+                Part::Field(field) => line.extend_from_slice(&field.of(found, known)?),
             }
         }
         Ok(())
     }
 }
 
+/// What fields are looked up in.
+pub(super) struct Known<'a> {
+    view: &'a View,
+    revisions: Revisions,
+    /// The branch that `HEAD` leads to.
+    head: Option<Vec<u8>>,
+    /// What counts as short: see [`View::shorten`].
+    is_strict: bool,
+}
+
+impl Known<'_> {
+    pub(super) fn of<'a>(repo: &Repository, view: &'a View) -> Result<Known<'a>, Failure> {
+        let head = match view.get(b"HEAD")?.map(|head| head.target) {
+            Some(Target::Symbolic(name)) => Some(name),
+            _ => None,
+        };
+        let warns = repo.config()?.map(|config| config.boolean("core.warnAmbiguousRefs")).transpose()?.flatten();
+        Ok(Known { view, revisions: Revisions::of(repo), head, is_strict: warns.unwrap_or(true) })
+    }
+
+    /// The object that `found` leads to.
+    fn id(&self, found: &Ref) -> Option<ObjectId> {
+        self.view.resolve(&found.name).ok().flatten()
+    }
+
+    /// The word for what `found` leads to; nothing where there are no objects.
+    fn object_type(&mut self, found: &Ref) -> Result<&'static str, Failure> {
+        let Some(id) = self.id(found).filter(|_| self.revisions.has_objects()) else { return Ok("") };
+        let missing = || Failure::broken(format!("missing object {id} for {}", escaped(&found.name)));
+        self.revisions.type_name(id)?.ok_or_else(missing)
+    }
+}
+
 impl Field {
-    fn parse(text: &[u8]) -> Result<Field, Failure> {
+    fn parse(text: &[u8]) -> Result<Field, String> {
         let shown = escaped(text).to_string();
         let (name, option) = shown.split_once(':').unwrap_or((shown.as_str(), ""));
         let what = match name {
@@ -111,7 +135,7 @@ impl Field {
             "objecttype" => What::Type,
             "symref" => What::Symref,
             "HEAD" => What::Head,
-            _ => return Err(Failure::usage(format!("unknown field name: {name}"))),
+            _ => return Err(format!("unknown field name: {name}")),
         };
         let has_parts = matches!(what, What::Name | What::Symref);
         let number = |text: &str| text.parse::<i64>().ok();
@@ -122,33 +146,29 @@ impl Field {
             Some(("rstrip", count)) if has_parts => number(count).map(Trim::Right),
             _ => None,
         };
-        let trim = trim.ok_or_else(|| Failure::usage(format!("unrecognized %({name}) argument: {option}")))?;
+        let trim = trim.ok_or_else(|| format!("unrecognized %({name}) argument: {option}"))?;
         Ok(Field { what, trim })
     }
 
-    fn of(&self, found: &Ref, view: &View, revisions: &mut Revisions, head: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
-        let id = || -> Result<Option<ObjectId>, Failure> { Ok(view.resolve(&found.name).ok().flatten()) };
+    fn of(&self, found: &Ref, known: &mut Known<'_>) -> Result<Vec<u8>, Failure> {
         let text = |id: Option<ObjectId>| id.map(|id| id.to_string().into_bytes()).unwrap_or_default();
         Ok(match self.what {
-            What::Name => self.trimmed(&found.name, view)?,
+            What::Name => self.trimmed(&found.name, known)?,
             What::Symref => match &found.target {
-                Target::Symbolic(name) => self.trimmed(name, view)?,
+                Target::Symbolic(name) => self.trimmed(name, known)?,
                 _ => Vec::new(),
             },
-            What::Id => text(id()?),
-            What::PeeledId => {
-                let stored = found.target.as_view().peeled();
-                match (stored, id()?) {
-                    (None, Some(id)) if revisions.has_objects() => text(revisions.peeled(id)?),
-                    (stored, _) => text(stored),
-                }
-            }
-            What::Type => type_of(id()?, revisions)?.as_bytes().to_vec(),
-            What::Head => if head == Some(&found.name) { b"*" } else { b" " }.to_vec(),
+            What::Id => text(known.id(found)),
+            What::PeeledId => match (found.target.as_view().peeled(), known.id(found)) {
+                (None, Some(id)) if known.revisions.has_objects() => text(known.revisions.peeled(id)?),
+                (stored, _) => text(stored),
+            },
+            What::Type => known.object_type(found)?.as_bytes().to_vec(),
+            What::Head => if known.head.as_ref() == Some(&found.name) { b"*" } else { b" " }.to_vec(),
         })
     }
 
-    fn trimmed(&self, name: &[u8], view: &View) -> Result<Vec<u8>, Failure> {
+    fn trimmed(&self, name: &[u8], known: &Known<'_>) -> Result<Vec<u8>, Failure> {
         let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
         let dropped = |count: i64| {
             let all = parts.len();
@@ -161,21 +181,12 @@ impl Field {
         };
         Ok(match self.trim {
             Trim::Nothing => name.to_vec(),
-            Trim::Short => view.shorten(name)?,
+            Trim::Short if known.is_strict => known.view.shorten(name)?,
+            Trim::Short => known.view.shorten_loosely(name)?,
             Trim::Left(count) => parts.get(dropped(count)..).unwrap_or_default().join(b"/".as_slice()),
             Trim::Right(count) => parts.get(..parts.len() - dropped(count)).unwrap_or_default().join(b"/".as_slice()),
         })
     }
-}
-
-fn type_of(id: Option<ObjectId>, revisions: &mut Revisions) -> Result<&'static str, Failure> {
-    Ok(match id {
-        Some(id) if revisions.has_objects() => {
-            let missing = || Failure::broken(format!("missing object {id}"));
-            revisions.type_name(id)?.ok_or_else(missing)?
-        }
-        _ => "",
-    })
 }
 
 /// By what references are sorted.
@@ -203,7 +214,7 @@ impl FromStr for Key {
             "objectname" => KeyOf::Id,
             "objecttype" => KeyOf::Type,
             "symref" => KeyOf::Symref,
-            _ => return Err("it is refname, objectname, objecttype or symref".to_owned()),
+            _ => return Err(format!("unknown field name: {name}")),
         };
         Ok(Key { what, is_reversed })
     }
@@ -211,27 +222,26 @@ impl FromStr for Key {
 
 impl Key {
     /// Sorts by all keys, the last of which counts most, and then by name.
-    pub(super) fn sort(keys: &[Key], refs: &mut Vec<Ref>, repo: &Repository, view: &View) -> Result<(), Failure> {
-        let mut revisions = Revisions::of(repo);
+    pub(super) fn sort(
+        keys: &[Key],
+        ignores_case: bool,
+        refs: &mut Vec<Ref>,
+        known: &mut Known<'_>,
+    ) -> Result<(), Failure> {
         let mut rows = Vec::with_capacity(refs.len());
         for found in refs.drain(..) {
             let mut values = Vec::with_capacity(keys.len());
             for key in keys.iter().rev() {
-                let id = view.resolve(&found.name).ok().flatten();
-                values.push(match key.what {
-                    KeyOf::Name => found.name.clone(),
-                    KeyOf::Id => id.map(|id| id.to_string().into_bytes()).unwrap_or_default(),
-                    KeyOf::Type => type_of(id, &mut revisions)?.as_bytes().to_vec(),
-                    KeyOf::Symref => match &found.target {
-                        Target::Symbolic(name) => name.clone(),
-                        _ => Vec::new(),
-                    },
-                });
+                values.push(key.value(&found, known)?);
+            }
+            values.push(found.name.clone());
+            if ignores_case {
+                values.iter_mut().for_each(|value| value.make_ascii_lowercase());
             }
             rows.push((values, found));
         }
         rows.sort_by(|(left, found), (right, other)| {
-            let directions = keys.iter().rev().map(|key| key.is_reversed);
+            let directions = keys.iter().rev().map(|key| key.is_reversed).chain([false]);
             let by_keys = left
                 .iter()
                 .zip(right)
@@ -241,5 +251,17 @@ impl Key {
         });
         refs.extend(rows.into_iter().map(|(_, found)| found));
         Ok(())
+    }
+
+    fn value(self, found: &Ref, known: &mut Known<'_>) -> Result<Vec<u8>, Failure> {
+        Ok(match self.what {
+            KeyOf::Name => found.name.clone(),
+            KeyOf::Id => known.id(found).map(|id| id.to_string().into_bytes()).unwrap_or_default(),
+            KeyOf::Type => known.object_type(found)?.as_bytes().to_vec(),
+            KeyOf::Symref => match &found.target {
+                Target::Symbolic(name) => name.clone(),
+                _ => Vec::new(),
+            },
+        })
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod exists;
 pub(crate) mod get;
 pub(crate) mod head;
 pub(crate) mod list;
+mod list_by_git;
 mod list_format;
 pub(crate) mod log;
 pub(crate) mod pack_refs;

@@ -84,7 +84,7 @@ impl SymbolicRef {
             };
         };
         let target = if self.no_recurse { first.clone() } else { view.follow(first)?.name };
-        let target = if self.short { view.shorten(&target)? } else { target };
+        let target = if self.short { view.shorten_loosely(&target)? } else { target };
         if out.wants_json() {
             let object = Object::of("reference").put_text("name", name).put_text("symref", &target);
             out.json(&object.put("update_index", found.update_index).build())?;

@@ -26,6 +26,10 @@ fn lists_have_the_patterns_orders_and_fields_of_git() {
             &["refs/*"],
             &["--exclude=refs/tags/v*", "refs/tags"],
             &["--count=2"],
+            &["--count=0"],
+            &["--ignore-case"],
+            &["--omit-empty", "--format=%(symref)"],
+            &["--sort=-objectname", "--no-sort"],
             &["--sort=-refname"],
             &["--sort=objectname", "--sort=objecttype"],
             &["--sort=-objectname", "--count=3"],
@@ -38,9 +42,62 @@ fn lists_have_the_patterns_orders_and_fields_of_git() {
             assert_eq!(repo.ours(["refs", "list"].iter().chain(args)), git, "{args:?}");
         }
         for args in [&["--format=%(bogus)"][..], &["--format=%(refname:bogus)"], &["--format=%(refname"]] {
-            repo.run(["refs", "list"].iter().chain(args)).failed(128);
+            let git = isolated("git").current_dir(repo.path()).arg("for-each-ref").args(args).output().unwrap();
+            let ours = repo.run(["refs", "list"].iter().chain(args));
+            assert_eq!((ours.code, ours.err.as_bytes()), (git.status.code(), git.stderr.as_slice()), "{args:?}");
         }
         assert_eq!(repo.run(["list", "-z", "--count=1", "refs/tags"]).raw.last(), Some(&0));
+    });
+}
+
+#[test]
+fn what_takes_objects_is_left_to_git() {
+    for_each_hash(|repo| {
+        populate(repo);
+        for args in [
+            &["--format=%(authorname) %(subject) %(objectname:short)"][..],
+            &["--sort=-committerdate", "--sort=version:refname"],
+            &["--merged"],
+            &["--no-merged=topic/a", "--contains", "main"],
+            &["--shell", "--format=%(refname)"],
+            &["--points-at", "HEAD"],
+            &["--color=always", "--format=%(color:red)%(refname)", "--", "refs/heads/m*"],
+            &["--exclude=refs/tags", "--count=2", "--ignore-case", "--format=%(upstream)x%(refname)"],
+        ] {
+            let git = repo.git(["for-each-ref"].iter().chain(args));
+            assert_eq!(repo.ours(["refs", "list"].iter().chain(args)), git, "{args:?}");
+        }
+        // The last word is git's.
+        let error = repo.run(["refs", "list", "--format=%(bogus)"]).failed(128);
+        assert_eq!(error, "fatal: unknown field name: bogus\n");
+        // All that the store has, as without a format.
+        assert!(repo.ours(["list", "--format=%(refname) %(subject)"]).starts_with("HEAD two\n"));
+        for ours in ["--json", "-z", "--prefix=refs/"] {
+            let run = repo.run(["list", "--merged", ours]);
+            let option = ours.split('=').next().unwrap();
+            assert_eq!(run.code, Some(128));
+            assert!(run.err.contains(&format!("'git for-each-ref' knows more, but not {option}")), "{}", run.err);
+        }
+        let alone = repo.top().join("reftable");
+        std::fs::create_dir(&alone).unwrap();
+        let error = repo.run(["-C", alone.to_str().unwrap(), "list", "--format=%(subject)"]).failed(128);
+        assert!(error.contains("only of a repository"), "{error}");
+    });
+}
+
+#[test]
+fn short_names_may_be_ambiguous_if_git_is_not_to_warn() {
+    for_each_hash(|repo| {
+        populate(repo);
+        repo.git(["tag", "main"]);
+        repo.git(["symbolic-ref", "refs/heads/link", "refs/tags/main"]);
+        for warns in ["true", "false"] {
+            repo.git(["config", "core.warnAmbiguousRefs", warns]);
+            let args = ["--format=%(refname:short) %(symref:short)"];
+            assert_eq!(repo.ours(["refs", "list"].iter().chain(&args)), repo.git(["for-each-ref"].iter().chain(&args)));
+            let args = ["symbolic-ref", "--short", "refs/heads/link"];
+            assert_eq!(repo.ours(args), repo.git(args));
+        }
     });
 }
 

@@ -126,7 +126,10 @@ impl Rename {
         let target = match view.stored(from)?.map(|found| found.target) {
             None => return Err(Error::not_found(format!("there is no reference '{}'", escaped(from)))),
             Some(Target::Symbolic(_)) => {
-                return Err(Error::invalid(format!("'{}' is symbolic, and only others get new names", escaped(from))));
+                return Err(Error::invalid(format!(
+                    "'{}' is a symbolic ref, renaming it is not supported",
+                    escaped(from)
+                )));
             }
             Some(target) => target,
         };

@@ -269,12 +269,26 @@ impl View {
         Ok(None)
     }
 
-    /// The shortest name that git reads as `full` and as nothing else.
+    /// The shortest name that git reads as `full` and as nothing else: what git prints if
+    /// `core.warnAmbiguousRefs` is true, as it is by default.
     ///
     /// # Errors
     /// If a reference cannot be read.
     pub fn shorten(&self, full: &[u8]) -> Result<Vec<u8>> {
-        'shorter: for (short, others) in names::shorter(full) {
+        self.shortest_of(names::shorter(full), full)
+    }
+
+    /// The shortest name that git reads as `full`, though it may warn that there are others: what
+    /// git prints if `core.warnAmbiguousRefs` is false, and for `symbolic-ref --short`.
+    ///
+    /// # Errors
+    /// If a reference cannot be read.
+    pub fn shorten_loosely(&self, full: &[u8]) -> Result<Vec<u8>> {
+        self.shortest_of(names::shorter_loosely(full), full)
+    }
+
+    fn shortest_of(&self, shorter: Vec<(&[u8], Vec<Vec<u8>>)>, full: &[u8]) -> Result<Vec<u8>> {
+        'shorter: for (short, others) in shorter {
             for other in others {
                 if self.leads_somewhere(&other)? {
                     continue 'shorter;
