@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use reftable::{HashKind, Options};
 
 #[cfg(unix)]
+use crate::bench::{args::BenchArgs, check::CheckArgs, ours::DriverArgs, spec::GitSpec};
+#[cfg(unix)]
 use crate::power_cut::machine::FileSystem;
 use crate::roles::RoleKind;
 
@@ -56,6 +58,12 @@ pub(crate) enum Command {
     /// One of our loops beside git.
     #[command(hide = true)]
     Neighbour(NeighbourArgs),
+    /// Judges a run that was kept, or a history of anybody; exits with 1 if a claim is broken
+    #[cfg(unix)]
+    Check(CheckArgs),
+    /// This library as a driver that speaks the lines of docs/bench.md, or a liar
+    #[cfg(unix)]
+    Driver(DriverArgs),
 }
 
 /// The settings of `agents`.
@@ -115,12 +123,15 @@ pub(crate) struct RunArgs {
     /// Seconds that the processes work
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,
-    /// Processes of ours
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=256))]
-    pub(crate) processes: u32,
-    /// Processes that drive `git update-ref --stdin`
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=256))]
-    pub(crate) git: u32,
+    /// Processes of ours [default: 6, or 0 where programs are driven]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub(crate) processes: Option<u32>,
+    /// Processes that drive `git update-ref --stdin`: a number, a path, or both with a colon
+    /// [default: 2, or 0 where other programs are driven]
+    ///
+    /// With a path that git is driven and judged, as by --driver, and it makes the repository.
+    #[arg(long, value_name = "[N:]PATH|N")]
+    pub(crate) git: Option<GitSpec>,
     /// Processes that drive git as well, one transaction every 0.5 to 2 seconds
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(crate) rare_git: u32,
@@ -137,9 +148,10 @@ pub(crate) struct RunArgs {
     /// Make the repository here and keep it; must be empty or not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Kill our processes at random, ten a second, and start them again; stop others for a while.
+    /// Kill processes at random, ten a second, and start them again; stop others for a while.
     ///
-    /// Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the
+    /// Where programs are driven all of them are killed, and so are gits with --processes 0; else
+    /// our processes are, beside gits that are not. Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the
     /// run fails if after a kill nobody could commit for more than 1 s; and, of at least 100 kills
     /// of processes with a commit in flight, if after more than one in a hundred nobody could for
     /// more than 100 ms, or one in ten of 20 to 99 such kills.
@@ -155,6 +167,9 @@ pub(crate) struct RunArgs {
     /// Print a last line of JSON with all numbers
     #[arg(long)]
     pub(crate) json: bool,
+    /// How other programs are driven.
+    #[command(flatten)]
+    pub(crate) bench: BenchArgs,
     /// What every process is told.
     #[command(flatten)]
     pub(crate) shared: Shared,
@@ -356,13 +371,23 @@ pub(crate) struct PowerJudgeArgs {
 }
 
 impl RunArgs {
+    /// Processes of ours, where they are not drivers.
+    pub(crate) fn ours(&self) -> u32 {
+        self.processes.unwrap_or(6)
+    }
+
+    /// Processes of git's, where they are not drivers.
+    pub(crate) fn gits(&self) -> u32 {
+        self.git.as_ref().map_or(2, |git| git.count)
+    }
+
     /// Processes of ours that are neither killed nor watched.
     #[cfg(unix)]
     pub(crate) fn for_writers(processes: u32, seconds: u64, seed: u64, shared: Shared) -> RunArgs {
         RunArgs {
             seconds,
-            processes,
-            git: 0,
+            processes: Some(processes),
+            git: Some(GitSpec { count: 0, program: None }),
             rare_git: 0,
             users: None,
             seed: Some(seed),
@@ -371,6 +396,7 @@ impl RunArgs {
             break_robustness: None,
             break_store: false,
             json: false,
+            bench: BenchArgs::default(),
             shared,
         }
     }

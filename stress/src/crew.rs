@@ -82,7 +82,7 @@ impl Identity {
 impl<'a> Crew<'a> {
     /// Starts everybody.
     pub(crate) fn start(args: &'a RunArgs, seed: u64, drivers: Drivers, layout: &'a Layout) -> Result<Crew<'a>> {
-        let ours = (0..args.processes).map(|number| (format!("ours-{number}"), RoleKind::ours(number)));
+        let ours = (0..args.ours()).map(|number| (format!("ours-{number}"), RoleKind::ours(number)));
         let git = (0..drivers.busy).map(|number| (format!("git-{number}"), RoleKind::git(number)));
         let seeds = fastrand::Rng::with_seed(seed);
         let mut crew = Crew { args, layout, seeds, begin: Instant::now(), members: Vec::new(), dead: Vec::new() };

@@ -14,15 +14,25 @@ const OLDEST: (u32, u32) = (2, 45);
 
 /// A git command in `dir` that sees no configuration but the repository's.
 pub(crate) fn command(dir: &Path) -> Command {
-    let mut command = Command::new("git");
+    command_of(Path::new("git"), dir)
+}
+
+/// The same with the git that is given.
+pub(crate) fn command_of(program: &Path, dir: &Path) -> Command {
+    let mut command = environment(Command::new(program), dir);
+    // With --users the repository is another user's.
+    command.args(["-c", "safe.directory=*"]);
+    command
+}
+
+/// A command in `dir` for which a git that it starts sees no configuration but the repository's.
+pub(crate) fn environment(mut command: Command, dir: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GIT_") {
             command.env_remove(name);
         }
     }
-    // With --users the repository is another user's.
     command
-        .args(["-c", "safe.directory=*"])
         .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -39,7 +49,15 @@ pub(crate) fn command(dir: &Path) -> Command {
 /// # Errors
 /// When it cannot be started or fails, with what it said.
 pub(crate) fn output(dir: &Path, args: &[impl AsRef<OsStr>]) -> Result<String> {
-    let output = command(dir).args(args).output().context("cannot run git")?;
+    output_of(Path::new("git"), dir, args)
+}
+
+/// The same with the git that is given.
+///
+/// # Errors
+/// As [`output`].
+pub(crate) fn output_of(program: &Path, dir: &Path, args: &[impl AsRef<OsStr>]) -> Result<String> {
+    let output = command_of(program, dir).args(args).output().context("cannot run git")?;
     let shown = || args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
     if !output.status.success() {
         bail!("`git {}` failed: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());

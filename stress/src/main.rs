@@ -6,12 +6,16 @@
 //! against the store.
 
 mod args;
+#[cfg(unix)]
+mod bench;
 mod chaos;
 mod checker;
 mod crew;
 mod git;
 mod given_git;
 mod history;
+#[cfg(unix)]
+mod judge;
 mod list_lock;
 mod metrics;
 mod names;
@@ -57,6 +61,10 @@ fn main() -> ExitCode {
         Some(args::Command::Agents(agents)) => given_git::agents(agents),
         Some(args::Command::KillGit(kills)) => given_git::kills(kills),
         Some(args::Command::Loops(loops)) => given_git::loops(loops),
+        #[cfg(unix)]
+        Some(args::Command::Check(check)) => bench::check(check),
+        #[cfg(unix)]
+        Some(args::Command::Driver(driver)) => bench::ours::main(driver),
         None => run::main(&args.run),
     };
     ExitCode::from(match result {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::args::{RunArgs, Usage};
@@ -25,15 +25,19 @@ use crate::violations::Violations;
 const UNEVEN: Duration = Duration::from_millis(2);
 
 /// Where the run takes place, and whether it is removed afterwards.
-enum Place {
+pub(crate) enum Place {
     Kept(PathBuf),
     Temporary(TempDir),
 }
 
 /// The whole run. `false` when there was a violation.
 pub(crate) fn main(args: &RunArgs) -> Result<bool> {
-    if args.chaos && args.processes == 0 {
-        return Err(Usage("--chaos kills processes of ours, and --processes is 0".to_owned()).into());
+    #[cfg(unix)]
+    if crate::bench::is_wanted(args) {
+        return crate::bench::main(args);
+    }
+    if args.chaos && args.ours() == 0 {
+        return Err(Usage("--chaos has nobody to kill".to_owned()).into());
     }
     #[cfg(unix)]
     if args.users.is_some() && !crate::users::may_be_others()? {
@@ -63,7 +67,7 @@ pub(crate) fn main(args: &RunArgs) -> Result<bool> {
 fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violations: &mut Violations) -> Result<Report> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let with_git = git_version.is_some();
-    let drivers = if with_git { Drivers { busy: args.git, rare: args.rare_git } } else { Drivers::default() };
+    let drivers = if with_git { Drivers { busy: args.gits(), rare: args.rare_git } } else { Drivers::default() };
     #[cfg(unix)]
     if args.users.is_some() {
         crate::users::share(root)?;
@@ -73,7 +77,7 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
     let chaos = if args.chaos { ", chaos" } else { "" };
     let rare = if drivers.rare > 0 { format!(" and {} rare ones", drivers.rare) } else { String::new() };
-    let title = format!("{} processes of ours{threads}, {} of git's{rare}{users}{chaos}", args.processes, drivers.busy);
+    let title = format!("{} processes of ours{threads}, {} of git's{rare}{users}{chaos}", args.ours(), drivers.busy);
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());
@@ -90,7 +94,7 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let histories = crew.histories()?;
     let disturbances = chaos.map(Chaos::disturbances);
     if disturbances.as_ref().is_some_and(|done| done.kills.is_empty()) {
-        bail!("nobody was killed: such a chaos says nothing");
+        return Err(Usage("nobody was killed: such a chaos says nothing".to_owned()).into());
     }
     let (histories, repository, shared) = (&histories, &repository, &args.shared);
     let evidence = Evidence { histories, repository, shared, clock_is_even, with_git, disturbances };
@@ -129,12 +133,13 @@ fn share(_: &RunArgs, _: &Repository, _: bool) -> Result<String> {
     Ok(String::new())
 }
 
-fn tell(line: &str) -> Result<()> {
+/// Prints a line.
+pub(crate) fn tell(line: &str) -> Result<()> {
     writeln!(io::stdout().lock(), "{line}").context("cannot write to standard output")
 }
 
 impl Place {
-    fn choose(dir: Option<&Path>) -> Result<Place> {
+    pub(crate) fn choose(dir: Option<&Path>) -> Result<Place> {
         let Some(dir) = dir else {
             let temporary = tempfile::Builder::new().prefix("reftable-stress-").tempdir();
             return Ok(Place::Temporary(temporary.context("cannot create a temporary directory")?));
@@ -147,7 +152,7 @@ impl Place {
         Ok(Place::Kept(dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Place::Kept(path) => path,
             Place::Temporary(dir) => dir.path(),
@@ -155,7 +160,7 @@ impl Place {
     }
 
     /// Removes it, unless it was asked for or is evidence.
-    fn leave(self, evidence: bool) -> Result<()> {
+    pub(crate) fn leave(self, evidence: bool) -> Result<()> {
         match self {
             Place::Kept(path) => tell(&format!("kept       {}", path.display())),
             Place::Temporary(dir) if evidence => tell(&format!("kept       {}", dir.keep().display())),

@@ -221,7 +221,7 @@ fn wrong_usage_exits_with_2() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("precious"), "").unwrap();
     assert_eq!(stress(&["--seconds=0"]).status.code(), Some(2));
-    assert_eq!(stress(&["--chaos", "--processes=0", "--git=4"]).status.code(), Some(2), "nobody could be killed");
+    assert_eq!(stress(&["--chaos", "--processes=0", "--git=0"]).status.code(), Some(2), "nobody could be killed");
     assert_eq!(stress(&["--no-such-option"]).status.code(), Some(2));
     assert_eq!(stress(&["--dir", dir.path().to_str().unwrap()]).status.code(), Some(2));
 }

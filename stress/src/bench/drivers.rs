@@ -1,0 +1,113 @@
+//! The drivers of a run, and the repository that they find.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+
+use super::Bench;
+use super::dialect::Dialect;
+use super::readers::Reader;
+use crate::args::{RunArgs, Usage};
+use crate::git;
+use crate::judge::event::{Kind, MicroOp};
+use crate::names::{ACCOUNTS, account};
+use crate::object::Mint;
+use crate::pack::write_loose;
+
+/// A program, how it is talked to, and who reads for it.
+pub(crate) struct Driver {
+    /// What its sessions are called, with a number.
+    pub(crate) name: String,
+    pub(crate) command: String,
+    pub(crate) dialect: Dialect,
+    pub(crate) count: u32,
+    pub(crate) reader: Reader,
+    /// Whether it has ever given an answer that makes sense.
+    pub(crate) was_heard: AtomicBool,
+}
+
+/// Those that were asked for: ours, git's, and all others.
+pub(crate) fn of(args: &RunArgs) -> Result<Vec<Driver>> {
+    let mut drivers = Vec::new();
+    let mut add = |name: String, (count, command): (u32, String), dialect, reader: &Reader| {
+        if count > 0 {
+            let (reader, was_heard) = (reader.clone(), AtomicBool::new(false));
+            drivers.push(Driver { name, command, dialect, count, reader, was_heard });
+        }
+    };
+    let options = &args.bench;
+    let list = options.list.clone().map_or(Reader::Git, Reader::Command);
+    if let Some(processes) = args.processes.filter(|processes| *processes > 0) {
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let flags = args.shared.to_args().into_iter().filter(|flag| !flag.starts_with("--threads"));
+        let flags: String = flags.map(|flag| format!(" {flag}")).collect();
+        let command = format!("exec {} driver{flags}", quoted(&program)?);
+        add("ours".to_owned(), (processes, command), Dialect::Lines, &list);
+    }
+    let git = args.git.clone().or_else(|| {
+        let kills_git = args.chaos && options.driver.is_empty() && options.line_driver.is_empty();
+        kills_git.then_some(super::spec::GitSpec { count: 2, program: None })
+    });
+    if let Some(git) = git {
+        let program = git.program.as_deref().map_or(Ok("git".into()), absolute)?;
+        let command = format!("exec {} update-ref -m \"$STRESS_NAME\" --stdin", quoted(&program)?);
+        add("git".to_owned(), (git.count, command), Dialect::UpdateRef, &Reader::Git);
+    }
+    for (number, spec) in options.driver.iter().enumerate() {
+        let name = numbered("driver", number, options.driver.len());
+        add(name, (spec.count, spec.command.clone()), Dialect::UpdateRef, &list);
+    }
+    for (number, spec) in options.line_driver.iter().enumerate() {
+        let name = numbered("lines", number, options.line_driver.len());
+        add(name, (spec.count, spec.command.clone()), Dialect::Lines, &list);
+    }
+    if drivers.is_empty() {
+        return Err(Usage("nobody is driven: give --driver, --line-driver, --git or --processes".to_owned()).into());
+    }
+    Ok(drivers)
+}
+
+fn numbered(name: &str, number: usize, of: usize) -> String {
+    if of > 1 { format!("{name}{}", number + 1) } else { name.to_owned() }
+}
+
+/// A path that holds in any directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    let usage = |error| Usage(format!("--git: {}: {error}", path.display()));
+    Ok(std::path::absolute(path.canonicalize().map_err(usage)?)?)
+}
+
+/// As the shell takes it for one word.
+fn quoted(path: &Path) -> Result<String> {
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
+/// Makes the repository by git, with all accounts in it.
+pub(crate) fn make_repository(bench: &Bench, config: &[String]) -> Result<()> {
+    let work_tree = bench.layout.work_tree();
+    std::fs::create_dir_all(&work_tree).context("cannot create the work tree")?;
+    let run = |args: &[&str]| git::output_of(&bench.git, &work_tree, args);
+    let format = format!("--ref-format={}", bench.ref_format.name());
+    let hash = format!("--object-format={}", bench.hash);
+    run(&["init", "--quiet", &format, "--initial-branch=main", &hash])?;
+    let ours = ["core.logAllRefUpdates=always", "gc.auto=0", "maintenance.auto=false"].map(str::to_owned);
+    for setting in ours.iter().chain(config) {
+        let (key, value) = setting.split_once('=').ok_or_else(|| Usage(format!("--config: {setting} has no =")))?;
+        run(&["config", key, value])?;
+    }
+    run(&["commit", "--quiet", "--allow-empty", "-m", "nothing yet"])?;
+    let mut mint = Mint::new(bench.hash, "opening");
+    let client = (bench.recorder.client(), "opening");
+    for number in 0..ACCOUNTS {
+        let (name, id) = (account(number), mint.plain());
+        write_loose(&bench.git_dir(), bench.hash, &id.text)?;
+        let new = id.id.to_string();
+        let swap = || vec![MicroOp::Swap { name: name.clone(), old: None, new: Some(new.clone()) }];
+        bench.recorder.transaction(Kind::Invoke, client, swap(), None)?;
+        run(&["update-ref", &name, &new])?;
+        bench.recorder.transaction(Kind::Ok, client, swap(), None)?;
+    }
+    Ok(())
+}

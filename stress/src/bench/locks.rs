@@ -1,0 +1,183 @@
+//! Locks of the dead: found by evidence, counted, and removed if that is asked for.
+//!
+//! A lock is of the dead when all of this holds, in this order:
+//!
+//! 1. It was last written between the beginning of a transaction and the kill of its driver. That
+//!    driver is known to be dead: chaos has killed its process group.
+//! 2. Every transaction that is in flight now was begun after that: none of them can have made it.
+//! 3. No process has the file open.
+//! 4. It is the same file as a while ago.
+//!
+//! Times of files lag behind the clock by a few milliseconds; all comparisons leave room for that.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Bench;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(20);
+/// How far times of files may lag behind.
+const LAG: Duration = Duration::from_millis(30);
+/// A lock is looked at for so long before anything is said of it.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How a lock of this library begins: whoever comes next takes it over, so it is never removed.
+const OURS: &[u8] = b"reftable lock";
+
+/// A lock that somebody who was killed has left.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct DeadLock {
+    /// Its path in the repository.
+    pub(crate) path: String,
+    /// Who left it.
+    pub(crate) driver: String,
+    /// For how long it was in the way after the kill.
+    pub(crate) millis: u64,
+    /// Whether it was removed here.
+    pub(crate) removed: bool,
+}
+
+/// A lock file, as it was first met.
+struct Seen {
+    file: (u64, u64),
+    first: Instant,
+}
+
+/// A lock that was found to be of the dead.
+struct Found {
+    path: PathBuf,
+    driver: String,
+    at: SystemTime,
+}
+
+/// Looks until it is told that all is `over`; returns what was found.
+pub(crate) fn run(bench: &Bench, over: &AtomicBool) -> Result<Vec<DeadLock>> {
+    let mut seen: BTreeMap<PathBuf, Seen> = BTreeMap::new();
+    let mut known: BTreeMap<(u64, u64), Found> = BTreeMap::new();
+    let mut dead = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let locks = locks(&bench.git_dir());
+        seen.retain(|path, _| locks.contains_key(path));
+        for (path, metadata) in &locks {
+            let file = (metadata.dev(), metadata.ino());
+            let fresh = || Seen { file, first: Instant::now() };
+            let at = seen.entry(path.clone()).or_insert_with(fresh);
+            if at.file != file {
+                *at = fresh();
+            }
+            if at.first.elapsed() < PATIENCE || known.contains_key(&file) {
+                continue;
+            }
+            if let Some(found) = owner(bench, path, metadata) {
+                known.insert(file, found);
+            }
+        }
+        settle(bench, &mut known, &locks, &mut dead)?;
+        thread::sleep(LOOK);
+    }
+    dead.extend(known.into_values().map(|found| told(bench, &found, false)));
+    Ok(dead)
+}
+
+/// Removes what may be removed, and counts what is gone.
+fn settle(
+    bench: &Bench,
+    known: &mut BTreeMap<(u64, u64), Found>,
+    locks: &BTreeMap<PathBuf, Metadata>,
+    dead: &mut Vec<DeadLock>,
+) -> Result<()> {
+    let is_there = |file: &(u64, u64), found: &Found| {
+        locks.get(&found.path).is_some_and(|metadata| (metadata.dev(), metadata.ino()) == *file)
+    };
+    let gone: Vec<(u64, u64)> =
+        known.iter().filter(|(file, found)| !is_there(file, found)).map(|(file, _)| *file).collect();
+    for file in gone {
+        dead.extend(known.remove(&file).map(|found| told(bench, &found, false)));
+    }
+    if !bench.help_dead_locks {
+        return Ok(());
+    }
+    let removable: Vec<(u64, u64)> =
+        known.iter().filter(|(_, found)| !is_ours(&found.path)).map(|(file, _)| *file).collect();
+    for file in removable {
+        let Some(found) = known.remove(&file) else { continue };
+        // The same file, still: nobody but us removes locks of the dead.
+        let is_same = fs::symlink_metadata(&found.path).is_ok_and(|now| (now.dev(), now.ino()) == file);
+        let removed = is_same && fs::remove_file(&found.path).is_ok();
+        let told = told(bench, &found, removed);
+        bench.recorder.nemesis("unlock", json!({ "path": told.path, "driver": told.driver, "millis": told.millis }))?;
+        dead.push(told);
+    }
+    Ok(())
+}
+
+fn told(bench: &Bench, found: &Found, removed: bool) -> DeadLock {
+    let path = found.path.strip_prefix(bench.git_dir()).unwrap_or(&found.path).display().to_string();
+    let millis = found.at.elapsed().map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    DeadLock { path, driver: found.driver.clone(), millis, removed }
+}
+
+fn is_ours(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|contents| contents.starts_with(OURS))
+}
+
+/// Who left this lock, if all of the evidence is there.
+fn owner(bench: &Bench, path: &Path, metadata: &Metadata) -> Option<Found> {
+    let written = metadata.modified().ok()?;
+    let kill = bench.kills().into_iter().rev().find(|kill| kill.begun <= written + LAG && written <= kill.at)?;
+    let in_flight = |begun: SystemTime| begun <= written + LAG;
+    if bench.slots.iter().any(|slot| {
+        let running = slot.running();
+        running.as_ref().is_some_and(|running| running.in_flight.is_some_and(|(begun, _)| in_flight(begun)))
+    }) {
+        return None;
+    }
+    if is_open((metadata.dev(), metadata.ino())) {
+        return None;
+    }
+    Some(Found { path: path.to_owned(), driver: kill.driver, at: kill.at })
+}
+
+/// Whether any process that we may look at has this file open.
+fn is_open(file: (u64, u64)) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    let descriptors = processes.flatten().filter_map(|process| fs::read_dir(process.path().join("fd")).ok());
+    let mut files =
+        descriptors.flat_map(Iterator::flatten).filter_map(|descriptor| fs::metadata(descriptor.path()).ok());
+    files.any(|metadata| (metadata.dev(), metadata.ino()) == file)
+}
+
+/// All files that end in `.lock` where references are kept.
+pub(crate) fn locks(git_dir: &Path) -> BTreeMap<PathBuf, Metadata> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![git_dir.join("reftable"), git_dir.join("refs"), git_dir.join("logs")];
+    for name in ["HEAD.lock", "packed-refs.lock"] {
+        note(git_dir.join(name), &mut found);
+    }
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                _ if entry.path().extension().is_some_and(|end| end == "lock") => note(entry.path(), &mut found),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// What is gone already is no lock.
+fn note(path: PathBuf, found: &mut BTreeMap<PathBuf, Metadata>) {
+    if let Ok(metadata) = fs::symlink_metadata(&path) {
+        found.insert(path, metadata);
+    }
+}
