@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::lines;
 use super::problem::shown;
-use super::survey::{ListSeen, LockSeen, Refused, Seen, Survey, Whole};
+use super::survey::{ListSeen, LockSeen, Refused, Survey, TableSeen, Whole};
 use crate::dir::Dir;
 use crate::garbage::UnlistedTables;
 use crate::list::{self, TableName};
@@ -15,13 +15,13 @@ const LOCK_MARKER: &[u8] = b"reftable lock ";
 
 /// A table that is whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Member<'a> {
+pub(super) struct Candidate<'a> {
     pub(super) name: &'a str,
     pub(super) whole: &'a Whole,
 }
 
-impl Member<'_> {
-    pub(super) fn has_range_of(&self, other: &Member<'_>) -> bool {
+impl Candidate<'_> {
+    pub(super) fn has_range_of(&self, other: &Candidate<'_>) -> bool {
         (self.whole.min, self.whole.max) == (other.whole.min, other.whole.max)
     }
 
@@ -51,12 +51,12 @@ pub(super) struct Lost {
 
 /// A list and what it leads to.
 #[derive(Debug)]
-pub(super) struct Case<'a> {
+pub(super) struct ListCase<'a> {
     pub(super) survey: &'a Survey,
     /// Everything that keeps readers away.
     pub(super) reasons: Vec<String>,
     /// The listed tables that are whole: by their update indexes, or as listed where those overlap.
-    pub(super) present: Vec<Member<'a>>,
+    pub(super) present: Vec<Candidate<'a>>,
     pub(super) lost: Vec<Lost>,
     /// Whether the list is gone, or as good as gone.
     pub(super) says_nothing: bool,
@@ -73,7 +73,7 @@ pub(super) struct Case<'a> {
 
 /// What is garbage beside a list that leads to a store, each before the one that is the proof for
 /// it.
-pub(super) fn garbage(dir: &dyn Dir, survey: &Survey) -> Vec<String> {
+pub(super) fn garbage_tables(dir: &dyn Dir, survey: &Survey) -> Vec<String> {
     let ListSeen::Read(_, contents) = &survey.list else { return Vec::new() };
     let Ok(listed) = list::parse(contents) else { return Vec::new() };
     if listed.iter().any(|name| survey.known(name).is_none()) {
@@ -84,9 +84,9 @@ pub(super) fn garbage(dir: &dyn Dir, survey: &Survey) -> Vec<String> {
     unlisted.garbage.into_iter().map(|(name, _)| name).collect()
 }
 
-impl<'a> Case<'a> {
-    pub(super) fn of(dir: &dyn Dir, survey: &'a Survey) -> Case<'a> {
-        let mut case = Case {
+impl<'a> ListCase<'a> {
+    pub(super) fn of(dir: &dyn Dir, survey: &'a Survey) -> ListCase<'a> {
+        let mut case = ListCase {
             survey,
             reasons: Vec::new(),
             present: Vec::new(),
@@ -95,7 +95,7 @@ impl<'a> Case<'a> {
             overlaps: None,
             blocked: None,
             gaps: Vec::new(),
-            garbage: garbage(dir, survey).into_iter().collect(),
+            garbage: garbage_tables(dir, survey).into_iter().collect(),
         };
         let listed = case.read_list();
         case.resolve(&listed);
@@ -153,13 +153,13 @@ impl<'a> Case<'a> {
             }
             let survey = self.survey;
             let (reason, is_there) = match survey.table(name) {
-                Seen::Whole(_) => {
+                TableSeen::Whole(_) => {
                     self.push_present(name);
                     continue;
                 }
-                Seen::Missing => {
+                TableSeen::Missing => {
                     let others = survey.tables().filter(|(other, seen)| {
-                        matches!(seen, Seen::Whole(_)) && !known.contains(other) && !self.has(other)
+                        matches!(seen, TableSeen::Whole(_)) && !known.contains(other) && !self.has(other)
                     });
                     if let Some(near) = lines::near(name, others.map(|(other, _)| other)) {
                         let near = near.to_owned();
@@ -173,9 +173,9 @@ impl<'a> Case<'a> {
                     }
                     ("there is no such file".to_owned(), false)
                 }
-                Seen::Damaged(reason, _) => (reason.clone(), true),
-                Seen::Strange(what) => ((*what).to_owned(), true),
-                Seen::Unreadable(refused) => {
+                TableSeen::Damaged(reason, _) => (reason.clone(), true),
+                TableSeen::Strange(what) => ((*what).to_owned(), true),
+                TableSeen::Unreadable(refused) => {
                     // The reason stands among the reasons already.
                     self.blocked.get_or_insert(format!("{} is not readable: {}", shown(name), refused.advice));
                     (refused.reason.clone(), true)
@@ -193,7 +193,7 @@ impl<'a> Case<'a> {
 
     fn push_present(&mut self, name: &str) {
         let found = self.survey.known(name);
-        self.present.extend(found.map(|(name, whole)| Member { name, whole }));
+        self.present.extend(found.map(|(name, whole)| Candidate { name, whole }));
     }
 
     fn push_lost(&mut self, name: &str, reason: String, is_there: bool) {
@@ -202,7 +202,7 @@ impl<'a> Case<'a> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.present.iter().any(|member| member.name == name)
+        self.present.iter().any(|candidate| candidate.name == name)
     }
 
     /// Where no list says which tables count, damaged ones may have counted.
@@ -210,10 +210,10 @@ impl<'a> Case<'a> {
         let survey = self.survey;
         for (name, seen) in survey.tables() {
             match seen {
-                Seen::Damaged(reason, _) if !self.lost.iter().any(|lost| lost.name == name) => {
+                TableSeen::Damaged(reason, _) if !self.lost.iter().any(|lost| lost.name == name) => {
                     self.push_lost(name, reason.clone(), true);
                 }
-                Seen::Unreadable(Refused { reason, advice }) => {
+                TableSeen::Unreadable(Refused { reason, advice }) => {
                     let unreadable = format!("{} is not readable ({reason}): {advice}", shown(name));
                     self.blocked.get_or_insert(unreadable);
                 }
@@ -224,15 +224,15 @@ impl<'a> Case<'a> {
 
     /// Puts the tables into the order of their update indexes, if there is one.
     fn sort(&mut self) {
-        let rises = |members: &[Member<'_>]| {
-            members.windows(2).all(|pair| matches!(pair, [below, above] if below.whole.max < above.whole.min))
-                && members.iter().all(|member| member.whole.min <= member.whole.max)
+        let rises = |candidates: &[Candidate<'_>]| {
+            candidates.windows(2).all(|pair| matches!(pair, [below, above] if below.whole.max < above.whole.min))
+                && candidates.iter().all(|candidate| candidate.whole.min <= candidate.whole.max)
         };
         if rises(&self.present) {
             return;
         }
         let mut sorted = self.present.clone();
-        sorted.sort_by_key(|member| (member.whole.min, member.whole.max));
+        sorted.sort_by_key(|candidate| (candidate.whole.min, candidate.whole.max));
         if rises(&sorted) {
             self.reasons.push("the list has the tables in the wrong order: not by their update indexes".into());
             self.present = sorted;
@@ -244,11 +244,11 @@ impl<'a> Case<'a> {
     }
 
     /// The tables that are whole and in no list.
-    pub(super) fn unlisted(&self) -> impl Iterator<Item = Member<'a>> + '_ {
-        let listed: BTreeSet<&str> = self.present.iter().map(|member| member.name).collect();
+    pub(super) fn unlisted(&self) -> impl Iterator<Item = Candidate<'a>> + '_ {
+        let listed: BTreeSet<&str> = self.present.iter().map(|candidate| candidate.name).collect();
         self.survey.tables().filter_map(move |(name, seen)| match seen {
-            Seen::Whole(whole) if !listed.contains(name) && !self.garbage.contains(name) => {
-                Some(Member { name, whole })
+            TableSeen::Whole(whole) if !listed.contains(name) && !self.garbage.contains(name) => {
+                Some(Candidate { name, whole })
             }
             _ => None,
         })
@@ -256,7 +256,7 @@ impl<'a> Case<'a> {
 
     /// Whether an update index is beyond all that the list leads to.
     pub(super) fn is_beyond(&self, index: u64) -> bool {
-        self.present.iter().all(|member| member.whole.max < index)
+        self.present.iter().all(|candidate| candidate.whole.max < index)
     }
 
     /// Tables that fit the list, unless somebody may be about to list them.
@@ -272,8 +272,11 @@ impl<'a> Case<'a> {
     fn note_gaps(&mut self) {
         self.gaps = self.gaps_between().into_iter().filter(|gap| self.is_filled(*gap)).collect();
         for gap in &self.gaps {
-            let fitting: Vec<String> =
-                self.unlisted().filter(|member| member.is_within(*gap)).map(|member| shown(member.name)).collect();
+            let fitting: Vec<String> = self
+                .unlisted()
+                .filter(|candidate| candidate.is_within(*gap))
+                .map(|candidate| shown(candidate.name))
+                .collect();
             self.reasons.push(format!(
                 "the list does not name {}, which fit between the tables that it names: it may have lost lines",
                 fitting.join(", ")
@@ -288,11 +291,11 @@ impl<'a> Case<'a> {
         }
         let mut next = 1;
         let mut gaps = Vec::new();
-        for member in &self.present {
-            if let Some(last) = member.whole.min.checked_sub(1).filter(|last| next <= *last) {
+        for candidate in &self.present {
+            if let Some(last) = candidate.whole.min.checked_sub(1).filter(|last| next <= *last) {
                 gaps.push((next, last));
             }
-            next = member.whole.max.saturating_add(1);
+            next = candidate.whole.max.saturating_add(1);
         }
         gaps
     }
@@ -301,8 +304,8 @@ impl<'a> Case<'a> {
     /// drops tables whose changes cancel each other, and a part of those would bring back what was
     /// deleted.
     fn is_filled(&self, gap: (u64, u64)) -> bool {
-        let within = self.unlisted().filter(|member| member.is_within(gap));
-        let mut ranges: Vec<(u64, u64)> = within.map(|member| (member.whole.min, member.whole.max)).collect();
+        let within = self.unlisted().filter(|candidate| candidate.is_within(gap));
+        let mut ranges: Vec<(u64, u64)> = within.map(|candidate| (candidate.whole.min, candidate.whole.max)).collect();
         ranges.sort_unstable();
         let mut next = Some(gap.0);
         for (min, max) in ranges {
@@ -318,8 +321,8 @@ impl<'a> Case<'a> {
     fn note_beyond(&mut self) {
         let beyond: Vec<String> = self
             .unlisted()
-            .filter(|member| TableName::parse(member.name).is_some() && self.is_beyond(member.whole.max))
-            .map(|member| shown(member.name))
+            .filter(|candidate| TableName::parse(candidate.name).is_some() && self.is_beyond(candidate.whole.max))
+            .map(|candidate| shown(candidate.name))
             .collect();
         if !beyond.is_empty() {
             let reason = format!(
@@ -335,8 +338,8 @@ impl<'a> Case<'a> {
     pub(super) fn lost_ranges(&self) -> Vec<(u64, u64)> {
         let range = |lost: &Lost| {
             let before = lost.below.checked_sub(1).and_then(|below| self.present.get(below));
-            let from = before.map_or(0, |member| member.whole.max.saturating_add(1));
-            let to = self.present.get(lost.below).map_or(u64::MAX, |member| member.whole.min.saturating_sub(1));
+            let from = before.map_or(0, |candidate| candidate.whole.max.saturating_add(1));
+            let to = self.present.get(lost.below).map_or(u64::MAX, |candidate| candidate.whole.min.saturating_sub(1));
             lost.range.unwrap_or((from, to))
         };
         self.lost.iter().map(range).collect()

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::case::Case;
+use super::case::ListCase;
 use super::problem::{ListProblem, Problem, shown};
 use super::propose::propose;
-use super::survey::{ListSeen, LockSeen, Seen, Survey};
+use super::survey::{ListSeen, LockSeen, Survey, TableSeen};
 use super::{Evidence, Repair};
 use crate::dir::Dir;
 use crate::error::Result;
@@ -53,10 +53,10 @@ fn is_certain(survey: &Survey, problems: &[Problem]) -> bool {
 pub(super) fn diagnose_locked(repair: &Repair) -> Result<Vec<Problem>> {
     let Some(survey) = Survey::take(&repair.dir, true, None)? else { return Ok(Vec::new()) };
     let mut problems = judge(&repair.dir, &survey);
-    if !problems.iter().any(|problem| matches!(problem, Problem::Litter { .. })) {
+    if !problems.iter().any(|problem| matches!(problem, Problem::Garbage { .. })) {
         // With the lock of a dead owner went what had hidden another problem.
-        let garbage = Case::of(&*repair.dir, &survey).garbage;
-        problems.extend(litter(&repair.dir, &survey, &garbage));
+        let garbage = ListCase::of(&*repair.dir, &survey).garbage;
+        problems.extend(garbage_files(&repair.dir, &survey, &garbage));
     }
     Ok(problems)
 }
@@ -64,7 +64,7 @@ pub(super) fn diagnose_locked(repair: &Repair) -> Result<Vec<Problem>> {
 /// What is wrong by one look.
 fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
     let mut problems = locks(dir, survey);
-    let mut case = Case::of(&**dir, survey);
+    let mut case = ListCase::of(&**dir, survey);
     case.note_fitting();
     if case.is_broken() {
         let is_lost = !matches!(&survey.list, ListSeen::Read(_, list) if !list.is_empty() && list::parse(list).is_ok());
@@ -76,7 +76,7 @@ fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
     problems.extend(needs_compaction(dir, &case));
     if survey.lock != LockSeen::Held {
         problems.extend(unlisted(dir, &case));
-        problems.extend(litter(dir, survey, &case.garbage));
+        problems.extend(garbage_files(dir, survey, &case.garbage));
     }
     problems
 }
@@ -103,24 +103,24 @@ fn locks(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
 }
 
 /// What readers cope with.
-fn needs_compaction(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
+fn needs_compaction(dir: &Arc<dyn Dir>, case: &ListCase<'_>) -> Option<Problem> {
     if let Some((below, above)) = case.overlaps {
         let reason = format!("{} and {} above it have update indexes in common", shown(below), shown(above));
         return Some(Problem::NeedsCompaction { reason, command: command(dir.path(), "compact --all") });
     }
-    let flawed = case.present.iter().find_map(|member| Some((member.name, member.whole.flaw.as_ref()?)));
+    let flawed = case.present.iter().find_map(|candidate| Some((candidate.name, candidate.whole.flaw.as_ref()?)));
     let (table, flaw) = flawed?;
     let reason = format!("the indexes of {} are damaged, its records are not: {flaw}", shown(table));
     Some(Problem::NeedsCompaction { reason, command: command(dir.path(), "compact --rewrite") })
 }
 
 /// Tables beside a list that leads to a store.
-fn unlisted(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
-    let is_listed = |name: &str| case.present.iter().any(|member| member.name == name);
-    let described = |seen: &Seen| match seen {
-        Seen::Whole(whole) => Some(format!("update indexes {} to {}", whole.min, whole.max)),
-        Seen::Damaged(reason, _) => Some(reason.clone()),
-        Seen::Missing | Seen::Strange(_) | Seen::Unreadable(_) => None,
+fn unlisted(dir: &Arc<dyn Dir>, case: &ListCase<'_>) -> Option<Problem> {
+    let is_listed = |name: &str| case.present.iter().any(|candidate| candidate.name == name);
+    let described = |seen: &TableSeen| match seen {
+        TableSeen::Whole(whole) => Some(format!("update indexes {} to {}", whole.min, whole.max)),
+        TableSeen::Damaged(reason, _) => Some(reason.clone()),
+        TableSeen::Missing | TableSeen::Strange(_) | TableSeen::Unreadable(_) => None,
     };
     let tables: Vec<(String, String)> = case
         .survey
@@ -133,7 +133,7 @@ fn unlisted(dir: &Arc<dyn Dir>, case: &Case<'_>) -> Option<Problem> {
 }
 
 /// What dead processes of this library left behind, and tables that nobody can need.
-fn litter(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &BTreeSet<String>) -> Option<Problem> {
+fn garbage_files(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &BTreeSet<String>) -> Option<Problem> {
     let is_dead = |name: &&String| {
         // Opening a pipe would wait for a writer.
         let is_file = || dir.stat(name).is_ok_and(|there| there.is_file);
@@ -142,5 +142,5 @@ fn litter(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &BTreeSet<String>) -> Op
     };
     let files: Vec<String> =
         survey.names.iter().filter(|name| garbage.contains(*name) || is_dead(name)).cloned().collect();
-    (!files.is_empty()).then_some(Problem::Litter { files })
+    (!files.is_empty()).then_some(Problem::Garbage { files })
 }

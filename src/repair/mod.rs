@@ -1,18 +1,18 @@
-//! Getting a damaged store to work again: first a diagnosis that changes nothing, then one remedy
+//! Getting a damaged store to work again: first a diagnosis that changes nothing, then one fix
 //! at a time.
 //!
-//! Nothing that holds records is ever removed: what a remedy takes out of the store keeps its bytes
+//! Nothing that holds records is ever removed: what a fix takes out of the store keeps its bytes
 //! under another name, and each says exactly what it will do. A look (`survey`) gives plain data;
-//! `case` holds the list against it, `propose` finds a list that fits, and `remedy` looks
+//! `case` holds the list against it, `propose` finds a list that fits, and `fix` looks
 //! again under the lock before it does what somebody has agreed to.
 
 mod aside;
 mod case;
 mod diagnose;
+mod fix;
 mod lines;
 mod problem;
 mod propose;
-mod remedy;
 mod survey;
 
 pub use crate::lock::Evidence;
@@ -59,7 +59,7 @@ impl Repair {
         Repair { patience, ..self }
     }
 
-    /// What is wrong. Changes nothing and takes no list lock; each remedy looks again under the
+    /// What is wrong. Changes nothing and takes no list lock; each fix looks again under the
     /// lock. Without an answer the store can be opened.
     ///
     /// Reads all of every table. Waits only if something looks wrong that others may just be doing.
@@ -70,13 +70,13 @@ impl Repair {
         diagnose::diagnose(self)
     }
 
-    /// Applies the remedy for `problem`. Returns what was done, for people to read. Waits for the
+    /// Applies the fix for `problem`. Returns what was done, for people to read. Waits for the
     /// list lock for 1 s where it needs it.
     ///
     /// # Errors
-    /// `Invalid` when there is no remedy, or when the problem is not there any more or has changed;
+    /// `Invalid` when there is no fix, or when the problem is not there any more or has changed;
     /// `Locked`; `Io`.
-    pub fn remedy(&self, problem: &Problem) -> Result<String> {
-        remedy::apply(self, problem)
+    pub fn fix(&self, problem: &Problem) -> Result<String> {
+        fix::apply(self, problem)
     }
 }

@@ -32,7 +32,7 @@ pub enum Problem {
         command: String,
     },
     /// Files that nobody needs any more: of dead processes.
-    Litter {
+    Garbage {
         /// Their names.
         files: Vec<String>,
     },
@@ -91,12 +91,12 @@ impl SetAside {
 impl Problem {
     /// Whether there is a fix, by what was seen.
     #[must_use]
-    pub fn has_remedy(&self) -> bool {
+    pub fn has_fix(&self) -> bool {
         match self {
             Problem::ForeignLock(evidence) => evidence.is_sufficient(),
             Problem::List(list) => list.fix.is_ok(),
             Problem::NeedsCompaction { .. } => false,
-            Problem::Unlisted { .. } | Problem::Litter { .. } => true,
+            Problem::Unlisted { .. } | Problem::Garbage { .. } => true,
         }
     }
 
@@ -108,7 +108,7 @@ impl Problem {
             Problem::List(_) => "list",
             Problem::Unlisted { .. } => "unlisted",
             Problem::NeedsCompaction { .. } => "compaction",
-            Problem::Litter { .. } => "leftovers",
+            Problem::Garbage { .. } => "leftovers",
         }
     }
 
@@ -117,9 +117,9 @@ impl Problem {
         let again =
             |pick: fn(&Problem) -> Vec<String>, name: &String| others.iter().any(|other| pick(other).contains(name));
         match self {
-            Problem::Litter { mut files } => {
-                files.retain(|file| again(Problem::litter, file));
-                (!files.is_empty()).then_some(Problem::Litter { files })
+            Problem::Garbage { mut files } => {
+                files.retain(|file| again(Problem::garbage, file));
+                (!files.is_empty()).then_some(Problem::Garbage { files })
             }
             Problem::Unlisted { store, mut tables } => {
                 tables.retain(|(table, _)| again(Problem::unlisted, table));
@@ -129,8 +129,8 @@ impl Problem {
         }
     }
 
-    pub(super) fn litter(&self) -> Vec<String> {
-        if let Problem::Litter { files } = self { files.clone() } else { Vec::new() }
+    pub(super) fn garbage(&self) -> Vec<String> {
+        if let Problem::Garbage { files } = self { files.clone() } else { Vec::new() }
     }
 
     pub(super) fn unlisted(&self) -> Vec<String> {
@@ -162,7 +162,7 @@ impl fmt::Display for Problem {
                 write!(f, " shows what is in them now; {} writes references again", command(store, "update --stdin"))
             }
             Problem::NeedsCompaction { reason, command } => write!(f, "{reason}; {command} mends that"),
-            Problem::Litter { files } => write!(f, "nobody needs {} any more; the fix removes them", all(files)),
+            Problem::Garbage { files } => write!(f, "nobody needs {} any more; the fix removes them", all(files)),
         }
     }
 }

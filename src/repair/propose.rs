@@ -2,9 +2,9 @@
 //! have the update indexes of what is lost, fill a gap, or come after all. Where that would be a
 //! guess there is none.
 
-use super::case::{Case, Member, intersect};
+use super::case::{Candidate, ListCase, intersect};
 use super::problem::{Proposal, SetAside, shown};
-use super::survey::{ListSeen, Seen};
+use super::survey::{ListSeen, TableSeen};
 use crate::list::LIST;
 
 /// What a person can do where it is not known which tables belong to the store.
@@ -14,18 +14,19 @@ const FROM_A_COPY: &str = "restore the list, and what it names, from a copy of t
 /// indexes.
 #[derive(Debug, Default)]
 struct Filling<'a> {
-    added: Vec<Member<'a>>,
+    added: Vec<Candidate<'a>>,
     left_out: Vec<(&'a str, &'a str)>,
 }
 
 /// The list that fits; if there is none, what a person can do.
-pub(super) fn propose(case: &Case<'_>) -> Result<Proposal, String> {
+pub(super) fn propose(case: &ListCase<'_>) -> Result<Proposal, String> {
     if let Some(advice) = &case.blocked {
         return Err(advice.clone());
     }
     let filling = fill(case)?;
-    let is_left_out = |member: &Member<'_>| filling.left_out.iter().any(|(name, _)| *name == member.name);
-    let mut tables: Vec<Member<'_>> = case.present.iter().filter(|member| !is_left_out(member)).copied().collect();
+    let is_left_out = |candidate: &Candidate<'_>| filling.left_out.iter().any(|(name, _)| *name == candidate.name);
+    let mut tables: Vec<Candidate<'_>> =
+        case.present.iter().filter(|candidate| !is_left_out(candidate)).copied().collect();
     for added in &filling.added {
         let at = tables.iter().rposition(|below| below.whole.max < added.whole.min).map_or(0, |below| below + 1);
         tables.insert(at, *added);
@@ -39,7 +40,7 @@ pub(super) fn propose(case: &Case<'_>) -> Result<Proposal, String> {
     Ok(Proposal {
         set_aside: set_aside(case, &filling),
         losses: losses(case, &tables),
-        tables: tables.iter().map(|member| member.name.to_owned()).collect(),
+        tables: tables.iter().map(|candidate| candidate.name.to_owned()).collect(),
     })
 }
 
@@ -47,23 +48,23 @@ pub(super) fn propose(case: &Case<'_>) -> Result<Proposal, String> {
 ///
 /// A table whose update indexes include those of others has been merged from them. Two that have
 /// some in common otherwise are of two histories.
-fn fill<'a>(case: &Case<'a>) -> Result<Filling<'a>, String> {
-    let wanted: Vec<Member<'a>> = case.unlisted().filter(|member| is_wanted(case, member)).collect();
+fn fill<'a>(case: &ListCase<'a>) -> Result<Filling<'a>, String> {
+    let wanted: Vec<Candidate<'a>> = case.unlisted().filter(|candidate| is_wanted(case, candidate)).collect();
     let mut filling = Filling::default();
-    let spans = |outer: &Member<'_>, inner: &Member<'_>| {
+    let spans = |outer: &Candidate<'_>, inner: &Candidate<'_>| {
         outer.whole.min <= inner.whole.min && inner.whole.max <= outer.whole.max && !outer.has_range_of(inner)
     };
-    for member in &wanted {
-        if member.whole.min > member.whole.max {
-            return Err(format!("the update indexes of {} run backwards; {FROM_A_COPY}", shown(member.name)));
+    for candidate in &wanted {
+        if candidate.whole.min > candidate.whole.max {
+            return Err(format!("the update indexes of {} run backwards; {FROM_A_COPY}", shown(candidate.name)));
         }
-        match wanted.iter().find(|other| spans(other, member)) {
-            Some(outer) => filling.left_out.push((member.name, outer.name)),
-            None => filling.added.push(*member),
+        match wanted.iter().find(|other| spans(other, candidate)) {
+            Some(outer) => filling.left_out.push((candidate.name, outer.name)),
+            None => filling.added.push(*candidate),
         }
     }
     filling.added.retain(|added| !case.present.iter().any(|there| spans(there, added) || there.has_range_of(added)));
-    filling.added.sort_unstable_by_key(|member| (member.whole.min, member.name));
+    filling.added.sort_unstable_by_key(|candidate| (candidate.whole.min, candidate.name));
     for pair in filling.added.windows(2) {
         if let [a, b] = pair
             && intersect(a.whole, b.whole)
@@ -83,7 +84,7 @@ fn fill<'a>(case: &Case<'a>) -> Result<Filling<'a>, String> {
     Ok(filling)
 }
 
-fn ambiguous(a: &Member<'_>, b: &Member<'_>) -> String {
+fn ambiguous(a: &Candidate<'_>, b: &Candidate<'_>) -> String {
     format!(
         "{} and {} have update indexes in common, and it is not known which of them is current; {FROM_A_COPY}",
         shown(a.name),
@@ -91,19 +92,19 @@ fn ambiguous(a: &Member<'_>, b: &Member<'_>) -> String {
     )
 }
 
-fn is_wanted(case: &Case<'_>, member: &Member<'_>) -> bool {
-    let (first, last) = (member.whole.min.min(member.whole.max), member.whole.min.max(member.whole.max));
-    let fills = case.gaps.iter().any(|gap| member.is_within(*gap));
+fn is_wanted(case: &ListCase<'_>, candidate: &Candidate<'_>) -> bool {
+    let (first, last) = (candidate.whole.min.min(candidate.whole.max), candidate.whole.min.max(candidate.whole.max));
+    let fills = case.gaps.iter().any(|gap| candidate.is_within(*gap));
     fills || case.is_beyond(last) || case.lost_ranges().iter().any(|(from, to)| first <= *to && *from <= last)
 }
 
-fn two_hashes<'a>(tables: &[Member<'a>]) -> Option<(&'a str, &'a str)> {
+fn two_hashes<'a>(tables: &[Candidate<'a>]) -> Option<(&'a str, &'a str)> {
     let first = tables.first()?;
-    let other = tables.iter().find(|member| member.whole.hash != first.whole.hash)?;
+    let other = tables.iter().find(|candidate| candidate.whole.hash != first.whole.hash)?;
     Some((first.name, other.name))
 }
 
-fn set_aside(case: &Case<'_>, filling: &Filling<'_>) -> Vec<SetAside> {
+fn set_aside(case: &ListCase<'_>, filling: &Filling<'_>) -> Vec<SetAside> {
     let mut files = Vec::new();
     match &case.survey.list {
         ListSeen::Read(_, contents) if !contents.is_empty() => files.push(SetAside::damaged(LIST, "the old list")),
@@ -112,7 +113,7 @@ fn set_aside(case: &Case<'_>, filling: &Filling<'_>) -> Vec<SetAside> {
     }
     for lost in case.lost.iter().filter(|lost| lost.is_there) {
         let readable = match case.survey.table(&lost.name) {
-            Seen::Damaged(_, records) if *records > 0 => format!(" ({records} of its records can be read)"),
+            TableSeen::Damaged(_, records) if *records > 0 => format!(" ({records} of its records can be read)"),
             _ => String::new(),
         };
         files.push(SetAside::damaged(&lost.name, format!("{}{readable}", lost.reason)));
@@ -123,8 +124,8 @@ fn set_aside(case: &Case<'_>, filling: &Filling<'_>) -> Vec<SetAside> {
 }
 
 /// What is lost for good, if these are the tables.
-fn losses(case: &Case<'_>, tables: &[Member<'_>]) -> Vec<String> {
-    let top = tables.iter().map(|member| member.whole.max).max().unwrap_or(0);
+fn losses(case: &ListCase<'_>, tables: &[Candidate<'_>]) -> Vec<String> {
+    let top = tables.iter().map(|candidate| candidate.whole.max).max().unwrap_or(0);
     let mut losses = Vec::new();
     for lost in &case.lost {
         let Some((min, max)) = lost.range else { continue };
@@ -155,8 +156,9 @@ fn losses(case: &Case<'_>, tables: &[Member<'_>]) -> Vec<String> {
 }
 
 /// The update indexes from `min` to `max` that no table has, in words.
-fn missing(min: u64, max: u64, tables: &[Member<'_>]) -> Vec<String> {
-    let mut ranges: Vec<(u64, u64)> = tables.iter().map(|member| (member.whole.min, member.whole.max)).collect();
+fn missing(min: u64, max: u64, tables: &[Candidate<'_>]) -> Vec<String> {
+    let mut ranges: Vec<(u64, u64)> =
+        tables.iter().map(|candidate| (candidate.whole.min, candidate.whole.max)).collect();
     ranges.sort_unstable();
     ranges.retain(|(from, to)| *from <= max && min <= *to);
     ranges.push((max.saturating_add(1), u64::MAX));

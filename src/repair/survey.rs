@@ -26,7 +26,7 @@ pub(super) struct Survey {
     pub(super) names: BTreeSet<String>,
     pub(super) list: ListSeen,
     /// Whatever is called like a table, or is named by the list.
-    tables: BTreeMap<String, (Option<FileStat>, Seen)>,
+    tables: BTreeMap<String, (Option<FileStat>, TableSeen)>,
     /// Who has the list lock.
     pub(super) lock: LockSeen,
     /// Whether nobody can have been in the middle of something: the lock was free before and after,
@@ -56,7 +56,7 @@ pub(super) enum LockSeen {
 
 /// What has the name of a table.
 #[derive(Debug, Clone)]
-pub(super) enum Seen {
+pub(super) enum TableSeen {
     Whole(Whole),
     Missing,
     /// The reason, and how many records can be read all the same.
@@ -147,20 +147,20 @@ impl Survey {
     }
 
     /// What has the name of this table.
-    pub(super) fn table(&self, name: &str) -> &Seen {
-        self.tables.get(name).map_or(&Seen::Missing, |(_, seen)| seen)
+    pub(super) fn table(&self, name: &str) -> &TableSeen {
+        self.tables.get(name).map_or(&TableSeen::Missing, |(_, seen)| seen)
     }
 
     /// A table that is whole.
     pub(super) fn known(&self, name: &str) -> Option<(&str, &Whole)> {
         match self.tables.get_key_value(name)? {
-            (name, (_, Seen::Whole(whole))) => Some((name, whole)),
+            (name, (_, TableSeen::Whole(whole))) => Some((name, whole)),
             _ => None,
         }
     }
 
     /// Everything that is called like a table and there, with what it is.
-    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &Seen)> {
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &TableSeen)> {
         let tables = self.tables.iter().map(|(name, (_, seen))| (name.as_str(), seen));
         tables.filter(|(name, _)| name.ends_with(".ref") && self.names.contains(*name))
     }
@@ -230,11 +230,15 @@ fn target(dir: &Arc<dyn Dir>, name: &str) -> Target {
 }
 
 /// Reads all of a table, unless it is known.
-fn examine(dir: &Arc<dyn Dir>, name: &str, known: Option<&(Option<FileStat>, Seen)>) -> (Option<FileStat>, Seen) {
+fn examine(
+    dir: &Arc<dyn Dir>,
+    name: &str,
+    known: Option<&(Option<FileStat>, TableSeen)>,
+) -> (Option<FileStat>, TableSeen) {
     let stat = match target(dir, name) {
-        Target::None => return (None, Seen::Missing),
-        Target::Strange(what) => return (None, Seen::Strange(what)),
-        Target::Unreadable(reason) => return (None, Seen::Unreadable(reason)),
+        Target::None => return (None, TableSeen::Missing),
+        Target::Strange(what) => return (None, TableSeen::Strange(what)),
+        Target::Unreadable(reason) => return (None, TableSeen::Unreadable(reason)),
         Target::File(stat) => stat,
     };
     if let Some(known) = known.filter(|(known, _)| stat.is_unique() && *known == Some(stat)) {
@@ -242,15 +246,15 @@ fn examine(dir: &Arc<dyn Dir>, name: &str, known: Option<&(Option<FileStat>, See
     }
     let seen = match load::open(&**dir, name, Reading::Copied) {
         Ok(table) => read(table, &stat),
-        Err(error) if error.is_not_found() => return (None, Seen::Missing),
-        Err(error) if error.kind() == error::ErrorKind::Corrupt => Seen::Damaged(error.message().to_owned(), 0),
+        Err(error) if error.is_not_found() => return (None, TableSeen::Missing),
+        Err(error) if error.kind() == error::ErrorKind::Corrupt => TableSeen::Damaged(error.message().to_owned(), 0),
         // The system refuses, or this version does not know such tables: others may read it.
-        Err(error) => Seen::Unreadable(Refused::of(&error)),
+        Err(error) => TableSeen::Unreadable(Refused::of(&error)),
     };
     (Some(stat), seen)
 }
 
-fn read(table: Arc<Table>, stat: &FileStat) -> Seen {
+fn read(table: Arc<Table>, stat: &FileStat) -> TableSeen {
     let mut records = 0;
     let flaw = match read_blocks(&table, &mut records) {
         Ok(()) => None,
@@ -259,8 +263,8 @@ fn read(table: Arc<Table>, stat: &FileStat) -> Seen {
     let header = table.header();
     let (min, max, hash) = (header.min_update_index, header.max_update_index, table.hash());
     match flaw {
-        Some(reason) if read_records(table).is_err() => Seen::Damaged(reason, records),
-        flaw => Seen::Whole(Whole { min, max, hash, modified: stat.modified, flaw }),
+        Some(reason) if read_records(table).is_err() => TableSeen::Damaged(reason, records),
+        flaw => TableSeen::Whole(Whole { min, max, hash, modified: stat.modified, flaw }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::support::litter;
+use crate::support::garbage;
 use crate::support::{Store, contents, quick};
 use fs4::FileExt;
 use reftable::compact::Compact;
@@ -38,10 +38,10 @@ fn left_of<'a>(store: &Store, names: &[&'a str]) -> Vec<&'a str> {
     // It may tell of what nothing leads to.
     let findings = store.stack.verify().unwrap().findings;
     assert!(findings.iter().all(|finding| finding.severity < Severity::Error), "{findings:?}");
-    let mut expected = litter::listed(store.path());
+    let mut expected = garbage::listed(store.path());
     let left: Vec<_> = names.iter().copied().filter(|name| store.path().join(name).exists()).collect();
     expected.extend(left.iter().map(|&name| name.to_owned()));
-    let there = litter::names(store.path());
+    let there = garbage::names(store.path());
     assert!(there.is_subset(&expected), "{there:?}, not only {expected:?}");
     left
 }
@@ -116,10 +116,10 @@ fn directories_stay() {
     }
     let compaction = store.stack.compact(Compact::all()).unwrap().unwrap();
     assert_eq!(compaction.leftovers, [""; 0]);
-    assert_eq!(litter::names(store.path()).len(), 5);
+    assert_eq!(garbage::names(store.path()).len(), 5);
 }
 
-fn litter(dir: &Path) -> [std::path::PathBuf; 2] {
+fn garbage(dir: &Path) -> [std::path::PathBuf; 2] {
     let paths = [table(1, 1, 0xdead), "reftable-0123456789abcdef.tmp".to_owned()].map(|name| dir.join(name));
     // Whoever made them has died before it had written anything.
     paths.iter().for_each(|path| drop(File::create(path).unwrap()));
@@ -131,28 +131,28 @@ fn litter(dir: &Path) -> [std::path::PathBuf; 2] {
 #[test]
 fn only_compactions_clean_up() {
     let store = store();
-    let litter = litter(store.path());
+    let garbage = garbage(store.path());
     store.set("refs/heads/more", 5);
     contents::of_stack(&store.stack);
     store.stack.verify().unwrap();
-    assert!(litter.iter().all(|path| path.exists()));
+    assert!(garbage.iter().all(|path| path.exists()));
     let automatic = reftable::Stack::open(store.path(), quick()).unwrap();
     let mut tx = automatic.transaction();
     tx.set("refs/heads/most", reftable::Expect::Any, store.id(6));
     assert!(tx.commit().unwrap().compaction.unwrap().unwrap().leftovers.is_empty());
-    assert!(litter.iter().all(|path| !path.exists()));
-    litter::assert_none(store.path());
+    assert!(garbage.iter().all(|path| !path.exists()));
+    garbage::assert_none(store.path());
 }
 
 /// A compaction that cannot be published removes nothing but its own.
 #[test]
 fn a_compaction_that_fails_cleans_nothing() {
     let store = store();
-    let litter = litter(store.path());
+    let garbage = garbage(store.path());
     let lock = store.path().join(format!("{}.lock", store.list()[0]));
     fs::write(&lock, b"").unwrap();
-    let before = litter::names(store.path());
+    let before = garbage::names(store.path());
     store.stack.compact(Compact::all()).unwrap_err();
-    assert_eq!(litter::names(store.path()), before);
-    assert!(litter.iter().all(|path| path.exists()));
+    assert_eq!(garbage::names(store.path()), before);
+    assert!(garbage.iter().all(|path| path.exists()));
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::support::garbage::{self, dump};
 use crate::support::hook_dir::{HookDir, is_temporary};
-use crate::support::litter::{self, dump};
 use crate::support::tables::{self, RefRow};
 use crate::support::{self, Store, assert_verifies, contents, entry, id, quick, table_names};
 use reftable::compact::Compact;
@@ -88,7 +88,7 @@ fn commits_that_arrive_meanwhile_stay() {
     assert_eq!(store.get("refs/heads/new"), Some(id(HASH, 100).into()));
     let logs = contents::of_stack(&store.stack).logs;
     assert_eq!(logs.len(), 2);
-    litter::assert_none(store.path());
+    garbage::assert_none(store.path());
     assert_verifies(&store.stack);
 }
 
@@ -111,7 +111,7 @@ fn another_compaction_of_newer_tables_stays() {
     for number in 1..=9 {
         assert_eq!(store.get(&name(number)), Some(id(HASH, number).into()));
     }
-    litter::assert_none(store.path());
+    garbage::assert_none(store.path());
     assert_verifies(&store.stack);
 }
 
@@ -133,7 +133,7 @@ fn a_second_compaction_of_the_same_tables_is_refused() {
     assert!(dir.is_done());
     assert_eq!(store.list().len(), 2);
     assert_eq!(store.get("refs/heads/new"), Some(id(HASH, 100).into()));
-    litter::assert_none(store.path());
+    garbage::assert_none(store.path());
 }
 
 /// Above a locked table a tombstone must stay: it hides what lies below.
@@ -169,7 +169,7 @@ fn best_effort_ends_above_a_locked_table() {
     assert_eq!(store.list().len(), 1);
     assert_eq!(store.get(&name(1)), None);
     assert_eq!(contents::of_stack(&store.stack).refs.len(), 4);
-    litter::assert_none(store.path());
+    garbage::assert_none(store.path());
     assert_verifies(&store.stack);
 }
 
@@ -263,7 +263,7 @@ fn tables_taken_in_spite_of_their_locks() {
         assert_eq!(contents::of_stack(&store.stack), shown, "{taken:?}");
         assert_eq!(store.list().len(), 6 - taken.len(), "{taken:?}");
         assert!(store.list().iter().any(|name| name.ends_with("ffffffff.ref")), "theirs stays");
-        litter::assert_none(store.path());
+        garbage::assert_none(store.path());
         assert_verifies(&store.stack);
         store.stack.compact(Compact::all()).unwrap();
         assert_eq!(contents::of_stack(&store.stack), shown);
@@ -294,7 +294,7 @@ fn a_commit_stands_when_its_compaction_comes_to_nothing() {
     for number in 1..=6 {
         assert_eq!(store.get(&name(number)), Some(id(HASH, number).into()), "{number}");
     }
-    litter::assert_none(store.path());
+    garbage::assert_none(store.path());
 }
 
 /// Its work would be lost, so it waits longer than for the lock of its tables: as long as

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::support::effort::loudly;
-use crate::support::litter;
+use crate::support::garbage;
 use crate::support::sparse::{self, Counter, SparseFile};
 use crate::support::{self, Store, assert_verifies, contents, entry, id, quick, table_names};
 use reftable::compact::Compact;
@@ -220,12 +220,12 @@ fn a_compaction_beyond_the_limit_leaves_everything_as_it_was() {
     for number in 0..5 {
         fill(&store, number * 100, 100);
     }
-    let (before, shown) = (litter::dump(store.path()), contents::of_stack(&store.stack));
+    let (before, shown) = (garbage::dump(store.path()), contents::of_stack(&store.stack));
     let strict = Stack::open(store.path(), limited(10_000)).unwrap();
     let error = strict.compact(Compact::all()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     assert!(error.to_string().contains("4 GiB"), "{error}");
-    assert_eq!(litter::dump(store.path()), before);
+    assert_eq!(garbage::dump(store.path()), before);
     assert_eq!(contents::of_stack(&strict), shown);
     assert_verifies(&strict);
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::support::contents::{self, Contents};
 use crate::support::git::{self, Repo};
 use crate::support::tables::{LogRow, RefRow, write};
-use crate::support::{self, HASHES, Random, assert_no_litter, entry, id, quick, table_names};
+use crate::support::{self, HASHES, Random, assert_no_garbage, entry, id, quick, table_names};
 use reftable::compact::Compact;
 use reftable::table::WriteOptions;
 use reftable::verify::Severity;
@@ -201,7 +201,7 @@ fn live(dir: &Path, hash: HashKind, options: &Options, write: &WriteOptions, lay
     seen.push(check(&automatic));
     also();
     assert_eq!(verifies_but_for_overlaps(&automatic), 0);
-    assert_no_litter(dir);
+    assert_no_garbage(dir);
     assert_eq!(table_names(dir).len(), 1);
     for pair in seen.windows(2).chain([&[seen[0].clone(), seen[seen.len() - 1].clone()][..]]) {
         check_changes(&pair[0], &pair[1]);

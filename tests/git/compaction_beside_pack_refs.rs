@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::garbage;
 use crate::support::git::{self, Repo};
 use crate::support::hook_dir::{HookDir, is_temporary};
-use crate::support::litter;
 use crate::support::{self, id, ident, quick};
 use reftable::compact::{Compact, Compaction};
 use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Options, Stack};
@@ -78,7 +78,7 @@ fn an_output_that_is_not_listed_yet_survives_gits_cleaning() {
     assert!(dir.is_done());
     assert_eq!((done.merged.len(), done.leftovers.len()), (3, 0), "{done:?}");
     assert_eq!(support::contents::of(&repo.snapshot()), before);
-    litter::assert_none(&repo.reftable_dir());
+    garbage::assert_none(&repo.reftable_dir());
     repo.git(["pack-refs", "--all"]);
     assert_eq!(support::contents::of(&repo.snapshot()), before);
     assert_eq!(git::lines(&repo.git(["for-each-ref", "--format=%(refname)"])).count(), 342);
@@ -200,6 +200,6 @@ fn pack_refs_in_a_loop_makes_nothing_fail_and_loses_nothing() {
         }
     }
     repo.open(plain()).compact(Compact::all()).unwrap();
-    litter::assert_none(&repo.reftable_dir());
+    garbage::assert_none(&repo.reftable_dir());
     repo.git(["pack-refs", "--all"]);
 }

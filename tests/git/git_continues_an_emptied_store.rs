@@ -1,7 +1,7 @@
 //! A store without anything left in it keeps its update index, and git goes on from there.
 
 use crate::support::git::{self, Repo};
-use crate::support::{self, HASHES, Store, assert_no_litter, assert_verifies, entry, id, quick, table_names};
+use crate::support::{self, HASHES, Store, assert_no_garbage, assert_verifies, entry, id, quick, table_names};
 use reftable::compact::Compact;
 use reftable::{ErrorKind, Expect, HashKind, Stack, Target, Transaction};
 
@@ -33,7 +33,7 @@ fn the_update_index_is_kept_by_an_empty_table() {
         assert_eq!(table.header().max_update_index, last);
         assert!(table.blocks().next().unwrap().is_none());
         assert_verifies(&stack);
-        assert_no_litter(stack.path());
+        assert_no_garbage(stack.path());
 
         // Without HEAD git does not recognise the repository; its reader of tables is what we ask
         // here.

@@ -1,7 +1,7 @@
 //! What we write, git lists, logs, checks and packs; and what git made of it we read again.
 
 use crate::support::git::{self, Repo};
-use crate::support::{self, HASHES, Random, assert_no_litter, assert_verifies, quick};
+use crate::support::{self, HASHES, Random, assert_no_garbage, assert_verifies, quick};
 use reftable::compact::Compact;
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Expect, Ident, LogEntry, ObjectId, Options, Stack, Target};
@@ -41,7 +41,7 @@ impl Pair<'_> {
         git::assert_lists_equal(self.repo, self.repo.work_tree(), &self.stack.snapshot().unwrap());
         self.repo.assert_fsck();
         assert_verifies(&self.stack);
-        assert_no_litter(self.stack.path());
+        assert_no_garbage(self.stack.path());
     }
 
     fn id(&self, number: usize) -> ObjectId {

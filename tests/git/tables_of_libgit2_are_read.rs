@@ -165,5 +165,5 @@ fn a_lost_list_is_not_put_together_from_them() {
     rewrite(&repo, HashKind::Sha1, &ids);
     fs::remove_file(repo.reftable_dir().join("tables.list")).unwrap();
     let problems = Repair::new(repo.reftable_dir()).diagnose().unwrap();
-    assert!(problems.len() == 1 && !problems[0].has_remedy(), "{problems:?}");
+    assert!(problems.len() == 1 && !problems[0].has_fix(), "{problems:?}");
 }

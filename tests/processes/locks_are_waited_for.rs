@@ -96,7 +96,7 @@ fn a_locked_table_stops_compaction_but_no_commit() {
         store.set("refs/heads/more", 1);
         fs::remove_file(&lock).unwrap();
         store.stack.compact(Compact::all()).unwrap().unwrap();
-        support::assert_no_litter(store.path());
+        support::assert_no_garbage(store.path());
     }
 }
 

@@ -189,8 +189,8 @@ fn repair_without_lock(others: impl Fn(&Path) + Send + Sync + 'static) -> (tempf
     });
     let as_dir: std::sync::Arc<HookDir> = std::sync::Arc::clone(&hooked);
     let repair = Repair::new_in(as_dir, Box::new(RobustLocks::new(true)));
-    let problem = repair.diagnose().unwrap().into_iter().find(Problem::has_remedy).unwrap();
-    let done = repair.remedy(&problem);
+    let problem = repair.diagnose().unwrap().into_iter().find(Problem::has_fix).unwrap();
+    let done = repair.fix(&problem);
     assert!(hooked.is_done());
     (dir, done)
 }
@@ -215,8 +215,9 @@ fn a_repair_whose_lock_was_removed_replaces_nothing() {
     // Somebody else has repaired it first, and has committed since.
     let (dir, done) = repair_without_lock(|dir| {
         let repair = Repair::new(dir);
-        let problem = repair.diagnose().unwrap().into_iter().find(|problem| !matches!(problem, Problem::Litter { .. }));
-        repair.remedy(&problem.unwrap()).unwrap();
+        let problem =
+            repair.diagnose().unwrap().into_iter().find(|problem| !matches!(problem, Problem::Garbage { .. }));
+        repair.fix(&problem.unwrap()).unwrap();
         put(&Stack::open(dir, Options::default()).unwrap()).unwrap();
     });
     locked(done);

@@ -81,7 +81,7 @@ fn mend_all_but(dir: &Path, needless: &str) -> String {
         let (repair, problems) = diagnose(dir);
         assert!(files(dir) == unchanged, "a look changes nothing");
         let Some(problem) = problems.first() else { break };
-        said = format!("{said}{problem}\n{}\n", repair.remedy(problem).unwrap_or_else(|error| panic!("{said}{error}")));
+        said = format!("{said}{problem}\n{}\n", repair.fix(problem).unwrap_or_else(|error| panic!("{said}{error}")));
     }
     assert_eq!(diagnose(dir).1, [], "{said}");
     let report = verify_dir(&OsDir::new(dir, None)).unwrap();
@@ -98,8 +98,8 @@ fn words(dir: &Path) -> String {
     let before = files(dir);
     let (repair, problems) = diagnose(dir);
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(!problems[0].has_remedy(), "{}", problems[0]);
-    assert!(repair.remedy(&problems[0]).is_err());
+    assert!(!problems[0].has_fix(), "{}", problems[0]);
+    assert!(repair.fix(&problems[0]).is_err());
     drop(repair);
     assert!(files(dir) == before, "words change nothing");
     problems[0].to_string()
@@ -413,7 +413,7 @@ fn a_list_longer_than_any() {
     let (repair, problems) = diagnose(dir.path());
     let [problem] = problems.as_slice() else { panic!("{problems:?}") };
     assert!(problem.to_string().contains("longer than any list"), "{problem}");
-    repair.remedy(problem).unwrap();
+    repair.fix(problem).unwrap();
     assert_eq!((list(dir.path()), refs(dir.path())), (tables, "abcd".to_owned()));
     assert!(dir.path().join("tables.list.damaged").exists());
 }

@@ -88,19 +88,19 @@ fn empty(lock: &Path) {
 fn an_abandoned_lock_of_git_is_removed() {
     let (dir, lock) = store(empty);
     let (repair, problem) = only(dir.path(), World::quiet());
-    assert!(problem.has_remedy(), "{problem}");
+    assert!(problem.has_fix(), "{problem}");
     assert!(problem.to_string().contains("60 s old, which no process has open"), "{problem}");
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert!(!lock.exists());
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[test]
 fn a_young_lock_stays() {
     let (dir, lock) = store(empty);
     let (repair, problem) = only(dir.path(), World { later: Duration::ZERO, ..World::quiet() });
-    assert!(!problem.has_remedy(), "{problem}");
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(!problem.has_fix(), "{problem}");
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Invalid);
     assert!(lock.exists());
 }
 
@@ -110,8 +110,8 @@ fn the_lock_of_a_table_stays_for_an_hour() {
     let (dir, lock) = store(empty);
     let list = fs::read_to_string(dir.path().join("tables.list")).unwrap();
     fs::rename(&lock, dir.path().join(format!("{}.lock", list.trim_end()))).unwrap();
-    assert!(!only(dir.path(), World::quiet()).1.has_remedy());
-    assert!(only(dir.path(), World { later: Duration::from_secs(3601), ..World::quiet() }).1.has_remedy());
+    assert!(!only(dir.path(), World::quiet()).1.has_fix());
+    assert!(only(dir.path(), World { later: Duration::from_secs(3601), ..World::quiet() }).1.has_fix());
 }
 
 /// With `core.lockfilePid` git says who it is.
@@ -121,19 +121,19 @@ fn a_process_that_git_names_must_be_dead_for_certain() {
     fs::write(dir.path().join("tables.list~pid.lock"), "pid 4711\n").unwrap();
     for (lives, said) in [(Some(true), "4711 has it, which is alive"), (None, "whether that lives cannot be seen")] {
         let (_, problem) = only(dir.path(), World { lives, ..World::quiet() });
-        assert!(problem.to_string().contains(said) && !problem.has_remedy(), "{problem}");
+        assert!(problem.to_string().contains(said) && !problem.has_fix(), "{problem}");
     }
     let (_, problem) = only(dir.path(), World::quiet());
-    assert!(problem.to_string().contains("4711 had it, which is dead") && problem.has_remedy(), "{problem}");
+    assert!(problem.to_string().contains("4711 had it, which is dead") && problem.has_fix(), "{problem}");
 }
 
 #[test]
 fn what_cannot_be_seen_is_no_reason() {
     let (dir, lock) = store(empty);
     let (repair, problem) = only(dir.path(), World { openers: None, ..World::quiet() });
-    assert!(!problem.has_remedy());
+    assert!(!problem.has_fix());
     assert!(problem.to_string().contains("cannot be seen from here"), "{problem}");
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Invalid);
     assert!(lock.exists());
 }
 
@@ -141,7 +141,7 @@ fn what_cannot_be_seen_is_no_reason() {
 fn who_uses_the_store_keeps_the_lock() {
     let (dir, _lock) = store(empty);
     let (_, problem) = only(dir.path(), World { openers: Some(vec![77]), ..World::quiet() });
-    assert!(!problem.has_remedy() && problem.to_string().contains("[77]"), "{problem}");
+    assert!(!problem.has_fix() && problem.to_string().contains("[77]"), "{problem}");
 }
 
 /// The file of the lock is as old as the process that takes it, the lock is not.
@@ -166,8 +166,8 @@ fn a_lock_of_this_library_is_as_old_as_its_last_name() {
     let (dir, _lock) = store(marked);
     let (_, problem) = only(dir.path(), World { later: Duration::ZERO, ..World::quiet() });
     assert!(evidence(&problem).age.unwrap() < Duration::from_secs(10), "{problem}");
-    assert!(!problem.has_remedy(), "{problem}");
-    assert!(only(dir.path(), World::quiet()).1.has_remedy());
+    assert!(!problem.has_fix(), "{problem}");
+    assert!(only(dir.path(), World::quiet()).1.has_fix());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_symbolic_link_goes_itself() {
         });
         let (repair, problem) = only(dir.path(), World::quiet());
         assert!(problem.to_string().contains("symbolic link"), "{problem}");
-        repair.remedy(&problem).unwrap();
+        repair.fix(&problem).unwrap();
         assert!(lock.symlink_metadata().is_err());
         assert_eq!(fs::read_to_string(dir.path().join("kept")).unwrap(), "precious");
     }
@@ -191,10 +191,10 @@ fn a_directory_goes_if_it_is_empty() {
     let (dir, lock) = store(|lock| fs::create_dir(lock).unwrap());
     fs::write(lock.join("something"), "of somebody").unwrap();
     let (repair, problem) = only(dir.path(), World::quiet());
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Io);
     fs::remove_file(lock.join("something")).unwrap();
     let (repair, problem) = only(dir.path(), World::quiet());
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert!(!lock.exists());
 }
 
@@ -204,7 +204,7 @@ fn a_pipe_is_not_waited_for() {
         assert!(std::process::Command::new("mkfifo").arg(lock).status().unwrap().success());
     });
     let (repair, problem) = only(dir.path(), World::quiet());
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert!(!lock.exists());
 }
 
@@ -218,11 +218,11 @@ fn another_lock_of_that_name_stays() {
         fs::write(&theirs, "git's").unwrap();
     };
     let (repair, problem) = only(dir.path(), World { at_opening: Some(Box::new(replace)), ..World::quiet() });
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(fs::read_to_string(&lock).unwrap(), "git's");
     // Nor does one that was not asked about.
     let (repair, _) = only(dir.path(), World::quiet());
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(fs::read_to_string(&lock).unwrap(), "git's");
 }
 
@@ -233,6 +233,6 @@ fn a_lock_that_somebody_else_is_removing_stays() {
     let (repair, problem) = only(dir.path(), World::quiet());
     let other = fs::File::open(&lock).unwrap();
     fs4::FileExt::lock(&other).unwrap();
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Locked);
     assert!(lock.exists());
 }

@@ -60,7 +60,7 @@ fn mend(dir: &Path) -> String {
     for _ in 0..20 {
         let repair = repair(dir);
         let problems = repair.diagnose().unwrap();
-        let Some(problem) = problems.iter().find(|problem| problem.has_remedy()) else {
+        let Some(problem) = problems.iter().find(|problem| problem.has_fix()) else {
             // A store that is said to be well is.
             if problems.is_empty() {
                 assert!(Stack::open(dir, options()).is_ok(), "{said}");
@@ -70,7 +70,7 @@ fn mend(dir: &Path) -> String {
             }
             return said;
         };
-        said = format!("{said}{problem}\n{}\n", repair.remedy(problem).unwrap());
+        said = format!("{said}{problem}\n{}\n", repair.fix(problem).unwrap());
     }
     panic!("no end: {said}");
 }
@@ -207,10 +207,10 @@ fn a_second_repair_mends_what_a_failing_one_has_left() {
         for nth in 1.. {
             put(dir.path(), &sick);
             let problems = repair(dir.path()).diagnose().unwrap();
-            let Some(problem) = problems.iter().find(|problem| problem.has_remedy()) else { break };
+            let Some(problem) = problems.iter().find(|problem| problem.has_fix()) else { break };
             let fuse = Fuse::new(nth, 5);
             let failing = Repair::new_in(FaultDir::new(dir.path(), &fuse), Box::new(RobustLocks::new(true)));
-            let outcome = failing.remedy(problem);
+            let outcome = failing.fix(problem);
             drop(failing);
             let Some(call) = fuse.failed() else {
                 outcome.unwrap();

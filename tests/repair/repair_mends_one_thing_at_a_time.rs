@@ -61,7 +61,7 @@ fn a_git_that_died_in_its_first_commit() {
     assert_eq!(Stack::open(dir.path(), options()).unwrap_err().kind(), ErrorKind::Missing);
     let (repair, problem) = only(dir.path());
     assert!(problem.to_string().contains(&tables[0]), "{problem}");
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert_eq!(list(dir.path()), tables[..1]);
     assert_eq!(names(dir.path()), ["refs/heads/a"]);
 }
@@ -74,7 +74,7 @@ fn a_lost_list_is_made_again_unless_that_is_a_guess() {
     File::options().write(true).open(dir.path().join(&tables[2])).unwrap().set_len(30).unwrap();
     fs::remove_file(dir.path().join("tables.list")).unwrap();
     let (repair, problem) = only(dir.path());
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert_eq!(list(dir.path()), tables[..2]);
     assert!(dir.path().join(format!("{}.damaged", tables[2])).exists());
     assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b"]);
@@ -83,8 +83,8 @@ fn a_lost_list_is_made_again_unless_that_is_a_guess() {
     fs::copy(dir.path().join(&tables[1]), dir.path().join(twin)).unwrap();
     fs::remove_file(dir.path().join("tables.list")).unwrap();
     let (repair, problem) = only(dir.path());
-    assert!(!problem.has_remedy(), "{problem}");
-    assert_eq!(repair.remedy(&problem).unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(!problem.has_fix(), "{problem}");
+    assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Invalid);
     assert!(!dir.path().join("tables.list").exists());
 }
 
@@ -98,7 +98,7 @@ fn a_newest_table_that_a_loss_of_power_emptied() {
         assert_eq!(Stack::open(dir.path(), options()).unwrap_err().kind(), ErrorKind::Corrupt);
         let (repair, problem) = only(dir.path());
         assert!(problem.to_string().contains("this drops every change after update index 2"), "{problem}");
-        repair.remedy(&problem).unwrap();
+        repair.fix(&problem).unwrap();
         assert_eq!(list(dir.path()), tables[..2]);
         assert_eq!(fs::metadata(dir.path().join(format!("{}.damaged", tables[2]))).unwrap().len(), len);
         assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b"]);
@@ -113,7 +113,7 @@ fn a_newest_table_that_a_loss_of_power_took() {
     fs::remove_file(dir.path().join(&tables[2])).unwrap();
     let (repair, problem) = only(dir.path());
     assert!(!problem.to_string().contains(&format!("{}.damaged", tables[2])), "{problem}");
-    let done = repair.remedy(&problem).unwrap();
+    let done = repair.fix(&problem).unwrap();
     assert!(done.contains("this drops every change after update index 2"), "{done}");
     assert_eq!(list(dir.path()), tables[..2]);
     assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b"]);
@@ -131,7 +131,7 @@ fn what_is_kept_takes_nobodys_place() {
         fs::write(kept(file, ""), "a person's").unwrap();
     }
     let (repair, problem) = only(dir.path());
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     for file in ["tables.list", &tables[2]] {
         assert_eq!(fs::read_to_string(kept(file, "")).unwrap(), "a person's");
     }
@@ -155,11 +155,11 @@ fn what_taking_the_lock_removes_is_removed() {
     let owner = owner.into_iter().find(|name| name.ends_with(".owner")).unwrap();
     fs::copy(other.path().join(&owner), dir.path().join(&owner)).unwrap();
     fs::hard_link(dir.path().join(&owner), dir.path().join("tables.list.lock")).unwrap();
-    let litter = "reftable-0123456789abcdef.tmp";
-    fs::write(dir.path().join(litter), "").unwrap();
+    let garbage = "reftable-0123456789abcdef.tmp";
+    fs::write(dir.path().join(garbage), "").unwrap();
     let (repair, problem) = only(dir.path());
-    let done = repair.remedy(&problem).unwrap();
-    assert!(done.contains(&owner) && done.contains(litter), "{done}");
+    let done = repair.fix(&problem).unwrap();
+    assert!(done.contains(&owner) && done.contains(garbage), "{done}");
     assert_eq!(repair.diagnose().unwrap(), []);
     drop(held);
 }
@@ -182,9 +182,9 @@ fn what_the_dead_left_is_removed() {
     let strange = dir.path().join("reftable-fedcba9876543210.tmp");
     fs::create_dir(&strange).unwrap();
     let (repair, problem) = only(dir.path());
-    let Problem::Litter { files } = &problem else { panic!("{problem}") };
+    let Problem::Garbage { files } = &problem else { panic!("{problem}") };
     assert_eq!(files.len(), 4, "{files:?}");
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert_eq!(repair.diagnose().unwrap(), []);
     assert_eq!(names(dir.path()).len(), 3);
     assert!(dir.path().join("notes").exists() && living.exists() && strange.exists());
@@ -199,7 +199,7 @@ fn a_table_that_no_list_names_is_kept() {
     fs::copy(dir.path().join(&tables[0]), dir.path().join(&stale)).unwrap();
     let (repair, problem) = only(dir.path());
     assert!(problem.to_string().contains(&stale), "{problem}");
-    repair.remedy(&problem).unwrap();
+    repair.fix(&problem).unwrap();
     assert_eq!(repair.diagnose().unwrap(), []);
     let bytes = |name: &str| fs::read(dir.path().join(name)).unwrap();
     let kept = format!("{stale}.unlisted");
@@ -226,7 +226,7 @@ fn lines_that_the_list_has_lost_come_back() {
         assert_eq!(warned, tables.iter().filter(lost).collect::<Vec<_>>(), "{kept:?}");
         assert_eq!(report.worst(), Some(reftable::verify::Severity::Warning), "{kept:?}: {report:?}");
         let (repair, problem) = only(dir.path());
-        repair.remedy(&problem).unwrap();
+        repair.fix(&problem).unwrap();
         assert_eq!(list(dir.path()), tables, "{kept:?}");
         assert_eq!(fs::read_to_string(dir.path().join("tables.list.damaged")).unwrap(), old, "{kept:?}");
         assert_eq!(names(dir.path()), ["refs/heads/a", "refs/heads/b", "refs/heads/c"], "{kept:?}");

@@ -1,5 +1,5 @@
 //! Every operating-system call of an operation is made to fail, one after the other. Whichever it
-//! is, the store is in the state before or the state after, says which, has no litter, and goes on
+//! is, the store is in the state before or the state after, says which, has no garbage, and goes on
 //! working.
 
 use std::collections::BTreeSet;
@@ -107,11 +107,11 @@ fn every_call_fails(
             Err(_) => assert_eq!(after, before, "an error that changed something when {call} (call {nth}) failed"),
         }
         if call != "remove" {
-            let litter: Vec<_> = names(path).difference(&listed(path)).cloned().collect();
+            let garbage: Vec<_> = names(path).difference(&listed(path)).cloned().collect();
             // After a failed sync of the directory nobody may remove what an older list names.
             let published = result.as_ref().map_or_else(|error| error.kind() == ErrorKind::Indeterminate, |()| true);
             let allowed = call == "sync directory" && published;
-            assert!(allowed || litter.is_empty(), "{litter:?} left when {call} (call {nth}) failed: {result:?}");
+            assert!(allowed || garbage.is_empty(), "{garbage:?} left when {call} (call {nth}) failed: {result:?}");
         }
         // If it was the removal of the lock that failed, a person has to do it.
         let _ = std::fs::remove_file(path.join("tables.list.lock"));

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::effort::bound;
-use crate::support::litter;
+use crate::support::garbage;
 use crate::support::tables::{RefRow, write};
 use crate::support::{id, name_of, quick, table_names};
 use reftable::compact::Compact;
@@ -119,7 +119,7 @@ fn a_commit_compacts_them() {
     assert_eq!(compaction.merged.len() as u64, tables() + 1, "tables of one size are merged into one");
     assert!(compaction.leftovers.is_empty());
     assert_eq!(table_names(dir.path()).len(), 1);
-    litter::assert_none(dir.path());
+    garbage::assert_none(dir.path());
     check(&stack);
 }
 
@@ -134,7 +134,7 @@ fn they_are_compacted_on_demand() {
     let compaction = stack.compact(Compact::all()).unwrap().unwrap();
     assert_eq!(compaction.merged.len() as u64, tables());
     assert_eq!(table_names(dir.path()).len(), 1);
-    litter::assert_none(dir.path());
+    garbage::assert_none(dir.path());
     check(&stack);
     assert!(stack.verify().unwrap().is_clean());
 }

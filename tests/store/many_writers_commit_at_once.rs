@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{self, HASHES, Store, assert_no_litter, assert_verifies, quick};
+use crate::support::{self, HASHES, Store, assert_no_garbage, assert_verifies, quick};
 use reftable::compact::Compact;
 use reftable::{ErrorKind, Expect, Stack};
 
@@ -47,7 +47,7 @@ fn every_commit_is_there_with_its_own_update_index() {
             }
         }
         store.stack.compact(Compact::all()).unwrap();
-        assert_no_litter(store.path());
+        assert_no_garbage(store.path());
         assert_verifies(&store.stack);
     }
 }

@@ -129,7 +129,7 @@ fn files_whose_names_are_not_utf8_are_told_of_and_stay() {
         fs::write(&list, lost).unwrap();
         let problems = repair.diagnose().unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        repair.remedy(&problems[0]).unwrap();
+        repair.fix(&problems[0]).unwrap();
         assert_eq!(fs::read_to_string(&list).unwrap(), tables);
     }
     store.stack.compact(Compact::all()).unwrap();

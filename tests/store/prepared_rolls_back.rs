@@ -56,7 +56,7 @@ fn committing_it_releases_the_lock() {
     tx.set("refs/heads/a", Expect::Absent, store.id(1));
     let prepared = tx.prepare().unwrap();
     assert_eq!(prepared.commit().unwrap().update_index, 1);
-    support::assert_no_litter(store.path());
+    support::assert_no_garbage(store.path());
     let other = Stack::open(store.path(), quick()).unwrap();
     assert_eq!(other.snapshot().unwrap().get("refs/heads/a").unwrap().unwrap().target, store.id(1).into());
 }
@@ -84,5 +84,5 @@ fn what_is_decided_under_the_lock_is_not_overtaken() {
 
     // What is of another store is not prepared under this lock, and lets go of it.
     assert_eq!(store.stack.lock().unwrap().prepare(transaction(&other)).unwrap_err().kind(), ErrorKind::Invalid);
-    support::assert_no_litter(store.path());
+    support::assert_no_garbage(store.path());
 }

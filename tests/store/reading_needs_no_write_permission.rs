@@ -133,7 +133,7 @@ fn repair_leaves_the_mode_as_it_was() {
     fs::write(store.path().join(names.lines().last().unwrap()), "").unwrap();
     let repair = reftable::repair::Repair::new(store.path());
     for problem in repair.diagnose().unwrap() {
-        repair.remedy(&problem).unwrap();
+        repair.fix(&problem).unwrap();
     }
     assert_ne!(fs::read_to_string(&list).unwrap(), names);
     assert_eq!(fs::metadata(&list).unwrap().permissions().mode() & 0o777, 0o660);

@@ -292,7 +292,7 @@ impl Pair {
         }
         support::assert_verifies(&self.stack);
         if self.dir.path().join("tables.list").exists() {
-            support::assert_no_litter(self.dir.path());
+            support::assert_no_garbage(self.dir.path());
         }
     }
 }

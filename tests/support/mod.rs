@@ -8,10 +8,10 @@ pub(crate) mod fault_dir;
 pub(crate) mod foreign;
 pub(crate) mod forge;
 pub(crate) mod fuzz_targets;
+pub(crate) mod garbage;
 pub(crate) mod git;
 pub(crate) mod hook_dir;
 pub(crate) mod hostile;
-pub(crate) mod litter;
 pub(crate) mod lost_answer;
 pub(crate) mod mem_dir;
 pub(crate) mod model;
@@ -138,7 +138,7 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
 }
 
 /// The directory holds the list and the listed tables, and nothing else.
-pub(crate) fn assert_no_litter(dir: &Path) {
+pub(crate) fn assert_no_garbage(dir: &Path) {
     let mut wanted: BTreeSet<String> = table_names(dir).into_iter().collect();
     wanted.insert("tables.list".to_owned());
     assert_eq!(listing(dir), wanted, "files in {}", dir.display());

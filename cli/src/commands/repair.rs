@@ -116,7 +116,7 @@ impl Repair {
     ) -> Result<Option<(&'a Problem, String)>, Failure> {
         for problem in problems {
             if self.is_wanted(store, problem, out)? {
-                match mender.remedy(problem) {
+                match mender.fix(problem) {
                     // Somebody was faster, or the evidence has gone.
                     Err(error) if error.kind() == ErrorKind::Invalid => {}
                     done => return Ok(Some((*problem, done?))),
@@ -133,7 +133,7 @@ impl Repair {
     /// Whether somebody has to agree before it is mended.
     fn is_asked(&self, problem: &Problem) -> bool {
         let is_wanted = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
-        is_wanted && !self.yes && !self.dry_run && problem.has_remedy()
+        is_wanted && !self.yes && !self.dry_run && problem.has_fix()
     }
 
     /// Whether the problem is printed before the question, and not again with its outcome. Without
@@ -145,7 +145,7 @@ impl Repair {
     fn is_wanted(&self, store: &Path, problem: &Problem, out: &mut Out) -> Result<bool, Failure> {
         let is_asked_for = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
         if !self.is_asked(problem) {
-            return Ok(self.yes && is_asked_for && problem.has_remedy());
+            return Ok(self.yes && is_asked_for && problem.has_fix());
         }
         let text = format!("{}: {}", shown_path(store), escaped_message(&problem.to_string()));
         if self.is_told_before(problem, out) {

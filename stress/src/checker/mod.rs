@@ -101,7 +101,7 @@ fn check_store(evidence: &Evidence<'_>, violations: &mut Violations, checked: &m
         checked.stalls = Some(stalls::check(evidence, disturbances, violations));
         recovery::check(open()?, violations)?;
     }
-    litter(evidence, violations)?;
+    garbage(evidence, violations)?;
     let stack = open().context("cannot open the store after the run")?;
     verify(&stack, violations, checked)?;
     let state = State::read(&stack.snapshot()?)?;
@@ -145,7 +145,7 @@ fn verify(stack: &Stack, violations: &mut Violations, checked: &mut Checked) -> 
 }
 
 /// All processes have ended: no lock and no temporary file may be left.
-fn litter(evidence: &Evidence<'_>, violations: &mut Violations) -> Result<()> {
+fn garbage(evidence: &Evidence<'_>, violations: &mut Violations) -> Result<()> {
     for entry in fs::read_dir(evidence.repository.layout.store()).context("cannot list the store")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !name.ends_with(".ref") && name != "tables.list" {

@@ -11,7 +11,7 @@ use crate::violations::Violations;
 const COMMITS: u32 = 1024;
 
 /// Commits without changing anything until no table is left over, and compacts. What is left after
-/// that, and after the end of `stack`, is litter.
+/// that, and after the end of `stack`, is garbage.
 pub(super) fn check(stack: Stack, violations: &mut Violations) -> Result<()> {
     for _ in 0..COMMITS {
         let head = stack.snapshot()?.get("HEAD")?.map(|head| head.target);

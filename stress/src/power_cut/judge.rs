@@ -96,7 +96,7 @@ fn repair(layout: &Layout, judged: &mut Judged) -> Result<()> {
     }
     let repair = Repair::new(layout.store()).patience(Duration::ZERO);
     for problem in repair.diagnose()?.iter().filter(|problem| matches!(problem, Problem::List(_))) {
-        repair.remedy(problem).context("cannot repair what git has left")?;
+        repair.fix(problem).context("cannot repair what git has left")?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use reftable::{Durability, Error, ErrorKind, Expect, HashKind};
 use super::check::{self, Broken, broken};
 use super::dir::SimDir;
 use super::run::{Actor, Run};
-use super::stage::{Base, Sink, delete, for_each_change, keep_if_dead, plain, set, stairs, with_litter};
+use super::stage::{Base, Sink, delete, for_each_change, keep_if_dead, plain, set, stairs, with_garbage};
 use super::world::{Pid, Tree, World};
 use crate::support;
 
@@ -57,7 +57,7 @@ pub(super) fn locks(sink: Sink<'_>) {
 
 /// A store with the owner file of a dead process, and its name.
 fn with_dead_owner() -> (Base, String) {
-    let (mut tree, model) = with_litter(&stairs(2));
+    let (mut tree, model) = with_garbage(&stairs(2));
     // Nobody takes over its lock, so nothing would be proven of its table.
     let listed = tree.list();
     let stays = |name: &str| !name.ends_with(".lock") && (!name.ends_with(".ref") || listed.iter().any(|l| l == name));

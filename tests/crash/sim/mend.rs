@@ -1,4 +1,4 @@
-//! Damaged stores, and a person who agrees to every remedy. The repair is crashed as everything
+//! Damaged stores, and a person who agrees to every fix. The repair is crashed as everything
 //! else is; whoever finds the store after that may repair it again, unless the repair had said that
 //! it was done.
 
@@ -15,7 +15,7 @@ use super::dir::SimDir;
 use super::git::{self, Fsync};
 use super::overlapping;
 use super::run::{Deed, GIT, Recording};
-use super::stage::{Base, Sink, empty, for_each_change, set, stairs, with_litter};
+use super::stage::{Base, Sink, empty, for_each_change, set, stairs, with_garbage};
 use super::world::{File, Name, Op, Pid, Tree, World};
 use crate::support::model::Model;
 
@@ -27,12 +27,12 @@ const LONG: Duration = Duration::from_secs(4000);
 /// What is wrong with a store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Damage {
-    /// The bytes of a table that a remedy takes out of the store.
+    /// The bytes of a table that a fix takes out of the store.
     taken_out: Option<Arc<Vec<u8>>>,
 }
 
 impl Damage {
-    /// The tree without what remedies have put aside, which must be there, and without what only
+    /// The tree without what fixes have put aside, which must be there, and without what only
     /// git removes.
     pub(super) fn without_copies(&self, tree: &Tree) -> Result<Tree, Broken> {
         let is_kept = |name: &Name| name.contains(".damaged") || name.ends_with(".unlisted");
@@ -54,14 +54,14 @@ pub(super) fn help(world: &World) -> Result<(), Broken> {
     repaired.map(drop).map_err(|error| broken('E', format!("the repair after the crash failed: {error}")))
 }
 
-/// Applies every remedy; returns for what.
+/// Applies every fix; returns for what.
 pub(super) fn repair(dir: &Arc<SimDir>) -> Result<Vec<Problem>, Error> {
     dir.sleep(LONG);
     let repair = Repair::new_in(Arc::<SimDir>::clone(dir), Box::new(RobustLocks::new(true)));
     let mut done = Vec::new();
     for _ in 0..8 {
-        let Some(problem) = repair.diagnose()?.into_iter().find(Problem::has_remedy) else { break };
-        repair.remedy(&problem)?;
+        let Some(problem) = repair.diagnose()?.into_iter().find(Problem::has_fix) else { break };
+        repair.fix(&problem)?;
         done.push(problem);
     }
     Ok(done)
@@ -248,7 +248,7 @@ pub(super) fn newest_damaged(sink: Sink<'_>) {
 /// What dead processes of ours left, and locks of git.
 pub(super) fn leftovers(sink: Sink<'_>) {
     let base = stairs(2);
-    sink(Case::of(with_litter(&base).0, &base).record(|_| {}));
+    sink(Case::of(with_garbage(&base).0, &base).record(|_| {}));
     let table = base.0.list().remove(0);
     for lock in ["tables.list.lock".to_owned(), format!("{table}.lock")] {
         let mut tree = base.0.clone();
@@ -262,5 +262,5 @@ pub(super) fn leftovers(sink: Sink<'_>) {
 /// The same beside tables that have update indexes in common, which is no damage.
 pub(super) fn overlapping(sink: Sink<'_>) {
     let base = overlapping::base();
-    sink(Case::of(with_litter(&base).0, &base).record(|_| {}));
+    sink(Case::of(with_garbage(&base).0, &base).record(|_| {}));
 }

@@ -19,7 +19,7 @@ use super::run::{Actor, GIT, Run};
 use super::seals;
 use super::stage::{
     Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
-    with_litter,
+    with_garbage,
 };
 use super::unproven;
 use super::unresolved;
@@ -303,7 +303,7 @@ fn death_during_commit(sink: Sink<'_>) {
 }
 
 fn clean(sink: Sink<'_>) {
-    let first = with_litter(&stairs(2));
+    let first = with_garbage(&stairs(2));
     for work in [
         (|actor| actor.compact(Expiry::default())) as fn(&Actor),
         |actor| actor.commit(set("new", 4, 50)),

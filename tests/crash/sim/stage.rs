@@ -128,7 +128,7 @@ pub(super) fn with_dead_lock((tree, model): &Base, table: usize) -> Base {
 
 /// What the dead leave behind: an owner file with locks, tables that are not listed, temporary
 /// files.
-pub(super) fn with_litter((tree, model): &Base) -> Base {
+pub(super) fn with_garbage((tree, model): &Base) -> Base {
     let world = World::new(tree.clone(), 1);
     let dir = world.process(60);
     let dead = check::open(&dir, plain()).unwrap();
@@ -138,8 +138,8 @@ pub(super) fn with_litter((tree, model): &Base) -> Base {
     let locks: Vec<String> = world.tree().list().iter().map(|table| format!("{table}.lock")).collect();
     let owner = world.tree().names.keys().find(|name| name.ends_with(".owner")).unwrap().to_string();
     locks.iter().for_each(|lock| dir.link(&owner, lock).unwrap());
-    let litter = ["reftable-0123456789abcdef.tmp", "0x000000000001-0x000000000001-0a0b0c0d.ref"];
-    litter.iter().for_each(|name| drop(dir.create(name).unwrap()));
+    let garbage = ["reftable-0123456789abcdef.tmp", "0x000000000001-0x000000000001-0a0b0c0d.ref"];
+    garbage.iter().for_each(|name| drop(dir.create(name).unwrap()));
     world.kill_at(60, 0);
     drop((prepared, dead));
     (world.tree(), model.clone())

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::aside::{Kept, leave_first_name, put_aside};
-use super::case::garbage;
+use super::case::garbage_tables;
 use super::diagnose::diagnose_locked;
 use super::problem::{ListProblem, Proposal, SetAside, all};
 use super::survey::Survey;
@@ -40,7 +40,7 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
 /// The directory is synced first: no crash may bring back a list that names what goes.
 fn remove_proven(repair: &Repair) -> Result<()> {
     let Some(survey) = Survey::take(&repair.dir, true, None)? else { return Ok(()) };
-    let proven = garbage(&*repair.dir, &survey);
+    let proven = garbage_tables(&*repair.dir, &survey);
     if !proven.is_empty() {
         sync_dir(&*repair.dir)?;
         remove_all(&*repair.dir, &proven);
@@ -49,7 +49,7 @@ fn remove_proven(repair: &Repair) -> Result<()> {
 }
 
 /// The dead owner of the lock may have taken along what others wait for. Every successor tells them
-/// what became of it, by the list: here by what the remedy has made of it, because a table that is
+/// what became of it, by the list: here by what the fix has made of it, because a table that is
 /// dropped takes them with it.
 ///
 /// A list that was lost says nothing of that: they are left to find their request claimed, and to
@@ -73,7 +73,7 @@ fn names_in_list(repair: &Repair) -> Option<Vec<String>> {
 fn mend(repair: &Repair, lock: &dyn Lock, problem: &Problem) -> Result<String> {
     let there = diagnose_locked(repair)?;
     match problem {
-        Problem::Litter { files } => remove_litter(repair, files, &there),
+        Problem::Garbage { files } => remove_garbage(repair, files, &there),
         Problem::Unlisted { tables, .. } => put_tables_aside(repair, tables, &there),
         Problem::List(ListProblem { fix: Ok(proposal), .. }) if there.contains(problem) => {
             replace_list(repair, lock, proposal)
@@ -131,11 +131,11 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
 /// dead owner's.
 ///
 /// The directory is synced first: no crash may bring back a list that names what goes.
-fn remove_litter(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
+fn remove_garbage(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
     sync_dir(&*repair.dir)?;
     let mut removed = Vec::new();
     for file in files {
-        if there.iter().any(|found| found.litter().contains(file)) {
+        if there.iter().any(|found| found.garbage().contains(file)) {
             let path = repair.dir.path().join(file);
             repair.dir.remove(file).map_err(|error| Error::io("cannot remove the file", &path, error))?;
         } else if !is_gone(repair, file) {
@@ -223,10 +223,10 @@ mod tests {
         (temp, repair.patience(std::time::Duration::from_millis(1)), asked)
     }
 
-    fn only_remedy(repair: &Repair) -> Result<String> {
+    fn only_fix(repair: &Repair) -> Result<String> {
         let problems = repair.diagnose().unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        repair.remedy(&problems[0])
+        repair.fix(&problems[0])
     }
 
     fn planned() -> [Option<crate::stack::request::Planned>; 1] {
@@ -239,28 +239,28 @@ mod tests {
             [(true, RequestState::Published { update_index: 3 }), (false, RequestState::Closed)]
         {
             let (_temp, repair, asked) = store(is_published);
-            only_remedy(&repair).unwrap();
+            only_fix(&repair).unwrap();
             assert_eq!(asked.state().unwrap(), state);
             assert_eq!(repair.diagnose().unwrap(), [], "the request is somebody's");
         }
     }
 
     #[test]
-    fn who_waits_is_told_if_the_remedy_fails() {
+    fn who_waits_is_told_if_the_fix_fails() {
         let (_temp, repair, asked) = store(true);
-        let problem = Problem::Litter { files: vec!["none of ours".to_owned()] };
+        let problem = Problem::Garbage { files: vec!["none of ours".to_owned()] };
         fs::write(repair.dir.path().join("none of ours"), "").unwrap();
-        assert!(repair.remedy(&problem).is_err());
+        assert!(repair.fix(&problem).is_err());
         assert_eq!(asked.state().unwrap(), RequestState::Published { update_index: 3 });
     }
 
     /// What is dropped with its table is there no more: who waits for it does it again.
     #[test]
-    fn what_a_remedy_drops_is_not_said_to_be_there() {
+    fn what_a_fix_drops_is_not_said_to_be_there() {
         let (temp, repair, asked) = store(true);
         let newest = temp.path().join(newest_table(temp.path()));
         File::options().write(true).open(newest).unwrap().set_len(30).unwrap();
-        only_remedy(&repair).unwrap();
+        only_fix(&repair).unwrap();
         assert_eq!(asked.state().unwrap(), RequestState::Closed);
     }
 
@@ -268,7 +268,7 @@ mod tests {
     fn a_lost_list_says_nothing_of_what_was_done() {
         let (temp, repair, asked) = store(true);
         fs::remove_file(temp.path().join(LIST)).unwrap();
-        only_remedy(&repair).unwrap();
+        only_fix(&repair).unwrap();
         assert!(matches!(asked.state().unwrap(), RequestState::Claimed(_)));
     }
 }
