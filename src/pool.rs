@@ -1,7 +1,7 @@
 //! Threads that help with large work: jobs go in, and their results come out in the same order.
 //!
 //! A [`Pool`] belongs to one piece of work, such as the log section of one table, and ends with it.
-//! Whoever has the work hands in jobs and takes results. A thread is started only when jobs pile
+//! Its owner hands in jobs and takes results. A thread is started only when jobs pile
 //! up, so little work starts none. While its owner waits for a result it does jobs itself: a pool
 //! of two threads is its owner and one helper, and in a pool of one its owner does each job when it
 //! is handed in. A job knows nothing of the others, so what comes out cannot depend on the number
@@ -26,27 +26,27 @@ const UNDER_WAY: usize = 5 << 20;
 
 /// How many threads may work on something, and how many were started for it.
 #[derive(Debug, Clone)]
-pub struct Crew {
+pub struct ThreadBudget {
     threads: usize,
     started: Arc<Counter>,
 }
 
-impl Crew {
+impl ThreadBudget {
     /// As many threads as that, the one that asks for the work included; at least that one.
     #[must_use]
-    pub fn new(threads: usize) -> Crew {
-        Crew::counted(threads, Arc::default())
+    pub fn new(threads: usize) -> ThreadBudget {
+        ThreadBudget::counted(threads, Arc::default())
     }
 
     /// Only the thread that asks for the work.
     #[must_use]
-    pub fn alone() -> Crew {
-        Crew::new(1)
+    pub fn single() -> ThreadBudget {
+        ThreadBudget::new(1)
     }
 
     /// The same as [`Self::new`]; threads that are started are added to `started`.
-    pub(crate) fn counted(threads: usize, started: Arc<Counter>) -> Crew {
-        Crew { threads: threads.max(1), started }
+    pub(crate) fn counted(threads: usize, started: Arc<Counter>) -> ThreadBudget {
+        ThreadBudget { threads: threads.max(1), started }
     }
 
     /// How many threads may work, the one that asks for it included.
@@ -75,35 +75,35 @@ impl Crew {
     }
 }
 
-/// Jobs of one kind that are under way, in a line. `S` is what each thread keeps from job to job,
+/// Jobs of one kind that are under way, in a queue. `S` is what each thread keeps from job to job,
 /// `J` are jobs, `R` their results.
 ///
 /// Dropping it ends its threads: jobs that nobody has begun are forgotten, and those that are being
 /// done are waited for.
 pub struct Pool<S, J, R> {
-    desk: Arc<Desk<J, R>>,
+    shared: Arc<SharedState<J, R>>,
     work: fn(&mut S, J) -> R,
     /// The owner's.
     state: S,
     helpers: Vec<JoinHandle<()>>,
-    crew: Crew,
+    budget: ThreadBudget,
     /// How many jobs may be under way.
     limit: usize,
 }
 
-struct Desk<J, R> {
-    line: Mutex<JobQueue<J, R>>,
+struct SharedState<J, R> {
+    queue: Mutex<JobQueue<J, R>>,
     /// Signalled when there is a job to do, or no more will come.
     job: Condvar,
-    /// Signalled when the first result in the line is there. Only the owner waits for it.
+    /// Signalled when the first result in the queue is there. Only the owner waits for it.
     result: Condvar,
 }
 
 struct JobQueue<J, R> {
     slots: VecDeque<JobSlot<J, R>>,
-    /// How many from the front somebody has begun.
+    /// How many from the front a thread has begun.
     begun: usize,
-    /// How many have left the line.
+    /// How many have left the queue.
     gone: u64,
     /// Whether the owner has left.
     closed: bool,
@@ -111,7 +111,7 @@ struct JobQueue<J, R> {
 
 enum JobSlot<J, R> {
     Waiting(J),
-    /// Somebody is doing the job.
+    /// A thread is doing the job.
     Begun,
     Done(Result<R>),
 }
@@ -124,12 +124,12 @@ where
 {
     /// A pool without threads so far. At most `limit` jobs are under way, results that nobody has
     /// taken included: what they hold is what the pool holds. There are no more threads than jobs.
-    /// A crew of one does each job when it is handed in.
+    /// A budget of one thread does each job when it is handed in.
     #[must_use]
-    pub fn new(crew: &Crew, limit: usize, work: fn(&mut S, J) -> R) -> Self {
-        let line = JobQueue { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
-        let desk = Desk { line: Mutex::new(line), job: Condvar::new(), result: Condvar::new() };
-        Pool { desk: Arc::new(desk), work, state: S::default(), helpers: Vec::new(), crew: crew.clone(), limit }
+    pub fn new(budget: &ThreadBudget, limit: usize, work: fn(&mut S, J) -> R) -> Self {
+        let queue = JobQueue { slots: VecDeque::new(), begun: 0, gone: 0, closed: false };
+        let shared = SharedState { queue: Mutex::new(queue), job: Condvar::new(), result: Condvar::new() };
+        Pool { shared: Arc::new(shared), work, state: S::default(), helpers: Vec::new(), budget: budget.clone(), limit }
     }
 
     /// Hands in a job. If too many are under way then, waits for the oldest result, and returns it.
@@ -137,16 +137,16 @@ where
     /// # Errors
     /// `Panicked`, if the oldest job has.
     pub fn put(&mut self, job: J) -> Result<Option<R>> {
-        if self.crew.threads == 1 {
+        if self.budget.threads == 1 {
             return perform(self.work, &mut self.state, job).map(Some);
         }
-        let mut line = self.desk.line.lock();
-        let piles_up = line.begun < line.slots.len();
-        line.slots.push_back(JobSlot::Waiting(job));
-        let is_full = line.slots.len() > self.limit && !mutant::is_on(Mutant::ExceedLimit);
-        drop(line);
-        self.desk.job.notify_one();
-        if piles_up && self.helpers.len() + 1 < self.crew.threads.min(self.limit + 1) {
+        let mut queue = self.shared.queue.lock();
+        let piles_up = queue.begun < queue.slots.len();
+        queue.slots.push_back(JobSlot::Waiting(job));
+        let is_full = queue.slots.len() > self.limit && !mutant::is_on(Mutant::ExceedLimit);
+        drop(queue);
+        self.shared.job.notify_one();
+        if piles_up && self.helpers.len() + 1 < self.budget.threads.min(self.limit + 1) {
             self.start_helper();
         }
         if is_full { self.take() } else { Ok(None) }
@@ -157,23 +157,23 @@ where
     /// # Errors
     /// `Panicked`, if the oldest job has.
     pub fn take(&mut self) -> Result<Option<R>> {
-        if self.crew.threads == 1 {
+        if self.budget.threads == 1 {
             return Ok(None);
         }
-        let desk = &*self.desk;
-        let mut line = desk.line.lock();
-        while !line.slots.is_empty() {
-            if let Some(result) = line.pop() {
+        let shared = &*self.shared;
+        let mut queue = shared.queue.lock();
+        while !queue.slots.is_empty() {
+            if let Some(result) = queue.pop() {
                 return result.map(Some);
             }
-            match line.begin() {
+            match queue.begin() {
                 Some((number, job)) => {
-                    drop(line);
+                    drop(queue);
                     let done = perform(self.work, &mut self.state, job);
-                    line = desk.line.lock();
-                    line.finish(number, done);
+                    queue = shared.queue.lock();
+                    queue.finish(number, done);
                 }
-                None => desk.result.wait(&mut line),
+                None => shared.result.wait(&mut queue),
             }
         }
         Ok(None)
@@ -181,15 +181,15 @@ where
 
     /// Starts a thread. If the system gives none, those that are there do the work.
     fn start_helper(&mut self) {
-        let (desk, work) = (Arc::clone(&self.desk), self.work);
-        if let Ok(helper) = spawn("reftable-pool", move || desk.help(work)) {
+        let (shared, work) = (Arc::clone(&self.shared), self.work);
+        if let Ok(helper) = spawn("reftable-pool", move || shared.help(work)) {
             self.helpers.push(helper);
-            self.crew.note_start();
+            self.budget.note_start();
         }
     }
 }
 
-impl<J, R> Desk<J, R> {
+impl<J, R> SharedState<J, R> {
     /// What a helper does, until the owner leaves.
     fn help<S: Default>(&self, work: fn(&mut S, J) -> R) {
         let mut state = S::default();
@@ -198,9 +198,9 @@ impl<J, R> Desk<J, R> {
             if done.is_err() && mutant::is_on(Mutant::ForgetPanic) {
                 continue;
             }
-            let mut line = self.line.lock();
-            line.finish(number, done);
-            if line.gone == number && !mutant::is_on(Mutant::KeepResult) {
+            let mut queue = self.queue.lock();
+            queue.finish(number, done);
+            if queue.gone == number && !mutant::is_on(Mutant::KeepResult) {
                 self.result.notify_one();
             }
         }
@@ -208,15 +208,15 @@ impl<J, R> Desk<J, R> {
 
     /// Waits for a job. `None` when no more will come.
     fn next_job(&self) -> Option<(u64, J)> {
-        let mut line = self.line.lock();
+        let mut queue = self.queue.lock();
         loop {
-            if line.closed {
+            if queue.closed {
                 return None;
             }
-            if let Some(next) = line.begin() {
+            if let Some(next) = queue.begin() {
                 return Some(next);
             }
-            self.job.wait(&mut line);
+            self.job.wait(&mut queue);
         }
     }
 }
@@ -242,7 +242,7 @@ impl<J, R> JobQueue<J, R> {
         }
     }
 
-    /// The result at the head of the line, if it is there.
+    /// The result at the head of the queue, if it is there.
     fn pop(&mut self) -> Option<Result<R>> {
         match self.slots.pop_front()? {
             JobSlot::Done(result) => {
@@ -277,14 +277,14 @@ impl<S, J, R> Drop for Pool<S, J, R> {
         if self.helpers.is_empty() {
             return;
         }
-        let mut line = self.desk.line.lock();
-        line.closed = true;
-        let forgotten = std::mem::take(&mut line.slots);
-        drop(line);
+        let mut queue = self.shared.queue.lock();
+        queue.closed = true;
+        let forgotten = std::mem::take(&mut queue.slots);
+        drop(queue);
         // Not under the lock: it is not known what dropping them does.
         drop(forgotten);
         if !mutant::is_on(Mutant::CloseSilently) {
-            self.desk.job.notify_all();
+            self.shared.job.notify_all();
         }
         if !mutant::is_on(Mutant::LeaveHelpers) {
             // A helper catches the panics of its jobs, and has none of its own.
@@ -295,7 +295,7 @@ impl<S, J, R> Drop for Pool<S, J, R> {
 
 impl<S, J, R> fmt::Debug for Pool<S, J, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("crew", &self.crew).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Pool").field("budget", &self.budget).field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
@@ -310,8 +310,8 @@ mod tests {
     }
 
     /// The results until the first failure, and the failure.
-    fn squares(crew: &Crew, jobs: u64) -> (Vec<(u64, u64)>, Option<Error>) {
-        let mut pool = Pool::new(crew, 4, square);
+    fn squares(budget: &ThreadBudget, jobs: u64) -> (Vec<(u64, u64)>, Option<Error>) {
+        let mut pool = Pool::new(budget, 4, square);
         let mut results = Vec::new();
         let all = (0..jobs).try_for_each(|job| pool.put(job).map(|result| results.extend(result)));
         let all = all.and_then(|()| {
@@ -326,11 +326,11 @@ mod tests {
     #[test]
     fn any_number_of_threads_gives_the_same_results() {
         for threads in [0, 1, 2, 3, 8] {
-            let crew = Crew::new(threads);
-            let (results, error) = squares(&crew, 500);
+            let budget = ThreadBudget::new(threads);
+            let (results, error) = squares(&budget, 500);
             assert!(error.is_none());
             assert!(results.iter().map(|(square, _)| *square).eq((0..500).map(|job| job * job)));
-            assert_eq!(crew.started(), threads.clamp(1, 5) as u64 - 1, "jobs pile up");
+            assert_eq!(budget.started(), threads.clamp(1, 5) as u64 - 1, "jobs pile up");
             let alone = results.last().is_some_and(|(_, done)| *done == 500);
             assert!(alone || threads > 1);
         }
@@ -338,14 +338,14 @@ mod tests {
 
     #[test]
     fn little_work_starts_no_thread() {
-        let crew = Crew::new(8);
-        assert_eq!(squares(&crew, 1).0, [(0, 1)]);
-        assert_eq!(crew.started(), 0);
+        let budget = ThreadBudget::new(8);
+        assert_eq!(squares(&budget, 1).0, [(0, 1)]);
+        assert_eq!(budget.started(), 0);
     }
 
     #[test]
     fn what_is_under_way_does_not_grow_with_the_threads() {
-        let jobs_of = |threads: usize, bytes| Crew::new(threads).jobs_of(bytes);
+        let jobs_of = |threads: usize, bytes| ThreadBudget::new(threads).jobs_of(bytes);
         assert_eq!((jobs_of(1, 0), jobs_of(4, 1 << 20), jobs_of(8, 100_000)), (2, 5, 9));
         assert_eq!((jobs_of(8, 1 << 20), jobs_of(1000, 1 << 20), jobs_of(8, usize::MAX)), (5, 5, 2));
     }
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error() {
         for threads in [1, 4] {
-            let (results, error) = squares(&Crew::new(threads), 1000);
+            let (results, error) = squares(&ThreadBudget::new(threads), 1000);
             assert_eq!(results.len(), 700);
             let error = error.unwrap();
             assert_eq!(error.kind(), ErrorKind::Panicked);

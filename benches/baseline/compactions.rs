@@ -135,7 +135,7 @@ fn memory(bench: &Bench, workload: &str, write: &WriteOptions, make: impl Fn(&Pa
         last = Instant::now();
         ControlFlow::Continue(())
     };
-    stack.compact_watched(Compact::all(), watch).unwrap().unwrap();
+    stack.compact_with_progress(Compact::all(), watch).unwrap().unwrap();
     bench.report(&format!("{workload}/memory"), peak, "MB, without mapped pages");
     bench.report(&format!("{workload}/silence"), silence.as_secs_f64() * 1e3, "ms between two calls at most");
     remove(&dir);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use loom_tests::explore;
 use reftable::ErrorKind;
-use reftable::pool::{Crew, Pool};
+use reftable::pool::{Pool, ThreadBudget};
 
 /// The job that panics.
 const BAD: u8 = 13;
@@ -81,9 +81,9 @@ struct Outcome {
     under_way: usize,
 }
 
-fn carry_out(plan: Plan, crew: &Crew) -> Outcome {
+fn carry_out(plan: Plan, budget: &ThreadBudget) -> Outcome {
     // A model that has failed cannot wait for its threads any more.
-    let mut pool = ManuallyDrop::new(Pool::new(crew, plan.limit, work));
+    let mut pool = ManuallyDrop::new(Pool::new(budget, plan.limit, work));
     let outcome = use_pool(plan, &mut pool);
     drop(ManuallyDrop::into_inner(pool));
     outcome
@@ -126,8 +126,8 @@ fn use_pool(plan: Plan, pool: &mut Pool<State, u8, (u8, u8)>) -> Outcome {
 fn model(plan: Plan, seen: &Seen) {
     AT_WORK.set(0);
     DONE.set(0);
-    let crew = Crew::new(plan.threads);
-    let outcome = carry_out(plan, &crew);
+    let budget = ThreadBudget::new(plan.threads);
+    let outcome = carry_out(plan, &budget);
     assert_eq!(AT_WORK.get(), 0, "no thread is left when the pool is dropped");
     assert!(outcome.under_way <= plan.limit, "{} jobs are under way", outcome.under_way);
     let before_the_bad = plan.jobs.iter().copied().take_while(|job| *job != BAD);
@@ -142,7 +142,7 @@ fn model(plan: Plan, seen: &Seen) {
         None => assert!(!panics || plan.leaves),
     }
     assert!(DONE.get() <= plan.jobs.len() as u32);
-    seen.most_helpers.fetch_max(u32::try_from(crew.started()).expect("few"), Ordering::Relaxed);
+    seen.most_helpers.fetch_max(u32::try_from(budget.started()).expect("few"), Ordering::Relaxed);
     let first_jobs = outcome.results.iter().filter(|(_, before)| *before == 0).count();
     let counter = if first_jobs > 1 { &seen.shared } else { &seen.alone };
     counter.fetch_add(1, Ordering::Relaxed);

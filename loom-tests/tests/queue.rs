@@ -193,14 +193,14 @@ impl Scene {
 }
 
 /// Three threads. The first one may fail, the second one may give up.
-fn three(desk: &Scene, fails: Fails, timeout: Option<Duration>) {
-    let (one, other) = (desk.clone(), desk.clone());
+fn three(scene: &Scene, fails: Fails, timeout: Option<Duration>) {
+    let (one, other) = (scene.clone(), scene.clone());
     let one = process(move || one.submit(10, None, fails));
     let other = process(move || other.submit(11, timeout, Fails::No));
-    desk.submit(20, None, Fails::No);
+    scene.submit(20, None, Fails::No);
     one.join().expect("it ends");
     other.join().expect("it ends");
-    desk.check();
+    scene.check();
 }
 
 fn delegation(seen: &Arc<Seen>) {
@@ -237,14 +237,14 @@ fn bounded_beside_one_that_gives_up(seen: &Arc<Seen>) {
 
 /// One of three wants to lead itself, and does nothing with it.
 fn drops_its_leadership(seen: &Arc<Seen>) {
-    let desk = Scene::new(Queue::new(), seen);
-    let (one, other) = (desk.clone(), desk.clone());
+    let scene = Scene::new(Queue::new(), seen);
+    let (one, other) = (scene.clone(), scene.clone());
     let one = process(move || one.prepare());
     let other = process(move || other.submit(20, None, Fails::No));
-    desk.submit(30, None, Fails::No);
+    scene.submit(30, None, Fails::No);
     one.join().expect("it ends");
     other.join().expect("it ends");
-    desk.check();
+    scene.check();
 }
 
 fn explored(name: &str, preemptions: usize, model: Model) -> Arc<Seen> {

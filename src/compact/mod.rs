@@ -11,14 +11,14 @@ use std::time::Duration;
 use clean::Garbage;
 
 use crate::bytes::{Bytes, Reading};
-use crate::engine::{self, AutoCompact, Job, Task, Watch};
+use crate::engine::{self, AutoCompact, CompactionTask, MergeTask, OnProgress};
 pub use crate::engine::{Expiry, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invariant::invariant;
 use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
-use crate::pool::Crew;
+use crate::pool::ThreadBudget;
 use crate::snapshot::Snapshot;
 use crate::stack::{Durability, Edit, ListLock, Options, PlacedTable, Stack, remove_all};
 use crate::table::{Table, TableStats, WriteOptions};
@@ -124,14 +124,14 @@ impl Stack {
     /// `TooLarge` beyond the limit of [`crate::table::WriteOptions::max_table_size`]; `Io`. Nothing
     /// has changed then, except for `Indeterminate`: see [`crate::ErrorKind`].
     pub fn compact(&self, what: Compact) -> Result<Option<Compaction>> {
-        self.compact_watched(what, |_| ControlFlow::Continue(()))
+        self.compact_with_progress(what, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`Self::compact`], and tells `watch` how far it has come: at the beginning, whenever
-    /// about half a megabyte of blocks is merged or written, every few milliseconds while it sorts
-    /// ids for the object index, at least twice a second while it waits for the list lock in the
-    /// end, and when all is done, with as many bytes as there were to do. Small compactions are
-    /// told only when they are done, and those that find nothing to do, not at all.
+    /// As [`Self::compact`], and tells `on_progress` how far it has come: at the beginning,
+    /// whenever about half a megabyte of blocks is merged or written, every few milliseconds while
+    /// it sorts ids for the object index, at least twice a second while it waits for the list lock
+    /// in the end, and when all is done, with as many bytes as there were to do. Small compactions
+    /// are told only when they are done, and those that find nothing to do, not at all.
     ///
     /// `ControlFlow::Break` stops it, as if it had never begun: at once but for what is being
     /// merged or sorted by each thread, some ten milliseconds, and a sync of what was written. When
@@ -139,30 +139,32 @@ impl Stack {
     ///
     /// # Errors
     /// As for [`Self::compact`]; `Cancelled`.
-    pub fn compact_watched(
+    pub fn compact_with_progress(
         &self,
         what: Compact,
-        watch: impl FnMut(Progress) -> ControlFlow<()>,
+        on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Option<Compaction>> {
-        let watch = RefCell::new(watch);
-        let watch = |progress| match watch.try_borrow_mut() {
-            Ok(mut watch) => watch(progress),
+        let on_progress = RefCell::new(on_progress);
+        let on_progress = |progress| match on_progress.try_borrow_mut() {
+            Ok(mut on_progress) => on_progress(progress),
             Err(_) => ControlFlow::Continue(()),
         };
         match what {
-            Compact::Auto => self.compact_if_due(&watch),
-            Compact::All { expiry } => self.compact_all(Job::new(expiry, false, &watch)),
-            Compact::Rewrite { expiry } => self.compact_all(Job::new(expiry, false, &watch).rewriting()),
+            Compact::Auto => self.compact_if_due(&on_progress),
+            Compact::All { expiry } => self.compact_all(CompactionTask::new(expiry, false, &on_progress)),
+            Compact::Rewrite { expiry } => {
+                self.compact_all(CompactionTask::new(expiry, false, &on_progress).rewriting())
+            }
         }
     }
 
-    fn compact_all(&self, job: Job<'_>) -> Result<Option<Compaction>> {
-        let least = if job.rewrite || job.expiry.is_set() { 1 } else { 2 };
+    fn compact_all(&self, task: CompactionTask<'_>) -> Result<Option<Compaction>> {
+        let least = if task.rewrite || task.expiry.is_set() { 1 } else { 2 };
         let all = |snapshot: &Snapshot| {
             let count = snapshot.tables().len();
             (count >= least).then_some(0..count)
         };
-        let done = self.compact_range(all, &job)?;
+        let done = self.compact_range(all, &task)?;
         if done.is_none() {
             self.clean()?;
         }
@@ -191,9 +193,9 @@ impl Stack {
         if self.compact_in_background() {
             return None;
         }
-        let watch = |_| ControlFlow::Continue(());
-        let job = self.job_by_rule(&watch).left_to_others(self.shared.env.options.wait_while_moving);
-        match self.compact_by_rule(&job) {
+        let on_progress = |_| ControlFlow::Continue(());
+        let task = self.task_by_rule(&on_progress).left_to_others(self.shared.env.options.wait_while_moving);
+        match self.compact_by_rule(&task) {
             Ok(done) => done.map(Ok),
             Err(error) if error.kind() == ErrorKind::Locked => None,
             Err(error) => Some(Err(error)),
@@ -218,26 +220,27 @@ impl Stack {
             // Without the worker: it must not keep itself alive.
             let stack = Stack::without_worker(Arc::clone(&self.shared));
             move |stop: Stop<'_>| {
-                let watch = |_| if stop.is_asked_for() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                let on_progress =
+                    |_| if stop.is_asked_for() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
                 // Its failure is counted; the next commit asks again.
-                let _ = stack.compact_if_due(&watch);
+                let _ = stack.compact_if_due(&on_progress);
             }
         };
         self.worker.as_ref().is_some_and(|worker| worker.wake(work))
     }
 
     /// Merges what the rule asks for; gives up when it should stop.
-    fn compact_if_due(&self, watch: &Watch<'_>) -> Result<Option<Compaction>> {
-        self.compact_by_rule(&self.job_by_rule(watch))
+    fn compact_if_due(&self, on_progress: &OnProgress<'_>) -> Result<Option<Compaction>> {
+        self.compact_by_rule(&self.task_by_rule(on_progress))
     }
 
-    fn job_by_rule<'a>(&self, watch: &'a Watch<'a>) -> Job<'a> {
-        let job = Job::new(Expiry::default(), true, watch);
-        if matches!(self.shared.env.options.auto_compact, AutoCompact::Git(_)) { job.rewriting() } else { job }
+    fn task_by_rule<'a>(&self, on_progress: &'a OnProgress<'a>) -> CompactionTask<'a> {
+        let task = CompactionTask::new(Expiry::default(), true, on_progress);
+        if matches!(self.shared.env.options.auto_compact, AutoCompact::Git(_)) { task.rewriting() } else { task }
     }
 
-    fn compact_by_rule(&self, job: &Job<'_>) -> Result<Option<Compaction>> {
-        let done = self.compact_range(|snapshot| self.compaction_due(snapshot), job);
+    fn compact_by_rule(&self, task: &CompactionTask<'_>) -> Result<Option<Compaction>> {
+        let done = self.compact_range(|snapshot| self.compaction_due(snapshot), task);
         if done.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Locked | ErrorKind::Cancelled)) {
             self.shared.env.counters.failed_compactions.add(1);
         }
@@ -247,27 +250,27 @@ impl Stack {
     fn compact_range(
         &self,
         choose: impl Fn(&Snapshot) -> Option<Range<usize>>,
-        job: &Job<'_>,
+        task: &CompactionTask<'_>,
     ) -> Result<Option<Compaction>> {
         if choose(&self.snapshot()?).is_none() {
             return Ok(None);
         }
-        let timeout = if job.is_left { Some(Duration::ZERO) } else { self.shared.env.options.lock_timeout };
+        let timeout = if task.is_left { Some(Duration::ZERO) } else { self.shared.env.options.lock_timeout };
         let (lock, snapshot) = self.shared.write_lock.lock_list_within(timeout)?;
         let Some(range) = choose(&snapshot) else { return Ok(None) };
         let (Range { start, end }, count) = (range.clone(), snapshot.tables().len());
         invariant!(start < end && end <= count, "a compaction chooses tables {start} to {end} of {count}");
         let bytes: u64 = snapshot.tables().get(range.clone()).unwrap_or_default().iter().map(|t| t.file_size()).sum();
         if bytes > self.shared.env.options.compact_at_once {
-            let claim = self.claim(snapshot, range, job.best_effort, |_| true)?;
+            let claim = self.claim(snapshot, range, task.best_effort, |_| true)?;
             drop(lock);
-            job.begin(claim.bytes())?;
-            return self.compact_claimed(&claim, job).map(Some);
+            task.begin(claim.bytes())?;
+            return self.compact_claimed(&claim, task).map(Some);
         }
         let there = self.names()?;
         let is_locked = |name: &String| there.contains(name) && !mutant::is_on(Mutant::IgnoreTableLocks);
-        let claim = self.claim(snapshot, range, job.best_effort, is_locked)?;
-        self.compact_at_once(lock, &claim, job, there).map(Some)
+        let claim = self.claim(snapshot, range, task.best_effort, is_locked)?;
+        self.compact_at_once(lock, &claim, task, there).map(Some)
     }
 
     /// Locks the tables to be merged, as far as `is_locked` asks for it, newest first: so that a
@@ -311,31 +314,31 @@ impl Stack {
         &self,
         lock: ListLock,
         claim: &Claim,
-        job: &Job<'_>,
+        task: &CompactionTask<'_>,
         there: BTreeSet<String>,
     ) -> Result<Compaction> {
         let shared = &self.shared;
         let garbage = Garbage::among(&*shared.env.dir, &there, &claim.snapshot);
         let name = self.output_name(claim, &claim.snapshot)?;
         // Under its final name at once, as in a commit.
-        let (file, contents, written) = self.merge(claim, job, || TempFile::create(&shared.env.dir, name.clone()))?;
+        let (file, contents, written) = self.merge(claim, task, || TempFile::create(&shared.env.dir, name.clone()))?;
         let output = PlacedTable { file, contents, is_synced: false };
         let done = self.put(lock, claim, &claim.snapshot, claim.range.clone(), (output, written), garbage)?;
-        job.finish(done.bytes_before);
+        task.finish(done.bytes_before);
         Ok(done)
     }
 
     /// Merges tables that are locked, while others commit.
-    fn compact_claimed(&self, claim: &Claim, job: &Job<'_>) -> Result<Compaction> {
+    fn compact_claimed(&self, claim: &Claim, task: &CompactionTask<'_>) -> Result<Compaction> {
         let shared = &self.shared;
         let temporary = || TempFile::temporary_locked(&shared.env.dir, Temporary::Output);
-        let (file, contents, written) = self.merge(claim, job, temporary)?;
+        let (file, contents, written) = self.merge(claim, task, temporary)?;
         // Here, where nobody waits for it.
         let is_synced = shared.env.options.durability != Durability::Off;
         if is_synced {
             file.sync()?;
         }
-        let (lock, base) = self.lock_list_patiently(job)?;
+        let (lock, base) = self.lock_list_patiently(task)?;
         let Some(start) = position_of(claim, &base) else {
             let message = "the tables were replaced while they were being compacted, in spite of their locks";
             return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
@@ -348,20 +351,20 @@ impl Stack {
         let file = file.renamed(&self.output_name(claim, &base)?)?;
         let output = PlacedTable { file, contents, is_synced };
         let done = self.put(lock, claim, &base, start..start + claim.range.len(), (output, written), garbage)?;
-        job.finish(done.bytes_before);
+        task.finish(done.bytes_before);
         Ok(done)
     }
 
     /// Takes the list lock when the work is done: later than a commit would give up, but not when
     /// it should stop.
-    fn lock_list_patiently(&self, job: &Job<'_>) -> Result<(ListLock, Snapshot)> {
+    fn lock_list_patiently(&self, task: &CompactionTask<'_>) -> Result<(ListLock, Snapshot)> {
         let shared = &self.shared;
         let patience = shared.env.options.patience_for_outcome();
         let start = shared.env.dir.now();
         loop {
             let left = patience.saturating_sub(shared.env.dir.now().saturating_sub(start));
             match shared.write_lock.lock_list_within(Some(left.min(LOOK_UP))) {
-                Err(error) if error.kind() == ErrorKind::Locked && left > LOOK_UP => job.check()?,
+                Err(error) if error.kind() == ErrorKind::Locked && left > LOOK_UP => task.check()?,
                 taken => return taken,
             }
         }
@@ -371,15 +374,15 @@ impl Stack {
     fn merge(
         &self,
         claim: &Claim,
-        job: &Job<'_>,
+        task: &CompactionTask<'_>,
         create: impl Fn() -> Result<TempFile>,
     ) -> Result<(TempFile, Bytes, TableStats)> {
         self.check_readable(claim)?;
         let merged =
             engine::merge_somehow(claim.tables(), &self.shared.env.options.write, |options, trusts_indexes| {
-                self.merge_into(create()?, claim, job, options, trusts_indexes)
+                self.merge_into(create()?, claim, task, options, trusts_indexes)
             });
-        merged.map_err(|error| job.explain(error))
+        merged.map_err(|error| task.explain(error))
     }
 
     /// Reads the tables to be merged with read calls, unless they are copies: a sector that cannot
@@ -406,7 +409,7 @@ impl Stack {
         &self,
         file: TempFile,
         claim: &Claim,
-        job: &Job<'_>,
+        task: &CompactionTask<'_>,
         options: &WriteOptions,
         trusts_indexes: bool,
     ) -> Result<(TempFile, Bytes, TableStats)> {
@@ -416,7 +419,7 @@ impl Stack {
         self.shared.publisher.note_merged(&file, claim.names());
         // What is small is worth no thread, and no compromise: it becomes the table that git makes
         // of it.
-        let crew = if claim.bytes() < LARGE { Crew::alone() } else { self.shared.env.crew() };
+        let budget = if claim.bytes() < LARGE { ThreadBudget::single() } else { self.shared.env.budget() };
         // Nothing lies below the oldest table that a tombstone could hide.
         let at_bottom = match () {
             () if mutant::is_on(Mutant::DropTombstones) => true,
@@ -424,9 +427,9 @@ impl Stack {
             () => claim.range.start == 0,
         };
         let is_small = claim.bytes() <= self.shared.env.options.compact_at_once;
-        let copies = !job.rewrite && !is_small;
-        let task = Task { tables, at_bottom, copies, trusts_indexes, job, crew: &crew };
-        let merged = engine::write_merged(&task, options, BufferedFile::new(file));
+        let copies = !task.rewrite && !is_small;
+        let merge = MergeTask { tables, at_bottom, copies, trusts_indexes, compaction: task, budget: &budget };
+        let merged = engine::write_merged(&merge, options, BufferedFile::new(file));
         let (buffered, written) = merged.map_err(|error| error.in_file(&path))?;
         let (file, contents) = buffered.finish(self.shared.env.reading())?;
         Ok((file, contents, written))

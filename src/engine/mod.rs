@@ -100,8 +100,8 @@ mod state;
 mod view;
 
 pub use batch::WriteGroup;
+pub(crate) use compaction::{CompactionTask, MergeTask, OnProgress, merge_somehow, update_indexes, write_merged};
 pub use compaction::{Expiry, Progress, merge_tables};
-pub(crate) use compaction::{Job, Task, Watch, merge_somehow, update_indexes, write_merged};
 pub use policy::{AutoCompact, compaction_due};
 pub(crate) use state::check_hash;
 pub use state::{snapshot, table_name, update_indexes_of_name};

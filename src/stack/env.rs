@@ -7,7 +7,7 @@ use super::options::Options;
 use crate::bytes::Reading;
 use crate::dir::Dir;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Crew;
+use crate::pool::ThreadBudget;
 use crate::sync::OnceLock;
 
 /// The directory of a handle, its options, and what it counts.
@@ -35,8 +35,8 @@ impl Env {
     }
 
     /// Who may work on something large.
-    pub(crate) fn crew(&self) -> Crew {
-        Crew::counted(self.options.thread_count(), Arc::clone(&self.counters.helpers))
+    pub(crate) fn budget(&self) -> ThreadBudget {
+        ThreadBudget::counted(self.options.thread_count(), Arc::clone(&self.counters.helpers))
     }
 
     /// Makes the names in the directory durable.

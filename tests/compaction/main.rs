@@ -9,7 +9,7 @@ mod compaction_cleans_up;
 mod compaction_copies_blocks;
 mod compaction_gives_way;
 mod compaction_in_ranges;
-mod compaction_is_watched;
 mod compaction_makes_room;
 mod compaction_names_damaged_blocks;
+mod compaction_tells_its_progress;
 mod compaction_writes_sparse_tables_again;

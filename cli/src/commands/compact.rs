@@ -80,7 +80,7 @@ impl Compact {
         let stores = repo.open(&options, self.writing.patience())?;
         let mut watch = Watch::new(self.quiet || out.wants_json()).map_err(Failure::signals)?;
         for stack in stores.all() {
-            let done = stack.compact_watched(what.clone(), |progress| watch.look(progress));
+            let done = stack.compact_with_progress(what.clone(), |progress| watch.look(progress));
             watch.end();
             let done = match done {
                 Err(error) if error.kind() == ErrorKind::Cancelled => {

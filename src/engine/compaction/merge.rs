@@ -8,15 +8,15 @@ use std::sync::Arc;
 use super::Expiry;
 use super::copy::Copier;
 use super::emptied::Expirer;
-use super::job::Job;
 use super::proof::{Account, Extent, check_ranges, check_sections};
 use super::ranges::{Range, bytes_of_range, ranges};
+use super::task::CompactionTask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::header::{BlockKind, footer_len};
 use crate::format::record::{LogRecord, Record, RefRecord, split_key};
 use crate::invariant::{defect, invariant, violated};
 use crate::merge::{Merge, Tally, Tombstones};
-use crate::pool::{Crew, Pool};
+use crate::pool::{Pool, ThreadBudget};
 use crate::table::{BlockRun, Cursor, RunWriter, Table, TableWriter, WholeBlock};
 
 /// What the parts of a merge have in common.
@@ -38,7 +38,7 @@ struct Subcompaction {
 }
 
 /// A merge of whole tables.
-pub(crate) struct Task<'a> {
+pub(crate) struct MergeTask<'a> {
     /// Oldest first.
     pub(crate) tables: &'a [Arc<Table>],
     /// Whether nothing lies below them. Tombstones go only there.
@@ -48,12 +48,12 @@ pub(crate) struct Task<'a> {
     /// Whether indexes lead to blocks to copy, and to where ranges begin. Otherwise all is read in
     /// order.
     pub(crate) trusts_indexes: bool,
-    pub(crate) job: &'a Job<'a>,
-    pub(crate) crew: &'a Crew,
+    pub(crate) compaction: &'a CompactionTask<'a>,
+    pub(crate) budget: &'a ThreadBudget,
 }
 
 /// Writes what the tables amount to.
-pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> Result<()> {
+pub(super) fn merge<W: Write>(task: &MergeTask<'_>, writer: &mut TableWriter<W>) -> Result<()> {
     let tombstones = if task.at_bottom { Tombstones::Hide } else { Tombstones::Show };
     let mut ends = Vec::new();
     for kind in [BlockKind::Ref, BlockKind::Log] {
@@ -61,8 +61,13 @@ pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> R
         for table in task.tables.iter().filter(|_| task.copies && task.trusts_indexes) {
             sources.extend(writer.copies_from(table, kind)?.then(|| Arc::clone(table)));
         }
-        let section =
-            SectionMerge { tables: task.tables.to_vec(), sources, kind, tombstones, expiry: task.job.expiry.clone() };
+        let section = SectionMerge {
+            tables: task.tables.to_vec(),
+            sources,
+            kind,
+            tombstones,
+            expiry: task.compaction.expiry.clone(),
+        };
         ends.push(merge_section(&Arc::new(section), task, writer)?);
     }
     match ends.as_slice() {
@@ -75,7 +80,7 @@ pub(super) fn merge<W: Write>(task: &Task<'_>, writer: &mut TableWriter<W>) -> R
 /// section ends in each table that has it.
 fn merge_section<W: Write>(
     section: &Arc<SectionMerge>,
-    task: &Task<'_>,
+    task: &MergeTask<'_>,
     writer: &mut TableWriter<W>,
 ) -> Result<Vec<Option<u64>>> {
     let bytes = section.bytes();
@@ -85,7 +90,7 @@ fn merge_section<W: Write>(
     let (mut written, count) = (0, ranges.len() as u64);
     let mut account = Account::default();
     let mut ranges = ranges.into_iter();
-    let mut pool = Pool::new(task.crew, task.crew.jobs_of(room), |(): &mut (), part: Subcompaction| part.merge());
+    let mut pool = Pool::new(task.budget, task.budget.jobs_of(room), |(): &mut (), part: Subcompaction| part.merge());
     let mut is_first = writer.is_empty();
     loop {
         let merged = match ranges.next() {
@@ -108,7 +113,7 @@ fn merge_section<W: Write>(
         writer.append(section.kind, piece)?;
         written += 1;
         if !bytes.is_empty() {
-            task.job.advance(bytes.start + (bytes.end - bytes.start).saturating_mul(written) / count)?;
+            task.compaction.advance(bytes.start + (bytes.end - bytes.start).saturating_mul(written) / count)?;
         }
     }
     let section_written = writer.appended(section.kind);

@@ -4,26 +4,26 @@
 mod copy;
 mod emptied;
 mod expiry;
-mod job;
 mod merge;
 mod pattern;
 mod proof;
 mod ranges;
+mod task;
 
 pub use expiry::Expiry;
-pub use job::Progress;
-pub(crate) use job::{Job, Watch};
-pub(crate) use merge::Task;
+pub(crate) use merge::MergeTask;
+pub use task::Progress;
+pub(crate) use task::{CompactionTask, OnProgress};
 
 use std::io::Write;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Crew;
+use crate::pool::ThreadBudget;
 use crate::snapshot::Snapshot;
 use crate::table::{Table, TableStats, TableWriter, WriteOptions};
-use job::Watched;
+use task::Cancellable;
 
 /// Merges the tables of `snapshot` at these positions into one, which may take their place, and
 /// says what it holds. Leaves out what is overwritten, what `expiry` says, and tombstones if the
@@ -45,20 +45,21 @@ pub fn merge_tables<W: Write>(
 ) -> Result<(W, TableStats)> {
     let at_bottom = range.start == 0;
     let tables = snapshot.tables().get(range).unwrap_or_default();
-    let watch = |_| ControlFlow::Continue(());
-    let (job, crew) = (Job::new(expiry, false, &watch), Crew::alone());
+    let on_progress = |_| ControlFlow::Continue(());
+    let (compaction, budget) = (CompactionTask::new(expiry, false, &on_progress), ThreadBudget::single());
     merge_somehow(tables, options, |options, trusts_indexes| {
-        let task = Task { tables, at_bottom, copies: true, trusts_indexes, job: &job, crew: &crew };
+        let task =
+            MergeTask { tables, at_bottom, copies: true, trusts_indexes, compaction: &compaction, budget: &budget };
         write_merged(&task, options, create()?)
     })
 }
 
 /// Merges tables into one. With [`merge_somehow`] all of them fit.
-pub(crate) fn write_merged<W: Write>(task: &Task<'_>, options: &WriteOptions, out: W) -> Result<(W, TableStats)> {
-    let Task { tables, job, crew, .. } = *task;
+pub(crate) fn write_merged<W: Write>(task: &MergeTask<'_>, options: &WriteOptions, out: W) -> Result<(W, TableStats)> {
+    let MergeTask { tables, compaction, budget, .. } = *task;
     let hash = tables.last().map(|table| table.hash()).ok_or_else(no_tables)?;
-    let writer = TableWriter::new(Watched { out, job }, hash, update_indexes(tables)?, options)?;
-    let mut writer = writer.with_crew(crew);
+    let writer = TableWriter::new(Cancellable { out, task: compaction }, hash, update_indexes(tables)?, options)?;
+    let mut writer = writer.with_thread_budget(budget);
     merge::merge(task, &mut writer).map_err(|error| proof::explain(error, tables))?;
     let (out, written) = writer.finish()?;
     Ok((out.out, written))

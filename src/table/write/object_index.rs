@@ -11,7 +11,7 @@ use crate::format::block::Added;
 use crate::format::header::MIN_OBJECT_ID_LEN;
 use crate::format::record::{ObjectRecord, ObjectView, Offsets};
 use crate::invariant::{invariant, violated};
-use crate::pool::Crew;
+use crate::pool::ThreadBudget;
 
 /// Ids that are worth a thread: some milliseconds of sorting and encoding. A second thread pays
 /// from some 40,000 ids on; smaller parts gain nothing that can be measured
@@ -47,17 +47,17 @@ impl IdRange {
 }
 
 impl ObjectIndex {
-    /// Sorts the ids, with the help of the crew if there are many.
+    /// Sorts the ids, by several threads if there are many.
     ///
     /// # Errors
     /// That of `ask`, which may end it; `Panicked`, which does not happen.
     pub(crate) fn new(
         mut objects: Vec<u128>,
         blocks: Vec<u64>,
-        crew: &Crew,
+        budget: &ThreadBudget,
         mut ask: impl FnMut() -> Result<()>,
     ) -> Result<ObjectIndex> {
-        let shared = sort(&mut objects, crew, Question::new(&mut ask))?;
+        let shared = sort(&mut objects, budget, Question::new(&mut ask))?;
         let prefix_len = (shared + 1).clamp(MIN_OBJECT_ID_LEN, OBJECT_KEY_LEN);
         Ok(ObjectIndex { objects, blocks, prefix_len })
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn parts_are_cut_between_ids() {
-        let index = |objects: Vec<u128>| ObjectIndex::new(objects, vec![], &Crew::alone(), || Ok(())).unwrap();
+        let index = |objects: Vec<u128>| ObjectIndex::new(objects, vec![], &ThreadBudget::single(), || Ok(())).unwrap();
         let many = index(objects(400_000));
         let parts = many.parts();
         assert_eq!(parts.len(), 6);

@@ -8,7 +8,7 @@ use std::{mem, vec};
 
 use super::object_index::{PART, is_same_id};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Crew;
+use crate::pool::ThreadBudget;
 use crate::sync::Mutex;
 
 /// Ids that are sorted in one go: some ten milliseconds.
@@ -50,7 +50,7 @@ impl Question<'_> {
 ///
 /// # Errors
 /// That of the question; `Panicked`, which does not happen.
-pub(crate) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>) -> Result<usize> {
+pub(crate) fn sort(objects: &mut [u128], budget: &ThreadBudget, mut question: Question<'_>) -> Result<usize> {
     if objects.len() < 2 * PART {
         objects.sort_unstable();
     }
@@ -59,8 +59,8 @@ pub(crate) fn sort(objects: &mut [u128], crew: &Crew, mut question: Question<'_>
     }
     let mut ends = Vec::new();
     partition_by_digit(objects, 0, &mut ends, &mut question)?;
-    let helpers = (objects.len() / PART).min(crew.threads()) - 1;
-    let within = sort_parts(split(objects, &ends), helpers, crew, &mut question)?;
+    let helpers = (objects.len() / PART).min(budget.threads()) - 1;
+    let within = sort_parts(split(objects, &ends), helpers, budget, &mut question)?;
     let seams = ends.iter().filter_map(|end| objects.get(end.checked_sub(1)?..=*end));
     Ok(seams.map(most_shared).fold(within, usize::max))
 }
@@ -172,14 +172,19 @@ fn split<'a>(mut objects: &'a mut [u128], ends: &[usize]) -> Vec<&'a mut [u128]>
 }
 
 /// Sorts the parts, and returns how many bytes two ids of one part share at most.
-fn sort_parts(parts: Vec<&mut [u128]>, helpers: usize, crew: &Crew, question: &mut Question<'_>) -> Result<usize> {
+fn sort_parts(
+    parts: Vec<&mut [u128]>,
+    helpers: usize,
+    budget: &ThreadBudget,
+    question: &mut Question<'_>,
+) -> Result<usize> {
     let line = &Mutex::new(parts.into_iter());
     thread::scope(|scope| {
         let start = |_| {
             let helper = thread::Builder::new().name("reftable-pool".to_owned());
             // If the system gives none, those that are there do the work.
             let helper = helper.spawn_scoped(scope, move || sort_next(line, |_| Ok(()))).ok();
-            helper.inspect(|_| crew.note_start())
+            helper.inspect(|_| budget.note_start())
         };
         let helpers: Vec<_> = (0..helpers).filter_map(start).collect();
         let mut sorted = sort_next(line, |ids| question.after(ids));
@@ -226,8 +231,8 @@ mod tests {
     use super::super::tests::ids_to_sort as objects;
     use super::*;
 
-    fn sorted(mut objects: Vec<u128>, crew: &Crew) -> (Vec<u128>, usize) {
-        let shared = sort(&mut objects, crew, Question::new(&mut || Ok(()))).unwrap();
+    fn sorted(mut objects: Vec<u128>, budget: &ThreadBudget) -> (Vec<u128>, usize) {
+        let shared = sort(&mut objects, budget, Question::new(&mut || Ok(()))).unwrap();
         (objects, shared)
     }
 
@@ -238,9 +243,9 @@ mod tests {
         let shared = most_shared(&expected);
         assert_eq!(shared, 7);
         for threads in [1, 2, 3, 8] {
-            let crew = Crew::new(threads);
-            assert!(sorted(objects(500_000), &crew) == (expected.clone(), shared), "{threads} threads");
-            assert_eq!(crew.started(), (threads as u64 - 1).min(6));
+            let budget = ThreadBudget::new(threads);
+            assert!(sorted(objects(500_000), &budget) == (expected.clone(), shared), "{threads} threads");
+            assert_eq!(budget.started(), (threads as u64 - 1).min(6));
         }
     }
 
@@ -268,7 +273,7 @@ mod tests {
             let mut expected = objects.clone();
             expected.sort();
             let shared = most_shared(&expected);
-            assert!(sorted(objects, &Crew::new(2)) == (expected, shared), "shape {shape}");
+            assert!(sorted(objects, &ThreadBudget::new(2)) == (expected, shared), "shape {shape}");
         }
     }
 
@@ -285,9 +290,9 @@ mod tests {
 
     #[test]
     fn few_are_sorted_by_one() {
-        let crew = Crew::new(8);
-        assert!(sorted(objects(100_000), &crew).0.is_sorted());
-        assert_eq!(crew.started(), 0);
+        let budget = ThreadBudget::new(8);
+        assert!(sorted(objects(100_000), &budget).0.is_sorted());
+        assert_eq!(budget.started(), 0);
     }
 
     /// Every id is handled four times: looked at, counted, dealt out and sorted. The first three
@@ -297,14 +302,14 @@ mod tests {
         const COUNT: usize = 1_500_000;
         let stop = || Error::new(ErrorKind::Cancelled, "enough");
         for (threads, all) in [(1, 4), (3, 3)] {
-            let (crew, mut left_alone) = (Crew::new(threads), false);
+            let (budget, mut left_alone) = (ThreadBudget::new(threads), false);
             for stop_at in 0.. {
                 let (mut many, mut questions) = (objects(COUNT as u128), 0);
                 let mut ask = || {
                     questions += 1;
                     if questions > stop_at { Err(stop()) } else { Ok(()) }
                 };
-                match sort(&mut many, &crew, Question::new(&mut ask)) {
+                match sort(&mut many, &budget, Question::new(&mut ask)) {
                     Err(error) => {
                         assert_eq!((error.kind(), questions), (ErrorKind::Cancelled, stop_at + 1));
                         left_alone |= stop_at > 3 * COUNT / STEP && !many.is_sorted();

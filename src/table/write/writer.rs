@@ -16,7 +16,7 @@ use crate::format::record::{IndexRecord, IndexView};
 use crate::invariant::{defect, violated};
 use crate::mutant::{self, Mutant};
 use crate::oid::HashKind;
-use crate::pool::{Crew, Pool};
+use crate::pool::{Pool, ThreadBudget};
 use crate::table::{Table, WriteOptions};
 use crate::value::{LogRecordView, RefRecordView};
 
@@ -59,7 +59,7 @@ pub struct TableWriter<W: Write> {
     /// Offsets of the reference blocks by number.
     ref_blocks: Vec<u64>,
     stats: TableStats,
-    crew: Option<Crew>,
+    budget: Option<ThreadBudget>,
 }
 
 /// See [`TableWriter::appended`].
@@ -98,7 +98,7 @@ impl<W: Write> TableWriter<W> {
             objects: Vec::new(),
             ref_blocks: Vec::new(),
             stats: TableStats::default(),
-            crew: None,
+            budget: None,
             options: options.clone(),
         })
     }
@@ -106,8 +106,8 @@ impl<W: Write> TableWriter<W> {
     /// Lets others help where there is much to do. Then a large object section is made in parts,
     /// with a short block at the end of each, however many they are; and the writer below is
     /// flushed now and then while the ids are sorted: an error ends that.
-    pub(crate) fn with_crew(mut self, crew: &Crew) -> Self {
-        self.crew = Some(crew.clone());
+    pub(crate) fn with_thread_budget(mut self, budget: &ThreadBudget) -> Self {
+        self.budget = Some(budget.clone());
         self
     }
 
@@ -380,14 +380,14 @@ impl<W: Write> TableWriter<W> {
         Ok(blocks < below.len())
     }
 
-    /// Writes the object section; with a crew, in parts that anybody may make: each ends its last
-    /// block.
+    /// Writes the object section; by several threads, in parts that any may make: each ends its
+    /// last block.
     fn write_objects(&mut self, objects: Vec<u128>) -> Result<()> {
-        let crew = self.crew.clone().unwrap_or_else(Crew::alone);
-        let (blocks, out, is_watched) = (mem::take(&mut self.ref_blocks), &mut self.out, self.crew.is_some());
+        let budget = self.budget.clone().unwrap_or_else(ThreadBudget::single);
+        let (blocks, out, is_watched) = (mem::take(&mut self.ref_blocks), &mut self.out, self.budget.is_some());
         // Nothing is written meanwhile, so it is asked like this.
         let ask = || if is_watched { out.flush().map_err(unwritten) } else { Ok(()) };
-        let index = Arc::new(ObjectIndex::new(objects, blocks, &crew, ask)?);
+        let index = Arc::new(ObjectIndex::new(objects, blocks, &budget, ask)?);
         if index.is_empty() {
             return Ok(());
         }
@@ -396,13 +396,13 @@ impl<W: Write> TableWriter<W> {
         self.stats.object_id_len = index.prefix_len();
         self.begin(BlockKind::Obj)?;
         let parts = index.parts();
-        if parts.len() == 1 || self.crew.is_none() {
+        if parts.len() == 1 || self.budget.is_none() {
             for range in parts {
                 index.write(range, &mut self.blocks)?;
                 self.delegation()?;
             }
         } else {
-            let mut pool = Pool::new(&crew, crew.jobs_of(PART_BYTES), |(): &mut (), part: IdRange| part.write());
+            let mut pool = Pool::new(&budget, budget.jobs_of(PART_BYTES), |(): &mut (), part: IdRange| part.write());
             for range in parts {
                 let out = self.piece_writer(BlockKind::Obj, false, PART_BYTES);
                 if let Some(piece) = pool.put(IdRange { index: Arc::clone(&index), range, out })? {

@@ -50,7 +50,7 @@ fn it_tells_how_far_it_has_come() {
         let total = size(dir.path());
         let mut calls: Vec<Progress> = Vec::new();
         let stack = stack.with_options(options().threads(threads)).unwrap();
-        let done = stack.compact_watched(Compact::all(), |progress| {
+        let done = stack.compact_with_progress(Compact::all(), |progress| {
             calls.push(progress);
             ControlFlow::Continue(())
         });
@@ -70,7 +70,7 @@ fn it_is_stopped_without_a_trace() {
     let (before, contents) = (names(dir.path()), contents::of_stack(&stack));
     for stop_at in (0..).step_by(5) {
         let mut calls = 0;
-        let done = stack.compact_watched(Compact::all(), |progress| {
+        let done = stack.compact_with_progress(Compact::all(), |progress| {
             calls += 1;
             match calls > stop_at && progress.done < progress.total {
                 true => ControlFlow::Break(()),
@@ -98,13 +98,13 @@ fn small_compactions_tell_when_they_are_done_and_it_is_too_late_then() {
     let (dir, stack) = store(10);
     let total = size(dir.path());
     let mut calls = Vec::new();
-    let done = stack.compact_watched(Compact::all(), |progress| {
+    let done = stack.compact_with_progress(Compact::all(), |progress| {
         calls.push((progress.done, progress.total));
         ControlFlow::Break(())
     });
     assert!(done.unwrap().is_some());
     assert_eq!(calls, [(total, total)]);
-    let nothing = stack.compact_watched(Compact::all(), |_| panic!("there is nothing to tell"));
+    let nothing = stack.compact_with_progress(Compact::all(), |_| panic!("there is nothing to tell"));
     assert_eq!(nothing.unwrap(), None);
 }
 
@@ -114,7 +114,7 @@ fn it_is_asked_while_ids_are_sorted() {
     let (dir, stack) = store(100_000);
     let stack = stack.with_options(options().threads(1)).unwrap();
     let (mut before, mut in_a_row, mut longest) = ((0, 0), 0, 0);
-    let done = stack.compact_watched(Compact::all(), |progress| {
+    let done = stack.compact_with_progress(Compact::all(), |progress| {
         let bytes = names(dir.path()).iter().map(|name| dir.path().join(name).metadata().unwrap().len()).sum::<u64>();
         in_a_row = if before == (progress.done, bytes) { in_a_row + 1 } else { 0 };
         before = (progress.done, bytes);
@@ -139,7 +139,7 @@ fn nobody_is_kept_waiting_by_who_watches() {
             tx.commit().expect("the list is not locked");
             ControlFlow::Continue(())
         };
-        stack.compact_watched(Compact::all(), watch).unwrap().unwrap();
+        stack.compact_with_progress(Compact::all(), watch).unwrap().unwrap();
         assert!(commits > 0);
         assert_eq!(table_names(dir.path()).len(), commits + 1);
         assert_verifies(&stack);

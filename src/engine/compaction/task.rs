@@ -18,10 +18,10 @@ pub struct Progress {
 }
 
 /// Who is told, and may say that it should end.
-pub(crate) type Watch<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
+pub(crate) type OnProgress<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
 
 /// A compaction that somebody wants.
-pub(crate) struct Job<'a> {
+pub(crate) struct CompactionTask<'a> {
     pub(crate) expiry: Expiry,
     /// Whether every record is to be written again, and no block to be copied.
     pub(crate) rewrite: bool,
@@ -29,27 +29,27 @@ pub(crate) struct Job<'a> {
     pub(crate) best_effort: bool,
     /// Whether it is left to somebody else when the list lock is taken.
     pub(crate) is_left: bool,
-    watch: &'a Watch<'a>,
+    on_progress: &'a OnProgress<'a>,
     /// Of no bytes at all before it begins.
     progress: Cell<Progress>,
     /// Whether somebody has said that it should end. It is not asked again.
     stopped: Cell<bool>,
 }
 
-impl<'a> Job<'a> {
-    pub(crate) fn new(expiry: Expiry, best_effort: bool, watch: &'a Watch<'a>) -> Job<'a> {
+impl<'a> CompactionTask<'a> {
+    pub(crate) fn new(expiry: Expiry, best_effort: bool, on_progress: &'a OnProgress<'a>) -> CompactionTask<'a> {
         let (progress, stopped) = (Cell::default(), Cell::default());
-        Job { expiry, rewrite: false, best_effort, is_left: false, watch, progress, stopped }
+        CompactionTask { expiry, rewrite: false, best_effort, is_left: false, on_progress, progress, stopped }
     }
 
     /// The same, with every record written again.
     pub(crate) fn rewriting(self) -> Self {
-        Job { rewrite: true, ..self }
+        CompactionTask { rewrite: true, ..self }
     }
 
     /// The same, without waiting for the list lock if `is_left`.
     pub(crate) fn left_to_others(self, is_left: bool) -> Self {
-        Job { is_left, ..self }
+        CompactionTask { is_left, ..self }
     }
 
     /// From now on it is watched. Not before the list lock is released: whoever watches may take
@@ -70,7 +70,7 @@ impl<'a> Job<'a> {
     /// Looks whether it should end.
     pub(crate) fn check(&self) -> Result<()> {
         let progress = self.progress.get();
-        if progress.total > 0 && !self.stopped.get() && (self.watch)(progress).is_break() {
+        if progress.total > 0 && !self.stopped.get() && (self.on_progress)(progress).is_break() {
             self.stopped.set(true);
         }
         match self.stopped.get() {
@@ -86,26 +86,26 @@ impl<'a> Job<'a> {
 
     /// All is done, and too late to be stopped.
     pub(crate) fn finish(&self, total: u64) {
-        let _ = (self.watch)(Progress { done: total, total });
+        let _ = (self.on_progress)(Progress { done: total, total });
     }
 }
 
 /// What a compaction writes to: it stops between blocks, also those that come behind the merge,
 /// such as the object section's.
-pub(crate) struct Watched<'a, W> {
+pub(crate) struct Cancellable<'a, W> {
     pub(crate) out: W,
-    pub(crate) job: &'a Job<'a>,
+    pub(crate) task: &'a CompactionTask<'a>,
 }
 
-impl<W: Write> Write for Watched<'_, W> {
+impl<W: Write> Write for Cancellable<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.job.check().map_err(io::Error::other)?;
+        self.task.check().map_err(io::Error::other)?;
         self.out.write(bytes)
     }
 
     /// Comes now and then where nothing is written for long.
     fn flush(&mut self) -> io::Result<()> {
-        self.job.check().map_err(io::Error::other)?;
+        self.task.check().map_err(io::Error::other)?;
         self.out.flush()
     }
 }
