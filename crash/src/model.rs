@@ -12,9 +12,9 @@ pub const SECTOR: usize = 512;
 ///   names, so both or neither may be there. A file is there if a name that survived stands for it;
 ///   of several names of one directory the newest counts. Each *file* has the bytes of its last
 ///   sync, and of what was written since: nothing; all up to the end of some write; all up to a
-///   multiple of [`SECTOR`] within some write; or its newest length with any subset of the
-///   sectors that were written, the others as they were, or zero where nothing was. (Of more than
-///   four sectors not all subsets are tried, but: none, all, each missing alone, each alone; of more
+///   multiple of [`SECTOR`] within some write; or its newest length with any subset of the sectors
+///   that were written, the others as they were, or zero where nothing was. (Of more than four
+///   sectors not all subsets are tried, but: none, all, each missing alone, each alone; of more
 ///   than 63, runs of sectors count as one.) Or sectors that were never synced hold what was there
 ///   before: of the file that was the last to lose its name when this one was made, or of this one
 ///   before it was truncated.
@@ -22,10 +22,10 @@ pub const SECTOR: usize = 512;
 ///   Changes of names, in all directories, survive as a prefix of the order in which they were
 ///   made, each rename whole; not shorter than at the last sync of a directory for the changes in
 ///   it. (Real ones also write the journal when a file is synced: that leaves fewer states, so
-///   nothing counts on it.) Bytes that were appended and not synced are there, up to the end of some
-///   write, or missing, or zero; what a file had when it was renamed over another one is there,
-///   which ext4 calls `auto_da_alloc`. Bytes that were put in the place of others have no order, as
-///   under `OnlySynced`.
+///   nothing counts on it.) Bytes that were appended and not synced are there, up to the end of
+///   some write, or missing, or zero; what a file had when it was renamed over another one is
+///   there, which ext4 calls `auto_da_alloc`. Bytes that were put in the place of others have no
+///   order, as under `OnlySynced`.
 /// * [`TornSectors`](Model::TornSectors): as `OnlySynced`, and besides a sector that was being
 ///   written may be half old and half new. Not all disks promise that it is not.
 ///

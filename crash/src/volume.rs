@@ -64,7 +64,8 @@ impl Volume {
         self.tree.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// What is opened at a path: symbolic links are followed, relative to the directory they are in.
+    /// What is opened at a path: symbolic links are followed, relative to the directory they are
+    /// in.
     ///
     /// # Errors
     ///
@@ -336,7 +337,8 @@ impl Volume {
         Ok(Op::SyncDir { path: path.into(), dir })
     }
 
-    /// Keeps a file while it is open, also without a name. Each call needs a [release](Self::release).
+    /// Keeps a file while it is open, also without a name. Each call needs a
+    /// [release](Self::release).
     pub fn hold(&mut self, file: FileId) {
         let count = self.open.entry(file).or_default();
         *count = count.saturating_add(1);

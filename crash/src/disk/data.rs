@@ -172,8 +172,8 @@ impl Data {
         self.landed = self.changes.len();
     }
 
-    /// The file as a model sees it: where names survive in order, what it had when it took the place
-    /// of another file is durable.
+    /// The file as a model sees it: where names survive in order, what it had when it took the
+    /// place of another file is durable.
     pub(crate) fn under(&self, model: Model) -> Cow<'_, Data> {
         if model != Model::Ordered || self.landed == 0 {
             return Cow::Borrowed(self);
