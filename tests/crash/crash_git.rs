@@ -1,12 +1,13 @@
 //! A control: git's own protocol does not survive a loss of power, and the checker says how.
 
-use crate::sim::engine::{Effort, Engine, Tally};
+use reftable_crash::Model;
+
+use crate::sim::engine::{self, Effort, Engine, Tally};
 use crate::sim::git::Fsync;
-use crate::sim::persist::Model;
 use crate::sim::scenarios;
 
 fn crash(fsync: Fsync, model: Model) -> Tally {
-    let effort = Effort { most_violations: usize::MAX, ..Effort::usual() };
+    let effort = Effort { most_violations: usize::MAX, ..engine::usual() };
     let name = format!("git with core.fsync={fsync:?}");
     let mut engine = Engine::new(&name, model, effort);
     scenarios::git(fsync, &mut |recording| engine.explore(&recording));

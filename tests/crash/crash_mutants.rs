@@ -2,9 +2,10 @@
 
 #![cfg(reftable_mutants)]
 
-use crate::sim::engine::{Effort, Engine, Violation, explore_until_broken};
+use reftable_crash::{Model, Violation};
+
+use crate::sim::engine::{self, Effort, Engine, explore_until_broken};
 use crate::sim::mutants::{self, Mistake};
-use crate::sim::persist::Model;
 use crate::sim::scenarios::{OURS, Scenario};
 use crate::sim::slips::Slip;
 use crate::support::on_two_threads;
@@ -36,7 +37,7 @@ fn look(
     most_states: usize,
     nested: Nested,
 ) -> Option<(&'static str, Violation)> {
-    let effort = Effort { most_states, beyond: 0, most_violations: 1, ..Effort::usual() };
+    let effort = Effort { most_states, beyond: 0, most_violations: 1, ..engine::usual() };
     let then = if nested == Nested::Yes { scenario.crashes } else { &[] };
     let engines = scenario.crashes.iter().map(|model| Engine::new(scenario.name, *model, effort).then(then));
     mutants::plan(mistake);
@@ -133,7 +134,7 @@ fn the_mistakes_of_requests_are_caught() {
     are_caught_in("requests of the dead", [Mutant::ClaimFromTheDead]);
 }
 
-/// What SimDir can do beyond losing what was not synced.
+/// What a machine can do beyond losing what was not synced.
 #[test]
 fn mistakes_are_caught_where_calls_fail() {
     are_caught_in("a sync that fails once", [Mutant::TrustSecondSync]);
@@ -144,7 +145,7 @@ fn mistakes_are_caught_where_calls_fail() {
 /// A control of the model: what was on the disk before shows itself where nothing was synced.
 #[test]
 fn old_contents_come_back_where_nothing_was_synced() {
-    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..Effort::usual() };
+    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..engine::usual() };
     let mut engine = Engine::new("compact all", Model::OnlySynced, effort);
     mutants::plan(Some(Slip::NoTableSync.into()));
     (named(|name| name == "compact all")[0].record)(&mut |recording| engine.explore(&recording));

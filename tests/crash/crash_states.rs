@@ -1,14 +1,15 @@
 //! Kills and losses of power at every instant leave a store that keeps the claims.
 //!
-//! See `sim/persist.rs` for what may survive and `sim/check.rs` for the claims.
+//! See `reftable_crash::Model` for what may survive and `sim/check.rs` for the claims.
 //! Without `REFTABLE_LONG_TESTS=1` looks at few states; with `REFTABLE_CRASH_LONG=1` looks harder,
 //! `REFTABLE_CRASH_SEED=N` elsewhere; `REFTABLE_CRASH_ONLY=WORDS` takes the scenarios with these
 //! words in their names, `=NAME` one. `--nocapture` shows the counts.
 
 use std::time::Instant;
 
-use crate::sim::engine::{Effort, Engine, Tally};
-use crate::sim::persist::Model;
+use reftable_crash::Model;
+
+use crate::sim::engine::{self, Effort, Engine, Tally};
 use crate::sim::scenarios::{OURS, Scenario};
 use crate::support::effort::loudly;
 use crate::support::on_two_threads;
@@ -61,9 +62,9 @@ fn one_model_each() -> Vec<(&'static Scenario, Model)> {
 
 #[test]
 fn every_crash_leaves_a_store_that_keeps_the_claims() {
-    let (start, effort) = (Instant::now(), Effort::as_allowed());
+    let (start, effort) = (Instant::now(), engine::as_allowed());
     let only = std::env::var("REFTABLE_CRASH_ONLY").unwrap_or_default();
-    let is_short = effort.is_short() && only.is_empty();
+    let is_short = engine::is_short(&effort) && only.is_empty();
     let jobs = if is_short { one_model_each() } else { all_models(&only) };
     let results = on_two_threads(jobs, |(scenario, model)| {
         let tally = explore(scenario, model, effort);

@@ -1,99 +1,17 @@
-//! Processes that go on beside another one, each on a thread of its own. Only one goes at a time,
-//! and only as far as it is let, so that a run can be repeated.
+//! Processes that go on beside another one, each on a thread of its own.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use reftable_crash::Beside;
 
 use super::mutants;
 use super::run::Actor;
 use super::world::World;
 
-/// What keeps a process from going on.
-#[derive(Debug, Default)]
-pub(super) struct Leash {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// How many calls it may still make.
-    calls: u64,
-    /// It wants to make one more.
-    waits: bool,
-    has_ended: bool,
-}
-
-impl Leash {
-    /// Before each call of the process: waits until it may make it.
-    pub(super) fn step(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.calls == 0 {
-            state.waits = true;
-            self.changed.notify_all();
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.calls -= 1;
-    }
-
-    /// Lets it make so many calls. Returns when it wants to make another one, or has ended.
-    fn give(&self, calls: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.calls = calls;
-        state.waits &= calls == 0;
-        self.changed.notify_all();
-        while !state.waits && !state.has_ended {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Says that the process has ended, also if it panics.
-struct End(Arc<Leash>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).has_ended = true;
-        self.0.changed.notify_all();
-    }
-}
-
-/// A process that goes on when it is let.
-pub(super) struct Beside {
-    leash: Arc<Leash>,
-    thread: JoinHandle<()>,
-}
-
-impl Beside {
-    /// Starts it; it stops before its first call.
-    pub(super) fn start(world: &World, actor: Actor, work: impl FnOnce(&Actor) + Send + 'static) -> Beside {
-        let leash = Arc::<Leash>::default();
-        world.leash(actor.pid, Arc::clone(&leash));
-        let (end, mistake) = (End(Arc::clone(&leash)), mutants::active());
-        let thread = thread::spawn(move || {
-            let _end = end;
-            mutants::adopt(mistake);
-            work(&actor);
-            drop(actor);
-        });
-        leash.give(0);
-        Beside { leash, thread }
-    }
-
-    /// Lets it make so many calls, or fewer if it ends.
-    pub(super) fn go(&self, calls: u64) {
-        self.leash.give(calls);
-    }
-
-    /// The same, from the midst of what another process does.
-    pub(super) fn goer(&self) -> impl FnOnce(u64) + Send + 'static {
-        let leash = Arc::clone(&self.leash);
-        move |calls| leash.give(calls)
-    }
-
-    /// Lets it come to its end.
-    pub(super) fn finish(self) {
-        self.leash.give(u64::MAX);
-        self.thread.join().unwrap();
-    }
+/// Starts what the process does; it stops before its first call, and makes the mistake of the run.
+pub(super) fn start(world: &World, actor: Actor, work: impl FnOnce(&Actor) + Send + 'static) -> Beside {
+    let mistake = mutants::active();
+    Beside::start(world, actor.pid, move || {
+        mutants::adopt(mistake);
+        work(&actor);
+        drop(actor);
+    })
 }

@@ -21,11 +21,13 @@ use reftable::lock::RobustLocks;
 use reftable::table::WriteOptions;
 use reftable::verify::{Finding, FindingKind, Severity};
 use reftable::{AutoCompact, Error, Expect, HashKind, Log, Options, Ref, Snapshot, Stack, Target};
+pub(crate) use reftable_crash::Broken;
+use reftable_crash::{Name, Pid, Tree};
 
 use super::dir::SimDir;
 use super::links;
 use super::mend::{self, Damage};
-use super::world::{Name, Pid, Tree, World};
+use super::world::{TablesList as _, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 
@@ -96,15 +98,8 @@ fn next_changes(model: &Model) -> Vec<Change> {
     expected.chain([Change::Set(b"refs/heads/recovered".to_vec(), Expect::Absent, new)]).collect()
 }
 
-/// Which claim is broken, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct Broken {
-    pub(crate) claim: char,
-    pub(crate) message: String,
-}
-
 pub(crate) fn broken(claim: char, message: impl Into<String>) -> Broken {
-    Broken { claim, message: message.into() }
+    Broken::new(claim, message)
 }
 
 /// Options of all processes.

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use reftable::dir::{Dir, DirFile};
 use reftable::{Durability, Expect, Options, Prepared};
+use reftable_crash::{Beside, Model, Pid, Tree};
 
-use super::beside::Beside;
+use super::beside;
 use super::check::is_request;
 use super::mend;
 use super::mutants;
-use super::persist::{Disk, Model};
 use super::run::{Actor, Recording, Run};
 use super::stage::{Base, Sink, for_each_change, id, keep_if_dead, plain, set, stairs};
-use super::world::{Pid, Tree};
+use super::world::synced;
 use crate::support::model::Change;
 
 pub(super) const LEADER: Pid = 1;
@@ -69,7 +69,7 @@ impl Scene {
     fn asked_for_values() -> Scene {
         let scene = Self::with(|run| {
             let actor = run.actor(FOLLOWER, Durability::Full, terms()).asking().told_values();
-            Beside::start(&run.world, actor, |actor| actor.commit(set("base", 2, 70)))
+            beside::start(&run.world, actor, |actor| actor.commit(set("base", 2, 70)))
         });
         go_until_asked(&scene.run, &scene.follower, 1);
         scene
@@ -115,7 +115,7 @@ impl Scene {
 
 fn ask(run: &Run, pid: Pid, options: Options, changes: Vec<Change>) -> Beside {
     let actor = run.actor(pid, Durability::Full, options).asking();
-    Beside::start(&run.world, actor, move |actor| actor.commit(changes))
+    beside::start(&run.world, actor, move |actor| actor.commit(changes))
 }
 
 /// Lets somebody go on until there are so many requests.
@@ -306,10 +306,10 @@ fn left_behind() -> Vec<(Base, Base)> {
     mutants::deactivate();
     scene.lead();
     let Recording { base, log, history, .. } = scene.end().finish();
-    let mut disk = Disk::synced(&base);
+    let mut disk = synced(&base);
     let (mut found, mut met, mut asked) = (Vec::new(), BTreeSet::new(), None);
-    for (number, entry) in log.iter().enumerate() {
-        disk.apply(number, &entry.op);
+    for entry in &log {
+        disk.apply(&entry.op).unwrap();
         let tree = disk.choices(Model::Kill).tree(&[]);
         let Some((file, bytes)) = requests(&tree).next().filter(|(_, bytes)| !bytes.is_empty()) else { continue };
         if !met.insert(bytes.to_vec()) {

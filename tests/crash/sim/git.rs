@@ -8,10 +8,11 @@ use reftable::dir::{Dir, DirFile};
 use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{TableWriter, WriteOptions};
 use reftable::{Error, HashKind};
+use reftable_crash::Pid;
 
 use super::dir::SimDir;
 use super::run::{Deed, Run};
-use super::world::Pid;
+use super::world::TablesList as _;
 use crate::support::model::{Change, Model};
 
 /// git's setting `core.fsync`, as far as references go.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use reftable::compact::{Compact, Expiry};
 use reftable::dir::Dir;
 use reftable::{Durability, Error, ErrorKind, Expect, HashKind};
+use reftable_crash::{Pid, Tree};
 
 use super::check::{self, Broken, broken};
 use super::dir::SimDir;
 use super::run::{Actor, Run};
 use super::stage::{Base, Sink, delete, for_each_change, keep_if_dead, plain, set, stairs, with_garbage};
-use super::world::{Pid, Tree, World};
+use super::world::{TablesList as _, World};
 use crate::support;
 
 /// The other program.
@@ -67,7 +68,7 @@ fn with_dead_owner() -> (Base, String) {
 }
 
 fn links(tree: &Tree) -> impl Iterator<Item = &str> {
-    tree.names.iter().filter(|(_, file)| tree.files[file].is_link).map(|(name, _)| &**name)
+    tree.names.iter().filter(|(_, file)| tree.files[file].is_link()).map(|(name, _)| &**name)
 }
 
 /// Whoever finds such locks is kept out by them, says which, and leaves them alone. Then a person
@@ -112,6 +113,6 @@ pub(super) fn without(mut tree: Tree, found: &Tree) -> Result<Tree, Broken> {
         return Err(broken('E', format!("{lock} was removed, and is a stranger's")));
     }
     let Tree { names, files } = &mut tree;
-    names.retain(|_, file| !files[file].is_link);
+    names.retain(|_, file| !files[file].is_link());
     Ok(tree)
 }

@@ -9,6 +9,7 @@ use reftable::Error;
 use reftable::dir::Dir;
 use reftable::lock::RobustLocks;
 use reftable::repair::{Problem, Repair};
+use reftable_crash::{File, Name, Op, Pid, Tree};
 
 use super::check::{self, Broken, State, broken};
 use super::dir::SimDir;
@@ -16,7 +17,7 @@ use super::git::{self, Fsync};
 use super::overlapping;
 use super::run::{Deed, GIT, Recording};
 use super::stage::{Base, Sink, empty, for_each_change, set, stairs, with_garbage};
-use super::world::{File, Name, Op, Pid, Tree, World};
+use super::world::{self, TablesList as _, World};
 use crate::support::model::Model;
 
 /// The process that repairs after a crash.
@@ -147,7 +148,7 @@ impl Readers {
     }
 
     fn saw(&mut self, op: &Op) -> usize {
-        if op.matters_to_readers() {
+        if world::matters_to_readers(op) {
             match check::read(&self.world) {
                 Ok(seen) if seen == self.history[1].seen => (self.newest, self.is_shown) = (1, true),
                 Ok(seen) if seen == self.history[0].seen && !self.is_shown => {}

@@ -1,14 +1,11 @@
-//! A directory in memory that can be killed and lose power, and the machine that tries every way in
-//! which it may.
+//! This store on the machine of `reftable-crash`, which can be killed and lose power, and every way
+//! in which it may.
 //!
-//! * [`world`] and [`dir`]: the directory as processes see it; everything that changes it is
-//!   logged.
-//! * [`failures`]: descriptors, writes and syncs that fail a process.
+//! * [`world`] and [`dir`]: the directory as processes of this store see it.
 //! * [`slips`]: syncs that are left out and tables that come too late, as if the library erred;
 //!   [`mutants`]: who errs in a run.
 //! * [`run`]: runs a scenario, and says after every change what a reader must see.
-//! * [`persist`]: which trees may be found after a crash behind a given change.
-//! * [`check`]: reopens such a tree and checks the claims.
+//! * [`check`]: reopens a tree that a crash has left and checks the claims.
 //! * [`nested`]: crashes those who find such a tree as well.
 //! * [`mend`]: repairs of damaged stores, to be crashed as well.
 //! * [`links`]: locks that are symbolic links.
@@ -21,7 +18,7 @@
 //! * [`older`], [`unproven`]: lists that come back, and proofs that git takes away.
 //! * [`overlapping`]: tables that have update indexes in common.
 //! * [`seals`]: lists that seem to be sealed.
-//! * [`engine`]: all of these together, with counts; [`story`] tells a violation.
+//! * [`engine`]: all of these together, with counts.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a
 //!   control.
 
@@ -33,7 +30,6 @@ pub(crate) mod check;
 mod delegated;
 pub(crate) mod dir;
 pub(crate) mod engine;
-mod failures;
 pub(crate) mod git;
 mod groups;
 mod host;
@@ -44,13 +40,11 @@ mod names;
 mod nested;
 mod older;
 mod overlapping;
-pub(crate) mod persist;
 pub(crate) mod run;
 pub(crate) mod scenarios;
 mod seals;
 pub(crate) mod slips;
 mod stage;
-pub(crate) mod story;
 mod unproven;
 mod unresolved;
 mod whole_blocks;

@@ -21,7 +21,7 @@ pub(super) fn two_at_once(sink: Sink<'_>) {
     {
         for_each_change(|call| {
             let run = Run::start(&stairs(3));
-            run.world.know_names();
+            run.world.lock_names();
             let one = run.actor(1, Durability::Full, options.clone()).beside_others();
             let two = run.actor(2, Durability::Full, options.clone()).beside_others();
             run.world.before_call(1, call, move || {

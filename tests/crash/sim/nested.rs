@@ -6,22 +6,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reftable::compact::Compact;
 use reftable::{AutoCompact, Error, Expect, HashKind, Target};
+use reftable_crash::{Choices, Disk, Entry, FileId, Model, Op, Pid, Random, Tree};
 
 use super::check::{self, Broken, Cleaned, Found, Seen, State, broken, is_request};
-use super::engine::{draw, ends};
 use super::mutants;
-use super::persist::{Choices, Disk, Model};
-use super::world::{Entry, FileId, Op, Pid, Tree, World};
+use super::world::{TablesList as _, World};
+use crate::support;
 use crate::support::model::Change;
-use crate::support::{self, Random};
 
 /// The process that finds the first crash. Another one finds the second.
 const FIRST_FINDER: Pid = 45;
 /// Choices of the second crash, besides everything and nothing.
 const CHOICES: usize = 2;
 
-/// Told what is broken: of these choices, by these digits, behind these changes.
-type Report<'r> = &'r mut dyn FnMut(&Choices<'_>, &[usize], &[Entry], &Broken);
+/// What is broken: of these choices, by these digits, behind these changes.
+pub(super) type Crashed<'c, 'd> = (&'c Choices<'d>, &'c [usize], &'c [Entry], &'c Broken);
+/// Told that.
+type Report<'r> = &'r mut dyn FnMut(Crashed<'_, '_>);
 
 /// What the first finder did with what it found.
 pub(super) struct Finding {
@@ -36,7 +37,7 @@ pub(super) struct Finding {
 /// Whether the finder is crashed: repairs, and locks of others that must be respected, have crashes
 /// of their own.
 pub(super) fn applies_to(tree: &Tree, found: &Found<'_>) -> bool {
-    found.damage.is_none() && !tree.files.values().any(|file| file.is_link)
+    found.damage.is_none() && !tree.files.values().any(|file| file.is_link())
 }
 
 impl Finding {
@@ -80,7 +81,7 @@ impl Finding {
     ) -> (usize, usize) {
         let mut disk = disk.clone();
         let log = &self.log[..instant];
-        log.iter().enumerate().for_each(|(number, entry)| disk.apply(before.len() + number, &entry.op));
+        log.iter().for_each(|entry| disk.apply(&entry.op).unwrap());
         let (acknowledged, published) = log.last().map_or((0, 0), |last| (last.acknowledged, last.published));
         let is_power_lost = model != Model::Kill;
         let last = self.states.len() - 1;
@@ -120,18 +121,17 @@ impl Finding {
             match check::reopen(&choices.tree(digits), &found) {
                 Ok(Cleaned::All) => {}
                 Ok(Cleaned::ButForTables) => kept += 1,
-                Err(Broken { claim, message }) => {
+                Err(Broken { claim, message, .. }) => {
                     let message = format!("who found the first crash, P{FIRST_FINDER}, crashed as well: {message}");
-                    report(&choices, digits, &whole, &Broken { claim, message });
+                    report((&choices, digits, &whole, &broken(claim, message)));
                 }
             }
         };
-        let radices = choices.radices();
-        if radices.is_empty() {
+        if choices.radices().is_empty() {
             visit(&[]);
         } else {
-            ends(&radices).iter().for_each(|end| visit(end));
-            draw(&radices, CHOICES, random, &mut visit);
+            choices.ends().iter().for_each(|end| visit(end));
+            choices.draw(CHOICES, random, &mut visit);
         }
         (seen, kept)
     }
@@ -142,7 +142,7 @@ impl Finding {
 fn publishes(world: World) -> impl Fn(Pid, &Op) -> usize + Send + Sync {
     let published = AtomicUsize::new(0);
     move |_, op| {
-        let is_list = matches!(op, Op::Rename { to, .. } if &**to == "tables.list");
+        let is_list = matches!(op, Op::Rename { to, .. } if &*to.path == "tables.list");
         if is_list && !world.tree().list().is_empty() {
             published.store(1, Ordering::Relaxed);
         }

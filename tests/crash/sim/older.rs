@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use reftable::Durability;
 use reftable::compact::Expiry;
+use reftable_crash::Name;
 
 use super::check;
 use super::git::{Fsync, Git};
 use super::run::{Actor, GIT, Run};
 use super::stage::{Base, Sink, plain, set, stairs};
-use super::world::Name;
 
 /// Files with their bytes.
 type Files = Vec<(Name, Arc<Vec<u8>>)>;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use reftable::compact::Expiry;
 use reftable::table::WriteOptions;
 use reftable::{Durability, HashKind, Target};
+use reftable_crash::{File, Name};
 
 use super::check;
 use super::run::Run;
 use super::stage::{Base, Sink, delete, plain, set, stairs};
-use super::world::{File, Name};
+use super::world::TablesList as _;
 use crate::support::tables::{LogRow, RefRow, write};
 use crate::support::{entry, id};
 

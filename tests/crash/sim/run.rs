@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use reftable::compact::{Compact, Compaction, Expiry};
 use reftable::{Commit, Durability, Error, ErrorKind, Options, Replaced, Snapshot, Stack, Transaction};
+use reftable_crash::{Entry, Name, Op, Pid, Tree};
 
 use super::check::{self, Broken, Seen, State, broken};
 use super::dir::SimDir;
 use super::mend::Damage;
 use super::mutants;
-use super::world::{Entry, Name, Op, Pid, Tree, World};
+use super::world::{self, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 use reftable::merge::{Merged, Tombstones};
@@ -200,7 +201,7 @@ impl Run {
     /// Checks what readers see after a change, and returns the number of the newest published
     /// state.
     fn saw(&self, pid: Pid, op: &Op, reader: &Stack) -> usize {
-        if op.matters_to_readers() {
+        if world::matters_to_readers(op) {
             if let Err(found) = self.compare(pid, check::read(&self.world)) {
                 self.report(found);
             }

@@ -2,6 +2,7 @@
 
 use reftable::compact::Expiry;
 use reftable::{Durability, Expect, Options};
+use reftable_crash::Model as Crashes;
 
 use super::at_once;
 use super::check;
@@ -14,7 +15,6 @@ use super::mend;
 use super::names;
 use super::older;
 use super::overlapping;
-use super::persist::Model as Crashes;
 use super::run::{Actor, GIT, Run};
 use super::seals;
 use super::stage::{

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use reftable::Durability;
 use reftable::compact::Expiry;
 use reftable::dir::Dir;
+use reftable_crash::Pid;
 
 use super::check;
 use super::dir::SimDir;
@@ -13,7 +14,7 @@ use super::git::{self, Fsync, Git};
 use super::run::{Deed, GIT, Run};
 use super::scenarios::sink_from_first_acknowledgement;
 use super::stage::{Sink, for_each_change, plain, set, stairs};
-use super::world::Pid;
+use super::world::TablesList as _;
 
 /// Somebody who copies the store, or edits its list.
 const STRANGER: Pid = 40;

@@ -2,10 +2,11 @@
 
 use reftable::dir::Dir;
 use reftable::{AutoCompact, Durability, Expect, HashKind, Options, Target};
+use reftable_crash::Tree;
 
 use super::check;
 use super::run::{Actor, Recording, Run};
-use super::world::{Tree, World};
+use super::world::{TablesList as _, World};
 use crate::support;
 use crate::support::model::{Change, Model};
 

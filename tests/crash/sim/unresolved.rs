@@ -3,10 +3,11 @@
 //! know; what it says must be true.
 
 use reftable::Durability;
+use reftable_crash::Pid;
 
 use super::delegated::{LATER, LEADER, OTHER, Scene, terms};
 use super::stage::{Sink, for_each_change, set};
-use super::world::{Denied, Pid};
+use super::world::Denied;
 
 /// The successor of the leader lacks a right; after it somebody else, who has all, is a successor
 /// again.
