@@ -28,7 +28,7 @@ pub struct Addition {
 
 /// A table of an [`Addition`] that is being written. Dropping it removes it.
 #[derive(Debug)]
-pub struct NewTable {
+pub struct AddedTable {
     writer: TableWriter<BufferedFile>,
     range: RangeInclusive<u64>,
 }
@@ -64,7 +64,7 @@ impl Addition {
     ///
     /// # Errors
     /// `Invalid` when the range is empty or begins below [`Self::update_index`]; `Io`.
-    pub fn table(&self, update_indexes: RangeInclusive<u64>) -> Result<NewTable> {
+    pub fn table(&self, update_indexes: RangeInclusive<u64>) -> Result<AddedTable> {
         if *update_indexes.start() < self.next {
             let message =
                 format!("the table begins with update index {}, the next one is {}", update_indexes.start(), self.next);
@@ -75,7 +75,7 @@ impl Addition {
         let hash = self.base.hash().unwrap_or_default();
         let writer =
             TableWriter::new(BufferedFile::new(file), hash, update_indexes.clone(), &shared.env.options.write)?;
-        Ok(NewTable { writer, range: update_indexes })
+        Ok(AddedTable { writer, range: update_indexes })
     }
 
     /// Ends a table and takes it in. A table without records is as good as any.
@@ -83,8 +83,8 @@ impl Addition {
     /// # Errors
     /// `Invalid` when a table that was added since it was started reaches into its range;
     /// `TooLarge`; `Io`.
-    pub fn add(&mut self, table: NewTable) -> Result<TableStats> {
-        let NewTable { writer, range } = table;
+    pub fn add(&mut self, table: AddedTable) -> Result<TableStats> {
+        let AddedTable { writer, range } = table;
         let (min, max) = range.into_inner();
         let next = max.checked_add(1).filter(|_| min >= self.next);
         let next = next.ok_or_else(|| Error::invalid("the update indexes of two tables overlap, or are used up"))?;
@@ -112,7 +112,7 @@ impl Addition {
     }
 }
 
-impl NewTable {
+impl AddedTable {
     /// Adds a reference or its tombstone. Names must ascend bytewise.
     ///
     /// # Errors

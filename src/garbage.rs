@@ -166,8 +166,8 @@ impl<'a> Court<'a> {
     /// What a table says of itself, and when it was made.
     fn origin(&self, name: &str) -> Option<(Origin, u128)> {
         let file = self.dir.open(name).ok()?;
-        let (stat, note) = (file.stat().ok()?, file.note().ok()??);
-        Some((Origin::parse(&note, &stat, self.run)?, stat.created))
+        let (stat, attribute) = (file.stat().ok()?, file.attribute().ok()??);
+        Some((Origin::parse(&attribute, &stat, self.run)?, stat.created))
     }
 }
 

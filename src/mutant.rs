@@ -40,12 +40,12 @@ pub enum Mutant {
     /// A table that no list names is removed without proof, if its update indexes are not beyond
     /// the store's.
     RemoveUnproven,
-    /// A list is sealed though tables of others that it names were not synced.
-    SealUnsynced,
-    /// The seal of other contents is trusted.
-    TrustSealOfOtherContents,
-    /// The seal of another file is trusted.
-    TrustSealOfOtherFile,
+    /// A list is marked as durable though tables of others that it names were not synced.
+    MarkUnsynced,
+    /// The durability mark of other contents is trusted.
+    TrustMarkOfOtherContents,
+    /// The durability mark of another file is trusted.
+    TrustMarkOfOtherFile,
     /// A table that could not be synced is synced again, and that is trusted.
     TrustSecondSync,
     /// A block is copied with a tombstone that nothing lies below.
@@ -164,9 +164,9 @@ pub const ALL: [Mutant; 19] = [
     Mutant::IgnoreEarlierMembers,
     Mutant::IgnoreTableLocks,
     Mutant::RemoveUnproven,
-    Mutant::SealUnsynced,
-    Mutant::TrustSealOfOtherContents,
-    Mutant::TrustSealOfOtherFile,
+    Mutant::MarkUnsynced,
+    Mutant::TrustMarkOfOtherContents,
+    Mutant::TrustMarkOfOtherFile,
     Mutant::TrustSecondSync,
     Mutant::CopyTombstones,
     Mutant::CopyWrongDeltas,

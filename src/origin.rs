@@ -1,25 +1,25 @@
-//! What a table says of where it came from: a note on its file, by which others can tell whether
-//! anybody may still need a table that no list names.
+//! What a table says of where it came from: an attribute on its file, by which others can tell
+//! whether anybody may still need a table that no list names.
 //!
-//! A commit notes *upon which list* its table was made. Who lists the table replaces that list. So
-//! as long as that very file is the list, no list has ever named the table.
+//! A commit records *upon which list* its table was made. Who lists the table replaces that list.
+//! So as long as that very file is the list, no list has ever named the table.
 //!
-//! A compaction notes *of which tables* its output was merged. Once the output is listed, nobody
+//! A compaction records *of which tables* its output was merged. Once the output is listed, nobody
 //! needs them; as long as all of them are listed, nobody needs the output.
 //!
-//! A note counts for this file, or beside this list, only: what a copy of the store says of files
-//! is not about its own. A loss of power may bring back what was there before, unless it was
+//! An attribute counts for this file, or beside this list, only: what a copy of the store says of
+//! files is not about its own. A loss of power may bring back what was there before, unless it was
 //! synced; so what was not says that it counts in this run of the kernel only.
 
 use crate::dir::{Dir, FileStat};
 use crate::format::varint::{Reader, put_varint};
 use crate::list::TableName;
 
-/// What the bytes below mean; the seals of lists have 1.
+/// What the bytes below mean; durability marks have 1.
 const VERSION: u8 = 2;
 const UPON: u8 = 1;
 const MERGED: u8 = 2;
-/// No longer note is made. With more tables than fit nothing is said.
+/// No longer attribute is made. With more tables than fit nothing is said.
 const MAX_LEN: usize = 1024;
 
 /// Which file: no two have the same, whenever they were.
@@ -39,7 +39,7 @@ impl FileId {
     }
 }
 
-/// When a note counts: in any run of the kernel (0), or in this one only.
+/// When an attribute counts: in any run of the kernel (0), or in this one only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run(u32);
 
@@ -62,30 +62,30 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// The note of a table that is to be added to `list`.
+    /// The attribute of a table that is to be added to `list`.
     pub(crate) fn upon(list: &FileStat, run: Run) -> Option<Vec<u8>> {
         Some(finished(begun(UPON, run, FileId::of(list)?)))
     }
 
-    /// The note of the table in `file`, which was merged from `tables`; `None` if it has no room
-    /// for them, or if their names are not of git's form.
+    /// The attribute of the table in `file`, which was merged from `tables`; `None` if it has no
+    /// room for them, or if their names are not of git's form.
     pub(crate) fn merged<'a>(file: &FileStat, tables: impl IntoIterator<Item = &'a str>, run: Run) -> Option<Vec<u8>> {
-        let mut note = begun(MERGED, run, FileId::of(file)?);
+        let mut attribute = begun(MERGED, run, FileId::of(file)?);
         let mut above = 0;
         for table in tables {
             let TableName { min, max, random } = TableName::parse(table)?;
-            put_varint(&mut note, min.wrapping_sub(above));
-            put_varint(&mut note, max.wrapping_sub(min));
-            note.extend(random.to_be_bytes());
+            put_varint(&mut attribute, min.wrapping_sub(above));
+            put_varint(&mut attribute, max.wrapping_sub(min));
+            attribute.extend(random.to_be_bytes());
             above = max;
         }
-        let note = finished(note);
-        (note.len() <= MAX_LEN).then_some(note)
+        let attribute = finished(attribute);
+        (attribute.len() <= MAX_LEN).then_some(attribute)
     }
 
-    /// Reads the note of the table in `file`, if it counts in this run of the kernel.
-    pub(crate) fn parse(note: &[u8], file: &FileStat, this: Option<Run>) -> Option<Origin> {
-        let (text, check) = note.split_last_chunk::<4>()?;
+    /// Reads the attribute of the table in `file`, if it counts in this run of the kernel.
+    pub(crate) fn parse(attribute: &[u8], file: &FileStat, this: Option<Run>) -> Option<Origin> {
+        let (text, check) = attribute.split_last_chunk::<4>()?;
         if crc32fast::hash(text) != u32::from_be_bytes(*check) {
             return None;
         }
@@ -105,16 +105,16 @@ impl Origin {
 }
 
 fn begun(kind: u8, run: Run, id: FileId) -> Vec<u8> {
-    let mut note = vec![VERSION, kind];
-    note.extend(run.0.to_be_bytes());
-    [id.device, id.inode, id.created].iter().for_each(|number| note.extend(number.to_be_bytes()));
-    note
+    let mut attribute = vec![VERSION, kind];
+    attribute.extend(run.0.to_be_bytes());
+    [id.device, id.inode, id.created].iter().for_each(|number| attribute.extend(number.to_be_bytes()));
+    attribute
 }
 
-fn finished(mut note: Vec<u8>) -> Vec<u8> {
-    let check = crc32fast::hash(&note);
-    note.extend(check.to_be_bytes());
-    note
+fn finished(mut attribute: Vec<u8>) -> Vec<u8> {
+    let check = crc32fast::hash(&attribute);
+    attribute.extend(check.to_be_bytes());
+    attribute
 }
 
 fn names(mut reader: Reader<'_>) -> Option<Vec<TableName>> {
@@ -164,22 +164,22 @@ mod tests {
 
     #[test]
     fn what_is_not_durable_counts_in_one_run_only() {
-        let note = Origin::upon(&FILE, Run(7)).unwrap();
-        assert!(Origin::parse(&note, &FILE, Some(Run(7))).is_some());
+        let attribute = Origin::upon(&FILE, Run(7)).unwrap();
+        assert!(Origin::parse(&attribute, &FILE, Some(Run(7))).is_some());
         for run in [None, Some(Run(8)), Some(Run::ANY)] {
-            assert_eq!(Origin::parse(&note, &FILE, run), None);
+            assert_eq!(Origin::parse(&attribute, &FILE, run), None);
         }
     }
 
     #[test]
     fn no_bytes_that_differ_are_an_origin() {
-        for note in [merged(), Origin::upon(&FILE, Run::ANY).unwrap()] {
-            for bit in 0..note.len() * 8 {
-                let mut other = note.clone();
+        for attribute in [merged(), Origin::upon(&FILE, Run::ANY).unwrap()] {
+            for bit in 0..attribute.len() * 8 {
+                let mut other = attribute.clone();
                 other[bit / 8] ^= 1 << (bit % 8);
                 assert_eq!(Origin::parse(&other, &FILE, None), None, "bit {bit}");
             }
-            (0..note.len()).for_each(|len| assert_eq!(Origin::parse(&note[..len], &FILE, None), None));
+            (0..attribute.len()).for_each(|len| assert_eq!(Origin::parse(&attribute[..len], &FILE, None), None));
         }
     }
 

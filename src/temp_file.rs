@@ -126,9 +126,9 @@ impl TempFile {
         self.file.write_out(waits).map_err(|error| self.failed("cannot write the file out", error))
     }
 
-    /// Leaves a note on the file, where files can have one.
-    pub(crate) fn set_note(&self, note: &[u8]) {
-        let _ = self.file.set_note(note);
+    /// Leaves an attribute on the file, where files can have one.
+    pub(crate) fn set_attribute(&self, attribute: &[u8]) {
+        let _ = self.file.set_attribute(attribute);
     }
 
     pub(crate) fn failed(&self, what: &'static str, error: io::Error) -> Error {

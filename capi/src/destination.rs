@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use reftable::addition::{Addition, NewTable};
+use reftable::addition::{AddedTable, Addition};
 use reftable::table::{LogRecordView, RefRecordView};
 use reftable::table::{SectionStats, TableStats, TableWriter, WriteOptions};
 
@@ -17,7 +17,7 @@ pub(crate) type FlushFn = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 pub(crate) enum Destination {
     /// A table of an addition that is open, and stays so while there is a writer for it.
-    Addition(*const Addition, Option<NewTable>),
+    Addition(*const Addition, Option<AddedTable>),
     /// Functions of the caller's.
     Caller(Sink, WriteOptions, Option<TableWriter<Sink>>),
 }
@@ -73,7 +73,7 @@ impl Destination {
     /// What was written so far; `None` before the first record and after the last.
     pub(crate) fn stats(&self) -> Option<TableStats> {
         match self {
-            Destination::Addition(_, table) => table.as_ref().map(NewTable::stats),
+            Destination::Addition(_, table) => table.as_ref().map(AddedTable::stats),
             Destination::Caller(_, _, table) => table.as_ref().map(TableWriter::stats),
         }
     }

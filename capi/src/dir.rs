@@ -24,7 +24,7 @@ use crate::error::NOT_EXIST;
 use crate::host::{Host, Registered};
 use crate::lock::LIST_LOCK;
 use crate::map::Mapping;
-use crate::own_file::{OwnFile, note_on};
+use crate::own_file::{OwnFile, attribute_of};
 
 /// What readers look for.
 const LIST: &str = "tables.list";
@@ -476,8 +476,8 @@ impl DirFile for OpenFile {
         Ok(FileStat::of(&about))
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        note_on(&self.file)
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
+        attribute_of(&self.file)
     }
 
     fn try_lock(&self) -> io::Result<bool> {

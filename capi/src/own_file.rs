@@ -15,8 +15,8 @@ use reftable::dir::{DirFile, FileStat};
 use crate::dir::{c_path, contents_of};
 use crate::host::Host;
 
-/// The extended attribute that the crate keeps notes in.
-const NOTE: &std::ffi::CStr = c"user.reftable";
+/// The extended attribute that the crate keeps attributes in.
+const ATTRIBUTE: &std::ffi::CStr = c"user.reftable";
 
 /// The mode of a file of which nobody has said another one.
 const ANY_MODE: u32 = 0o666;
@@ -114,15 +114,17 @@ fn open(path: &Path, flags: c_int, mode: u32) -> io::Result<(File, FileStat)> {
     Ok((file, FileStat::of(&about)))
 }
 
-/// Reads the note on an open file.
-pub(crate) fn note_on(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let mut note = vec![0u8; 1024];
+/// Reads the attribute on an open file.
+pub(crate) fn attribute_of(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let mut attribute = vec![0u8; 1024];
     // SAFETY: an open descriptor, a string that ends, and a buffer of that length.
-    let len = unsafe { libc::fgetxattr(file.as_raw_fd(), NOTE.as_ptr(), note.as_mut_ptr().cast(), note.len()) };
+    let len = unsafe {
+        libc::fgetxattr(file.as_raw_fd(), ATTRIBUTE.as_ptr(), attribute.as_mut_ptr().cast(), attribute.len())
+    };
     match usize::try_from(len) {
         Ok(len) => {
-            note.truncate(len);
-            Ok(Some(note))
+            attribute.truncate(len);
+            Ok(Some(attribute))
         }
         Err(_) => match io::Error::last_os_error() {
             error if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::ERANGE | libc::ENOTSUP)) => Ok(None),
@@ -157,14 +159,15 @@ impl DirFile for OwnFile {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
         // SAFETY: an open descriptor, a string that ends, and bytes of that length.
-        let answer =
-            unsafe { libc::fsetxattr(self.file.as_raw_fd(), NOTE.as_ptr(), note.as_ptr().cast(), note.len(), 0) };
+        let answer = unsafe {
+            libc::fsetxattr(self.file.as_raw_fd(), ATTRIBUTE.as_ptr(), attribute.as_ptr().cast(), attribute.len(), 0)
+        };
         if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        note_on(&self.file)
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
+        attribute_of(&self.file)
     }
 }

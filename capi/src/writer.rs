@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use reftable::HashKind;
-use reftable::addition::{Addition, NewTable};
+use reftable::addition::{AddedTable, Addition};
 use reftable::table::LogRecordView;
 use reftable::table::TableWriter;
 
@@ -67,7 +67,7 @@ impl WriterHandle {
     }
 
     /// Ends a table of an addition; `None` when nothing was written.
-    pub(crate) fn finish(self) -> Result<Option<NewTable>> {
+    pub(crate) fn finish(self) -> Result<Option<AddedTable>> {
         match (self.failed, self.to) {
             (Some(code), _) => Err(code),
             (None, Destination::Addition(_, table)) => Ok(table),

@@ -364,16 +364,16 @@ impl DirFile for ModelFile {
         self.touch(|files| files.stat(self.inode))
     }
 
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
         self.dir.process.check()?;
-        self.dir.world.files(|files| files.set_note(self.inode, note));
+        self.dir.world.files(|files| files.set_attribute(self.inode, attribute));
         Ok(())
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        // Nor its note.
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
+        // Nor its attribute.
         self.dir.process.check()?;
-        Ok(self.dir.world.files(|files| files.note(self.inode)))
+        Ok(self.dir.world.files(|files| files.attribute(self.inode)))
     }
 
     fn try_lock(&self) -> io::Result<bool> {

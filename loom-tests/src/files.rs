@@ -18,7 +18,7 @@ struct Inode {
     /// The process and the open file description that has the kernel's lock, by what it belongs to:
     /// the file, which has no name here, or a name.
     locked: BTreeMap<String, (u64, u64)>,
-    note: Option<Vec<u8>>,
+    attribute: Option<Vec<u8>>,
     /// When it was made, and when its names changed last, by [`Files::clock`].
     created: u64,
     changed: u64,
@@ -74,7 +74,7 @@ impl Files {
         inode
     }
 
-    /// Notes that a name of this file has come or gone.
+    /// Remembers that a name of this file has come or gone.
     fn touch(&mut self, inode: u64) {
         self.clock += 1;
         self.inodes.entry(inode).or_default().changed = self.clock;
@@ -107,12 +107,12 @@ impl Files {
         self.inodes.entry(inode).or_default().contents.extend_from_slice(bytes);
     }
 
-    pub(crate) fn note(&self, inode: u64) -> Option<Vec<u8>> {
-        self.inodes.get(&inode).and_then(|inode| inode.note.clone())
+    pub(crate) fn attribute(&self, inode: u64) -> Option<Vec<u8>> {
+        self.inodes.get(&inode).and_then(|inode| inode.attribute.clone())
     }
 
-    pub(crate) fn set_note(&mut self, inode: u64, note: &[u8]) {
-        self.inodes.entry(inode).or_default().note = Some(note.to_vec());
+    pub(crate) fn set_attribute(&mut self, inode: u64, attribute: &[u8]) {
+        self.inodes.entry(inode).or_default().attribute = Some(attribute.to_vec());
     }
 
     /// The inode, and a number for the open file description.

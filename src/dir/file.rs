@@ -68,23 +68,23 @@ pub trait DirFile: Debug + Send + Sync {
     /// See above; being refused is `Ok(false)`.
     fn try_lock(&self) -> io::Result<bool>;
 
-    /// Leaves a note of a few bytes beside the contents, in the place of an earlier one. It belongs
-    /// to the file, whatever its name, is durable after the next [`DirFile::sync`], and may be lost
-    /// without.
+    /// Leaves an extended attribute of a few bytes beside the contents, in the place of an earlier
+    /// one. It belongs to the file, whatever its name, is durable after the next [`DirFile::sync`],
+    /// and may be lost without.
     ///
     /// # Errors
-    /// See above; where files have no notes, which is what an implementation need not change,
+    /// See above; where files have no attributes, which is what an implementation need not change,
     /// `Unsupported`.
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        let _ = note;
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
+        let _ = attribute;
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The note that was left, if there is one of at most 1,024 bytes.
+    /// The attribute that was left, if there is one of at most 1,024 bytes.
     ///
     /// # Errors
-    /// See above; where files have no notes, there is none.
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+    /// See above; where files have no attributes, there is none.
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
     }
 }

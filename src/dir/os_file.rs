@@ -18,9 +18,9 @@ pub(super) struct OsFile {
     pub(super) is_local: bool,
 }
 
-/// The extended attribute that holds the note of a file.
+/// The extended attribute that holds the attribute of a file.
 #[cfg(target_os = "linux")]
-const NOTE: &str = "user.reftable";
+const ATTRIBUTE: &str = "user.reftable";
 
 impl DirFile for OsFile {
     fn contents(&self) -> io::Result<Bytes> {
@@ -69,16 +69,16 @@ impl DirFile for OsFile {
     }
 
     #[cfg(target_os = "linux")]
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::fsetxattr(&self.file, NOTE, note, rustix::fs::XattrFlags::empty())?)
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::fsetxattr(&self.file, ATTRIBUTE, attribute, rustix::fs::XattrFlags::empty())?)
     }
 
     #[cfg(target_os = "linux")]
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
         use rustix::io::Errno;
-        let mut note = [0; 1024];
-        match rustix::fs::fgetxattr(&self.file, NOTE, &mut note) {
-            Ok(len) => Ok(note.get(..len).map(<[u8]>::to_vec)),
+        let mut attribute = [0; 1024];
+        match rustix::fs::fgetxattr(&self.file, ATTRIBUTE, &mut attribute) {
+            Ok(len) => Ok(attribute.get(..len).map(<[u8]>::to_vec)),
             Err(Errno::NODATA | Errno::RANGE | Errno::NOTSUP) => Ok(None),
             Err(error) => Err(error.into()),
         }

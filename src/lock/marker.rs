@@ -1,5 +1,5 @@
-//! What stands in a lock file of ours, or is noted on it, so that others can tell whose it is and
-//! whether its owner can be judged.
+//! What stands in a lock file of ours, or is in an attribute of it, so that others can tell whose
+//! it is and whether its owner can be judged.
 
 use crate::dir::{FileStat, Host};
 use crate::list::is_temporary_name;
@@ -10,8 +10,8 @@ pub(super) const MAX_LEN: u64 = 512;
 /// could judge: it is respected as a lock of another program.
 const KIND: &str = "reftable lock 2";
 
-/// What the bytes of a note mean; the notes of lists and tables have 1 and 2.
-const NOTE_VERSION: u8 = 3;
+/// What the bytes of an attribute mean; the attributes of lists and tables have 1 and 2.
+const ATTRIBUTE_VERSION: u8 = 3;
 
 /// Where a lock is, as one process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,25 +92,25 @@ impl Marker {
         })
     }
 
-    /// The marker as a note on a lock file: 41 bytes, which fit into an inode of 256, where the
-    /// text would take a block of its own. Where the run of the kernel is named in another way than
-    /// Linux does, the text.
-    pub(super) fn note(&self) -> Vec<u8> {
+    /// The marker as an attribute on a lock file: 41 bytes, which fit into an inode of 256, where
+    /// the text would take a block of its own. Where the run of the kernel is named in another way
+    /// than Linux does, the text.
+    pub(super) fn attribute(&self) -> Vec<u8> {
         let boot = self.boot.as_deref().and_then(number_of);
         let Some(boot) = boot.filter(|_| self.owner.is_none() && self.started.is_none()) else { return self.print() };
-        let mut note = vec![NOTE_VERSION];
-        note.extend(boot.to_be_bytes());
-        note.extend(self.device.to_be_bytes());
-        note.extend(self.file_system.to_be_bytes());
-        note.extend(self.process.to_be_bytes());
-        note.extend(crc32fast::hash(&note).to_be_bytes());
-        note
+        let mut attribute = vec![ATTRIBUTE_VERSION];
+        attribute.extend(boot.to_be_bytes());
+        attribute.extend(self.device.to_be_bytes());
+        attribute.extend(self.file_system.to_be_bytes());
+        attribute.extend(self.process.to_be_bytes());
+        attribute.extend(crc32fast::hash(&attribute).to_be_bytes());
+        attribute
     }
 
-    /// The marker in a note; `None` if it is none.
-    pub(super) fn of_note(note: &[u8]) -> Option<Marker> {
-        let Some((&NOTE_VERSION, _)) = note.split_first() else { return Marker::parse(note) };
-        let (bytes, check) = note.split_last_chunk::<4>()?;
+    /// The marker in an attribute; `None` if it is none.
+    pub(super) fn of_attribute(attribute: &[u8]) -> Option<Marker> {
+        let Some((&ATTRIBUTE_VERSION, _)) = attribute.split_first() else { return Marker::parse(attribute) };
+        let (bytes, check) = attribute.split_last_chunk::<4>()?;
         if crc32fast::hash(bytes) != u32::from_be_bytes(*check) {
             return None;
         }
@@ -208,21 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn a_note_survives_a_round_trip_and_fits_into_an_inode() {
+    fn an_attribute_survives_a_round_trip_and_fits_into_an_inode() {
         let boot = "cb0a093f-57ee-4856-89c5-9a0f3706e298";
         let marker = Marker::new(Some(boot.to_owned()), DISK, (12, None), None);
-        let note = marker.note();
-        assert_eq!(note.len(), 41);
-        assert_eq!(Marker::of_note(&note), Some(marker));
-        for position in 0..note.len() {
-            assert_eq!(Marker::of_note(&note[..position]), None);
-            let mut damaged = note.clone();
+        let attribute = marker.attribute();
+        assert_eq!(attribute.len(), 41);
+        assert_eq!(Marker::of_attribute(&attribute), Some(marker));
+        for position in 0..attribute.len() {
+            assert_eq!(Marker::of_attribute(&attribute[..position]), None);
+            let mut damaged = attribute.clone();
             damaged[position] ^= 1;
-            assert_eq!(Marker::of_note(&damaged), None);
+            assert_eq!(Marker::of_attribute(&damaged), None);
         }
         for boot in ["b", "CB0A093F-57EE-4856-89C5-9A0F3706E298", "cb0a093f57ee485689c59a0f3706e298"] {
             let marker = Marker::new(Some(boot.to_owned()), DISK, (12, None), None);
-            assert_eq!(Marker::of_note(&marker.note()), Some(marker));
+            assert_eq!(Marker::of_attribute(&marker.attribute()), Some(marker));
         }
     }
 

@@ -161,7 +161,7 @@ impl<F: ReadyFiles> Drop for ReadyLock<F> {
     }
 }
 
-/// A file whose note is the marker of a lock, which must stay.
+/// A file whose attribute is the marker of a lock, which must stay.
 #[derive(Debug)]
 struct Marked<T>(T);
 
@@ -198,7 +198,7 @@ impl<T: DirFile> DirFile for Marked<T> {
         self.0.try_lock()
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        self.0.note()
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
+        self.0.attribute()
     }
 }

@@ -83,15 +83,15 @@ impl RobustLocks {
         Arc::new(RobustLocks { table: Mutex::new(LockTable::default()), durable })
     }
 
-    /// Marks a lock file as one of this library's, by a note: for lockers that make files of their
-    /// own and give them the name of the lock when they are ready. The kernel lock must be on
+    /// Marks a lock file as one of this library's, by an attribute: for lockers that make files of
+    /// their own and give them the name of the lock when they are ready. The kernel lock must be on
     /// `file` before, and stay on it for as long as the file has that name.
     ///
     /// # Errors
-    /// What the system says; `Unsupported` where files have no notes.
+    /// What the system says; `Unsupported` where files have no attributes.
     pub fn mark(dir: &Arc<dyn Dir>, file: &dyn DirFile, stat: &FileStat) -> io::Result<()> {
         let process = (dir.process_id(), None);
-        file.set_note(&Marker::new(dir.boot(), location(dir, stat), process, None).note())
+        file.set_attribute(&Marker::new(dir.boot(), location(dir, stat), process, None).attribute())
     }
 
     /// Looks at the lock called `name`, which somebody has, and takes it over if its owner is dead.
@@ -122,7 +122,7 @@ impl RobustLocks {
         drop(forgotten);
     }
 
-    /// Notes that this thread is about to take a lock, unless one of this handle's has it.
+    /// Remembers that this thread is about to take a lock, unless one of this handle's has it.
     fn reserve(&self, name: &str) -> Option<ThreadId> {
         let mut table = self.table.lock();
         let holder = table.held.get(name).copied();
@@ -332,10 +332,10 @@ fn marker_of(dir: &Arc<dyn Dir>, name: &str, there: &FileStat) -> Option<Marker>
     marker_on(&*dir.open(name).ok()?, there).ok()?
 }
 
-/// The marker that is noted on a lock file, or stands in it.
+/// The marker that is in an attribute of a lock file, or stands in it.
 fn marker_on(file: &dyn DirFile, stat: &FileStat) -> io::Result<Option<Marker>> {
-    if let Some(noted) = file.note()?.as_deref().and_then(Marker::of_note) {
-        return Ok(Some(noted));
+    if let Some(found) = file.attribute()?.as_deref().and_then(Marker::of_attribute) {
+        return Ok(Some(found));
     }
     if stat.size == 0 || stat.size > MAX_LEN {
         return Ok(None);

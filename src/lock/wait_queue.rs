@@ -4,7 +4,7 @@
 //! give up. So the lock is left to whoever waits for the longest time. But not at the price of
 //! progress: the first may be stopped, or wait for a processor. So:
 //!
-//! 1. B looks: A waits for a longer time. B does not try, but notes the list and the lock.
+//! 1. B looks: A waits for a longer time. B does not try, but remembers the list and the lock.
 //! 2. B looks again: A still waits, and list and lock are others. Things move: as in 1.
 //! 3. B looks again: A still waits, and list and lock are the same. Then B tries, as if it were
 //!    first. So a free lock is left to A for one pause of B's, and what A does not do, such as to

@@ -1,10 +1,10 @@
 //! The stack: many processes' shared view of one directory of tables.
 
+mod durability_mark;
 mod env;
 mod metrics;
 mod options;
 mod publish;
-mod seal;
 mod settings;
 mod state;
 mod synced;

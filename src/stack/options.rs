@@ -17,7 +17,7 @@ use crate::table::WriteOptions;
 pub enum Durability {
     /// The commit survives, whatever the file system does with what nobody synced. Syncs the table,
     /// the list and the directory, and tables below that nobody is known to have synced (on Linux a
-    /// seal on the list tells the next process which are).
+    /// durability mark on the list tells the next process which are).
     #[default]
     Full,
     /// The table and the list are synced, the directory is not: on file systems that keep metadata

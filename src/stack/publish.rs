@@ -5,9 +5,9 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::durability_mark;
 use super::env::{Env, sync_dir, sync_published};
 use super::options::Durability;
-use super::seal;
 use super::state::{Cached, CachedState, list_of};
 use super::synced::Synced;
 use super::write_lock::ListLock;
@@ -73,8 +73,8 @@ impl NewList<'_> {
     /// `Err` means that nothing was published, except for `Indeterminate`. `release` is called
     /// then, too, because others may see the change.
     ///
-    /// 1. Write the new list into a temporary file. Seal it, if it names nothing but what is
-    ///    durable once it is published.
+    /// 1. Write the new list into a temporary file. Mark it as durable, if it names nothing but
+    ///    what is durable once it is published.
     /// 2. Write the added tables and the list out, all of them before any is synced: now the file
     ///    system has found places for them. Then sync them, one directly after the other: file
     ///    systems with a journal write what all of them need for the first, and find it done for
@@ -89,10 +89,10 @@ impl NewList<'_> {
     /// With obsolete tables 7 comes before 6, and they are removed between the two:
     ///
     /// 1. If we die before they are gone, our lock is there, and keeps out git.
-    /// 2. Whoever takes it over finds our table listed, and its note says what was merged into it:
-    ///    that proves that they can go.
-    /// 3. Had we released the lock before, git might have merged our table, and the note would be
-    ///    gone with it. Then nobody could tell what is left from what was lost.
+    /// 2. Whoever takes it over finds our table listed, and its attribute says what was merged into
+    ///    it: that proves that they can go.
+    /// 3. Had we released the lock before, git might have merged our table, and the attribute would
+    ///    be gone with it. Then nobody could tell what is left from what was lost.
     pub(crate) fn publish<'l, L, T>(
         mut self,
         lock: L,
@@ -140,8 +140,8 @@ impl NewList<'_> {
         if !self.contents.is_empty() {
             list.write_all(self.contents).map_err(|error| list.failed("cannot write the table list", error))?;
         }
-        if self.durability == Durability::Full || mutant::is_on(Mutant::SealUnsynced) {
-            leave_seal(&list, self.contents);
+        if self.durability == Durability::Full || mutant::is_on(Mutant::MarkUnsynced) {
+            mark_durable(&list, self.contents);
         }
         Ok(list)
     }
@@ -214,11 +214,11 @@ fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table
     Ok(edited)
 }
 
-/// Leaves the seal on a list that is all written. Where that fails, others sync what they could
-/// have relied upon.
-fn leave_seal(list: &TempFile, contents: &[u8]) {
-    if let Some(seal) = list.stat().ok().and_then(|stat| seal::print(contents, &stat)) {
-        list.set_note(&seal);
+/// Leaves the durability mark on a list that is all written. Where that fails, others sync what
+/// they could have relied upon.
+fn mark_durable(list: &TempFile, contents: &[u8]) {
+    if let Some(mark) = list.stat().ok().and_then(|stat| durability_mark::print(contents, &stat)) {
+        list.set_attribute(&mark);
     }
 }
 
@@ -296,7 +296,7 @@ impl Publisher {
         }
         let is_first = base.tables().is_empty();
         let list = if is_first { self.env.dir.stat(LIST).ok() } else { self.state.stat_of(base) };
-        self.note(&file, list, self.durability_above(base));
+        self.mark_origin(&file, list, self.durability_above(base));
         let is_synced = is_first && self.durability_above(base) == Durability::Full;
         if is_synced {
             file.sync()?;
@@ -304,34 +304,34 @@ impl Publisher {
         Ok(PlacedTable { file: file.renamed(&name)?, contents, is_synced })
     }
 
-    /// Leaves a note on a table that is to be added to `base`, see [`Self::in_place`]. Where that
-    /// fails nothing is known of the table if we die before it is listed, and it stays.
+    /// Leaves an attribute on a table that is to be added to `base`, see [`Self::in_place`]. Where
+    /// that fails nothing is known of the table if we die before it is listed, and it stays.
     pub(crate) fn note_base(&self, table: &TempFile, base: &Snapshot) {
-        self.note(table, self.state.stat_of(base), self.durability_above(base));
+        self.mark_origin(table, self.state.stat_of(base), self.durability_above(base));
     }
 
-    fn note(&self, table: &TempFile, list: Option<FileStat>, durability: Durability) {
+    fn mark_origin(&self, table: &TempFile, list: Option<FileStat>, durability: Durability) {
         let run = match durability {
             // What is acknowledged then is durable: if a loss of power brings the list back, the
             // table was not.
             Durability::Full => Some(Run::ANY),
             Durability::Ordered | Durability::Off => Run::this(&*self.env.dir),
         };
-        if let Some(note) = list.zip(run).and_then(|(list, run)| Origin::upon(&list, run)) {
-            table.set_note(&note);
+        if let Some(attribute) = list.zip(run).and_then(|(list, run)| Origin::upon(&list, run)) {
+            table.set_attribute(&attribute);
         }
     }
 
-    /// Leaves a note on the output of a compaction: which tables are merged into it.
+    /// Leaves an attribute on the output of a compaction: which tables are merged into it.
     pub(crate) fn note_merged<'a>(&self, table: &TempFile, inputs: impl Iterator<Item = &'a str>) {
         let run = match self.env.options.durability {
             // It is durable before it is listed.
             Durability::Full | Durability::Ordered => Some(Run::ANY),
             Durability::Off => Run::this(&*self.env.dir),
         };
-        let note = table.stat().ok().zip(run).and_then(|(stat, run)| Origin::merged(&stat, inputs, run));
-        if let Some(note) = note {
-            table.set_note(&note);
+        let attribute = table.stat().ok().zip(run).and_then(|(stat, run)| Origin::merged(&stat, inputs, run));
+        if let Some(attribute) = attribute {
+            table.set_attribute(&attribute);
         }
     }
 
@@ -468,11 +468,11 @@ impl Publisher {
     }
 
     /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a
-    /// commit that is to survive must not stand on one that does not. A seal on the list says that
-    /// all of them are.
+    /// commit that is to survive must not stand on one that does not. A durability mark on the list
+    /// says that all of them are.
     fn sync_foreign_tables(&self, base: &Snapshot, replaced: &Range<usize>) -> Result<()> {
         let missing = self.synced.missing(base);
-        if !missing.is_empty() && self.state.is_sealed(base) {
+        if !missing.is_empty() && self.state.is_marked_durable(base) {
             base.tables().iter().for_each(|table| self.synced.add(table.name()));
             return Ok(());
         }

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::durability_mark;
 use super::env::Env;
-use super::seal;
 use crate::dir::{DirFile, FileStat};
 use crate::engine::check_hash;
 use crate::error::{Error, Result};
@@ -210,8 +210,8 @@ impl CachedState {
         Ok(Loaded::Complete(snapshot))
     }
 
-    /// Notes whether others have written any of `tables`, the newest of a list that was just read
-    /// and which nobody here has seen before.
+    /// Remembers whether others have written any of `tables`, the newest of a list that was just
+    /// read and which nobody here has seen before.
     fn notice_neighbours(&self, tables: &[Arc<Table>], list_modified: u128) {
         // Without an earlier state nobody knows what is new, but the list says when it was written.
         let is_recent = || {
@@ -238,13 +238,13 @@ impl CachedState {
         cache.as_ref().filter(|cached| newest(&cached.snapshot) == newest(state)).map(|cached| cached.stat)
     }
 
-    /// Whether the list of this state is sealed. Another thread may have put another state into the
-    /// cache: its seal fits only if its list names the same tables, and then it says what is to be
-    /// known.
-    pub(super) fn is_sealed(&self, state: &Snapshot) -> bool {
+    /// Whether the list of this state is marked as durable. Another thread may have put another
+    /// state into the cache: its mark fits only if its list names the same tables, and then it says
+    /// what is to be known.
+    pub(super) fn is_marked_durable(&self, state: &Snapshot) -> bool {
         let cached = self.cache.lock().as_ref().map(|cached| (Arc::clone(&cached.list), cached.stat));
         let Some((list, stat)) = cached else { return false };
-        matches!(list.note(), Ok(Some(note)) if seal::fits(&note, &list_of(state), &stat))
+        matches!(list.attribute(), Ok(Some(attribute)) if durability_mark::fits(&attribute, &list_of(state), &stat))
     }
 
     /// The tables of the cached state, by name: a name is used for one table only, so they need not

@@ -37,7 +37,7 @@ fn tables(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Whether files can have notes here: without them nothing is ever proven.
 fn notes_work() -> bool {
     let dir = tempfile::tempdir().unwrap();
-    let refused = OsDir::new(dir.path(), None).create("probe").unwrap().set_note(b"note").err();
+    let refused = OsDir::new(dir.path(), None).create("probe").unwrap().set_attribute(b"note").err();
     if let Some(error) = &refused {
         loudly(&format!("SKIPPED: files in {} cannot have notes: {error}", dir.path().display()));
     }

@@ -1,6 +1,6 @@
 //! Tables that a host writes by hand: all of an addition or none of it, while reading goes on.
 
-use reftable::addition::NewTable;
+use reftable::addition::AddedTable;
 use reftable::bytes::Bytes;
 use reftable::merge::{LogRecords, Merged, RefRecords, Tombstones};
 use reftable::table::WriteOptions;
@@ -15,7 +15,7 @@ fn id(byte: u8) -> ObjectId {
     ObjectId::from_bytes(&[byte; 20]).unwrap()
 }
 
-fn add_ref(table: &mut NewTable, name: &str, update_index: u64, to: Option<u8>) {
+fn add_ref(table: &mut AddedTable, name: &str, update_index: u64, to: Option<u8>) {
     let to = to.map(id);
     let target = to.as_ref().map(|to| TargetView::Id(to.as_view()));
     table.add_ref(&RefRecordView { name: name.as_bytes(), update_index, target }).unwrap();

@@ -130,7 +130,7 @@ fn every_call_fails(
 fn a_commit_is_whole_or_not_at_all() {
     for error in [EIO, ENOSPC, EMFILE] {
         let calls = every_call_fails(error, three_tables, &options(), |stack| put(stack, "refs/heads/new", 7));
-        let of_files = ["create", "write", "sync file", "open", "contents", "try_lock", "set note", "note"];
+        let of_files = ["create", "write", "sync file", "open", "contents", "try_lock", "set attribute", "attribute"];
         for call in of_files.into_iter().chain(["sync directory", "rename", "link"]) {
             assert!(calls.contains(call), "{call} was never made to fail: {calls:?}");
         }

@@ -245,12 +245,12 @@ impl<H: Hook> DirFile for OverFile<H> {
         self.through("stat file", || self.inner.stat())
     }
 
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        self.through("set note", || self.inner.set_note(note))
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
+        self.through("set attribute", || self.inner.set_attribute(attribute))
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        self.through("note", || self.inner.note())
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
+        self.through("attribute", || self.inner.attribute())
     }
 
     fn try_lock(&self) -> io::Result<bool> {

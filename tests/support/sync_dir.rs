@@ -1,4 +1,4 @@
-//! A directory that notes what is synced, and may refuse notes on files.
+//! A directory that attributes what is synced, and may refuse attributes on files.
 
 use std::io;
 use std::path::Path;
@@ -12,14 +12,14 @@ use reftable::{Options, Stack};
 #[derive(Debug)]
 pub(crate) struct Synced {
     names: Mutex<Vec<String>>,
-    has_notes: bool,
+    has_attributes: bool,
 }
 
 impl Hook for Synced {
     fn around(&self, call: &'static str, name: &str, work: Work<'_>) -> io::Result<()> {
         match call {
             "sync file" => self.names.lock().unwrap().push(name.to_owned()),
-            "set note" | "note" if !self.has_notes => return Err(io::ErrorKind::Unsupported.into()),
+            "set attribute" | "attribute" if !self.has_attributes => return Err(io::ErrorKind::Unsupported.into()),
             _ => {}
         }
         work()
@@ -31,12 +31,12 @@ pub(crate) type SyncDir = OverDir<Synced>;
 
 impl SyncDir {
     pub(crate) fn new(path: &Path) -> Arc<SyncDir> {
-        SyncDir::over(path, Arc::new(Synced { names: Mutex::default(), has_notes: true }))
+        SyncDir::over(path, Arc::new(Synced { names: Mutex::default(), has_attributes: true }))
     }
 
-    /// A file system on which files have no notes.
+    /// A file system on which files have no attributes.
     pub(crate) fn without_notes(path: &Path) -> Arc<SyncDir> {
-        SyncDir::over(path, Arc::new(Synced { names: Mutex::default(), has_notes: false }))
+        SyncDir::over(path, Arc::new(Synced { names: Mutex::default(), has_attributes: false }))
     }
 
     pub(crate) fn stack(self: &Arc<Self>, options: Options) -> Stack {

@@ -116,7 +116,7 @@ fn can_any_table_be_read(layout: &Layout) -> Result<bool> {
             any = true;
             continue;
         };
-        if dir.open(name).and_then(|file| file.note()).is_ok_and(|note| note.is_some()) {
+        if dir.open(name).and_then(|file| file.attribute()).is_ok_and(|note| note.is_some()) {
             bail!("a table of ours cannot be read: {error:#}");
         }
     }

@@ -150,11 +150,11 @@ impl DirFile for SimFile {
         self.0.stat().map(|file| stat_of(&file))
     }
 
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        self.0.set_note(note)
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
+        self.0.set_note(attribute)
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
         self.0.note()
     }
 

@@ -52,12 +52,12 @@ impl DirFile for Shared {
         self.file().try_lock()
     }
 
-    fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        self.file().set_note(note)
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
+        self.file().set_attribute(attribute)
     }
 
-    fn note(&self) -> io::Result<Option<Vec<u8>>> {
-        self.file().note()
+    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
+        self.file().attribute()
     }
 }
 

@@ -17,7 +17,7 @@
 //! * [`names`]: kernel locks that belong to names.
 //! * [`older`], [`unproven`]: lists that come back, and proofs that git takes away.
 //! * [`overlapping`]: tables that have update indexes in common.
-//! * [`seals`]: lists that seem to be sealed.
+//! * [`durability_marks`]: lists that seem to be marked as durable.
 //! * [`engine`]: all of these together, with counts.
 //! * [`scenarios`] with [`stage`]: what the processes do; [`git`]: git's own protocol, as a
 //!   control.
@@ -29,6 +29,7 @@ mod beside;
 pub(crate) mod check;
 mod delegated;
 pub(crate) mod dir;
+mod durability_marks;
 pub(crate) mod engine;
 pub(crate) mod git;
 mod groups;
@@ -42,7 +43,6 @@ mod older;
 mod overlapping;
 pub(crate) mod run;
 pub(crate) mod scenarios;
-mod seals;
 pub(crate) mod slips;
 mod stage;
 mod unproven;

@@ -7,6 +7,7 @@ use reftable_crash::Model as Crashes;
 use super::at_once;
 use super::check;
 use super::delegated;
+use super::durability_marks;
 use super::git::{Fsync, Git};
 use super::groups;
 use super::host;
@@ -16,7 +17,6 @@ use super::names;
 use super::older;
 use super::overlapping;
 use super::run::{Actor, GIT, Run};
-use super::seals;
 use super::stage::{
     Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
     with_garbage,
@@ -73,10 +73,10 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "an older list comes back", crashes: ALL_CRASHES, record: older::list },
     Scenario { name: "full above git's unsynced table", crashes: ALL_CRASHES, record: above_git },
     Scenario { name: "full above our unsynced commit", crashes: ALL_CRASHES, record: above_off },
-    Scenario { name: "full above ordered above git", crashes: ALL_CRASHES, record: seals::above_ordered },
-    Scenario { name: "a sync that fails once", crashes: ALL_CRASHES, record: seals::sync_that_fails },
-    Scenario { name: "full in a copied store", crashes: ALL_CRASHES, record: seals::copied },
-    Scenario { name: "full above a list that was edited", crashes: ALL_CRASHES, record: seals::edited },
+    Scenario { name: "full above ordered above git", crashes: ALL_CRASHES, record: durability_marks::above_ordered },
+    Scenario { name: "a sync that fails once", crashes: ALL_CRASHES, record: durability_marks::sync_that_fails },
+    Scenario { name: "full in a copied store", crashes: ALL_CRASHES, record: durability_marks::copied },
+    Scenario { name: "full above a list that was edited", crashes: ALL_CRASHES, record: durability_marks::edited },
     Scenario { name: "locks that are symbolic links", crashes: ALL_CRASHES, record: links::locks },
     Scenario { name: "kernel locks that belong to names", crashes: KILLS, record: names::two_at_once },
     Scenario { name: "repair after a dead git", crashes: ALL_CRASHES, record: mend::dead_git },

@@ -1,5 +1,5 @@
-//! A compaction that is killed, and a git that merges what it had made: the note that says what was
-//! merged is gone then.
+//! A compaction that is killed, and a git that merges what it had made: the attribute that says
+//! what was merged is gone then.
 
 use reftable::Durability;
 use reftable::compact::Expiry;

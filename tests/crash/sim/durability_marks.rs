@@ -1,5 +1,5 @@
-//! Scenarios of seals that must not be there, or must not be believed: each with tables that nobody
-//! has synced.
+//! Scenarios of durability marks that must not be there, or must not be believed: each with tables
+//! that nobody has synced.
 
 use std::sync::Arc;
 
@@ -54,8 +54,8 @@ pub(super) fn sync_that_fails(sink: Sink<'_>) {
     });
 }
 
-/// Every file was put in the place of itself by a copy, notes included. The list may have the inode
-/// number it had.
+/// Every file was put in the place of itself by a copy, attributes included. The list may have the
+/// inode number it had.
 pub(super) fn copied(sink: Sink<'_>) {
     for same_number in [false, true] {
         for size in [1, 12] {
@@ -83,17 +83,17 @@ fn copy(dir: &Arc<SimDir>, name: &str) {
     dir.rename("copy", name).unwrap();
 }
 
-/// Copies the list with its note; again and again, until it has its number again, if it is to.
+/// Copies the list with its attribute; again and again, until it has its number again, if it is to.
 fn copy_list(dir: &Arc<SimDir>, same_number: bool) {
-    let (sealed, stat) = (dir.open(LIST).unwrap(), dir.stat(LIST).unwrap());
-    let (contents, seal) = (sealed.contents().unwrap(), sealed.note().unwrap().expect("the list is sealed"));
-    drop(sealed);
+    let (marked, stat) = (dir.open(LIST).unwrap(), dir.stat(LIST).unwrap());
+    let (contents, mark) = (marked.contents().unwrap(), marked.attribute().unwrap().expect("the list is marked"));
+    drop(marked);
     let mut names = (0..).map(|number| format!("copy-{number}"));
     let mut put = || {
         let name = names.next().unwrap();
         let mut file = dir.create(&name).unwrap();
         file.write(&contents).unwrap();
-        file.set_note(&seal).unwrap();
+        file.set_attribute(&mark).unwrap();
         (name, file.stat().unwrap())
     };
     dir.rename(&put().0, LIST).unwrap();
@@ -112,7 +112,7 @@ fn copy_list(dir: &Arc<SimDir>, same_number: bool) {
     }
 }
 
-/// Somebody adds a table by hand: the sealed list gets a line more.
+/// Somebody adds a table by hand: the marked list gets a line more.
 pub(super) fn edited(sink: Sink<'_>) {
     for (size, options) in [(1, plain()), (4, plain()), (4, check::options())] {
         let run = Run::start(&stairs(2));

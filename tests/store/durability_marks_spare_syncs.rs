@@ -1,5 +1,5 @@
 //! Whoever commits under `Full` syncs the tables below it once in the life of a list, not once in
-//! each process; and again whenever the list is not the one that was sealed.
+//! each process; and again whenever the list is not the one that was marked.
 
 use std::fs;
 use std::path::Path;
@@ -36,16 +36,16 @@ fn tables(count: usize, options: Options) -> TempDir {
     dir
 }
 
-fn note(dir: &Path) -> Option<Vec<u8>> {
-    OsDir::new(dir, None).open(LIST).unwrap().note().unwrap()
+fn attribute(dir: &Path) -> Option<Vec<u8>> {
+    OsDir::new(dir, None).open(LIST).unwrap().attribute().unwrap()
 }
 
-/// Whether files can have notes here.
+/// Whether files can have attributes here.
 fn notes_work() -> bool {
     let dir = tempfile::tempdir().unwrap();
-    let refused = OsDir::new(dir.path(), None).create("probe").unwrap().set_note(b"note").err();
+    let refused = OsDir::new(dir.path(), None).create("probe").unwrap().set_attribute(b"attribute").err();
     if let Some(error) = &refused {
-        loudly(&format!("SKIPPED: files in {} cannot have notes: {error}", dir.path().display()));
+        loudly(&format!("SKIPPED: files in {} cannot have attributes: {error}", dir.path().display()));
     }
     refused.is_none()
 }
@@ -124,7 +124,7 @@ fn tables_of_git_are_synced_by_the_next_commit() {
     repo.git(["update-ref", "refs/heads/git", "HEAD"]);
     let all = table_names(&path);
     assert_eq!(all.len(), before.len() + 1);
-    assert_eq!(note(&path), None, "git's list is a new file");
+    assert_eq!(attribute(&path), None, "git's list is a new file");
     let second = counted.stack(full());
     assert_eq!(synced_by(&first, &counted).len(), 2, "it does not know that of the other handle, nor git's");
     assert!(synced_by(&second, &counted).is_empty());
@@ -146,12 +146,12 @@ fn a_copy_is_not_trusted() {
             Command::new("cp").arg("-a").args([dir.path().join(name), copy.join(name)]).status().unwrap().success()
         );
     }
-    assert!(note(&copy).is_some());
-    assert_eq!(note(&copy), note(dir.path()), "the note was copied, too");
+    assert!(attribute(&copy).is_some());
+    assert_eq!(attribute(&copy), attribute(dir.path()), "the attribute was copied, too");
     let counted = SyncDir::new(&copy);
     let all = table_names(&copy);
     assert_eq!(synced_by_a_new_handle(&counted), all);
-    assert!(synced_by_a_new_handle(&counted).is_empty(), "the copy has its own seal now");
+    assert!(synced_by_a_new_handle(&counted).is_empty(), "the copy has its own mark now");
 }
 
 #[test]
@@ -160,11 +160,11 @@ fn a_list_that_was_edited_is_not_trusted() {
         return;
     }
     let dir = tables(4, full());
-    let (path, seal) = (dir.path().join(LIST), note(dir.path()).unwrap());
+    let (path, mark) = (dir.path().join(LIST), attribute(dir.path()).unwrap());
     let list = fs::read_to_string(&path).unwrap();
     let (newest, _) = list.match_indices('\n').nth(2).unwrap();
     fs::write(&path, &list[..=newest]).unwrap();
-    assert_eq!(note(dir.path()), Some(seal), "the file is the same");
+    assert_eq!(attribute(dir.path()), Some(mark), "the file is the same");
     let counted = SyncDir::new(dir.path());
     let all = table_names(dir.path());
     assert_eq!(all.len(), 3);
@@ -172,24 +172,24 @@ fn a_list_that_was_edited_is_not_trusted() {
 }
 
 #[test]
-fn a_note_of_somebody_else_is_no_seal() {
+fn a_note_of_others_is_no_mark() {
     if !notes_work() {
         return;
     }
     let dir = tables(2, full());
-    for bytes in [&b""[..], b"note", &[1; 29], &[1; 200]] {
-        OsDir::new(dir.path(), None).open(LIST).unwrap().set_note(bytes).unwrap();
+    for bytes in [&b""[..], b"attribute", &[1; 29], &[1; 200]] {
+        OsDir::new(dir.path(), None).open(LIST).unwrap().set_attribute(bytes).unwrap();
         let all = table_names(dir.path());
         assert_eq!(synced_by_a_new_handle(&SyncDir::new(dir.path())), all);
     }
 }
 
 #[test]
-fn who_does_not_sync_everything_leaves_no_seal() {
+fn who_does_not_sync_everything_leaves_no_mark() {
     for durability in [Durability::Ordered, Durability::Off] {
         let dir = tables(1, full());
         put(&Stack::open(dir.path(), full().durability(durability)).unwrap(), "refs/heads/other");
-        assert_eq!(note(dir.path()), None);
+        assert_eq!(attribute(dir.path()), None);
         let all = table_names(dir.path());
         assert_eq!(synced_by_a_new_handle(&SyncDir::new(dir.path())), all);
     }
@@ -201,7 +201,7 @@ fn where_files_have_no_notes_everything_is_synced() {
     let counted = SyncDir::without_notes(dir.path());
     let stack = counted.stack(full());
     (0..4).for_each(|number| put(&stack, &format!("refs/heads/{number}")));
-    assert_eq!(note(dir.path()), None);
+    assert_eq!(attribute(dir.path()), None);
     let all = table_names(dir.path());
     assert_eq!(synced_by_a_new_handle(&counted), all);
     assert!(stack.verify().unwrap().is_clean());
