@@ -220,7 +220,7 @@ pub(super) fn list_damaged(sink: Sink<'_>) {
     for (bytes, before) in damages {
         let (mut tree, bytes) = (base.0.clone(), Arc::new(bytes));
         let file = tree.names["tables.list"];
-        tree.files.insert(file, File { bytes: Arc::clone(&bytes), attribute: None, ..tree.files[&file].clone() });
+        tree.files.insert(file, File { bytes: Arc::clone(&bytes), note: None, ..tree.files[&file].clone() });
         let taken_out = (!bytes.is_empty()).then_some(bytes);
         let case = Case { states: [before, base.1.clone()], damage: Damage { taken_out }, ..Case::of(tree, &base) };
         sink(case.record(|_| {}));

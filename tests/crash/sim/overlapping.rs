@@ -41,7 +41,7 @@ pub(super) fn base() -> Base {
     tree.names.insert(Name::from(ABOVE), table);
     tree.files.insert(table, File { bytes: Arc::new(bytes), number, ..File::default() });
     let old = tree.files[&tree.names["tables.list"]].clone();
-    tree.files.insert(tree.names["tables.list"], File { bytes: Arc::new(list.into_bytes()), attribute: None, ..old });
+    tree.files.insert(tree.names["tables.list"], File { bytes: Arc::new(list.into_bytes()), note: None, ..old });
     (tree, model)
 }
 
