@@ -54,7 +54,7 @@ mod upstream;
 mod view;
 
 pub use batch::{Action, Batch, Change, Prepared, Reason, Refusal, Rejected, Rejection, Rename};
-pub use batch::{Answer, Command, Fields, Session, SessionOptions};
+pub use batch::{Answer, Command, Fields, Planned, Records, Session, SessionOptions};
 pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::ConfiguredExpiry;

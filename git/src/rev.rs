@@ -59,6 +59,12 @@ impl Revisions {
         Revisions { git_dir, hash, is_unchecked: false, answerer: None }
     }
 
+    /// Where there is a store, and no repository around it: a word is an id or a reference.
+    #[must_use]
+    pub fn without_objects(hash: HashKind) -> Revisions {
+        Revisions { git_dir: None, hash, is_unchecked: true, answerer: None }
+    }
+
     /// Takes ids as they are: [`Batch::commit_checked`](crate::Batch::commit_checked) then looks
     /// for no object.
     #[must_use]

@@ -91,6 +91,11 @@ impl Transaction {
         self
     }
 
+    /// What it will do: for code that makes changesets for stores of several kinds.
+    pub fn changes(&mut self) -> &mut Changeset {
+        &mut self.changes
+    }
+
     /// Whether nothing was asked for yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,6 +9,7 @@
 //! wait for the lock. Only `prepare`, a batch of two stores, and one that was overtaken hold locks
 //! while something else happens.
 
+mod elsewhere;
 mod hook;
 mod locked;
 mod partial;
@@ -33,6 +34,7 @@ use hook::Phase;
 use locked::Locked;
 use plan::Plan;
 
+pub use elsewhere::{Planned, Records};
 pub(crate) use hook::Hook;
 pub use partial::{Rejected, Rejection};
 pub use protocol::{Command, Fields};

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reftable::engine::Changeset;
 use reftable::escape::escaped;
-use reftable::{ConflictKind, ErrorKind, Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction};
+use reftable::{
+    Conflict, ConflictKind, ErrorKind, Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction,
+};
 
 use super::{Action, Batch, Change, check_written};
 use crate::config::LogPolicy;
@@ -34,7 +37,8 @@ struct Update {
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     batch: &'a Batch,
-    stores: &'a Stores,
+    /// `None` for a store that is in no directory.
+    stores: Option<&'a Stores>,
     hash: Option<HashKind>,
     /// The names that the changes so far are of, or were followed through. As in git, each may be
     /// there once. With each the name that was given for it.
@@ -55,15 +59,24 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(batch: &'a Batch, view: &View, stores: &'a Stores) -> Result<Plan<'a>> {
+        Plan::with(batch, view, Some(stores), stores.log_policy)
+    }
+
+    /// For the store that `view` is of, wherever that is.
+    pub(super) fn of_view(batch: &'a Batch, view: &View, policy: LogPolicy) -> Result<Plan<'a>> {
+        Plan::with(batch, view, None, policy)
+    }
+
+    fn with(batch: &'a Batch, view: &View, stores: Option<&'a Stores>, policy: LogPolicy) -> Result<Plan<'a>> {
         let chain = view.follow_stored(b"HEAD").ok().filter(|chain| !chain.links.is_empty());
         let mut plan = Plan {
             batch,
             stores,
-            hash: view.hash().or(stores.hash()),
+            hash: view.hash().or(stores.and_then(Stores::hash)),
             taken: BTreeMap::new(),
             head_target: chain.as_ref().and_then(|chain| chain.links.first()).map(|(_, target)| target.clone()),
             head: chain.map(|chain| chain.name),
-            policy: stores.log_policy,
+            policy,
             ends: Vec::new(),
             shared: Side::default(),
             worktree: Side::default(),
@@ -223,7 +236,7 @@ impl<'a> Plan<'a> {
             }
             Action::Set(target) => {
                 reftable::name::check(name)?;
-                let target = &self.stores.checked(name, target)?;
+                let target = &self.stores.map_or_else(|| Ok(target.clone()), |stores| stores.checked(name, target))?;
                 update.action = Action::Set(target.clone());
                 if current == Some(target) {
                     // As in git nothing is written, and no entry.
@@ -394,11 +407,12 @@ impl<'a> Plan<'a> {
 
     /// One for each store that has something to do.
     pub(super) fn transactions(&self) -> Vec<(Place, Transaction)> {
+        let Some(stores) = self.stores else { return Vec::new() };
         let of = |place, stack| Some((place, self.transaction(place, stack)?));
-        let shared = of(Place::Shared, self.stores.at(Place::Shared));
-        let second = self.stores.second().map(|second| match shared {
+        let shared = of(Place::Shared, stores.at(Place::Shared));
+        let second = stores.second().map(|second| match shared {
             Some(_) => second,
-            None => self.stores.at(Place::Worktree),
+            None => stores.at(Place::Worktree),
         });
         let worktree = second.and_then(|stack| of(Place::Worktree, stack));
         shared.into_iter().chain(worktree).collect()
@@ -406,56 +420,73 @@ impl<'a> Plan<'a> {
 
     /// The same for those who have the lock of each store.
     pub(super) fn transactions_under_lock(&self) -> Vec<(Place, Transaction)> {
-        let of = |place| Some((place, self.transaction(place, self.stores.at_under_lock(place))?));
-        let places = [Place::Shared, Place::Worktree].into_iter().filter(|place| self.stores.settled(*place) == *place);
+        let Some(stores) = self.stores else { return Vec::new() };
+        let of = |place| Some((place, self.transaction(place, stores.at_under_lock(place))?));
+        let places = [Place::Shared, Place::Worktree].into_iter().filter(|place| stores.settled(*place) == *place);
         places.filter_map(of).collect()
     }
 
     /// `None` if there is nothing to do.
     fn transaction(&self, place: Place, stack: &Stack) -> Option<Transaction> {
         let mut transaction = stack.transaction();
-        match (place, self.stores.second()) {
+        match (place, self.stores.and_then(Stores::second)) {
             // Without a linked worktree both sides belong to one store, and into one transaction.
-            (_, None) => [&self.shared, &self.worktree].iter().for_each(|side| side.add_to(&mut transaction)),
-            (Place::Shared, _) => self.shared.add_to(&mut transaction),
-            (Place::Worktree, _) => self.worktree.add_to(&mut transaction),
+            (_, None) => self.add_to(transaction.changes(), &[&self.shared, &self.worktree]),
+            (Place::Shared, _) => self.add_to(transaction.changes(), &[&self.shared]),
+            (Place::Worktree, _) => self.add_to(transaction.changes(), &[&self.worktree]),
         }
         if self.batch.reports_replaced {
             transaction.report_replaced();
         }
-        if let Some((committer, message)) = self.batch.reason.as_ref().filter(|_| self.logs_itself) {
-            transaction.reflog(committer.clone(), message);
-        }
         (!transaction.is_empty()).then_some(transaction)
+    }
+
+    fn add_to(&self, changes: &mut Changeset, sides: &[&Side]) {
+        sides.iter().for_each(|side| side.add_to(changes));
+        if let Some((committer, message)) = self.batch.reason.as_ref().filter(|_| self.logs_itself) {
+            changes.reflog(committer.clone(), message);
+        }
+    }
+
+    /// All of it, for the only store there is.
+    pub(super) fn changeset(&self) -> Changeset {
+        let mut changes = Changeset::new();
+        self.add_to(&mut changes, &[&self.shared, &self.worktree]);
+        changes
     }
 
     /// Whether `error` says that something has changed since the plan was made.
     pub(super) fn is_outdated(&self, error: &reftable::Error) -> bool {
+        error.kind() == ErrorKind::Conflict && self.is_outdated_by(error.conflicts())
+    }
+
+    /// Whether one of `conflicts` is about what was found when the plan was made, and not about
+    /// what the caller expects.
+    pub(super) fn is_outdated_by(&self, conflicts: &[Conflict]) -> bool {
         let update = |name: &Vec<u8>| self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
-        error.kind() == ErrorKind::Conflict
-            && error.conflicts().iter().any(|conflict| {
-                // Names in each other's way stay so, however often one tries.
-                let ConflictKind::Mismatch { actual, .. } = &conflict.kind else { return false };
-                let became_symbolic = matches!(actual, Some(Target::Symbolic(_)));
-                update(&conflict.name).is_some_and(|update| update.pinned || (update.followed && became_symbolic))
-            })
+        conflicts.iter().any(|conflict| {
+            // Names in each other's way stay so, however often one tries.
+            let ConflictKind::Mismatch { actual, .. } = &conflict.kind else { return false };
+            let became_symbolic = matches!(actual, Some(Target::Symbolic(_)));
+            update(&conflict.name).is_some_and(|update| update.pinned || (update.followed && became_symbolic))
+        })
     }
 }
 
 impl Side {
-    fn add_to(&self, transaction: &mut Transaction) {
+    fn add_to(&self, changes: &mut Changeset) {
         for (name, Update { expect, action, .. }) in &self.updates {
             match action {
-                Action::Set(target) => transaction.set(name, expect.clone(), target.clone()),
-                Action::Delete => transaction.delete(name, expect.clone()),
-                _ => transaction.verify(name, expect.clone()),
+                Action::Set(target) => changes.set(name, expect.clone(), target.clone()),
+                Action::Delete => changes.delete(name, expect.clone()),
+                _ => changes.verify(name, expect.clone()),
             };
         }
         for name in &self.deleted_logs {
-            transaction.delete_log(name);
+            changes.delete_log(name);
         }
         for (name, entry) in &self.logs {
-            transaction.append_log(name, entry.clone());
+            changes.append_log(name, entry.clone());
         }
     }
 }

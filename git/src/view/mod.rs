@@ -118,6 +118,13 @@ pub struct Chain {
     pub target: Option<Target>,
 }
 
+impl From<Snapshot> for View {
+    /// A state of a store that is in no repository, wherever it is.
+    fn from(snapshot: Snapshot) -> View {
+        View::of_tables(snapshot, None, None)
+    }
+}
+
 impl View {
     pub(crate) fn of_tables(shared: Snapshot, worktree: Option<Snapshot>, dirs: Option<Arc<Dirs>>) -> View {
         View { backend: Backend::Tables { shared: Box::new(shared), worktree: worktree.map(Box::new) }, dirs }
