@@ -1,6 +1,7 @@
 //! The seam to an object store: six calls, and what their answers mean.
 
 use std::future::Future;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,6 +71,17 @@ pub trait Bucket: Send + Sync + 'static {
     /// The newest version of the object `key`, unless that is `known`. Sees every write that was
     /// answered before the call.
     fn read(&self, key: &str, known: Option<&Tag>) -> impl Future<Output = Result<Read>> + Send;
+
+    /// The bytes in `range` of the object `key`, which is never written again; `None` if it is not
+    /// there. Fewer bytes if it is shorter. The default reads all of it.
+    fn read_range(&self, key: &str, range: Range<u64>) -> impl Future<Output = Result<Option<Bytes>>> + Send {
+        async move {
+            let Read::Object { bytes, .. } = self.read(key, None).await? else { return Ok(None) };
+            let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
+            let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+            Ok(Some(bytes.slice(start..end)))
+        }
+    }
 
     /// Writes the object `key` if its version is `base`, or if there is none for `None`. Atomic:
     /// of two with one base at most one is carried out.

@@ -34,7 +34,8 @@ impl<B: Bucket> Store<B> {
         let inner = self.inner();
         let state = self.within_time(inner.refresh()).await?;
         let Some((inputs, merged)) = inner.merge_due(&state, what)? else { return Ok(false) };
-        self.within_time(inner.put_merged(&inputs, merged)).await
+        let len = merged.as_ref().map_or(0, |(_, _, bytes)| bytes.len() as u64);
+        self.within_time_of(len, inner.put_merged(&inputs, merged)).await
     }
 }
 

@@ -35,10 +35,14 @@
 //! The protocol, step by step: `docs/protocol-bucket.md`.
 
 mod backend;
+mod blocking;
 mod clean;
+#[cfg(feature = "object_store")]
+mod client;
 mod commit;
 mod compact;
 mod error;
+mod import;
 mod materialize;
 mod memory;
 #[cfg(reftable_mutants)]
@@ -52,10 +56,14 @@ mod probe;
 mod read;
 mod root;
 mod state;
+mod stats;
 mod store;
 
 pub use backend::{Bucket, Read, Swap, Tag};
+pub use blocking::Blocking;
 pub use clean::Cleaned;
+#[cfg(feature = "object_store")]
+pub use client::Client;
 pub use commit::Commit;
 pub use compact::Compact;
 pub use error::{Error, ErrorKind, Result};
@@ -65,4 +73,5 @@ pub use options::Options;
 pub use probe::probe;
 pub use reftable::Snapshot;
 pub use reftable::engine::Changeset;
+pub use stats::{Stats, TableStats};
 pub use store::Store;

@@ -111,6 +111,13 @@ impl Root {
         }
     }
 
+    /// Of how many editions the writers are known, and the time from the oldest to the newest.
+    pub(crate) fn history(&self) -> (usize, Duration) {
+        let time = |swap: Option<&SwapLine>| swap.map_or(0, |swap| swap.time);
+        let since = time(self.swaps.back()).saturating_sub(time(self.swaps.front()));
+        (self.swaps.len(), Duration::from_secs(since))
+    }
+
     /// Bytes of all tables that are inline.
     pub(crate) fn inline_len(&self) -> usize {
         self.tables.iter().filter_map(|table| table.inline.as_ref()).map(Bytes::len).sum()

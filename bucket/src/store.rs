@@ -138,8 +138,14 @@ impl<B: Bucket> Store<B> {
     }
 
     pub(crate) async fn within_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.within_time_of(0, work).await
+    }
+
+    /// The same for work that moves so many bytes: a second more for each MiB.
+    pub(crate) async fn within_time_of<T>(&self, bytes: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let limit = self.0.options.timeout.saturating_add(Duration::from_secs(bytes >> 20));
         let end = async {
-            self.0.bucket.sleep(self.0.options.timeout).await;
+            self.0.bucket.sleep(limit).await;
             let silence = || Error::unavailable("the object store has not answered until the time-out");
             Err(self.0.trouble.lock().clone().unwrap_or_else(silence))
         };

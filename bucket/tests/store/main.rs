@@ -5,6 +5,7 @@
 mod basics;
 mod damages;
 mod git_reads;
+mod imports;
 mod lost_answers;
 mod probe_refuses;
 mod requests;

@@ -1,0 +1,112 @@
+//! From an address to an object store of the crate `object_store`.
+
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::{ClientConfigKey, ObjectStore, RetryConfig};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Requests have limits of their own; this one only ends what was forgotten.
+const REQUEST_LIMIT: &str = "1 hour";
+const CONNECT_LIMIT: &str = "3 seconds";
+
+/// The store, its name without the prefix, and the prefix.
+pub(super) fn open(address: &str) -> Result<(Arc<dyn ObjectStore>, String, String)> {
+    let (scheme, rest) = address.split_once("://").ok_or_else(|| not_one(address))?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if bucket.is_empty() || !bucket.chars().all(is_name) {
+        return Err(not_one(address));
+    }
+    let name = format!("{scheme}://{bucket}");
+    // TLS needs to know once whose arithmetic it uses; whoever has said so already is right.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let built = match scheme {
+        "s3" => s3(bucket).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
+        "az" => azure(bucket).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
+        _ => return Err(not_one(address)),
+    };
+    let store = built.map_err(|error| Error::new(ErrorKind::Denied, format!("{name} cannot be opened: {error}")))?;
+    Ok((store, name, prefix.trim_end_matches('/').to_owned()))
+}
+
+fn not_one(address: &str) -> Error {
+    let address = reftable::escape::escaped(address.as_bytes());
+    let message = format!("'{address}' is no address: s3://BUCKET/PREFIX and az://CONTAINER/PREFIX are");
+    Error::new(ErrorKind::Invalid, message)
+}
+
+/// No request is repeated below the protocol.
+fn never() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
+}
+
+fn s3(bucket: &str) -> object_store::Result<object_store::aws::AmazonS3> {
+    let client = AmazonS3ConfigKey::Client;
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::S3Endpoint);
+    let endpoint = endpoint.or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
+    if endpoint.is_some_and(|endpoint| is_this_machine(&endpoint)) {
+        builder = builder.with_allow_http(true);
+    }
+    builder
+        .with_config(client(ClientConfigKey::Timeout), REQUEST_LIMIT)
+        .with_config(client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        // One object goes at a time, by the request that all dialects know.
+        .with_disable_bulk_delete(true)
+        .with_retry(never())
+        .build()
+}
+
+fn azure(container: &str) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+    let client = AzureConfigKey::Client;
+    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container);
+    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+    if endpoint.is_some_and(|endpoint| is_this_machine(&endpoint)) {
+        builder = builder.with_allow_http(true);
+    }
+    builder
+        .with_config(client(ClientConfigKey::Timeout), REQUEST_LIMIT)
+        .with_config(client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+        .with_retry(never())
+        .build()
+}
+
+/// Whether what is sent there without TLS stays on this machine.
+fn is_this_machine(endpoint: &str) -> bool {
+    let Some(rest) = endpoint.strip_prefix("http://") else { return false };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_spoken_with_in_the_clear() {
+        for endpoint in ["http://127.0.0.1:8333", "http://localhost", "http://[::1]:9000/x"] {
+            assert!(is_this_machine(endpoint), "{endpoint}");
+        }
+        for endpoint in
+            ["https://127.0.0.1", "http://example.com", "http://localhost.example.com", "http://127.0.0.1@example.com"]
+        {
+            assert!(!is_this_machine(endpoint), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_of_two_kinds() {
+        for address in ["s3:/b/x", "s3://", "s3:///x", "gs://b/x", "/srv/repo.git", "s3://a b/x", "s3://u:p@b/x"] {
+            assert_eq!(open(address).err().map(|error| error.kind()), Some(ErrorKind::Invalid), "{address}");
+        }
+    }
+}
