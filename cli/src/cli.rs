@@ -29,6 +29,9 @@ pub(crate) struct Cli {
     /// references, refs/bisect/, refs/worktree/ and refs/rewritten/ are those of that worktree.
     /// GIT_DIR, GIT_COMMON_DIR, GIT_CEILING_DIRECTORIES and GIT_REFERENCE_BACKEND count as for git;
     /// a DIR in another repository than GIT_DIR is an error.
+    ///
+    /// A build with the feature object-store also takes s3://BUCKET/PREFIX and
+    /// az://CONTAINER/PREFIX, a store in an object store: see docs/bucket.md.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 
@@ -91,6 +94,14 @@ pub(crate) enum Command {
     Repair(repair::Repair),
     Dump(dump::Dump),
     Stats(stats::Stats),
+    #[cfg(feature = "object-store")]
+    Clean(crate::bucket::keep::Clean),
+    #[cfg(feature = "object-store")]
+    Probe(crate::bucket::keep::Probe),
+    #[cfg(feature = "object-store")]
+    Export(crate::bucket::copy::Export),
+    #[cfg(feature = "object-store")]
+    Import(crate::bucket::copy::Import),
 }
 
 /// The subcommands that have git's exit codes.

@@ -75,6 +75,8 @@ impl From<Code> for ExitCode {
 pub(crate) enum Failure {
     Store(reftable::Error),
     Git(reftable_git::Error),
+    #[cfg(feature = "object-store")]
+    Bucket(reftable_bucket::Error),
     Told(Code, String),
     /// The words of the command line do not fit together.
     Arguments(String),
@@ -135,6 +137,8 @@ impl Failure {
             Failure::NotFatal(failure) | Failure::Within(_, failure) => failure.kind(),
             Failure::Interrupted(..) => Code::Missing,
             Failure::Store(error) => kind_of_store(error),
+            #[cfg(feature = "object-store")]
+            Failure::Bucket(error) => kind_of_bucket(error),
             Failure::Git(error) => match (error.kind(), error.store()) {
                 (_, Some(error)) => kind_of_store(error),
                 (reftable_git::ErrorKind::NotFound, _) => Code::Missing,
@@ -168,6 +172,8 @@ impl Failure {
             Failure::NotFatal(failure) => failure.message(),
             Failure::Within(what, failure) => Some(format!("{what}: {}", failure.message()?)),
             Failure::Store(error) => Some(error.to_string()),
+            #[cfg(feature = "object-store")]
+            Failure::Bucket(error) => Some(error.to_string()),
             Failure::Git(error) => Some(error.to_string()),
         }
     }
@@ -185,19 +191,18 @@ impl Failure {
     /// The same for programs.
     pub(crate) fn object(&self, message: &str) -> Object {
         let object = Object::of("error").put("kind", self.kind().word()).put("message", message);
-        let store = match self {
-            Failure::Store(error) => Some(error),
-            Failure::Git(error) => error.store(),
+        let conflicts = match self {
+            Failure::Store(error) => error.conflicts(),
+            Failure::Git(error) => error.store().map_or(&[][..], reftable::Error::conflicts),
+            #[cfg(feature = "object-store")]
+            Failure::Bucket(error) => error.conflicts(),
             Failure::NotFatal(failure) | Failure::Within(_, failure) => return failure.object(message),
-            _ => None,
+            _ => &[],
         };
-        match store {
-            Some(error) if !error.conflicts().is_empty() => {
-                let conflicts: Vec<_> = error.conflicts().iter().map(json::conflict).collect();
-                object.put("conflicts", conflicts)
-            }
-            _ => object,
+        if conflicts.is_empty() {
+            return object;
         }
+        object.put("conflicts", conflicts.iter().map(json::conflict).collect::<Vec<_>>())
     }
 }
 
@@ -207,6 +212,24 @@ fn kind_of_store(error: &reftable::Error) -> Code {
         ErrorKind::Locked => Code::Locked,
         ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
         _ => Code::Broken,
+    }
+}
+
+#[cfg(feature = "object-store")]
+fn kind_of_bucket(error: &reftable_bucket::Error) -> Code {
+    use reftable_bucket::ErrorKind;
+    match error.kind() {
+        ErrorKind::Conflict => Code::Conflict,
+        ErrorKind::Locked => Code::Locked,
+        ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
+        _ => Code::Broken,
+    }
+}
+
+#[cfg(feature = "object-store")]
+impl From<reftable_bucket::Error> for Failure {
+    fn from(error: reftable_bucket::Error) -> Failure {
+        Failure::Bucket(error)
     }
 }
 

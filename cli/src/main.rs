@@ -4,6 +4,7 @@
 //! What git's rules are is in the crate `reftable-git`: where the stores are, what the
 //! configuration says, how names are followed and changes planned.
 
+mod bucket;
 mod cli;
 mod commands;
 mod expiry;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &words, voice),
     };
+    // What git would say of a store in a bucket nobody knows.
+    let voice = if bucket::address(cli.dir.as_deref()).is_some() { Voice::Own } else { voice };
     let mut out = Out::new(cli.json);
     let result = commands::run(&cli, &mut out);
     // What was found before a failure is shown before the failure.

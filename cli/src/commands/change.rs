@@ -19,7 +19,7 @@ pub(crate) struct Changing {
 
     /// A symbolic reference is meant itself, not the one it leads to
     #[arg(long, overrides_with = "deref")]
-    pub(super) no_deref: bool,
+    pub(crate) no_deref: bool,
 
     #[arg(long, hide = true)]
     deref: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Changing {
     unchecked: bool,
 
     #[command(flatten)]
-    pub(super) writing: Writing,
+    pub(crate) writing: Writing,
 }
 
 /// Whether a log is made.
@@ -37,7 +37,7 @@ pub(crate) struct Changing {
 pub(crate) struct Logging {
     /// Make a reflog, whatever core.logAllRefUpdates says
     #[arg(long, overrides_with = "no_create_reflog")]
-    pub(super) create_reflog: bool,
+    pub(crate) create_reflog: bool,
 
     #[arg(long, hide = true)]
     no_create_reflog: bool,
@@ -47,6 +47,12 @@ impl Changing {
     /// The committer and what is said, as log entries have them.
     pub(super) fn reason(&self, repo: &Repository) -> Result<Option<(Ident, Vec<u8>)>, Failure> {
         reason(self.reason.as_ref(), repo).map(Some)
+    }
+
+    /// What is said, where there is no repository.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn message(&self) -> Result<Vec<u8>, Failure> {
+        message(self.reason.as_ref())
     }
 
     pub(super) fn open(&self, repo: &Repository) -> Result<Stores, Failure> {
@@ -70,11 +76,15 @@ impl Changing {
 /// The committer and what is said, as log entries have them. Scripts that lost the message on their
 /// way are told.
 pub(super) fn reason(reason: Option<&OsString>, repo: &Repository) -> Result<(Ident, Vec<u8>), Failure> {
+    Ok((ident::committer(repo.config()?)?, message(reason)?))
+}
+
+fn message(reason: Option<&OsString>) -> Result<Vec<u8>, Failure> {
     let message = reason.map(|reason| reason.as_encoded_bytes()).unwrap_or_default();
     if reason.is_some() && message.is_empty() {
         return Err(Failure::usage("refusing to perform update with empty message"));
     }
-    Ok((ident::committer(repo.config()?)?, ident::one_line(message)))
+    Ok(ident::one_line(message))
 }
 
 /// A repository that is open for writing, what words are resolved by, and what logs will say.

@@ -101,6 +101,17 @@ impl Compact {
         Ok(Code::Done)
     }
 
+    /// What is to be merged of a store in a bucket, whether nothing is to be said, and how long it
+    /// may take.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn in_bucket(&self) -> Result<(reftable_bucket::Compact, bool, Option<std::time::Duration>), Failure> {
+        if self.rewrite || self.threads.is_some() || !self.expire_logs.is_empty() {
+            return Err(Failure::usage("in a bucket 'compact' has --all, --wait and --quiet only"));
+        }
+        let what = if self.all { reftable_bucket::Compact::All } else { reftable_bucket::Compact::Due };
+        Ok((what, self.quiet, self.writing.patience()))
+    }
+
     fn what(&self, repo: &Repository) -> Result<reftable::compact::Compact, Failure> {
         let expiry = match self.expire_logs.as_slice() {
             [] => Expiry::default(),

@@ -37,13 +37,17 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        self.print(&repo.view(Reading::Checked)?, out)
+    }
+
+    /// Prints what `view` has.
+    pub(crate) fn print(&self, view: &View, out: &mut Out) -> Result<Code, Failure> {
         let name = any_name(&self.name)?;
-        let view = repo.view(Reading::Checked)?;
         let Some(found) = view.get(name)? else {
             check_ref_name(name)?;
-            return Err(missing(name, &view)?);
+            return Err(missing(name, view)?);
         };
-        let target = if self.no_deref { found.target.clone() } else { resolve(&found, &view)? };
+        let target = if self.no_deref { found.target.clone() } else { resolve(&found, view)? };
         if out.wants_json() {
             let object = Object::of("reference").put_text("name", name).put_target(&target);
             let object = match &found.target {

@@ -108,19 +108,41 @@ impl List {
     /// Lists; as git does, behind `refs`.
     pub(crate) fn run(&self, as_git: bool, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Copied)?;
-        let count = self.count.unwrap_or_default();
-        let wrong = |_| Failure::Arguments(format!("invalid --count argument: '{count}'"));
-        let count = usize::try_from(count).map_err(wrong)?;
+        self.count()?;
+        match self.plain(as_git, out.wants_json()) {
+            Ok(plain) => self.print(as_git, &view, plain, Known::of(repo, &view)?, Revisions::of(repo), out),
+            Err(why) => hand_over(self, &why, as_git, repo, out),
+        }
+    }
+
+    /// Lists what `view` has, which is of a store in no repository.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn run_alone(&self, view: &View, out: &mut Out) -> Result<Code, Failure> {
+        let plain = self.plain(false, out.wants_json()).map_err(Failure::usage)?;
+        let revisions = Revisions::without_objects(view.hash().unwrap_or_default());
+        self.print(false, view, plain, Known::alone(view)?, revisions, out)
+    }
+
+    /// How many are asked for; 0 for all.
+    fn count(&self) -> Result<usize, Failure> {
         if self.stdin && !self.patterns.is_empty() {
             return Err(Failure::usage("unknown arguments supplied with --stdin"));
         }
-        let (format, keys) = match self.plain(as_git, out.wants_json()) {
-            Ok(plain) => plain,
-            Err(why) => return hand_over(self, &why, as_git, repo, out),
-        };
-        let (listing, points_at) = (self.listing(as_git)?, self.points_at(repo, &view)?);
-        let mut known = Known::of(repo, &view)?;
-        let mut printer = Printer { list: self, view: &view, as_git, format, left: count, line: Vec::new() };
+        let count = self.count.unwrap_or_default();
+        usize::try_from(count).map_err(|_| Failure::Arguments(format!("invalid --count argument: '{count}'")))
+    }
+
+    fn print(
+        &self,
+        as_git: bool,
+        view: &View,
+        (format, keys): (Option<Format>, Vec<Key>),
+        mut known: Known<'_>,
+        revisions: Revisions,
+        out: &mut Out,
+    ) -> Result<Code, Failure> {
+        let (listing, points_at) = (self.listing(as_git)?, self.points_at(revisions, view)?);
+        let mut printer = Printer { list: self, view, as_git, format, left: self.count()?, line: Vec::new() };
         if printer.left == 0 {
             printer.left = usize::MAX;
         }
@@ -187,10 +209,10 @@ impl List {
             .collect()
     }
 
-    fn points_at(&self, repo: &Repository, view: &View) -> Result<Option<ObjectId>, Failure> {
+    fn points_at(&self, mut revisions: Revisions, view: &View) -> Result<Option<ObjectId>, Failure> {
         let Some(word) = &self.points_at else { return Ok(None) };
         let word = word.as_encoded_bytes();
-        let id = Revisions::of(repo).id(word, view)?;
+        let id = revisions.id(word, view)?;
         let id = id.ok_or_else(|| Failure::usage(format!("malformed object name '{}'", escaped(word))))?;
         match view.hash() {
             Some(hash) if hash != id.kind() => {

@@ -111,6 +111,17 @@ impl Known<'_> {
         Ok(Known { view, revisions: Revisions::of(repo), head, is_strict: warns.unwrap_or(true) })
     }
 
+    /// Of a store that is in no repository.
+    #[cfg(feature = "object-store")]
+    pub(super) fn alone(view: &View) -> Result<Known<'_>, Failure> {
+        let head = match view.get(b"HEAD")?.map(|head| head.target) {
+            Some(Target::Symbolic(name)) => Some(name),
+            _ => None,
+        };
+        let revisions = Revisions::without_objects(view.hash().unwrap_or_default());
+        Ok(Known { view, revisions, head, is_strict: true })
+    }
+
     /// The object that `found` leads to.
     fn id(&self, found: &Ref) -> Option<ObjectId> {
         self.view.resolve(&found.name).ok().flatten()

@@ -7,7 +7,7 @@ use clap::Args;
 use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView};
-use reftable_git::{Repository, ident::zone_text};
+use reftable_git::{Repository, View, ident::zone_text};
 
 use crate::cli::any_name;
 use crate::failure::{Code, Failure};
@@ -36,9 +36,13 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        self.print(&repo.view(Reading::Checked)?, out)
+    }
+
+    /// Prints what `view` has.
+    pub(crate) fn print(&self, view: &View, out: &mut Out) -> Result<Code, Failure> {
         // What one may want to get rid of can be looked at before.
         let name = any_name(&self.name)?;
-        let view = repo.view(Reading::Checked)?;
         if !view.log_exists(name)? {
             reftable::name::check(name)?;
             return Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))));

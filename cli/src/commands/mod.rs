@@ -1,6 +1,6 @@
 //! One file for each subcommand: its arguments, its help, what it does.
 
-mod change;
+pub(crate) mod change;
 pub(crate) mod compact;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -38,6 +38,9 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
     if let Command::Dump(dump) = &cli.command {
         return dump.run(cli.dir.as_deref(), out);
     }
+    if let Some(address) = crate::bucket::address(cli.dir.as_deref()) {
+        return crate::bucket::run(cli, address, out);
+    }
     let repo = Repository::find(cli.dir.as_deref())?;
     repo.check_storage()?;
     match &cli.command {
@@ -61,5 +64,9 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
         Command::Dump(dump) => dump.run(cli.dir.as_deref(), out),
         Command::Repair(repair) => repair.run(&repo, out),
         Command::Stats(stats) => stats.run(&repo, out),
+        #[cfg(feature = "object-store")]
+        Command::Clean(_) | Command::Probe(_) | Command::Export(_) | Command::Import(_) => {
+            Err(Failure::usage("this command is for stores in buckets: -C s3://BUCKET/PREFIX or az://CONTAINER/PREFIX"))
+        }
     }
 }

@@ -28,6 +28,11 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    /// How the fields of the input end.
+    pub(super) fn fields(&self) -> Fields {
+        if self.nul { Fields::Nul } else { Fields::Lines }
+    }
+
     /// Whether anything of it is asked for.
     pub(super) fn is_given(&self) -> bool {
         self.stdin || self.nul || self.batch_updates
@@ -43,7 +48,7 @@ pub(super) fn run(
     out: &mut Out,
 ) -> Result<Code, Failure> {
     let mut options = SessionOptions::default();
-    options.fields = if input.nul { Fields::Nul } else { Fields::Lines };
+    options.fields = input.fields();
     options.no_deref = changing.no_deref;
     options.allows_refusals = input.batch_updates;
     options.reason = changing.reason(repo)?;

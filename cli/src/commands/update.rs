@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use reftable::{Expect, Target};
-use reftable_git::{Action, Change, Repository};
+use reftable_git::{Action, Change, Fields, Repository};
 
 use super::change::{Asked, Changing, Logging, expect_old};
 use super::stdin::{self, Input};
@@ -38,13 +38,13 @@ pub(crate) struct Update {
     ///
     /// Without a repository around the store that cannot be found out.
     #[arg(long, value_name = "ID", conflicts_with = "stdin")]
-    peeled: Option<String>,
+    pub(crate) peeled: Option<String>,
 
     #[command(flatten)]
-    changing: Changing,
+    pub(crate) changing: Changing,
 
     #[command(flatten)]
-    logging: Logging,
+    pub(crate) logging: Logging,
 
     #[command(flatten)]
     input: Input,
@@ -70,21 +70,35 @@ Examples:
   reftable update -m 'deploy' HEAD 2e6f9b0d5885b6010f9167787445617f553a735f
   printf 'create refs/tags/%s HEAD\\n' a b c | reftable update --stdin";
 
+/// What is to be changed.
+pub(crate) enum Words<'a> {
+    /// What the standard input says, whose fields end so; and whether each change is for itself.
+    Input(Fields, bool),
+    /// One reference.
+    Change { name: &'a OsString, new: &'a OsString, old: Option<&'a OsString> },
+}
+
 impl Update {
-    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
-        let (name, new, old) = match self.words.as_slice() {
-            [] if self.input.stdin => {
-                return stdin::run(repo, &self.changing, &self.logging, &self.input, out);
-            }
+    /// What the arguments ask for.
+    pub(crate) fn words(&self) -> Result<Words<'_>, Failure> {
+        match self.words.as_slice() {
+            [] if self.input.stdin => Ok(Words::Input(self.input.fields(), self.input.batch_updates)),
             _ if self.input.is_given() => {
-                return Err(Failure::Arguments("-z and --batch-updates need --stdin, and no names with it".to_owned()));
+                Err(Failure::Arguments("-z and --batch-updates need --stdin, and no names with it".to_owned()))
             }
-            [name, new] => (name, new, None),
-            [name, new, old] => (name, new, Some(old)),
+            [name, new] => Ok(Words::Change { name, new, old: None }),
+            [name, new, old] => Ok(Words::Change { name, new, old: Some(old) }),
             _ => {
                 let message = "update requires reference name, new value and an optional old value";
-                return Err(Failure::Arguments(message.to_owned()));
+                Err(Failure::Arguments(message.to_owned()))
             }
+        }
+    }
+
+    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        let (name, new, old) = match self.words()? {
+            Words::Input(..) => return stdin::run(repo, &self.changing, &self.logging, &self.input, out),
+            Words::Change { name, new, old } => (name, new, old),
         };
         let mut asked = Asked::open(repo, &self.changing)?;
         let new = asked.id(new, |word| format!("invalid new object ID: '{word}'"))?;

@@ -38,13 +38,24 @@ impl Verify {
         for store in repo.directories() {
             let report = check(repo, store)?;
             worst = worst.max(report.worst());
-            match out.wants_json() {
-                true => print_json(store, &report, out)?,
-                false => print_text(store, &report, out)?,
-            }
+            print_report(store, &report, out)?;
         }
         Ok(exit_code(worst))
     }
+}
+
+fn print_report(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {
+    match out.wants_json() {
+        true => print_json(store, report, out),
+        false => print_text(store, report, out),
+    }
+}
+
+/// Prints what was found in a store that is somewhere else.
+#[cfg(feature = "object-store")]
+pub(crate) fn print(store: &Path, report: &Report, out: &mut Out) -> io::Result<Code> {
+    print_report(store, report, out)?;
+    Ok(exit_code(report.worst()))
 }
 
 /// Checks one of the repository's stores; that of a linked worktree together with the shared one.
