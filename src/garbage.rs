@@ -7,7 +7,7 @@
 //! not proven stays, for `repair` to ask.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::{fmt, io};
 
 use crate::dir::{Dir, FileStat};
 use crate::list::{LIST, TableName};
@@ -27,12 +27,22 @@ pub(crate) enum Proof {
     /// All that is in it was merged into this table, which is listed, or was merged itself into one
     /// that is.
     Merged(String),
+    /// It was merged with others, and nothing is left to list.
+    Dropped,
+}
+
+/// A table that nobody needs, or will need once the list is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GarbageTable {
+    pub(crate) name: String,
+    pub(crate) proof: Proof,
 }
 
 /// Tables that the list does not name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct UnlistedTables {
-    pub(crate) garbage: Vec<(String, Proof)>,
+    /// Each before the one that is the proof for it.
+    pub(crate) garbage: Vec<GarbageTable>,
     /// Those that somebody may need, as far as can be told.
     pub(crate) kept: Vec<String>,
 }
@@ -63,7 +73,7 @@ impl UnlistedTables {
             match TableName::parse(name).filter(|_| court.is_file(name)) {
                 None => unlisted.kept.push(name.to_owned()),
                 Some(table) => match court.proof(name, table) {
-                    Some(proof) => unlisted.garbage.push((name.to_owned(), proof)),
+                    Some(proof) => unlisted.garbage.push(GarbageTable { name: name.to_owned(), proof }),
                     None => open.push((name, table)),
                 },
             }
@@ -83,17 +93,44 @@ impl UnlistedTables {
             let (mut merged, mut rest) = (Vec::new(), Vec::new());
             for (name, table) in open {
                 match outputs.iter().find(|output| court.says_merged(output, table)) {
-                    Some(output) => merged.push((name.to_owned(), Proof::Merged(output.clone()))),
+                    Some(output) => {
+                        merged.push(GarbageTable { name: name.to_owned(), proof: Proof::Merged(output.clone()) });
+                    }
                     None => rest.push((name, table)),
                 }
             }
-            outputs = merged.iter().map(|(name, _)| name.clone()).collect();
+            outputs = merged.iter().map(|table| table.name.clone()).collect();
             open = rest;
             found.push(merged);
         }
         self.garbage.extend(found.into_iter().rev().flatten());
         self.kept.extend(open.into_iter().map(|(name, _)| name.to_owned()));
     }
+}
+
+/// Removes tables, of which each comes before the one that is the proof for it. Those that are gone
+/// already are fine. Where one stays, so does the one that proves that it can go: the next one
+/// could not tell it from what was lost. Returns what is left, with the reason.
+///
+/// The list lock must be held, and no crash may bring back a list that names them.
+pub(crate) fn remove_tables(dir: &dyn Dir, tables: &[GarbageTable]) -> Vec<String> {
+    let mut proofs = BTreeSet::new();
+    let mut left = Vec::new();
+    for GarbageTable { name, proof } in tables {
+        let refused = if proofs.contains(name.as_str()) {
+            "it proves that others can go, which are left".to_owned()
+        } else {
+            match dir.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => error.to_string(),
+                _ => continue,
+            }
+        };
+        left.push(format!("{name}: {refused}"));
+        if let Proof::Merged(into) = proof {
+            proofs.insert(into.as_str());
+        }
+    }
+    left
 }
 
 /// What proofs are measured by.
@@ -189,6 +226,7 @@ impl fmt::Display for Proof {
             Proof::NeverListed => f.write_str("whoever made it ended before it was listed"),
             Proof::Copied => f.write_str("the tables that it was merged from are listed"),
             Proof::Merged(table) => write!(f, "it was merged into {table}"),
+            Proof::Dropped => f.write_str("nothing was left of it when it was merged"),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::mem;
 
 use crate::dir::Dir;
 use crate::error::Result;
-use crate::garbage::UnlistedTables;
+use crate::garbage::{GarbageTable, UnlistedTables, remove_tables};
 use crate::list::{TableName, is_temporary_name};
 use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
-use crate::stack::{Durability, Stack, remove_all};
+use crate::stack::{Durability, Stack};
 
 /// What may have been left behind, by the names that were in the directory while the list lock was
 /// held.
@@ -22,14 +22,14 @@ use crate::stack::{Durability, Stack, remove_all};
 pub(super) struct Garbage {
     temporary: Vec<String>,
     /// Tables that nobody needs, each before the one that is the proof for it.
-    tables: Vec<String>,
+    tables: Vec<GarbageTable>,
     /// Locks of tables that are gone.
     locks: Vec<String>,
 }
 
 impl Garbage {
     /// The tables, to be removed while the lock is held and once the directory was synced.
-    pub(super) fn take_tables(&mut self) -> Vec<String> {
+    pub(super) fn take_tables(&mut self) -> Vec<GarbageTable> {
         mem::take(&mut self.tables)
     }
 
@@ -38,7 +38,7 @@ impl Garbage {
     pub(super) fn among(dir: &dyn Dir, names: &BTreeSet<String>, base: &Snapshot) -> Garbage {
         let listed: BTreeSet<&str> = base.tables().iter().map(|table| table.name()).collect();
         let tables = UnlistedTables::among(dir, names, &listed).garbage;
-        let mut garbage = Garbage { tables: tables.into_iter().map(|(name, _)| name).collect(), ..Garbage::default() };
+        let mut garbage = Garbage { tables, ..Garbage::default() };
         for name in names {
             if is_temporary_name(name) {
                 garbage.temporary.push(name.clone());
@@ -65,7 +65,7 @@ impl Stack {
             self.shared.env.sync_dir()?;
         }
         // The next one tries again.
-        let _ = remove_all(&*self.shared.env.dir, &tables);
+        let _ = remove_tables(&*self.shared.env.dir, &tables);
         drop(lock);
         self.collect_garbage(&garbage);
         Ok(())

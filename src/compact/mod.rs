@@ -14,13 +14,14 @@ use crate::bytes::{Bytes, Reading};
 use crate::engine::{self, AutoCompact, CompactionTask, MergeTask, OnProgress};
 pub use crate::engine::{Expiry, Progress};
 use crate::error::{Error, ErrorKind, Result};
+use crate::garbage::{GarbageTable, Proof};
 use crate::invariant::invariant;
 use crate::list::Temporary;
 use crate::lock::{Lock, acquire};
 use crate::mutant::{self, Mutant};
 use crate::pool::ThreadBudget;
 use crate::snapshot::Snapshot;
-use crate::stack::{Durability, Edit, ListLock, Options, PlacedTable, Stack, remove_all};
+use crate::stack::{Durability, Edit, ListLock, Options, PlacedTable, Stack};
 use crate::table::{Table, TableStats, WriteOptions};
 use crate::temp_file::{BufferedFile, TempFile};
 #[cfg(not(loom))]
@@ -463,11 +464,13 @@ impl Stack {
         let table = with.first().map(|table| table.file.name().to_owned());
         let merged: Vec<String> = claim.names().map(str::to_owned).collect();
         if mutant::is_on(Mutant::DeleteInputsEarly) {
-            remove_all(&*self.shared.env.dir, &merged);
+            merged.iter().for_each(|name| drop(self.shared.env.dir.remove(name)));
         }
         let at = replace.start;
         // Our inputs last: they may be the proof for what was left of theirs.
-        let obsolete = [garbage.take_tables(), merged.clone()].concat();
+        let proof = table.clone().map_or(Proof::Dropped, Proof::Merged);
+        let inputs = merged.iter().map(|name| GarbageTable { name: name.clone(), proof: proof.clone() });
+        let obsolete = garbage.take_tables().into_iter().chain(inputs).collect();
         let (after, leftovers) = self.shared.publisher.publish(lock, base, Edit { replace, with, obsolete })?;
         self.trust_merged_logs(claim, &after, at, table.as_deref());
         self.shared.env.counters.compactions.add(1);

@@ -6,7 +6,7 @@ use super::lines;
 use super::problem::shown;
 use super::survey::{ListSeen, LockSeen, Refused, Survey, TableSeen, Whole};
 use crate::dir::Dir;
-use crate::garbage::UnlistedTables;
+use crate::garbage::{GarbageTable, UnlistedTables};
 use crate::list::{self, TableName};
 
 /// A list that has the marker of a lock in it was a lock: a process that had lost its lock renamed
@@ -66,22 +66,21 @@ pub(super) struct ListCase<'a> {
     pub(super) blocked: Option<String>,
     /// Update indexes that no listed table has, and unlisted ones have exactly.
     pub(super) gaps: Vec<(u64, u64)>,
-    /// Tables that no list names and nobody can need, by proof. None while anything that the list
-    /// names cannot be read.
-    pub(super) garbage: BTreeSet<String>,
+    /// Tables that no list names and nobody can need, each before the one that is the proof for it.
+    /// None while anything that the list names cannot be read.
+    pub(super) garbage: Vec<GarbageTable>,
 }
 
 /// What is garbage beside a list that leads to a store, each before the one that is the proof for
 /// it.
-pub(super) fn garbage_tables(dir: &dyn Dir, survey: &Survey) -> Vec<String> {
+pub(super) fn garbage_tables(dir: &dyn Dir, survey: &Survey) -> Vec<GarbageTable> {
     let ListSeen::Read(_, contents) = &survey.list else { return Vec::new() };
     let Ok(listed) = list::parse(contents) else { return Vec::new() };
     if listed.iter().any(|name| survey.known(name).is_none()) {
         return Vec::new();
     }
     let listed = listed.iter().map(String::as_str).collect();
-    let unlisted = UnlistedTables::among(dir, survey.tables().map(|(name, _)| name), &listed);
-    unlisted.garbage.into_iter().map(|(name, _)| name).collect()
+    UnlistedTables::among(dir, survey.tables().map(|(name, _)| name), &listed).garbage
 }
 
 impl<'a> ListCase<'a> {
@@ -95,7 +94,7 @@ impl<'a> ListCase<'a> {
             overlaps: None,
             blocked: None,
             gaps: Vec::new(),
-            garbage: garbage_tables(dir, survey).into_iter().collect(),
+            garbage: garbage_tables(dir, survey),
         };
         let listed = case.read_list();
         case.resolve(&listed);
@@ -107,6 +106,11 @@ impl<'a> ListCase<'a> {
         case
     }
 
+    /// Whether nobody can need a table, by proof.
+    pub(super) fn is_garbage(&self, name: &str) -> bool {
+        self.garbage.iter().any(|table| table.name == name)
+    }
+
     /// Whether readers refuse it.
     pub(super) fn is_broken(&self) -> bool {
         !self.reasons.is_empty()
@@ -114,7 +118,7 @@ impl<'a> ListCase<'a> {
 
     /// The names in the list, if need be without what does not belong there.
     fn read_list(&mut self) -> Vec<String> {
-        let has_tables = self.survey.tables().any(|(name, _)| !self.garbage.contains(name));
+        let has_tables = self.survey.tables().any(|(name, _)| !self.is_garbage(name));
         match &self.survey.list {
             ListSeen::Missing if has_tables => {
                 self.reasons.push("the table list is missing, but there are tables".into())
@@ -247,7 +251,7 @@ impl<'a> ListCase<'a> {
     pub(super) fn unlisted(&self) -> impl Iterator<Item = Candidate<'a>> + '_ {
         let listed: BTreeSet<&str> = self.present.iter().map(|candidate| candidate.name).collect();
         self.survey.tables().filter_map(move |(name, seen)| match seen {
-            TableSeen::Whole(whole) if !listed.contains(name) && !self.garbage.contains(name) => {
+            TableSeen::Whole(whole) if !listed.contains(name) && !self.is_garbage(name) => {
                 Some(Candidate { name, whole })
             }
             _ => None,

@@ -1,6 +1,5 @@
 //! Looking at a store without changing it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::{Evidence, Repair};
 use crate::dir::Dir;
 use crate::error::Result;
 use crate::escape::command;
+use crate::garbage::GarbageTable;
 use crate::list::{self, LIST_LOCK, TableName, is_temporary_name};
 use crate::lock::{ExclusiveFile, is_foreign};
 use crate::stack::{Options, Stack};
@@ -126,21 +126,22 @@ fn unlisted(dir: &Arc<dyn Dir>, case: &ListCase<'_>) -> Option<Problem> {
         .survey
         .tables()
         // JGit works on files whose names are not exactly a table's.
-        .filter(|(name, _)| TableName::parse(name).is_some() && !is_listed(name) && !case.garbage.contains(*name))
+        .filter(|(name, _)| TableName::parse(name).is_some() && !is_listed(name) && !case.is_garbage(name))
         .filter_map(|(name, seen)| Some((name.to_owned(), described(seen)?)))
         .collect();
     (!tables.is_empty()).then(|| Problem::Unlisted { store: dir.path().to_owned(), tables })
 }
 
-/// What dead processes of this library left behind, and tables that nobody can need.
-fn garbage_files(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &BTreeSet<String>) -> Option<Problem> {
+/// What dead processes of this library left behind, and tables that nobody can need, each before
+/// the one that is the proof for it.
+fn garbage_files(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &[GarbageTable]) -> Option<Problem> {
     let is_dead = |name: &&String| {
         // Opening a pipe would wait for a writer.
         let is_file = || dir.stat(name).is_ok_and(|there| there.is_file);
         let unlocked = || dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
         is_temporary_name(name) && is_file() && unlocked()
     };
-    let files: Vec<String> =
-        survey.names.iter().filter(|name| garbage.contains(*name) || is_dead(name)).cloned().collect();
+    let temporary = survey.names.iter().filter(is_dead);
+    let files: Vec<String> = temporary.chain(garbage.iter().map(|table| &table.name)).cloned().collect();
     (!files.is_empty()).then_some(Problem::Garbage { files })
 }

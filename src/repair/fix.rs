@@ -10,10 +10,11 @@ use super::survey::Survey;
 use super::{Problem, Repair};
 use crate::error::{Error, Result};
 use crate::escape::{command, shell_word};
-use crate::list::{self, LIST, LIST_LOCK, UNLISTED};
+use crate::garbage::remove_tables;
+use crate::list::{self, LIST, LIST_LOCK, UNLISTED, is_temporary_name};
 use crate::lock::{Lock, acquire, break_lock};
 use crate::stack::request::resolve;
-use crate::stack::{Durability, NewList, remove_all, sync_dir};
+use crate::stack::{Durability, NewList, sync_dir};
 
 pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     if let Problem::ForeignLock(evidence) = problem {
@@ -43,7 +44,7 @@ fn remove_proven(repair: &Repair) -> Result<()> {
     let proven = garbage_tables(&*repair.dir, &survey);
     if !proven.is_empty() {
         sync_dir(&*repair.dir)?;
-        remove_all(&*repair.dir, &proven);
+        remove_tables(&*repair.dir, &proven);
     }
     Ok(())
 }
@@ -130,18 +131,18 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
 /// Removes those of the files that nobody needs still. Taking the lock may have removed some: its
 /// dead owner's.
 ///
-/// The directory is synced first: no crash may bring back a list that names what goes.
+/// The directory is synced first: no crash may bring back a list that names what goes. Tables go in
+/// the order of what was found now, each before the one that is the proof for it, up to the first
+/// that nobody has agreed to: what follows may be its proof.
 fn remove_garbage(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
     sync_dir(&*repair.dir)?;
-    let mut removed = Vec::new();
-    for file in files {
-        if there.iter().any(|found| found.garbage().contains(file)) {
-            let path = repair.dir.path().join(file);
-            repair.dir.remove(file).map_err(|error| Error::io("cannot remove the file", &path, error))?;
-        } else if !is_gone(repair, file) {
-            continue;
-        }
-        removed.push(file.clone());
+    let mut removed: Vec<String> = files.iter().filter(|file| is_gone(repair, file)).cloned().collect();
+    let is_agreed = |file: &String| files.contains(file);
+    let found = there.iter().flat_map(Problem::garbage);
+    for file in found.take_while(|file| is_agreed(file) || is_temporary_name(file)).filter(is_agreed) {
+        let path = repair.dir.path().join(&file);
+        repair.dir.remove(&file).map_err(|error| Error::io("cannot remove the file", &path, error))?;
+        removed.push(file);
     }
     if removed.is_empty() { Err(not_there_any_more(repair)) } else { Ok(format!("removed {}", all(&removed))) }
 }

@@ -13,7 +13,7 @@ mod write_lock;
 pub(crate) use env::{Env, sync_dir};
 pub use metrics::Metrics;
 pub use options::{Durability, Options};
-pub(crate) use publish::{Edit, NewList, PendingTable, PlacedTable, remove_all};
+pub(crate) use publish::{Edit, NewList, PendingTable, PlacedTable};
 #[cfg(loom)]
 pub use write_lock::queue;
 #[cfg(not(loom))]

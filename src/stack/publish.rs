@@ -15,6 +15,7 @@ use super::write_lock::request::ClaimedRequests;
 use crate::bytes::Bytes;
 use crate::dir::{Dir, DirFile, FileStat, stat_now};
 use crate::error::{Error, ErrorKind, Result};
+use crate::garbage::{GarbageTable, remove_tables};
 use crate::invariant::invariant;
 use crate::list::{LIST, LIST_LOCK, TableName};
 use crate::lock::Lock;
@@ -35,7 +36,7 @@ pub(crate) struct NewList<'a> {
     pub(crate) added: Vec<AddedTable>,
     /// Tables that nobody needs any more once this list is published. They are removed in this
     /// order, before the lock is released.
-    pub(crate) obsolete: &'a [String],
+    pub(crate) obsolete: &'a [GarbageTable],
     /// Whether the lock is to be held on: then it does not become the list, see [`Lock::file`].
     /// Nor does it if there is something to remove.
     pub(crate) keeps_lock: bool,
@@ -128,7 +129,7 @@ impl NewList<'_> {
         if self.durability == Durability::Full {
             sync_published(&**self.dir)?;
         }
-        Ok(remove_all(&**self.dir, self.obsolete))
+        Ok(remove_tables(&**self.dir, self.obsolete))
     }
 
     fn write(&self, lock: &dyn Lock) -> Result<TempFile> {
@@ -222,22 +223,13 @@ fn mark_durable(list: &TempFile, contents: &[u8]) {
     }
 }
 
-/// Removes files; those that are gone already are fine. Returns what is left, with the reason.
-pub(crate) fn remove_all(dir: &dyn Dir, names: &[String]) -> Vec<String> {
-    let failed = |name: &String| match dir.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!("{name}: {error}")),
-        _ => None,
-    };
-    names.iter().filter_map(failed).collect()
-}
-
 /// A change of the list: the tables in `replace` are replaced by those in `with`, oldest first.
 #[derive(Debug)]
 pub(crate) struct Edit {
     pub(crate) replace: Range<usize>,
     pub(crate) with: Vec<PlacedTable>,
     /// See [`NewList::obsolete`].
-    pub(crate) obsolete: Vec<String>,
+    pub(crate) obsolete: Vec<GarbageTable>,
 }
 
 /// A table that is in place under its final name, and is removed again if it is not published.

@@ -142,7 +142,7 @@ impl Leftovers {
         if is_readable {
             let listed = listed.iter().map(String::as_str).collect();
             let garbage = UnlistedTables::among(dir, left, &listed).garbage;
-            place.garbage = garbage.into_iter().map(|(name, _)| name).collect();
+            place.garbage = garbage.into_iter().map(|table| table.name).collect();
         }
         place
     }

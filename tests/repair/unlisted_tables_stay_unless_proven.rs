@@ -6,14 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::effort::loudly;
+use crate::support::over_dir::{self, Hook, OverDir};
 use crate::support::victim::{self, Victim, say};
 use crate::support::{self, Store, dump, quick};
 use reftable::compact::Compact;
 use reftable::dir::{Dir, OsDir};
+use reftable::lock::RobustLocks;
+use reftable::repair::Repair;
 use reftable::verify::{FindingKind, verify_dir};
 use reftable::{AutoCompact, ErrorKind, Expect, HashKind, Stack};
 
@@ -192,29 +197,36 @@ fn the_table_of_the_killed_goes_with_its_lock() {
     }
 }
 
-/// As a compaction leaves them that was killed before it had removed them, and another one above
-/// that.
-#[test]
-fn what_was_merged_goes_as_long_as_a_list_says_so() {
-    if !notes_work() {
-        return;
-    }
+/// A store, and what was merged into its tables, which is still there: as a compaction leaves it
+/// that was killed before it had removed anything, and perhaps another one above that.
+fn merged(is_twice: bool) -> (Store, BTreeMap<String, Vec<u8>>) {
     let store = store(3);
     let mut merged = tables(store.path());
     store.stack.compact(Compact::all()).unwrap();
     store.set("refs/heads/more", 4);
-    merged.extend(tables(store.path()));
     let kept = tempfile::tempdir().unwrap();
-    for name in tables(store.path()).keys() {
-        fs::hard_link(store.path().join(name), kept.path().join(name)).unwrap();
+    if is_twice {
+        merged.extend(tables(store.path()));
+        for name in tables(store.path()).keys() {
+            fs::hard_link(store.path().join(name), kept.path().join(name)).unwrap();
+        }
+        store.stack.compact(Compact::all()).unwrap();
     }
-    store.stack.compact(Compact::all()).unwrap();
     for (name, bytes) in &merged {
         // The output of the first one is the very file, with its note.
         if fs::rename(kept.path().join(name), store.path().join(name)).is_err() {
             fs::write(store.path().join(name), bytes).unwrap();
         }
     }
+    (store, merged)
+}
+
+#[test]
+fn what_was_merged_goes_as_long_as_a_list_says_so() {
+    if !notes_work() {
+        return;
+    }
+    let (store, merged) = merged(true);
     // What is like them, and of which nobody says anything.
     let other = "0x000000000002-0x000000000002-00000000.ref";
     fs::write(store.path().join(other), &merged[merged.keys().next().unwrap()]).unwrap();
@@ -222,6 +234,49 @@ fn what_was_merged_goes_as_long_as_a_list_says_so() {
     let left = tables(store.path());
     assert_eq!(left.keys().filter(|name| *name != other).cloned().collect::<Vec<_>>(), store.list());
     assert!(left.contains_key(other));
+}
+
+/// Files of this name are not removed.
+struct Keeps(String);
+
+impl Hook for Keeps {
+    fn around(&self, call: &'static str, name: &str, work: over_dir::Work<'_>) -> io::Result<()> {
+        if call == "remove" && name == self.0 {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        work()
+    }
+}
+
+/// Whatever it is that removes: what is proof for a table that stays must stay, too.
+#[test]
+fn what_cannot_be_removed_keeps_its_proof() {
+    if !notes_work() {
+        return;
+    }
+    type Removes = fn(Arc<OverDir<Keeps>>);
+    fn open(dir: Arc<OverDir<Keeps>>) -> Stack {
+        Stack::open_in(dir, Box::new(RobustLocks::new(true)), quick().auto_compact(AutoCompact::Off)).unwrap()
+    }
+    let removes: [(&str, Removes); 3] = [
+        ("clean", |dir| open(dir).clean().unwrap()),
+        ("compact", |dir| drop(open(dir).compact(Compact::Rewrite { expiry: Default::default() }).unwrap())),
+        ("repair", |dir| {
+            let repair = Repair::new_in(dir, Box::new(RobustLocks::new(true))).patience(Duration::from_millis(1));
+            let problem = repair.diagnose().unwrap().pop().unwrap();
+            assert!(repair.fix(&problem).unwrap_err().to_string().contains("cannot remove the file"));
+        }),
+    ];
+    for (what, remove) in removes {
+        for (is_twice, number) in [(true, 0), (true, 1), (true, 2), (false, 0), (false, 1), (false, 2)] {
+            let (store, merged) = merged(is_twice);
+            let kept = merged.keys().nth(number).unwrap();
+            remove(OverDir::over(store.path(), Arc::new(Keeps(kept.clone()))));
+            assert!(tables(store.path()).contains_key(kept));
+            store.stack.clean().unwrap();
+            assert_eq!(tables(store.path()).keys().cloned().collect::<Vec<_>>(), store.list(), "{what} kept {kept}");
+        }
+    }
 }
 
 /// Copies say nothing of where they came from.

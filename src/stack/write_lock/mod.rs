@@ -23,7 +23,7 @@ use super::options::Durability;
 use super::state::CachedState;
 use crate::changeset::{Applied, Changeset};
 use crate::error::{Error, Result};
-use crate::garbage::{Proof, UnlistedTables};
+use crate::garbage::{GarbageTable, Proof, UnlistedTables, remove_tables};
 use crate::list::LIST_LOCK;
 use crate::load;
 use crate::lock::{Holder, Lock, Locker, Polled, locked};
@@ -157,16 +157,15 @@ impl WriteLock {
     fn remove_proven(&self, base: &Snapshot) {
         let listed = base.tables().iter().map(|table| table.name()).collect();
         let Ok(names) = load::names(&*self.env.dir) else { return };
-        let mut is_synced = self.env.options.durability == Durability::Full;
-        for (name, proof) in UnlistedTables::among(&*self.env.dir, names, &listed).garbage {
-            if matches!(proof, Proof::Merged(_)) {
-                is_synced = is_synced || self.env.dir.sync().is_ok();
-                if !is_synced || mutant::is_on(Mutant::LeaveInputsOfTheDead) {
-                    continue;
-                }
+        let is_input = |table: &GarbageTable| matches!(table.proof, Proof::Merged(_));
+        let mut garbage = UnlistedTables::among(&*self.env.dir, names, &listed).garbage;
+        if garbage.iter().any(is_input) {
+            let is_synced = self.env.options.durability == Durability::Full || self.env.dir.sync().is_ok();
+            if !is_synced || mutant::is_on(Mutant::LeaveInputsOfTheDead) {
+                garbage.retain(|table| !is_input(table));
             }
-            let _ = self.env.dir.remove(&name);
         }
+        let _ = remove_tables(&*self.env.dir, &garbage);
     }
 
     /// The error for a list lock that was not to be had.

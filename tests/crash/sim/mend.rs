@@ -5,18 +5,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reftable::Error;
+use reftable::compact::Expiry;
 use reftable::dir::Dir;
 use reftable::lock::RobustLocks;
 use reftable::repair::{Problem, Repair};
+use reftable::{Durability, Error};
 use reftable_crash::{File, Name, Op, Pid, Tree};
 
 use super::check::{self, Broken, State, broken};
 use super::dir::SimDir;
 use super::git::{self, Fsync};
 use super::overlapping;
-use super::run::{Deed, GIT, Recording};
-use super::stage::{Base, Sink, empty, for_each_change, set, stairs, with_garbage};
+use super::run::{Deed, GIT, Recording, Run};
+use super::stage::{Base, Sink, empty, for_each_change, plain, set, stairs, with_garbage};
 use super::world::{self, TablesList as _, World};
 use crate::support::model::Model;
 
@@ -258,6 +259,38 @@ pub(super) fn leftovers(sink: Sink<'_>) {
         tree.files.insert(file, File { number, ..File::default() });
         sink(Case::of(tree, &base).record(|_| {}));
     }
+}
+
+/// What two compactions have merged, one above the other, of which neither removed anything: what
+/// the first one made is the proof for what went into it.
+pub(super) fn merged_twice(sink: Sink<'_>) {
+    let base = stairs(3);
+    let more = Deed::Commit(set("more", 1, 50));
+    let run = Run::start(&base);
+    let keeper = run.world.process(50);
+    let keep = || {
+        for name in run.world.tree().names.keys().filter(|name| name.starts_with("0x")) {
+            keeper.link(name, &format!("kept-{name}")).unwrap();
+        }
+    };
+    let actor = run.actor(1, Durability::Full, plain());
+    keep();
+    actor.compact(Expiry::default());
+    actor.commit(set("more", 1, 50));
+    keep();
+    actor.compact(Expiry::default());
+    drop(actor);
+    for name in run.world.tree().names.keys() {
+        if let Some(table) = name.strip_prefix("kept-") {
+            keeper.rename(name, table).unwrap();
+        }
+    }
+    let tree = run.world.tree();
+    let after = (tree.clone(), more.applied_to(&base.1).unwrap());
+    let mut recording = Case::of(tree, &after).record(|_| {});
+    // Whoever finds it does without a repair.
+    recording.damage = None;
+    sink(recording);
 }
 
 /// The same beside tables that have update indexes in common, which is no damage.

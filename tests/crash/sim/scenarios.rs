@@ -84,6 +84,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "repair of a damaged list", crashes: ALL_CRASHES, record: mend::list_damaged },
     Scenario { name: "repair of a damaged table", crashes: ALL_CRASHES, record: mend::newest_damaged },
     Scenario { name: "repair of what is left over", crashes: ALL_CRASHES, record: mend::leftovers },
+    Scenario { name: "repair of what was merged twice", crashes: ALL_CRASHES, record: mend::merged_twice },
     Scenario { name: "tables that overlap", crashes: ALL_CRASHES, record: overlapping::commits },
     Scenario { name: "repair beside tables that overlap", crashes: ALL_CRASHES, record: mend::overlapping },
     Scenario { name: "hosts take over from hosts", crashes: KILLS, record: host::take_over },
