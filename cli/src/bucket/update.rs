@@ -31,8 +31,8 @@ impl Update {
         let view = place.newest(&store)?;
         let mut session = Session { store, place, update: self, patience, view };
         match self.words()? {
-            Words::Input(_, true) => Err(Failure::usage("--batch-updates is for directories only")),
-            Words::Input(fields, false) => session.converse(fields, out),
+            Words::Input if self.input.batch_updates => Err(Failure::usage("--batch-updates is for directories only")),
+            Words::Input => session.converse(self.input.fields(), out),
             Words::Change { name, new, old } => {
                 let id = |word| session.id(word);
                 let new = id(new)?.ok_or_else(|| not_an_id(new))?;

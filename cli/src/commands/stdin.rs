@@ -24,12 +24,12 @@ pub(crate) struct Input {
 
     /// With --stdin, a change that cannot be made does not stop the others
     #[arg(short = '0', long)]
-    pub(super) batch_updates: bool,
+    pub(crate) batch_updates: bool,
 }
 
 impl Input {
     /// How the fields of the input end.
-    pub(super) fn fields(&self) -> Fields {
+    pub(crate) fn fields(&self) -> Fields {
         if self.nul { Fields::Nul } else { Fields::Lines }
     }
 

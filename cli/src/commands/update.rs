@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 use reftable::{Expect, Target};
-use reftable_git::{Action, Change, Fields, Repository};
+use reftable_git::{Action, Change, Repository};
 
 use super::change::{Asked, Changing, Logging, expect_old};
 use super::stdin::{self, Input};
@@ -47,7 +47,7 @@ pub(crate) struct Update {
     pub(crate) logging: Logging,
 
     #[command(flatten)]
-    input: Input,
+    pub(crate) input: Input,
 }
 
 pub(super) const STDIN_HELP: &str = "\
@@ -72,8 +72,8 @@ Examples:
 
 /// What is to be changed.
 pub(crate) enum Words<'a> {
-    /// What the standard input says, whose fields end so; and whether each change is for itself.
-    Input(Fields, bool),
+    /// What the standard input says.
+    Input,
     /// One reference.
     Change { name: &'a OsString, new: &'a OsString, old: Option<&'a OsString> },
 }
@@ -82,7 +82,7 @@ impl Update {
     /// What the arguments ask for.
     pub(crate) fn words(&self) -> Result<Words<'_>, Failure> {
         match self.words.as_slice() {
-            [] if self.input.stdin => Ok(Words::Input(self.input.fields(), self.input.batch_updates)),
+            [] if self.input.stdin => Ok(Words::Input),
             _ if self.input.is_given() => {
                 Err(Failure::Arguments("-z and --batch-updates need --stdin, and no names with it".to_owned()))
             }
@@ -97,7 +97,7 @@ impl Update {
 
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let (name, new, old) = match self.words()? {
-            Words::Input(..) => return stdin::run(repo, &self.changing, &self.logging, &self.input, out),
+            Words::Input => return stdin::run(repo, &self.changing, &self.logging, &self.input, out),
             Words::Change { name, new, old } => (name, new, old),
         };
         let mut asked = Asked::open(repo, &self.changing)?;
