@@ -73,6 +73,8 @@ mod model;
 mod op;
 mod random;
 mod story;
+#[cfg(all(feature = "trace", target_os = "linux"))]
+pub mod trace;
 mod tree;
 mod volume;
 

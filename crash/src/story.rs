@@ -1,14 +1,17 @@
 //! Tells a crash as a numbered story: what was done, what of it survived, what was found.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::disk::{Choices, Part};
 use crate::model::Model;
 use crate::op::{Entry, Op, Pid, Place};
-use crate::tree::{FileId, Kind, Tree};
+use crate::tree::{FileId, Kind};
 
 /// Contents up to this length are shown, if they are text.
 const SHORT: usize = 200;
+/// Up to so many paths are all listed.
+const MANY: usize = 24;
 
 /// A crash, and what is wrong with what it left.
 #[derive(Clone, Copy)]
@@ -41,9 +44,24 @@ impl Story<'_> {
         }
         let end = if self.model.loses_power() { "power is lost" } else { "all are killed" };
         let _ = writeln!(story, "       {end}");
-        let _ = writeln!(story, "       left:{}", listing(&self.choices.tree(self.choice)));
+        let _ = writeln!(story, "       left:{}", self.listing());
         let _ = writeln!(story, "    => {}", self.finding);
         story
+    }
+
+    /// What is left, a path a line; of many paths only those that the story is about.
+    fn listing(&self) -> String {
+        let tree = self.choices.tree(self.choice);
+        let told: BTreeSet<&str> = self.log.iter().flat_map(|entry| paths(&entry.op)).collect();
+        let mut text = String::new();
+        for path in tree.names.keys().filter(|path| tree.names.len() <= MANY || told.contains(&***path)) {
+            let Some(file) = tree.get(path) else { continue };
+            let _ = match file.kind {
+                Kind::Directory => write!(text, "\n         {path}/"),
+                _ => write!(text, "\n         {path} ({} bytes){}", file.bytes.len(), shown(&file.bytes)),
+            };
+        }
+        if text.is_empty() { " nothing".to_owned() } else { text }
     }
 
     /// What became of a change.
@@ -113,7 +131,7 @@ fn word(survives: bool) -> &'static str {
 }
 
 /// What was done, in words.
-fn deed(op: &Op) -> String {
+pub(crate) fn deed(op: &Op) -> String {
     match op {
         Op::Create { at, .. } => format!("creates {}", at.path),
         Op::CreateUnnamed { .. } => "creates a file without a name".to_owned(),
@@ -138,17 +156,15 @@ fn deed(op: &Op) -> String {
     }
 }
 
-/// What is left, a path a line.
-fn listing(tree: &Tree) -> String {
-    let mut text = String::new();
-    for path in tree.names.keys() {
-        let Some(file) = tree.get(path) else { continue };
-        let _ = match file.kind {
-            Kind::Directory => write!(text, "\n         {path}/"),
-            _ => write!(text, "\n         {path} ({} bytes){}", file.bytes.len(), shown(&file.bytes)),
-        };
+/// The paths that an operation is about.
+fn paths(op: &Op) -> Vec<&str> {
+    match op {
+        Op::Create { at, .. } | Op::MakeDir { at, .. } | Op::Symlink { at, .. } | Op::Remove { at } => vec![&at.path],
+        Op::Write { path, .. } | Op::Truncate { path, .. } | Op::SetNote { path, .. } => vec![path],
+        Op::Link { existing, new, .. } => vec![existing, &new.path],
+        Op::Rename { from, to, .. } => vec![&from.path, &to.path],
+        _ => Vec::new(),
     }
-    if text.is_empty() { " nothing".to_owned() } else { text }
 }
 
 /// Short text, in one line.
