@@ -106,6 +106,27 @@ fn linking_a_lock_before_it_is_locked_is_caught() {
     are_caught_in("a host beside this crate", [Mutant::LinkUnlocked]);
 }
 
+/// Not only is somebody told that its rename has failed: what was acknowledged is gone.
+#[test]
+fn closing_a_lock_before_it_is_renamed_loses_commits() {
+    let scenario = named(|name| name == "two hosts at once")[0];
+    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..Effort::usual() };
+    let mut engine = Engine::new(scenario.name, Model::Kill, effort);
+    mutants::plan(Some(Slip::CloseBeforeRename.into()));
+    (scenario.record)(&mut |recording| engine.explore(&recording));
+    mutants::plan(None);
+    let violations = engine.finish().violations;
+    let lost = violations.iter().filter(|found| matches!(found.claim, 'A' | 'B')).count();
+    println!("{lost} of {} violations are losses", violations.len());
+    assert!(lost > 0);
+}
+
+/// Who takes over from a leader as a host does answers for what that one had claimed, too.
+#[test]
+fn a_host_that_leaves_the_requests_of_the_dead_is_caught() {
+    are_caught_in("delegated, a host takes over", [Mutant::LeaveUnresolved]);
+}
+
 /// Elsewhere nobody but us merges what we have merged.
 #[test]
 fn leaving_tables_unproven_is_caught() {

@@ -90,6 +90,12 @@ impl Beside {
         move |calls| leash.give(calls)
     }
 
+    /// Whether it has come to its end.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.leash.state.lock().unwrap_or_else(PoisonError::into_inner).has_ended
+    }
+
     /// Lets it come to its end. A panic of `work` goes on here.
     pub fn finish(self) {
         self.leash.give(u64::MAX);

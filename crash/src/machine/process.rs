@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Machine, OpenFile, State};
+use super::{Machine, OpenFile, State, pid_of};
 use crate::op::{Op, Pid};
 use crate::tree::{File, FileId, Name, parent};
 
@@ -171,6 +171,20 @@ impl Process {
     /// If there is nothing, or it does not fit what it would replace.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.machine.call(self.pid, true, |state| Ok(((), state.volume.rename(from, to)?)))
+    }
+
+    /// Lets go of the kernel's locks (`flock`) that it has on a file, as if it had closed all that
+    /// it has open of it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn unlock(&self, path: &str) -> io::Result<()> {
+        self.look(|state| {
+            let file = state.volume.find(path)?;
+            state.locks.retain(|(locked, _), description| *locked != file || pid_of(*description) != self.pid);
+            Ok(())
+        })
     }
 
     /// Takes a name of a file away.

@@ -11,6 +11,7 @@ use reftable_crash::{Beside, Model, Pid, Tree};
 
 use super::beside;
 use super::check::is_request;
+use super::host;
 use super::mend;
 use super::mutants;
 use super::run::{Actor, Recording, Run};
@@ -264,6 +265,27 @@ pub(super) fn to_two_who_die(sink: Sink<'_>) {
         });
         came_true
     });
+}
+
+/// The successor of the leader is a host, who may die over it.
+pub(super) fn to_a_host(sink: Sink<'_>) {
+    for later in [None, Some(0), Some(1), Some(2), Some(3)] {
+        for_each_change(|change| {
+            let mut scene = Scene::asked(terms(), 0);
+            scene.run.world.kill_at(LEADER, change);
+            scene.lead();
+            let came_true = scene.run.world.is_dead(LEADER);
+            let successor = host::host(&scene.run, OTHER, plain());
+            if let Some(later) = later {
+                scene.run.world.kill_at(OTHER, later);
+            }
+            successor.commit(set("successor", 1, 90));
+            drop(successor);
+            scene.run.world.forget_plans(OTHER);
+            sink(scene.end().finish());
+            came_true
+        });
+    }
 }
 
 /// The successor of the leader is a repair.

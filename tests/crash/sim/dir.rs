@@ -62,6 +62,9 @@ impl Dir for SimDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        if slips::closes_before_rename(from) {
+            self.process.unlock(from)?;
+        }
         let table = self.world.with_tree(|tree| slips::table_to_hide(tree, from, to));
         let Some(table) = table else { return self.process.rename(from, to) };
         self.process.rename(&table, "hidden")?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use reftable::bytes::Bytes;
 use reftable::compact::Expiry;
@@ -9,6 +10,7 @@ use reftable::dir::{Dir, DirFile, FileStat};
 use reftable::lock::{Attempt, Locker, ReadyFiles, ReadyLocks, RobustLocks};
 use reftable::{Durability, Error, Options, Stack};
 
+use super::beside;
 use super::check;
 use super::dir::SimDir;
 use super::run::{Actor, Run};
@@ -119,7 +121,7 @@ fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
     Stack::open_in(dir, Box::new(HostLocks { ready, robust }), options.fairness(false))
 }
 
-fn host(run: &Run, pid: u32, options: Options) -> Actor {
+pub(super) fn host(run: &Run, pid: u32, options: Options) -> Actor {
     run.actor_with(pid, Durability::Ordered, options, open)
 }
 
@@ -181,4 +183,29 @@ pub(super) fn beside(sink: Sink<'_>) {
             });
         }
     }
+}
+
+/// The host 1 stands still before each of its calls, while the host 2 comes to any of its own; then
+/// 1 comes to its end, and 2 after it.
+pub(super) fn at_once(sink: Sink<'_>) {
+    let hasty = || plain().lock_timeout(Some(Duration::from_millis(5)));
+    for_each_change(|call| {
+        let mut came_true = false;
+        for_each_change(|calls| {
+            let run = Run::start(&stairs(2));
+            let one = host(&run, 1, hasty()).beside_others();
+            let two = host(&run, 2, hasty()).beside_others();
+            let two = beside::start(&run.world, two, |two| two.commit(set("two", 1, 70)));
+            let go = two.goer();
+            run.world.before_call(1, call, move || go(calls));
+            one.commit(set("one", 1, 60));
+            drop(one);
+            came_true = !run.world.forget_plans(1);
+            let goes_on = !two.has_ended();
+            two.finish();
+            sink(run.finish());
+            came_true && goes_on
+        });
+        came_true
+    });
 }

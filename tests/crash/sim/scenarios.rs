@@ -89,6 +89,8 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "repair beside tables that overlap", crashes: ALL_CRASHES, record: mend::overlapping },
     Scenario { name: "hosts take over from hosts", crashes: KILLS, record: host::take_over },
     Scenario { name: "a host beside this crate", crashes: KILLS, record: host::beside },
+    Scenario { name: "two hosts at once", crashes: KILLS, record: host::at_once },
+    Scenario { name: "delegated, a host takes over", crashes: KILLS, record: delegated::to_a_host },
     Scenario { name: "ordered durability", crashes: &[Crashes::Kill, Crashes::Ordered], record: ordered },
     Scenario { name: "durability off", crashes: KILLS, record: off },
 ];

@@ -25,6 +25,9 @@ pub(crate) enum Slip {
     NoDirSyncAfterTakeOver,
     /// The list names the table before the table has its name.
     ListBeforeTable,
+    /// A lock that becomes the list is closed before it is renamed, as hosts do, and nobody else
+    /// has it open: its living owner looks dead for a moment. Only hosts have such locks.
+    CloseBeforeRename,
 }
 
 impl Slip {
@@ -71,6 +74,11 @@ fn takes_over(log: &[Entry], pid: Pid) -> bool {
     };
     let mut of_lock = done_by(log, pid).filter(|op| made(op) || gone(op));
     of_lock.next().is_some_and(gone) && of_lock.next().is_none_or(gone)
+}
+
+/// Whether this lock is closed before it is renamed.
+pub(super) fn closes_before_rename(from: &str) -> bool {
+    from == LIST_LOCK && mutants::is_on(Slip::CloseBeforeRename)
 }
 
 /// The table that the list in the file `from` is the first to name, if it is to get its name late.
