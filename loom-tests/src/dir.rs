@@ -38,6 +38,8 @@ pub enum Flaw {
     LocksOfNames,
     /// The number of an inode is used again while somebody has the file open.
     InodesReusedWhileOpen,
+    /// Who renames the list lock closes it first, as hosts do, and has it open nowhere else.
+    ClosesBeforeRename,
 }
 
 /// Processes that a model may have; number 0 made the files that are there at the beginning.
@@ -175,6 +177,30 @@ impl ModelDir {
         self.world.touch(points, operation)
     }
 
+    /// A file without a name, which nobody else can find.
+    pub(crate) fn create_unnamed(&self) -> io::Result<ModelFile> {
+        self.process.check()?;
+        let (inode, open) = self.world.files(|files| files.create_unnamed(self.process.number));
+        Ok(ModelFile { dir: self.clone(), inode, open, shared: None, locked: String::new() })
+    }
+
+    /// Gives it a name.
+    pub(crate) fn link_unnamed(&self, file: &ModelFile, name: &str) -> io::Result<()> {
+        let replace = self.world.flaw == Flaw::LinkReplaces;
+        self.point(&[point_of(name)], |files| files.link(file.inode, name, replace))
+    }
+
+    /// Lets go of the kernel's lock on a file that this process has open.
+    fn let_go(&self, name: &str) -> io::Result<()> {
+        let (inode, number) = (self.world.files(|files| files.inode(name))?, self.process.number);
+        let creator = self.world.files(|files| files.creator(inode));
+        let point = KERNEL_LOCKS_POINT + creator as usize % PROCESSES;
+        self.point(&[point], |files| {
+            files.free_kernel_lock_on(inode, number);
+            Ok(())
+        })
+    }
+
     fn rename_now(&self, from: &str, to: &str) -> io::Result<()> {
         let points = [point_of(from), point_of(to)];
         if self.world.flaw == Flaw::TornRename {
@@ -253,6 +279,9 @@ impl Dir for ModelDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        if from == LIST_LOCK && self.world.flaw == Flaw::ClosesBeforeRename {
+            self.let_go(from)?;
+        }
         let is_late = to == LIST && self.world.flaw == Flaw::ListBeforeTable;
         let table = self.world.files(|files| files.first_named_by(from)).filter(|_| is_late);
         let Some(table) = table else { return self.rename_now(from, to) };
@@ -263,7 +292,10 @@ impl Dir for ModelDir {
 
     fn link(&self, existing: &str, new: &str) -> io::Result<()> {
         let replace = self.world.flaw == Flaw::LinkReplaces;
-        self.point(&[point_of(existing), point_of(new)], |files| files.link(existing, new, replace))
+        self.point(&[point_of(existing), point_of(new)], |files| {
+            let inode = files.inode(existing)?;
+            files.link(inode, new, replace)
+        })
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -319,7 +351,7 @@ impl Dir for ModelDir {
 }
 
 #[derive(Debug)]
-struct ModelFile {
+pub(crate) struct ModelFile {
     dir: ModelDir,
     inode: u64,
     open: u64,
@@ -342,6 +374,10 @@ impl ModelFile {
         }
     }
 
+    pub(crate) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.touch(|files| files.append(self.inode, bytes))
+    }
+
     fn kernel_lock(&self) -> [usize; 1] {
         [KERNEL_LOCKS_POINT + self.dir.world.files(|files| files.creator(self.inode)) as usize % PROCESSES]
     }
@@ -353,7 +389,7 @@ impl DirFile for ModelFile {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.touch(|files| files.append(self.inode, bytes))
+        self.append(bytes)
     }
 
     fn sync(&self) -> io::Result<()> {

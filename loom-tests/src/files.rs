@@ -118,9 +118,13 @@ impl Files {
     /// The inode, and a number for the open file description.
     pub(crate) fn open(&mut self, name: &str) -> io::Result<(u64, u64)> {
         let inode = self.inode(name)?;
+        Ok(self.opened(inode))
+    }
+
+    fn opened(&mut self, inode: u64) -> (u64, u64) {
         self.inodes.entry(inode).or_default().opens += 1;
         self.next_open += 1;
-        Ok((inode, self.next_open))
+        (inode, self.next_open)
     }
 
     pub(crate) fn close(&mut self, inode: u64) {
@@ -138,8 +142,13 @@ impl Files {
         self.open(name)
     }
 
-    pub(crate) fn link(&mut self, existing: &str, new: &str, replace: bool) -> io::Result<()> {
-        let inode = self.inode(existing)?;
+    /// A file without a name.
+    pub(crate) fn create_unnamed(&mut self, creator: u64) -> (u64, u64) {
+        let inode = self.new_inode(creator);
+        self.opened(inode)
+    }
+
+    pub(crate) fn link(&mut self, inode: u64, new: &str, replace: bool) -> io::Result<()> {
         if self.names.contains_key(new) && !replace {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -173,6 +182,11 @@ impl Files {
         self.inodes.values().filter(|inode| inode.is_locked_by(process)).map(|inode| inode.creator).collect()
     }
 
+    /// Frees the kernel locks that a process has on one file.
+    pub(crate) fn free_kernel_lock_on(&mut self, inode: u64, process: u64) {
+        self.inodes.entry(inode).or_default().locked.retain(|_, (holder, _)| *holder != process);
+    }
+
     pub(crate) fn free_kernel_locks_of(&mut self, process: u64) {
         for inode in self.inodes.values_mut() {
             inode.locked.retain(|_, (holder, _)| *holder != process);
@@ -190,10 +204,12 @@ impl Files {
 
     pub(crate) fn rename(&mut self, from: &str, to: &str, process: u64) -> io::Result<Result<(), String>> {
         let inode = self.inode(from)?;
+        // It may be the lock itself that becomes the list.
+        let has_lock = self.inode(LIST_LOCK).is_ok_and(|lock| self.has(process, lock));
         self.names.remove(from);
         self.names.insert(to.to_owned(), inode);
         self.touch(inode);
-        Ok(if to == LIST { self.check_publication(process) } else { Ok(()) })
+        Ok(if to == LIST { self.check_publication(process, has_lock) } else { Ok(()) })
     }
 
     pub(crate) fn remove(&mut self, name: &str, process: u64) -> io::Result<Result<(), String>> {
@@ -239,11 +255,11 @@ impl Files {
 
     /// Whoever replaces the list has the lock, and either adds one table with unused update indexes
     /// at the end or puts one table, or none, in the place of neighbours.
-    fn check_publication(&mut self, process: u64) -> Result<(), String> {
+    fn check_publication(&mut self, process: u64, has_lock: bool) -> Result<(), String> {
         let new = self.listed();
         let old = std::mem::replace(&mut self.published, new.clone());
         let told = format!("process {process} replaced the list {old:?} by {new:?}");
-        if !self.inode(LIST_LOCK).is_ok_and(|inode| self.has(process, inode)) {
+        if !has_lock {
             return Err(format!("{told} without the lock"));
         }
         if let Some(missing) = new.iter().find(|name| !self.names.contains_key(*name)) {

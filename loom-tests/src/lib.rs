@@ -12,9 +12,11 @@
 
 mod dir;
 mod files;
+mod host;
 mod world;
 
 pub use dir::{Flaw, ModelDir};
+pub use host::host_locks;
 #[cfg(reftable_mutants)]
 pub use world::catches;
 pub use world::{
