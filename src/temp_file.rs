@@ -126,6 +126,11 @@ impl TempFile {
         self.file.write_out(waits).map_err(|error| self.failed("cannot write the file out", error))
     }
 
+    /// The attribute of the file, if it has one that can be read.
+    pub(crate) fn attribute(&self) -> Option<Vec<u8>> {
+        self.file.attribute().ok().flatten()
+    }
+
     /// Leaves an attribute on the file, where files can have one.
     pub(crate) fn set_attribute(&self, attribute: &[u8]) {
         let _ = self.file.set_attribute(attribute);

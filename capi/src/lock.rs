@@ -43,7 +43,7 @@ pub(crate) struct HostLocks {
 
 impl HostLocks {
     pub(crate) fn new(host: Host, dir: Arc<HostDir>) -> HostLocks {
-        let robust = RobustLocks::new(false);
+        let robust = RobustLocks::new(true);
         let ready = ReadyLocks::new(Arc::clone(&dir), Arc::clone(&robust));
         HostLocks { host, dir, robust, ready, is_plain: AtomicBool::new(false) }
     }

@@ -12,6 +12,10 @@ const KIND: &str = "reftable lock 2";
 
 /// What the bytes of an attribute mean; the attributes of lists and tables have 1 and 2.
 const ATTRIBUTE_VERSION: u8 = 3;
+/// The same with a rider: what is said besides of a lock that becomes the list.
+const WITH_RIDER: u8 = 4;
+/// The length of a rider. With it an attribute has 61 bytes, and 64 fit into an inode of 256.
+const RIDER: usize = 20;
 
 /// Where a lock is, as one process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +113,8 @@ impl Marker {
 
     /// The marker in an attribute; `None` if it is none.
     pub(super) fn of_attribute(attribute: &[u8]) -> Option<Marker> {
-        let Some((&ATTRIBUTE_VERSION, _)) = attribute.split_first() else { return Marker::parse(attribute) };
-        let (bytes, check) = attribute.split_last_chunk::<4>()?;
-        if crc32fast::hash(bytes) != u32::from_be_bytes(*check) {
-            return None;
-        }
-        let (boot, rest) = bytes.get(1..)?.split_first_chunk::<16>()?;
+        let Some((marker, _)) = split(attribute) else { return Marker::parse(attribute) };
+        let (boot, rest) = marker.split_first_chunk::<16>()?;
         let (device, rest) = rest.split_first_chunk::<8>()?;
         let (file_system, rest) = rest.split_first_chunk::<8>()?;
         let process = rest.try_into().ok()?;
@@ -159,6 +159,36 @@ impl Marker {
         let is_past = host.booted.is_some_and(|booted| stat.changed != 0 && stat.changed < booted);
         is_same_kind && (is_past || is_first_name_gone())
     }
+}
+
+/// The marker in an attribute of bytes, and what rides on it; `None` if it is not such an attribute, or not
+/// whole.
+fn split(attribute: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (bytes, check) = attribute.split_last_chunk::<4>()?;
+    if crc32fast::hash(bytes) != u32::from_be_bytes(*check) {
+        return None;
+    }
+    match bytes.split_first()? {
+        (&ATTRIBUTE_VERSION, marker) => Some((marker, &[])),
+        (&WITH_RIDER, rest) => rest.split_at_checked(rest.len().checked_sub(RIDER)?),
+        _ => None,
+    }
+}
+
+/// The attribute of a lock with something to ride on it, which is about to become the list: in one attribute,
+/// so that there is no moment in which the lock has no marker. `None` if the attribute is a text.
+pub(crate) fn with_rider(attribute: &[u8], rider: &[u8; RIDER]) -> Option<Vec<u8>> {
+    let (marker, _) = split(attribute)?;
+    let mut attribute = [&[WITH_RIDER], marker, rider].concat();
+    attribute.extend(crc32fast::hash(&attribute).to_be_bytes());
+    Some(attribute)
+}
+
+/// What rides on the attribute of a lock that has become the list, and the device in its marker.
+pub(crate) fn rider_of(attribute: &[u8]) -> Option<(u64, &[u8; RIDER])> {
+    let (marker, rider) = split(attribute)?;
+    let (device, _) = marker.get(16..)?.split_first_chunk()?;
+    Some((u64::from_be_bytes(*device), rider.try_into().ok()?))
 }
 
 /// The number that Linux writes as the name of a run of the kernel; `None` for any other text.
@@ -223,6 +253,30 @@ mod tests {
         for boot in ["b", "CB0A093F-57EE-4856-89C5-9A0F3706E298", "cb0a093f57ee485689c59a0f3706e298"] {
             let marker = Marker::new(Some(boot.to_owned()), DISK, (12, None), None);
             assert_eq!(Marker::of_attribute(&marker.attribute()), Some(marker));
+        }
+    }
+
+    #[test]
+    fn a_rider_changes_nothing_about_the_marker() {
+        let boot = "cb0a093f-57ee-4856-89c5-9a0f3706e298";
+        let marker = Marker::new(Some(boot.to_owned()), DISK, (12, None), None);
+        let (first, second) = ([7; RIDER], [8; RIDER]);
+        let attribute = with_rider(&marker.attribute(), &first).unwrap();
+        assert_eq!(attribute.len(), 61);
+        assert_eq!(
+            (Marker::of_attribute(&attribute), rider_of(&attribute)),
+            (Some(marker.clone()), Some((DISK.device, &first)))
+        );
+        let replaced = with_rider(&attribute, &second).unwrap();
+        assert_eq!(rider_of(&replaced), Some((DISK.device, &second)));
+        assert_eq!(rider_of(&marker.attribute()), None);
+        assert_eq!(with_rider(&marker.print(), &first), None);
+        for position in 0..attribute.len() {
+            let mut damaged = attribute.clone();
+            damaged[position] ^= 1;
+            for attribute in [&attribute[..position], &damaged] {
+                assert_eq!((Marker::of_attribute(attribute), rider_of(attribute)), (None, None), "{position}");
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod wait_queue;
 pub(crate) use abandoned::{BreakingLocks, break_lock};
 pub use evidence::Evidence;
 pub use exclusive::ExclusiveFile;
+pub(crate) use marker::{rider_of, with_rider};
 pub(crate) use patience::Patience;
 use patience::Waiting;
 pub use ready::{ReadyFiles, ReadyLocks};
@@ -137,7 +138,8 @@ pub trait Lock: Debug + Send {
     }
 
     /// The lock file, if it is to become the list: empty, to be written by whoever has the lock and
-    /// renamed with [`Dir::rename`], which publishes it and releases the lock in one instant. By
+    /// renamed with [`Dir::rename`], which publishes it and releases the lock in one instant. If it
+    /// has a note, that tells whose lock it is, and must not go. By
     /// default none: the list is a file of its own, and the lock is released after it.
     fn file(&self) -> Option<Box<dyn DirFile>> {
         None

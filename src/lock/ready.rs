@@ -17,6 +17,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::exclusive::is_file;
+use super::marker::Marker;
 use super::self_test::is_about_room;
 use super::{Attempt, Lock, RobustLocks};
 use crate::bytes::{Bytes, Reading};
@@ -161,7 +162,7 @@ impl<F: ReadyFiles> Drop for ReadyLock<F> {
     }
 }
 
-/// A file whose attribute is the marker of a lock, which must stay.
+/// A file whose attribute is the marker of a lock, which must stay: it takes no attribute without that.
 #[derive(Debug)]
 struct Marked<T>(T);
 
@@ -196,6 +197,14 @@ impl<T: DirFile> DirFile for Marked<T> {
 
     fn try_lock(&self) -> io::Result<bool> {
         self.0.try_lock()
+    }
+
+    fn set_attribute(&self, attribute: &[u8]) -> io::Result<()> {
+        let (marker, marked) = (Marker::of_attribute(attribute), self.0.attribute()?);
+        if marker.is_none() || marker != marked.as_deref().and_then(Marker::of_attribute) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.0.set_attribute(attribute)
     }
 
     fn attribute(&self) -> io::Result<Option<Vec<u8>>> {

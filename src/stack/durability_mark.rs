@@ -11,12 +11,15 @@
 //! synced.
 
 use crate::dir::FileStat;
+use crate::lock;
 use crate::mutant::{self, Mutant};
 
 /// What the bytes below mean.
 const VERSION: u8 = 1;
 /// Of these, the first so many are about the contents of the list, the others about the file.
 const CONTENTS: usize = 5;
+/// Where the device stands.
+const DEVICE: std::ops::Range<usize> = CONTENTS..13;
 
 /// The durability mark of a list: a version, a checksum of the contents, device, inode, and time of
 /// birth of the file. The last one tells a file from an earlier one that had its number, whose
@@ -31,8 +34,27 @@ pub(super) fn print(list: &[u8], file: &FileStat) -> Option<Vec<u8>> {
     (file.is_unique() && file.created != 0).then_some(mark)
 }
 
-/// Whether this is the mark of a list with these contents in this file.
-pub(super) fn fits(mark: &[u8], list: &[u8], file: &FileStat) -> bool {
+/// The mark of a list that is a lock until it gets its name, and so has a `marker`, which must not
+/// go: both in one attribute. Version and device are left out, so that they fit into an inode.
+pub(super) fn print_beside(marker: &[u8], list: &[u8], file: &FileStat) -> Option<Vec<u8>> {
+    let mark = print(list, file)?;
+    let rider = [mark.get(1..DEVICE.start)?, mark.get(DEVICE.end..)?].concat();
+    lock::with_rider(marker, rider.first_chunk()?)
+}
+
+/// Whether an attribute has the mark of a list with these contents in this file.
+pub(super) fn fits(attribute: &[u8], list: &[u8], file: &FileStat) -> bool {
+    match lock::rider_of(attribute) {
+        None => is_mark(attribute, list, file),
+        Some((device, rider)) => {
+            let (contents, place) = rider.split_at(CONTENTS - 1);
+            let mark = [&[VERSION], contents, &device.to_be_bytes(), place].concat();
+            is_mark(&mark, list, file)
+        }
+    }
+}
+
+fn is_mark(mark: &[u8], list: &[u8], file: &FileStat) -> bool {
     let Some(expected) = print(list, file) else { return false };
     let Some(((contents, place), expected)) = mark.split_at_checked(CONTENTS).zip(expected.split_at_checked(CONTENTS))
     else {
@@ -56,6 +78,32 @@ mod tests {
         changed: 4,
         is_file: true,
     };
+
+    /// The attribute of a lock, as `lock/marker.rs` writes it.
+    fn marker() -> Vec<u8> {
+        let mut marker = [&[3][..], &[0xab; 16], &FILE.device.to_be_bytes(), &[0; 8], &[0, 0, 0, 12]].concat();
+        marker.extend(crc32fast::hash(&marker).to_be_bytes());
+        marker
+    }
+
+    #[test]
+    fn a_mark_beside_a_marker_fits_as_well() {
+        let marker = marker();
+        let both = print_beside(&marker, LIST, &FILE).unwrap();
+        assert!(both.len() <= 64, "fits into an inode of 256 bytes");
+        assert!(fits(&both, LIST, &FILE) && !fits(&marker, LIST, &FILE));
+        assert!(!fits(&both, b"a.ref\n", &FILE));
+        for other in [FileStat { device: 9, ..FILE }, FileStat { inode: 9, ..FILE }, FileStat { created: 9, ..FILE }] {
+            assert!(!fits(&both, LIST, &other), "{other:?}");
+        }
+        for bit in 0..both.len() * 8 {
+            let mut other = both.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!fits(&other, LIST, &FILE), "bit {bit}");
+        }
+        (0..both.len()).for_each(|len| assert!(!fits(&both[..len], LIST, &FILE), "{len} bytes"));
+        assert_eq!(print_beside(b"", LIST, &FILE), None);
+    }
 
     #[test]
     fn a_mark_fits_its_list() {

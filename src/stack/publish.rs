@@ -134,7 +134,9 @@ impl NewList<'_> {
 
     fn write(&self, lock: &dyn Lock) -> Result<TempFile> {
         let is_held_on = self.keeps_lock || !self.obsolete.is_empty();
-        let mut list = match (!is_held_on).then(|| lock.file()).flatten() {
+        let lock = if is_held_on { None } else { lock.file() };
+        let is_lock = lock.is_some();
+        let mut list = match lock {
             Some(file) => TempFile::of_lock(self.dir, LIST_LOCK, file),
             None => TempFile::temporary(self.dir)?,
         };
@@ -142,7 +144,7 @@ impl NewList<'_> {
             list.write_all(self.contents).map_err(|error| list.failed("cannot write the table list", error))?;
         }
         if self.durability == Durability::Full || mutant::is_on(Mutant::MarkUnsynced) {
-            mark_durable(&list, self.contents);
+            mark_durable(&list, self.contents, is_lock);
         }
         Ok(list)
     }
@@ -215,10 +217,15 @@ fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table
     Ok(edited)
 }
 
-/// Leaves the durability mark on a list that is all written. Where that fails, others sync what
-/// they could have relied upon.
-fn mark_durable(list: &TempFile, contents: &[u8]) {
-    if let Some(mark) = list.stat().ok().and_then(|stat| durability_mark::print(contents, &stat)) {
+/// Leaves the durability mark on a list that is all written; beside the marker, if the list is a lock so far.
+/// Where that fails, others sync what they could have relied upon.
+fn mark_durable(list: &TempFile, contents: &[u8], is_lock: bool) {
+    let Ok(stat) = list.stat() else { return };
+    let mark = match list.attribute().filter(|_| is_lock) {
+        Some(marker) => durability_mark::print_beside(&marker, contents, &stat),
+        None => durability_mark::print(contents, &stat),
+    };
+    if let Some(mark) = mark {
         list.set_attribute(&mark);
     }
 }

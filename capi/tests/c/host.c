@@ -210,6 +210,14 @@ static void policies(void)
 	EQUAL(syncs_ever, synced);
 	EQUAL(entries("policy"), 9);
 	reftable_stack_destroy(st);
+#ifndef WITHOUT_UNNAMED
+	/* Who comes anew syncs its table, its list and the directory twice, and none of the tables that are there. */
+	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
+	synced = fsyncs_ever;
+	EQUAL(commit(st, "refs/sealed", NULL), 0);
+	EQUAL(fsyncs_ever - synced, 4);
+	reftable_stack_destroy(st);
+#endif
 	EQUAL(reftable_set_policy("git"), 0);
 	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
 	EQUAL(commit(st, "refs/8", NULL), 0);

@@ -115,7 +115,8 @@ impl Dir for SimDir {
     fn host(&self) -> Host {
         let boot = self.world.boot();
         let booted = Some(BOOT.as_nanos() * u128::from(boot));
-        Host::new(Some(format!("boot-{boot}")), booted)
+        // As Linux names them.
+        Host::new(Some(format!("{boot:08x}-0000-4000-8000-000000000000")), booted)
     }
 
     fn process_id(&self) -> u32 {

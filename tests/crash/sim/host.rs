@@ -13,7 +13,9 @@ use reftable::{Durability, Error, Options, Stack};
 use super::beside;
 use super::check;
 use super::dir::SimDir;
-use super::run::{Actor, Run};
+use super::git::{Fsync, Git};
+use super::run::{Actor, GIT, Run};
+use super::scenarios::sink_from_first_acknowledgement;
 use super::stage::{Sink, delete, for_each_change, plain, set, stairs};
 
 const LIST_LOCK: &str = "tables.list.lock";
@@ -115,7 +117,7 @@ impl Locker for HostLocks {
 
 /// A handle as hosts have.
 fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
-    let robust = RobustLocks::new(false);
+    let robust = RobustLocks::new(true);
     let ready = ReadyLocks::new(Arc::new(Files(Arc::clone(dir))), Arc::clone(&robust));
     let dir: Arc<SimDir> = Arc::clone(dir);
     Stack::open_in(dir, Box::new(HostLocks { ready, robust }), options.fairness(false))
@@ -123,6 +125,27 @@ fn open(dir: &Arc<SimDir>, options: Options) -> Result<Stack, Error> {
 
 pub(super) fn host(run: &Run, pid: u32, options: Options) -> Actor {
     run.actor_with(pid, Durability::Ordered, options, open)
+}
+
+/// Hosts that want more than git's rules, upon one another's commits; upon those of a host that
+/// does not; and upon git's that nobody has synced.
+pub(super) fn full(sink: Sink<'_>) {
+    for options in [plain(), check::options()] {
+        for is_mixed in [false, true] {
+            let run = Run::start(&stairs(2));
+            let [one, two] = [1, 2].map(|pid| run.actor_with(pid, Durability::Full, options.clone(), open));
+            let ordered = host(&run, 3, plain());
+            if is_mixed {
+                Git::new(&run, GIT, Fsync::Default).commit(set("git", 4, 80));
+                ordered.commit(set("ordered", 1, 90));
+            }
+            one.commit(set("one", 2, 60));
+            two.commit(set("two", 1, 70));
+            one.commit(set("one", 1, 61));
+            drop((one, two, ordered));
+            sink_from_first_acknowledgement(run, sink);
+        }
+    }
 }
 
 /// Process 1 dies at each of its changes; a host, and then one of this crate, go on.

@@ -91,6 +91,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "a host beside this crate", crashes: KILLS, record: host::beside },
     Scenario { name: "two hosts at once", crashes: KILLS, record: host::at_once },
     Scenario { name: "delegated, a host takes over", crashes: KILLS, record: delegated::to_a_host },
+    Scenario { name: "hosts under full", crashes: KILLS, record: host::full },
     Scenario { name: "ordered durability", crashes: &[Crashes::Kill, Crashes::Ordered], record: ordered },
     Scenario { name: "durability off", crashes: KILLS, record: off },
 ];
