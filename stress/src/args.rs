@@ -151,10 +151,11 @@ pub(crate) struct RunArgs {
     /// Kill processes at random, ten a second, and start them again; stop others for a while.
     ///
     /// Where programs are driven all of them are killed, and so are gits with --processes 0; else
-    /// our processes are, beside gits that are not. Each start draws a lock time-out from 0 to 60 seconds. Where kernel locks are robust, the
-    /// run fails if after a kill nobody could commit for more than 1 s; and, of at least 100 kills
-    /// of processes with a commit in flight, if after more than one in a hundred nobody could for
-    /// more than 100 ms, or one in ten of 20 to 99 such kills.
+    /// our processes are, beside gits that are not. Each start draws a lock time-out from 0 to 60
+    /// seconds. Where kernel locks are robust, the run fails if after a kill nobody could commit
+    /// for more than 1 s; and, of at least 100 kills of processes with a commit in flight, if after
+    /// more than one in a hundred nobody could for more than 100 ms, or one in ten of 20 to 99 such
+    /// kills.
     #[arg(long)]
     pub(crate) chaos: bool,
     /// A control that must fail: with each kill a lock appears that nobody may break, for so many

@@ -15,6 +15,8 @@ mod git;
 mod given_git;
 mod history;
 #[cfg(unix)]
+mod html;
+#[cfg(unix)]
 mod judge;
 mod list_lock;
 mod metrics;

@@ -1,5 +1,7 @@
 //! The options of a run in which programs of any kind are driven.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 
 use super::spec::Spec;
@@ -27,11 +29,11 @@ impl RefFormat {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Any implementation (docs/bench.md)")]
 pub(crate) struct BenchArgs {
-    /// Drive a program that speaks `update-ref --stdin`, in N sessions at once (2 if not given); may
-    /// be repeated
+    /// Drive a program that speaks `update-ref --stdin`, in N sessions at once (2 if not given);
+    /// may be repeated
     ///
-    /// The shell runs COMMAND in the repository. Where drivers are given there are processes of ours
-    /// and of git's only if --processes and --git say so.
+    /// The shell runs COMMAND in the repository. Where drivers are given there are processes of
+    /// ours and of git's only if --processes and --git say so.
     #[arg(long, value_name = "[N:]COMMAND")]
     pub(crate) driver: Vec<Spec>,
     /// Drive a program that speaks the lines of docs/bench.md; may be repeated
@@ -52,8 +54,8 @@ pub(crate) struct BenchArgs {
     pub(crate) kill_every: Option<u64>,
     /// Remove locks of drivers that were killed, so that the run goes on; only by evidence
     ///
-    /// A lock is removed when its driver was killed with a transaction in flight, no transaction that
-    /// is in flight is old enough to have made it, and no process has it open.
+    /// A lock is removed when its driver was killed with a transaction in flight, no transaction
+    /// that is in flight is old enough to have made it, and no process has it open.
     #[arg(long, requires = "chaos")]
     pub(crate) help_dead_locks: bool,
     /// After a kill the others are to go on within so many milliseconds: else it is a violation. If
@@ -63,6 +65,9 @@ pub(crate) struct BenchArgs {
     /// Milliseconds that an answer may take (10,000 if not given)
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) patience: Option<u64>,
+    /// Write a page with the run, to be looked at with a browser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 impl BenchArgs {
@@ -76,5 +81,6 @@ impl BenchArgs {
             || self.help_dead_locks
             || self.max_stall.is_some()
             || self.patience.is_some()
+            || self.html.is_some()
     }
 }

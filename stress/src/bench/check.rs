@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::args::RefFormat;
 use super::report::{print_verdict, told};
+use super::stalls::Stalls;
 use super::{HISTORY, readers};
 use crate::args::Usage;
 use crate::git;
@@ -32,6 +33,9 @@ pub(crate) struct CheckArgs {
     /// Write the history as Elle and Knossos read it
     #[arg(long, value_name = "FILE")]
     pub(crate) edn: Option<PathBuf>,
+    /// Write a page with the run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Print a last line of JSON with the verdict
     #[arg(long)]
     pub(crate) json: bool,
@@ -56,6 +60,10 @@ pub(crate) fn main(args: &CheckArgs) -> Result<bool> {
         tell(&format!("edn        {}; {left_out} references that are ever deleted are left out", path.display()))?;
     }
     print_verdict(&verdict, &events)?;
+    if let Some(path) = &args.html {
+        let title = args.path.display().to_string();
+        crate::html::write(path, &title, &events, &verdict, &Stalls::of(&events, Vec::new()))?;
+    }
     if args.json {
         tell(&json!({ "verdict": told(&verdict, &events)? }).to_string())?;
     }

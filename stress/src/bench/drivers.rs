@@ -10,7 +10,7 @@ use super::dialect::Dialect;
 use super::readers::Reader;
 use crate::args::{RunArgs, Usage};
 use crate::git;
-use crate::judge::event::{Kind, MicroOp};
+use crate::judge::event::{Event, Kind, MicroOp};
 use crate::names::{ACCOUNTS, account};
 use crate::object::Mint;
 use crate::pack::write_loose;
@@ -25,6 +25,22 @@ pub(crate) struct Driver {
     pub(crate) reader: Reader,
     /// Whether it has ever given an answer that makes sense.
     pub(crate) was_heard: AtomicBool,
+}
+
+impl Driver {
+    /// Whether any transaction of it was.
+    pub(crate) fn was_acknowledged(&self, events: &[Event]) -> bool {
+        events.iter().any(|event| {
+            let changes = event.transaction().into_iter().flatten().any(|op| matches!(op, MicroOp::Swap { .. }));
+            changes && event.kind == Kind::Ok && is_of(event, &self.name)
+        })
+    }
+}
+
+/// Whether an event is of a session of this driver: they are called like it, with a number.
+pub(crate) fn is_of(event: &Event, driver: &str) -> bool {
+    let number = event.driver.as_deref().and_then(|name| name.strip_prefix(driver)?.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Those that were asked for: ours, git's, and all others.

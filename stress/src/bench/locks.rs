@@ -64,6 +64,7 @@ pub(crate) fn run(bench: &Bench, over: &AtomicBool) -> Result<Vec<DeadLock>> {
     let mut seen: BTreeMap<PathBuf, Seen> = BTreeMap::new();
     let mut known: BTreeMap<(u64, u64), Found> = BTreeMap::new();
     let mut dead = Vec::new();
+    let mut tables = 0;
     while !over.load(Ordering::Relaxed) {
         let locks = locks(&bench.git_dir());
         seen.retain(|path, _| locks.contains_key(path));
@@ -82,10 +83,21 @@ pub(crate) fn run(bench: &Bench, over: &AtomicBool) -> Result<Vec<DeadLock>> {
             }
         }
         settle(bench, &mut known, &locks, &mut dead)?;
+        tables = look_at_tables(bench, tables)?;
         thread::sleep(LOOK);
     }
     dead.extend(known.into_values().map(|found| told(bench, &found, false)));
     Ok(dead)
+}
+
+/// Fewer tables than before: somebody has compacted.
+fn look_at_tables(bench: &Bench, before: usize) -> Result<usize> {
+    let list = fs::read(bench.layout.store().join("tables.list")).unwrap_or_default();
+    let now = list.iter().filter(|byte| **byte == b'\n').count();
+    if now < before && now > 0 {
+        bench.recorder.nemesis("compact", json!({ "before": before, "after": now }))?;
+    }
+    Ok(now)
 }
 
 /// Removes what may be removed, and counts what is gone.

@@ -18,7 +18,7 @@ mod report;
 mod session;
 mod slot;
 pub(crate) mod spec;
-mod stalls;
+pub(crate) mod stalls;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -184,10 +184,18 @@ fn carry_out(
     let beyond = bench.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict.join(beyond);
     check::sound(&bench.git, &bench.layout, bench.ref_format, bench.hash, &mut verdict)?;
+    if let Some(driver) = drivers.iter().find(|driver| !driver.was_acknowledged(&events)) {
+        let said = bench.last_words(&format!("{}-0", driver.name));
+        if !driver.was_heard.load(Ordering::Relaxed) || verdict.count() == 0 {
+            let command = &driver.command;
+            let why = format!("`{command}` acknowledged nothing: that says nothing of it. It said: {said}");
+            return Err(Usage(why).into());
+        }
+    }
     let stalls = Stalls::of(&events, dead_locks);
     judge_stalls(&stalls, args.bench.max_stall, &mut verdict);
     let report = Report::of(&bench, args, drivers, version, (verdict, stalls), &events);
-    report.keep(root, &events)?;
+    report.keep(root, args.bench.html.as_deref(), &events)?;
     Ok((report, events))
 }
 

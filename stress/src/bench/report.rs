@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::drivers::Driver;
+use super::drivers::{Driver, is_of};
 use super::stalls::Stalls;
 use super::{Bench, HISTORY};
 use crate::args::RunArgs;
@@ -71,9 +71,15 @@ impl Report {
         }
     }
 
-    /// Leaves it beside the history.
-    pub(crate) fn keep(&self, root: &Path, events: &[Event]) -> Result<()> {
-        fs::write(root.join("report.json"), self.json(events)?).context("cannot write the report")
+    /// Leaves it beside the history, and as a page if that is wanted.
+    pub(crate) fn keep(&self, root: &Path, html: Option<&Path>, events: &[Event]) -> Result<()> {
+        fs::write(root.join("report.json"), self.json(events)?).context("cannot write the report")?;
+        let Some(path) = html else { return Ok(()) };
+        let drivers = self.drivers.iter().map(|side| format!("{} x {}", side.sessions, side.command));
+        let drivers = drivers.collect::<Vec<_>>().join(", ");
+        let title = format!("{drivers} ({}, {} s, seed {})", self.ref_format, self.seconds, self.seed);
+        let none = Stalls::default();
+        crate::html::write(path, &title, events, &self.verdict, self.stalls.as_ref().unwrap_or(&none))
     }
 
     fn json(&self, events: &[Event]) -> Result<String> {
@@ -177,12 +183,6 @@ impl Side {
         }
         side
     }
-}
-
-/// Sessions are called like their driver, with a number.
-fn is_of(event: &Event, driver: &str) -> bool {
-    let number = event.driver.as_deref().and_then(|name| name.strip_prefix(driver)?.strip_prefix('-'));
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Prints a verdict with the shortest excerpt of the history that shows each finding.

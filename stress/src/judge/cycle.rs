@@ -65,7 +65,8 @@ impl Graph {
         graph
     }
 
-    /// What an operation builds upon or reads comes before it; it comes before what takes that away.
+    /// What an operation builds upon or reads comes before it; it comes before what takes that
+    /// away.
     fn versions(&mut self, number: usize, op: &Op, versions: &Versions) {
         let built_upon = op.swaps.iter().map(|swap| (swap.name, swap.old));
         for (name, value) in built_upon.chain(op.reads.iter().copied()).filter(|(_, value)| *value != ABSENT) {
@@ -120,7 +121,8 @@ impl Graph {
     }
 }
 
-/// Groups of more than one node, of which each can be reached from each (Tarjan, without recursion).
+/// Groups of more than one node, of which each can be reached from each (Tarjan, without
+/// recursion).
 fn components(after: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut walk = Walk { number: vec![0; after.len()], low: vec![0; after.len()], ..Walk::default() };
     for node in 0..after.len() {

@@ -4,7 +4,8 @@
 //! order of the changes of each reference can be read off the history, and what contradicts it are
 //! few patterns: two changes that both took the same value away (one of them is lost); a reading
 //! that lacks what was there before it, or that has one change of a transaction and not the other;
-//! a value that nobody wrote, or whose writer was refused. What is left is a cycle of "came before".
+//! a value that nobody wrote, or whose writer was refused. What is left is a cycle of "came
+//! before".
 
 pub(crate) mod claims;
 mod cycle;
