@@ -2,7 +2,7 @@
 //! and for repair.
 //!
 //! A table that no list names may be all that is left of a repository: an older list comes back
-//! after a loss of power, a copy of a store is torn, a person has edited the list. So it is garbage
+//! after a power failure, a copy of a store is torn, a person has edited the list. So it is garbage
 //! only if that is proven, by what tables say of where they came from ([`crate::origin`]). What is
 //! not proven stays, for `repair` to ask.
 

@@ -2,7 +2,7 @@
 //!
 //! The files and the protocol in the directory are those of git's *reftable* format, so git and
 //! other implementations work on the same store at the same time. On top of that this crate
-//! promises more than they do: a commit that returned `Ok` survives a loss of power (as far as
+//! promises more than they do: a commit that returned `Ok` survives a power failure (as far as
 //! those who compact the store sync, too), a process that dies with a lock blocks nobody, and
 //! readers never wait for a lock and never see half of a transaction.
 //!
@@ -168,7 +168,7 @@ pub use stack::{Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, LogEntryView, Ref, Target, TargetView};
 
-/// The pages of `docs/`, of the version at hand. Their examples are run with the tests.
+/// The pages of `docs/`, of the current version. Their examples are run with the tests.
 pub mod guide {
     #[doc = include_str!("../docs/embedding.md")]
     pub mod embedding {}

@@ -85,7 +85,7 @@ fn without_list(dir: &dyn Dir) -> Result<Listing> {
     Ok(Listing::Lost(Lost { tables, list: None, has_come }))
 }
 
-/// A list that names nothing: an empty store, unless there are tables. A loss of power may have
+/// A list that names nothing: an empty store, unless there are tables. A power failure may have
 /// emptied it; git does not sync what it writes.
 ///
 /// Our own first commit publishes such a list before its table gets a name, and that table says so.

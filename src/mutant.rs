@@ -123,7 +123,7 @@ pub enum Mutant {
     MixUpResults,
     /// A thread that waits for room in the queue is not told of it.
     ForgetRoom,
-    /// A pool hands out results in the order in which they are ready.
+    /// A pool yields results in the order in which they are ready.
     MixUpOrder,
     /// The owner of a pool is not told of the result that it waits for.
     KeepResult,
@@ -133,7 +133,7 @@ pub enum Mutant {
     ExceedLimit,
     /// A merge passes a record without handing it out.
     DropRecord,
-    /// A merge hands out a record twice.
+    /// A merge yields a record twice.
     RepeatRecord,
     /// A compaction that copies whole blocks passes one that it has not copied.
     SkipCopiedBlock,

@@ -8,7 +8,7 @@
 //! needs them; as long as all of them are listed, nobody needs the output.
 //!
 //! An attribute counts for this file, or beside this list, only: what a copy of the store says of
-//! files is not about its own. A loss of power may bring back what was there before, unless it was
+//! files is not about its own. A power failure may bring back what was there before, unless it was
 //! synced; so what was not says that it counts in this run of the kernel only.
 
 use crate::dir::{Dir, FileStat};

@@ -23,7 +23,7 @@ pub(crate) use self::model::{Condvar, Guard as MutexGuard, Mutex};
 
 pub(crate) type ThreadId = thread::ThreadId;
 
-/// The thread at hand. A model runs all of its threads on one of the system's.
+/// The current thread. A model runs all of its threads on one of the system's.
 pub(crate) fn this_thread() -> ThreadId {
     thread::current().id()
 }

@@ -31,7 +31,7 @@ impl Figures {
         self.0.get(workload).and_then(Value::as_u64).unwrap_or(0)
     }
 
-    /// The compiler of the figures, and the one at hand.
+    /// The compiler of the figures, and the current one.
     pub(crate) fn compilers(&self) -> String {
         let then = self.0.get(COMPILER).and_then(Value::as_str).unwrap_or("unknown");
         format!("figures: {then}, now: {}", compiler())

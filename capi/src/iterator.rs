@@ -92,7 +92,7 @@ unsafe fn walk<'a>(it: *mut reftable_iterator) -> Result<&'a mut Walk> {
     unsafe { it.iter_arg.cast::<Walk>().as_mut() }.ok_or(Code(API))
 }
 
-/// Moves before the first reference whose name is not below `name`.
+/// Moves before the first reference whose name is at least `name`.
 ///
 /// # Safety
 /// `it` is null or an iterator; `name` is null or ends with a zero.

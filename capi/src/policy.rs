@@ -14,7 +14,7 @@ const VARIABLE: &CStr = c"REFTABLE_POLICY";
 pub(crate) enum Policy {
     /// As git does: its compaction rule, and its host's word on what is synced.
     Git,
-    /// `full`: a commit that succeeded survives a loss of power, whatever the host's settings; few
+    /// `full`: a commit that succeeded survives a power failure, whatever the host's settings; few
     /// commits compact, and large compactions copy blocks.
     Full,
 }

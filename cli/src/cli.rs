@@ -141,7 +141,7 @@ pub(crate) struct Writing {
           value_parser = clap::value_parser!(i64).range(-1..), help_heading = "Writing")]
     timeout: Option<i64>,
 
-    /// What survives a loss of power
+    /// What survives a power failure
     #[arg(long, value_enum, default_value_t = Keep::Full, help_heading = "Writing")]
     durability: Keep,
 }

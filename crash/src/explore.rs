@@ -322,7 +322,7 @@ impl<'a> Explorer<'a> {
 
     /// Crashes who found this tree after so much, and judges what that leaves.
     fn crash_again(&mut self, (tree, done, model): (&Tree, &[Entry], Model), at: At<'_>, claims: &dyn Claims) {
-        // What a loss of power has left is all on the disk; after a kill the same may still be lost
+        // What a power failure has left is all on the disk; after a kill the same may still be lost
         // as before.
         let mut disk = if self.model.loses_power() { Disk::synced(tree) } else { at.disk.numbered_as(tree) };
         if done.iter().any(|entry| disk.apply(&entry.op).is_err()) {

@@ -1,6 +1,6 @@
 //! A disk in memory that loses what was not synced.
 //!
-//! A program that must not lose anything writes, syncs, renames; what a loss of power leaves of it
+//! A program that must not lose anything writes, syncs, renames; what a power failure leaves of it
 //! is one of many states, and the tests that run on a real disk hardly ever meet another one than
 //! the best. Here the file system is a value. What a process does to it is a log of [`Op`]s; a
 //! [`Disk`] follows the log and keeps what is written apart from what is durable, for each file and

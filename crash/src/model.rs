@@ -34,7 +34,7 @@ pub const SECTOR: usize = 512;
 /// inode numbers are always what they were when the file was made.
 ///
 /// Where a sync of a file fails ([`Op::SyncFailed`](crate::Op::SyncFailed)), nothing that the file
-/// has then or gets later is durable any more, in any of the models of a loss of power.
+/// has then or gets later is durable any more, in any of the models of a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Model {

@@ -2,7 +2,7 @@
 //! `cargo run --example import -- GIT-DIR STORE`
 //!
 //! References are read and written one after the other. In memory are the names that have a log,
-//! the log at hand, and what a table keeps of all ids for its index.
+//! the current log, and what a table keeps of all ids for its index.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};

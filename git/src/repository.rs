@@ -359,7 +359,7 @@ impl Repository {
         self.open(&Options::default().durability(self.durability()?), self.patience()?)
     }
 
-    /// What survives a loss of power: what `core.fsync` says of references, else
+    /// What survives a power failure: what `core.fsync` says of references, else
     /// [`Durability::Full`].
     ///
     /// # Errors

@@ -29,7 +29,7 @@ pub trait DirFile: Debug + Send + Sync {
     /// See above.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes what was written survive a loss of power; its name needs [`super::Dir::sync`].
+    /// Makes what was written survive a power failure; its name needs [`super::Dir::sync`].
     ///
     /// # Errors
     /// See above.

@@ -141,7 +141,7 @@ pub trait Dir: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Makes creations, renames and removals so far survive a loss of power.
+    /// Makes creations, renames and removals so far survive a power failure.
     ///
     /// # Errors
     /// See above.

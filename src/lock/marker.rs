@@ -54,7 +54,7 @@ impl Marker {
     }
 
     /// Lines of text: kind, version and length, what there is to say, and a checksum. A marker that
-    /// a loss of power cut short is not taken for one.
+    /// a power failure cut short is not taken for one.
     pub(super) fn print(&self) -> Vec<u8> {
         let boot = self.boot.as_deref().unwrap_or("-");
         let started = self.started.map_or("-".to_owned(), |started| started.to_string());

@@ -45,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct RobustLocks {
     table: Mutex<LockTable>,
-    /// Whether the marker is synced before it is used: without that a lock left by a loss of power
+    /// Whether the marker is synced before it is used: without that a lock left by a power failure
     /// may look foreign.
     durable: bool,
 }
@@ -76,7 +76,7 @@ struct BusyLock {
 }
 
 impl RobustLocks {
-    /// Locks for one handle. With `durable` they are taken over after a loss of power, too, at the
+    /// Locks for one handle. With `durable` they are taken over after a power failure, too, at the
     /// price of one sync in the life of the handle.
     #[must_use]
     pub fn new(durable: bool) -> Arc<RobustLocks> {

@@ -15,7 +15,7 @@ use crate::mutant::{self, Mutant};
 use crate::table::{Block, Cursor, Ran, Table, WarmUp};
 use crate::value::{LogRecordView, RefRecordView};
 
-/// Whether a merge hands out the records that say "deleted".
+/// Whether a merge yields the records that say "deleted".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tombstones {
     /// As readers of references want it.
@@ -37,7 +37,7 @@ impl Merged {
         Merged { tables }
     }
 
-    /// The references from the first whose name is not below `from`.
+    /// The references from the first whose name is at least `from`.
     ///
     /// # Errors
     /// `Corrupt`; see [`RefRecords::next`] for the cost.
@@ -47,7 +47,7 @@ impl Merged {
         Ok(RefRecords(merge))
     }
 
-    /// The log records from the first whose name is not below `from`: by name, then newest first.
+    /// The log records from the first whose name is at least `from`: by name, then newest first.
     ///
     /// # Errors
     /// As for [`Self::refs`].
@@ -96,7 +96,7 @@ impl RefRecords {
         RefRecords(Merge::new(&merged.tables, tombstones))
     }
 
-    /// Moves before the first reference whose name is not below `name`, backwards, too.
+    /// Moves before the first reference whose name is at least `name`, backwards, too.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset; nothing follows it.
@@ -138,7 +138,7 @@ pub(crate) struct Tally {
     pub(crate) read: u64,
     /// Those of them that a newer one of their key hides.
     pub(crate) shadowed: u64,
-    /// Tombstones that it has not handed out.
+    /// Tombstones that it has not yielded.
     pub(crate) hidden: u64,
 }
 
@@ -152,7 +152,7 @@ pub(crate) struct Merge<R: Record> {
     /// comes first.
     runners: Vec<Runner>,
     tombstones: Tombstones,
-    /// Whether the next record has been handed out.
+    /// Whether the next record has been yielded.
     started: bool,
     tally: Tally,
 }
@@ -174,7 +174,7 @@ impl<R: Record> Merge<R> {
         }
     }
 
-    /// Moves before the first record whose key is not below `key`.
+    /// Moves before the first record whose key is at least `key`.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
         self.runners.clear();
         self.started = false;
@@ -197,7 +197,7 @@ impl<R: Record> Merge<R> {
         Ok(())
     }
 
-    /// Of a walk by [`Self::next`] since it was made: what it has left behind. The record at hand
+    /// Of a walk by [`Self::next`] since it was made: what it has left behind. The current record
     /// is not among that, nor those that other cursors stand at.
     pub(crate) fn tally(&self) -> Tally {
         let pending = self.runners.len() as u64;
@@ -219,18 +219,18 @@ impl<R: Record> Merge<R> {
         self.cursors.iter().map(Cursor::section_end).collect()
     }
 
-    /// The cursor at the record at hand.
+    /// The cursor at the current record.
     pub(crate) fn front(&self) -> Option<&Cursor<R>> {
         self.cursors.get(self.runners.last()?.cursor)
     }
 
-    /// The key of the cursor behind the one at the record at hand: not below that record's.
+    /// The key of the cursor behind the one at the current record: at least that record's.
     pub(crate) fn next_key(&self) -> Option<&[u8]> {
         let behind = self.runners.len().checked_sub(2).and_then(|at| self.runners.get(at))?;
         self.cursors.get(behind.cursor).map(Cursor::key)
     }
 
-    /// Moves the cursor at the record at hand to the end of `block`, whose last key is `last_key`,
+    /// Moves the cursor at the current record to the end of `block`, whose last key is `last_key`,
     /// past `records`, that one included. All other cursors stand behind that.
     pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8], records: u64) {
         let Merge { cursors, runners, tally, .. } = self;
@@ -293,7 +293,7 @@ impl<R: Record> Merge<R> {
         ended
     }
 
-    /// The same until one table is left, whose record at hand has been handed out.
+    /// The same until one table is left, whose current record has been yielded.
     #[inline(always)]
     fn for_each_of_many<B>(&mut self, mut each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
         let hide = self.tombstones == Tombstones::Hide;
@@ -318,7 +318,7 @@ impl<R: Record> Merge<R> {
         }
     }
 
-    /// Leaves the record at hand, and hands out those of the same table that come before the next
+    /// Leaves the current record, and yields those of the same table that come before the next
     /// cursor's.
     #[inline(always)]
     fn run_front<B>(&mut self, hide: bool, each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
@@ -382,7 +382,7 @@ impl<R: Record> Merge<R> {
         }
     }
 
-    /// Steps every cursor that stands at the key at hand: those in front.
+    /// Steps every cursor that stands at the current key: those in front.
     #[inline(always)]
     fn leave_key(&mut self) -> Result<()> {
         let Some(front) = self.runners.len().checked_sub(1) else { return Ok(()) };

@@ -330,7 +330,7 @@ impl<'a> ListCase<'a> {
             .collect();
         if !beyond.is_empty() {
             let reason = format!(
-                "the list ends before {}: a loss of power, or a person, may have brought back an older list",
+                "the list ends before {}: a power failure, or a person, may have brought back an older list",
                 beyond.join(", ")
             );
             self.reasons.push(reason);

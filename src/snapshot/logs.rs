@@ -149,7 +149,7 @@ impl Logs {
         }))
     }
 
-    /// The record at hand, be it a marker.
+    /// The current record, be it a marker.
     fn view(&self) -> Option<LogView<'_>> {
         let LogRecordView { refname, update_index, entry } = self.merge.front()?.view();
         entry.map(|entry| LogView { refname, update_index, entry })

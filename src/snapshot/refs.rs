@@ -83,7 +83,7 @@ impl Pointing {
         Ok(Pointing { snapshot: snapshot.clone(), id: *id, candidates: candidates.into_iter(), current: None })
     }
 
-    /// Moves before the first whose name is not below `name`; backwards, too.
+    /// Moves before the first whose name is at least `name`; backwards, too.
     fn seek(&mut self, name: &[u8]) -> Result<()> {
         *self = Pointing::new(&self.snapshot, &self.id)?;
         let below = self.candidates.as_slice().partition_point(|other| other.found.name.as_slice() < name);
@@ -190,7 +190,7 @@ impl Refs {
         })
     }
 
-    /// Moves before the first reference whose name is not below `name`; backwards, too, within the
+    /// Moves before the first reference whose name is at least `name`; backwards, too, within the
     /// prefix. The next step goes over whatever was deleted in between: for a few names among many
     /// that are gone, ask [`Snapshot::prefix`].
     ///

@@ -1,4 +1,4 @@
-//! Durability marks: a list says of itself that all it names survives a loss of power.
+//! Durability marks: a list says of itself that all it names survives a power failure.
 //!
 //! Whoever publishes a list under `Full` has synced the tables that it adds, and has made sure of
 //! the others: by a sync, or by the mark of the list before. So it leaves a mark on the new list,

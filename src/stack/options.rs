@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::oid::HashKind;
 use crate::table::WriteOptions;
 
-/// What survives a loss of power once a commit has returned `Ok`. A kill or a crash of the process
+/// What survives a power failure once a commit has returned `Ok`. A kill or a crash of the process
 /// costs nothing in any mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -104,7 +104,7 @@ impl Options {
         self
     }
 
-    /// What survives a loss of power. Default [`Durability::Full`]. Mirrors `core.fsync`.
+    /// What survives a power failure. Default [`Durability::Full`]. Mirrors `core.fsync`.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self

@@ -286,7 +286,7 @@ impl Publisher {
     /// Gives a table its final name. It says before that upon which list it was made: if we die
     /// before it is listed, the successor of our lock knows that nobody needs it.
     ///
-    /// The first table of a store must be able to say so after a loss of power, too: beside a list
+    /// The first table of a store must be able to say so after a power failure, too: beside a list
     /// that names nothing it would look like all that is left of a store. So it is synced before it
     /// gets its name.
     fn in_place(&self, base: &Snapshot, PendingTable { file, contents, name }: PendingTable) -> Result<PlacedTable> {
@@ -311,7 +311,7 @@ impl Publisher {
 
     fn mark_origin(&self, table: &TempFile, list: Option<FileStat>, durability: Durability) {
         let run = match durability {
-            // What is acknowledged then is durable: if a loss of power brings the list back, the
+            // What is acknowledged then is durable: if a power failure brings the list back, the
             // table was not.
             Durability::Full => Some(Run::ANY),
             Durability::Ordered | Durability::Off => Run::this(&*self.env.dir),
@@ -335,7 +335,7 @@ impl Publisher {
     }
 
     /// What survives of a change of `base`. The first commit of a store is durable under `Ordered`,
-    /// too: a loss of power must not bring back the empty list beside a table that was
+    /// too: a power failure must not bring back the empty list beside a table that was
     /// acknowledged.
     fn durability_above(&self, base: &Snapshot) -> Durability {
         match self.env.options.durability {
@@ -390,7 +390,7 @@ impl Publisher {
             added.iter().for_each(|table| self.synced.add(table.file.name()));
         }
         if added.len() == after.tables().len() && self.env.options.durability != Durability::Off {
-            // The first of the store: no loss of power may bring back the empty list beside what
+            // The first of the store: no power failure may bring back the empty list beside what
             // others build upon this one. If it fails, it fails once more below.
             let _ = self.env.dir.sync();
         }
@@ -419,7 +419,7 @@ impl Publisher {
     /// is what readers take for damage.
     ///
     /// A list that is there may have been made by somebody who died before the directory was
-    /// synced. To see it is not enough: a loss of power could take it and leave the table. So the
+    /// synced. To see it is not enough: a power failure could take it and leave the table. So the
     /// directory is synced in any case.
     fn create_list(&self, lock: &ListLock) -> Result<()> {
         match self.env.dir.stat(LIST) {

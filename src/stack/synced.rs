@@ -1,4 +1,4 @@
-//! Which tables are known to survive a loss of power.
+//! Which tables are known to survive a power failure.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::mutant::{self, Mutant};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 
-/// Tables known to survive a loss of power, because this handle wrote or synced them.
+/// Tables known to survive a power failure, because this handle wrote or synced them.
 #[derive(Default)]
 pub(super) struct Synced {
     names: Mutex<BTreeSet<String>>,

@@ -66,7 +66,7 @@ impl Store {
 #[test]
 fn creating_again_what_was_deleted_takes_a_seek_a_table_for_each_name() {
     let store = Store::after_deletion(&["refs/heads/N"]);
-    // Two tables: two seeks, and two steps to the first name that is not below the one to be
+    // Two tables: two seeks, and two steps to the first name that is at least the one to be
     // created.
     let steps = store.steps(|tx| create(tx, many("refs/heads/N")));
     assert!(steps <= 4 * MANY, "{steps}");

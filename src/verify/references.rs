@@ -1,7 +1,7 @@
 //! What the live references and logs say, against git's rules: one walk over the merged tables, in
 //! order of names.
 //!
-//! Memory: the names that the name at hand begins with, and the findings, of which each rule has a
+//! Memory: the names that the current name begins with, and the findings, of which each rule has a
 //! bounded number.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ struct Checker<'a> {
     report: &'a mut Report,
     /// Findings by rule.
     counts: BTreeMap<&'static str, (FindingKind, u64)>,
-    /// The live names that the name at hand begins with, each the beginning of the next. In order
+    /// The live names that the current name begins with, each the beginning of the next. In order
     /// of names all that begin with one follow it directly, so the others are done with.
     parents: Vec<Vec<u8>>,
 }

@@ -37,11 +37,11 @@ pub(crate) enum Command {
     /// Whether git fares worse beside us than beside as many of its own kind; exits with 1 if so
     #[command(after_help = NEIGHBOURS_EXAMPLES)]
     Neighbours(NeighboursArgs),
-    /// Whether losses of power lose what was acknowledged; needs root
+    /// Whether power failures lose what was acknowledged; needs root
     #[cfg(unix)]
     #[command(after_help = POWER_CUT_EXAMPLES)]
     PowerCut(PowerCutArgs),
-    /// The first process after a loss of power.
+    /// The first process after a power failure.
     #[cfg(unix)]
     #[command(hide = true)]
     PowerJudge(PowerJudgeArgs),
@@ -362,7 +362,7 @@ impl PowerCutArgs {
     }
 }
 
-/// The settings of the first process after a loss of power.
+/// The settings of the first process after a power failure.
 #[cfg(unix)]
 #[derive(Debug, clap::Args)]
 pub(crate) struct PowerJudgeArgs {

@@ -1,4 +1,4 @@
-//! A control: git's own protocol does not survive a loss of power, and the checker says how.
+//! A control: git's own protocol does not survive a power failure, and the checker says how.
 
 use reftable_crash::Model;
 

@@ -1,4 +1,4 @@
-//! Kills and losses of power at every instant leave a store that keeps the claims.
+//! Kills and power failures at every instant leave a store that keeps the claims.
 //!
 //! See `reftable_crash::Model` for what may survive and `sim/check.rs` for the claims.
 //! Without `REFTABLE_LONG_TESTS=1` looks at few states; with `REFTABLE_CRASH_LONG=1` looks harder,

@@ -45,7 +45,7 @@ fn store(tables: &[BTreeMap<String, bool>]) -> (tempfile::TempDir, Vec<Arc<Table
     (dir, opened, all)
 }
 
-/// All that a walk hands out: it breaks after each `stride`th reference, and takes a step of the
+/// All that a walk yields: it breaks after each `stride`th reference, and takes a step of the
 /// other kind then.
 fn walk(mut walk: Refs, stride: usize) -> Vec<RefRow> {
     let mut rows: Vec<RefRow> = Vec::new();

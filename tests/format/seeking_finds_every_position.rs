@@ -23,7 +23,7 @@ fn many(hash: HashKind, count: usize, padding: bool) -> (Arc<Table>, usize) {
     (table, levels)
 }
 
-/// The number in the first name that is not below `from`.
+/// The number in the first name that is at least `from`.
 fn first(merged: &Merged, from: &str) -> Option<usize> {
     let mut walk = merged.refs(from.as_bytes(), Tombstones::Hide).unwrap();
     let found = walk.next().unwrap()?;

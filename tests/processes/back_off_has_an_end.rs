@@ -34,7 +34,7 @@ const TIMEOUTS: [Option<Duration>; 5] = [
 /// A clock that stands still but for those who wait, and what others do whenever somebody waits.
 struct Clock {
     now: Mutex<Duration>,
-    /// What the clock on the wall shows when this one shows that; without it, when the list was
+    /// What the wall clock shows when this one shows that; without it, when the list was
     /// written.
     wall: Option<fn(Duration) -> Duration>,
     others: Box<dyn Fn() + Send + Sync>,
@@ -169,7 +169,7 @@ fn locks_of_the_living_are_not_taken_over() {
     holder.kill();
 }
 
-/// The same by the clock on the wall. Other work on the machine may delay one of a few rounds, not
+/// The same by the wall clock. Other work on the machine may delay one of a few rounds, not
 /// all.
 #[test]
 fn the_next_commit_after_a_kill_takes_milliseconds_beside_git() {
@@ -257,7 +257,7 @@ fn plain_locks_tell_nothing_of_neighbours() {
 /// What lets the lock go, taken once.
 type Release = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
-/// One process of ours that meets others. Its clock on the wall begins with a window.
+/// One process of ours that meets others. Its wall clock begins with a window.
 struct Crowd {
     dir: tempfile::TempDir,
     clock: Arc<OverDir<Clock>>,

@@ -282,7 +282,7 @@ fn a_list_that_says_nothing_is_made_of_all_tables() {
     }
 }
 
-/// git's rename was not synced: an older list is there again after a loss of power.
+/// git's rename was not synced: an older list is there again after a power failure.
 #[test]
 fn an_older_list_gets_what_came_after_it() {
     for (listed, rest) in [(1, &[1, 2, 3][..]), (3, &[3]), (2, &[3])] {

@@ -361,7 +361,7 @@ fn tables_that_no_list_names() {
     assert!(beyond.message.contains("begins with update index 9 where the list ends with 3"), "{beyond}");
 }
 
-/// git commits over a list that a loss of power has emptied: the indexes begin anew.
+/// git commits over a list that a power failure has emptied: the indexes begin anew.
 #[test]
 fn tables_of_before_the_list_was_emptied() {
     let store = Store::new(HASH);

@@ -40,7 +40,7 @@ pub(crate) fn list(bytes: &[u8]) {
             assert!(error.path().is_some(), "{error}");
         }
     }
-    // An empty list beside a table is what a loss of power may leave.
+    // An empty list beside a table is what a power failure may leave.
     assert_eq!(reftable::verify::verify_dir(&dir).unwrap().is_clean(), bytes == b"0.ref\n");
 }
 

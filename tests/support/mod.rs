@@ -54,7 +54,7 @@ pub(crate) fn entry(hash: HashKind, old: u64, new: u64, message: impl AsRef<[u8]
     LogEntry { old: of(old), new: of(new), committer: ident(), message: message.as_ref().to_vec() }
 }
 
-/// Options for tests that are not about the loss of power.
+/// Options for tests that are not about the power failure.
 pub(crate) fn quick() -> Options {
     Options::default()
         .durability(Durability::Off)

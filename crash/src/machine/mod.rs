@@ -161,8 +161,8 @@ impl Machine {
         self.lock().volume.is_held(file)
     }
 
-    /// What a process did has returned: from now on state `state` must be there, also after a loss
-    /// of power. `None` if only the story is to know.
+    /// What a process did has returned: from now on state `state` must be there, also after a power
+    /// failure. `None` if only the story is to know.
     pub fn acknowledge(&self, pid: Pid, what: &str, state: Option<usize>) {
         let mut inner = self.lock();
         inner.acknowledged = inner.acknowledged.max(state.unwrap_or(0));

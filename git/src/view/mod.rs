@@ -331,7 +331,7 @@ impl View {
         self.walk(prefix, prefix, |found| each(found).map(ControlFlow::Continue)).map(drop)
     }
 
-    /// The same from the name `from` on, which is not below `prefix`, until `each` breaks.
+    /// The same from the name `from` on, which is at least `prefix`, until `each` breaks.
     fn walk<E: From<reftable::Error> + From<Error>>(
         &self,
         prefix: &[u8],

@@ -87,7 +87,7 @@ impl<'a> Copier<'a> {
         self.sources.iter().any(|source| source.awaits(record))
     }
 
-    /// Copies the block that begins with the record at hand, and those that follow, as far as no
+    /// Copies the block that begins with the current record, and those that follow, as far as no
     /// other table has a key among theirs and `copy` agrees. Returns whether it was any; then the
     /// record at hand is dealt with.
     ///
@@ -100,7 +100,7 @@ impl<'a> Copier<'a> {
         mut copy: impl FnMut(&mut RunWriter, &WholeBlock<'_>, Option<&[u8]>) -> Result<bool>,
     ) -> Result<bool> {
         let Copier { kind, sources, end, row, inflated } = self;
-        let record = merge.front().ok_or_else(|| violated("a merge has lost the record at hand"))?;
+        let record = merge.front().ok_or_else(|| violated("a merge has lost the current record"))?;
         let source = sources.iter_mut().find(|source| source.awaits(record));
         let source = source.ok_or_else(|| violated("no table awaits a record that is to be copied with its block"))?;
         let behind = merge.next_key().into_iter().chain(*end).min();

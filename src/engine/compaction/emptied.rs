@@ -12,7 +12,7 @@ use crate::oid::{HashKind, ObjectId};
 use crate::table::{RunWriter, Table};
 use crate::value::{LogEntryView, LogRecordView};
 
-/// Passes on what does not expire, and notes whether anything is left of the log at hand.
+/// Passes on what does not expire, and notes whether anything is left of the current log.
 ///
 /// A log may reach over several ranges, which are merged in any order. The marker belongs to the
 /// one that the log ends in; that one looks what the others keep of it ([`Self::new`]).
@@ -21,7 +21,7 @@ pub(super) struct Expirer<'a> {
     expiry: &'a Expiry,
     range: &'a Range,
     hash: HashKind,
-    /// The log at hand.
+    /// The current log.
     name: Vec<u8>,
     /// Whether something of it was kept.
     is_kept: bool,
@@ -49,7 +49,7 @@ impl<'a> Expirer<'a> {
         Ok(expirer)
     }
 
-    /// Looks what the ranges before keep of the log at hand. Ends at the first such record.
+    /// Looks what the ranges before keep of the current log. Ends at the first such record.
     fn look_back(&mut self, tables: &[Arc<Table>]) -> Result<()> {
         let mut merge = Merge::<LogRecord>::warming(tables, Tombstones::Hide, None);
         let mut first = Vec::new();
@@ -99,7 +99,7 @@ impl<'a> Expirer<'a> {
         Ok(())
     }
 
-    /// The log at hand, and all up to the one of `last_key`, were copied as they are.
+    /// The current log, and all up to the one of `last_key`, were copied as they are.
     pub(super) fn copied(&mut self, last_key: &[u8]) {
         if let Some((name, _)) = split_key(last_key) {
             name.clone_into(&mut self.name);
@@ -115,14 +115,14 @@ impl<'a> Expirer<'a> {
         if self.goes_on() { Ok(()) } else { self.leave(out) }
     }
 
-    /// Whether the log at hand may have records in the next range.
+    /// Whether the current log may have records in the next range.
     fn goes_on(&self) -> bool {
         let mut last = Vec::new();
         log_key(&mut last, &self.name, 0);
         self.range.to.as_ref().is_some_and(|to| *to <= last)
     }
 
-    /// Writes a marker if the log at hand has lost all.
+    /// Writes a marker if the current log has lost all.
     fn leave(&mut self, out: &mut RunWriter) -> Result<()> {
         let Some(update_index) = self.lost.take() else { return Ok(()) };
         if self.is_kept || !self.expiry.leaves_markers() {

@@ -179,7 +179,7 @@ impl SectionMerge {
             if !copier.awaits(record) {
                 sink.add(out, record).map_err(|error| refused(out, record, error))?;
             } else if !copier.copy(&mut merge, out, |out, block, behind| sink.copy(out, block, behind))? {
-                let record = merge.front().ok_or_else(|| violated("a merge has lost the record at hand"))?;
+                let record = merge.front().ok_or_else(|| violated("a merge has lost the current record"))?;
                 sink.add(out, record).map_err(|error| refused(out, record, error))?;
             }
         }

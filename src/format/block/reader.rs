@@ -21,7 +21,7 @@ pub(crate) struct Shape {
     len: u32,
 }
 
-/// The first record whose key is not below the one that was sought.
+/// The first record whose key is at least the one that was sought.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hit<Span> {
     pub(crate) span: Span,
@@ -256,7 +256,7 @@ impl Shape {
         behind.checked_sub(1).and_then(|index| restarts.get(index)).map_or(self.first(), be24)
     }
 
-    /// Walks from the restart at `start` to the first record whose key is not below `target`.
+    /// Walks from the restart at `start` to the first record whose key is at least `target`.
     /// `None` when all are.
     ///
     /// Keys are not put together on the way: what a key shares with the one before says mostly how

@@ -84,7 +84,7 @@ impl KeyBuf {
         self.put(self.len, bytes);
     }
 
-    /// Reads the key at `r`, which is compressed against the one at hand, and returns its type.
+    /// Reads the key at `r`, which is compressed against the current one, and returns its type.
     #[inline(always)]
     pub(crate) fn read(&mut self, r: &mut Reader<'_>) -> Result<u8> {
         let head = Head::read(r, self.len)?;
@@ -107,7 +107,7 @@ impl KeyBuf {
         Ok((head.value_type, shared))
     }
 
-    /// As [`Self::read`], of a key that must be above the one at hand.
+    /// As [`Self::read`], of a key that must be above the current one.
     #[inline(always)]
     pub(crate) fn read_ascending(&mut self, r: &mut Reader<'_>) -> Result<Head> {
         let start = r.pos();

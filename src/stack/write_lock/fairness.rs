@@ -157,7 +157,7 @@ impl WriteLock {
     }
 
     /// Whether the lock is free, and is to stay so for now. Who wants it since `start` did so first
-    /// at `begin`, and has an end of patience as in [`Self::back_off`]: a clock on the wall may
+    /// at `begin`, and has an end of patience as in [`Self::back_off`]: a wall clock may
     /// stand still.
     fn is_to_back_off(&self, begin: &mut Option<Duration>, start: Duration, timeout: Option<Duration>) -> bool {
         if !self.env.options.fairness {

@@ -5,7 +5,7 @@
 //! fails. Processes that keep waiting for one another leave the lock free for less than a
 //! millisecond at a time, so git finds it taken at all of these moments, and nothing shows that it
 //! was there. So a crowd backs off now and then, all processes at once. Nothing has to be agreed
-//! upon: the windows are read off the clock on the wall, which is one for all processes of a
+//! upon: the windows are read off the wall clock, which is one for all processes of a
 //! machine. (The monotonic one may be another in a container.) A clock that is set moves the
 //! windows, no more.
 

@@ -33,7 +33,7 @@ pub(crate) enum Ran<B> {
     /// As it was asked to.
     Broke(B),
     /// At a record that does not stay, whose key shares so many bytes with the one before. It has
-    /// not been handed out.
+    /// not been yielded.
     Met(usize),
 }
 
@@ -55,7 +55,7 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    /// The key of the record at hand.
+    /// The key of the current record.
     #[inline(always)]
     pub(crate) fn key(&self) -> &[u8] {
         self.key.as_slice()
@@ -72,7 +72,7 @@ impl<R: Record> Cursor<R> {
         R::is_tombstone(&self.span)
     }
 
-    /// The record at hand.
+    /// The current record.
     #[inline(always)]
     pub(crate) fn view(&self) -> R::View<'_> {
         let data = match &self.block {
@@ -88,13 +88,13 @@ impl<R: Record> Cursor<R> {
         Arc::ptr_eq(&self.table, table)
     }
 
-    /// Where the block at hand is.
+    /// Where the current block is.
     #[inline(always)]
     pub(crate) fn offset(&self) -> Option<u64> {
         self.block.as_ref().map(|block| block.offset)
     }
 
-    /// Where the record at hand is: its block, and the end of it in that. Behind all others once
+    /// Where the current record is: its block, and the end of it in that. Behind all others once
     /// there is none.
     pub(crate) fn place(&self) -> (u64, usize) {
         self.block.as_ref().map_or((u64::MAX, usize::MAX), |block| (block.offset, self.pos))
@@ -105,7 +105,7 @@ impl<R: Record> Cursor<R> {
         self.end
     }
 
-    /// The block of which the record at hand is the first.
+    /// The block of which the current record is the first.
     pub(crate) fn block_begun(&self) -> Option<WholeBlock<'_>> {
         let block = self.block?;
         let whole = WholeBlock::new(&self.table, block, self.table.file.records_of::<R>(&block, &self.inflated));
@@ -119,7 +119,7 @@ impl<R: Record> Cursor<R> {
         self.block = Some(block);
     }
 
-    /// The error of a writer that refuses the record at hand: no table that was written well has
+    /// The error of a writer that refuses the current record: no table that was written well has
     /// such a record.
     #[cold]
     pub(crate) fn refused(&self, error: Error) -> Error {
@@ -129,7 +129,7 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    /// `error`, which is about the record at hand, with its place.
+    /// `error`, which is about the current record, with its place.
     #[cold]
     pub(crate) fn misplaced(&self, error: Error) -> Error {
         match &self.block {
@@ -219,7 +219,7 @@ impl<R: Record> Cursor<R> {
     }
 
     /// The same as long as `stays` says so of a key and the number of bytes it shares with the one
-    /// before. The first that does not stay is left at hand.
+    /// before. The first that does not stay is left as the current one.
     #[inline(always)]
     pub(crate) fn run<B>(
         &mut self,
@@ -245,7 +245,7 @@ impl<R: Record> Cursor<R> {
         }
     }
 
-    /// What both do within the block at hand; `step` reads a record and says how much of its key is
+    /// What both do within the current block; `step` reads a record and says how much of its key is
     /// shared.
     #[inline(always)]
     fn for_each_in_block<B>(
@@ -282,7 +282,7 @@ impl<R: Record> Cursor<R> {
         ran.map_err(|error| self.fail(error))
     }
 
-    /// Moves to the first record whose key is not below `key`. `false` if there is none.
+    /// Moves to the first record whose key is at least `key`. `false` if there is none.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<bool> {
         self.block = None;
         if key.is_empty() {
@@ -325,7 +325,7 @@ impl<R: Record> Cursor<R> {
         self.block = Some(block);
     }
 
-    /// Loads the block behind the one at hand, unless the section ends there.
+    /// Loads the block behind the current one, unless the section ends there.
     fn load_following(&mut self) -> Result<()> {
         let Some(block) = self.block.take() else { return Ok(()) };
         match self.table.file.following::<R>(&block, &mut self.inflated)? {

@@ -191,7 +191,7 @@ impl BlockDump<'_> {
     /// Calls `each` with every record and its position in the (inflated) block.
     ///
     /// # Errors
-    /// `Corrupt`, with the offset; the records before it have been handed out.
+    /// `Corrupt`, with the offset; the records before it have been yielded.
     pub fn records(&self, mut each: impl FnMut(u64, RecordView<'_>)) -> Result<()> {
         match self.kind() {
             BlockKind::Ref => self.walk::<RefRecord>(|pos, record| each(pos, RecordView::Ref(record))),

@@ -65,7 +65,7 @@ impl IndexEntries {
         IndexEntries { block, pos: block.shape.first(), key: KeyBuf::default(), child: 0 }
     }
 
-    /// The last key of the block that the entry at hand leads to.
+    /// The last key of the block that the current entry leads to.
     pub(super) fn last_key(&self) -> &[u8] {
         self.key.as_slice()
     }
@@ -117,7 +117,7 @@ impl<'a> IndexWalk<'a> {
         Ok(Some(IndexWalk { file, kind, entries: lowest.filter(|_| found.is_some()) }))
     }
 
-    /// The last key and the offset of the block at hand; `None` behind the last.
+    /// The last key and the offset of the current block; `None` behind the last.
     pub(crate) fn block(&self) -> Option<(&[u8], u64)> {
         self.entries.as_ref().map(|entries| (entries.last_key(), entries.child()))
     }

@@ -45,7 +45,7 @@ impl Table {
         }
     }
 
-    /// The first record whose key is not below `key`; `None` at the end. A log block is inflated
+    /// The first record whose key is at least `key`; `None` at the end. A log block is inflated
     /// into `inflated`. What the next look-up needs is kept after `warm_up`; without one the cache
     /// is not used.
     pub(crate) fn seek<R: Record>(

@@ -23,7 +23,7 @@ pub struct PointingAt {
     id: ObjectId,
     from: Vec<u8>,
     candidates: Candidates,
-    /// What the block at hand has.
+    /// What the current block has.
     found: vec::IntoIter<Ref>,
     current: Option<Ref>,
 }
@@ -48,7 +48,7 @@ impl PointingAt {
         Ok(PointingAt { table, id, from: Vec::new(), candidates, found: Vec::new().into_iter(), current: None })
     }
 
-    /// Moves before the first of them whose name is not below `name`, backwards, too. Looks from
+    /// Moves before the first of them whose name is at least `name`, backwards, too. Looks from
     /// the start.
     ///
     /// # Errors

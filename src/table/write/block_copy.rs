@@ -15,7 +15,7 @@ use crate::value::LogRecordView;
 /// The references and logs of a piece, block by block. The tables that blocks are copied from must
 /// be ones that [`crate::table::TableWriter::copies_from`] agrees with.
 impl RunWriter {
-    /// Appends a block of references as it is. The block at hand ends before it. Does nothing and
+    /// Appends a block of references as it is. The current block ends before it. Does nothing and
     /// returns false if it must not be copied: it has the file header, or must have it; it reaches
     /// to the key `behind`; it has an update index beyond the table's; or it has tombstones and
     /// those are to be dropped.

@@ -38,7 +38,7 @@ pub(crate) struct BlockRun {
     pub(crate) records: u64,
     /// What the blocks are; `None` while there is none.
     pub(crate) kind: Option<BlockKind>,
-    /// Records in the blocks: those of the block at hand are not among them.
+    /// Records in the blocks: those of the current block are not among them.
     pub(crate) entries: u64,
     /// Restarts in the blocks.
     pub(crate) restarts: u64,
@@ -181,7 +181,7 @@ impl RunWriter {
         self.copied
     }
 
-    /// Ends the block at hand, and the piece. The next one gets as much room.
+    /// Ends the current block, and the piece. The next one gets as much room.
     ///
     /// # Errors
     /// `Invalid` when a log block cannot be deflated, which does not happen.
@@ -190,7 +190,7 @@ impl RunWriter {
         Ok(self.take())
     }
 
-    /// Ends the block at hand, and the last piece.
+    /// Ends the current block, and the last piece.
     ///
     /// # Errors
     /// As for [`Self::finish`].
@@ -199,7 +199,7 @@ impl RunWriter {
         Ok(self.piece)
     }
 
-    /// The blocks that are finished. The one at hand goes into the next piece.
+    /// The blocks that are finished. The current one goes into the next piece.
     pub(crate) fn take(&mut self) -> BlockRun {
         let bytes = Vec::with_capacity(self.piece.bytes.capacity());
         mem::replace(&mut self.piece, BlockRun { bytes, ..BlockRun::default() })
@@ -292,24 +292,24 @@ impl RunWriter {
         self.block.add::<R>(key, view, &cx)
     }
 
-    /// Remembers that the block at hand has a reference to `id`.
+    /// Remembers that the current block has a reference to `id`.
     fn note_object(&mut self, id: &[u8]) {
         self.piece.objects.push(object(id, self.piece.blocks.len()));
     }
 
-    /// The part of a block that is lost if the block at hand ends now, in hundredths.
+    /// The part of a block that is lost if the current block ends now, in hundredths.
     pub(crate) fn loss(&self) -> usize {
         if self.is_open { 100 * self.block.room() / (self.options.block_size as usize).max(1) } else { 0 }
     }
 
-    /// The number that the block behind the one at hand will have; `None` if it would be the first
+    /// The number that the block behind the current one will have; `None` if it would be the first
     /// of the file.
     pub(crate) fn next_number(&self) -> Option<usize> {
         let at_hand = usize::from(self.is_open && !self.block.is_empty());
         (!self.is_first || at_hand > 0).then_some(self.piece.blocks.len() + at_hand)
     }
 
-    /// Puts the block at hand behind those that are finished, unless it is empty.
+    /// Puts the current block behind those that are finished, unless it is empty.
     pub(crate) fn flush_block(&mut self) -> Result<()> {
         if !mem::take(&mut self.is_open) || self.block.is_empty() {
             return Ok(());

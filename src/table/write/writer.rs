@@ -171,7 +171,7 @@ impl<W: Write> TableWriter<W> {
     }
 
     /// Appends a piece of references or of logs, as if its records were added one by one, but for
-    /// the block at hand, which ends. An empty one changes nothing.
+    /// the current block, which ends. An empty one changes nothing.
     ///
     /// # Errors
     /// As for [`Self::add_ref`].

@@ -156,7 +156,7 @@ impl Machine {
         clone(&self.image(), &self.clone_of(number))
     }
 
-    /// Mounts an image that was cut off, as after a loss of power.
+    /// Mounts an image that was cut off, as after a power failure.
     pub(super) fn mount_cut(&self, number: u32) -> Result<Mounted> {
         if self.file_system == FileSystem::Btrfs {
             // All images have one id, and the kernel remembers where it saw that last.

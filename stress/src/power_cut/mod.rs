@@ -1,5 +1,5 @@
 //! `power-cut`: writers on a real file system in a loop device, whose image is copied at random
-//! moments, as a loss of power would leave it.
+//! moments, as a power failure would leave it.
 //!
 //! 1. The image of the file system is a file on an XFS, which clones files as they are at one
 //!    moment.

@@ -1,4 +1,4 @@
-//! What a block device was told, and every state in which a loss of power may leave it.
+//! What a block device was told, and every state in which a power failure may leave it.
 //!
 //! A device with a cache may lose any write that it answered after the last flush that it answered.
 //! All of those that are lost together would be too many states; each alone, and all that come
@@ -41,7 +41,7 @@ pub(super) struct Recording {
     end: u64,
 }
 
-/// A state after a loss of power.
+/// A state after a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
     /// So many writes are there...

@@ -13,7 +13,7 @@ use crate::repo::{Layout, Repository};
 /// Longer than any session.
 const SECONDS: u64 = 3600;
 
-/// A loss of power.
+/// A power failure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     /// Of its image.

@@ -8,7 +8,7 @@
 //! * E: the next commit and compaction complete without help and without waiting; `verify` finds
 //!   nothing.
 //! * F: after the compaction no tombstone is left, and nothing unlisted, except what live processes
-//!   hold. After a loss of power tables may be left of which nothing is proven; so too where calls
+//!   hold. After a power failure tables may be left of which nothing is proven; so too where calls
 //!   have failed.
 //! * G: a table that may hold what was acknowledged is never removed, though no list names it.
 
@@ -210,7 +210,7 @@ fn without_those_that_must_stay(mut tree: Tree, must_stay: &[(Name, Arc<Vec<u8>>
     Ok(tree)
 }
 
-/// Leaves out tables of which nothing is proven after a loss of power.
+/// Leaves out tables of which nothing is proven after a power failure.
 fn without_unlisted(mut tree: Tree) -> (Tree, Cleaned) {
     let (listed, before) = (tree.list(), tree.names.len());
     tree.names.retain(|name, _| !name.ends_with(".ref") || listed.iter().any(|listed| **listed == **name));

@@ -299,7 +299,7 @@ pub(super) fn to_the_repaired(sink: Sink<'_>) {
     });
 }
 
-/// Requests of all kinds are there, whose followers are dead; or what a loss of power has left of
+/// Requests of all kinds are there, whose followers are dead; or what a power failure has left of
 /// them. A cleaner may have them locked, as if they were alive.
 pub(super) fn of_the_dead(sink: Sink<'_>) {
     for (as_it_is, forgotten) in left_behind() {

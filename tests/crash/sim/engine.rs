@@ -155,7 +155,7 @@ impl Recorded<'_> {
 
     fn allowed(&self, log: &[Entry], model: Model) -> &[State] {
         let (acknowledged, newest) = self.bounds(log);
-        // Without a loss of power nothing that was published goes away again.
+        // Without a power failure nothing that was published goes away again.
         let published = log.last().map_or(0, |last| last.published);
         let oldest = if model == Model::Kill { published } else { acknowledged };
         &self.recording.history[oldest..=newest]
@@ -200,7 +200,7 @@ impl Finders<'_> {
             return Ok(());
         }
         counts.finders += 1;
-        // What a loss of power has left is all on the disk, and a new story begins; after a kill
+        // What a power failure has left is all on the disk, and a new story begins; after a kill
         // the same may still be lost as before.
         let (disk, log, may_be_lost): (Disk, &[Entry], &[State]) = if found.is_power_lost {
             (synced(crash.tree), &[], &[])

@@ -173,7 +173,7 @@ impl Readers {
 }
 
 /// A git that died in its first commit, or in one above ours, before it gave the list its name: a
-/// list of git that a loss of power damages is beyond repair, because git does not sync it.
+/// list of git that a power failure damages is beyond repair, because git does not sync it.
 pub(super) fn dead_git(sink: Sink<'_>) {
     for (base, fsync) in [(empty(), Fsync::Default), (empty(), Fsync::Committed), (stairs(2), Fsync::Default)] {
         let deed = Deed::Commit(set("git", 1, 60));

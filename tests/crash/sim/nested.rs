@@ -29,7 +29,7 @@ pub(super) struct Finding {
     /// The states that the next one may find: what was there, oldest first, and at last what the
     /// finder made of it.
     states: Vec<State>,
-    /// Which of them it found, without any loss of power since.
+    /// Which of them it found, without any power failure since.
     found: usize,
     log: Vec<Entry>,
 }
@@ -41,7 +41,7 @@ pub(super) fn applies_to(tree: &Tree, found: &Found<'_>) -> bool {
 }
 
 impl Finding {
-    /// Lets somebody find this tree. `least` is the oldest state that a loss of power may leave of
+    /// Lets somebody find this tree. `least` is the oldest state that a power failure may leave of
     /// it, and its new files get numbers from `next_file` on.
     pub(super) fn make(tree: &Tree, found: &Found<'_>, least: &[State], next_file: FileId) -> Result<Finding, Broken> {
         let world = World::new(tree.clone(), found.boot);

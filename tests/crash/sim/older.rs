@@ -1,4 +1,4 @@
-//! An older list that comes back after a loss of power, because nobody had synced the rename of the
+//! An older list that comes back after a power failure, because nobody had synced the rename of the
 //! newer one. The tables beyond it hold what was acknowledged, and are all that is left of it.
 
 use std::sync::Arc;

@@ -31,7 +31,7 @@ pub(crate) struct Recording {
     pub(crate) log: Vec<Entry>,
     /// All states that were published, the first one first.
     pub(crate) history: Vec<State>,
-    /// What went wrong without any loss of power, and after how many changes.
+    /// What went wrong without any power failure, and after how many changes.
     pub(crate) broken: Vec<(usize, Broken)>,
     /// Crashes come only where at least this state was acknowledged: of what is lost before,
     /// nothing can be said.
