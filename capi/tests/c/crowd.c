@@ -51,19 +51,6 @@ static int commit(const char *dir, const char *name)
 	return commit_as(dir, name, &patient);
 }
 
-static int exists(const char *dir, const char *name)
-{
-	struct reftable_ref_record ref = { 0 };
-	struct reftable_stack *st = NULL;
-	int err;
-	EQUAL(reftable_new_stack(&st, dir, NULL), 0);
-	err = reftable_stack_read_ref(st, name, &ref);
-	reftable_ref_record_release(&ref);
-	reftable_stack_destroy(st);
-	CHECK(err == 0 || err == 1);
-	return !err;
-}
-
 static void name_of(char *name, int process, int number)
 {
 	sprintf(name, "refs/heads/p%03d/%04d", process, number);
@@ -256,24 +243,47 @@ static int holder(const char *dir)
 	return down[1];
 }
 
+static double processor_time(void)
+{
+	struct rusage usage;
+	EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* What a waiter tells when it has the lock: its number, and the processor time that the wait has taken, in seconds. */
+struct turn {
+	int waiter;
+	double used;
+};
+
+/* Starts a waiter; `hold` is what keeps the lock from it. */
+static void start_waiter(const char *dir, int waiter, int hold, int told)
+{
+	struct turn turn = { .waiter = waiter };
+	struct reftable_addition *addition;
+	struct reftable_stack *st = NULL;
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (child)
+		return;
+	close(hold);
+	turn.used = -processor_time();
+	addition = held(dir, &st);
+	turn.used += processor_time();
+	CHECK(write(told, &turn, sizeof(turn)) == sizeof(turn));
+	pause_for(10000);
+	let_go(addition, st);
+	_exit(0);
+}
+
 static void order(const char *dir, int waiters)
 {
-	int hold = holder(dir), pipes[2], turns[64], swapped = 0, pairs = waiters * (waiters - 1) / 2;
+	int hold = holder(dir), pipes[2], swapped = 0, pairs = waiters * (waiters - 1) / 2;
+	struct turn turns[64];
 	CHECK(waiters <= 64);
 	EQUAL(pipe(pipes), 0);
 	for (int w = 0; w < waiters; w++) {
-		pid_t child = fork();
-		CHECK(child >= 0);
-		if (!child) {
-			struct reftable_stack *own = NULL;
-			struct reftable_addition *turn;
-			close(hold);
-			turn = held(dir, &own);
-			CHECK(write(pipes[1], &w, sizeof(w)) == sizeof(w));
-			pause_for(10000);
-			let_go(turn, own);
-			_exit(0);
-		}
+		start_waiter(dir, w, hold, pipes[1]);
 		pause_for(30000);
 	}
 	close(pipes[1]);
@@ -281,7 +291,7 @@ static void order(const char *dir, int waiters)
 	for (int t = 0; t < waiters; t++) {
 		CHECK(read(pipes[0], &turns[t], sizeof(turns[t])) == sizeof(turns[t]));
 		for (int before = 0; before < t; before++)
-			swapped += turns[before] > turns[t];
+			swapped += turns[before].waiter > turns[t].waiter;
 	}
 	while (wait(NULL) > 0)
 		;
@@ -359,42 +369,23 @@ static void cross(const char *dir)
 	EQUAL(commit(dirs[0], "refs/heads/after") | commit(dirs[1], "refs/heads/after"), 0);
 }
 
-static double processor_time(void)
-{
-	struct rusage usage;
-	EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
-	return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
 static void idle(const char *dir, int waiters, int percent)
 {
-	double used = 0, one, seconds;
+	double used = 0, seconds;
+	struct turn turn;
 	int hold = holder(dir), pipes[2];
 	uint64_t start = reftable_time_ms();
 	EQUAL(pipe(pipes), 0);
-	for (int w = 0; w < waiters; w++) {
-		pid_t child = fork();
-		CHECK(child >= 0);
-		if (!child) {
-			struct reftable_stack *own = NULL;
-			struct reftable_addition *turn;
-			close(hold);
-			one = processor_time();
-			turn = held(dir, &own);
-			one = processor_time() - one;
-			CHECK(write(pipes[1], &one, sizeof(one)) == sizeof(one));
-			let_go(turn, own);
-			_exit(0);
-		}
-	}
+	for (int w = 0; w < waiters; w++)
+		start_waiter(dir, w, hold, pipes[1]);
 	for (int s = 0; s < 30; s++)
 		pause_for(100000);
 	seconds = (reftable_time_ms() - start) / 1000.0;
 	close(pipes[1]);
 	close(hold);
 	for (int w = 0; w < waiters; w++) {
-		CHECK(read(pipes[0], &one, sizeof(one)) == sizeof(one));
-		used += one;
+		CHECK(read(pipes[0], &turn, sizeof(turn)) == sizeof(turn));
+		used += turn.used;
 	}
 	while (wait(NULL) > 0)
 		;

@@ -252,6 +252,20 @@ int reftable_fsync(int fd)
 }
 #endif
 
+/* Whether a store has this reference. */
+static inline int exists(const char *dir, const char *name)
+{
+	struct reftable_ref_record ref = { 0 };
+	struct reftable_stack *st = NULL;
+	int err;
+	EQUAL(reftable_new_stack(&st, dir, NULL), 0);
+	err = reftable_stack_read_ref(st, name, &ref);
+	reftable_ref_record_release(&ref);
+	reftable_stack_destroy(st);
+	CHECK(err == 0 || err == 1);
+	return !err;
+}
+
 static inline void expect_nothing_held(void)
 {
 	EQUAL(locks_held, 0);

@@ -42,8 +42,19 @@ pub(crate) fn cc() -> Command {
     cc
 }
 
-/// Compiles a program and links it with the shared library.
+/// An archive to link with in the place of the library that cargo has built: one that `make` has
+/// optimised.
+pub(crate) fn archive() -> Option<PathBuf> {
+    env::var_os("REFTABLE_CAPI_ARCHIVE").map(PathBuf::from)
+}
+
+/// Compiles a program and links it with the shared library, or with the [`archive`] if there is
+/// one.
 pub(crate) fn compile(program: &Path, flags: &[&str], to: &Path) {
+    if let Some(archive) = archive() {
+        run(cc().args(flags).arg(program).arg("-o").arg(to).arg(archive).args(["-lpthread", "-ldl", "-lm"]));
+        return;
+    }
     let library = built("libreftable_capi.so");
     let search = format!("-Wl,-rpath,{}", library.parent().unwrap().display());
     run(cc().args(flags).arg(program).arg("-o").arg(to).arg(&library).arg(search));
