@@ -235,6 +235,14 @@ impl std::error::Error for FailedRead {
     }
 }
 
+/// `len` bytes of a file from `start` on, or as many as there are.
+pub(crate) fn part(file: &File, start: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut part = vec![0; len];
+    let read = read_at(file, usize::try_from(start).unwrap_or(usize::MAX), &mut part)?;
+    part.truncate(read);
+    Ok(part)
+}
+
 /// Reads the first `len` bytes of a file and keeps none. Returns how many there were.
 fn read_through(file: &File, len: usize) -> io::Result<usize> {
     let mut piece = vec![0; PIECE.min(len)];

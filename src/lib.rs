@@ -139,6 +139,7 @@ mod mutant;
 pub mod name;
 mod oid;
 mod origin;
+pub mod peek;
 #[cfg(loom)]
 pub mod pool;
 #[cfg(not(loom))]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use reftable::bytes::Reading;
 use reftable_git::{Head, Repository};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -88,9 +89,14 @@ fn measure_in(top: &Path) -> Result<()> {
     let me = std::env::current_exe()?;
     let git = Path::new("git");
     let known = Repository::at(&repo)?;
+    git(top, &["init", "-q", "-b", "main", "--ref-format=reftable", "small"])?;
+    git(&top.join("small"), &["commit", "-q", "--allow-empty", "-m", "first"])?;
+    let small = Repository::at(&top.join("small"))?;
     let rows = [
-        "open the store and read HEAD, repository known",
-        "find the repository, open and read",
+        "read HEAD, repository known, one table",
+        "read HEAD, repository known, two tables",
+        "the same by opening the store",
+        "find the repository and read HEAD",
         "a process that does nothing",
         "a process that tells the branch",
         "two processes of git: symbolic-ref, rev-parse",
@@ -98,7 +104,9 @@ fn measure_in(top: &Path) -> Result<()> {
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); rows.len()];
     for _ in 0..ROUNDS {
         let round = [
+            each(|| Ok(small.head()?))?,
             each(|| Ok(known.head()?))?,
+            each(|| Ok(known.view(Reading::Mapped)?.head()?))?,
             each(|| Ok(Repository::at(&below)?.head()?))?,
             process(&me, &["nothing"], &below)?,
             process(&me, &["head"], &below)?,

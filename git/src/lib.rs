@@ -35,6 +35,7 @@ mod files;
 mod format;
 #[cfg(feature = "gix")]
 pub mod gix;
+mod head;
 pub mod ident;
 mod log_expiry;
 mod lone_store;

@@ -23,8 +23,7 @@ use crate::format::{self, Format, RefStorage};
 use crate::lone_store::{LIST, STORE, has_list, is_store, ruin_around};
 use crate::stores::{SECOND_LOCK, Stores, for_reading};
 use crate::trust::{self, Trust};
-use crate::upstream::Upstream;
-use crate::view::{Dirs, Head, View};
+use crate::view::{Dirs, View};
 
 /// How long a writer waits for a lock if nobody says anything.
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -284,7 +283,7 @@ impl Repository {
     }
 
     /// The same, where one knows what `HEAD` leads to. Without a repository nothing is configured.
-    fn config_on(&self, branch: Option<&[u8]>) -> Result<&Config> {
+    pub(crate) fn config_on(&self, branch: Option<&[u8]>) -> Result<&Config> {
         static NONE: OnceLock<Config> = OnceLock::new();
         let Some(around) = &self.around else { return Ok(NONE.get_or_init(Config::default)) };
         if let Some(config) = around.config.get() {
@@ -454,36 +453,6 @@ impl Repository {
         let common = self.shared.parent().unwrap_or(&around.found.git_dir);
         let own = self.worktree.as_deref().and_then(Path::parent).unwrap_or(common);
         Files::new(own, common, around.format.hash)
-    }
-
-    /// What `HEAD` says: one open, and no configuration but the format.
-    ///
-    /// # Errors
-    /// If there is no `HEAD`, or a store cannot be read.
-    pub fn head(&self) -> Result<Head> {
-        self.view(Reading::Mapped)?.head()
-    }
-
-    /// What `HEAD` says, and what its branch follows: one open of the stores, and all of the
-    /// configuration.
-    ///
-    /// # Errors
-    /// As [`Repository::head`] and [`Repository::config`].
-    pub fn head_and_upstream(&self) -> Result<(Head, Option<Upstream>)> {
-        let head = self.head()?;
-        let upstream = match &head {
-            Head::Branch { name, .. } | Head::Unborn { name } => Upstream::of(name, self.config_on(Some(name))?),
-            Head::Detached { .. } => None,
-        };
-        Ok((head, upstream))
-    }
-
-    /// What `branch` follows, a full name; `None` if it is no branch, or follows nothing.
-    ///
-    /// # Errors
-    /// As [`Repository::config`].
-    pub fn upstream(&self, branch: &[u8]) -> Result<Option<Upstream>> {
-        Ok(self.config()?.and_then(|config| Upstream::of(branch, config)))
     }
 }
 

@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, StatxTimestamp, fcntl_getfl, fcntl_setfl, makedev, statx};
+use rustix::fs::{
+    AtFlags, CWD, OFlags, Statx, StatxFlags, StatxTimestamp, fcntl_getfl, fcntl_setfl, major, makedev, statx,
+};
 
 use super::FileStat;
 
@@ -24,6 +26,13 @@ pub(super) fn kind_of(directory: &Path) -> Option<u64> {
     let about = statx(CWD, directory, AtFlags::empty(), StatxFlags::BTIME).ok()?;
     let tells_birth = about.stx_mask & StatxFlags::BTIME.bits() != 0;
     Some(if is_credible(kind, about.stx_dev_major, tells_birth) { kind } else { 0 })
+}
+
+/// Whether one kernel alone writes to the file system of an open file, which is on this device.
+pub(super) fn is_file_local(file: &File, device: u64, tells_birth: bool) -> bool {
+    let Ok(about) = rustix::fs::fstatfs(file) else { return false };
+    let kind = about.f_type as u64;
+    is_local(kind) && is_credible(kind, major(device), tells_birth)
 }
 
 /// 9p passes on what the server says of its own file system, which may be a local one there. But it

@@ -13,6 +13,7 @@ mod host;
 mod identity;
 #[cfg(target_os = "linux")]
 mod journal;
+mod local_file;
 mod open;
 mod os_dir;
 mod os_file;
@@ -22,6 +23,7 @@ mod processes;
 pub use file::DirFile;
 pub use identity::FileStat;
 pub(crate) use identity::{again_if_stale, stat_now};
+pub(crate) use local_file::LocalFile;
 pub use os_dir::OsDir;
 
 use std::ffi::OsString;

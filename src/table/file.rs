@@ -87,15 +87,22 @@ impl TableFile {
         if bytes.is_empty() {
             return Err(Error::corrupt("the table is empty").at(0));
         }
-        let header = Header::decode(&mut Reader::new(bytes, 0))?;
-        let end = bytes
-            .len()
+        Self::ends(bytes, bytes, bytes.len())
+    }
+
+    /// What the two ends of a table of `len` bytes say: the header, the footer, and where that
+    /// begins. `first` reaches beyond the header if anything is there, `last` has all of the
+    /// footer.
+    pub(crate) fn ends(first: &[u8], last: &[u8], len: usize) -> Result<(Header, Footer, u64)> {
+        let header = Header::decode(&mut Reader::new(first, 0))?;
+        let lead = header_len(header.version);
+        let end = len
             .checked_sub(footer_len(header.version))
-            .filter(|&end| end >= header_len(header.version))
-            .ok_or_else(|| Error::corrupt("the table is cut off").at(bytes.len() as u64))?;
-        let footer = bytes.get(end..).unwrap_or_default();
+            .filter(|&end| end >= lead)
+            .ok_or_else(|| Error::corrupt("the table is cut off").at(len as u64))?;
+        let footer = last.len().checked_sub(len - end).and_then(|start| last.get(start..)).unwrap_or_default();
         let footer = Footer::decode(footer, &header).map_err(|error| error.shifted(end as u64))?;
-        check_first(bytes.get(header_len(header.version)..end).unwrap_or_default(), &header, &footer)?;
+        check_first(first.get(lead).filter(|_| lead < end), &header, &footer)?;
         let end = end as u64;
         for offset in [footer.ref_index, footer.obj, footer.obj_index, footer.log, footer.log_index] {
             if offset >= end {
@@ -312,10 +319,10 @@ impl TableFile {
     }
 }
 
-/// Between header and footer there is nothing, or `blocks` that begin with references or with logs.
+/// Between header and footer there is nothing, or blocks that begin with references or with logs.
 /// Where the first byte of them is damaged, the table would pass for one without records.
-fn check_first(blocks: &[u8], header: &Header, footer: &Footer) -> Result<()> {
-    let Some(&letter) = blocks.first() else { return Ok(()) };
+fn check_first(letter: Option<&u8>, header: &Header, footer: &Footer) -> Result<()> {
+    let Some(&letter) = letter else { return Ok(()) };
     let lead = header_len(header.version) as u64;
     let message = match BlockKind::from_letter(letter) {
         Some(BlockKind::Ref) => return Ok(()),

@@ -12,7 +12,7 @@ mod write;
 pub use crate::value::{LogRecordView, RefRecordView};
 pub(crate) use file::{Block, Section, TableFile};
 pub use read::{BlockDump, Blocks, PointingAt, RecordView};
-pub(crate) use read::{Cursor, IndexWalk, NameHash, Ran, WarmUp, WholeBlock, refs_pointing_at};
+pub(crate) use read::{Cursor, IndexWalk, NameHash, PartialTable, Ran, WarmUp, WholeBlock, refs_pointing_at};
 pub(crate) use write::{BlockRun, RunWriter};
 pub use write::{SectionStats, TableStats, TableWriter, WriteOptions};
 

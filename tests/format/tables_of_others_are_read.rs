@@ -13,6 +13,7 @@ use crate::support::tables::{LogRow, RefRow, logs, refs};
 use crate::support::{HASHES, Random, assert_verifies, entry, id, quick, table_names};
 use reftable::compact::{Compact, Expiry};
 use reftable::merge::{Merged, Tombstones};
+use reftable::peek::Peek;
 use reftable::table::{RecordView, Table};
 use reftable::{AutoCompact, HashKind, ObjectId, Snapshot, Stack, Target};
 
@@ -137,6 +138,17 @@ fn check_snapshot(snapshot: &Snapshot, rows: &Rows, ids: &[ObjectId]) -> Content
     all
 }
 
+/// Look-ups by read calls alone find the same, or leave it to those who open the store.
+fn check_peek(dir: &Path, snapshot: &Snapshot, rows: &Rows) {
+    let mut peek = Peek::open(dir).unwrap();
+    let names = rows.refs.iter().map(|row| row.0.as_bytes());
+    for name in names.chain([b"HEAD".as_slice(), b"refs/heads/00007x-", b"z"]) {
+        if let Ok(found) = peek.get(name) {
+            assert_eq!(found, snapshot.get(name).unwrap());
+        }
+    }
+}
+
 fn store(dir: &Path, table: &[u8]) {
     let name = format!("0x{MIN:012x}-0x{MAX:012x}-00000001.ref");
     std::fs::write(dir.join(&name), table).unwrap();
@@ -171,6 +183,7 @@ fn check(style: &Style, rows: &Rows, random: &mut Random, ids: &[ObjectId]) {
     store(dir.path(), &bytes);
     let stack = Stack::open(dir.path(), quick().auto_compact(AutoCompact::Off)).unwrap();
     let all = check_snapshot(&stack.snapshot().unwrap(), rows, ids);
+    check_peek(dir.path(), &stack.snapshot().unwrap(), rows);
     let report = stack.verify().unwrap();
     // That JGit needs one block at the top of an index is a note.
     assert!(report.is_clean(), "{style:#?} {:#?}", report.findings);

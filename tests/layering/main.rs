@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module imports those before it, never those behind it.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     "mutant",
     "sync",
     "bytes",
@@ -38,6 +38,7 @@ const ORDER: [&str; 34] = [
     "origin",
     "garbage",
     "load",
+    "peek",
     "temp_file",
     "lock",
     "stack",
@@ -53,12 +54,13 @@ const ORDER: [&str; 34] = [
 const EXCEPTIONS: [(&str, &str, &str); 0] = [];
 
 /// The files that touch the operating system's directories and files.
-const HAVE_FILES: [&str; 10] = [
+const HAVE_FILES: [&str; 11] = [
     "dir/create.rs",
     "dir/file_system.rs",
     "dir/host.rs",
     "dir/identity.rs",
     "dir/journal.rs",
+    "dir/local_file.rs",
     "dir/open.rs",
     "dir/os_dir.rs",
     "dir/os_file.rs",

@@ -18,6 +18,7 @@ mod limits_of_lists;
 mod log_entries_are_deleted_one_by_one;
 mod many_writers_commit_at_once;
 mod names_are_printed_escaped;
+mod peeks_find_what_is_there;
 mod prepared_rolls_back;
 mod readers_see_what_was_committed;
 mod reading_needs_no_write_permission;

@@ -125,6 +125,39 @@ impl From<Snapshot> for View {
     }
 }
 
+impl Chain {
+    /// Follows `name` through what `get` knows.
+    pub(crate) fn from(name: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Ref>>) -> Result<Chain> {
+        let mut chain = Chain { links: Vec::new(), name: name.to_vec(), target: None };
+        loop {
+            match get(&chain.name)?.map(|found| found.target) {
+                Some(Target::Symbolic(next)) => {
+                    let link = std::mem::replace(&mut chain.name, next.clone());
+                    chain.links.push((link, next));
+                }
+                target => {
+                    chain.target = target;
+                    return Ok(chain);
+                }
+            }
+            if chain.links.len() > MAX_DEPTH {
+                let name = escaped(name);
+                return Err(Error::not_found(format!("'{name}' leads through too many symbolic references")));
+            }
+        }
+    }
+
+    /// What it says if it is that of `HEAD`.
+    pub(crate) fn into_head(self) -> Result<Head> {
+        match (self.target.as_ref().and_then(Target::id), self.links.is_empty()) {
+            (Some(id), true) => Ok(Head::Detached { id }),
+            (Some(id), false) => Ok(Head::Branch { name: self.name, id }),
+            (None, false) => Ok(Head::Unborn { name: self.name }),
+            (None, true) => Err(Error::not_found("there is no HEAD: is this a git repository?")),
+        }
+    }
+}
+
 impl View {
     pub(crate) fn of_tables(shared: Snapshot, worktree: Option<Snapshot>, dirs: Option<Arc<Dirs>>) -> View {
         View { backend: Backend::Tables { shared: Box::new(shared), worktree: worktree.map(Box::new) }, dirs }
@@ -163,13 +196,7 @@ impl View {
     /// # Errors
     /// If there is no `HEAD`, or it leads through too many symbolic references.
     pub fn head(&self) -> Result<Head> {
-        let chain = self.follow(b"HEAD")?;
-        match (chain.target.as_ref().and_then(Target::id), chain.links.is_empty()) {
-            (Some(id), true) => Ok(Head::Detached { id }),
-            (Some(id), false) => Ok(Head::Branch { name: chain.name, id }),
-            (None, false) => Ok(Head::Unborn { name: chain.name }),
-            (None, true) => Err(Error::not_found("there is no HEAD: is this a git repository?")),
-        }
+        self.follow(b"HEAD")?.into_head()
     }
 
     /// One reference as it is stored.
@@ -217,32 +244,12 @@ impl View {
     /// # Errors
     /// If that takes more than five steps: git gives up then, too.
     pub fn follow(&self, name: &[u8]) -> Result<Chain> {
-        self.follow_by(name, View::get)
+        Chain::from(name, |name| self.get(name))
     }
 
     /// The same, but only through what is in the stores.
     pub(crate) fn follow_stored(&self, name: &[u8]) -> Result<Chain> {
-        self.follow_by(name, View::stored)
-    }
-
-    fn follow_by(&self, name: &[u8], get: fn(&View, &[u8]) -> Result<Option<Ref>>) -> Result<Chain> {
-        let mut chain = Chain { links: Vec::new(), name: name.to_vec(), target: None };
-        loop {
-            match get(self, &chain.name)?.map(|found| found.target) {
-                Some(Target::Symbolic(next)) => {
-                    let link = std::mem::replace(&mut chain.name, next.clone());
-                    chain.links.push((link, next));
-                }
-                target => {
-                    chain.target = target;
-                    return Ok(chain);
-                }
-            }
-            if chain.links.len() > MAX_DEPTH {
-                let name = escaped(name);
-                return Err(Error::not_found(format!("'{name}' leads through too many symbolic references")));
-            }
-        }
+        Chain::from(name, |name| self.stored(name))
     }
 
     /// The object that `name` leads to, through symbolic references; `None` if it leads nowhere.

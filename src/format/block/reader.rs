@@ -256,6 +256,11 @@ impl Shape {
         behind.checked_sub(1).and_then(|index| restarts.get(index)).map_or(self.first(), be24)
     }
 
+    /// The first record whose key is at least `target`; `None` when all are below.
+    pub(crate) fn seek<R: Record>(&self, data: &[u8], target: &[u8], cx: &Context) -> Result<Option<Hit<R::Span>>> {
+        self.walk::<R>(data, self.restart_before(data, target)?, target, cx)
+    }
+
     /// Walks from the restart at `start` to the first record whose key is at least `target`.
     /// `None` when all are.
     ///
