@@ -161,8 +161,8 @@ impl Marker {
     }
 }
 
-/// The marker in an attribute of bytes, and what rides on it; `None` if it is not such an attribute, or not
-/// whole.
+/// The marker in an attribute of bytes, and what rides on it; `None` if it is not such an
+/// attribute, or not whole.
 fn split(attribute: &[u8]) -> Option<(&[u8], &[u8])> {
     let (bytes, check) = attribute.split_last_chunk::<4>()?;
     if crc32fast::hash(bytes) != u32::from_be_bytes(*check) {
@@ -175,8 +175,9 @@ fn split(attribute: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The attribute of a lock with something to ride on it, which is about to become the list: in one attribute,
-/// so that there is no moment in which the lock has no marker. `None` if the attribute is a text.
+/// The attribute of a lock with something to ride on it, which is about to become the list: in one
+/// attribute, so that there is no moment in which the lock has no marker. `None` if the attribute
+/// is a text.
 pub(crate) fn with_rider(attribute: &[u8], rider: &[u8; RIDER]) -> Option<Vec<u8>> {
     let (marker, _) = split(attribute)?;
     let mut attribute = [&[WITH_RIDER], marker, rider].concat();

@@ -162,7 +162,8 @@ impl<F: ReadyFiles> Drop for ReadyLock<F> {
     }
 }
 
-/// A file whose attribute is the marker of a lock, which must stay: it takes no attribute without that.
+/// A file whose attribute is the marker of a lock, which must stay: it takes no attribute without
+/// that.
 #[derive(Debug)]
 struct Marked<T>(T);
 

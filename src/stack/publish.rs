@@ -217,8 +217,8 @@ fn edit_tables(tables: &[Arc<Table>], replace: Range<usize>, with: Vec<Arc<Table
     Ok(edited)
 }
 
-/// Leaves the durability mark on a list that is all written; beside the marker, if the list is a lock so far.
-/// Where that fails, others sync what they could have relied upon.
+/// Leaves the durability mark on a list that is all written; beside the marker, if the list is a
+/// lock so far. Where that fails, others sync what they could have relied upon.
 fn mark_durable(list: &TempFile, contents: &[u8], is_lock: bool) {
     let Ok(stat) = list.stat() else { return };
     let mark = match list.attribute().filter(|_| is_lock) {

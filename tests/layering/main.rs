@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod columns;
+mod imports;
 mod loops;
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,6 +11,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use imports::{Crate, is_word, module_of, paths_in, sources};
 
 /// A module imports those before it, never those behind it.
 const ORDER: [&str; 35] = [
@@ -94,99 +97,6 @@ fn texts(root: &Path, place: &Path, endings: &[&str]) -> BTreeMap<String, String
     BTreeMap::from([(name, fs::read_to_string(place).unwrap())])
 }
 
-/// Path below `src/` and code, without comments, strings and tests.
-fn sources() -> BTreeMap<String, String> {
-    let root = support::source_dir();
-    texts(&root, &root, &["rs"]).into_iter().map(|(name, text)| (name, code_of(&text))).collect()
-}
-
-/// Drops line comments, the contents of string literals, and `#[cfg(test)] mod tests` to its
-/// closing brace.
-fn code_of(text: &str) -> String {
-    let mut code = String::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line == "#[cfg(test)]" {
-            assert!(lines.next().is_some_and(|line| line.starts_with("mod ")), "a test module follows cfg(test)");
-            let _ = lines.by_ref().find(|line| *line == "}");
-            continue;
-        }
-        code.push_str(&without_strings_and_comment(line));
-        code.push('\n');
-    }
-    code
-}
-
-fn without_strings_and_comment(line: &str) -> String {
-    let mut code = String::new();
-    let mut characters = line.chars().peekable();
-    let mut quoted = false;
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' if quoted => drop(characters.next()),
-            '\'' if !quoted && characters.peek() == Some(&'"') => drop(characters.next()),
-            '"' => quoted = !quoted,
-            '/' if !quoted && characters.peek() == Some(&'/') => break,
-            _ if quoted => {}
-            _ => code.push(c),
-        }
-    }
-    code
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-fn word_at(text: &str) -> &str {
-    text.split(|c| !is_word(c)).next().unwrap_or_default()
-}
-
-/// The first words behind each `path`: one, or those of a group in braces.
-fn words_behind(code: &str, path: &str) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
-    for (at, _) in code.match_indices(path) {
-        if code[..at].ends_with(is_word) {
-            continue;
-        }
-        let rest = &code[at + path.len()..];
-        let Some(group) = rest.strip_prefix('{') else {
-            words.insert(word_at(rest).to_owned());
-            continue;
-        };
-        let mut depth = 0;
-        let end = group.find(|c| {
-            depth += i32::from(c == '{') - i32::from(c == '}');
-            depth < 0
-        });
-        let mut depth = 0;
-        let parts = group[..end.unwrap_or(group.len())].split(|c| {
-            depth += i32::from(c == '{') - i32::from(c == '}');
-            c == ',' && depth == 0
-        });
-        words.extend(parts.map(|part| word_at(part.trim()).to_owned()).filter(|word| !word.is_empty()));
-    }
-    words
-}
-
-fn module_of(file: &str) -> &str {
-    file.split('/').next().unwrap().trim_end_matches(".rs")
-}
-
-/// The modules of this crate that a file names.
-fn imports(file: &str, code: &str, exported: &BTreeMap<String, String>) -> BTreeSet<String> {
-    let mut words = words_behind(code, "crate::");
-    let depth = file.matches('/').count();
-    if depth == 0 || (depth == 1 && file.ends_with("/mod.rs")) {
-        // Inline modules of such a file would say `super` for the file itself; there are none
-        // outside of tests.
-        words.extend(words_behind(code, "super::"));
-    }
-    words.extend(words_behind(code, "super::super::").into_iter().filter(|_| depth == 1));
-    words.remove("super");
-    words.into_iter().map(|word| exported.get(&word).cloned().unwrap_or(word)).collect()
-}
-
 /// What the root re-exports, and from where.
 fn exported(lib: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
@@ -221,15 +131,13 @@ fn the_root_has_some_thirty_names() {
 
 #[test]
 fn imports_go_up() {
-    let sources = sources();
-    let exported = exported(&sources["lib.rs"]);
     let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
-    for (file, code) in sources.iter().filter(|(file, _)| *file != "lib.rs") {
-        let from = module_of(file);
+    for (file, modules) in Crate::new(&sources()).modules {
+        let from = module_of(&file);
         assert!(ORDER.contains(&from), "{file}: give the new module a place in the order");
-        for to in imports(file, code, &exported) {
-            let exception = EXCEPTIONS.iter().position(|(who, what, _)| who == file && *what == to);
+        for to in modules {
+            let exception = EXCEPTIONS.iter().position(|(who, what, _)| *who == file && *what == to);
             match exception {
                 _ if is_upwards(from, &to) => {}
                 Some(number) => drop(used.insert(number)),
@@ -255,11 +163,13 @@ fn seams_have_one_place() {
                 wrong.push(format!("{file} has {word}"));
             }
         }
-        if !HAVE_FILES.contains(&file.as_str()) && words_behind(&code, "std::").contains("fs") {
+        let names = |start: &[&str]| {
+            paths_in(&code).iter().any(|path| path.iter().zip(start).filter(|(a, b)| a == b).count() == start.len())
+        };
+        if !HAVE_FILES.contains(&file.as_str()) && names(&["std", "fs"]) {
             wrong.push(format!("{file} imports fs from std"));
         }
-        let primitives = words_behind(&code, "std::sync::");
-        if file != "sync.rs" && PRIMITIVES.iter().any(|primitive| primitives.contains(*primitive)) {
+        if file != "sync.rs" && PRIMITIVES.iter().any(|primitive| names(&["std", "sync", primitive])) {
             wrong.push(format!("{file} has a lock of its own"));
         }
     }
@@ -275,22 +185,8 @@ fn every_seam_is_used_where_it_is_allowed() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_them_all() {
-    let code = code_of(
-        "use crate::a::{self, X};\nuse crate::{b::{Y, Z}, c, d::W};\n// crate::comment\nlet s = \"crate::text\";\n\
-         fn f() -> crate::E { xcrate::no(); '\"'; crate::g() }\n#[cfg(test)]\nmod tests {\n    use crate::tests;\n}\nuse crate::last;\n",
-    );
-    let expected = ["E", "a", "b", "c", "d", "g", "last"].map(str::to_owned);
-    assert_eq!(words_behind(&code, "crate::"), expected.into());
-    let root = exported("pub use x::{A, B as C};\nmod y;\npub use z::D;\n");
-    assert_eq!(root.iter().map(|(name, module)| format!("{name}:{module}")).collect::<Vec<_>>(), ["A:x", "C:x", "D:z"]);
-    assert_eq!(imports("x.rs", "use super::p; use crate::D;", &root), ["p", "z"].map(str::to_owned).into());
-    assert_eq!(imports("x/y.rs", "use super::p; use super::super::q;", &root), ["q"].map(str::to_owned).into());
+fn the_order_is_one_way() {
     assert!(is_upwards("stack", "dir") && is_upwards("format", "error") && is_upwards("error", "conflict"));
-    assert!(
-        !is_upwards("dir", "stack")
-            && !is_upwards("error", "table")
-            && !is_upwards("oid", "error")
-            && !is_upwards("table", "unknown")
-    );
+    let downwards = [("dir", "stack"), ("error", "table"), ("oid", "error"), ("table", "unknown")];
+    assert!(downwards.iter().all(|(from, to)| !is_upwards(from, to)));
 }
