@@ -109,9 +109,9 @@ pub(crate) enum Record {
     /// It was acknowledged; `first` is its update index where that is told.
     Ack { n: u64, at: u64, first: Option<u64>, micros: u64 },
     /// It was refused: nothing has changed.
-    Fail { n: u64, why: String },
+    Fail { n: u64, at: u64, why: String },
     /// Nobody can say whether it happened.
-    Unknown { n: u64, why: String },
+    Unknown { n: u64, at: u64, why: String },
     /// Something else did not succeed, which is allowed.
     Other { why: String },
     /// It read all accounts.
@@ -136,14 +136,23 @@ pub(crate) fn digest<'a>(accounts: impl Iterator<Item = (&'a str, &'a str)>) -> 
 }
 
 /// A state of all accounts that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saw {
     /// When the reading began; if it was read several times in a row, the last of them.
     pub(crate) since: u64,
     /// The update index of the snapshot; git does not tell.
     pub(crate) index: Option<u64>,
+    /// When that reading was over.
+    pub(crate) until: u64,
+    /// What each account pointed at, by name.
+    pub(crate) accounts: Vec<(String, String)>,
+}
+
+impl Saw {
     /// See [`digest`].
-    pub(crate) digest: u64,
+    pub(crate) fn digest(&self) -> u64 {
+        digest(self.accounts.iter().map(|(name, id)| (name.as_str(), id.as_str())))
+    }
 }
 
 /// Nanoseconds since 1970, to compare moments in different processes.
@@ -195,6 +204,8 @@ pub(crate) struct Op {
     pub(crate) draft: Draft,
     /// How it ended.
     pub(crate) outcome: Outcome,
+    /// When its process was told that it was not acknowledged.
+    pub(crate) refused_at: Option<u64>,
 }
 
 impl Op {
@@ -266,15 +277,21 @@ impl History {
     fn apply(&mut self, record: Record) {
         match record {
             Record::Start { .. } => {}
-            Record::Intent { at, draft, .. } => self.ops.push(Op { at, draft, outcome: Outcome::Unknown }),
+            Record::Intent { at, draft, .. } => {
+                self.ops.push(Op { at, draft, outcome: Outcome::Unknown, refused_at: None })
+            }
             Record::Ack { n, at, first, micros } => {
                 self.settle(n, Outcome::Acked { first, at, latency: Duration::from_micros(micros) });
             }
-            Record::Fail { n, why } => {
+            Record::Fail { n, at, why } => {
                 self.settle(n, Outcome::Failed);
+                self.refused(n, at);
                 self.failed(why);
             }
-            Record::Unknown { why, .. } => self.failed(format!("unknown outcome: {why}")),
+            Record::Unknown { n, at, why } => {
+                self.refused(n, at);
+                self.failed(format!("unknown outcome: {why}"));
+            }
             Record::Other { why } => self.failed(why),
             Record::Saw(saw) => self.saw.push(saw),
             Record::Tally { reads, compactions } => (self.reads, self.compactions) = (reads, compactions),
@@ -289,6 +306,12 @@ impl History {
         match op {
             Some(op) => op.outcome = outcome,
             None => self.violations.push(format!("the history settles transaction {n}, which was never begun")),
+        }
+    }
+
+    fn refused(&mut self, n: u64, at: u64) {
+        if let Some(op) = usize::try_from(n).ok().and_then(|n| self.ops.get_mut(n)) {
+            op.refused_at = Some(at);
         }
     }
 

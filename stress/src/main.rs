@@ -11,6 +11,8 @@ mod bench;
 mod chaos;
 mod checker;
 mod crew;
+#[cfg(unix)]
+mod export;
 mod git;
 mod given_git;
 mod history;

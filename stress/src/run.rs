@@ -81,6 +81,8 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());
+    #[cfg(unix)]
+    let begin = crate::history::now();
     let mut crew = Crew::start(args, seed, drivers, &repository.layout)?;
     let mut chaos = args.chaos.then(|| Chaos::new(seed, args.break_robustness.map(Duration::from_millis)));
     let mut progress = Progress::new(args.seconds);
@@ -98,6 +100,8 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     }
     let (histories, repository, shared) = (&histories, &repository, &args.shared);
     let evidence = Evidence { histories, repository, shared, clock_is_even, with_git, disturbances };
+    #[cfg(unix)]
+    judge_history(&evidence, begin, root, violations)?;
     let checked = checker::check(&evidence, violations);
     let side =
         |is_in: fn(RoleKind) -> bool| Side::of(histories.iter().filter(|history| is_in(history.role)), args.seconds);
@@ -115,6 +119,25 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
         checked,
         violations: violations.count(),
     })
+}
+
+/// Leaves the history of the run as others read it, and has it judged as theirs is.
+#[cfg(unix)]
+fn judge_history(evidence: &Evidence<'_>, begin: u64, root: &Path, violations: &mut Violations) -> Result<()> {
+    if !evidence.clock_is_even {
+        return tell("no history for others: the clock was set meanwhile, and lines would not be in order");
+    }
+    let (opening, disturbances) = (&evidence.repository.opening, evidence.disturbances.as_ref());
+    let (hash, histories) = (evidence.shared.hash(), evidence.histories);
+    let events = crate::export::events(&crate::export::Source { begin, hash, opening, histories, disturbances });
+    crate::export::write(&root.join(crate::bench::HISTORY), &events)?;
+    // Where nothing was acknowledged there is nothing to judge: the other checks say so.
+    if let Ok(verdict) = crate::judge::judge(&events) {
+        for finding in verdict.claims.into_iter().flat_map(|judged| judged.findings) {
+            violations.add(format!("by its history: {}: {}", finding.claim.words(), finding.what));
+        }
+    }
+    Ok(())
 }
 
 /// Has git share what it makes, if there are several users; returns what is told of them.

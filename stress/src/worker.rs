@@ -160,12 +160,13 @@ impl Worker {
     }
 
     /// Notes what all accounts pointed at. The same state many times in a row makes one line.
-    pub(crate) fn saw(&mut self, index: Option<u64>, digest: u64) -> Result<()> {
-        let saw = Saw { since: self.read_began, index, digest };
-        match self.last_saw.replace(saw) {
-            Some(last) if (last.index, last.digest) != (index, digest) => self.history.record(&Record::Saw(last)),
-            _ => Ok(()),
+    pub(crate) fn saw(&mut self, index: Option<u64>, accounts: Vec<(String, String)>) -> Result<()> {
+        let saw = Saw { since: self.read_began, until: now(), index, accounts };
+        if let Some(last) = self.last_saw.take_if(|last| last.index != index || last.accounts != saw.accounts) {
+            self.history.record(&Record::Saw(last))?;
         }
+        self.last_saw = Some(saw);
+        Ok(())
     }
 
     /// Counts one more state that was read and checked.
@@ -229,12 +230,12 @@ impl Worker {
 
     /// Notes that it was refused.
     pub(crate) fn failed(&mut self, n: u64, why: impl Into<String>) -> Result<()> {
-        self.history.record(&Record::Fail { n, why: why.into() })
+        self.history.record(&Record::Fail { n, at: now(), why: why.into() })
     }
 
     /// Notes that nobody knows.
     pub(crate) fn unknown(&mut self, n: u64, why: impl Into<String>) -> Result<()> {
-        self.history.record(&Record::Unknown { n, why: why.into() })
+        self.history.record(&Record::Unknown { n, at: now(), why: why.into() })
     }
 
     /// Commits through the library. `owned` says that nobody else touches these references.

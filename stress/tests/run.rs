@@ -56,6 +56,30 @@ fn a_run_is_clean_and_says_so_in_json() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_kept_run_has_a_history_that_is_judged_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("run");
+    let root = root.to_str().unwrap();
+    let run =
+        stress(&["--seconds=3", "--processes=5", "--git=2", "--seed=8", "--durability=off", "--chaos", "--dir", root]);
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run));
+    let again = stress(&["check", root, "--json"]);
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again));
+    let claims = json(&again)["verdict"]["claims"].clone();
+    let looked_at = |claim: &str| {
+        let judged = claims.as_array().unwrap().iter().find(|judged| judged["claim"] == claim).unwrap();
+        judged["looked_at"].as_u64().unwrap()
+    };
+    assert!(looked_at("kept") > 10 && looked_at("whole") > 5 && looked_at("ordered") > 10, "{claims}");
+    // The control: transfers in two commits.
+    let (output, kept) = broken(&["--seconds=2", "--processes=3", "--break-atomicity"]);
+    assert!(text(&output).contains("by its history: all or nothing"), "{}", text(&output));
+    let again = stress(&["check", kept.path().join("run").to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+}
+
+#[test]
 fn without_git_processes_ours_are_checked_all_the_same() {
     let output = stress(&["--seconds=1", "--processes=2", "--git=0", "--seed=2"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));

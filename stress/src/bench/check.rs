@@ -49,7 +49,7 @@ pub(crate) fn main(args: &CheckArgs) -> Result<bool> {
     let mut events = parse_all(&contents).map_err(|error| Usage(format!("{}: {error:#}", file.display())))?;
     let mut beyond = Verdict::default();
     let layout = Layout { root: args.path.clone() };
-    if is_dir && layout.git_dir().is_dir() {
+    if is_dir && layout.git_dir().join("config").is_file() {
         look_again(args, &layout, &mut events, &mut beyond)?;
     }
     let mut verdict = judge(&events).map_err(|error| Usage(format!("{}: {error:#}", file.display())))?;
@@ -70,13 +70,16 @@ pub(crate) fn main(args: &CheckArgs) -> Result<bool> {
     Ok(verdict.count() == 0)
 }
 
+/// Symbolic references are in no history.
+const LISTED: &str = "--format=%(if)%(symref)%(then)%(else)%(objectname) %(refname)%(end)";
+
 /// Reads the store as it is now: it must be as the history left it.
 fn look_again(args: &CheckArgs, layout: &Layout, events: &mut Vec<Event>, beyond: &mut Verdict) -> Result<()> {
     let dir = layout.work_tree();
     let config = |key: &str| git::output_of(&args.git, &dir, &["config", key]).unwrap_or_default().trim().to_owned();
     let hash = if config("extensions.objectformat") == "sha256" { HashKind::Sha256 } else { HashKind::Sha1 };
     let is_tables = config("extensions.refstorage") == "reftable";
-    let listed = git::output_of(&args.git, &dir, &["for-each-ref", "--format=%(objectname) %(refname)", PREFIX])?;
+    let listed = git::output_of(&args.git, &dir, &["for-each-ref", LISTED, PREFIX])?;
     let found: readers::Found = listed
         .lines()
         .filter_map(|line| line.split_once(' '))

@@ -72,9 +72,10 @@ fn seen(evidence: &Evidence<'_>, states: &BTreeMap<u64, u64>, violations: &mut V
     for history in evidence.histories {
         let mut wrong = Vec::new();
         for saw in &history.saw {
+            let digest = saw.digest();
             let begin = match saw.index {
-                Some(index) => states.range(..=index).next_back().filter(|(_, state)| **state == saw.digest),
-                None => begins.get_key_value(&saw.digest).map(|(digest, index)| (index, digest)),
+                Some(index) => states.range(..=index).next_back().filter(|(_, state)| **state == digest),
+                None => begins.get_key_value(&digest).map(|(digest, index)| (index, digest)),
             };
             let shown = saw.index.map_or("in git's list".to_owned(), |index| format!("at update index {index}"));
             let Some((begin, _)) = begin else {
