@@ -188,7 +188,8 @@ pub(super) struct Mounted(PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        // Who judged it, or any other process, may have looked at it a moment ago.
+        let _ = unmount(&self.0);
     }
 }
 
