@@ -118,7 +118,7 @@ impl Story<'_> {
             Part::Writes(writes) => format!("only {writes} writes since the last sync survive"),
             Part::Cut { at, .. } => format!("what the file had when its byte {at} was being written survives"),
             Part::Old => format!("old contents in the place of what follows byte {synced}"),
-            Part::Sectors(0) => format!("zeros, or what was before, in the place of what follows byte {synced}"),
+            Part::Sectors(0) => "its length survives, and not what was written since the last sync".to_owned(),
             Part::Sectors(mask) => format!("of the sectors written since the last sync {mask:b} survive"),
             Part::Torn { at, .. } => format!("a sector is torn at byte {at}"),
         };

@@ -9,5 +9,6 @@ mod support;
 mod crash_git;
 mod crash_mutants;
 mod crash_states;
+mod fifty_lines;
 mod invariants_hold;
 mod sim;
