@@ -171,7 +171,7 @@ fn old_contents_come_back_where_nothing_was_synced() {
     mutants::plan(Some(Slip::NoTableSync.into()));
     (named(|name| name == "compact all")[0].record)(&mut |recording| engine.explore(&recording));
     mutants::plan(None);
-    let violations = engine.finish().violations;
+    let violations = engine.finish().violations.clone();
     let old = violations.iter().filter(|found| found.story.contains("old contents in the place"));
     println!("{} of {} violations by old contents", old.clone().count(), violations.len());
     assert!(old.count() > 0);
