@@ -10,7 +10,7 @@ pub const SECTOR: usize = 512;
 ///   Each *name* in each directory has, independently of all other names, the value it had at the
 ///   last sync of that directory or any value it was given since; a rename gives a value to two
 ///   names, so both or neither may be there. A file is there if a name that survived stands for it;
-///   of several names of one directory the newest counts. Each *file* has the bytes of its last
+///   of several names of one directory the first counts. Each *file* has the bytes of its last
 ///   sync, and of what was written since: nothing; all up to the end of some write; all up to a
 ///   multiple of [`SECTOR`] within some write; or its newest length with any subset of the sectors
 ///   that were written, the others as they were, or zero where nothing was. (Of more than four

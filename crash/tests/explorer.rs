@@ -182,3 +182,15 @@ fn two_processes_at_once_are_one_run() {
     assert_eq!(order, [1, 2, 2, 1]);
     assert!(!machine.forget_plans(1), "it has come");
 }
+
+#[test]
+fn what_is_acknowledged_may_be_seen() {
+    let machine = Machine::new(Tree::default());
+    machine.process(1).acknowledges("one", 1);
+    let last = machine.log().pop().unwrap();
+    assert_eq!((last.acknowledged, last.published), (1, 1));
+    // The dead say nothing.
+    machine.kill(1);
+    machine.process(1).publishes("two", 2);
+    assert_eq!(machine.log().pop().unwrap().published, 1);
+}

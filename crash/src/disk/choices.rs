@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -229,23 +229,11 @@ impl<'a> Choices<'a> {
     }
 
     /// The names that survive in each directory, in order.
-    fn survivors(&self, digits: &[usize]) -> Vec<(&Key, FileId)> {
-        let mut directories: BTreeMap<FileId, Option<usize>> = BTreeMap::new();
-        let mut found = Vec::with_capacity(self.disk.names.len());
-        for (name, versions) in &self.disk.names {
-            let version = versions.get(self.version(name, versions, digits));
-            let Some((Some(file), number)) = version else { continue };
-            if self.is_directory(*file) {
-                let newest = directories.entry(*file).or_default();
-                *newest = (*newest).max(*number);
-            }
-            found.push((name, *file, *number));
-        }
-        // A directory has one name: the newest.
-        let counts =
-            |file: &FileId, number: &Option<usize>| directories.get(file).is_none_or(|newest| newest == number);
-        found.retain(|(_, file, number)| counts(file, number));
-        found.into_iter().map(|(name, file, _)| (name, file)).collect()
+    fn survivors(&self, digits: &[usize]) -> Vec<(&'a Key, FileId)> {
+        let value = |(name, versions): (&'a Key, &'a Vec<Version>)| {
+            Some((name, versions.get(self.version(name, versions, digits))?.0?))
+        };
+        self.disk.names.iter().filter_map(value).collect()
     }
 
     fn is_directory(&self, file: FileId) -> bool {
@@ -267,7 +255,7 @@ impl<'a> Choices<'a> {
                 continue;
             };
             let is_directory = self.is_directory(*file);
-            // Two durable names of one directory: the first counts.
+            // A directory has one name: the first.
             if is_directory && !entered.insert(*file) {
                 continue;
             }

@@ -218,7 +218,7 @@ impl Data {
         let is_appended = self.changes.iter().all(|change| matches!(change, Change::Write { .. }))
             && self.shortest >= self.base.len()
             && self.changes.iter().try_fold(self.base.len(), appends).is_some();
-        if self.changes.is_empty() || model == Model::Kill {
+        if self.changes.is_empty() {
             return vec![Part::All];
         }
         let mut parts = vec![Part::Writes(0), Part::Sectors(0)];
