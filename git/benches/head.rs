@@ -87,10 +87,10 @@ fn measure_in(top: &Path) -> Result<()> {
     let repo = make(top)?;
     let below = repo.join("a/b");
     let me = std::env::current_exe()?;
-    let git = Path::new("git");
     let known = Repository::at(&repo)?;
     git(top, &["init", "-q", "-b", "main", "--ref-format=reftable", "small"])?;
     git(&top.join("small"), &["commit", "-q", "--allow-empty", "-m", "first"])?;
+    let git = Path::new("git");
     let small = Repository::at(&top.join("small"))?;
     let rows = [
         "read HEAD, repository known, one table",
