@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod columns;
+mod documents;
 mod imports;
 mod loops;
 #[path = "../support/mod.rs"]
