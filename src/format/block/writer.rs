@@ -11,6 +11,9 @@ use crate::invariant::violated;
 /// The deflate level that makes blocks smallest: git's.
 const HARDEST: u8 = 9;
 
+/// Deflate looks no farther back than this many bytes less than its window is long.
+const LOOKAHEAD: usize = 262;
+
 /// Whether a record went in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
@@ -150,7 +153,9 @@ impl BlockWriter {
             self.deflated.extend_from_slice(head);
             // Nine bits a byte, or stored blocks of 16 KiB, and the frame.
             self.deflated.reserve(body.len() + body.len() / 8 + 64);
-            let stream = stream.get_or_insert_with(|| Compress::new(Compression::new(level.into()), true));
+            let bits = window_bits(self.block_size);
+            let stream = stream
+                .get_or_insert_with(|| Compress::new_with_window_bits(Compression::new(level.into()), true, bits));
             stream.reset();
             let status = stream.compress_vec(body, &mut self.deflated, FlushCompress::Finish);
             is_done = matches!(status, Ok(Status::StreamEnd));
@@ -159,5 +164,23 @@ impl BlockWriter {
             }
         }
         if is_done { Ok(&self.deflated) } else { Err(Error::invalid("a log block could not be deflated")) }
+    }
+}
+
+/// The smallest window, as a power of two, from whose end deflate sees the whole of a block: a
+/// larger one finds nothing more, and all of it is zeroed before the first byte goes in.
+fn window_bits(block_size: usize) -> u8 {
+    let bytes = block_size.saturating_add(LOOKAHEAD).checked_next_power_of_two();
+    bytes.map_or(15, |bytes| bytes.trailing_zeros().clamp(9, 15) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window_bits;
+
+    #[test]
+    fn a_window_is_as_large_as_a_block() {
+        let sizes = [0, 250, 251, 4096, 8192 - 262, 8192, 32768, 1 << 24, usize::MAX];
+        assert_eq!(sizes.map(window_bits), [9, 9, 10, 13, 13, 14, 15, 15, 15]);
     }
 }
