@@ -1,10 +1,12 @@
 // JGit as a driver of reftable-stress: speaks the lines of docs/bench.md.
 //
-//     export CLASSPATH=/usr/share/java/org.eclipse.jgit.jar:/usr/share/java/slf4j-api.jar
-//     reftable-stress --ref-format files --line-driver '3:java stress/drivers/JgitDriver.java'
+//     jars=/usr/share/java/org.eclipse.jgit.jar:/usr/share/java/slf4j-api.jar:/usr/share/java/javaewah.jar
+//     javac -cp $jars -d /tmp/jgit stress/drivers/JgitDriver.java
+//     reftable-stress --ref-format files --config core.logAllRefUpdates=true \
+//         --line-driver "3:exec java -cp /tmp/jgit:$jars JgitDriver"
 //
-// Stores of reftables in files are JGit's since 5.6: with an older jar the program says that the
-// repository is unknown, and ends.
+// Stores of reftables in files are JGit's since 5.6: an older jar (Debian's is 4.11) does not open
+// such a repository. That one does not know core.logAllRefUpdates=always either.
 
 import java.io.BufferedReader;
 import java.io.File;

@@ -193,6 +193,56 @@ fn every_line_of_a_history_is_as_the_schema_has_it() {
     }
 }
 
+/// A driver that reads as git does, and refuses whatever it is to do.
+const REFUSES: &str = "--line-driver=while read what prefix; do case $what in commit) echo refused;; \
+    list) git for-each-ref --format='%(objectname) %(refname)' $prefix; echo end;; esac; done";
+
+/// What a browser makes of a page; `None`, and a word about it, without one.
+fn seen_by_a_browser(page: &Path, screenshot: &Path) -> Option<String> {
+    let mut browser = Command::new("chromium");
+    browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,1600", "--dump-dom"]);
+    // No network: what a page would fetch would show as an error.
+    browser.args(["--proxy-server=127.0.0.1:9", "--enable-logging=stderr", "--v=0"]);
+    browser.arg(format!("--screenshot={}", screenshot.display())).arg(format!("file://{}", page.display()));
+    let Ok(output) = browser.output() else {
+        assert!(std::env::var_os("REFTABLE_REQUIRE_CHROMIUM").is_none(), "there is no chromium");
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: no chromium to look at a page with\n");
+        return None;
+    };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("CONSOLE"), "{said}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn a_page_shows_a_run_in_a_browser() {
+    if !has_git() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (page, root) = (dir.path().join("run.html"), dir.path().join("run"));
+    let program = env!("CARGO_BIN_EXE_reftable-stress");
+    let driver = format!(
+        "--line-driver=2:exec {program} driver --durability=off --lie part # </title><script>alert(1)</script>"
+    );
+    let html = format!("--html={}", page.display());
+    let output = stress(&["--chaos", "--seconds=3", "--seed=1", &driver, &html, "--dir", root.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let Some(dom) = seen_by_a_browser(&page, &dir.path().join("run.png")) else { return };
+    assert!(!dom.contains("<script"), "what a run says is escaped");
+    assert!(dom.contains("&lt;script&gt;alert(1)") && dom.contains("<td class=\"broken\">broken</td>"), "{dom}");
+    for drawing in ["lanes", "latencies", "rates"] {
+        assert!(dom.contains(&format!("<svg id=\"{drawing}\"")), "{drawing}");
+    }
+    let marks = ["class=\"kill\"", "class=\"tick\"", "class=\"dot", "class=\"rate", "lines-0", "lines-1"];
+    assert!(marks.iter().all(|mark| dom.contains(mark)), "{dom}");
+    assert!(fs::metadata(dir.path().join("run.png")).unwrap().len() > 10_000, "a picture of it");
+    // The same of a kept run.
+    let again = stress(&["check", root.to_str().unwrap(), &html]);
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+    assert!(fs::read_to_string(&page).unwrap().contains("class=\"kill\""));
+}
+
 #[test]
 fn what_says_nothing_is_no_pass() {
     let dir = tempfile::tempdir().unwrap();
@@ -210,8 +260,9 @@ fn what_says_nothing_is_no_pass() {
     if !has_git() {
         return;
     }
-    is_usage(&["--driver=there-is-no-such-program", "--seconds=2"], "is no driver");
-    is_usage(&["--driver=cat", "--seconds=2"], "is no answer");
+    is_usage(&["--driver=there-is-no-such-program", "--seconds=2"], "not found");
+    is_usage(&["--driver=cat", "--seconds=2"], "`cat`");
+    is_usage(&[REFUSES, "--seconds=2"], "acknowledged nothing");
     let git = "--driver=git update-ref --stdin";
     is_usage(&["--chaos", "--kill-every=3600000", "--seconds=1", "--seed=1", git], "nobody was killed");
     is_usage(&["--threads=2", git], "--threads");

@@ -5,13 +5,19 @@
 //! 1. It was last written between the beginning of a transaction and the kill of its driver. That
 //!    driver is known to be dead: chaos has killed its process group.
 //! 2. Every transaction that is in flight now was begun after that: none of them can have made it.
-//! 3. No process has the file open.
-//! 4. It is the same file as a while ago.
+//! 3. No process has the file open, and nobody has a kernel lock on it.
+//! 4. It is the same file as a while ago, and nothing of it has changed: an inode that is free is
+//!    soon another file's.
+//!
+//! Whoever takes over locks of the dead may do so at any of these moments. Locks of this library
+//! are taken over, so they are left alone; of those that others may take over the kernel lock is
+//! held while the name is removed.
 //!
 //! Times of files lag behind the clock by a few milliseconds; all comparisons leave room for that.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde_json::json;
 
@@ -46,9 +53,18 @@ pub(crate) struct DeadLock {
     pub(crate) removed: bool,
 }
 
+/// What a file is known by: device, inode, when it was written and when anything of it changed,
+/// and how long it is.
+type Identity = (u64, u64, (i64, i64), (i64, i64), u64);
+
+fn identity(metadata: &Metadata) -> Identity {
+    let (written, changed) = ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
+    (metadata.dev(), metadata.ino(), written, changed, metadata.len())
+}
+
 /// A lock file, as it was first met.
 struct Seen {
-    file: (u64, u64),
+    file: Identity,
     first: Instant,
 }
 
@@ -62,14 +78,14 @@ struct Found {
 /// Looks until it is told that all is `over`; returns what was found.
 pub(crate) fn run(bench: &Bench, over: &AtomicBool) -> Result<Vec<DeadLock>> {
     let mut seen: BTreeMap<PathBuf, Seen> = BTreeMap::new();
-    let mut known: BTreeMap<(u64, u64), Found> = BTreeMap::new();
+    let mut known: BTreeMap<Identity, Found> = BTreeMap::new();
     let mut dead = Vec::new();
     let mut tables = 0;
     while !over.load(Ordering::Relaxed) {
         let locks = locks(&bench.git_dir());
         seen.retain(|path, _| locks.contains_key(path));
         for (path, metadata) in &locks {
-            let file = (metadata.dev(), metadata.ino());
+            let file = identity(metadata);
             let fresh = || Seen { file, first: Instant::now() };
             let at = seen.entry(path.clone()).or_insert_with(fresh);
             if at.file != file {
@@ -103,14 +119,13 @@ fn look_at_tables(bench: &Bench, before: usize) -> Result<usize> {
 /// Removes what may be removed, and counts what is gone.
 fn settle(
     bench: &Bench,
-    known: &mut BTreeMap<(u64, u64), Found>,
+    known: &mut BTreeMap<Identity, Found>,
     locks: &BTreeMap<PathBuf, Metadata>,
     dead: &mut Vec<DeadLock>,
 ) -> Result<()> {
-    let is_there = |file: &(u64, u64), found: &Found| {
-        locks.get(&found.path).is_some_and(|metadata| (metadata.dev(), metadata.ino()) == *file)
-    };
-    let gone: Vec<(u64, u64)> =
+    let is_there =
+        |file: &Identity, found: &Found| locks.get(&found.path).is_some_and(|metadata| identity(metadata) == *file);
+    let gone: Vec<Identity> =
         known.iter().filter(|(file, found)| !is_there(file, found)).map(|(file, _)| *file).collect();
     for file in gone {
         dead.extend(known.remove(&file).map(|found| told(bench, &found, false)));
@@ -118,28 +133,32 @@ fn settle(
     if !bench.help_dead_locks {
         return Ok(());
     }
-    let removable: Vec<(u64, u64)> =
-        known.iter().filter(|(_, found)| !is_ours(&found.path)).map(|(file, _)| *file).collect();
-    for file in removable {
-        let Some(found) = known.remove(&file) else { continue };
-        // The same file, still: nobody but us removes locks of the dead.
-        let is_same = fs::symlink_metadata(&found.path).is_ok_and(|now| (now.dev(), now.ino()) == file);
-        let removed = is_same && fs::remove_file(&found.path).is_ok();
-        let told = told(bench, &found, removed);
+    let removed: Vec<Identity> =
+        known.iter().filter(|(file, found)| remove(&found.path, file)).map(|(file, _)| *file).collect();
+    for found in removed.iter().filter_map(|file| known.remove(file)) {
+        let told = told(bench, &found, true);
         bench.recorder.nemesis("unlock", json!({ "path": told.path, "driver": told.driver, "millis": told.millis }))?;
         dead.push(told);
     }
     Ok(())
 }
 
+/// Removes a lock of the dead, if it still is the file that was judged, and nobody takes it over.
+fn remove(path: &Path, judged: &Identity) -> bool {
+    let Ok(mut file) = fs::File::open(path) else { return false };
+    let mut begin = Vec::new();
+    let is_read = Read::by_ref(&mut file).take(OURS.len() as u64).read_to_end(&mut begin).is_ok();
+    if !is_read || begin == OURS || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return false;
+    }
+    let is_same = |metadata: io::Result<Metadata>| metadata.is_ok_and(|metadata| identity(&metadata) == *judged);
+    is_same(file.metadata()) && is_same(fs::symlink_metadata(path)) && fs::remove_file(path).is_ok()
+}
+
 fn told(bench: &Bench, found: &Found, removed: bool) -> DeadLock {
     let path = found.path.strip_prefix(bench.git_dir()).unwrap_or(&found.path).display().to_string();
     let millis = found.at.elapsed().map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     DeadLock { path, driver: found.driver.clone(), millis, removed }
-}
-
-fn is_ours(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|contents| contents.starts_with(OURS))
 }
 
 /// Who left this lock, if all of the evidence is there.
@@ -191,5 +210,32 @@ pub(crate) fn locks(git_dir: &Path) -> BTreeMap<PathBuf, Metadata> {
 fn note(path: PathBuf, found: &mut BTreeMap<PathBuf, Metadata>) {
     if let Ok(metadata) = fs::symlink_metadata(&path) {
         found.insert(path, metadata);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_file_that_was_judged_is_removed_and_none_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tables.list.lock");
+        let judged = |contents: &[u8]| {
+            fs::write(&path, contents).unwrap();
+            identity(&fs::symlink_metadata(&path).unwrap())
+        };
+        let foreign = judged(b"");
+        fs::remove_file(&path).unwrap();
+        assert!(!remove(&path, &foreign), "it is gone");
+        fs::write(&path, "another").unwrap();
+        assert!(!remove(&path, &foreign), "another file, be its inode the same or not");
+        assert!(!remove(&path, &judged(b"reftable lock 2 100\n")), "ours is taken over");
+        let now = judged(b"a list\n");
+        let taken = fs::File::open(&path).unwrap();
+        flock(&taken, FlockOperation::LockExclusive).unwrap();
+        assert!(!remove(&path, &now), "somebody takes it over");
+        drop(taken);
+        assert!(remove(&path, &now) && !path.exists());
     }
 }
