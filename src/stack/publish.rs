@@ -33,7 +33,7 @@ pub(crate) struct NewList<'a> {
     pub(crate) durability: Durability,
     pub(crate) contents: &'a [u8],
     /// The tables that no list has named before. They are removed if this one is not published.
-    pub(crate) added: Vec<AddedTable>,
+    pub(crate) added: Vec<AddedFile>,
     /// Tables that nobody needs any more once this list is published. They are removed in this
     /// order, before the lock is released.
     pub(crate) obsolete: &'a [GarbageTable],
@@ -42,9 +42,9 @@ pub(crate) struct NewList<'a> {
     pub(crate) keeps_lock: bool,
 }
 
-/// A table under its final name that no list has named yet.
+/// The file of a table, under its final name, that a list is to add.
 #[derive(Debug)]
-pub(crate) struct AddedTable {
+pub(crate) struct AddedFile {
     pub(crate) file: TempFile,
     /// Whether its contents are durable already.
     pub(crate) is_synced: bool,
@@ -53,7 +53,7 @@ pub(crate) struct AddedTable {
 /// What others can see from now on.
 pub(crate) struct Published {
     list: Replaced,
-    added: Vec<AddedTable>,
+    added: Vec<AddedFile>,
 }
 
 /// The new list has taken the place of the present one.
@@ -406,11 +406,11 @@ impl Publisher {
         base: &Snapshot,
         replace: Range<usize>,
         with: Vec<PlacedTable>,
-    ) -> Result<(Snapshot, Vec<AddedTable>)> {
+    ) -> Result<(Snapshot, Vec<AddedFile>)> {
         let (mut opened, mut added) = (Vec::with_capacity(with.len()), Vec::with_capacity(with.len()));
         for PlacedTable { file, contents, is_synced } in with {
             opened.push(Arc::new(Table::open_in_store(self.env.dir.path().join(file.name()), contents)?));
-            added.push(AddedTable { file, is_synced });
+            added.push(AddedFile { file, is_synced });
         }
         Ok((Snapshot::new(edit_tables(base.tables(), replace, opened)?, self.env.options.hash), added))
     }
