@@ -38,7 +38,8 @@ impl Stack {
     /// be so for a moment only is looked at again, for half a second, or as long as
     /// [`crate::Options::reload_deadline`] says of a missing list.
     ///
-    /// Memory: an entry for each block of a table and each id in it, whatever the number of tables.
+    /// Memory: copies of all tables at once, because mapped bytes that cannot be read would be a
+    /// fault and not a finding; and an entry for each block of a table and each id in it.
     ///
     /// # Errors
     /// Only when the directory cannot be read at all.
