@@ -110,12 +110,12 @@ fn linking_a_lock_before_it_is_locked_is_caught() {
 #[test]
 fn closing_a_lock_before_it_is_renamed_loses_commits() {
     let scenario = named(|name| name == "two hosts at once")[0];
-    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..Effort::usual() };
+    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..engine::usual() };
     let mut engine = Engine::new(scenario.name, Model::Kill, effort);
     mutants::plan(Some(Slip::CloseBeforeRename.into()));
     (scenario.record)(&mut |recording| engine.explore(&recording));
     mutants::plan(None);
-    let violations = engine.finish().violations;
+    let violations = engine.finish().violations.clone();
     let lost = violations.iter().filter(|found| matches!(found.claim, 'A' | 'B')).count();
     println!("{lost} of {} violations are losses", violations.len());
     assert!(lost > 0);
