@@ -68,13 +68,15 @@ impl Graph {
     /// What an operation builds upon or reads comes before it; it comes before what takes that
     /// away.
     fn versions(&mut self, number: usize, op: &Op, versions: &Versions) {
+        // Of one that was not acknowledged nobody knows what it has read.
+        let reads = || op.reads.iter().filter(|_| op.has_read());
         let built_upon = op.swaps.iter().map(|swap| (swap.name, swap.old));
-        for (name, value) in built_upon.chain(op.reads.iter().copied()).filter(|(_, value)| *value != ABSENT) {
+        for (name, value) in built_upon.chain(reads().copied()).filter(|(_, value)| *value != ABSENT) {
             if let Some(writer) = versions.writer(name, value).filter(|writer| *writer != number) {
                 self.edge(writer, number);
             }
         }
-        for (name, value) in &op.reads {
+        for (name, value) in reads() {
             for next in versions.next(*name, *value).iter().filter(|next| **next != number) {
                 self.edge(number, *next);
             }

@@ -218,7 +218,7 @@ impl Judge<'_> {
 /// What an operation has seen: what it read, and what it took away if it was acknowledged.
 fn observations(op: &Op) -> impl Iterator<Item = (u32, Val)> {
     let took = op.swaps.iter().filter(|_| op.outcome == Outcome::Ok).map(|swap| (swap.name, swap.old));
-    op.reads.iter().copied().chain(took)
+    op.reads.iter().copied().filter(|_| op.has_read()).chain(took)
 }
 
 #[cfg(test)]

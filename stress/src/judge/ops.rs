@@ -77,7 +77,7 @@ impl Numbers {
 impl Op {
     fn complete(&mut self, position: usize, kind: Kind, reads: Vec<(u32, Val)>) {
         self.completed = Some(position);
-        self.reads = reads;
+        self.reads.extend(reads);
         self.outcome = match kind {
             Kind::Ok => Outcome::Ok,
             Kind::Fail => Outcome::Fail,
@@ -137,8 +137,10 @@ impl Ops {
             }
             MicroOp::Read { .. } => None,
         });
-        let swaps = swaps.collect();
-        Op { process, invoked, completed: None, outcome: Outcome::Unknown, reads: Vec::new(), swaps }
+        // What changes nothing is a reading: it says what was there if it is acknowledged.
+        let (swaps, same): (Vec<Swap>, Vec<Swap>) = swaps.partition(|swap: &Swap| swap.old != swap.new);
+        let reads = same.into_iter().map(|swap| (swap.name, swap.old)).collect();
+        Op { process, invoked, completed: None, outcome: Outcome::Unknown, reads, swaps }
     }
 
     fn reads(&mut self, micro_ops: &[MicroOp]) -> Vec<(u32, Val)> {

@@ -151,6 +151,14 @@ fn two_readings_in_different_orders_are_a_cycle() {
 }
 
 #[test]
+fn what_changes_nothing_is_a_reading() {
+    assert_eq!(after_begin(&["1 invoke a:1>1", "1 ok a:1>1", "90 invoke", "90 ok a=1 b=2"]), []);
+    let stale = after_begin(&["1 invoke a:1>3", "1 ok a:1>3", "2 invoke a:1>1", "2 ok a:1>1"]);
+    assert_eq!(stale, [(Claim::Ordered, vec![2, 3, 4, 5])]);
+    assert_eq!(after_begin(&["1 invoke a:1>3", "1 ok a:1>3", "2 invoke a:1>1", "2 fail a:1>1"]), []);
+}
+
+#[test]
 fn a_history_of_nothing_is_not_judged() {
     assert!(judge(&[]).is_err());
     assert!(judge(&history(&["1 invoke a:0>1", "1 fail a:0>1"])).is_err());
