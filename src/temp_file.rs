@@ -142,9 +142,22 @@ impl TempFile {
 
     /// Gives the file another name.
     pub(crate) fn renamed(mut self, to: &str) -> Result<TempFile> {
-        self.place.dir.rename(self.name(), to).map_err(|error| self.failed("cannot rename the file", error))?;
+        self.place.dir.rename(self.name(), to).map_err(|error| self.not_renamed(to, error))?;
         to.clone_into(&mut self.place.name);
         Ok(self)
+    }
+
+    fn not_renamed(&self, to: &str, error: io::Error) -> Error {
+        let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+        let error = self.failed("cannot rename the file", error);
+        if !is_refused {
+            return error;
+        }
+        // Whoever could create the file has the right to write to the directory.
+        error.way_out(format!(
+            "it was to become {to}, which in a sticky directory (mode 1777) only its owner may replace, or the owner of \
+             the directory: users who share a store need a directory without that bit, see `core.sharedRepository`"
+        ))
     }
 
     /// Leaves the file where it is, when this is dropped.

@@ -94,7 +94,13 @@ fn look(dir: &dyn Dir) -> Result<Option<BTreeSet<String>>> {
 
 /// What is left over, after it was looked at for long enough.
 fn finding(dir: &dyn Dir, name: &str, place: &Leftovers) -> Option<Finding> {
-    let Some(table) = TableName::parse(name) else {
+    let table = TableName::parse(name);
+    if !dir.stat(name).is_ok_and(|there| there.is_file) {
+        // A repair leaves it, too.
+        let message = "this is called like a table, and is no file: nothing reads or removes it";
+        return table.map(|_| Finding::new(FindingKind::UnlistedTable, name, None, message));
+    }
+    let Some(table) = table else {
         // Of the living it is locked with the kernel.
         let is_dead = dir.open(name).and_then(|file| file.try_lock()).unwrap_or(false);
         let message = "a temporary file of a process that has ended";

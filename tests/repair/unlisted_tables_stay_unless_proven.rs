@@ -279,6 +279,27 @@ fn what_cannot_be_removed_keeps_its_proof() {
     }
 }
 
+/// `repair` has nothing to do with it, so nobody is sent there.
+#[test]
+fn what_is_no_file_is_told_of_as_that() {
+    let store = store(1);
+    let name = |number: u8| format!("0x000000000001-0x000000000001-0000000{number}.ref");
+    fs::create_dir(store.path().join(name(1))).unwrap();
+    std::os::unix::fs::symlink("nowhere", store.path().join(name(2))).unwrap();
+    fs::create_dir(store.path().join("reftable-0123456789abcdef.tmp")).unwrap();
+    let report = verify_dir(&OsDir::new(store.path(), None)).unwrap();
+    let told: Vec<(&str, bool)> = report
+        .findings
+        .iter()
+        .map(|finding| (finding.file.as_str(), finding.to_string().ends_with("no file: nothing reads or removes it")))
+        .collect();
+    assert_eq!(told, [(name(1).as_str(), true), (name(2).as_str(), true)]);
+    let repair = Repair::new(store.path()).patience(Duration::from_millis(1));
+    assert_eq!(repair.diagnose().unwrap(), []);
+    go_on(store.path());
+    assert!(store.path().join(name(1)).is_dir());
+}
+
 /// Copies say nothing of where they came from.
 #[test]
 fn what_was_merged_stays_in_a_copy() {

@@ -3,10 +3,13 @@
 //! working.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::support;
 use crate::support::fault_dir::{FaultDir, Fuse};
-use crate::support::over_dir::OverDir;
+use crate::support::over_dir::{Hook, OverDir, Work};
 use reftable::compact::Compact;
 use reftable::lock::RobustLocks;
 use reftable::{AutoCompact, Error, ErrorKind, Expect, ObjectId, Options, Ref, Stack};
@@ -29,6 +32,29 @@ fn put(stack: &Stack, name: &str, byte: u8) -> reftable::Result<()> {
     let mut tx = stack.transaction();
     tx.set(name, Expect::Any, id(byte));
     tx.commit().map(|_| ())
+}
+
+/// Nobody else's files can be replaced, as in a sticky directory.
+struct Sticky;
+
+impl Hook for Sticky {
+    fn around(&self, call: &'static str, _: &str, work: Work<'_>) -> io::Result<()> {
+        if call == "rename" { Err(io::ErrorKind::PermissionDenied.into()) } else { work() }
+    }
+}
+
+#[test]
+fn a_list_of_somebody_else_in_a_sticky_directory_is_explained() {
+    let temp = tempfile::tempdir().unwrap();
+    put(&Stack::open(temp.path(), options()).unwrap(), "refs/heads/a", 1).unwrap();
+    let before = support::dump(temp.path());
+    let dir = OverDir::over(temp.path(), Arc::new(Sticky));
+    let stack = Stack::open_in(dir, Box::new(RobustLocks::new(true)), options()).unwrap();
+    let error = put(&stack, "refs/heads/b", 2).unwrap_err();
+    let says = "it was to become tables.list, which in a sticky directory";
+    assert!(error.kind() == ErrorKind::Io && error.to_string().contains(says), "{error}");
+    drop(stack);
+    assert_eq!(support::dump(temp.path()), before);
 }
 
 /// Three tables, so that there is something to compact.
