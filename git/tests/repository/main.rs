@@ -15,5 +15,6 @@ mod reading;
 mod renaming;
 #[cfg(feature = "serde")]
 mod serde;
+mod shared;
 mod support;
 mod trust;
