@@ -395,7 +395,7 @@ impl Repository {
         let hooks = config.hooks_path().unwrap_or_else(|| around.common_dir.join("hooks"));
         // As in git, a hook runs at the top of the work tree, or in a bare git directory.
         let dir = around.found.top.as_ref().unwrap_or(&around.found.git_dir);
-        Ok(Hook::find(&hooks, &canonical(&around.found.git_dir)?, dir))
+        Hook::find(config, &hooks, &canonical(&around.found.git_dir)?, dir)
     }
 
     fn dirs(&self) -> Option<Arc<Dirs>> {

@@ -1,23 +1,34 @@
 //! The hook `reference-transaction`, as git runs it.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use reftable::escape::escaped;
 use reftable::{Expect, HashKind, ObjectId, Target};
 
 use super::{Action, Change};
+use crate::bytes;
+use crate::config::{Config, ConfiguredHook};
 use crate::error::{Error, Result};
 
 const NAME: &str = "reference-transaction";
 
-/// The hook of a repository that has one, and may run it.
+/// The hooks of a repository that has some, and may run them.
 #[derive(Debug, Clone)]
 pub(crate) struct Hook {
-    path: PathBuf,
+    /// In their order: those of the configuration, then the file.
+    programs: Vec<Program>,
     git_dir: PathBuf,
-    /// Where it runs.
+    /// Where they run.
     dir: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+enum Program {
+    Configured(ConfiguredHook),
+    File(PathBuf),
 }
 
 /// When the hook runs.
@@ -43,22 +54,34 @@ impl Phase {
 }
 
 impl Hook {
-    /// The hook in `hooks`, a directory that may be relative to `dir`, if it can be run.
-    pub(crate) fn find(hooks: &Path, git_dir: &Path, dir: &Path) -> Option<Hook> {
+    /// The hooks of the configuration, and the one in `hooks`, a directory that may be relative to
+    /// `dir`, if it can be run.
+    ///
+    /// # Errors
+    /// If the configuration is not understood.
+    pub(crate) fn find(config: &Config, hooks: &Path, git_dir: &Path, dir: &Path) -> Result<Option<Hook>> {
+        let mut programs: Vec<Program> = config.hooks(NAME)?.into_iter().map(Program::Configured).collect();
         let path = dir.join(hooks).join(NAME);
-        is_executable(&path).then(|| Hook { path, git_dir: git_dir.to_owned(), dir: dir.to_owned() })
+        programs.extend(is_executable(&path).then_some(Program::File(path)));
+        let hook = || Hook { programs: programs.clone(), git_dir: git_dir.to_owned(), dir: dir.to_owned() };
+        Ok((!programs.is_empty()).then(hook))
     }
 
-    /// Runs it and waits.
+    /// Runs all of them, one after the other, and waits. One that refuses keeps none from running.
     pub(super) fn run(&self, phase: Phase, lines: &[u8]) -> Result<()> {
+        let all: Vec<Result<()>> = self.programs.iter().map(|program| self.run_one(program, phase, lines)).collect();
+        all.into_iter().collect()
+    }
+
+    fn run_one(&self, program: &Program, phase: Phase, lines: &[u8]) -> Result<()> {
         let failed = |why: &dyn std::fmt::Display| {
-            let (word, path) = (phase.word(), self.path.display());
+            let word = phase.word();
             Error::refused(format!(
-                "in '{word}' phase, update aborted by the reference-transaction hook {path}: it {why}; nothing was \
+                "in '{word}' phase, update aborted by the reference-transaction hook {program}: it {why}; nothing was \
                  changed"
             ))
         };
-        let mut command = Command::new(&self.path);
+        let mut command = program.command();
         command.arg(phase.word()).current_dir(&self.dir).env("GIT_DIR", &self.git_dir);
         // As with git, what a hook prints is for people.
         command.stdin(Stdio::piped()).stdout(Stdio::from(std::io::stderr()));
@@ -69,6 +92,31 @@ impl Hook {
         }
         let status = child.wait().map_err(|error| failed(&format!("cannot be waited for: {error}")))?;
         if status.success() { Ok(()) } else { Err(failed(&format!("has refused: {status}"))) }
+    }
+}
+
+impl Program {
+    /// What is configured may be words for a shell, which gets the arguments behind them.
+    fn command(&self) -> Command {
+        match self {
+            Program::File(path) => Command::new(path),
+            Program::Configured(hook) => {
+                let name = bytes::to_path(&hook.command);
+                let script = [hook.command.as_slice(), b" \"$@\""].concat();
+                let mut command = Command::new("sh");
+                command.arg("-c").arg(bytes::to_path(&script)).arg(name);
+                command
+            }
+        }
+    }
+}
+
+impl Display for Program {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Program::File(path) => path.display().fmt(f),
+            Program::Configured(hook) => write!(f, "'{}' of the configuration", escaped(&hook.name)),
+        }
     }
 }
 

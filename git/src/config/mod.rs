@@ -4,6 +4,7 @@
 //! last one says counts.
 
 mod environment;
+mod hooks;
 mod values;
 
 use std::env;
@@ -19,6 +20,7 @@ use reftable::escape::escaped;
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, Durability, Options};
 
+pub(crate) use self::hooks::ConfiguredHook;
 use self::values::{boolean, integer, mode_of};
 use crate::bytes;
 use crate::error::{Error, Result};
@@ -153,7 +155,7 @@ impl Config {
         &self,
         section: &str,
         name: &str,
-    ) -> impl Iterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
+    ) -> impl DoubleEndedIterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
         let is_meant =
             move |entry: &&Entry| entry.section.eq_ignore_ascii_case(section) && entry.name.eq_ignore_ascii_case(name);
         self.entries.iter().filter(is_meant).map(|entry| (entry.subsection.as_deref(), entry.value.as_deref()))

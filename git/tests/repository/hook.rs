@@ -61,3 +61,65 @@ fn the_hook_hears_each_phase_and_may_refuse() {
     assert_eq!(heard(&repo), format!("preparing\n{before}prepared\n{after}committed\n{after}"));
     assert_eq!(Repository::at(&repo).unwrap().view(Reading::Checked).unwrap().resolve(b"HEAD").unwrap(), Some(new));
 }
+
+/// A hook of the configuration that notes its name and the phase, and refuses in one.
+fn configure(repo: &Path, name: &str, refuses_in: &str) {
+    let command = format!("echo {name} >> \"$GIT_DIR/heard\"; cat > /dev/null; [ \"$1\" != '{refuses_in}' ] && true");
+    git(repo, ["config", &format!("hook.{name}.command"), &format!("f() {{ {command}; }}; f")]);
+    git(repo, ["config", "--add", &format!("hook.{name}.event"), "reference-transaction"]);
+}
+
+#[test]
+fn hooks_of_the_configuration_run_in_order_and_before_the_file() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
+    let commit = |name: &str| {
+        let mut batch = Batch::default();
+        batch.changes.push(Change::set(format!("refs/heads/{name}"), Expect::Absent, id));
+        batch.commit(&Repository::at(&repo)?.open(&Options::default(), None)?)
+    };
+    configure(&repo, "second", "");
+    configure(&repo, "first", "");
+    // What comes up again comes later.
+    let config = repo.join(".git/config");
+    let again = "[hook \"second\"]\n\tevent = reference-transaction\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + again).unwrap();
+    configure(&repo, "off", "preparing");
+    git(&repo, ["config", "hook.off.enabled", "false"]);
+    configure(&repo, "gone", "preparing");
+    git(&repo, ["config", "--add", "hook.gone.event", ""]);
+    git(&repo, ["config", "hook.other.event", "pre-commit"]);
+    commit("a").unwrap();
+    assert_eq!(heard(&repo), "first\nsecond\n".repeat(3));
+
+    // A veto stops the change, and not the hooks behind it. The file in hooks/ is the last one.
+    configure(&repo, "first", "prepared");
+    put_hook(&repo, "");
+    let error = commit("b").unwrap_err();
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("'first'"), "{error}");
+    let told = heard(&repo);
+    let words: Vec<&str> = told.lines().filter(|line| !line.contains("refs/heads/b")).collect();
+    let each = ["preparing", "prepared", "aborted"].map(|phase| ["first", "second", phase]);
+    assert_eq!(words, each.concat());
+
+    // All of the configuration's may be switched off, which leaves the file.
+    git(&repo, ["config", "hook.reference-transaction.enabled", "false"]);
+    commit("b").unwrap();
+    let told = heard(&repo);
+    assert!(told.starts_with("preparing\n") && !told.contains("first"), "{told}");
+    git(&repo, ["config", "hook.reference-transaction.enabled", "true"]);
+
+    for (key, value) in
+        [("hook.none.event", "reference-transaction"), ("hook.reference-transaction.event", "reference-transaction")]
+    {
+        git(&repo, ["config", key, value]);
+        let error = commit("c").unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("hook."), "{error}");
+        git(&repo, ["config", "--unset", key]);
+    }
+}
