@@ -53,7 +53,7 @@ impl Config {
     /// Whether `hook.<name>.enabled` leaves it on. What is neither true nor false does not count.
     fn is_hook_on(&self, name: &[u8]) -> bool {
         let values = self.of_hooks("enabled").filter(|(of, value)| *of == name && value.is_some());
-        values.filter_map(|(_, value)| boolean(value)).last().unwrap_or(true)
+        values.filter_map(|(_, value)| boolean(value)).next_back().unwrap_or(true)
     }
 
     fn of_hooks(&self, key: &str) -> impl DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> {
