@@ -36,12 +36,14 @@
 
 mod backend;
 mod blocking;
+mod cache;
 mod clean;
 #[cfg(feature = "object_store")]
 mod client;
 mod commit;
 mod compact;
 mod error;
+mod fetch;
 mod import;
 mod materialize;
 mod memory;
@@ -75,3 +77,10 @@ pub use reftable::Snapshot;
 pub use reftable::engine::Changeset;
 pub use stats::{Stats, TableStats};
 pub use store::Store;
+
+/// What the fuzz target `root` runs: nothing panics, and what is read as a root is printed as it
+/// was. The checksum is made to fit, which no fuzzer would find.
+#[doc(hidden)]
+pub fn fuzz_root(bytes: &[u8]) {
+    root::fuzz(bytes);
+}

@@ -1,9 +1,12 @@
 //! Settings of a store.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reftable::table::WriteOptions;
 use reftable::{AutoCompact, HashKind};
+
+use crate::cache::Cache;
 
 /// How a store is read and written. Machines that share a store need not agree on any of it.
 #[derive(Debug, Clone)]
@@ -17,6 +20,7 @@ pub struct Options {
     pub(crate) inline_table: usize,
     pub(crate) inline_total: usize,
     pub(crate) small_merge: u64,
+    pub(crate) cache: Option<Cache>,
 }
 
 impl Default for Options {
@@ -30,6 +34,7 @@ impl Default for Options {
             inline_table: 16 * 1024,
             inline_total: 64 * 1024,
             small_merge: 256 * 1024,
+            cache: None,
         }
     }
 }
@@ -76,6 +81,13 @@ impl Options {
     pub fn inline(mut self, table: usize, total: usize) -> Options {
         self.inline_table = table;
         self.inline_total = total;
+        self
+    }
+
+    /// Keeps tables that are objects of their own in this directory, of up to so many bytes
+    /// together, and reads them from there. Processes may share it. Default: none.
+    pub fn cache(mut self, dir: impl Into<PathBuf>, bytes: u64) -> Options {
+        self.cache = Some(Cache::new(dir.into(), bytes));
         self
     }
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reftable::table::Table;
 
 use crate::backend::{Bucket, Read, Tag};
 use crate::error::{Error, ErrorKind, Result};
-use crate::root::{Root, TableLine};
+use crate::root::Root;
 use crate::state::{self, State};
 use crate::store::Inner;
 
@@ -45,7 +44,7 @@ enum Opened {
 
 impl<B: Bucket> Inner<B> {
     /// Reads an object, and goes on while the object store does not answer.
-    async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
+    pub(crate) async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
         let mut pauses = Pauses::new();
         loop {
             match self.bucket.read(key, known).await {
@@ -119,22 +118,12 @@ impl<B: Bucket> Inner<B> {
             let key = self.place.key(&line.name);
             match known.and_then(|known| known.table(line)) {
                 Some(table) => tables.push(table),
-                None => match self.table_bytes(&key, line).await? {
+                None => match self.table_bytes(root.store, &key, line).await? {
                     Some(bytes) => tables.push(state::open(&key, line, &bytes)?),
                     None => return Ok(Opened::Gone(key)),
                 },
             }
         }
         Ok(Opened::All(tables))
-    }
-
-    async fn table_bytes(&self, key: &str, line: &TableLine) -> Result<Option<Bytes>> {
-        if let Some(inline) = &line.inline {
-            return Ok(Some(inline.clone()));
-        }
-        match self.read(key, None).await? {
-            Read::Object { bytes, .. } => Ok(Some(bytes)),
-            Read::Missing | Read::Unchanged => Ok(None),
-        }
     }
 }

@@ -165,6 +165,18 @@ impl Root {
     }
 }
 
+/// See [`crate::fuzz_root`].
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let end = "crc 01234567\n".len();
+    let body = bytes.get(..bytes.len().saturating_sub(end)).unwrap_or_default();
+    let fitting = [body, format!("crc {:08x}\n", crc32fast::hash(body)).as_bytes()].concat();
+    for bytes in [Bytes::copy_from_slice(bytes), fitting.into()] {
+        if let Ok(root) = Root::parse(&bytes) {
+            assert_eq!(root.print(), bytes, "a root has one form");
+        }
+    }
+}
+
 /// The bytes before the checksum, which fits them.
 fn checked(bytes: &[u8]) -> Result<&[u8]> {
     let cut_off = || Error::corrupt("the root is cut off: it does not end with its checksum").at(bytes.len());
@@ -407,6 +419,26 @@ mod tests {
             assert_eq!(forged(from, to).unwrap_err().kind(), ErrorKind::Corrupt, "{from} for {to}");
         }
         assert_eq!(forged("root 1", "root 2").unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn what_the_fuzzer_starts_from_and_its_neighbours_have_one_form_or_none() {
+        let corpus = format!("{}/../fuzz/corpus/root", env!("CARGO_MANIFEST_DIR"));
+        let mut read = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            read += usize::from(Root::parse(&bytes.clone().into()).is_ok());
+            for at in 0..bytes.len() {
+                for other in [b'0', b' ', b'\n', b'9', 0xff] {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = other;
+                    fuzz(&bytes);
+                    bytes.remove(at);
+                    fuzz(&bytes);
+                }
+            }
+        }
+        assert_eq!(read, 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod basics;
 mod damages;
 mod git_reads;
 mod imports;
+mod large_tables;
 mod lost_answers;
 mod probe_refuses;
 mod requests;

@@ -65,6 +65,27 @@ fn one_request_a_commit_one_to_open_and_one_to_see_that_nothing_is_new() {
 }
 
 #[test]
+fn tables_on_the_disk_are_not_asked_for_again() {
+    let bucket = Arc::new(Counting::default());
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options::default().inline(0, 0).cache(dir.path(), 1 << 20);
+    let open = || Store::new(Arc::clone(&bucket), PLACE, options()).unwrap();
+    block_on(open().commit(set("refs/heads/0", Expect::Absent, 1))).unwrap();
+    bucket.taken();
+    block_on(open().snapshot()).unwrap();
+    assert_eq!(bucket.taken(), (2, 0), "the root and the table");
+    block_on(open().snapshot()).unwrap();
+    assert_eq!(bucket.taken(), (1, 0), "the root");
+    // What is wrong there is read from the bucket, and put right.
+    let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "damaged").unwrap();
+    block_on(open().snapshot()).unwrap();
+    assert_eq!(bucket.taken(), (2, 0));
+    block_on(open().snapshot()).unwrap();
+    assert_eq!(bucket.taken(), (1, 0));
+}
+
+#[test]
 fn those_who_wait_share_a_request() {
     let bucket = Arc::new(Counting::default());
     let store = Store::new(Arc::clone(&bucket), PLACE, Options::default()).unwrap();
