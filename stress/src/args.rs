@@ -45,6 +45,15 @@ pub(crate) enum Command {
     #[cfg(unix)]
     #[command(hide = true)]
     PowerJudge(PowerJudgeArgs),
+    /// Whether a store in an object store keeps its promises while requests and answers are lost;
+    /// exits with 1 if not
+    #[cfg(all(unix, feature = "bucket"))]
+    #[command(after_help = crate::bucket::args::EXAMPLES)]
+    Bucket(crate::bucket::args::BucketArgs),
+    /// One of its processes.
+    #[cfg(all(unix, feature = "bucket"))]
+    #[command(hide = true)]
+    BucketMachine(crate::bucket::args::MachineArgs),
     /// How many commits are lost when agents commit at once, each in a worktree, with the git that
     /// is given; exits with 1 if any is with the first
     Agents(AgentsArgs),

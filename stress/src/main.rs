@@ -8,6 +8,8 @@
 mod args;
 #[cfg(unix)]
 mod bench;
+#[cfg(all(unix, feature = "bucket"))]
+mod bucket;
 mod chaos;
 mod checker;
 mod crew;
@@ -62,6 +64,10 @@ fn main() -> ExitCode {
         Some(args::Command::PowerCut(power_cut)) => power_cut::main(power_cut),
         #[cfg(unix)]
         Some(args::Command::PowerJudge(judge)) => power_cut::judge_main(judge),
+        #[cfg(all(unix, feature = "bucket"))]
+        Some(args::Command::Bucket(bucket)) => bucket::main(bucket),
+        #[cfg(all(unix, feature = "bucket"))]
+        Some(args::Command::BucketMachine(machine)) => bucket::machine::main(machine),
         Some(args::Command::Agents(agents)) => given_git::agents(agents),
         Some(args::Command::KillGit(kills)) => given_git::kills(kills),
         Some(args::Command::Loops(loops)) => given_git::loops(loops),

@@ -12,8 +12,11 @@ use crate::error::{Error, ErrorKind, Result};
 const REQUEST_LIMIT: &str = "1 hour";
 const CONNECT_LIMIT: &str = "3 seconds";
 
+/// Names and values in the place of the environment's; `None` for those.
+type Variables<'a> = Option<&'a [(&'a str, &'a str)]>;
+
 /// The store, its name without the prefix, and the prefix.
-pub(super) fn open(address: &str) -> Result<(Arc<dyn ObjectStore>, String, String)> {
+pub(super) fn open(address: &str, variables: Variables<'_>) -> Result<(Arc<dyn ObjectStore>, String, String)> {
     let (scheme, rest) = address.split_once("://").ok_or_else(|| not_one(address))?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -24,8 +27,8 @@ pub(super) fn open(address: &str) -> Result<(Arc<dyn ObjectStore>, String, Strin
     // TLS needs to know once whose arithmetic it uses; whoever has said so already is right.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let built = match scheme {
-        "s3" => s3(bucket).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
-        "az" => azure(bucket).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
+        "s3" => s3(bucket, variables).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
+        "az" => azure(bucket, variables).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
         _ => return Err(not_one(address)),
     };
     let store = built.map_err(|error| Error::new(ErrorKind::Denied, format!("{name} cannot be opened: {error}")))?;
@@ -43,9 +46,18 @@ fn never() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
-fn s3(bucket: &str) -> object_store::Result<object_store::aws::AmazonS3> {
+fn s3(bucket: &str, variables: Variables<'_>) -> object_store::Result<object_store::aws::AmazonS3> {
     let client = AmazonS3ConfigKey::Client;
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let builder = match variables {
+        None => AmazonS3Builder::from_env(),
+        Some(variables) => variables.iter().fold(AmazonS3Builder::new(), |builder, (name, value)| {
+            match name.to_ascii_lowercase().parse() {
+                Ok(key) => builder.with_config(key, *value),
+                Err(_) => builder,
+            }
+        }),
+    };
+    let mut builder = builder.with_bucket_name(bucket);
     let endpoint = builder.get_config_value(&AmazonS3ConfigKey::S3Endpoint);
     let endpoint = endpoint.or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
     if endpoint.is_some_and(|endpoint| is_this_machine(&endpoint)) {
@@ -61,9 +73,18 @@ fn s3(bucket: &str) -> object_store::Result<object_store::aws::AmazonS3> {
         .build()
 }
 
-fn azure(container: &str) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+fn azure(container: &str, variables: Variables<'_>) -> object_store::Result<object_store::azure::MicrosoftAzure> {
     let client = AzureConfigKey::Client;
-    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container);
+    let builder = match variables {
+        None => MicrosoftAzureBuilder::from_env(),
+        Some(variables) => variables.iter().fold(MicrosoftAzureBuilder::new(), |builder, (name, value)| {
+            match name.to_ascii_lowercase().parse() {
+                Ok(key) => builder.with_config(key, *value),
+                Err(_) => builder,
+            }
+        }),
+    };
+    let mut builder = builder.with_container_name(container);
     let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
     if endpoint.is_some_and(|endpoint| is_this_machine(&endpoint)) {
         builder = builder.with_allow_http(true);
@@ -106,7 +127,7 @@ mod tests {
     #[test]
     fn addresses_are_of_two_kinds() {
         for address in ["s3:/b/x", "s3://", "s3:///x", "gs://b/x", "/srv/repo.git", "s3://a b/x", "s3://u:p@b/x"] {
-            assert_eq!(open(address).err().map(|error| error.kind()), Some(ErrorKind::Invalid), "{address}");
+            assert_eq!(open(address, None).err().map(|error| error.kind()), Some(ErrorKind::Invalid), "{address}");
         }
     }
 }

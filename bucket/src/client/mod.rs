@@ -54,7 +54,21 @@ impl Client {
     /// `Invalid` for another address; `Denied` if the environment lacks what the store needs;
     /// `Unavailable` if the system has no threads.
     pub fn open(address: &str) -> Result<(Client, String)> {
-        let (store, name, prefix) = address::open(address)?;
+        let (store, name, prefix) = address::open(address, None)?;
+        Ok((Client::new(store, name)?, prefix))
+    }
+
+    /// The same with these variables in the place of the environment's: for programs that work with
+    /// several accounts.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with<'a>(
+        address: &str,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(Client, String)> {
+        let variables: Vec<_> = variables.into_iter().collect();
+        let (store, name, prefix) = address::open(address, Some(&variables))?;
         Ok((Client::new(store, name)?, prefix))
     }
 
