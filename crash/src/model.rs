@@ -26,10 +26,13 @@ pub const SECTOR: usize = 512;
 ///   some write, or missing, or zero; what a file had when it was renamed over another one is
 ///   there, which ext4 calls `auto_da_alloc`. Bytes that were put in the place of others have no
 ///   order, as under `OnlySynced`.
+/// * [`Journaled`](Model::Journaled): as `Ordered`, and extended attributes are metadata like names:
+///   a name that survives has the attribute that its file had when it was given, or a newer one. So
+///   it is on ext4, XFS and Btrfs. Not in [`ALL`](Model::ALL): all that it leaves, `Ordered` does.
 /// * [`TornSectors`](Model::TornSectors): as `OnlySynced`, and besides a sector that was being
 ///   written may be half old and half new. Not all disks promise that it is not.
 ///
-/// A file's extended attribute is the newest one, or that of its last sync; its bytes say nothing
+/// Elsewhere a file's extended attribute is the newest one, or that of its last sync; its bytes say nothing
 /// about it. A symbolic link leads where it was made to lead, if its name survives. Times and
 /// inode numbers are always what they were when the file was made.
 ///
@@ -44,12 +47,14 @@ pub enum Model {
     OnlySynced,
     /// Power is lost: names survive in order.
     Ordered,
+    /// Power is lost: names and attributes survive in order.
+    Journaled,
     /// Power is lost: only what was synced survives for certain, and sectors tear.
     TornSectors,
 }
 
 impl Model {
-    /// All of them.
+    /// Those that differ in what they may leave.
     pub const ALL: [Model; 4] = [Model::Kill, Model::OnlySynced, Model::Ordered, Model::TornSectors];
 
     /// Whether the machine stops, so that what was written and not synced may be lost.
@@ -65,8 +70,14 @@ impl Model {
             Model::Kill => "everybody is killed",
             Model::OnlySynced => "only what was synced survives for certain",
             Model::Ordered => "metadata survive in order",
+            Model::Journaled => "metadata survive in order, attributes among them",
             Model::TornSectors => "only what was synced survives for certain, and sectors tear",
         }
+    }
+
+    /// Whether names survive in the order of their changes.
+    pub(crate) fn is_ordered(self) -> bool {
+        matches!(self, Model::Ordered | Model::Journaled)
     }
 
     /// Whether each name has a fate of its own.

@@ -64,6 +64,11 @@ impl Program {
         self.done(&op);
     }
 
+    fn note(&mut self, path: &str, note: &str) {
+        let op = self.volume.set_note(self.volume.find(path).unwrap(), path, note.as_bytes()).unwrap();
+        self.done(&op);
+    }
+
     fn make_dir(&mut self, path: &str) {
         let op = self.volume.make_dir(path).unwrap();
         self.done(&op);
@@ -406,4 +411,19 @@ fn a_rename_to_a_free_name_promises_no_bytes() {
     program.rename("b", "a");
     program.sync_dir("");
     program.may_leave(Model::Ordered, &["a=", "a=10", "a=1n"]);
+}
+
+#[test]
+fn attributes_are_journaled_with_names_or_not() {
+    let mut program = Program::on(&[("a", "")]);
+    program.note("a", "m");
+    program.link("a", "b");
+    program.may_leave(Model::Ordered, &["a=", "a=[m]", "a= b=", "a=[m] b=[m]"]);
+    program.may_leave(Model::Journaled, &["a=", "a=[m]", "a=[m] b=[m]"]);
+    program.note("a", "n");
+    program.may_leave(Model::Journaled, &["a=", "a=[n]", "a=[m] b=[m]", "a=[n] b=[n]"]);
+    program.sync_dir("");
+    program.may_leave(Model::Journaled, &["a=[m] b=[m]", "a=[n] b=[n]"]);
+    program.sync("a");
+    program.may_leave(Model::Journaled, &["a=[n] b=[n]"]);
 }

@@ -121,6 +121,27 @@ fn closing_a_lock_before_it_is_renamed_loses_commits() {
     assert!(lost > 0);
 }
 
+/// The marker of a host's lock is not synced. A disk that keeps the name and loses the marker would
+/// leave a lock that nobody can tell from git's: that it does not is what is relied upon.
+#[test]
+fn a_disk_that_loses_the_marker_of_a_lock_leaves_it_to_people() {
+    let scenario = named(|name| name == "hosts under full")[0];
+    let effort = Effort { most_states: MOST_STATES, beyond: 0, most_violations: usize::MAX, ..engine::usual() };
+    let mut engine = Engine::new(scenario.name, Model::Ordered, effort);
+    (scenario.record)(&mut |recording| engine.explore(&recording));
+    let violations = engine.finish().violations.clone();
+    println!("{} violations", violations.len());
+    assert!(!violations.is_empty() && violations.iter().all(|found| found.claim == 'E'));
+}
+
+/// The durability mark beside the marker is one as any other.
+#[test]
+fn mistakes_of_hosts_under_full_are_caught() {
+    are_caught_in("hosts under full", [Mutant::MarkUnsynced]);
+    // Where names survive in order, a sync of the directory before the rename is not needed.
+    are_caught_in("hosts under full", [Slip::NoTableSync, Slip::NoDirSyncAfter]);
+}
+
 /// Who takes over from a leader as a host does answers for what that one had claimed, too.
 #[test]
 fn a_host_that_leaves_the_requests_of_the_dead_is_caught() {

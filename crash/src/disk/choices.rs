@@ -65,6 +65,7 @@ impl AtRisk<'_> {
 #[derive(Debug)]
 pub struct Choices<'a> {
     disk: &'a Disk,
+    model: Model,
     names: Vec<(&'a Key, usize)>,
     prefix: Option<usize>,
     files: Vec<(FileId, AtRisk<'a>)>,
@@ -108,7 +109,7 @@ impl Disk {
     /// The choices that a crash has under a model.
     #[must_use]
     pub fn choices(&self, model: Model) -> Choices<'_> {
-        let mut choices = Choices { disk: self, names: Vec::new(), prefix: None, files: Vec::new() };
+        let mut choices = Choices { disk: self, model, names: Vec::new(), prefix: None, files: Vec::new() };
         if !model.loses_power() {
             return choices;
         }
@@ -286,8 +287,22 @@ impl<'a> Choices<'a> {
 
     fn hash_file(&self, file: FileId, choice: &[usize], hasher: &mut DefaultHasher) {
         let Some(data) = self.disk.files.get(&file) else { return };
-        let note = self.content(file, choice).map_or(data.file.note.as_ref(), Content::note);
+        let note = self.note(file, data, choice);
+        if self.model == Model::Journaled {
+            note.map(|note| note.len()).hash(hasher);
+        }
         (self.bytes(file, data, choice).1, data.file.kind, note.is_some()).hash(hasher);
+    }
+
+    /// The extended attribute that survives.
+    fn note<'c>(&'c self, file: FileId, data: &'c Data, choice: &[usize]) -> Option<&'c Bytes> {
+        let chosen = self.content(file, choice).map_or(data.file.note.as_ref(), Content::note);
+        if self.model != Model::Journaled || chosen == data.file.note.as_ref() {
+            return chosen;
+        }
+        let survive = choice.first().copied().unwrap_or(usize::MAX).min(self.disk.order.len());
+        let last = survive.checked_sub(1).and_then(|last| self.disk.order.get(last));
+        data.note_at(last.map(|(number, _)| *number))
     }
 
     fn bytes(&self, file: FileId, data: &Data, choice: &[usize]) -> (Bytes, u64) {
@@ -313,7 +328,7 @@ impl<'a> Choices<'a> {
 
     fn put(&self, tree: &mut Tree, file: FileId, choice: &[usize]) {
         let Some(data) = self.disk.files.get(&file) else { return };
-        let note = self.content(file, choice).map_or(data.file.note.as_ref(), Content::note).cloned();
+        let note = self.note(file, data, choice).cloned();
         let mut found = File { bytes: self.bytes(file, data, choice).0, note, ..data.file.clone() };
         // Of two files that had one number, one after the other, both may be there: a disk would
         // have kept one.

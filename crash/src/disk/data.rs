@@ -88,6 +88,10 @@ pub(crate) struct Data {
     /// What the last sync has made durable, and the note that it had then.
     base: Bytes,
     base_note: Option<Bytes>,
+    /// The notes that it got since, with the numbers of the operations, as far as no name that was
+    /// given later is durable; and the one that it had before.
+    notes: Vec<(usize, Bytes)>,
+    journaled_note: Option<Bytes>,
     /// Since then.
     changes: Vec<Change>,
     /// How many of them it had when it took the place of another file.
@@ -109,6 +113,8 @@ impl Data {
         Data {
             file,
             base,
+            notes: Vec::new(),
+            journaled_note: base_note.clone(),
             base_note,
             changes: Vec::new(),
             landed: 0,
@@ -160,7 +166,30 @@ impl Data {
         }
         (self.base, self.base_note) = (Arc::clone(&self.file.bytes), self.file.note.clone());
         self.changes.clear();
+        self.journal(usize::MAX);
         (self.landed, self.shortest) = (0, self.base.len());
+    }
+
+    /// Its extended attribute has a new value.
+    pub(crate) fn set_note(&mut self, number: usize, note: &Bytes) {
+        self.file.note = Some(Arc::clone(note));
+        self.notes.push((number, Arc::clone(note)));
+    }
+
+    /// Of names and attributes, what was done before this operation is in the journal.
+    pub(crate) fn journal(&mut self, end: usize) {
+        let durable = self.notes.iter().take_while(|(number, _)| *number < end).count();
+        if let Some((_, note)) = self.notes.drain(..durable).next_back() {
+            self.journaled_note = Some(note);
+        }
+    }
+
+    /// The note that it has at least where the change of a name of this number survives; `None` for
+    /// none since names were durable.
+    pub(crate) fn note_at(&self, number: Option<usize>) -> Option<&Bytes> {
+        let is_before = |set: usize| number.is_some_and(|number| set <= number);
+        let since = self.notes.iter().rev().find(|(set, _)| is_before(*set));
+        since.map(|(_, note)| note).or(self.journaled_note.as_ref())
     }
 
     pub(crate) fn fail_sync(&mut self) {
@@ -175,12 +204,13 @@ impl Data {
     /// The file as a model sees it: where names survive in order, what it had when it took the
     /// place of another file is durable.
     pub(crate) fn under(&self, model: Model) -> Cow<'_, Data> {
-        if model != Model::Ordered || self.landed == 0 {
+        if !model.is_ordered() || self.landed == 0 {
             return Cow::Borrowed(self);
         }
         let base = Arc::new(self.after(self.landed));
         let mut data = Data { base: Arc::clone(&base), ..Data::synced(File { bytes: base, ..self.file.clone() }) };
         data.base_note.clone_from(&self.base_note);
+        (data.notes, data.journaled_note) = (self.notes.clone(), self.journaled_note.clone());
         self.changes.iter().skip(self.landed).for_each(|change| data.change(change.clone()));
         Cow::Owned(data)
     }
@@ -205,6 +235,7 @@ impl Data {
     pub(crate) fn fingerprint(&self, hasher: &mut DefaultHasher) {
         (self.whole_hash(), &self.base, self.landed, &self.old, self.is_lost).hash(hasher);
         (self.file.kind, self.file.note.is_some(), self.base_note.is_some()).hash(hasher);
+        (self.notes.len(), self.journaled_note.is_some()).hash(hasher);
         for change in &self.changes {
             match change {
                 Change::Write { offset, bytes } => (offset, bytes).hash(hasher),
@@ -223,7 +254,7 @@ impl Data {
         }
         let mut parts = vec![Part::Writes(0), Part::Sectors(0)];
         parts.extend(thin(1..self.changes.len()).map(Part::Writes));
-        if model != Model::Ordered || !is_appended {
+        if !model.is_ordered() || !is_appended {
             self.cuts(&mut parts);
             self.subsets(&mut parts);
             if !self.old.is_empty() {

@@ -152,7 +152,10 @@ impl Disk {
             }
             Op::Write { file, offset, bytes, .. } => self.data(*file)?.write(*offset, bytes)?,
             Op::Truncate { file, len, .. } => self.data(*file)?.truncate(*len)?,
-            Op::SetNote { file, note, .. } => self.data(*file)?.file.note = Some(Arc::clone(note)),
+            Op::SetNote { file, note, .. } => {
+                let number = self.count;
+                self.data(*file)?.set_note(number, note);
+            }
             Op::SyncFile { file, .. } => self.data(*file)?.sync(),
             Op::SyncFailed { file, .. } => self.data(*file)?.fail_sync(),
             Op::Link { new, file, .. } => {
@@ -218,6 +221,8 @@ impl Disk {
         self.drop_removed();
         // In order: what was done before in other directories, too.
         let durable = self.order.iter().rposition(|(_, dirs)| dirs.contains(&dir));
+        let end = durable.and_then(|last| self.order.get(last)).map_or(0, |(number, _)| *number);
+        self.files.values_mut().for_each(|data| data.journal(end));
         self.order.drain(..durable.map_or(0, |last| last.saturating_add(1)));
     }
 
