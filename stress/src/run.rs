@@ -101,8 +101,12 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let (histories, repository, shared) = (&histories, &repository, &args.shared);
     let evidence = Evidence { histories, repository, shared, clock_is_even, with_git, disturbances };
     #[cfg(unix)]
-    judge_history(&evidence, begin, root, violations)?;
+    let judged = judge_history(&evidence, begin, root, violations)?;
     let checked = checker::check(&evidence, violations);
+    #[cfg(unix)]
+    if let (Some(path), Some(judged)) = (&args.bench.html, judged) {
+        page(path, &title, judged, violations)?;
+    }
     let side =
         |is_in: fn(RoleKind) -> bool| Side::of(histories.iter().filter(|history| is_in(history.role)), args.seconds);
     Ok(Report {
@@ -121,23 +125,46 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     })
 }
 
+/// A history, and what came of it.
+#[cfg(unix)]
+type JudgedHistory = (Vec<crate::judge::event::Event>, crate::judge::claims::Verdict);
+
 /// Leaves the history of the run as others read it, and has it judged as theirs is.
 #[cfg(unix)]
-fn judge_history(evidence: &Evidence<'_>, begin: u64, root: &Path, violations: &mut Violations) -> Result<()> {
+fn judge_history(
+    evidence: &Evidence<'_>,
+    begin: u64,
+    root: &Path,
+    violations: &mut Violations,
+) -> Result<Option<JudgedHistory>> {
     if !evidence.clock_is_even {
-        return tell("no history for others: the clock was set meanwhile, and lines would not be in order");
+        tell("no history for others: the clock was set meanwhile, and lines would not be in order")?;
+        return Ok(None);
     }
     let (opening, disturbances) = (&evidence.repository.opening, evidence.disturbances.as_ref());
     let (hash, histories) = (evidence.shared.hash(), evidence.histories);
     let events = crate::export::events(&crate::export::Source { begin, hash, opening, histories, disturbances });
     crate::export::write(&root.join(crate::bench::HISTORY), &events)?;
     // Where nothing was acknowledged there is nothing to judge: the other checks say so.
-    if let Ok(verdict) = crate::judge::judge(&events) {
-        for finding in verdict.claims.into_iter().flat_map(|judged| judged.findings) {
-            violations.add(format!("by its history: {}: {}", finding.claim.words(), finding.what));
-        }
+    let verdict = crate::judge::judge(&events).unwrap_or_default();
+    for finding in verdict.claims.iter().flat_map(|judged| &judged.findings) {
+        violations.add(format!("by its history: {}: {}", finding.claim.words(), finding.what));
     }
-    Ok(())
+    Ok(Some((events, verdict)))
+}
+
+/// A page with the run; whatever other checks have found stands with the claim that they are about
+/// what is there in the end.
+#[cfg(unix)]
+fn page(path: &Path, title: &str, (events, mut verdict): JudgedHistory, violations: &Violations) -> Result<()> {
+    use crate::bench::stalls::Stalls;
+    use crate::judge::claims::Claim;
+
+    verdict.looked_at(Claim::Sound, 1);
+    for what in violations.shown().iter().filter(|what| !what.starts_with("by its history")) {
+        verdict.broken(Claim::Sound, what.as_str());
+    }
+    crate::html::write(path, title, &events, &verdict, &Stalls::of(&events, Vec::new()))
 }
 
 /// Has git share what it makes, if there are several users; returns what is told of them.

@@ -61,9 +61,21 @@ fn a_kept_run_has_a_history_that_is_judged_again() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");
     let root = root.to_str().unwrap();
-    let run =
-        stress(&["--seconds=3", "--processes=5", "--git=2", "--seed=8", "--durability=off", "--chaos", "--dir", root]);
+    let html = format!("--html={}", dir.path().join("run.html").display());
+    let run = stress(&[
+        "--seconds=3",
+        "--processes=5",
+        "--git=2",
+        "--seed=8",
+        "--durability=off",
+        "--chaos",
+        "--dir",
+        root,
+        &html,
+    ]);
     assert_eq!(run.status.code(), Some(0), "{}", text(&run));
+    let page = std::fs::read_to_string(dir.path().join("run.html")).unwrap();
+    assert!(page.contains("No violation") && page.contains("class=\"kill\"") && page.contains("ours-0"), "{page}");
     let again = stress(&["check", root, "--json"]);
     assert_eq!(again.status.code(), Some(0), "{}", text(&again));
     let claims = json(&again)["verdict"]["claims"].clone();

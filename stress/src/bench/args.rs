@@ -81,6 +81,5 @@ impl BenchArgs {
             || self.help_dead_locks
             || self.max_stall.is_some()
             || self.patience.is_some()
-            || self.html.is_some()
     }
 }

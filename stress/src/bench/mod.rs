@@ -146,6 +146,7 @@ fn refuse_the_rest(args: &RunArgs) -> Result<()> {
     let shared = &args.shared;
     let alien = [
         (args.rare_git > 0, "--rare-git"),
+        (args.users.is_some(), "--users"),
         (args.break_robustness.is_some(), "--break-robustness"),
         (args.break_store, "--break-store"),
         (shared.threads > 1, "--threads"),
