@@ -127,7 +127,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Changeset> {
             VERIFY => Action::Verify,
             _ => return Err(unknown(&input)),
         };
-        changes.updates.push(Update { name, expect, action });
+        changes.updates.push(Update { name: name.into(), expect: expect.into(), action });
     }
     for _ in 0..input.varint_len()? {
         let kind = input.u8()?;
@@ -255,7 +255,8 @@ mod tests {
         let long = ObjectId::from_bytes(&[7; 32]).unwrap();
         let who = Ident { time_zone: -130, ..Ident::new("A", "a@example.com", 1 << 40) };
         let entry = LogEntry { old: id(1), new: id(2), committer: who.clone(), message: b"moved\n".to_vec() };
-        let update = |name: &str, expect, action| Update { name: name.as_bytes().to_vec(), expect, action };
+        let update =
+            |name: &str, expect: Expect, action| Update { name: name.as_bytes().into(), expect: expect.into(), action };
         let mut changes = Changeset {
             updates: vec![
                 update("HEAD", Expect::Exists, Action::Set(Target::symbolic("refs/heads/a"))),
@@ -306,7 +307,8 @@ mod tests {
     #[test]
     fn an_expectation_of_a_later_version_is_refused() {
         let mut changes = Changeset::default();
-        changes.updates.push(Update { name: b"refs/heads/a".to_vec(), expect: Expect::Any, action: Action::Verify });
+        let name = b"refs/heads/a".as_slice().into();
+        changes.updates.push(Update { name, expect: Expect::Any.into(), action: Action::Verify });
         let mut bytes = encode(&changes);
         let expect = bytes.len() - 4;
         for (code, is_known) in [(ANY, true), (NOT_SYMBOLIC, true), (ABSENT_OR + 1, false), (u8::MAX, false)] {

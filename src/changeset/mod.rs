@@ -10,6 +10,8 @@ pub use replaced::Replaced;
 pub(crate) use replaced::{Applied, Follower, MAX_REPLACED};
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::conflict::Expect;
 use crate::escape::{Text, debug_with_text};
@@ -44,12 +46,43 @@ impl fmt::Debug for Changeset {
 /// What is to happen to one reference.
 #[derive(Clone)]
 pub(crate) struct Update {
-    pub(crate) name: Vec<u8>,
-    pub(crate) expect: Expect,
+    /// Shared with the records that are written of it.
+    pub(crate) name: Arc<[u8]>,
+    pub(crate) expect: Expected,
     pub(crate) action: Action,
 }
 
 debug_with_text!(Update { name; expect, action });
+
+/// An expectation that takes room only if it has a target: there may be millions.
+#[derive(Debug, Clone)]
+pub(crate) enum Expected {
+    Plain(&'static Expect),
+    Target(Box<Expect>),
+}
+
+impl From<Expect> for Expected {
+    fn from(expect: Expect) -> Expected {
+        match expect {
+            Expect::Any => Expected::Plain(&Expect::Any),
+            Expect::Absent => Expected::Plain(&Expect::Absent),
+            Expect::Exists => Expected::Plain(&Expect::Exists),
+            Expect::NotSymbolic => Expected::Plain(&Expect::NotSymbolic),
+            Expect::Is(_) | Expect::AbsentOr(_) => Expected::Target(Box::new(expect)),
+        }
+    }
+}
+
+impl Deref for Expected {
+    type Target = Expect;
+
+    fn deref(&self) -> &Expect {
+        match self {
+            Expected::Plain(expect) => expect,
+            Expected::Target(expect) => expect,
+        }
+    }
+}
 
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
@@ -102,7 +135,7 @@ impl Changeset {
     }
 
     fn update(&mut self, name: impl AsRef<[u8]>, expect: Expect, action: Action) -> &mut Self {
-        self.updates.push(Update { name: name.as_ref().to_vec(), expect, action });
+        self.updates.push(Update { name: name.as_ref().into(), expect: expect.into(), action });
         self
     }
 

@@ -43,8 +43,8 @@ impl Follower {
     ///
     /// # Errors
     /// `TooLarge`: who asks has to commit by itself.
-    pub(crate) fn answer(self, updates: &[Update], current: Vec<Option<Target>>) -> Result<Vec<Replaced>> {
-        let replaced = of(updates, current);
+    pub(crate) fn answer(self, updates: &[Update], current: Vec<Option<Box<Target>>>) -> Result<Vec<Replaced>> {
+        let replaced = of(updates, current.into_iter().map(|target| target.map(|target| *target)));
         if self == Follower::Process && encode_replaced(&replaced).len() > MAX_REPLACED {
             return Err(Error::new(ErrorKind::TooLarge, "the replaced values are too large for an answer"));
         }
@@ -53,9 +53,9 @@ impl Follower {
 }
 
 /// What is replaced by `updates`, whose names point at `current`.
-pub(super) fn of(updates: &[Update], current: Vec<Option<Target>>) -> Vec<Replaced> {
+pub(super) fn of(updates: &[Update], current: impl IntoIterator<Item = Option<Target>>) -> Vec<Replaced> {
     let changes = updates.iter().zip(current).filter(|(update, _)| update.is_change());
-    changes.map(|(update, target)| Replaced { name: update.name.clone(), target }).collect()
+    changes.map(|(update, target)| Replaced { name: update.name.to_vec(), target }).collect()
 }
 
 impl Update {

@@ -3,17 +3,17 @@
 
 use std::io::Write;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::check;
-use super::rows::{LogRow, MemberLogs, merge_logs};
+use super::rows::{LogRow, MemberLogs, RowEntry, merge_logs};
 use super::view::View;
 use crate::changeset::{Action, Applied, Changeset};
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
 use crate::snapshot::Snapshot;
 use crate::table::{TableWriter, WriteOptions};
-use crate::value::{LogEntry, Target};
-use crate::value::{LogRecordView, RefRecordView};
+use crate::value::{LogRecordView, RefRecordView, Target};
 
 /// Changesets that follow one state, in order, to be written as one table (group commit). Those
 /// that do not fit are left out and leave no trace.
@@ -32,7 +32,7 @@ pub struct WriteGroup<'a> {
 /// What becomes of a reference.
 #[derive(Debug)]
 pub(super) struct RefRow {
-    pub(super) name: Vec<u8>,
+    pub(super) name: Arc<[u8]>,
     pub(super) update_index: u64,
     /// `None` deletes it.
     pub(super) target: Option<Target>,
@@ -74,12 +74,12 @@ impl<'a> WriteGroup<'a> {
         for change in logs {
             rows.add(change, &self.logs)?;
         }
-        if let Some((committer, message)) = reflog {
+        if let Some(said) = reflog.map(Arc::new) {
             for (update, before) in updates.iter().zip(&current) {
                 if let Action::Set(Target::Id(new) | Target::Tag { id: new, .. }) = update.action {
-                    let old = before.as_ref().and_then(Target::id).unwrap_or(null);
-                    let entry = LogEntry { old, new, committer: committer.clone(), message: message.clone() };
-                    rows.append(update.name.clone(), entry)?;
+                    let old = before.as_deref().and_then(Target::id).unwrap_or(null);
+                    // The names of updates are there once each.
+                    rows.append_last(&update.name, RowEntry::new(old, new, &said))?;
                 }
             }
         }
@@ -131,7 +131,7 @@ impl<'a> WriteGroup<'a> {
             table.add_log(&LogRecordView {
                 refname: &row.refname,
                 update_index: row.update_index,
-                entry: row.entry.as_ref().map(LogEntry::as_view),
+                entry: row.entry.as_ref().map(RowEntry::as_view),
             })?;
         }
         table.finish().map(|(out, _)| out)

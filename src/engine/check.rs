@@ -18,7 +18,7 @@ use crate::value::Target;
 ///
 /// # Errors
 /// `Conflict`, with every mismatch; `Corrupt`.
-pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &View<'_>) -> Result<Vec<Option<Target>>> {
+pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &View<'_>) -> Result<Vec<Option<Box<Target>>>> {
     let mut conflicts = Vec::new();
     let mut current = Vec::with_capacity(updates.len());
     for update in updates {
@@ -27,10 +27,10 @@ pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &View<'_>) -> 
             name::check(&update.name)?;
         }
         if !update.expect.holds(actual.as_ref()) {
-            let kind = ConflictKind::Mismatch { expected: update.expect.clone(), actual: actual.clone() };
-            conflicts.push(Conflict { name: update.name.clone(), kind });
+            let kind = ConflictKind::Mismatch { expected: (*update.expect).clone(), actual: actual.clone() };
+            conflicts.push(Conflict { name: update.name.to_vec(), kind });
         }
-        current.push(actual);
+        current.push(actual.map(Box::new));
     }
     name_conflicts(updates, &current, view, &mut conflicts)?;
     if conflicts.is_empty() { Ok(current) } else { Err(Error::conflict(conflicts)) }
@@ -38,21 +38,22 @@ pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &View<'_>) -> 
 
 /// Whether only the log of a bad name is to go.
 fn name_check_is_waived(update: &Update, logs: &[LogChange]) -> bool {
-    let is_its_log = |log: &LogChange| matches!(log, LogChange::DeleteAll { refname } if *refname == update.name);
+    let is_its_log = |log: &LogChange| matches!(log, LogChange::DeleteAll { refname } if **refname == *update.name);
     name::broken_rule(&update.name).is_some() && logs.iter().any(is_its_log)
 }
 
 /// Finds created names that would be directories of others, or have others as directories.
 fn name_conflicts(
     updates: &[Update],
-    current: &[Option<Target>],
+    current: &[Option<Box<Target>>],
     view: &View<'_>,
     conflicts: &mut Vec<Conflict>,
 ) -> Result<()> {
     let set: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Set(_)));
     let deleted: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Delete));
-    let is_created =
-        |(update, actual): &(&Update, &Option<Target>)| actual.is_none() && matches!(update.action, Action::Set(_));
+    let is_created = |(update, actual): &(&Update, &Option<Box<Target>>)| {
+        actual.is_none() && matches!(update.action, Action::Set(_))
+    };
     let created: Vec<&Update> = updates.iter().zip(current).filter(is_created).map(|(update, _)| update).collect();
     let below = names_below(&created, &deleted, view)?;
     let mut directories = Directories::default();
@@ -63,7 +64,7 @@ fn name_conflicts(
         let taken = directories.taken_above(&update.name, is_taken)?;
         conflicts.extend(taken.map(<[u8]>::to_vec).chain(below).map(|other| {
             let kind = ConflictKind::Name { other };
-            Conflict { name: update.name.clone(), kind }
+            Conflict { name: update.name.to_vec(), kind }
         }));
     }
     Ok(())
@@ -82,7 +83,7 @@ fn names_below(created: &[&Update], deleted: &HashSet<&[u8]>, view: &View<'_>) -
 }
 
 fn names_with(updates: &[Update], wanted: impl Fn(&Action) -> bool) -> HashSet<&[u8]> {
-    updates.iter().filter(|update| wanted(&update.action)).map(|update| update.name.as_slice()).collect()
+    updates.iter().filter(|update| wanted(&update.action)).map(|update| &*update.name).collect()
 }
 
 /// The hash of all ids that are to be written: that of the store, or of the first if the store has

@@ -2,21 +2,56 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::batch::FEW_ROWS;
 use crate::changeset::LogChange;
 use crate::error::{Error, Result};
 use crate::oid::ObjectId;
 use crate::snapshot::Snapshot;
-use crate::value::{Ident, LogEntry};
+use crate::value::{Ident, LogEntry, LogEntryView};
 
 /// A log record to be written.
 #[derive(Debug)]
 pub(super) struct LogRow {
-    pub(super) refname: Vec<u8>,
+    pub(super) refname: Arc<[u8]>,
     pub(super) update_index: u64,
     /// `None` deletes the entry.
-    pub(super) entry: Option<LogEntry>,
+    pub(super) entry: Option<RowEntry>,
+}
+
+/// An entry to be written. What many of them have in common is there once.
+#[derive(Debug)]
+pub(super) struct RowEntry {
+    old: ObjectId,
+    new: ObjectId,
+    said: Arc<(Ident, Vec<u8>)>,
+}
+
+impl RowEntry {
+    /// An entry with this committer and message.
+    pub(super) fn new(old: ObjectId, new: ObjectId, said: &Arc<(Ident, Vec<u8>)>) -> RowEntry {
+        RowEntry { old, new, said: Arc::clone(said) }
+    }
+
+    pub(super) fn as_view(&self) -> LogEntryView<'_> {
+        let (committer, message) = &*self.said;
+        LogEntryView {
+            old: self.old,
+            new: self.new,
+            name: &committer.name,
+            email: &committer.email,
+            time: committer.time,
+            time_zone: committer.time_zone,
+            message,
+        }
+    }
+}
+
+impl From<LogEntry> for RowEntry {
+    fn from(entry: LogEntry) -> RowEntry {
+        RowEntry { old: entry.old, new: entry.new, said: Arc::new((entry.committer, entry.message)) }
+    }
 }
 
 /// Collects the log records of one transaction and gives entries of one name different update
@@ -27,7 +62,7 @@ pub(super) struct MemberLogs<'a> {
     expected: usize,
     rows: Vec<LogRow>,
     /// The update index of the next entry of each name; `None` when the last one is taken.
-    next: HashMap<Vec<u8>, Option<u64>>,
+    next: HashMap<Arc<[u8]>, Option<u64>>,
     /// Logs that are to exist afterwards.
     lasting: BTreeMap<Vec<u8>, Lasting>,
     update_index: u64,
@@ -57,24 +92,25 @@ impl<'a> MemberLogs<'a> {
     /// have written.
     pub(super) fn add(&mut self, change: LogChange, earlier: &[LogRow]) -> Result<()> {
         match change {
-            LogChange::Append { refname, entry } => self.append(refname, entry)?,
+            LogChange::Append { refname, entry } => self.append(refname.into(), entry.into())?,
             LogChange::Create { refname } => self.lasts(refname, Lasting::Always),
             LogChange::DeleteEntry { refname, update_index } => {
-                self.lasts(refname.clone(), Lasting::AsBefore);
-                self.rows.push(LogRow { refname, update_index, entry: None });
+                self.rows.push(LogRow { refname: refname.as_slice().into(), update_index, entry: None });
+                self.lasts(refname, Lasting::AsBefore);
             }
             LogChange::DeleteAll { refname } => {
-                self.lasts(refname.clone(), Lasting::No);
                 let mut existing = self.base.log(&refname)?;
+                let name: Arc<[u8]> = refname.as_slice().into();
                 while let Some(item) = existing.next_item()? {
-                    let row = LogRow { refname: refname.clone(), update_index: item.update_index(), entry: None };
+                    let row = LogRow { refname: Arc::clone(&name), update_index: item.update_index(), entry: None };
                     self.rows.push(row);
                 }
                 self.rows.extend(rows_of(earlier, &refname).iter().map(|row| LogRow {
-                    refname: refname.clone(),
+                    refname: Arc::clone(&name),
                     update_index: row.update_index,
                     entry: None,
                 }));
+                self.lasts(refname, Lasting::No);
             }
         }
         Ok(())
@@ -85,16 +121,30 @@ impl<'a> MemberLogs<'a> {
         *known = lasting.max(*known);
     }
 
-    pub(super) fn append(&mut self, refname: Vec<u8>, entry: LogEntry) -> Result<()> {
-        let next = match self.next.entry(refname.clone()) {
+    fn append(&mut self, refname: Arc<[u8]>, entry: RowEntry) -> Result<()> {
+        let next = match self.next.entry(Arc::clone(&refname)) {
             Entry::Occupied(next) => next.into_mut(),
             Entry::Vacant(next) => next.insert(self.base.next_log_index(&refname, self.update_index, self.expected)?),
         };
-        let update_index = next.ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
+        let update_index = next.ok_or_else(used_up)?;
         *next = update_index.checked_add(1);
+        self.push(refname, update_index, entry);
+        Ok(())
+    }
+
+    /// Adds the last entry that `refname` gets: none must follow.
+    pub(super) fn append_last(&mut self, refname: &Arc<[u8]>, entry: RowEntry) -> Result<()> {
+        let next = match self.next.remove(refname) {
+            Some(next) => next,
+            None => self.base.next_log_index(refname, self.update_index, self.expected)?,
+        };
+        self.push(Arc::clone(refname), next.ok_or_else(used_up)?, entry);
+        Ok(())
+    }
+
+    fn push(&mut self, refname: Arc<[u8]>, update_index: u64, entry: RowEntry) {
         self.last = self.last.max(update_index);
         self.rows.push(LogRow { refname, update_index, entry: Some(entry) });
-        Ok(())
     }
 
     /// The records as a table wants them, and the last update index: by name, newest first, each
@@ -113,7 +163,8 @@ impl<'a> MemberLogs<'a> {
             };
             if is_wanted {
                 let committer = Ident::new("", "", 0);
-                let entry = Some(LogEntry { old: null, new: null, committer, message: Vec::new() });
+                let entry = LogEntry { old: null, new: null, committer, message: Vec::new() };
+                let (refname, entry) = (refname.into(), Some(entry.into()));
                 self.rows.push(LogRow { refname, update_index: self.update_index, entry });
             }
         }
@@ -127,11 +178,15 @@ impl<'a> MemberLogs<'a> {
     }
 }
 
+fn used_up() -> Error {
+    Error::invalid("the store has used up its update indexes")
+}
+
 /// The rows of one log, among `rows` as tables want them.
 fn rows_of<'a>(rows: &'a [LogRow], refname: &[u8]) -> &'a [LogRow] {
-    let start = rows.partition_point(|row| row.refname.as_slice() < refname);
+    let start = rows.partition_point(|row| *row.refname < *refname);
     let rest = rows.get(start..).unwrap_or_default();
-    rest.get(..rest.partition_point(|row| row.refname == refname)).unwrap_or_default()
+    rest.get(..rest.partition_point(|row| *row.refname == *refname)).unwrap_or_default()
 }
 
 /// Whether a log has anything when transactions of the group have written `earlier` rows, and then

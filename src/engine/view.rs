@@ -41,7 +41,7 @@ impl<'a> View<'a> {
     }
 
     fn row(&self, name: &[u8]) -> Option<&RefRow> {
-        let position = self.rows.binary_search_by(|row| row.name.as_slice().cmp(name)).ok()?;
+        let position = self.rows.binary_search_by(|row| (*row.name).cmp(name)).ok()?;
         self.rows.get(position)
     }
 
@@ -72,8 +72,8 @@ impl Below<'_> {
     pub(super) fn first(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>> {
         self.seek([directory, b"/"].concat())?;
         while let Some(row) = self.view.rows.get(self.row).filter(|row| name::is_below(&row.name, directory)) {
-            if row.target.is_some() && !self.deleted.contains(row.name.as_slice()) {
-                return Ok(Some(row.name.clone()));
+            if row.target.is_some() && !self.deleted.contains(&*row.name) {
+                return Ok(Some(row.name.to_vec()));
             }
             self.row += 1;
         }
@@ -94,7 +94,7 @@ impl Below<'_> {
         let goes_on = self.start.as_ref().is_some_and(|before| *before <= start);
         self.row = if goes_on { self.row } else { 0 };
         let rows = self.view.rows.get(self.row..).unwrap_or_default();
-        self.row += rows.partition_point(|row| row.name < start);
+        self.row += rows.partition_point(|row| *row.name < *start);
         let is_there = goes_on && self.base.front().is_none_or(|record| record.key() >= start.as_slice());
         if !is_there {
             self.base.seek(&start)?;

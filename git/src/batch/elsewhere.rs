@@ -8,6 +8,7 @@ use reftable::{Conflict, ObjectId};
 use super::Batch;
 use super::plan::Plan;
 use super::protocol::{self, Command, Fields};
+use super::settled::Settled;
 use crate::config::LogPolicy;
 use crate::error::{Error, Result};
 use crate::view::View;
@@ -15,21 +16,24 @@ use crate::view::View;
 /// What a batch comes to upon one state of a store: symbolic references are followed, and the log
 /// entries are those that git would write.
 #[derive(Debug)]
-pub struct Planned<'a>(Plan<'a>);
+pub struct Planned<'a> {
+    changes: Changeset,
+    settled: Settled<'a>,
+}
 
 impl Planned<'_> {
     /// What is to be committed. Its expectations are those of the batch, and what was found on the
     /// way.
     #[must_use]
     pub fn changeset(&self) -> Changeset {
-        self.0.changeset()
+        self.changes.clone()
     }
 
     /// Whether one of `conflicts` says that something on the way has changed meanwhile: then the
     /// batch is to be planned anew, upon a newer state.
     #[must_use]
     pub fn is_outdated_by(&self, conflicts: &[Conflict]) -> bool {
-        self.0.is_outdated_by(conflicts)
+        self.settled.is_outdated_by(conflicts)
     }
 }
 
@@ -39,7 +43,8 @@ impl Batch {
     /// # Errors
     /// For changes that git refuses, and what cannot be read.
     pub fn plan(&self, view: &View, policy: LogPolicy) -> Result<Planned<'_>> {
-        Plan::of_view(self, view, policy).map(Planned)
+        let (changes, settled) = Plan::of_view(self, view, policy)?.finish_elsewhere();
+        Ok(Planned { changes, settled })
     }
 }
 

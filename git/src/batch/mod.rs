@@ -18,6 +18,8 @@ mod protocol;
 mod refusal;
 mod rename;
 mod session;
+mod settled;
+mod side;
 mod transact;
 
 use reftable::escape::escaped;
@@ -33,6 +35,7 @@ use crate::view::{Chain, View};
 use hook::Phase;
 use locked::Locked;
 use plan::Plan;
+use settled::Settled;
 
 pub use elsewhere::{Planned, Records};
 pub(crate) use hook::Hook;
@@ -106,10 +109,10 @@ impl Change {
         Change { forces_log: true, ..self }
     }
 
-    /// With `follow` as it is to be understood.
-    fn understood(&self) -> Change {
-        let is_dead_end = matches!(self.action, Action::Delete) && why_dead_end(&self.name).is_some();
-        Change { follow: self.follow && !is_dead_end, ..self.clone() }
+    /// [`Change::follow`] as it is to be understood.
+    fn follows(&self) -> bool {
+        let is_dead_end = || matches!(self.action, Action::Delete) && why_dead_end(&self.name).is_some();
+        self.follow && !is_dead_end()
     }
 
     /// Where it leads: each symbolic reference on the way must be one that git follows, too.
@@ -171,17 +174,17 @@ impl Batch {
     /// For changes that git refuses. Nothing has changed then.
     pub fn prepare(&self, stores: &Stores) -> Result<Prepared> {
         let Some(hook) = &stores.hook else {
-            let parts = self.attempt(stores, |plan| prepare(plan.transactions()), |parts, _| parts)?;
+            let parts = self.attempt(stores, |transactions, _| prepare(transactions), |parts, _| parts)?;
             return Ok(Prepared { parts, hook: None });
         };
         self.ask_before(hook, stores)?;
-        let ends = |plan: &Plan<'_>| plan.ends().to_vec();
-        let (parts, ends) = self.attempt(
+        let lines = |settled: &Settled<'_>| hook_lines(settled, stores);
+        let (parts, lines) = self.attempt(
             stores,
-            |plan| Ok((prepare(plan.transactions())?, ends(plan))),
-            |parts, plan| (parts, ends(plan)),
+            |transactions, settled| Ok((prepare(transactions)?, lines(settled))),
+            |parts, settled| (parts, lines(settled)),
         )?;
-        self.ask_under_lock(hook, stores, parts, &ends)
+        ask_under_lock(hook, parts, lines)
     }
 
     /// The same under locks that are there. A hook hears of it first under the lock, too.
@@ -189,11 +192,11 @@ impl Batch {
         if let Some(hook) = &stores.hook {
             self.ask_before(hook, stores)?;
         }
-        let plan = Plan::new(self, locked.view(), stores)?;
-        let parts = locked.prepare(plan.transactions_under_lock())?;
+        let (transactions, settled) = Plan::new(self, locked.view(), stores)?.finish_under_lock();
+        let parts = locked.prepare(transactions)?;
         match &stores.hook {
             None => Ok(Prepared { parts, hook: None }),
-            Some(hook) => self.ask_under_lock(hook, stores, parts, plan.ends()),
+            Some(hook) => ask_under_lock(hook, parts, hook_lines(&settled, stores)),
         }
     }
 
@@ -202,17 +205,6 @@ impl Batch {
         let hash = stores.hash().unwrap_or(HashKind::Sha1);
         let given = hook::lines(self.changes.iter().map(|change| (change, change.name.as_slice())), hash);
         consult(hook, Phase::Preparing, &given)
-    }
-
-    /// Asks the hook with the names that change in the end. Those that were followed come after the
-    /// others, as git has them.
-    fn ask_under_lock(&self, hook: &Hook, stores: &Stores, parts: Parts, ends: &[Vec<u8>]) -> Result<Prepared> {
-        let pairs = || self.changes.iter().zip(ends.iter().map(Vec::as_slice));
-        let direct = pairs().filter(|(change, end)| change.name == *end);
-        let hash = stores.hash().unwrap_or(HashKind::Sha1);
-        let lines = hook::lines(direct.chain(pairs().filter(|(change, end)| change.name != *end)), hash);
-        consult(hook, Phase::Prepared, &lines)?;
-        Ok(Prepared { parts, hook: Some((hook.clone(), lines)) })
     }
 
     /// Does it all, and says what each store has to tell. With a hook the lock is taken here, and
@@ -224,8 +216,7 @@ impl Batch {
         if stores.hook.is_some() {
             return self.prepare(stores)?.commit();
         }
-        let commit = |plan: &Plan<'_>| {
-            let mut transactions = plan.transactions();
+        let commit = |mut transactions: Vec<(Place, Transaction)>, _: &Settled<'_>| {
             if transactions.len() > 1 {
                 return Ok(Done::Prepared(prepare(transactions)?));
             }
@@ -276,15 +267,15 @@ impl Batch {
     fn attempt<T>(
         &self,
         stores: &Stores,
-        act: impl Fn(&Plan<'_>) -> reftable::Result<T>,
-        under_lock: impl FnOnce(Parts, &Plan<'_>) -> T,
+        act: impl Fn(Vec<(Place, Transaction)>, &Settled<'_>) -> reftable::Result<T>,
+        under_lock: impl FnOnce(Parts, &Settled<'_>) -> T,
     ) -> Result<T> {
         let retry = Retry::new(stores.patience());
         loop {
-            let plan = Plan::new(self, &stores.view()?, stores)?;
-            match act(&plan) {
+            let (transactions, settled) = Plan::new(self, &stores.view()?, stores)?.finish();
+            match act(transactions, &settled) {
                 Ok(done) => return Ok(done),
-                Err(error) if plan.is_outdated(&error) => break,
+                Err(error) if settled.is_outdated(&error) => break,
                 // The second lock of two. Others get the first one meanwhile, for as long as we had
                 // it.
                 Err(error) if error.is_retryable() && retry.is_in_time() => retry.pause(SECOND_LOCK * 2),
@@ -292,8 +283,8 @@ impl Batch {
             }
         }
         let locked = stores.lock()?;
-        let plan = Plan::new(self, locked.view(), stores)?;
-        Ok(under_lock(locked.prepare(plan.transactions_under_lock())?, &plan))
+        let (transactions, settled) = Plan::new(self, locked.view(), stores)?.finish_under_lock();
+        Ok(under_lock(locked.prepare(transactions)?, &settled))
     }
 }
 
@@ -309,6 +300,19 @@ enum Done {
 /// Locks the stores and checks.
 fn prepare(transactions: Vec<(Place, Transaction)>) -> reftable::Result<Parts> {
     transactions.into_iter().map(|(place, transaction)| Ok((place, transaction.prepare()?))).collect()
+}
+
+/// What the hook is told under the lock: the names that change in the end. Those that were followed
+/// come after the others, as git has them.
+fn hook_lines(settled: &Settled<'_>, stores: &Stores) -> Vec<u8> {
+    let direct = settled.changes().filter(|(change, end)| change.name == *end);
+    let followed = settled.changes().filter(|(change, end)| change.name != *end);
+    hook::lines(direct.chain(followed), stores.hash().unwrap_or(HashKind::Sha1))
+}
+
+fn ask_under_lock(hook: &Hook, parts: Parts, lines: Vec<u8>) -> Result<Prepared> {
+    consult(hook, Phase::Prepared, &lines)?;
+    Ok(Prepared { parts, hook: Some((hook.clone(), lines)) })
 }
 
 /// Asks the hook. If it refuses it is told that this is the end, as by git.

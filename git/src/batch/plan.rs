@@ -1,38 +1,20 @@
 //! From a batch and a view to one transaction for each store.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use reftable::engine::Changeset;
 use reftable::escape::escaped;
-use reftable::{
-    Conflict, ConflictKind, ErrorKind, Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction,
-};
+use reftable::{Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction};
 
+use super::settled::Settled;
+use super::side::{Side, Update};
 use super::{Action, Batch, Change, check_written};
 use crate::config::LogPolicy;
 use crate::error::{Error, Result};
 use crate::names::Place;
 use crate::stores::Stores;
 use crate::view::{Chain, View};
-
-/// What the transaction of one store will have.
-#[derive(Debug, Default)]
-struct Side {
-    updates: BTreeMap<Vec<u8>, Update>,
-    logs: Vec<(Vec<u8>, LogEntry)>,
-    deleted_logs: Vec<Vec<u8>>,
-}
-
-#[derive(Debug)]
-struct Update {
-    expect: Expect,
-    action: Action,
-    /// The expectation is ours, not the caller's.
-    pinned: bool,
-    /// It was not symbolic when it was looked at; if it were, the change would be meant for another
-    /// one.
-    followed: bool,
-}
 
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
@@ -42,16 +24,18 @@ pub(super) struct Plan<'a> {
     hash: Option<HashKind>,
     /// The names that the changes so far are of, or were followed through. As in git, each may be
     /// there once. With each the name that was given for it.
-    taken: BTreeMap<Vec<u8>, Vec<u8>>,
+    taken: BTreeMap<Cow<'a, [u8]>, &'a [u8]>,
     /// What `HEAD` leads to. Who changes that changes `HEAD`, too.
     head: Option<Vec<u8>>,
     /// What `HEAD` says itself: who changes that adds to the log of `HEAD`.
     head_target: Option<Vec<u8>>,
     policy: LogPolicy,
-    /// For each change the name that it is of in the end.
-    ends: Vec<Vec<u8>>,
-    shared: Side,
-    worktree: Side,
+    /// How many changes were added.
+    added: usize,
+    /// The changes, from 0, that are of another name in the end than the one that was given.
+    ends: BTreeMap<usize, Vec<u8>>,
+    shared: Side<'a>,
+    worktree: Side<'a>,
     /// Whether the transactions write the entries of what they set, with the old ids that they
     /// find. Only the entries of symbolic references on the way are planned then.
     logs_itself: bool,
@@ -77,7 +61,8 @@ impl<'a> Plan<'a> {
             head_target: chain.as_ref().and_then(|chain| chain.links.first()).map(|(_, target)| target.clone()),
             head: chain.map(|chain| chain.name),
             policy,
-            ends: Vec::new(),
+            added: 0,
+            ends: BTreeMap::new(),
             shared: Side::default(),
             worktree: Side::default(),
             logs_itself: true,
@@ -91,16 +76,11 @@ impl<'a> Plan<'a> {
             plan.logs_itself &= change.follow || !is_symbolic(view.stored(&change.name)?.as_ref());
         }
         for (number, change) in batch.changes.iter().enumerate() {
-            let added = plan.check_hash(change).and_then(|()| plan.add(&change.understood(), view));
+            let added = plan.check_hash(change).and_then(|()| plan.add(change, view));
             added.map_err(|error| error.of_change(number))?;
         }
         plan.check_names()?;
         Ok(plan)
-    }
-
-    /// For each change the name that it is of in the end.
-    pub(super) fn ends(&self) -> &[Vec<u8>] {
-        &self.ends
     }
 
     /// Whether an entry for `name` is written.
@@ -114,17 +94,17 @@ impl<'a> Plan<'a> {
         let updates = || self.shared.updates.iter().chain(&self.worktree.updates);
         let is_set = |name: &[u8]| {
             let update = self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
-            update.is_some_and(|update| matches!(update.action, Action::Set(_)))
+            update.is_some_and(|update| matches!(update.action(), Action::Set(_)))
         };
         let gone: BTreeSet<&[u8]> = updates()
-            .filter(|(_, update)| matches!(update.action, Action::Delete))
-            .map(|(name, _)| name.as_slice())
+            .filter(|(_, update)| matches!(update.action(), Action::Delete))
+            .map(|(name, _)| name.as_ref())
             .collect();
         if gone.is_empty() {
             return Ok(());
         }
         let refused = |gone: &[u8], new: &[u8]| {
-            let given = escaped(self.taken.get(new).map_or(new, Vec::as_slice));
+            let given = escaped(self.taken.get(new).map_or(new, |given| *given));
             let (gone, new) = (escaped(gone), escaped(new));
             Err(Error::invalid(format!("cannot lock ref '{given}': '{gone}' exists; cannot create '{new}'")))
         };
@@ -133,7 +113,7 @@ impl<'a> Plan<'a> {
                 return refused(name, new);
             }
         }
-        for (name, _) in updates().filter(|(_, update)| matches!(update.action, Action::Set(_))) {
+        for (name, _) in updates().filter(|(_, update)| matches!(update.action(), Action::Set(_))) {
             if let Some(gone) = directories(name).find(|directory| gone.contains(directory)) {
                 return refused(gone, name);
             }
@@ -156,117 +136,116 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    fn side(&mut self, name: &[u8]) -> &mut Side {
+    fn side(&mut self, name: &[u8]) -> &mut Side<'a> {
         match Place::of(name) {
             Place::Shared => &mut self.shared,
             Place::Worktree => &mut self.worktree,
         }
     }
 
-    fn add(&mut self, change: &Change, view: &View) -> Result<()> {
+    fn add(&mut self, change: &'a Change, view: &View) -> Result<()> {
         check_written(change, view)?;
-        if change.follow {
+        let itself = Cow::Borrowed(change.name.as_slice());
+        if change.follows() {
             let chain = change.chain(view)?;
-            return self.add_change(change, &chain.name, &chain.links, chain.target.as_ref(), view);
+            let name = if chain.links.is_empty() { itself } else { Cow::Owned(chain.name) };
+            return self.add_change(change, None, name, &chain.links, chain.target.as_ref(), view);
         }
         let current = view.stored(&change.name)?.map(|found| found.target);
         match (&change.expect, &current) {
             // An old id given for a symbolic reference is that of what it leads to.
-            (Expect::Is(Target::Id(old)), Some(symbolic @ Target::Symbolic(_))) => {
-                if resolve(current.as_ref(), view)? != Some(*old) {
-                    return self.add_change(change, &change.name, &[], current.as_ref(), view);
-                }
+            (Expect::Is(Target::Id(old)), Some(symbolic @ Target::Symbolic(_)))
+                if resolve(current.as_ref(), view)? == Some(*old) =>
+            {
                 let chain = view.follow_stored(&change.name)?;
                 self.pin_chain(&chain, Expect::Is(Target::Id(*old)));
-                let change = Change { expect: Expect::Is(symbolic.clone()), ..change.clone() };
-                self.add_change(&change, &change.name, &[], current.as_ref(), view)
+                let expect = Some(Expect::Is(symbolic.clone()));
+                self.add_change(change, expect, itself, &[], current.as_ref(), view)
             }
-            _ => self.add_change(change, &change.name, &[], current.as_ref(), view),
+            _ => self.add_change(change, None, itself, &[], current.as_ref(), view),
         }
     }
 
-    /// Adds a change of `name` itself, which `links` lead to and which is at `current`.
+    /// Adds a change of `name` itself, which `links` lead to and which is at `current`. What is
+    /// expected may be another thing than the change says.
     fn add_change(
         &mut self,
-        change: &Change,
-        name: &[u8],
+        change: &'a Change,
+        expect: Option<Expect>,
+        name: Cow<'a, [u8]>,
         links: &[(Vec<u8>, Vec<u8>)],
         current: Option<&Target>,
         view: &View,
     ) -> Result<()> {
-        self.ends.push(name.to_vec());
+        if *name != change.name {
+            self.ends.insert(self.added, name.to_vec());
+        }
+        self.added += 1;
         for (link, target) in links {
-            self.take(link, &change.name)?;
+            self.take(Cow::Owned(link.clone()), &change.name)?;
             self.pin(link, Expect::Is(Target::symbolic(target)));
         }
-        self.take(name, &change.name)?;
-        if self.head.as_deref() == Some(name) && links.iter().all(|(link, _)| link != b"HEAD") {
-            self.take(b"HEAD", &change.name)?;
+        self.take(name.clone(), &change.name)?;
+        if self.head.as_deref() == Some(&name) && links.iter().all(|(link, _)| link != b"HEAD") {
+            self.take(Cow::Borrowed(b"HEAD"), &change.name)?;
         }
-        let (expect, action) = (change.expect.clone(), change.action.clone());
-        let mut update = Update { expect, action, pinned: false, followed: change.follow };
+        let as_it_is = || current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
+        let mut update = Update::of(change, expect);
         match &change.action {
             Action::Verify => {}
             Action::Log(_) | Action::DeleteLog => {
-                self.change_log(change, name, links, current, view)?;
-                update.action = Action::Verify;
-                if update.expect == Expect::Any {
-                    update.expect = current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
-                    update.pinned = true;
-                }
+                self.change_log(change, &name, links, current, view)?;
+                update.do_only(Action::Verify);
+                update.pin_to(as_it_is());
             }
             Action::Delete => {
-                let has_log = view.log_exists(name)?;
+                let has_log = view.log_exists(&name)?;
                 if current.is_none() && !has_log {
-                    reftable::name::check(name)?;
-                    if change.expect == Expect::Any {
+                    reftable::name::check(&name)?;
+                    if *update.expect() == Expect::Any {
                         return Ok(());
                     }
                     // Nothing to delete, but something to check.
-                    update.action = Action::Verify;
+                    update.do_only(Action::Verify);
                 }
                 if has_log {
-                    self.side(name).deleted_logs.push(name.to_vec());
+                    self.side(&name).deleted_logs.push(name.to_vec());
                 }
-                let is_planned = self.log_deletion(change, name, links, current, view)?;
-                if let Some(old) = current.filter(|_| is_planned && update.expect == Expect::Any) {
-                    update.expect = Expect::Is(old.clone());
-                    update.pinned = true;
+                if self.log_deletion(change, &name, links, current, view)? && current.is_some() {
+                    update.pin_to(as_it_is());
                 }
             }
             Action::Set(target) => {
-                reftable::name::check(name)?;
-                let target = &self.stores.map_or_else(|| Ok(target.clone()), |stores| stores.checked(name, target))?;
-                update.action = Action::Set(target.clone());
-                if current == Some(target) {
+                reftable::name::check(&name)?;
+                let stored = self.stores.map_or_else(|| Ok(target.clone()), |stores| stores.checked(&name, target))?;
+                if current == Some(&stored) {
                     // As in git nothing is written, and no entry.
-                    update.action = Action::Verify;
+                    update.do_only(Action::Verify);
+                } else if stored != *target {
+                    update.do_only(Action::Set(stored.clone()));
                 }
-                let is_planned = self.log(change, name, links, current, target, view)?;
-                if (is_planned || current == Some(target)) && update.expect == Expect::Any {
-                    // The log entry says where the reference was, so it has to be there.
-                    update.expect = current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
-                    update.pinned = true;
+                // The log entry says where the reference was, so it has to be there.
+                if self.log(change, &name, links, current, &stored, view)? || current == Some(&stored) {
+                    update.pin_to(as_it_is());
                 }
             }
         }
-        if update.expect == Expect::Any && self.must_stay_direct(change) {
-            update.expect = Expect::NotSymbolic;
-            update.pinned = true;
+        if self.must_stay_direct(change) {
+            update.pin_to(Expect::NotSymbolic);
         }
-        self.side(name).updates.insert(name.to_vec(), update);
+        self.side(&name).updates.insert(name, update);
         Ok(())
     }
 
     /// Notes that a change `of` a name is one of `name`, which it may have led to. Two of one name
     /// have no order in which they would happen.
-    fn take(&mut self, name: &[u8], of: &[u8]) -> Result<()> {
-        let Some(before) = self.taken.insert(name.to_vec(), of.to_vec()) else { return Ok(()) };
-        let through = if of == name { before.as_slice() } else { of };
-        let (shown, is_direct, through) = (escaped(name), through == name, escaped(through));
+    fn take(&mut self, name: Cow<'a, [u8]>, of: &'a [u8]) -> Result<()> {
+        let Some(before) = self.taken.insert(name.clone(), of) else { return Ok(()) };
+        let through = if *of == *name { before } else { of };
+        let (shown, is_direct, through) = (escaped(&name), *through == *name, escaped(through));
         Err(Error::invalid(match is_direct {
             true => format!("multiple updates for ref '{shown}' not allowed"),
-            false if name == b"HEAD" => {
+            false if *name == *b"HEAD" => {
                 format!("multiple updates for '{shown}' (including one via its referent '{through}') are not allowed")
             }
             false => {
@@ -281,7 +260,7 @@ impl<'a> Plan<'a> {
         let is_logged = self.batch.reason.is_some() && self.logs_itself;
         match change.action {
             Action::Verify | Action::Log(_) | Action::DeleteLog => false,
-            Action::Delete => change.follow,
+            Action::Delete => change.follows(),
             Action::Set(Target::Symbolic(_)) => change.follow,
             Action::Set(_) => change.follow || is_logged,
         }
@@ -401,29 +380,46 @@ impl<'a> Plan<'a> {
 
     /// Expects what was found, unless something else is said about `name` already.
     fn pin(&mut self, name: &[u8], expect: Expect) {
-        let update = Update { expect, action: Action::Verify, pinned: true, followed: false };
-        self.side(name).updates.entry(name.to_vec()).or_insert(update);
+        self.side(name).updates.entry(Cow::Owned(name.to_vec())).or_insert_with(|| Update::pin(expect));
     }
 
-    /// One for each store that has something to do.
-    pub(super) fn transactions(&self) -> Vec<(Place, Transaction)> {
-        let Some(stores) = self.stores else { return Vec::new() };
-        let of = |place, stack| Some((place, self.transaction(place, stack)?));
-        let shared = of(Place::Shared, stores.at(Place::Shared));
-        let second = stores.second().map(|second| match shared {
-            Some(_) => second,
-            None => stores.at(Place::Worktree),
-        });
-        let worktree = second.and_then(|stack| of(Place::Worktree, stack));
-        shared.into_iter().chain(worktree).collect()
+    /// One transaction for each store that has something to do, and what is to be known of the plan
+    /// afterwards.
+    pub(super) fn finish(self) -> (Vec<(Place, Transaction)>, Settled<'a>) {
+        let of = |stores: &Stores| {
+            let of = |place, stack| Some((place, self.transaction(place, stack)?));
+            let shared = of(Place::Shared, stores.at(Place::Shared));
+            let second = stores.second().map(|second| match shared {
+                Some(_) => second,
+                None => stores.at(Place::Worktree),
+            });
+            let worktree = second.and_then(|stack| of(Place::Worktree, stack));
+            shared.into_iter().chain(worktree).collect()
+        };
+        (self.stores.map(of).unwrap_or_default(), self.settled())
     }
 
     /// The same for those who have the lock of each store.
-    pub(super) fn transactions_under_lock(&self) -> Vec<(Place, Transaction)> {
-        let Some(stores) = self.stores else { return Vec::new() };
-        let of = |place| Some((place, self.transaction(place, stores.at_under_lock(place))?));
-        let places = [Place::Shared, Place::Worktree].into_iter().filter(|place| stores.settled(*place) == *place);
-        places.filter_map(of).collect()
+    pub(super) fn finish_under_lock(self) -> (Vec<(Place, Transaction)>, Settled<'a>) {
+        let all = |stores: &Stores| {
+            let of = |place| Some((place, self.transaction(place, stores.at_under_lock(place))?));
+            let places = [Place::Shared, Place::Worktree].into_iter().filter(|place| stores.settled(*place) == *place);
+            places.filter_map(of).collect()
+        };
+        (self.stores.map(all).unwrap_or_default(), self.settled())
+    }
+
+    /// The same as one changeset, for the only store there is.
+    pub(super) fn finish_elsewhere(self) -> (Changeset, Settled<'a>) {
+        let mut changes = Changeset::new();
+        self.add_to(&mut changes, &[&self.shared, &self.worktree]);
+        (changes, self.settled())
+    }
+
+    /// The plan itself is large, and gone before the transactions are committed.
+    fn settled(self) -> Settled<'a> {
+        let pinned = self.shared.pinned().chain(self.worktree.pinned()).map(<[u8]>::to_vec).collect();
+        Settled { batch: self.batch, ends: self.ends, pinned }
     }
 
     /// `None` if there is nothing to do.
@@ -441,52 +437,10 @@ impl<'a> Plan<'a> {
         (!transaction.is_empty()).then_some(transaction)
     }
 
-    fn add_to(&self, changes: &mut Changeset, sides: &[&Side]) {
+    fn add_to(&self, changes: &mut Changeset, sides: &[&Side<'_>]) {
         sides.iter().for_each(|side| side.add_to(changes));
         if let Some((committer, message)) = self.batch.reason.as_ref().filter(|_| self.logs_itself) {
             changes.reflog(committer.clone(), message);
-        }
-    }
-
-    /// All of it, for the only store there is.
-    pub(super) fn changeset(&self) -> Changeset {
-        let mut changes = Changeset::new();
-        self.add_to(&mut changes, &[&self.shared, &self.worktree]);
-        changes
-    }
-
-    /// Whether `error` says that something has changed since the plan was made.
-    pub(super) fn is_outdated(&self, error: &reftable::Error) -> bool {
-        error.kind() == ErrorKind::Conflict && self.is_outdated_by(error.conflicts())
-    }
-
-    /// Whether one of `conflicts` is about what was found when the plan was made, and not about
-    /// what the caller expects.
-    pub(super) fn is_outdated_by(&self, conflicts: &[Conflict]) -> bool {
-        let update = |name: &Vec<u8>| self.shared.updates.get(name).or_else(|| self.worktree.updates.get(name));
-        conflicts.iter().any(|conflict| {
-            // Names in each other's way stay so, however often one tries.
-            let ConflictKind::Mismatch { actual, .. } = &conflict.kind else { return false };
-            let became_symbolic = matches!(actual, Some(Target::Symbolic(_)));
-            update(&conflict.name).is_some_and(|update| update.pinned || (update.followed && became_symbolic))
-        })
-    }
-}
-
-impl Side {
-    fn add_to(&self, changes: &mut Changeset) {
-        for (name, Update { expect, action, .. }) in &self.updates {
-            match action {
-                Action::Set(target) => changes.set(name, expect.clone(), target.clone()),
-                Action::Delete => changes.delete(name, expect.clone()),
-                _ => changes.verify(name, expect.clone()),
-            };
-        }
-        for name in &self.deleted_logs {
-            changes.delete_log(name);
-        }
-        for (name, entry) in &self.logs {
-            changes.append_log(name, entry.clone());
         }
     }
 }
