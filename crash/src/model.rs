@@ -26,15 +26,16 @@ pub const SECTOR: usize = 512;
 ///   some write, or missing, or zero; what a file had when it was renamed over another one is
 ///   there, which ext4 calls `auto_da_alloc`. Bytes that were put in the place of others have no
 ///   order, as under `OnlySynced`.
-/// * [`Journaled`](Model::Journaled): as `Ordered`, and extended attributes are metadata like names:
-///   a name that survives has the attribute that its file had when it was given, or a newer one. So
-///   it is on ext4, XFS and Btrfs. Not in [`ALL`](Model::ALL): all that it leaves, `Ordered` does.
+/// * [`Journaled`](Model::Journaled): as `Ordered`, and extended attributes are metadata like
+///   names: a name that survives has the attribute that its file had when it was given, or a newer
+///   one. So it is on ext4, XFS and Btrfs. Not in [`ALL`](Model::ALL): all that it leaves,
+///   `Ordered` leaves.
 /// * [`TornSectors`](Model::TornSectors): as `OnlySynced`, and besides a sector that was being
 ///   written may be half old and half new. Not all disks promise that it is not.
 ///
-/// Elsewhere a file's extended attribute is the newest one, or that of its last sync; its bytes say nothing
-/// about it. A symbolic link leads where it was made to lead, if its name survives. Times and
-/// inode numbers are always what they were when the file was made.
+/// Elsewhere a file's extended attribute is the newest one, or that of its last sync; its bytes say
+/// nothing about it. A symbolic link leads where it was made to lead, if its name survives. Times
+/// and inode numbers are always what they were when the file was made.
 ///
 /// Where a sync of a file fails ([`Op::SyncFailed`](crate::Op::SyncFailed)), nothing that the file
 /// has then or gets later is durable any more, in any of the models of a power failure.
