@@ -64,6 +64,10 @@ impl Repository {
     pub fn find(start: Option<&Path>) -> Result<Repository> {
         let dir = start.unwrap_or(Path::new("."));
         let common_dir = named("GIT_COMMON_DIR", dir).map(|dir| canonical(&dir)).transpose()?;
+        if std::env::var_os("GIT_DIR").is_some_and(|value| value.is_empty()) {
+            // git finds no repository there, so neither does who asks git next.
+            return Err(Error::invalid("GIT_DIR is set, and empty; unset it, or name a git directory"));
+        }
         let Some(git_dir) = named("GIT_DIR", dir) else { return Repository::around(dir, common_dir, true) };
         let git_dir = canonical(&git_dir)?;
         let git_dir = read_git_file(&git_dir)?.map_or(Ok(git_dir), |git_dir| canonical(&git_dir))?;

@@ -241,8 +241,10 @@ fn git_dir_decides_as_it_does_for_git() {
         let output = run(repo.top(), &git_dir, &["-C", "other", "update", "refs/heads/x", &id]);
         assert_eq!(output.status.code(), Some(128));
         assert!(String::from_utf8_lossy(&output.stderr).contains("another repository"), "{output:?}");
-        let output = run(&repo.path(), Path::new("missing"), &["list"]);
-        assert_eq!(output.status.code(), Some(128), "{output:?}");
+        for nowhere in ["missing", ""] {
+            let output = run(&repo.path(), Path::new(nowhere), &["list"]);
+            assert_eq!(output.status.code(), Some(128), "{output:?}");
+        }
     });
 }
 
