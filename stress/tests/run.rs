@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
+#[path = "../../tests/support/effort.rs"]
+mod effort;
+
 use std::process::{Command, Output};
 use std::sync::{PoisonError, RwLock};
 
@@ -17,6 +20,12 @@ fn stress(args: &[&str]) -> Output {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
+}
+
+/// Whether to do `what`, which has the machine to itself for seconds: only if tests may take their
+/// time.
+fn takes_its_time(what: &str) -> bool {
+    effort::bound(what, 1, 0) == 1
 }
 
 /// The control runs find violations, so they keep their repository: in a directory that goes away
@@ -129,6 +138,9 @@ fn chaos_loses_nothing_and_says_how_long_others_waited() {
 
 #[test]
 fn a_rare_git_commits_now_and_then_amid_kills() {
+    if !takes_its_time("runs of 6 s with a rare git amid kills") {
+        return;
+    }
     let output = stress(&["--seconds=6", "--processes=4", "--git=0", "--rare-git=2", "--seed=6", "--chaos", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let report = json(&output);
@@ -182,6 +194,9 @@ fn acknowledged_commits_that_are_missing_are_found_out() {
 
 #[test]
 fn a_thread_whose_acknowledged_commits_are_missing_is_found_out() {
+    if !takes_its_time("runs in which threads lose commits") {
+        return;
+    }
     is_found_out(&["--seconds=2", "--processes=3", "--threads=4", "--break-acks"], "lost: ours-0-t");
 }
 
@@ -192,6 +207,9 @@ fn a_table_that_is_lost_after_kills_is_found_out() {
 
 #[test]
 fn what_a_kill_leaves_in_part_is_found_out() {
+    if !takes_its_time("runs of 4 s in which kills break atomicity") {
+        return;
+    }
     is_found_out(&["--seconds=4", "--processes=4", "--threads=4", "--chaos", "--break-atomicity"], "in part: ");
 }
 
