@@ -79,7 +79,8 @@ fn update_ref(program: &mut Program, changes: &[Change], until: Instant, mut at:
     program.say(&format!("start\n{instructions}prepare\n"));
     for expected in ["start: ok", "prepare: ok"] {
         match program.answer(until) {
-            Ok(line) if line == expected => {}
+            // It runs and answers, so it may be killed: also while it waits for a lock.
+            Ok(line) if line == expected => at(Phase::Preparing),
             Ok(line) => return Reply::Nonsense(line),
             Err(silence) => return Reply::NeverTold(silence),
         }

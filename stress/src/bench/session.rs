@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         let (slot, until) = (self.slot, Instant::now() + self.bench.patience);
         self.bench.recorder.transaction(Kind::Invoke, (self.process, &slot.name), swaps(), None)?;
         let dialect = self.driver.dialect;
-        let reply = dialect.transact(program, &changes, until, |phase| slot.is_at(phase, dialect));
+        let reply = dialect.transact(program, &changes, until, |phase| slot.is_at(phase));
         self.left = self.left.saturating_sub(1);
         match reply {
             Reply::Done => {

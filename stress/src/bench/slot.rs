@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::dialect::{Dialect, Phase};
+use super::dialect::Phase;
 
 /// A session, as chaos sees it.
 pub(crate) struct Slot {
@@ -49,12 +49,12 @@ impl Slot {
         self.running().take().is_some_and(|running| running.was_killed)
     }
 
-    /// How far its transaction is. Who gets so far as to commit with `update-ref` has answered.
-    pub(crate) fn is_at(&self, phase: Phase, dialect: Dialect) {
+    /// How far its transaction is. Whoever gets further than its beginning has answered.
+    pub(crate) fn is_at(&self, phase: Phase) {
         if let Some(running) = self.running().as_mut() {
+            running.has_answered |= running.in_flight.is_some();
             let begun = running.in_flight.map_or_else(SystemTime::now, |(begun, _)| begun);
             running.in_flight = Some((begun, phase));
-            running.has_answered |= phase == Phase::Committing && dialect == Dialect::UpdateRef;
         }
     }
 
