@@ -156,7 +156,7 @@ struct reftable_iterator {
 	void *iter_arg;
 };
 
-/* Moves before the first reference whose name is not below this one. */
+/* Moves before the first reference whose name is at least this one. */
 int reftable_iterator_seek_ref(struct reftable_iterator *it, const char *name);
 /* Reads a record. 1 at the end, and ever after. */
 int reftable_iterator_next_ref(struct reftable_iterator *it, struct reftable_ref_record *record);

@@ -59,7 +59,7 @@ fn write_table(names: &[&str], update_index: u64) -> reftable::Result<Vec<u8>> {
     Ok(writer.finish()?.0)
 }
 
-/// How a process of a model opens the store: commits are not handed over to other processes. Waits
+/// How a process of a model opens the store: commits are not delegated to other processes. Waits
 /// are long: a correct run never comes to the end of one.
 pub fn options(auto_compact: AutoCompact) -> Options {
     let options = Options::default().auto_compact(auto_compact).compact_at_once(0).delegation(false);

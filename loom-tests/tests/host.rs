@@ -1,6 +1,6 @@
 //! Processes of a host, beside one another and beside those of this crate: their list lock is
 //! locked with the kernel before it has its name, and becomes the list by a rename, until whose end
-//! its owner keeps it open. Whoever dies with it is inherited from in place.
+//! its owner keeps it open. It is taken over from the dead in place.
 
 #![cfg(loom)]
 #![cfg(test)]

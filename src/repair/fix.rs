@@ -210,15 +210,15 @@ mod tests {
         commit(temp.path(), "refs/heads/b");
         let dir: Arc<dyn Dir> = Arc::new(OsDir::new(temp.path(), None));
         let asked = OwnRequest::place(&dir, KEY, b"wanted").unwrap().unwrap();
-        let mut served = ClaimedRequests::default();
-        assert!(served.claim(find(&dir, KEY, 1).pop().unwrap(), &newest_table(temp.path())));
+        let mut claimed = ClaimedRequests::default();
+        assert!(claimed.claim(find(&dir, KEY, 1).pop().unwrap(), &newest_table(temp.path())));
         if is_published {
             commit(temp.path(), "refs/heads/c");
-            served.plan(&newest_table(temp.path()), planned());
+            claimed.plan(&newest_table(temp.path()), planned());
         } else {
-            served.plan("never published", planned());
+            claimed.plan("never published", planned());
         }
-        std::mem::forget(served);
+        std::mem::forget(claimed);
         leave_lock(temp.path());
         let repair = Repair::new_in(dir, Box::new(RobustLocks::new(false)));
         (temp, repair.patience(std::time::Duration::from_millis(1)), asked)

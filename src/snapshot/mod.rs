@@ -87,8 +87,8 @@ impl Snapshot {
     /// Looks up one reference, without following symbolic ones.
     ///
     /// Asks the newest table first and stops at the first that knows the name. Cost: a descent
-    /// through the index of each table asked; those that were asked in vain before mostly need not
-    /// be read.
+    /// through the index of each table asked; those that did not have the name before mostly need
+    /// not be read.
     ///
     /// # Errors
     /// `Corrupt`, with file and offset.

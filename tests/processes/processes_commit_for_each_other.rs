@@ -105,10 +105,10 @@ fn in_a_crowd_everything_is_done_once() {
             })
         })
         .collect();
-    let (delegated, served) =
+    let (delegated, committed) =
         crowd.into_iter().map(|one| one.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    assert!(delegated > 0, "nobody was ever served");
-    assert_eq!(delegated, served, "each was served by one");
+    assert!(delegated > 0, "nothing was ever delegated");
+    assert_eq!(delegated, committed, "each was committed by one");
     let stack = Stack::open(dir.path(), options()).unwrap();
     assert_eq!(stack.snapshot().unwrap().refs().unwrap().into_iter().count(), 401);
 }

@@ -1,4 +1,4 @@
-//! Scenarios of transactions that are handed over: who waits for the lock writes down what it
+//! Scenarios of delegated transactions: who waits for the lock writes down what it
 //! wants, and who gets the lock does it along with its own.
 
 use std::collections::BTreeSet;
@@ -28,8 +28,8 @@ const HOLDER: Pid = 4;
 pub(super) const LATER: Pid = 5;
 const CLEANER: Pid = 6;
 
-/// So many calls take an follower to its end if it is served, time for patience and a sync of its
-/// own included.
+/// So many calls take a follower to its end if it is committed for, time for patience and a sync of
+/// its own included.
 const TO_THE_END: u64 = 150;
 /// An follower that waits does the same again after so many calls.
 const ROUND: u64 = 3;
@@ -84,7 +84,7 @@ impl Scene {
         scene
     }
 
-    /// The same with an follower that need not learn what became of its transaction.
+    /// The same with a follower that need not learn what became of its transaction.
     pub(super) fn asked_unsure(options: Options) -> Scene {
         let mut scene = Self::new(options);
         let Scene { run, follower, .. } = &mut scene;
@@ -131,18 +131,18 @@ fn requests(tree: &Tree) -> impl Iterator<Item = (u64, &[u8])> {
     found.map(|(_, file)| (*file, tree.files[file].bytes.as_slice()))
 }
 
-/// The leader comes at every call of an follower, and an follower goes on at every call of the
+/// The leader comes at every call of a follower, and a follower goes on at every call of the
 /// leader.
 pub(super) fn beside(sink: Sink<'_>) {
-    let mut served = 0;
+    let mut committed = 0;
     for calls in 0..40 {
         let mut scene = Scene::new(terms());
         scene.follower.go(calls);
         scene.lead();
-        served += scene.leader.stack.metrics().committed_for_others;
+        committed += scene.leader.stack.metrics().committed_for_others;
         sink(scene.end().finish());
     }
-    assert!(served > 0, "nothing is ever handed over");
+    assert!(committed > 0, "nothing is ever delegated");
     for calls in 0..ROUND {
         for_each_change(|call| interleaved(Scene::asked(terms(), calls), call, sink));
     }

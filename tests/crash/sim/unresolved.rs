@@ -1,4 +1,4 @@
-//! Scenarios of transactions that are handed over, where a call fails: of the leader, or of the
+//! Scenarios of delegated transactions, where a call fails: of the leader, or of the
 //! successor who should say what became of them. The follower may have to say that it does not
 //! know; what it says must be true.
 

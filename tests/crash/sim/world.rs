@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Lets the `call`th call from now of the process fail. One that takes a lock does not: without
-    /// those nothing would be handed over.
+    /// those nothing would be delegated.
     pub(crate) fn fail_at(&self, pid: Pid, call: u64) {
         self.machine.spare_locks(pid);
         self.machine.fail_at(pid, call);

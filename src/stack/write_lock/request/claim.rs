@@ -321,9 +321,9 @@ mod tests {
     /// There is a request, and a leader has claimed it upon `base` and died.
     fn claimed(dir: &Arc<dyn Dir>, base: &str) -> OwnRequest {
         let asked = OwnRequest::place(dir, KEY, b"payload").unwrap().unwrap();
-        let mut served = ClaimedRequests::default();
-        assert!(served.claim(find(dir, KEY, 1).pop().unwrap(), base));
-        std::mem::forget(served);
+        let mut claimed = ClaimedRequests::default();
+        assert!(claimed.claim(find(dir, KEY, 1).pop().unwrap(), base));
+        std::mem::forget(claimed);
         asked
     }
 
@@ -362,10 +362,10 @@ mod tests {
         let asked = OwnRequest::place(&dir, KEY, b"payload").unwrap().unwrap();
         let mut file = OpenOptions::new().append(true).open(request(temp.path())).unwrap();
         file.write_all(b"C\x01\x00\x20\x00\x00").unwrap();
-        let mut served = ClaimedRequests::default();
-        assert!(served.claim(find(&dir, KEY, 1).pop().unwrap(), "base.ref"));
-        served.plan("table.ref", [Some(Planned { update_index: 4, replaced: None })]);
-        served.publish();
+        let mut claimed = ClaimedRequests::default();
+        assert!(claimed.claim(find(&dir, KEY, 1).pop().unwrap(), "base.ref"));
+        claimed.plan("table.ref", [Some(Planned { update_index: 4, replaced: None })]);
+        claimed.publish();
         assert_eq!(asked.state().unwrap(), RequestState::Published { update_index: 4 });
     }
 
