@@ -92,7 +92,7 @@ pub(crate) fn time_zone(seconds: i32) -> i16 {
 
 /// A date as git reads it where it wants one exactly: what it prints in any of its formats, ISO
 /// 8601, RFC 2822, `SECONDS ZONE`. Without a zone it is local time; a date needs a time of day.
-fn parse_date(text: &str) -> Result<(u64, i16)> {
+pub(crate) fn parse_date(text: &str) -> Result<(u64, i16)> {
     let text = text.trim();
     let raw = text.strip_prefix('@').unwrap_or(text);
     let parsed = raw.split_once(' ').and_then(|(seconds, zone)| Some((seconds.parse().ok()?, parse_zone(zone)?)));
@@ -105,6 +105,13 @@ fn parse_date(text: &str) -> Result<(u64, i16)> {
              seconds since 1970"
         ))
     };
+    let zoned = text.rsplit_once(' ').and_then(|(local, zone)| Some((local_time(local)?, parse_zone(zone)?)));
+    if let Some((local, zone)) = zoned {
+        let offset = (i64::from(zone / 100) * 60 + i64::from(zone % 100)) * 60;
+        let time = local.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
+        let seconds = time.timestamp().as_second().checked_sub(offset).and_then(|seconds| u64::try_from(seconds).ok());
+        return Ok((seconds.ok_or_else(wrong)?, zone));
+    }
     if let Some(local) = local_time(text) {
         let time = local.to_zoned(local_zone()).map_err(|_| wrong())?;
         let seconds = u64::try_from(time.timestamp().as_second()).map_err(|_| wrong())?;

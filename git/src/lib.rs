@@ -37,6 +37,7 @@ mod format;
 pub mod gix;
 mod head;
 pub mod ident;
+mod log_edit;
 mod log_expiry;
 mod lone_store;
 mod names;
@@ -60,7 +61,8 @@ pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::ConfiguredExpiry;
 pub use format::{Format, RefStorage};
-pub use log_expiry::{LogExpiry, Verdict};
+pub use log_edit::{LogEdit, Verdict};
+pub use log_expiry::LogExpiry;
 pub use names::Place;
 pub use namespace::Namespace;
 #[cfg(feature = "objects")]

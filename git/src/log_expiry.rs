@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use reftable::{LogEntry, ObjectId};
+use reftable::{Log, ObjectId};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::expiry::ConfiguredExpiry;
-use crate::names::Place;
+use crate::log_edit::{LogEdit, Verdict};
 use crate::rev::{Kind, Revisions};
 use crate::stores::Stores;
 use crate::time::{self, Limit};
@@ -28,20 +28,10 @@ pub struct LogExpiry {
     pub unreachable: Option<Limit>,
     /// Those from or to an object that does not exist, or a commit that lacks a part.
     pub stale: bool,
-    /// Nothing goes, it is only said what would.
-    pub dry_run: bool,
+    /// What else happens to the log, and to its reference.
+    pub edit: LogEdit,
     configured: ConfiguredExpiry,
     configured_unreachable: Limit,
-}
-
-/// What became of an entry.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// The entry.
-    pub entry: LogEntry,
-    /// Whether it went, or would go.
-    pub is_expired: bool,
 }
 
 impl LogExpiry {
@@ -55,8 +45,8 @@ impl LogExpiry {
         let configured_unreachable = time::limit(&text)
             .map_err(|error| Error::invalid(format!("gc.reflogExpireUnreachable in git's configuration: {error}")))?;
         let configured = ConfiguredExpiry::read(config)?;
-        let (total, unreachable, stale, dry_run) = (None, None, false, false);
-        Ok(LogExpiry { total, unreachable, stale, dry_run, configured, configured_unreachable })
+        let (total, unreachable, stale, edit) = (None, None, false, LogEdit::default());
+        Ok(LogExpiry { total, unreachable, stale, edit, configured, configured_unreachable })
     }
 
     /// Lets entries of the log of `name` expire, and says what became of each, oldest first. A log
@@ -65,39 +55,30 @@ impl LogExpiry {
     /// # Errors
     /// If it cannot be read or written, or git not be asked about history.
     pub fn run(&self, name: &[u8], stores: &Stores, revisions: &mut Revisions) -> Result<Vec<Verdict>> {
-        let view = stores.view()?;
+        self.edit.run(name, stores, |logs, view| self.doomed(name, logs, view, revisions))
+    }
+
+    /// Of each of `logs` whether it expires.
+    fn doomed(&self, name: &[u8], logs: &[Log], view: &View, revisions: &mut Revisions) -> Result<Vec<bool>> {
         let (total, unreachable) = self.limits(name)?;
-        let mut logs = Vec::new();
-        let mut found = view.log(name)?;
-        while let Some(log) = found.next()? {
-            logs.push(log.to_log());
-        }
         let is_before = |time: u64, limit: Limit| limit.is_some_and(|limit| time < limit);
         let needs_history = |time: u64| is_before(time, unreachable) && !is_before(time, total);
         let history = match logs.iter().any(|log| needs_history(log.entry.committer.time)) {
-            true => History::of(name, &view, revisions)?,
+            true => History::of(name, view, revisions)?,
             false => History::Unknown,
         };
-        let mut transaction = stores.at(Place::of(name)).transaction();
-        let mut verdicts = Vec::with_capacity(logs.len());
+        let mut doomed = Vec::with_capacity(logs.len());
         for log in logs {
             let time = log.entry.committer.time;
-            let mut is_expired = is_before(time, total);
+            let mut is_doomed = is_before(time, total);
             for id in [log.entry.old, log.entry.new].into_iter().filter(|id| !id.is_null()) {
-                is_expired = is_expired
+                is_doomed = is_doomed
                     || self.stale && !revisions.is_complete(id)?
                     || is_before(time, unreachable) && history.has_lost(id, revisions)?;
             }
-            if is_expired {
-                transaction.delete_log_entry(name, log.update_index);
-            }
-            verdicts.push(Verdict { entry: log.entry, is_expired });
+            doomed.push(is_doomed);
         }
-        verdicts.reverse();
-        if !self.dry_run && verdicts.iter().any(|verdict| verdict.is_expired) {
-            transaction.commit()?;
-        }
-        Ok(verdicts)
+        Ok(doomed)
     }
 
     /// As git has it, a pattern of the configuration counts before its general value, and stashes,

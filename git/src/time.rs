@@ -29,6 +29,24 @@ pub fn limit(text: &str) -> Result<Limit, String> {
     limit_at(text, &Zoned::now())
 }
 
+/// Reads a moment that must be understood: what [`limit`] takes, and what `GIT_COMMITTER_DATE` may
+/// be; also with dots in the place of spaces, as in `main@{07.04.2005.15:15:00.-0700}`.
+///
+/// # Errors
+/// Says how to write it.
+pub fn point(text: &str) -> Result<u64, String> {
+    let dotted = || {
+        let mut parts = text.splitn(4, '.');
+        let date = [parts.next()?, parts.next()?, parts.next()?].join(".");
+        Some(format!("{date} {}", parts.next()?.replace('.', " ")))
+    };
+    let exact = |text: &str| crate::ident::parse_date(text).ok().map(|(seconds, _)| seconds);
+    if text == "now" {
+        return moment("0.seconds.ago", &Zoned::now());
+    }
+    exact(text).or_else(|| exact(&dotted()?)).map_or_else(|| moment(text, &Zoned::now()), Ok)
+}
+
 fn limit_at(text: &str, now: &Zoned) -> Result<Limit, String> {
     match text.to_ascii_lowercase().as_str() {
         // As in git: all that is in a log has happened, so nothing in it is too new.

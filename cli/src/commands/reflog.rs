@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
-use reftable::{LogEntry, ObjectId};
+use reftable::{Log, LogEntry, ObjectId};
 use reftable_git::time::{self, Limit};
-use reftable_git::{LogExpiry, Place, Repository, Revisions, View, ident};
+use reftable_git::{LogEdit, LogExpiry, Place, Repository, Revisions, Stores, Verdict, View, ident};
 
 use crate::cli::Writing;
 use crate::failure::{Code, Failure};
@@ -24,6 +25,7 @@ Examples:
   reftable reflog list
   reftable reflog exists refs/heads/main
   reftable reflog delete refs/heads/main@{1}
+  reftable reflog delete --rewrite --updateref 'refs/heads/main@{0}'
   reftable reflog expire --expire=90.days.ago --all
   reftable reflog drop refs/heads/main")]
 pub(crate) struct Reflog {
@@ -46,19 +48,11 @@ enum Word {
     },
     /// Delete single entries
     Delete {
-        /// NAME@{N}: the entry so many before the newest
+        /// NAME@{N}: the entry so many before the newest; NAME@{TIME}: the newest from before then
         entries: Vec<String>,
 
-        /// Only say what would be done
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-
-        /// Say what is done
-        #[arg(long)]
-        verbose: bool,
-
         #[command(flatten)]
-        writing: Writing,
+        editing: Editing,
     },
     /// Let old entries go, by age and by whether history still leads to them
     ///
@@ -87,16 +81,8 @@ enum Word {
         #[arg(long)]
         single_worktree: bool,
 
-        /// Only say what would be done
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-
-        /// Say what becomes of each entry
-        #[arg(long)]
-        verbose: bool,
-
         #[command(flatten)]
-        writing: Writing,
+        editing: Editing,
     },
     /// Delete whole reflogs
     Drop {
@@ -125,31 +111,68 @@ enum Word {
     },
 }
 
+/// How entries go.
+#[derive(Debug, Args)]
+struct Editing {
+    /// Only say what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Say what is done
+    #[arg(long)]
+    verbose: bool,
+
+    /// Let the old id of each entry that stays be the new one of the entry before it
+    #[arg(long)]
+    rewrite: bool,
+
+    /// Set the reference to the new id of the newest entry that stays, unless it is symbolic
+    #[arg(long)]
+    updateref: bool,
+
+    #[command(flatten)]
+    writing: Writing,
+}
+
+impl Editing {
+    fn edit(&self) -> LogEdit {
+        let mut edit = LogEdit::default();
+        (edit.dry_run, edit.rewrites, edit.updates_reference) = (self.dry_run, self.rewrite, self.updateref);
+        edit
+    }
+
+    fn open(&self, repo: &Repository) -> Result<Stores, Failure> {
+        Ok(repo.open(&self.writing.options(), self.writing.patience())?)
+    }
+
+    /// Says what became of entries, if that is wanted.
+    fn tell(&self, verdicts: &[Verdict], out: &mut Out) -> Result<(), Failure> {
+        for verdict in verdicts.iter().filter(|_| self.verbose) {
+            let word = match (verdict.is_expired, self.dry_run) {
+                (false, _) => "keep",
+                (true, true) => "would prune",
+                (true, false) => "prune",
+            };
+            let message = verdict.entry.message.strip_suffix(b"\n").unwrap_or(&verdict.entry.message);
+            writeln!(out, "{word} {}", quoted(message))?;
+        }
+        Ok(())
+    }
+}
+
 impl Reflog {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         match &self.word {
             Word::List { words } => list(words, repo, out),
             Word::Exists { name } => exists(name, repo),
-            Word::Delete { entries, dry_run, verbose, writing } => {
-                delete(entries, *dry_run, *verbose, writing, repo, out)
-            }
-            Word::Expire {
-                names,
-                expire,
-                expire_unreachable,
-                stale_fix,
-                dry_run,
-                all,
-                single_worktree,
-                verbose,
-                writing,
-            } => {
+            Word::Delete { entries, editing } => delete(entries, editing, repo, out),
+            Word::Expire { names, expire, expire_unreachable, stale_fix, all, single_worktree, editing } => {
                 let mut expiry = LogExpiry::configured(repo.config()?)?;
                 expiry.total = expire.map(|limit| limit.0);
                 expiry.unreachable = expire_unreachable.map(|limit| limit.0);
-                (expiry.stale, expiry.dry_run) = (*stale_fix, *dry_run);
+                (expiry.stale, expiry.edit) = (*stale_fix, editing.edit());
                 let which = Which { names, all: *all, single_worktree: *single_worktree };
-                self::expire(&expiry, &which, *verbose, writing, repo, out)
+                self::expire(&expiry, &which, editing, repo, out)
             }
             Word::Drop { names, all, single_worktree, writing } => {
                 drop_logs(names, *all, *single_worktree, writing, repo)
@@ -195,52 +218,60 @@ fn not_found(name: &[u8]) {
     complain_as("error", &format!("reflog could not be found: '{}'", escaped(name)));
 }
 
-fn delete(
-    entries: &[String],
-    dry_run: bool,
-    verbose: bool,
-    writing: &Writing,
-    repo: &Repository,
-    out: &mut Out,
-) -> Result<Code, Failure> {
+fn delete(entries: &[String], editing: &Editing, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
     if entries.is_empty() {
         return Err(Failure::usage("no reflog specified to delete").not_fatal());
     }
-    let stores = repo.open(&writing.options(), writing.patience())?;
+    let stores = editing.open(repo)?;
     let mut code = Code::Done;
     for entry in entries {
-        let view = stores.view()?;
-        let Some((name, number)) = entry.strip_suffix('}').and_then(|entry| entry.rsplit_once("@{")) else {
-            return Err(Failure::usage(format!("not a reflog: {}", escaped(entry.as_bytes()))).not_fatal());
+        let wrong = |message| Failure::usage(message).not_fatal();
+        let Some((name, which)) = entry.strip_suffix('}').and_then(|entry| entry.split_once("@{")) else {
+            return Err(wrong(format!("not a reflog: {}", escaped(entry.as_bytes()))));
         };
         let name = if name.is_empty() { "HEAD" } else { name };
-        let Some(full) = full_name(name.as_bytes(), &view)? else {
+        let which: EntryOf = which.parse().map_err(wrong)?;
+        let Some(full) = full_name(name.as_bytes(), &stores.view()?)? else {
             not_found(name.as_bytes());
             code = Code::Git(1);
             continue;
         };
-        let number: usize =
-            number.parse().map_err(|_| Failure::usage(format!("'{number}' is no number of an entry")).not_fatal())?;
-        let mut logs = view.log(&full)?;
-        let mut skipped = 0;
-        while let Some(log) = logs.next()? {
-            if skipped < number {
-                skipped += 1;
-                continue;
-            }
-            let (update_index, message) = (log.update_index, super::log::message(&log.entry).to_vec());
-            if verbose {
-                writeln!(out, "{} {}", if dry_run { "would prune" } else { "prune" }, quoted(&message))?;
-            }
-            if !dry_run {
-                let mut transaction = stores.at(Place::of(&full)).transaction();
-                transaction.delete_log_entry(&full, update_index);
-                transaction.commit()?;
-            }
-            break;
-        }
+        let verdicts = editing.edit().run(&full, &stores, |logs, _| {
+            let position = which.position(logs);
+            Ok((0..logs.len()).map(|at| Some(at) == position).collect())
+        })?;
+        editing.tell(&verdicts, out)?;
     }
     Ok(code)
+}
+
+/// Which entry of a log is meant.
+#[derive(Debug, Clone, Copy)]
+enum EntryOf {
+    /// The one that is so many before the newest.
+    Number(usize),
+    /// The newest from before this time.
+    Time(u64),
+}
+
+impl FromStr for EntryOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<EntryOf, String> {
+        match text.parse() {
+            Ok(number) => Ok(EntryOf::Number(number)),
+            Err(_) => time::point(text).map(EntryOf::Time),
+        }
+    }
+}
+
+impl EntryOf {
+    fn position(self, logs: &[Log]) -> Option<usize> {
+        match self {
+            EntryOf::Number(number) => Some(number),
+            EntryOf::Time(time) => logs.iter().position(|log| log.entry.committer.time < time),
+        }
+    }
 }
 
 /// A limit from the command line; `None` is never.
@@ -261,15 +292,14 @@ struct Which<'a> {
 fn expire(
     expiry: &LogExpiry,
     which: &Which<'_>,
-    verbose: bool,
-    writing: &Writing,
+    editing: &Editing,
     repo: &Repository,
     out: &mut Out,
 ) -> Result<Code, Failure> {
     let mut code = Code::Done;
     let others = if which.all && !which.single_worktree { repo.worktrees()? } else { Vec::new() };
     for (place, repo) in std::iter::once(repo).chain(&others).enumerate() {
-        let stores = repo.open(&writing.options(), writing.patience())?;
+        let stores = editing.open(repo)?;
         let view = stores.view()?;
         let mut found = if which.all { view.log_names()? } else { Vec::new() };
         // What worktrees share was in the first one.
@@ -285,17 +315,7 @@ fn expire(
         }
         let mut revisions = Revisions::of(repo);
         for name in found {
-            for verdict in expiry.run(&name, &stores, &mut revisions)? {
-                let word = match (verdict.is_expired, expiry.dry_run) {
-                    (false, _) => "keep",
-                    (true, true) => "would prune",
-                    (true, false) => "prune",
-                };
-                let message = verdict.entry.message.strip_suffix(b"\n").unwrap_or(&verdict.entry.message);
-                if verbose {
-                    writeln!(out, "{word} {}", quoted(message))?;
-                }
-            }
+            editing.tell(&expiry.run(&name, &stores, &mut revisions)?, out)?;
         }
     }
     Ok(code)

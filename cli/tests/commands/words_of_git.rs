@@ -216,3 +216,48 @@ fn references_are_renamed_and_logs_expire() {
         }
     });
 }
+
+/// Makes five commits, a second apart.
+fn make_a_log(repo: &Repo) {
+    for second in 1..=5 {
+        let mut git = isolated("git");
+        git.current_dir(repo.path()).env("GIT_COMMITTER_DATE", format!("170000000{second} +0000"));
+        assert!(git.args(["commit", "-q", "--allow-empty", "-m", "x"]).status().unwrap().success());
+    }
+}
+
+#[test]
+fn entries_of_logs_are_deleted_as_git_deletes_them() {
+    for_each_hash(|repo| {
+        make_a_log(repo);
+        for args in [
+            &["delete", "main@{1}"][..],
+            &["delete", "--rewrite", "main@{1}"],
+            &["delete", "--rewrite", "--updateref", "--verbose", "main@{0}", "HEAD@{0}"],
+            &["delete", "--dry-run", "--verbose", "main@{2}"],
+            &["delete", "main@{2023-11-14T22:13:23Z}"],
+            &["delete", "main@{14.11.2023.22:13:24.+0000}"],
+            &["delete", "--rewrite", "HEAD@{4}"],
+            &["delete", "main@{9}"],
+            &["expire", "--expire=1700000003", "--rewrite", "--updateref", "--all"],
+            &["expire", "--expire=all", "--rewrite", "--updateref", "refs/heads/main"],
+        ] {
+            let ends = ["git", env!("CARGO_BIN_EXE_reftable")].map(|program| {
+                let copy = repo.copy();
+                let output = isolated(program).current_dir(&copy).arg("reflog").args(args).output().unwrap();
+                assert!(output.status.success(), "{program} {args:?}: {output:?}");
+                let mut end = vec![String::from_utf8(output.stdout).unwrap(), repo.git_in(&copy, ["for-each-ref"])];
+                for name in ["refs/heads/main", "HEAD"] {
+                    let logs = isolated(env!("CARGO_BIN_EXE_reftable")).current_dir(&copy).args(["log", name]).output();
+                    end.push(String::from_utf8(logs.unwrap().stdout).unwrap());
+                    end.push(repo.git_in(&copy, ["log", "-g", "--format=%H %gd", name]));
+                }
+                end
+            });
+            assert_eq!(ends[0], ends[1], "{args:?}");
+        }
+        // git takes what it does not understand for now, and deletes.
+        let error = repo.run(["reflog", "delete", "main@{bogus}"]).failed(1);
+        assert!(error.contains("'bogus' is not understood"), "{error}");
+    });
+}
