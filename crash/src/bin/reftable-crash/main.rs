@@ -36,6 +36,8 @@ enum ModelName {
     Synced,
     /// What was not synced; but names survive in order, as on ext4 with `data=ordered`.
     Ordered,
+    /// As `ordered`, and extended attributes survive in the order of names.
+    Journaled,
     /// As `synced`, and sectors that were being written are half old and half new.
     Torn,
 }
@@ -67,7 +69,8 @@ struct TraceArgs {
     /// A line that must succeed behind the judge: that nothing is in the next writer's way.
     #[arg(long, value_name = "LINE")]
     then: Option<String>,
-    /// What crashes may destroy; all of these if none is given.
+    /// What crashes may destroy; if none is given all but `journaled`, which leaves nothing that
+    /// `ordered` does not leave.
     #[arg(long = "model", value_name = "MODEL", value_enum)]
     models: Vec<ModelName>,
     /// The claims that decide the exit code; all if none is given.
@@ -127,6 +130,7 @@ impl ModelName {
             ModelName::Kill => Model::Kill,
             ModelName::Synced => Model::OnlySynced,
             ModelName::Ordered => Model::Ordered,
+            ModelName::Journaled => Model::Journaled,
             ModelName::Torn => Model::TornSectors,
         }
     }

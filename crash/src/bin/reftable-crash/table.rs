@@ -11,7 +11,9 @@ fn name(model: Model) -> &'static str {
         Model::Kill => "kill",
         Model::OnlySynced => "synced",
         Model::Ordered => "ordered",
-        _ => "torn",
+        Model::Journaled => "journaled",
+        Model::TornSectors => "torn",
+        _ => "?",
     }
 }
 
