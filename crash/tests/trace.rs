@@ -170,6 +170,19 @@ fn a_judge_that_hangs_is_stopped() {
     assert_eq!(broken(&report.unwrap(), Model::Kill), [Claim::Readable]);
 }
 
+#[test]
+fn those_who_cannot_judge_where_nothing_has_crashed_are_no_verdict() {
+    let said = |change: fn(&mut Trace)| {
+        let mut trace = trace("echo new > data");
+        change(&mut trace);
+        run(&trace).map(|result| result.unwrap_err().to_string())
+    };
+    let Some(unsteady) = said(|trace| trace.judge = "cat /proc/sys/kernel/random/uuid".to_owned()) else { return };
+    assert!(unsteady.contains("reads one and the same state differently"), "{unsteady}");
+    let then = said(|trace| trace.then = Some("exit 9".to_owned())).unwrap();
+    assert!(then.contains("--then fails before anything has crashed: it ends with 9"), "{then}");
+}
+
 /// The exit code of the program, and what it prints.
 fn program(args: &[&str]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
@@ -192,6 +205,8 @@ fn the_exit_code_tells_the_verdict() {
     assert_eq!(code, Some(1));
     assert!(text.contains("durable is broken under ordered") && text.contains("renames t to data"), "{text}");
     assert_eq!(trace("exit 1").0, Some(3));
+    assert_eq!(trace("true").0, Some(3), "nothing was changed");
+    assert_eq!(program(&["trace", "--judge", "cat data", "--claim", "usable", "--", "true"]).0, Some(2));
     assert_eq!(program(&["trace", "--judge", "cat data"]).0, Some(2));
 }
 

@@ -82,7 +82,7 @@ impl fmt::Display for Said {
     }
 }
 
-fn quoted(bytes: &[u8]) -> String {
+pub(super) fn quoted(bytes: &[u8]) -> String {
     const LINES: usize = 12;
     let text = String::from_utf8_lossy(bytes);
     let lines = text.lines().take(LINES).map(|line| format!("\n         | {}", line.escape_debug()));

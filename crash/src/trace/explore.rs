@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 
-use super::claims::{Claim, Milestones};
+use super::claims::{Claim, Milestones, quoted};
 use super::judge::Judge;
 use super::record::Recording;
 use crate::{Disk, Effort, Entry, Explorer, Found, Model, Op, Story};
@@ -41,6 +41,29 @@ pub struct Verdict {
     pub broken: BTreeMap<Claim, Broken>,
 }
 
+/// Whether those who judge can: of the start, where nothing was done yet, the judge prints the same
+/// each time, and the next command succeeds. Else every state would seem broken.
+fn is_fit(disk: &Disk, judge: &mut Judge) -> io::Result<()> {
+    let choices = disk.choices(Model::Kill);
+    let fingerprint = choices.hash(&[]);
+    let first = judge.look(fingerprint, || choices.tree(&[]))?;
+    if first.judge.code != Some(0) {
+        return Ok(()); // That is told with what it says.
+    }
+    if let Some(then) = first.then.filter(|then| then.code != Some(0)) {
+        let what = format!("the command of --then fails before anything has crashed: it {then}");
+        return Err(io::Error::other(what));
+    }
+    judge.forget(fingerprint);
+    let again = judge.look(fingerprint, || choices.tree(&[]))?;
+    if again.judge.output != first.judge.output {
+        let (one, two) = (quoted(&first.judge.output), quoted(&again.judge.output));
+        let what = format!("the judge reads one and the same state differently:{one}\n    and then:{two}");
+        return Err(io::Error::other(what));
+    }
+    Ok(())
+}
+
 /// A recorded run, with what the judge says of it where nothing has crashed.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
@@ -56,6 +79,7 @@ impl<'a> Run<'a> {
     /// The judge fails there: it could not tell a crash from that.
     pub(super) fn new(recording: &'a Recording, judge: &mut Judge) -> io::Result<Run<'a>> {
         let mut disk = Disk::synced(&recording.before);
+        is_fit(&disk, judge)?;
         let mut said = Vec::new();
         let mut ask = |disk: &Disk, when: &str| {
             let choices = disk.choices(Model::Kill);

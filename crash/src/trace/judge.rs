@@ -77,6 +77,11 @@ impl Judge {
         self.heard.insert(fingerprint, findings.clone());
         Ok(findings)
     }
+
+    /// Asks anew when it comes to this state again.
+    pub(super) fn forget(&mut self, fingerprint: u64) {
+        self.heard.remove(&fingerprint);
+    }
 }
 
 /// Makes the directory `dir` with all that `tree` has.

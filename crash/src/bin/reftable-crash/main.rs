@@ -73,8 +73,8 @@ struct TraceArgs {
     /// `ordered` does not leave.
     #[arg(long = "model", value_name = "MODEL", value_enum)]
     models: Vec<ModelName>,
-    /// The claims that decide the exit code; all if none is given.
-    #[arg(long = "claim", value_name = "CLAIM", value_enum)]
+    /// The claims that decide the exit code; all if none is given. `usable` needs --then.
+    #[arg(long = "claim", value_name = "CLAIM", value_enum, requires_if("usable", "then"))]
     claims: Vec<Claim>,
     /// Processes that end with 0 have acknowledged what they did. Else what the command writes to
     /// its standard output acknowledges what was done before, and its own end does.
@@ -145,6 +145,11 @@ fn main() -> ExitCode {
     });
     bar.finish_and_clear();
     match result {
+        Ok(report) if report.operations == 0 => {
+            let dir = args.dir.display();
+            let _ = writeln!(std::io::stderr(), "reftable-crash: {dir}: the command has changed nothing in it");
+            ExitCode::from(3)
+        }
         Ok(report) => {
             let text = if args.json { table::json(&report) } else { table::text(&report, args.then.is_some()) };
             // A reader that has gone wants nothing more.

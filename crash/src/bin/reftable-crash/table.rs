@@ -22,6 +22,7 @@ pub(crate) fn text(report: &Report, has_then: bool) -> String {
     let mut text = format!("{} operations were recorded.\n", report.operations);
     if report.is_without_effect {
         text.push_str("The judge reads the same before and after the command: nothing could be lost.\n");
+        text.push_str("Is --dir what the command changes, and does the judge print what it reads?\n");
     }
     let _ = write!(text, "\n{:<9}{:>9}{:>9}", "model", "instants", "states");
     Claim::ALL.iter().for_each(|claim| {
