@@ -118,7 +118,11 @@ impl MicroOp {
         let optional = |at: usize| match parts.get(at) {
             Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            // Others are not read exactly: two of them may seem to be one.
+            Some(Value::Number(number)) if number.as_i64().is_some_and(|number| number.unsigned_abs() < EXACT) => {
+                Ok(Some(number.to_string()))
+            }
+            Some(Value::Number(number)) => bail!("{number} is no whole number below 2^53: write it as text"),
             _ => Err(anyhow!("{value} is neither [\"r\", name, value] nor [\"cas\", name, old, new]")),
         };
         match (text(0).as_deref(), text(1), parts.len()) {
@@ -187,8 +191,8 @@ impl Event {
         let kind = Kind::parse(&text("type").context("there is no \"type\"")?)?;
         let process = match fields.get("process") {
             Some(Value::Number(_)) => Process::Client(number("process")?),
-            Some(Value::String(_)) => Process::Nemesis,
-            _ => bail!("there is no \"process\": a number, or \"nemesis\""),
+            Some(Value::String(name)) if name == "nemesis" => Process::Nemesis,
+            _ => bail!("\"process\" is to be a number, or \"nemesis\""),
         };
         let f = text("f").context("there is no \"f\"")?;
         let value = fields.get("value").cloned().unwrap_or(Value::Null);
@@ -241,6 +245,11 @@ mod tests {
         assert!(said(r#"{"type":"ok","process":9007199254740992,"f":"txn"}"#).contains("below 2^53"));
         assert!(said(r#"{"type":"ok","process":1,"f":"read"}"#).contains("only \"txn\""));
         assert!(said(r#"{"type":"ok","process":1,"f":"txn","value":[["w","a",1]]}"#).contains("neither"));
+        assert!(said(r#"{"type":"ok","process":"bob","f":"txn","value":[]}"#).contains("or \"nemesis\""));
+        for number in ["99999999999999999999", "9007199254740992", "1.5"] {
+            let line = format!(r#"{{"type":"ok","process":1,"f":"txn","value":[["r","a",{number}]]}}"#);
+            assert!(said(&line).contains("below 2^53"), "{}", said(&line));
+        }
         assert!(parse_all("{\"type\":\"inv").unwrap().is_empty(), "cut off");
     }
 }

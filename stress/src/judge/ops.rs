@@ -100,7 +100,8 @@ impl Ops {
     /// Pairs what belongs together.
     ///
     /// # Errors
-    /// When a process begins two things at once, or completes what it has not begun.
+    /// When a process begins two things at once, or completes what it has not begun, or other changes
+    /// than those.
     pub(crate) fn of(events: &[Event]) -> Result<Ops> {
         let mut ops = Ops::default();
         // Number 0 is that of nothing; no id is the empty text.
@@ -120,6 +121,12 @@ impl Ops {
             let Some(number) = open.remove(&process) else {
                 bail!("event {line}: process {process} completes what it has not begun");
             };
+            if event.kind == Kind::Ok {
+                let (swaps, _) = ops.changes(micro_ops);
+                if ops.all.get(number).is_some_and(|op| op.swaps != swaps) {
+                    bail!("event {line}: process {process} completes other changes than it has begun");
+                }
+            }
             let reads = if event.kind == Kind::Ok { ops.reads(micro_ops) } else { Vec::new() };
             if let Some(op) = ops.all.get_mut(number) {
                 op.complete(position, event.kind, reads);
@@ -129,6 +136,12 @@ impl Ops {
     }
 
     fn begin(&mut self, process: u64, invoked: usize, micro_ops: &[MicroOp]) -> Op {
+        let (swaps, reads) = self.changes(micro_ops);
+        Op { process, invoked, completed: None, outcome: Outcome::Unknown, reads, swaps }
+    }
+
+    /// The changes, and what those read that change nothing.
+    fn changes(&mut self, micro_ops: &[MicroOp]) -> (Vec<Swap>, Vec<(u32, Val)>) {
         let swaps = micro_ops.iter().filter_map(|micro_op| match micro_op {
             MicroOp::Swap { name, old, new } => {
                 let mut value = |value: &Option<String>| value.as_ref().map_or(ABSENT, |text| self.values.of(text));
@@ -140,7 +153,7 @@ impl Ops {
         // What changes nothing is a reading: it says what was there if it is acknowledged.
         let (swaps, same): (Vec<Swap>, Vec<Swap>) = swaps.partition(|swap: &Swap| swap.old != swap.new);
         let reads = same.into_iter().map(|swap| (swap.name, swap.old)).collect();
-        Op { process, invoked, completed: None, outcome: Outcome::Unknown, reads, swaps }
+        (swaps, reads)
     }
 
     fn reads(&mut self, micro_ops: &[MicroOp]) -> Vec<(u32, Val)> {

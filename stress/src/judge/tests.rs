@@ -46,6 +46,16 @@ fn after_begin(lines: &[&str]) -> Vec<(Claim, Vec<usize>)> {
 }
 
 #[test]
+fn whoever_completes_other_changes_than_it_has_begun_is_no_history() {
+    let line = |kind: &str, name: &str| {
+        format!(r#"{{"type":"{kind}","process":1,"f":"txn","value":[["cas","{name}",null,"1"]]}}"#)
+    };
+    let events = |ended: &str| parse_all(&format!("{}\n{}\n", line("invoke", "a"), line("ok", ended))).unwrap();
+    assert!(judge(&events("a")).is_ok());
+    assert!(judge(&events("b")).unwrap_err().to_string().contains("event 2: process 1 completes other changes"));
+}
+
+#[test]
 fn what_one_order_explains_is_well() {
     let well = after_begin(&[
         "1 invoke a:1>3 b:2>4",
