@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// So many lines wait to be looked at. A program that says more is not read on: it may never end.
+const UNREAD: usize = 1024;
 
 /// A driver that runs, the leader of a process group of its own.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Program {
             .spawn()
             .context("cannot run sh")?;
         let stdin = child.stdin.take();
-        let (to, lines) = channel();
+        let (to, lines) = sync_channel(UNREAD);
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || listen(stdout, &to));
         }
@@ -112,7 +115,7 @@ impl Drop for Program {
 }
 
 /// Hands on each line until there are no more, or nobody wants them.
-fn listen(stdout: ChildStdout, to: &Sender<String>) {
+fn listen(stdout: ChildStdout, to: &SyncSender<String>) {
     let mut lines = BufReader::new(stdout);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
