@@ -15,8 +15,8 @@ use crate::roles::RoleKind;
 
 /// Many processes, some of them git, commit to one repository at once; the result is verified.
 ///
-/// Exits 0 when all is well, 1 on any violation, 2 for wrong usage, 3 when the run could not be
-/// carried out.
+/// Exits 0 when all is well, 1 on any violation, 2 for wrong usage or when the run says nothing, 3
+/// when the run could not be carried out.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, after_help = RUN_EXAMPLES)]
 pub(crate) struct Args {

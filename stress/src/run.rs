@@ -36,6 +36,9 @@ pub(crate) fn main(args: &RunArgs) -> Result<bool> {
     if crate::bench::is_wanted(args) {
         return crate::bench::main(args);
     }
+    if args.ours() == 0 && args.gits() == 0 && args.rare_git == 0 {
+        return Err(Usage("nobody writes: such a run says nothing".to_owned()).into());
+    }
     if args.chaos && args.ours() == 0 {
         return Err(Usage("--chaos has nobody to kill".to_owned()).into());
     }

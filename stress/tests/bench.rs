@@ -243,6 +243,45 @@ fn a_page_shows_a_run_in_a_browser() {
     assert!(fs::read_to_string(&page).unwrap().contains("class=\"kill\""));
 }
 
+/// Sessions of this library over a store that git does not know.
+fn elsewhere(lie: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_reftable-stress");
+    let store = "$STRESS_GIT_DIR/mine";
+    format!("--line-driver=3:mkdir -p {store}; exec {program} driver --durability=off --store {store} {lie}")
+}
+
+#[test]
+fn a_store_that_git_does_not_know_is_judged() {
+    if !has_git() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (lie, code) in [("", 0), ("--lie nothing", 1)] {
+        let root = dir.path().join(code.to_string());
+        let args = ["--ref-format=own", "--chaos", "--seconds=3", "--seed=1", "--json"];
+        let output = stress(&[&args[..], &["--dir", root.to_str().unwrap(), &elsewhere(lie)]].concat());
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        assert_eq!(broken(&json(&output), "sound"), 0, "{}", text(&output));
+        let again = stress(&["check", root.to_str().unwrap()]);
+        assert_eq!(again.status.code(), Some(code), "{}", text(&again));
+        assert!(text(&again).contains("the history is judged alone"), "{}", text(&again));
+    }
+}
+
+#[test]
+fn a_reading_that_fails_breaks_a_claim() {
+    if !has_git() {
+        return;
+    }
+    let driver = elsewhere("").replace("exec ", "")
+        + " | { n=0; while read -r line; do n=$(((n + 1) % 40)); [ $n = 39 ] && line='what?'; echo \"$line\"; done; }";
+    let (dir, args) = (tempfile::tempdir().unwrap(), ["--ref-format=own", "--seconds=3", "--seed=1", "--json"]);
+    let root = dir.path().join("run");
+    let output = stress(&[&args[..], &["--dir", root.to_str().unwrap(), &driver]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains(r#"a reading failed: "what?" is neither"#), "{}", text(&output));
+}
+
 #[test]
 fn what_says_nothing_is_no_pass() {
     let dir = tempfile::tempdir().unwrap();
@@ -257,12 +296,21 @@ fn what_says_nothing_is_no_pass() {
     is_usage(&["check", "/nowhere"], "/nowhere");
     is_usage(&["--driver=0:git"], "without sessions");
     is_usage(&["--ref-format=files"], "nobody is driven");
+    is_usage(&["--ref-format=own", "--driver=cat"], "give --list");
+    is_usage(&["--ref-format=own", "--line-driver=cat", "--git=1"], "git does not know");
+    is_usage(&["--processes=0", "--git=0"], "nobody writes");
+    is_usage(&["--list=true", "--line-driver=cat"], "there is none");
+    is_usage(&["--kill-every=9", "--line-driver=cat"], "--chaos");
+    is_usage(&["--html=/nowhere/page.html", "--line-driver=cat"], "no directory /nowhere");
     if !has_git() {
         return;
     }
     is_usage(&["--driver=there-is-no-such-program", "--seconds=2"], "not found");
     is_usage(&["--driver=cat", "--seconds=2"], "`cat`");
     is_usage(&[REFUSES, "--seconds=2"], "acknowledged nothing");
+    is_usage(&[&elsewhere(""), "--seconds=2"], "judged with --ref-format own");
+    is_usage(&["--ref-format=own", "--line-driver=true", "--seconds=2"], "in an empty store, and ended");
+    is_usage(&["--driver=git update-ref --stdin", "--list=echo x", "--seconds=2"], "\"x\" is no \"ID NAME\"");
     let git = "--driver=git update-ref --stdin";
     is_usage(&["--chaos", "--kill-every=3600000", "--seconds=1", "--seed=1", git], "nobody was killed");
     is_usage(&["--threads=2", git], "--threads");

@@ -13,15 +13,25 @@ pub(crate) enum RefFormat {
     Reftable,
     /// A file a reference, and packed-refs: a control, of which other things are promised
     Files,
+    /// The drivers' own, of which git knows nothing: the first driver makes the references that all
+    /// share, and only drivers (and --list) read
+    Own,
 }
 
 impl RefFormat {
-    /// As git has it.
+    /// As it is told.
     pub(crate) fn name(self) -> &'static str {
         match self {
             RefFormat::Reftable => "reftable",
             RefFormat::Files => "files",
+            RefFormat::Own => "own",
         }
+    }
+
+    /// What git makes the repository with. Of a store that it does not know it has to hold the
+    /// objects only.
+    pub(crate) fn of_git(self) -> &'static str {
+        if self == RefFormat::Own { "files" } else { self.name() }
     }
 }
 
@@ -50,7 +60,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) config: Vec<String>,
     /// With --chaos: milliseconds from one kill to the next, on average (100 if not given)
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    #[arg(long, value_name = "MS", requires = "chaos", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) kill_every: Option<u64>,
     /// Remove locks of drivers that were killed, so that the run goes on; only by evidence
     ///
@@ -66,8 +76,20 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) patience: Option<u64>,
     /// Write a page with the run, to be looked at with a browser
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file_to_write)]
     pub(crate) html: Option<PathBuf>,
+}
+
+/// A file in a directory that is there: else that would be told when the run is over.
+pub(super) fn file_to_write(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            Err(format!("there is no directory {}", parent.display()))
+        }
+        _ if path.is_dir() => Err("it is a directory".to_owned()),
+        _ => Ok(path),
+    }
 }
 
 impl BenchArgs {

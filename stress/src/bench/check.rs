@@ -34,7 +34,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) edn: Option<PathBuf>,
     /// Write a page with the run
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::args::file_to_write)]
     pub(crate) html: Option<PathBuf>,
     /// Print a last line of JSON with the verdict
     #[arg(long)]
@@ -70,6 +70,9 @@ pub(crate) fn main(args: &CheckArgs) -> Result<bool> {
     Ok(verdict.count() == 0)
 }
 
+/// Where the repository of a run says that git does not know its store.
+pub(super) const STORE: &str = "reftable-stress.store";
+
 /// Symbolic references are in no history.
 const LISTED: &str = "--format=%(if)%(symref)%(then)%(else)%(objectname) %(refname)%(end)";
 
@@ -77,6 +80,9 @@ const LISTED: &str = "--format=%(if)%(symref)%(then)%(else)%(objectname) %(refna
 fn look_again(args: &CheckArgs, layout: &Layout, events: &mut Vec<Event>, beyond: &mut Verdict) -> Result<()> {
     let dir = layout.work_tree();
     let config = |key: &str| git::output_of(&args.git, &dir, &["config", key]).unwrap_or_default().trim().to_owned();
+    if config(STORE) == RefFormat::Own.name() {
+        return tell("store      known to the drivers of the run only: the history is judged alone");
+    }
     let hash = if config("extensions.objectformat") == "sha256" { HashKind::Sha256 } else { HashKind::Sha1 };
     let is_tables = config("extensions.refstorage") == "reftable";
     let listed = git::output_of(&args.git, &dir, &["for-each-ref", LISTED, PREFIX])?;

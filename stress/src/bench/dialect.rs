@@ -124,6 +124,11 @@ fn lines(program: &mut Program, changes: &[Change], until: Instant, mut at: impl
     }
 }
 
+/// Whether this may be the id of an object, of either hash.
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The references below a prefix, as a driver that speaks lines has them.
 pub(crate) fn list(program: &mut Program, prefix: &str, until: Instant) -> Result<BTreeMap<String, String>, String> {
     program.say(&format!("list {prefix}\n"));
@@ -136,7 +141,12 @@ pub(crate) fn list(program: &mut Program, prefix: &str, until: Instant) -> Resul
         if line == "end" {
             return Ok(found);
         }
-        let Some((id, name)) = line.split_once(' ').filter(|(id, _)| *id != "refused") else { return Err(line) };
+        let Some((id, name)) = line.split_once(' ').filter(|(id, _)| is_id(id)) else {
+            if line == "refused" || line.starts_with("refused ") {
+                return Err(line);
+            }
+            return Err(format!("{line:?} is neither \"ID NAME\" nor \"end\""));
+        };
         found.insert(name.to_owned(), id.to_owned());
     }
 }

@@ -30,6 +30,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Bench;
+use super::args::RefFormat;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -82,7 +83,7 @@ pub(crate) fn run(bench: &Bench, over: &AtomicBool) -> Result<Vec<DeadLock>> {
     let mut dead = Vec::new();
     let mut tables = 0;
     while !over.load(Ordering::Relaxed) {
-        let locks = locks(&bench.git_dir());
+        let locks = locks(bench);
         seen.retain(|path, _| locks.contains_key(path));
         for (path, metadata) in &locks {
             let file = identity(metadata);
@@ -188,9 +189,13 @@ fn is_open(file: (u64, u64)) -> bool {
 }
 
 /// All files that end in `.lock` where references are kept.
-pub(crate) fn locks(git_dir: &Path) -> BTreeMap<PathBuf, Metadata> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![git_dir.join("reftable"), git_dir.join("refs"), git_dir.join("logs")];
+pub(crate) fn locks(bench: &Bench) -> BTreeMap<PathBuf, Metadata> {
+    let (git_dir, mut found) = (bench.git_dir(), BTreeMap::new());
+    let mut open = match bench.ref_format {
+        // Anywhere but among objects, which are many, and have no locks.
+        RefFormat::Own => directories(&git_dir).filter(|path| !path.ends_with("objects")).collect(),
+        _ => vec![git_dir.join("reftable"), git_dir.join("refs"), git_dir.join("logs")],
+    };
     for name in ["HEAD.lock", "packed-refs.lock"] {
         note(git_dir.join(name), &mut found);
     }
@@ -204,6 +209,10 @@ pub(crate) fn locks(git_dir: &Path) -> BTreeMap<PathBuf, Metadata> {
         }
     }
     found
+}
+
+fn directories(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
 /// What is gone already is no lock.

@@ -93,6 +93,11 @@ impl Bench {
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner).broken(claim, what);
     }
 
+    /// Says that there was one more thing to judge a claim by.
+    fn looked_at(&self, claim: Claim) {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).looked_at(claim, 1);
+    }
+
     fn killed(&self, kill: Kill) {
         self.kills.lock().unwrap_or_else(PoisonError::into_inner).push(kill);
     }
@@ -184,12 +189,18 @@ fn carry_out(
     let mut verdict = crate::judge::judge(&events).map_err(|error| Usage(format!("{error:#}")))?;
     let beyond = bench.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict.join(beyond);
-    check::sound(&bench.git, &bench.layout, bench.ref_format, bench.hash, &mut verdict)?;
+    if bench.ref_format != RefFormat::Own {
+        check::sound(&bench.git, &bench.layout, bench.ref_format, bench.hash, &mut verdict)?;
+    }
     if let Some(driver) = drivers.iter().find(|driver| !driver.was_acknowledged(&events)) {
         let said = bench.last_words(&format!("{}-0", driver.name));
         if !driver.was_heard.load(Ordering::Relaxed) || verdict.count() == 0 {
             let command = &driver.command;
-            let why = format!("`{command}` acknowledged nothing: that says nothing of it. It said: {said}");
+            let failed = events.iter().rev().filter(|event| drivers::is_of(event, &driver.name));
+            let failed = failed.filter_map(|event| event.error.as_deref()).next().unwrap_or("none");
+            let why = format!(
+                "`{command}` acknowledged nothing: that says nothing of it. Last failure: {failed}. It said: {said}"
+            );
             return Err(Usage(why).into());
         }
     }
@@ -227,7 +238,7 @@ fn prepare(args: &RunArgs, drivers: &[Driver], git: PathBuf, root: &Path) -> Res
         verdict: Mutex::default(),
         given_up: Mutex::default(),
     };
-    drivers::make_repository(&bench, &args.bench.config)?;
+    drivers::make_repository(&bench, drivers, &args.bench.config)?;
     Ok(Bench { end: Instant::now() + Duration::from_secs(args.seconds), ..bench })
 }
 

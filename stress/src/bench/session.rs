@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::args::RefFormat;
 use super::dialect::{Change, Dialect, Reply, list};
 use super::program::{Program, Silence, shown};
 use super::slot::Slot;
@@ -84,9 +85,13 @@ impl<'a> Session<'a> {
             names.iter().map(|name| MicroOp::Read { name: name.clone(), value: value(name) }).collect()
         };
         let before = self.process;
+        let was_heard = self.driver.was_heard.load(Ordering::Relaxed);
         self.record(Kind::Invoke, read(&|_| None), None)?;
         match self.list() {
             Ok(found) => {
+                if !was_heard && !(0..ACCOUNTS).map(account).any(|name| found.contains_key(&name)) {
+                    self.sees_nothing();
+                }
                 self.bench.recorder.transaction(
                     Kind::Ok,
                     (before, &self.slot.name),
@@ -106,6 +111,22 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The first that is heard of a driver is that it has none of the references that it has found.
+    /// It has a store elsewhere: whatever it does there would be judged as loss.
+    fn sees_nothing(&self) {
+        let command = &self.driver.command;
+        self.bench.give_up(match self.bench.ref_format {
+            RefFormat::Own => format!(
+                "`{command}` does not see what `opening` was told is there: all sessions need one store, below \
+                 STRESS_GIT_DIR"
+            ),
+            _ => format!(
+                "`{command}` does not see the references that git has made in the repository. A store of its own, \
+                 which git does not read, is judged with --ref-format own"
+            ),
+        });
+    }
+
     /// All references, by whatever reads for this driver.
     fn list(&mut self) -> Result<Known, String> {
         if self.driver.dialect == Dialect::UpdateRef {
@@ -121,6 +142,7 @@ impl<'a> Session<'a> {
             if self.end_after(&format!("list: {said}")).map_err(|error| format!("{error:#}"))? {
                 return Err("killed".to_owned());
             }
+            self.bench.broken(Claim::Sound, format!("{}: a reading failed: {said}", self.slot.name));
         } else {
             self.heard();
         }
@@ -208,7 +230,7 @@ impl<'a> Session<'a> {
     fn refused(&mut self, changes: &[Change], why: Option<String>) -> Result<()> {
         let killed = why.as_deref() == Some("killed");
         // Its completion comes before the reading that follows, for which it is the same process.
-        let lock = locks::locks(&self.bench.git_dir()).into_keys().next();
+        let lock = locks::locks(self.bench).into_keys().next();
         let swaps = changes.iter().map(swap).collect();
         let why = if killed { "killed".to_owned() } else { self.look(changes, lock.is_some()) };
         self.record(Kind::Fail, swaps, Some(why))?;
