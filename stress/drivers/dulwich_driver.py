@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """dulwich as a driver of reftable-stress: speaks the lines of docs/bench.md.
 
-    reftable-stress --line-driver '3:python3 stress/drivers/dulwich_driver.py'
+    reftable-stress --line-driver "3:python3 $PWD/stress/drivers/dulwich_driver.py"
 
 dulwich has no transaction over several references. What comes nearest is done: all are looked at,
 and then written as one table.

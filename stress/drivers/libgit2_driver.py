@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """libgit2 as a driver of reftable-stress, by pygit2: speaks the lines of docs/bench.md.
 
-    reftable-stress --ref-format files --line-driver '3:python3 stress/drivers/libgit2_driver.py'
+    reftable-stress --ref-format files \\
+        --line-driver "3:python3 $PWD/stress/drivers/libgit2_driver.py"
 
 A build that does not know the format of the repository says so, and ends. pygit2 has no transaction
 over several references; such changes are refused.

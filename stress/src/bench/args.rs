@@ -42,8 +42,8 @@ pub(crate) struct BenchArgs {
     /// Drive a program that speaks `update-ref --stdin`, in N sessions at once (2 if not given);
     /// may be repeated
     ///
-    /// The shell runs COMMAND in the repository. Where drivers are given there are processes of
-    /// ours and of git's only if --processes and --git say so.
+    /// The shell runs COMMAND in the repository, so paths in it are to be absolute. Where drivers
+    /// are given there are processes of ours and of git's only if --processes and --git say so.
     #[arg(long, value_name = "[N:]COMMAND")]
     pub(crate) driver: Vec<Spec>,
     /// Drive a program that speaks the lines of docs/bench.md; may be repeated
