@@ -117,6 +117,7 @@ impl MicroOp {
         let text = |at: usize| parts.get(at).and_then(Value::as_str).map(str::to_owned);
         let optional = |at: usize| match parts.get(at) {
             Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => bail!("{value} has an empty value; what is absent is null"),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             // Others are not read exactly: two of them may seem to be one.
             Some(Value::Number(number)) if number.as_i64().is_some_and(|number| number.unsigned_abs() < EXACT) => {
@@ -246,6 +247,7 @@ mod tests {
         assert!(said(r#"{"type":"ok","process":1,"f":"read"}"#).contains("only \"txn\""));
         assert!(said(r#"{"type":"ok","process":1,"f":"txn","value":[["w","a",1]]}"#).contains("neither"));
         assert!(said(r#"{"type":"ok","process":"bob","f":"txn","value":[]}"#).contains("or \"nemesis\""));
+        assert!(said(r#"{"type":"ok","process":1,"f":"txn","value":[["r","a",""]]}"#).contains("absent is null"));
         for number in ["99999999999999999999", "9007199254740992", "1.5"] {
             let line = format!(r#"{{"type":"ok","process":1,"f":"txn","value":[["r","a",{number}]]}}"#);
             assert!(said(&line).contains("below 2^53"), "{}", said(&line));

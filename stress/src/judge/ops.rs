@@ -1,6 +1,6 @@
 //! Pairs invocations and completions, and gives names and values numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Result, bail};
 
@@ -101,7 +101,7 @@ impl Ops {
     ///
     /// # Errors
     /// When a process begins two things at once, or completes what it has not begun, or other changes
-    /// than those.
+    /// than those, or changes a reference twice at once.
     pub(crate) fn of(events: &[Event]) -> Result<Ops> {
         let mut ops = Ops::default();
         // Number 0 is that of nothing; no id is the empty text.
@@ -115,6 +115,11 @@ impl Ops {
                     bail!("event {line}: process {process} begins a transaction before the one before is over");
                 }
                 let op = ops.begin(process, position, micro_ops);
+                // What is between the two would have to be seen by nobody: that is not judged.
+                let changed: BTreeSet<u32> = op.swaps.iter().map(|swap| swap.name).collect();
+                if changed.len() < op.swaps.len() {
+                    bail!("event {line}: process {process} changes a reference twice in one transaction");
+                }
                 ops.all.push(op);
                 continue;
             }

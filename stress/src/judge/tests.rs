@@ -52,6 +52,8 @@ fn whoever_completes_other_changes_than_it_has_begun_is_no_history() {
     };
     let events = |ended: &str| parse_all(&format!("{}\n{}\n", line("invoke", "a"), line("ok", ended))).unwrap();
     assert!(judge(&events("a")).is_ok());
+    let twice = parse_all(&(line("invoke", "a").replace("]]", r#"],["cas","a","1","2"]]"#) + "\n")).unwrap();
+    assert!(judge(&twice).unwrap_err().to_string().contains("twice in one transaction"));
     assert!(judge(&events("b")).unwrap_err().to_string().contains("event 2: process 1 completes other changes"));
 }
 
