@@ -295,7 +295,11 @@ Examples:
   reftable-stress --chaos --seconds 22 --processes 5 --threads 4
                                                      kills; long enough to judge how soon others go on
   reftable-stress --chaos --git 0 --rare-git 1       kills beside a single git that commits now and then
-  sudo reftable-stress --chaos --users 3             kills in a repository that three users share";
+  sudo reftable-stress --chaos --users 3             kills in a repository that three users share
+  reftable-stress --driver 'my-git update-ref --stdin' --chaos
+                                                     a program that speaks as git does
+  reftable-stress --line-driver \"4:python3 $PWD/mine.py\" --ref-format own --chaos
+                                                     a store of your own, of which git knows nothing";
 
 const NEIGHBOURS_EXAMPLES: &str = "\
 Examples:
