@@ -25,3 +25,4 @@ mod reading_needs_no_write_permission;
 mod snapshots_never_change;
 mod transact_retries;
 mod transactions_follow_a_model;
+mod types_cross_threads;

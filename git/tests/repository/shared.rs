@@ -150,17 +150,30 @@ impl Shared {
         let mut count = 0;
         for entry in fs::read_dir(self.repo().join(".git/reftable")).unwrap() {
             let entry = entry.unwrap();
-            let Ok(file) = entry.metadata() else { continue };
-            let (mode, name) = (file.mode() & 0o777, entry.file_name());
+            let name = entry.file_name();
             // A request is for those who may write, and git has none.
             let is_request = name.as_encoded_bytes().ends_with(b".request");
             let (least, most) = (if is_request { self.least & 0o660 } else { self.least }, self.most);
-            assert!(mode & least == least && mode & !most == 0, "{name:?} has {mode:o}, not {least:o} to {most:o}");
+            let fits = |mode: u32| mode & least == least && mode & !most == 0;
+            let Some(file) = looked_at_twice(&entry, |file| fits(file.mode() & 0o777)) else { continue };
+            let mode = file.mode() & 0o777;
+            assert!(fits(mode), "{name:?} has {mode:o}, not {least:o} to {most:o}");
             assert_eq!(file.gid(), GROUP, "{name:?}");
             count += 1;
         }
         count
     }
+}
+
+/// What a file is, unless it is gone. Its mode comes a call after its name: one that does not fit is
+/// given time.
+fn looked_at_twice(entry: &fs::DirEntry, fits: impl Fn(&fs::Metadata) -> bool) -> Option<fs::Metadata> {
+    let file = entry.metadata().ok()?;
+    if fits(&file) {
+        return Some(file);
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    entry.metadata().ok()
 }
 
 /// With the umasks here git makes files of any mode between the two.
