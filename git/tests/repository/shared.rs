@@ -165,8 +165,8 @@ impl Shared {
     }
 }
 
-/// What a file is, unless it is gone. Its mode comes a call after its name: one that does not fit is
-/// given time.
+/// What a file is, unless it is gone. Its mode comes a call after its name: one that does not fit
+/// is given time.
 fn looked_at_twice(entry: &fs::DirEntry, fits: impl Fn(&fs::Metadata) -> bool) -> Option<fs::Metadata> {
     let file = entry.metadata().ok()?;
     if fits(&file) {

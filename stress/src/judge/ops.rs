@@ -100,8 +100,8 @@ impl Ops {
     /// Pairs what belongs together.
     ///
     /// # Errors
-    /// When a process begins two things at once, or completes what it has not begun, or other changes
-    /// than those, or changes a reference twice at once.
+    /// When a process begins two things at once, or completes what it has not begun, or other
+    /// changes than those, or changes a reference twice at once.
     pub(crate) fn of(events: &[Event]) -> Result<Ops> {
         let mut ops = Ops::default();
         // Number 0 is that of nothing; no id is the empty text.
