@@ -7,8 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use crate::backend::{Bucket, Read};
-use crate::error::{Error, ErrorKind, Result};
-use crate::read::Pauses;
+use crate::error::{Error, Result};
 use crate::root::TableLine;
 use crate::store::Inner;
 
@@ -71,19 +70,7 @@ impl<B: Bucket> Inner<B> {
 
     async fn read_part(&self, key: &str, start: u64, len: u64) -> Result<Option<Bytes>> {
         let range = start..start.saturating_add(PART).min(len);
-        let mut pauses = Pauses::new();
-        loop {
-            match self.bucket.read_range(key, range.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    self.note_trouble(&error);
-                    pauses.wait(&*self.bucket).await;
-                }
-                answer => {
-                    self.trouble_is_over();
-                    return answer.map_err(|error| error.in_object(key));
-                }
-            }
-        }
+        self.patiently(key, || self.bucket.read_range(key, range.clone())).await
     }
 }
 

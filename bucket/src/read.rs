@@ -43,11 +43,14 @@ enum Opened {
 }
 
 impl<B: Bucket> Inner<B> {
-    /// Reads an object, and goes on while the object store does not answer.
-    pub(crate) async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
+    /// Asks about an object, again and again while the object store does not answer.
+    pub(crate) async fn patiently<T, F>(&self, key: &str, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut pauses = Pauses::new();
         loop {
-            match self.bucket.read(key, known).await {
+            match ask().await {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
                     self.note_trouble(&error);
                     pauses.wait(&*self.bucket).await;
@@ -58,6 +61,11 @@ impl<B: Bucket> Inner<B> {
                 }
             }
         }
+    }
+
+    /// Reads an object, and goes on while the object store does not answer.
+    pub(crate) async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
+        self.patiently(key, || self.bucket.read(key, known)).await
     }
 
     /// The newest root, without its tables; `None` where there is no store.

@@ -355,8 +355,7 @@ impl<'a> Explorer<'a> {
     }
 
     fn report(&mut self, choices: &Choices<'_>, choice: &[usize], log: &[Entry], found: &Broken) {
-        let radices = choices.radices();
-        let lost = choice.iter().zip(radices).filter(|(digit, radix)| digit.saturating_add(1) < *radix).count();
+        let lost = choices.lost(choice);
         let (model, names) = (self.model, &self.names);
         let (story, length) = found.story.clone().unwrap_or_else(|| {
             let finding = format!("{found} (seed {})", self.effort.seed);

@@ -160,6 +160,12 @@ impl<'a> Choices<'a> {
         Looked::AtSome
     }
 
+    /// How many things a choice destroys, at least in part.
+    #[must_use]
+    pub fn lost(&self, choice: &[usize]) -> usize {
+        choice.iter().zip(self.radices()).filter(|(digit, radix)| digit.saturating_add(1) < *radix).count()
+    }
+
     /// Everything, and nothing.
     #[must_use]
     pub fn ends(&self) -> [Vec<usize>; 2] {

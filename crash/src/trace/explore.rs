@@ -189,8 +189,7 @@ fn note(
     found: &Found<'_>,
     names: &BTreeMap<u32, String>,
 ) {
-    let radices = found.choices.radices();
-    let lost = found.choice.iter().zip(radices).filter(|(digit, radix)| digit.saturating_add(1) < *radix).count();
+    let lost = found.choices.lost(found.choice);
     let changes = found.log.len();
     let states = broken.get(&claim).map_or(0, |broken| broken.states);
     if broken.get(&claim).is_none_or(|other| (changes, lost) < (other.changes, other.lost)) {
