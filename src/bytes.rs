@@ -109,11 +109,15 @@ impl Bytes {
 }
 
 /// Hands what was written to the disk, and with `waits` returns when the disk has it. This is no
-/// sync: neither the file's length nor the disk's own cache is made durable. An error of the disk
-/// is told here *instead of* by the next sync.
+/// sync: neither the file's length nor the disk's own cache is made durable. For implementations of
+/// [`DirFile::write_out`](crate::dir::DirFile::write_out), on file systems that this kernel alone
+/// writes to.
+///
+/// # Errors
+/// An error of the disk is told here *instead of* by the next sync.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no safe wrapper of sync_file_range is known")]
-pub(crate) fn write_out(file: &File, waits: bool) -> io::Result<()> {
+pub fn write_out(file: &File, waits: bool) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let flags = match waits {
         true => libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER,

@@ -199,6 +199,11 @@ impl Host {
         Host { fsync: None, ..self }
     }
 
+    /// Whether a sync is one, for certain: what the host does with its own is not told.
+    pub(crate) fn syncs_all(&self) -> bool {
+        self.fsync.is_none()
+    }
+
     /// 32 random bits.
     pub(crate) fn random(&self) -> u32 {
         // SAFETY: takes nothing, and may be called at any time.

@@ -150,6 +150,11 @@ impl DirFile for OwnFile {
         self.host.sync(self.file.as_raw_fd())
     }
 
+    fn write_out(&self, waits: bool) -> io::Result<()> {
+        // Files of ours are on local file systems only.
+        if self.host.syncs_all() { reftable::bytes::write_out(&self.file, waits) } else { Ok(()) }
+    }
+
     fn stat(&self) -> io::Result<FileStat> {
         self.file.metadata().map(|metadata| FileStat::of(&metadata))
     }

@@ -189,6 +189,7 @@ static void any_call_may_fail(void)
 
 static void policies(void)
 {
+	struct reftable_write_options as_git __attribute__((unused)) = { .disable_auto_compact = 1, .default_permissions = 0644 };
 	struct reftable_stack *st = NULL;
 	char name[16];
 	int synced;
@@ -214,14 +215,23 @@ static void policies(void)
 	/* Who comes anew syncs its table, its list and the directory twice, and none of the tables that are there. */
 	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
 	synced = fsyncs_ever;
+	memset(disk_calls, 0, sizeof(disk_calls));
 	EQUAL(commit(st, "refs/sealed", NULL), 0);
 	EQUAL(fsyncs_ever - synced, 4);
+	/* Table and list are with the disk before either is synced, so that one write of the journal is for both. */
+	SAME(disk_calls, "oowwssss");
 	reftable_stack_destroy(st);
 #endif
 	EQUAL(reftable_set_policy("git"), 0);
 	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
 	EQUAL(commit(st, "refs/8", NULL), 0);
 	EQUAL(entries("policy"), 2);
+#ifndef WITHOUT_UNNAMED
+	/* Whether its host syncs at all is the host's secret. */
+	memset(disk_calls, 0, sizeof(disk_calls));
+	EQUAL(commit(st, "refs/9", &as_git), 0);
+	SAME(disk_calls, "");
+#endif
 	reftable_stack_destroy(st);
 	unsetenv("REFTABLE_POLICY");
 	expect_nothing_held();
