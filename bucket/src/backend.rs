@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,5 +114,39 @@ pub trait Bucket: Send + Sync + 'static {
     /// `Unavailable` if the system has none.
     fn random(&self) -> Result<u64> {
         getrandom::u64().map_err(|error| crate::Error::unavailable(format!("no random numbers: {error}")))
+    }
+}
+
+impl<B: Bucket> Bucket for Arc<B> {
+    async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
+        (**self).read(key, known).await
+    }
+
+    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>> {
+        (**self).read_range(key, range).await
+    }
+
+    async fn swap(&self, key: &str, bytes: Bytes, base: Option<&Tag>) -> Result<Swap> {
+        (**self).swap(key, bytes, base).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        (**self).delete(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        (**self).list(prefix).await
+    }
+
+    async fn sleep(&self, time: Duration) {
+        (**self).sleep(time).await;
+    }
+
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+
+    fn random(&self) -> Result<u64> {
+        (**self).random()
     }
 }

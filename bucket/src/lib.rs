@@ -51,6 +51,7 @@ mod memory;
 pub mod mutant;
 #[cfg(not(reftable_mutants))]
 mod mutant;
+mod numbered;
 mod options;
 mod place;
 mod plan;
@@ -71,6 +72,7 @@ pub use compact::Compact;
 pub use error::{Error, ErrorKind, Result};
 pub use materialize::materialize;
 pub use memory::Memory;
+pub use numbered::Numbered;
 pub use options::Options;
 pub use probe::probe;
 pub use reftable::Snapshot;

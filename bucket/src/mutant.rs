@@ -24,6 +24,10 @@ pub enum Mutant {
     TakeFollowedForLost,
     /// A caller who gives up while a request is under way is told that nothing was changed.
     DenyWhatIsUnderWay,
+    /// A numbered root that was written is taken for the newest without a look.
+    BelieveLateCreations,
+    /// A numbered root that was read is taken for the one that was listed.
+    BelieveOneListing,
 }
 
 #[cfg(reftable_mutants)]

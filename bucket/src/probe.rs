@@ -19,7 +19,8 @@ const ROUNDS: u32 = 16;
 /// `Unfit` with the rule that is broken: commits would be lost there, or reported wrongly. Whatever
 /// kept the probe from its verdict: `Denied`, `Unavailable`.
 pub async fn probe(bucket: &impl Bucket, prefix: &str) -> Result<()> {
-    let key = Place::new(prefix)?.key(&format!("probe-{:016x}", bucket.random()?));
+    // Called as a root is: what makes roots of its own kind is tried with them.
+    let key = Place::new(prefix)?.key(&format!("probe-{:016x}/root", bucket.random()?));
     let verdict = try_rules(bucket, &key).await;
     let deleted = bucket.delete(&key).await;
     verdict.map_err(|error| error.in_object(&key))?;

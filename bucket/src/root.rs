@@ -237,6 +237,10 @@ impl<'a> Lines<'a> {
             return Ok(());
         }
         match self.peek("reftable root") {
+            Some((b"numbered", _)) => {
+                let message = "the roots of this store have numbers: open it through `Numbered`";
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
             Some((version, _)) => {
                 let version = reftable::escape::escaped(version.get(..version.len().min(20)).unwrap_or_default());
                 let message = format!("a root of version '{version}': this build knows version 1 only");

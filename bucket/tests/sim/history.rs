@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use reftable::{Expect, Ident, LogEntry, ObjectId, Snapshot};
-use reftable_bucket::{Bucket, Changeset, Commit, ErrorKind, Memory, Options, Result, Store};
+use reftable_bucket::{Bucket, Changeset, Commit, ErrorKind, Memory, Numbered, Options, Result, Store};
 
 use crate::bucket::Shared;
+use crate::scenarios::RootKind;
 
 pub(crate) const PLACE: &str = "repos/1";
 
@@ -115,13 +116,13 @@ impl History {
 
     /// Holds what was told against what is in the bucket at the end. That nobody knows is true only
     /// where somebody `may_give_up`.
-    pub(crate) fn check(&self, bucket: &Shared, may_give_up: bool) -> std::result::Result<(), String> {
+    pub(crate) fn check(&self, bucket: &Shared, root: RootKind, may_give_up: bool) -> std::result::Result<(), String> {
         if let Some(violation) = self.violations.borrow().first() {
             return Err(violation.clone());
         }
         let memory = Memory::new();
         bucket.world().objects.iter().for_each(|(key, (_, bytes))| memory.set(key, bytes.clone()));
-        let snapshot = match snapshot(memory) {
+        let snapshot = match snapshot(memory, root) {
             Ok(snapshot) => Some(snapshot),
             Err(error) if error.kind() == ErrorKind::Missing && error.object() == Some("repos/1/root") => None,
             Err(error) => return Err(format!("the store cannot be read at the end: {error}")),
@@ -156,8 +157,12 @@ impl History {
     }
 }
 
-fn snapshot(memory: Memory) -> Result<Snapshot> {
-    block_on(Store::new(Arc::new(memory), PLACE, Options::default())?.snapshot())
+fn snapshot(memory: Memory, root: RootKind) -> Result<Snapshot> {
+    let options = Options::default();
+    match root {
+        RootKind::Named => block_on(Store::new(Arc::new(memory), PLACE, options)?.snapshot()),
+        RootKind::Numbered => block_on(Store::new(Arc::new(Numbered::new(memory)), PLACE, options)?.snapshot()),
+    }
 }
 
 /// How many times a commit is in the log of its writer.

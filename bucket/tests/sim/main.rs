@@ -45,6 +45,8 @@ fn every_mistake_is_caught() {
         Mutant::ForgetThePast,
         Mutant::TakeFollowedForLost,
         Mutant::DenyWhatIsUnderWay,
+        Mutant::BelieveLateCreations,
+        Mutant::BelieveOneListing,
     ] {
         let began = Instant::now();
         make(Some(mistake));

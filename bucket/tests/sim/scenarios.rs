@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_lite::future::block_on;
 use reftable::AutoCompact;
-use reftable_bucket::{Bucket, Compact, ErrorKind, Memory, Options, Store};
+use reftable_bucket::{Bucket, Compact, ErrorKind, Memory, Numbered, Options, Store};
 
 use crate::bucket::{Shared, SimBucket};
 use crate::explorer::{Faults, Order, Task, explore};
@@ -23,6 +23,14 @@ pub(crate) struct Scenario {
     /// Commits that are there before.
     before: u8,
     options: fn() -> Options,
+    root: RootKind,
+}
+
+/// What a root is in the bucket.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum RootKind {
+    Named,
+    Numbered,
 }
 
 impl Scenario {
@@ -37,7 +45,13 @@ impl Scenario {
     }
 
     fn run(&self, faults: Faults, order: Order) -> (u64, Option<String>) {
-        let objects = prepared(self.before, (self.options)());
+        let options = (self.options)();
+        let objects = match self.root {
+            RootKind::Named => prepared(Arc::new(Memory::new()), |memory| memory, self.before, options),
+            RootKind::Numbered => {
+                prepared(Arc::new(Numbered::new(Memory::new()).keeping(1)), Numbered::inner, self.before, options)
+            }
+        };
         let make = |bucket: &Shared| {
             for (key, bytes) in &objects {
                 let _ = bucket.world().carry_out(&crate::bucket::Call::Swap {
@@ -49,17 +63,22 @@ impl Scenario {
             let history = Rc::new(History::default());
             ((self.make)(bucket, &history), history)
         };
-        explore(faults, order, make, |bucket, history| history.check(bucket, faults.killed > 0))
+        explore(faults, order, make, |bucket, history| history.check(bucket, self.root, faults.killed > 0))
     }
 }
 
 /// The objects of a store with so many commits of a writer that has gone.
-fn prepared(commits: u8, options: Options) -> Vec<(String, bytes::Bytes)> {
-    let memory = Arc::new(Memory::new());
-    let store = Store::new(Arc::clone(&memory), PLACE, options.compact(AutoCompact::Off)).unwrap();
+fn prepared<B: Bucket>(
+    bucket: Arc<B>,
+    memory: impl Fn(&B) -> &Memory,
+    commits: u8,
+    options: Options,
+) -> Vec<(String, bytes::Bytes)> {
+    let store = Store::new(Arc::clone(&bucket), PLACE, options.compact(AutoCompact::Off)).unwrap();
     for number in 0..commits {
         block_on(store.commit(changes(3, number))).unwrap();
     }
+    let memory = memory(&bucket);
     memory.keys().into_iter().map(|key| (key.clone(), memory.get(&key).unwrap())).collect()
 }
 
@@ -80,7 +99,12 @@ fn store(bucket: &Shared, options: Options) -> Store<SimBucket> {
     Store::new(Arc::clone(bucket), PLACE, options).unwrap()
 }
 
-fn writer(history: &Rc<History>, store: Store<SimBucket>, writer: u8, commits: u8) -> Task {
+/// The same with numbered roots, of which as few are kept as can be.
+fn numbered(bucket: &Shared, options: Options) -> Store<Numbered<Shared>> {
+    Store::new(Arc::new(Numbered::new(Arc::clone(bucket)).keeping(1)), PLACE, options).unwrap()
+}
+
+fn writer<B: Bucket>(history: &Rc<History>, store: Store<B>, writer: u8, commits: u8) -> Task {
     let history = Rc::clone(history);
     Box::pin(async move {
         for number in 0..commits {
@@ -100,7 +124,7 @@ fn follower(history: &Rc<History>, bucket: &Shared, writer: u8, other: u8) -> Ta
     })
 }
 
-fn reader(history: &Rc<History>, store: Store<SimBucket>, times: u8) -> Task {
+fn reader<B: Bucket>(history: &Rc<History>, store: Store<B>, times: u8) -> Task {
     let history = Rc::clone(history);
     Box::pin(async move {
         for _ in 0..times {
@@ -109,7 +133,7 @@ fn reader(history: &Rc<History>, store: Store<SimBucket>, times: u8) -> Task {
     })
 }
 
-fn compactor(history: &Rc<History>, store: Store<SimBucket>) -> Task {
+fn compactor<B: Bucket>(history: &Rc<History>, store: Store<B>) -> Task {
     let history = Rc::clone(history);
     Box::pin(async move {
         match store.compact(Compact::All).await {
@@ -120,7 +144,7 @@ fn compactor(history: &Rc<History>, store: Store<SimBucket>) -> Task {
     })
 }
 
-fn cleaner(history: &Rc<History>, store: Store<SimBucket>) -> Task {
+fn cleaner<B: Bucket>(history: &Rc<History>, store: Store<B>) -> Task {
     let history = Rc::clone(history);
     Box::pin(async move {
         match store.clean(false).await {
@@ -131,7 +155,7 @@ fn cleaner(history: &Rc<History>, store: Store<SimBucket>) -> Task {
     })
 }
 
-pub(crate) const SCENARIOS: [Scenario; 8] = [
+pub(crate) const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "two machines make a store",
         faults: Faults { lost: 1, killed: 0 },
@@ -140,6 +164,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 0,
         options: inline,
+        root: RootKind::Named,
     },
     Scenario {
         name: "two machines commit twice each",
@@ -149,6 +174,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 1,
         options: inline,
+        root: RootKind::Named,
     },
     Scenario {
         name: "one machine follows another",
@@ -156,6 +182,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         make: |bucket, history| vec![writer(history, store(bucket, inline()), 0, 1), follower(history, bucket, 1, 0)],
         before: 1,
         options: inline,
+        root: RootKind::Named,
     },
     Scenario {
         name: "tables apart",
@@ -165,6 +192,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 1,
         options: apart,
+        root: RootKind::Named,
     },
     Scenario {
         name: "one handle, tasks are dropped",
@@ -175,6 +203,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 1,
         options: inline,
+        root: RootKind::Named,
     },
     Scenario {
         name: "a compactor beside a machine",
@@ -184,6 +213,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 2,
         options: apart,
+        root: RootKind::Named,
     },
     Scenario {
         name: "a cleaner beside a compactor and a machine",
@@ -197,6 +227,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 2,
         options: apart,
+        root: RootKind::Named,
     },
     Scenario {
         name: "a reader beside a compactor and a machine",
@@ -210,5 +241,40 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         },
         before: 2,
         options: apart,
+        root: RootKind::Named,
+    },
+    Scenario {
+        name: "two machines make a store of numbered roots",
+        faults: Faults { lost: 1, killed: 0 },
+        make: |bucket, history| {
+            vec![writer(history, numbered(bucket, inline()), 0, 1), writer(history, numbered(bucket, inline()), 1, 1)]
+        },
+        before: 0,
+        options: inline,
+        root: RootKind::Numbered,
+    },
+    Scenario {
+        name: "one machine is slow, another goes on over numbered roots",
+        faults: Faults { lost: 1, killed: 0 },
+        make: |bucket, history| {
+            vec![writer(history, numbered(bucket, inline()), 0, 3), writer(history, numbered(bucket, inline()), 1, 2)]
+        },
+        before: 2,
+        options: inline,
+        root: RootKind::Numbered,
+    },
+    Scenario {
+        name: "readers of numbered roots beside a machine",
+        faults: Faults { lost: 0, killed: 0 },
+        make: |bucket, history| {
+            vec![
+                reader(history, numbered(bucket, inline()), 2),
+                writer(history, numbered(bucket, inline()), 0, 3),
+                writer(history, numbered(bucket, inline()), 1, 1),
+            ]
+        },
+        before: 1,
+        options: inline,
+        root: RootKind::Numbered,
     },
 ];

@@ -8,6 +8,7 @@ mod git_reads;
 mod imports;
 mod large_tables;
 mod lost_answers;
+mod numbered_roots;
 mod probe_refuses;
 mod requests;
 
