@@ -75,7 +75,7 @@ fn one_kind_of_root_keeps_off_the_other() {
     let before: Vec<Option<Bytes>> = memory.keys().iter().map(|key| memory.get(key)).collect();
     let named = Store::new(Arc::clone(&memory), PLACE, Options::default()).unwrap();
     for error in [
-        block_on(named.snapshot()).err().expect("it is numbered"),
+        block_on(named.snapshot()).expect_err("it is numbered"),
         commit(&named, set("refs/heads/x", Expect::Any, 1)).unwrap_err(),
         block_on(named.clean(false)).unwrap_err(),
     ] {
@@ -89,7 +89,7 @@ fn one_kind_of_root_keeps_off_the_other() {
     fill(&Store::new(Arc::clone(&memory), PLACE, Options::default()).unwrap(), 2);
     let store = numbered(&memory);
     for error in [
-        block_on(store.snapshot()).err().expect("it has one name"),
+        block_on(store.snapshot()).expect_err("it has one name"),
         commit(&store, set("refs/heads/x", Expect::Any, 1)).unwrap_err(),
     ] {
         assert_eq!((error.kind(), error.object()), (ErrorKind::Invalid, Some("repos/42/root")), "{error}");
