@@ -22,8 +22,8 @@ const PIECE: usize = 256 * 1024;
 /// How the tables of a store are read. Tables of up to 64 KiB are copied in any case.
 ///
 /// A mapping is a promise of the system to read later, without a call that could fail: a sector
-/// that cannot be read, or somebody who truncates the file, kills the process with `SIGBUS`. No
-/// implementation of the protocol truncates a table; disks do fail.
+/// that cannot be read, or another process that truncates the file, kills this one with `SIGBUS`.
+/// No implementation of the protocol truncates a table; disks do fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reading {
@@ -53,7 +53,7 @@ enum Contents {
     Heap(Box<[u8]>),
     /// A read-only mapping. The file's descriptor is closed already.
     Mapped(memmap2::Mmap),
-    /// What somebody else keeps for us.
+    /// Memory that the caller owns.
     Kept(Kept),
 }
 
@@ -124,7 +124,7 @@ pub fn write_out(file: &File, waits: bool) -> io::Result<()> {
         false => libc::SYNC_FILE_RANGE_WRITE,
     };
     // SAFETY: the call takes a descriptor, which `file` keeps open, and numbers; it touches no
-    // memory of ours. A length of 0 means all of the file.
+    // memory of this process. A length of 0 means all of the file.
     let answer = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
     let error = io::Error::last_os_error();
     match error.raw_os_error() {

@@ -50,7 +50,7 @@ impl Snapshot {
     /// What has changed and changed back is left out.
     ///
     /// Cost: the records of the tables that only one of the two has, and a look-up for each name in
-    /// only one of them. A compaction that has rewritten the oldest table makes it a walk over both
+    /// only one of them. A compaction that has rewritten the oldest table makes it a scan of both
     /// snapshots.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub enum ErrorKind {
     Invalid,
     /// A name or a message does not fit into a block, or a table into its limit.
     TooLarge,
-    /// Somebody asked for it to stop.
+    /// The caller asked for it to stop.
     Cancelled,
     /// A defect of this library: a part of the work panicked in a thread that helped. Nothing has
     /// changed.
@@ -105,8 +105,8 @@ impl Error {
         error
     }
 
-    /// The system's refusal, while somebody did `what` with the file at `path`. For those who
-    /// implement [`crate::lock::Locker`].
+    /// The system's refusal, while the caller did `what` with the file at `path`. For
+    /// implementations of [`crate::lock::Locker`].
     #[cold]
     pub fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
         Self::io_somewhere(what, source).in_file(path)
@@ -166,7 +166,7 @@ impl Error {
         self
     }
 
-    /// For those who know a better one.
+    /// For callers that know a better one.
     pub(crate) fn without_way_out(mut self) -> Self {
         self.0.way_out = None;
         self
@@ -177,7 +177,7 @@ impl Error {
         self
     }
 
-    /// The same error for somebody else who is affected.
+    /// The same error for another caller that is affected.
     pub(crate) fn duplicate(&self) -> Self {
         let inner = &*self.0;
         let source = inner.source.as_ref().map(|source| match source.raw_os_error() {
@@ -225,7 +225,7 @@ impl Error {
         &self.0.message
     }
 
-    /// Whether the same call may succeed later without anybody changing anything: somebody else had
+    /// Whether the same call may succeed later without any change: another process or thread had
     /// the lock.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -146,7 +146,7 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 /// The characters of a text, each with whether it is to be escaped: it is hidden, and not one of
-/// those that scripts and emoji need behind a character that is seen.
+/// those that scripts and emoji need after a character that is seen.
 fn judged(text: &str) -> impl Iterator<Item = (char, bool)> {
     let mut before = '\0';
     text.chars().map(move |c| {
@@ -156,7 +156,7 @@ fn judged(text: &str) -> impl Iterator<Item = (char, bool)> {
     })
 }
 
-/// Joiners, and selectors of the style of an emoji. Behind ASCII they only make names look alike.
+/// Joiners, and selectors of the style of an emoji. After ASCII they only make names look alike.
 fn is_joined(before: char, c: char) -> bool {
     let is_behind_seen = !before.is_ascii() && !is_hidden(before);
     match c {
@@ -211,20 +211,20 @@ pub fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut rest = text.strip_prefix(b"\"")?;
     let mut bytes = Vec::new();
     loop {
-        let (first, behind) = rest.split_first()?;
-        rest = behind;
+        let (first, after) = rest.split_first()?;
+        rest = after;
         match first {
             b'"' => return Some((bytes, rest)),
             b'\\' => {
-                let (letter, behind) = rest.split_first()?;
+                let (letter, after) = rest.split_first()?;
                 if let Some((meant, _)) = LETTERS.iter().find(|(_, known)| known == letter) {
                     bytes.push(*meant);
-                    rest = behind;
+                    rest = after;
                     continue;
                 }
-                let (digits, behind) = rest.split_at_checked(3)?;
+                let (digits, after) = rest.split_at_checked(3)?;
                 bytes.push(octal(digits)?);
-                rest = behind;
+                rest = after;
             }
             byte => bytes.push(*byte),
         }

@@ -1,5 +1,5 @@
-//! Which tables nobody can need any more: the one rule, for compactions, for successors of locks,
-//! and for repair.
+//! Which tables are garbage, because no process can need them any more: the one rule, for
+//! compactions, for successors of locks, and for repair.
 //!
 //! A table that no list names may be all that is left of a repository: an older list comes back
 //! after a power failure, a copy of a store is torn, a person has edited the list. So it is garbage
@@ -14,13 +14,13 @@ use crate::list::{LIST, TableName};
 use crate::mutant::{self, Mutant};
 use crate::origin::{FileId, Origin, Run};
 
-/// Why nobody can need a table.
+/// Why a table is garbage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// It has no bytes.
     Empty,
-    /// It was made upon the list that is there. So no list has ever named it, and whoever made it
-    /// is gone.
+    /// It was made upon the list that is there. So no list has ever named it, and its maker is
+    /// gone.
     NeverListed,
     /// All that is in it was merged from tables that are listed.
     Copied,
@@ -31,7 +31,7 @@ pub(crate) enum Proof {
     Dropped,
 }
 
-/// A table that nobody needs, or will need once the list is another one.
+/// A table that is garbage, or will be once the list is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GarbageTable {
     pub(crate) name: String,
@@ -43,16 +43,16 @@ pub(crate) struct GarbageTable {
 pub(crate) struct UnlistedTables {
     /// Each before the one that is the proof for it.
     pub(crate) garbage: Vec<GarbageTable>,
-    /// Those that somebody may need, as far as can be told.
+    /// Those that may be needed, as far as can be told.
     pub(crate) kept: Vec<String>,
 }
 
 impl UnlistedTables {
     /// Sorts those of `names` that are called like a table and are not `listed`.
     ///
-    /// To remove something the list lock must be held: without it somebody may be about to list
-    /// what looks like garbage. And all tables that are listed must have been opened: while one is
-    /// missing, or cannot be read, nothing is garbage.
+    /// To remove something the list lock must be held: without it another process may be about to
+    /// list what looks like garbage. And all tables that are listed must have been opened: while
+    /// one is missing, or cannot be read, nothing is garbage.
     ///
     /// Costs nothing if there is none; otherwise some calls for each, and for each listed table
     /// that spans it.
@@ -223,7 +223,7 @@ impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Proof::Empty => f.write_str("it is empty"),
-            Proof::NeverListed => f.write_str("whoever made it ended before it was listed"),
+            Proof::NeverListed => f.write_str("the process that made it ended before it was listed"),
             Proof::Copied => f.write_str("the tables that it was merged from are listed"),
             Proof::Merged(table) => write!(f, "it was merged into {table}"),
             Proof::Dropped => f.write_str("nothing was left of it when it was merged"),

@@ -3,7 +3,7 @@
 //! The files and the protocol in the directory are those of git's *reftable* format, so git and
 //! other implementations work on the same store at the same time. On top of that this crate
 //! promises more than they do: a commit that returned `Ok` survives a power failure (as far as
-//! those who compact the store sync, too), a process that dies with a lock blocks nobody, and
+//! those who compact the store sync, too), a process that dies with a lock blocks no other, and
 //! readers never wait for a lock and never see half of a transaction.
 //!
 //! # A tour
@@ -27,8 +27,7 @@
 //! let snapshot = stack.snapshot()?;
 //! let main = snapshot.get("refs/heads/main")?.expect("we have just set it");
 //! assert_eq!(main.target, Target::Id(id));
-//!
-//! // Walks lend their items; nothing is allocated for each.
+//! // Iterators lend their items; nothing is allocated for each.
 //! let mut refs = snapshot.prefix("refs/")?;
 //! while let Some(found) = refs.next()? {
 //!     println!("{}", String::from_utf8_lossy(found.name));
@@ -50,8 +49,7 @@
 //! assert_eq!(error.conflicts().len(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! Two phases, for those who must do something else in between. The lock is held by the
+//! Two phases, for callers that must do something else in between. The lock is held by the
 //! [`Prepared`] value, and dropping it rolls back:
 //!
 //! ```

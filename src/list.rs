@@ -8,7 +8,7 @@ use crate::escape::escaped;
 
 /// The file that names the tables of the stack, oldest first.
 pub(crate) const LIST: &str = "tables.list";
-/// What whoever replaces the list must hold.
+/// The lock that the list is replaced under.
 pub(crate) const LIST_LOCK: &str = "tables.list.lock";
 
 /// Reads the names in a table list: one a line, each line ended by a newline.
@@ -67,8 +67,8 @@ pub(crate) struct TableName {
 }
 
 impl TableName {
-    /// A name of ours. Of the random part 24 bits are random; the others tell our tables from those
-    /// of other programs.
+    /// A name for a table of this library. Of the random part 24 bits are random; the others tell
+    /// our tables from those of other programs.
     pub(crate) fn new(min: u64, max: u64, random: u64) -> TableName {
         let random = random as u32 & !0xff;
         TableName { min, max, random: random | Self::mark(min, max, random) }
@@ -113,8 +113,8 @@ impl fmt::Display for TableName {
     }
 }
 
-/// Files of ours that are locked with the kernel while they are in use, and rubbish when they are
-/// not. Nobody's clean-up rules but ours know their names.
+/// Files of this library that are locked with the kernel while they are in use, and garbage when
+/// they are not. No other program's clean-up rules know their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Temporary {
     /// A list or a table that is being written.
@@ -154,10 +154,10 @@ pub(crate) fn is_temporary_name(name: &str) -> bool {
     Temporary::of(name).is_some()
 }
 
-/// What repair puts behind the name of a file that leaves the store because it is damaged.
+/// What repair appends to the name of a file that leaves the store because it is damaged.
 pub(crate) const DAMAGED: &str = ".damaged";
 
-/// What repair puts behind the name of a whole table that no list names.
+/// What repair appends to the name of a whole table that no list names.
 pub(crate) const UNLISTED: &str = ".unlisted";
 
 /// The first name of a file that a repair has kept under another one, with a number if there are

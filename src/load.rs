@@ -126,7 +126,7 @@ impl List {
 }
 
 impl Lost {
-    /// What a reader says who cannot wait any longer.
+    /// The error of a reader that cannot wait any longer.
     pub(crate) fn error(&self, dir: &dyn Dir) -> Error {
         let message = match self.tables.first() {
             Some(table) if self.list.is_some() => {

@@ -145,10 +145,10 @@ fn entry(line: &[u8]) -> Option<LogEntry> {
     let (old, rest) = split(line, b' ')?;
     let (new, rest) = split(rest, b' ')?;
     let (old, new) = (ObjectId::from_hex(old).ok()?, ObjectId::from_hex(new).ok()?);
-    // A name may have a tab in it: the one that counts is behind the address.
+    // A name may have a tab in it: the one that counts is after the address.
     let end = rest.iter().position(|byte| *byte == b'>')?;
-    let behind = rest.get(end..)?.iter().position(|byte| *byte == b'\t').map(|tab| end.saturating_add(tab));
-    let (committer, message) = rest.split_at_checked(behind.unwrap_or(rest.len()))?;
+    let after = rest.get(end..)?.iter().position(|byte| *byte == b'\t').map(|tab| end.saturating_add(tab));
+    let (committer, message) = rest.split_at_checked(after.unwrap_or(rest.len()))?;
     let message = message.strip_prefix(b"\t").unwrap_or(message);
     let is_one_line = !message.iter().any(|byte| matches!(byte, b'\n' | 0));
     let committer = identity(committer)?;
@@ -160,7 +160,7 @@ fn entry(line: &[u8]) -> Option<LogEntry> {
     })
 }
 
-/// What stands before and behind the first `byte`.
+/// What stands before and after the first `byte`.
 fn split(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|found| *found == byte)?;
     Some((text.get(..at)?, text.get(at..)?.split_first()?.1))

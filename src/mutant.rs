@@ -14,7 +14,7 @@ pub enum Mutant {
     DeleteInputsEarly,
     /// A compaction removes its inputs after it has released the list lock.
     RemoveInputsUnlocked,
-    /// A successor leaves the inputs of the dead's compaction to the next one.
+    /// A successor leaves the inputs of a dead process's compaction to the next one.
     LeaveInputsOfTheDead,
     /// A commit returns though the list was not replaced.
     AcknowledgeBeforeRename,
@@ -76,7 +76,8 @@ pub enum Mutant {
     ClaimFromTheDead,
     /// A request of an earlier run of the kernel is claimed.
     ClaimFromEarlierBoots,
-    /// Whatever was committed upon a claim is taken for what was planned, by whoever it was.
+    /// Whatever was committed upon a claim is taken for what was planned, whichever process
+    /// committed it.
     TakeAnyTableForPlanned,
     /// A request without a plan is taken for rejected, though the list has changed since it was
     /// claimed.
@@ -86,7 +87,7 @@ pub enum Mutant {
     KeepNameOfUnresolved,
     /// A process that takes the lock over and cannot list the directory publishes all the same.
     PublishUnseen,
-    /// What stands behind a record that is cut off does not count.
+    /// What stands after a record that is cut off does not count.
     StopAtTornRecord,
     /// A request is claimed, whichever user has made it.
     HonourAnybody,
@@ -98,11 +99,11 @@ pub enum Mutant {
     BackOffWithoutEnd,
     /// A lock of others that was met does not count as a neighbour.
     ForgetLocksThatWereMet,
-    /// A lock of others is abandoned though somebody has it open.
+    /// A lock of others is abandoned though a process has it open.
     BreakOpenLocks,
-    /// A lock of others is abandoned as soon as nobody has it open.
+    /// A lock of others is abandoned as soon as no process has it open.
     BreakYoungLocks,
-    /// A crowd never leaves the lock free for those whom it has not seen.
+    /// A crowd never leaves the lock free for programs that it has not seen.
     CrowdsLeaveNoWindows,
     /// A process that leaves a window does not ask whether the lock is free, and whether its owner
     /// lives.
@@ -127,7 +128,7 @@ pub enum Mutant {
     MixUpOrder,
     /// The owner of a pool is not told of the result that it waits for.
     KeepResult,
-    /// A job that panics leaves nothing behind.
+    /// The panic of a job is forgotten.
     ForgetPanic,
     /// A pool takes in as many jobs as there are.
     ExceedLimit,
@@ -137,7 +138,7 @@ pub enum Mutant {
     RepeatRecord,
     /// A compaction that copies whole blocks passes one that it has not copied.
     SkipCopiedBlock,
-    /// An index says that a block ends behind its last key.
+    /// An index says that a block ends after its last key.
     IndexBeyond,
     /// A block is copied without its bytes.
     LoseCopiedBytes,

@@ -84,8 +84,8 @@ pub(crate) fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').filter_map(|(slash, _)| name.get(..slash))
 }
 
-/// The order of names as directories, with a slash behind each: what is below one comes directly
-/// behind it.
+/// The order of names as directories, with a slash after each: what is below one comes directly
+/// after it.
 pub(crate) fn by_directory(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().chain(b"/").cmp(b.iter().chain(b"/"))
 }

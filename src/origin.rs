@@ -1,11 +1,11 @@
 //! What a table says of where it came from: an attribute on its file, by which others can tell
-//! whether anybody may still need a table that no list names.
+//! whether a table that no list names may still be needed.
 //!
-//! A commit records *upon which list* its table was made. Who lists the table replaces that list.
+//! A commit records *upon which list* its table was made. Listing the table replaces that list.
 //! So as long as that very file is the list, no list has ever named the table.
 //!
-//! A compaction records *of which tables* its output was merged. Once the output is listed, nobody
-//! needs them; as long as all of them are listed, nobody needs the output.
+//! A compaction records *of which tables* its output was merged. Once the output is listed, they
+//! are garbage; as long as all of them are listed, the output is.
 //!
 //! An attribute counts for this file, or beside this list, only: what a copy of the store says of
 //! files is not about its own. A power failure may bring back what was there before, unless it was

@@ -260,7 +260,7 @@ impl<J, R> JobQueue<J, R> {
 
 /// Does a job. A panic must not be lost with its thread.
 fn perform<S, J, R>(work: fn(&mut S, J) -> R, state: &mut S, job: J) -> Result<R> {
-    // Nobody looks at what a panic leaves half done: results behind it are not taken any more.
+    // Nobody looks at what a panic leaves half done: results after it are not taken any more.
     catch_unwind(AssertUnwindSafe(|| work(state, job))).map_err(|panic| {
         let message = format!("a part of the work has panicked: {}", words_of(&*panic));
         Error::new(ErrorKind::Panicked, message).way_out("this is a defect of the library; nothing was changed")

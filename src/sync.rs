@@ -90,7 +90,7 @@ pub(crate) struct Wake(crossbeam_channel::Receiver<()>);
 
 #[cfg(not(loom))]
 impl Wake {
-    /// Waits to be woken; false when nobody can do so any more.
+    /// Waits to be woken; false when no thread can do so any more.
     pub(crate) fn wait(&self) -> bool {
         self.0.recv().is_ok()
     }
@@ -175,8 +175,8 @@ mod model {
             }
         }
 
-        /// Time has no length in a model: whoever waits for a time lets the others run, and gives
-        /// up.
+        /// Time has no length in a model: a thread that waits for a time lets the others run, and
+        /// gives up.
         pub(crate) fn wait_for<T>(&self, guard: &mut Guard<'_, T>, _time: Duration) -> Waited {
             guard.held = None;
             loom::thread::yield_now();

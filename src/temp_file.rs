@@ -66,7 +66,7 @@ impl TempFile {
     pub(crate) fn temporary_locked(dir: &Arc<dyn Dir>, kind: Temporary) -> Result<TempFile> {
         for _ in 0..MAX_ATTEMPTS {
             let mut temporary = Self::create_by(dir, kind.name(dir.random()), |name| match kind {
-                // Whoever has the lock answers it.
+                // Any lock holder may have to answer it.
                 Temporary::Request => dir.create_for_writers(name),
                 Temporary::Output | Temporary::Owner => dir.create(name),
             })?;
@@ -153,7 +153,7 @@ impl TempFile {
         if !is_refused {
             return error;
         }
-        // Whoever could create the file has the right to write to the directory.
+        // A process that could create the file has the right to write to the directory.
         error.way_out(format!(
             "it was to become {to}, which in a sticky directory (mode 1777) only its owner may replace, or the owner of \
              the directory: users who share a store need a directory without that bit, see `core.sharedRepository`"
@@ -237,7 +237,7 @@ impl Write for TempFile {
 impl Drop for OwnedName {
     fn drop(&mut self) {
         if !self.keep && self.process == self.dir.process_id() {
-            // Whoever compacts next removes what is left behind here.
+            // The next compaction removes what is left here.
             let _ = self.dir.remove(&self.name);
         }
     }

@@ -72,7 +72,7 @@ pub fn verify_repository(dir: &dyn crate::dir::Dir) -> Result<Report> {
     Verify::new(dir).of_repository().run()
 }
 
-/// A check of one store, for those who know what the store is for.
+/// A check of one store, for callers that know what the store is for.
 #[derive(Debug)]
 pub struct Verify<'a> {
     dir: &'a dyn crate::dir::Dir,
@@ -225,7 +225,7 @@ struct Copies {
 
 impl Copies {
     /// No two tables are the same to the byte: each has update indexes of its own. Where one is a
-    /// copy, what its file had before is gone. That its records are read twice harms nobody.
+    /// copy, what its file had before is gone. That its records are read twice does no harm.
     fn check(&mut self, name: &str, table: &Arc<Table>, report: &mut Report) {
         let header = table.header();
         let alike = (header.min_update_index, header.max_update_index, table.file_size());
@@ -304,7 +304,7 @@ fn no_list(dir: &dyn crate::dir::Dir, message: &str) -> Finding {
     Finding::new(FindingKind::LostList, LIST, None, format!("{message}; {}", can_be_repaired(dir.path())))
 }
 
-/// The name of a table states its update indexes, and everybody believes the header.
+/// The name of a table states its update indexes, and all programs believe the header.
 fn check_name(name: &str, table: &Table, report: &mut Report) {
     let header = table.header();
     let range = (header.min_update_index, header.max_update_index);
@@ -344,7 +344,7 @@ fn check_neighbours(below: Option<&Table>, name: &str, table: &Table, report: &m
     if header.min_update_index <= theirs.max_update_index {
         let what_now = match header.max_update_index < theirs.min_update_index {
             true => "the list may have them in the wrong order, which decides",
-            false => "the order of the list decides, compacting all tables settles it",
+            false => "the order of the list decides; compacting all tables ends the overlap",
         };
         let message = format!(
             "begins with update index {}, but {} below it ends with {}: {what_now}",

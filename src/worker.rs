@@ -11,7 +11,7 @@ use crate::sync::{OnceLock, Wake, Waker, wake};
 /// thread: what it is doing is told to stop, and waited for.
 ///
 /// A child of the process that has the thread does not have it: there [`Self::wake`] says so, and a
-/// drop waits for nobody.
+/// drop waits for no thread.
 pub(crate) struct Worker {
     name: &'static str,
     /// Which process this is.
@@ -84,8 +84,8 @@ impl Drop for Worker {
             // There is no such thread in a child. Waiting for it would never end.
             std::mem::forget(handle);
         } else if let Err(panic) = handle.join() {
-            // It has been reported by the thread itself; whoever drops its owner has done nothing
-            // wrong.
+            // It has been reported by the thread itself; the caller that drops its owner has done
+            // nothing wrong.
             drop(panic);
         }
     }

@@ -25,10 +25,9 @@ impl Changeset {
     }
 }
 
-/// Names are valid and appear once. Sorts the updates by name, as the table needs them.
-///
-/// What is there under a name that is not valid must go somehow: whether there is something to
-/// delete, is known only with a state at hand.
+/// Names are valid and appear once. Sorts the updates by name, as the table needs them. What is
+/// there under a name that is not valid must go somehow: only a state tells whether there is
+/// something to delete.
 fn order(updates: &mut [Update]) -> Result<()> {
     for update in updates.iter() {
         if matches!(update.action, Action::Set(_)) || update.name.is_empty() {

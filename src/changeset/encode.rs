@@ -23,7 +23,7 @@ const ID: u8 = 0;
 const TAG: u8 = 1;
 const SYMBOLIC: u8 = 2;
 
-/// Behind all the rest: older builds, which could not answer, take it for damage.
+/// At the end: older builds, which could not answer, take it for damage.
 const ASKS_REPLACED: u8 = 1;
 
 const APPEND: u8 = 0;
@@ -303,7 +303,7 @@ mod tests {
         }
     }
 
-    /// Who has the lock claims only what it can read: what it cannot, its follower does itself.
+    /// The lock holder claims only what it can read: what it cannot, its follower does itself.
     #[test]
     fn an_expectation_of_a_later_version_is_refused() {
         let mut changes = Changeset::default();
@@ -323,8 +323,8 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(decode(&bytes[..len]).is_err(), "{len} bytes");
         }
-        for behind in [&[0][..], &[2], &[ASKS_REPLACED, 0]] {
-            assert!(decode(&[&bytes, behind].concat()).is_err());
+        for after in [&[0][..], &[2], &[ASKS_REPLACED, 0]] {
+            assert!(decode(&[&bytes, after].concat()).is_err());
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Changeset {
     pub(crate) logs: Vec<LogChange>,
     /// Who and why, for log entries that are written by themselves.
     pub(crate) reflog: Option<(Ident, Vec<u8>)>,
-    /// Who asks for the values that are replaced.
+    /// Which of the callers ask for the values that are replaced.
     pub(crate) asks_replaced: Option<Follower>,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Applied {
     pub(crate) replaced: Option<Vec<Replaced>>,
 }
 
-/// Who asks for the values that a changeset replaces.
+/// Whether, and by whom, the values that a changeset replaces are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follower {
     /// A caller in this process.
@@ -42,7 +42,7 @@ impl Follower {
     /// The values that are replaced by `updates`, whose names point at `current` now.
     ///
     /// # Errors
-    /// `TooLarge`: who asks has to commit by itself.
+    /// `TooLarge`: the process that asks has to commit by itself.
     pub(crate) fn answer(self, updates: &[Update], current: Vec<Option<Box<Target>>>) -> Result<Vec<Replaced>> {
         let replaced = of(updates, current.into_iter().map(|target| target.map(|target| *target)));
         if self == Follower::Process && encode_replaced(&replaced).len() > MAX_REPLACED {

@@ -11,17 +11,16 @@ use crate::lock::Attempt;
 use crate::snapshot::Snapshot;
 use crate::stack::{Durability, Stack};
 
-/// What may have been left behind, by the names that were in the directory while the list lock was
-/// held.
-///
-/// Nobody writes a list at such a moment, so a temporary file is either of a crashed process, or
-/// locked with the kernel: to be told apart later, without the lock. Tables go before it is
-/// released, because others may take away what proves that nobody needs them. Everything whose name
-/// is not exactly a table's is left alone: JGit works on such files without the lock.
+/// What crashed processes may have left, by the names that were in the directory while the list
+/// lock was held. No process writes a list at such a moment, so a temporary file is either of a
+/// crashed process, or locked with the kernel: to be told apart later, without the lock. Tables go
+/// before it is released, because others may take away what proves that they are garbage.
+/// Everything whose name is not exactly a table's is left alone: JGit works on such files without
+/// the lock.
 #[derive(Debug, Default)]
 pub(super) struct Garbage {
     temporary: Vec<String>,
-    /// Tables that nobody needs, each before the one that is the proof for it.
+    /// Tables that are garbage, each before the one that is the proof for it.
     tables: Vec<GarbageTable>,
     /// Locks of tables that are gone.
     locks: Vec<String>,
@@ -52,7 +51,7 @@ impl Garbage {
 
 impl Stack {
     /// Collects the garbage of crashed processes: temporary files, and tables of which it is proven
-    /// that nobody needs them. Takes the list lock, for which it waits as long as
+    /// that they are garbage. Takes the list lock, for which it waits as long as
     /// [`crate::Options::lock_timeout`] says. [`Stack::compact`] does the same in passing.
     ///
     /// # Errors

@@ -203,7 +203,7 @@ impl Stack {
         }
     }
 
-    /// Has the handle's thread look what is due. False if there is none: nobody has asked for it,
+    /// Has the handle's thread look what is due. False if there is none: it was not asked for,
     /// the system gave none, or this is a child of the process that has it.
     ///
     /// What the end of things does to a compaction that is running:
@@ -308,9 +308,9 @@ impl Stack {
 
     /// Merges small tables in one go, under the list lock.
     ///
-    /// A process that wants to lock a table takes the list lock first, as git does, so nobody can
-    /// while we hold it. Tables that nobody had locked before need no lock then, and their merging
-    /// no second wait for the list.
+    /// A process that wants to lock a table takes the list lock first, as git does, so none can
+    /// while we hold it. Tables that were not locked before need no lock then, and their merging no
+    /// second wait for the list.
     fn compact_at_once(
         &self,
         lock: ListLock,
@@ -334,7 +334,7 @@ impl Stack {
         let shared = &self.shared;
         let temporary = || TempFile::temporary_locked(&shared.env.dir, Temporary::Output);
         let (file, contents, written) = self.merge(claim, task, temporary)?;
-        // Here, where nobody waits for it.
+        // Here, where no caller waits for it.
         let is_synced = shared.env.options.durability != Durability::Off;
         if is_synced {
             file.sync()?;
@@ -344,8 +344,8 @@ impl Stack {
             let message = "the tables were replaced while they were being compacted, in spite of their locks";
             return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
         };
-        // Before the output gets a table's name: it is not listed yet, and would look like one of
-        // the dead.
+        // Before the output gets a table's name: it is not listed yet, and would look like that of
+        // a crashed process.
         let garbage = Garbage::among(&*shared.env.dir, &self.names()?, &base);
         // The output gets a table's name only now, under the lock: git removes tables that no list
         // names.
@@ -416,7 +416,7 @@ impl Stack {
     ) -> Result<(TempFile, Bytes, TableStats)> {
         let tables = claim.tables();
         let path = self.path().join(file.name());
-        // While it is empty: if we die now, nobody needs it.
+        // While it is empty: if we die now, it is garbage.
         self.shared.publisher.note_merged(&file, claim.names());
         // What is small is worth no thread, and no compromise: it becomes the table that git makes
         // of it.

@@ -1,4 +1,4 @@
-//! Who may use new files: whoever may use the list that they belong to.
+//! Who may use new files: the users of the list that they belong to.
 //!
 //! A list that its readers may not open hides every reference from them, and git then shows an
 //! empty repository and no error. So the umask of the process that happens to commit does not
@@ -45,8 +45,8 @@ impl Access {
         Access { mode, owner, needs_group: false }
     }
 
-    /// The access to a file that all may write to who may write to `dir` and read a file with this
-    /// access.
+    /// The access to a file that is writable by all who may write to `dir` and read a file with
+    /// this access.
     pub(super) fn for_writers(self, dir: &Path) -> io::Result<Access> {
         let dir = writable(dir)?;
         let readable = self.mode.unwrap_or(dir.mode());
@@ -112,7 +112,7 @@ fn our_number(dir: &Metadata) -> u32 {
     dir.uid()
 }
 
-/// The table that was written last: whoever may use it may use the list that is missing. Looks at
+/// The table that was written last: its users are those of the list that is missing. Looks at
 /// each name in the directory, which is for the first commit of a store and for `repair`.
 fn newest_table(dir: &Path) -> Option<Metadata> {
     let tables = fs::read_dir(dir).ok()?.filter_map(Result::ok);

@@ -48,10 +48,9 @@ pub(super) fn is_local(kind: u64) -> bool {
 
 /// From now on reads of `file` ask the server, if it is one in user space, and not the page cache.
 /// That is by names there:
-///
-/// 1. A opens the list. Somebody replaces it by another way to the same directory: here it keeps
+/// 1. A opens the list. It is replaced by another way to the same directory: here it keeps
 ///    its number.
-/// 2. B, who has the list lock, opens the list. That empties the cache.
+/// 2. B, the holder of the list lock, opens the list. That empties the cache.
 /// 3. A reads what it has open, which fills the cache with the old list.
 /// 4. B reads the old list in the place of the new one.
 ///
@@ -66,7 +65,7 @@ pub(super) fn bypass_cache(file: &File, kind: u64) {
 }
 
 /// The stat of a name as the server of a file system has it now. FUSE answers from memory
-/// otherwise, for a second and longer: a list that somebody has replaced by another way to the same
+/// otherwise, for a second and longer: a list that was replaced by another way to the same
 /// directory would look as if it were there still.
 pub(super) fn stat_now(path: &Path) -> io::Result<FileStat> {
     Ok(stat(&statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC, StatxFlags::ALL)?))

@@ -105,7 +105,7 @@ pub(crate) fn stat_now(dir: &dyn Dir, name: &str, is_local: bool) -> io::Result<
 }
 
 /// Looks at a file again, by its name, when a network file system says that the one it had looked
-/// at was replaced. Three times, without waiting: for those who look at a store once.
+/// at was replaced. Three times, without waiting: for processes that look at a store once.
 pub(crate) fn again_if_stale<T>(mut look: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..2 {
         match look() {

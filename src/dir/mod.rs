@@ -43,9 +43,8 @@ pub trait Dir: Debug + Send + Sync {
     /// `NotFound`, and what else the system says; so for all calls below.
     fn open(&self, name: &str) -> io::Result<Box<dyn DirFile>>;
 
-    /// Opens a file for reading, and for writing behind what is there: of several that write,
-    /// nobody overwrites what another one has written, and each finds what it has written in one
-    /// piece.
+    /// Opens a file for reading and appending: of several writers none overwrites what another one
+    /// has written, and each finds what it has written in one piece.
     ///
     /// # Errors
     /// See above; `Unsupported` where that cannot be promised, which is what an implementation need
@@ -62,8 +61,8 @@ pub trait Dir: Debug + Send + Sync {
     /// See above.
     fn create(&self, name: &str) -> io::Result<Box<dyn DirFile>>;
 
-    /// The same for a file that everybody may open for appending who may write to the directory,
-    /// and nobody else may open. By default [`Dir::create`].
+    /// The same for a file that all may open for appending who may write to the directory, and no
+    /// other user may open. By default [`Dir::create`].
     ///
     /// # Errors
     /// See above; `Unsupported` where it cannot be had, so also in a sticky directory, where others
@@ -159,7 +158,7 @@ pub trait Dir: Debug + Send + Sync {
     fn random(&self) -> u64;
 
     /// Whether one kernel alone writes to this directory, as far as the file system tells. By
-    /// default not known. Elsewhere tables are copied instead of mapped, and who holds the list
+    /// default not known. Elsewhere tables are copied instead of mapped, and the holder of the list
     /// lock reads the list again instead of examining it.
     fn is_local(&self) -> bool {
         false
@@ -189,20 +188,20 @@ pub trait Dir: Debug + Send + Sync {
         Host::default()
     }
 
-    /// [`Host::boot`] alone, for who does not need the rest.
+    /// [`Host::boot`] alone, for callers that do not need the rest.
     fn boot(&self) -> Option<String> {
         self.host().boot
     }
 
-    /// Nanoseconds since 1970, by the clock that [`FileStat::modified`] is taken from. By default
-    /// not known.
+    /// Wall-clock time in nanoseconds since 1970, of the clock that [`FileStat::modified`] is taken
+    /// from. By default not known.
     fn wall_clock(&self) -> Option<u128> {
         None
     }
 
-    /// The processes that have the file open, or use the directory otherwise: whoever has closed a
-    /// lock may hold it still. An empty answer says that there is none on any machine; what cannot
-    /// be seen is not known. By default not known.
+    /// The processes that have the file open, or use the directory otherwise: a process that has
+    /// closed a lock may hold it still. An empty answer says that there is none on any machine;
+    /// what cannot be seen is not known. By default not known.
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         let _ = name;
         None
@@ -239,7 +238,7 @@ pub trait Dir: Debug + Send + Sync {
 pub struct Room {
     /// How many more files it may open.
     pub descriptors: Option<u64>,
-    /// How many bytes a file may have that it writes; whoever writes more is killed.
+    /// How many bytes a file may have that it writes; a process that writes more is killed.
     pub file_size: Option<u64>,
 }
 
@@ -279,7 +278,7 @@ pub struct Host {
     /// The run of the kernel: no two have the same, on any machine. At most 64 bytes, without
     /// spaces.
     pub boot: Option<String>,
-    /// When the kernel started, in nanoseconds since 1970, by the clock of [`FileStat::changed`].
+    /// When the kernel started, in nanoseconds since 1970, of the clock of [`FileStat::changed`].
     pub booted: Option<u128>,
 }
 

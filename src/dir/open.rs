@@ -1,4 +1,4 @@
-//! Opening files for reading, without waiting for anybody.
+//! Opening files for reading, without waiting for other processes.
 
 #[cfg(target_os = "linux")]
 use std::fs::OpenOptions;

@@ -24,7 +24,7 @@ use super::{file_system, host, journal, processes};
 pub struct OsDir {
     /// As it was given, for messages.
     path: PathBuf,
-    /// From the root: whoever changes the working directory means other files by relative paths,
+    /// From the root: a change of the working directory gives relative paths another meaning,
     /// and not another store.
     place: PathBuf,
     epoch: Instant,
@@ -44,7 +44,7 @@ impl OsDir {
     /// directory of this moment, also when that changes.
     ///
     /// `permissions` are the mode bits of the files it creates. With `None` new files take the mode
-    /// of `tables.list`, and its owner and group as far as the system lets us, so that whoever
+    /// of `tables.list`, and its owner and group as far as the system lets us, so that all who
     /// could read the store still can. Without a list the newest table stands in for it; without
     /// tables they take the mode of a directory with the setgid bit, else what the umask leaves.
     /// Not used on Windows.
@@ -67,8 +67,8 @@ impl OsDir {
         }
     }
 
-    /// Opens the file at `path` for reading, without waiting for anybody: opening a pipe otherwise
-    /// takes until somebody writes to it. What is no regular file may be opened;
+    /// Opens the file at `path` for reading, without waiting for other processes: opening a pipe
+    /// otherwise takes until one writes to it. What is no regular file may be opened;
     /// [`Bytes::of_file`](crate::bytes::Bytes::of_file) says of it what it is.
     ///
     /// # Errors

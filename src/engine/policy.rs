@@ -27,7 +27,7 @@ pub enum AutoCompact {
 }
 
 /// What the next commit of git's may have to merge, in bytes, while [`AutoCompact::Lazy`] lets
-/// tables pile up: git merges some 100 MB/s, and whoever has started it waits 40 ms for so much.
+/// tables pile up: git merges some 100 MB/s, and its user waits 40 ms for so much.
 const MOST_DEBT: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a table in which git has updated a few references, without what all tables have.
@@ -37,8 +37,8 @@ const SMALL_TABLE: u64 = 512;
 /// Reads nothing. A table larger than `largest` bytes cannot be written.
 ///
 /// A table whose update indexes are all below those of one beneath it may be in the wrong place of
-/// the list. Merging the two for good is left to whoever merges all; the rule sees what lies above
-/// them.
+/// the list. Merging the two for good is left to a compaction of everything; the rule sees what
+/// lies above them.
 #[must_use]
 pub fn compaction_due(snapshot: &Snapshot, rule: AutoCompact, largest: u64) -> Option<Range<usize>> {
     let kept = out_of_order(&ranges_of(snapshot));

@@ -24,8 +24,8 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// To be asked for so many `names`. Where they are few, what the tables learn of it would come
-    /// to nothing.
+    /// To be asked for so many `names`. Where they are few, filling the tables' caches would not
+    /// pay.
     pub(super) fn new(base: &'a Snapshot, rows: &'a [RefRow], names: usize) -> Self {
         let warm_up = if rows.len().saturating_add(names) <= FEW { WarmUp::COMMIT } else { WarmUp::READ };
         let rows = if mutant::is_on(Mutant::IgnoreEarlierMembers) { &[] } else { rows };

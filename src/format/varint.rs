@@ -130,8 +130,8 @@ fn truncated(what: &str, pos: usize) -> Error {
 #[inline(never)]
 fn long_varint(data: &[u8], end: usize) -> Result<(u64, &[u8])> {
     let (mut value, mut rest) = (0u64, data);
-    while let [byte, behind @ ..] = rest {
-        rest = behind;
+    while let [byte, after @ ..] = rest {
+        rest = after;
         value |= u64::from(byte & 0x7f);
         if *byte < 0x80 {
             return Ok((value, rest));

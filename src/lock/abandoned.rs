@@ -18,13 +18,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 ///
 /// 1. R judges the lock L, and so does another process, S.
 /// 2. S removes L, and git takes a new lock of that name.
-/// 3. R would remove git's. So whoever removes L has it locked with the kernel, and looks at the
-///    name after that: S was done before, and the name stands for another file; or it has yet to
-///    come, and finds the name gone.
+/// 3. R would remove git's. So a process that removes L has it locked with the kernel, and looks at
+///    the name after that: S was done before, and the name stands for another file; or it has yet
+///    to come, and finds the name gone.
 ///
 /// # Errors
 /// `Invalid` when the lock is another one now, or the evidence does not suffice; `Locked` when
-/// somebody else is about to remove it; `Io`.
+/// another process is about to remove it; `Io`.
 pub(crate) fn break_lock(dir: &Arc<dyn Dir>, evidence: &Evidence) -> Result<()> {
     let name = &evidence.lock;
     let path = dir.path().join(name);
@@ -87,7 +87,7 @@ impl BreakingLocks {
     /// Breaks the lock if the evidence suffices. What cannot be broken stays: waiters are told of
     /// it as ever.
     fn breaks(&self, dir: &Arc<dyn Dir>, name: &str) -> bool {
-        // Where locks are plain files, it may be one of ours.
+        // Where locks are plain files, it may be one of this library's.
         name == LIST_LOCK
             && self.locks.is_robust()
             && self.is_due(dir.now())

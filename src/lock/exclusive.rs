@@ -8,8 +8,8 @@ use crate::dir::{Dir, DirFile, FileStat};
 use crate::error::{Error, Result};
 use crate::list::LIST_LOCK;
 
-/// Lock files as git makes them: an empty file, created with `O_EXCL`. Whoever dies leaves it
-/// behind.
+/// Lock files as git makes them: an empty file, created with `O_EXCL`. An owner that dies leaves
+/// it.
 #[derive(Debug, Default)]
 pub struct ExclusiveFile;
 
@@ -74,9 +74,9 @@ impl Lock for ExclusiveLock {
 
 impl Drop for ExclusiveLock {
     fn drop(&mut self) {
-        // If somebody removed our file and another has taken the lock since, theirs must stay.
+        // If our file was removed and another process has taken the lock since, theirs must stay.
         if self.is_ours().unwrap_or(true) {
-            // A failure leaves the lock behind; the next one who meets it is told its name.
+            // A failure leaves the lock; the next process that meets it is told its name.
             let _ = self.dir.remove(&self.name);
         }
     }

@@ -1,5 +1,5 @@
-//! What stands in a lock file of ours, or is in an attribute of it, so that others can tell whose
-//! it is and whether its owner can be judged.
+//! What a lock file of this library says, in its contents or in an attribute: whose it is, and
+//! whether its owner can be judged.
 
 use crate::dir::{FileStat, Host};
 use crate::list::is_temporary_name;
@@ -139,10 +139,10 @@ impl Marker {
     /// *In another run* the owner has run on another kernel, or before this one started. A local
     /// file system excludes other kernels, unless this one serves it to them: those see another
     /// kind of file system. To be sure, too, that it was before this kernel started, the lock must
-    /// not have changed since: each lock that is taken changes the time `stat.changed` of its
-    /// file, which nobody can set. A successor changes it as well; but it takes away the first name
-    /// before anything else, so if `is_first_name_gone` somebody has been sure already. The living
-    /// keep that name until they hold no lock.
+    /// not have changed since: each lock that is taken changes the time `stat.changed` of its file,
+    /// which no call can set. A successor changes it as well; but it takes away the first name
+    /// before anything else, so if `is_first_name_gone` an earlier successor has been sure already.
+    /// A living owner keeps that name until it holds no lock.
     pub(super) fn can_be_judged(
         &self,
         host: &Host,

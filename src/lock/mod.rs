@@ -1,5 +1,5 @@
-//! Lock files that outlive no one: a name that only one process can create, with a kernel lock
-//! behind it.
+//! Lock files that do not outlive their owners (robust locks, as POSIX has among threads): a name
+//! that only one process can create, and a kernel lock that ends with it.
 
 mod abandoned;
 mod evidence;
@@ -42,7 +42,7 @@ pub trait Locker: Debug + Send + Sync {
     /// `Io`.
     fn try_lock(&self, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt>;
 
-    /// Whether the lock of somebody who died is taken over by the next one who asks, and
+    /// Whether the lock of an owner that died is taken over by the next process that asks, and
     /// [`Lock::was_taken_over`] says so. By default not.
     fn is_robust(&self) -> bool {
         false
@@ -56,7 +56,8 @@ pub trait Locker: Debug + Send + Sync {
     }
 
     /// A place at the end of the wait queue of this lock, for as long as the result is kept; called
-    /// when the lock was found taken. By default there is none, and who comes last may be first.
+    /// when the lock was found taken. By default there is none, and the last to come may be the
+    /// first.
     fn enqueue(&self, _dir: &Arc<dyn Dir>, _name: &str) -> Option<Box<dyn Queued>> {
         None
     }
@@ -67,11 +68,11 @@ pub trait Locker: Debug + Send + Sync {
 pub enum Attempt {
     /// It is ours.
     Taken(Box<dyn Lock>),
-    /// Somebody has it.
+    /// Another process or thread has it.
     Busy(Holder),
 }
 
-/// Who has a lock, as far as can be told.
+/// The holder of a lock, as far as can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Holder {
@@ -132,15 +133,15 @@ pub trait Lock: Debug + Send {
     /// `Io`.
     fn is_ours(&self) -> Result<bool>;
 
-    /// Whether it was taken over from somebody who died with it. By default not.
+    /// Whether it was taken over from an owner that died with it. By default not.
     fn was_taken_over(&self) -> bool {
         false
     }
 
-    /// The lock file, if it is to become the list: empty, to be written by whoever has the lock and
+    /// The lock file, if it is to become the list: empty, to be written by the lock holder and
     /// renamed with [`Dir::rename`], which publishes it and releases the lock in one instant. If it
-    /// has a note, that tells whose lock it is, and must not go. By
-    /// default none: the list is a file of its own, and the lock is released after it.
+    /// has a note, that tells whose lock it is, and must not go. By default none: the list is a
+    /// file of its own, and the lock is released after it.
     fn file(&self) -> Option<Box<dyn DirFile>> {
         None
     }
@@ -156,9 +157,9 @@ impl<'l> AsRef<dyn Lock + 'l> for dyn Lock + 'l {
 /// Tries once at least.
 ///
 /// Waiting is polling every 0.25 to 0.75 milliseconds, and after 20 of them every one to three,
-/// with jitter so that waiters do not march in step. Those who have a place in a queue
-/// ([`Locker::enqueue`]) poll quickly for as long as they are the first, and slowly before. To wait
-/// in the kernel for the lock itself has no time-out, and git does not join in.
+/// with jitter (exponential back-off) so that waiters do not march in step. Those that have a place
+/// in a queue ([`Locker::enqueue`]) poll quickly for as long as they are the first, and slowly
+/// before. To wait in the kernel for the lock itself has no time-out, and git does not join in.
 pub(crate) fn acquire(
     locker: &dyn Locker,
     dir: &Arc<dyn Dir>,
@@ -180,7 +181,7 @@ pub(crate) enum Polled<T> {
     Instead(T),
 }
 
-/// As [`acquire`]. Does not try as long as somebody `backs_off`: then the lock counts as taken.
+/// As [`acquire`]. Does not try as long as the caller `backs_off`: then the lock counts as taken.
 /// Each time it was found taken tells `otherwise` by whom, and asks it whether the lock is needed
 /// at all.
 pub(crate) fn poll<T>(
@@ -211,7 +212,7 @@ pub(crate) fn poll<T>(
         if holder == Holder::ThisThread || waiting.is_over(dir, name, now, || locker.is_worth_waiting_for(holder)) {
             return Err(locked(dir, name, holder, waited));
         }
-        // One draw of randomness for each wait; a multiplicative step is enough to part those who
+        // One draw of randomness for each wait; a multiplicative step is enough to part those that
         // wait.
         let drawn = jitter.unwrap_or_else(|| dir.random()).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         jitter = Some(drawn);

@@ -10,7 +10,7 @@ use crate::list::LIST;
 /// [`LEAST_END`].
 const MOST_TIMEOUTS: u32 = 20;
 const LEAST_END: Duration = Duration::from_secs(10);
-/// And whatever moves, it ends after so many times as long in all: somebody may take the lock again
+/// And whatever moves, it ends after so many times as long in all: others may take the lock again
 /// and again for ever.
 const MOST_ENDS: u32 = 10;
 
@@ -19,7 +19,7 @@ const MOST_ENDS: u32 = 10;
 pub(crate) struct Patience {
     /// `None` waits for ever.
     timeout: Option<Duration>,
-    /// Whether the time-out is one for a lock that nobody moves.
+    /// Whether the time-out is one for a lock that does not move.
     while_moving: bool,
 }
 

@@ -1,16 +1,15 @@
 //! List locks that become the list, for hosts: each is a file of its own that is ready before it
 //! gets the name of the lock, locked with the kernel and marked. So there is no moment in which a
-//! kill leaves a lock that nobody can judge, and one rename publishes and releases.
+//! kill leaves a lock that cannot be judged, and one rename publishes and releases.
 //!
-//! 1. Make a file without a name, lock it, leave the marker on it. Whoever dies here leaves
+//! 1. Make a file without a name, lock it, leave the marker on it. A process that dies here leaves
 //!    nothing.
 //! 2. Link it to the name of the lock, which fails if anything has that name. A waiter does only
 //!    this again, with the same file.
 //! 3. Write the list into it, look whether the name is still ours, rename it. The file stays open
-//!    until that has returned: closed before, its living owner would look dead for a moment.
-//!
-//! Who dies between 2 and 3 leaves a lock that others take over, as they do an owner file's; they
-//! publish a list of their own. `docs/protocol.md` has the rest.
+//!    until that has returned: closed before, its living owner would look dead for a moment. One
+//!    that dies between 2 and 3 leaves a lock that others take over, as they do an owner file's;
+//!    they publish a list of their own. `docs/protocol.md` has the rest.
 
 use std::fmt::Debug;
 use std::io;
@@ -65,9 +64,9 @@ pub trait ReadyFiles: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct ReadyLocks<F: ReadyFiles> {
     files: Arc<F>,
-    /// To take over from the dead.
+    /// To take over from dead owners.
     robust: Arc<RobustLocks>,
-    /// A file that is ready, of one who waits.
+    /// A file that is ready, of a waiting thread.
     ready: Mutex<Option<ReadyFile<F::File>>>,
 }
 
@@ -131,7 +130,7 @@ fn is_about_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// The list lock as a file of ours.
+/// The list lock as a file of this library.
 #[derive(Debug)]
 struct ReadyLock<F: ReadyFiles> {
     files: Arc<F>,

@@ -2,12 +2,12 @@
 //! names of locks.
 //!
 //! The *owner file* holds a marker ([`super::marker`]) that is synced before the file becomes a
-//! lock. Taking a lock is `link(owner file, lock name)`, which fails if the name exists, whoever
+//! lock. Taking a lock is `link(owner file, lock name)`, which fails if the name exists, whatever
 //! made it; releasing it is `unlink`. So a lock costs no new inode, any number of them one
-//! descriptor, and what a lock says about its owner never depends on unsynced bytes.
-//!
-//! Who meets a lock opens it and tries the kernel lock. Refused: its owner lives. Granted: its
-//! owner is dead, and whoever got the kernel lock is the only one who did, and takes over in place:
+//! descriptor, and what a lock says about its owner never depends on unsynced bytes. A process that
+//! meets a lock opens it and tries the kernel lock. Refused: its owner lives. Granted: its owner is
+//! dead (`EOWNERDEAD` in POSIX), and the process that got the kernel lock is the only one that did,
+//! and takes over in place:
 //!
 //! 1. A dies with the lock. The name stays, the kernel lock is gone.
 //! 2. B and C open the name. The kernel gives its lock to B. C is refused: to C the lock is alive.
@@ -33,7 +33,7 @@ use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, ThreadId, this_thread};
 use crate::temp_file::TempFile;
 
-/// How often the owner file is made again if somebody keeps removing it.
+/// How often the owner file is made again if it keeps being removed.
 const MAX_ATTEMPTS: usize = 8;
 
 /// A waiter looks whether the owner lives this often, not at every poll. Short, so that it serves
@@ -94,7 +94,7 @@ impl RobustLocks {
         file.set_attribute(&Marker::new(dir.boot(), location(dir, stat), process, None).attribute())
     }
 
-    /// Looks at the lock called `name`, which somebody has, and takes it over if its owner is dead.
+    /// Looks at the lock called `name`, which is taken, and takes it over if its owner is dead.
     ///
     /// # Errors
     /// `Io`.
@@ -176,7 +176,7 @@ impl RobustLocks {
             match dir.link(owner.name(), name) {
                 Ok(()) => return Ok(self.taken(dir, name, owner.stat, Keeper::Own(owner))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.examine(dir, name),
-                // Somebody has removed the owner file. Its name, that is: make another.
+                // The owner file was removed. Its name, that is: make another.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && dir.stat(owner.name()).is_err() => {
                     self.forget_owner();
                 }
@@ -225,7 +225,7 @@ impl RobustLocks {
         }))
     }
 
-    /// Somebody has the lock. Takes over if its owner is dead.
+    /// The lock is taken. Takes over if its owner is dead.
     fn examine(self: &Arc<Self>, dir: &Arc<dyn Dir>, name: &str) -> Result<Attempt> {
         match self.inspect(dir, name) {
             Ok(attempt) => Ok(attempt),
@@ -255,7 +255,7 @@ impl RobustLocks {
         if !now.is_same_file(&stat) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
-        // The dead need their first name no more. Before any other name goes: it tells that this
+        // A dead owner needs its first name no more. Before any other name goes: it tells that this
         // owner was judged.
         if let Some(first) = &marker.owner
             && dir.stat(first).is_ok_and(|owner| owner.is_same_file(&stat))
@@ -292,7 +292,7 @@ impl RobustLocks {
     }
 }
 
-/// Who has a lock whose kernel lock is not free: its owner, unless that has ended. Then its
+/// The holder of a lock whose kernel lock is not free: its owner, unless that has ended. Then its
 /// children have it that it forked before, whether it had a lock then or not; or a successor.
 fn holder_of(dir: &Arc<dyn Dir>, marker: &Marker) -> Holder {
     let is_known_to_live = |started| dir.process_started(marker.process) == Some(started);
@@ -375,7 +375,7 @@ impl Owner {
     }
 }
 
-/// What keeps the kernel lock behind a lock.
+/// What keeps the kernel lock that a lock rests on.
 #[derive(Debug)]
 enum Keeper {
     Own(#[expect(dead_code, reason = "held, not read")] Arc<Owner>),
@@ -409,12 +409,13 @@ impl Drop for RobustLock {
         if self.process != self.dir.process_id() {
             return;
         }
-        // If somebody removed our lock and another has taken it since, theirs must stay.
+        // If our lock was removed and another process has taken it since, theirs must stay.
         if self.is_ours().unwrap_or(true) {
-            // A failure leaves the lock behind; it is taken over when this process has ended.
+            // A failure leaves the lock; it is taken over when this process has ended.
             let _ = self.dir.remove(&self.name);
         }
-        // Only now may another thread of ours try: the file could not tell its lock from ours.
+        // Only now may another thread of this process try: the file could not tell its lock from
+        // ours.
         self.locks.release(&self.name);
     }
 }

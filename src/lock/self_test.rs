@@ -1,8 +1,8 @@
 //! Whether a kernel lock belongs to the file here, by whatever name it was opened.
 //!
 //! Where a server knows files by their names (bindfs, sshfs), two hard links of one file are two
-//! files to the kernel, each with locks of its own. Then a lock would look free to whoever meets
-//! it, though its owner lives.
+//! files to the kernel, each with locks of its own. Then a lock would look free to a process that
+//! meets it, though its owner lives.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::list::Temporary;
 use crate::mutant::{self, Mutant};
 use crate::temp_file::TempFile;
 
-/// Whether a lock on `owner`, which has one, keeps others out who open it by a second name. Costs
+/// Whether a lock on `owner`, which has one, keeps out others that open it by a second name. Costs
 /// nothing on a file system that one kernel alone writes to, and else five calls: once in the life
 /// of a handle.
 ///

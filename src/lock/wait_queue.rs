@@ -1,16 +1,14 @@
-//! Who waits for a lock in which order, where lockers can tell.
-//!
-//! Polling alone is a lottery: of thirty who wait, some wait ten times as long as the others, and
-//! give up. So the lock is left to whoever waits for the longest time. But not at the price of
-//! progress: the first may be stopped, or wait for a processor. So:
+//! The order in which processes wait for a lock, where lockers can tell. Polling alone is a
+//! lottery: of thirty waiters, some wait ten times as long as the others, and give up. So the lock
+//! is left to the one that has waited for the longest time. But not at the price of progress: the
+//! first may be stopped, or wait for a processor. So:
 //!
 //! 1. B looks: A waits for a longer time. B does not try, but remembers the list and the lock.
 //! 2. B looks again: A still waits, and list and lock are others. Things move: as in 1.
 //! 3. B looks again: A still waits, and list and lock are the same. Then B tries, as if it were
 //!    first. So a free lock is left to A for one pause of B's, and what A does not do, such as to
-//!    take over from the dead, B does.
-//!
-//! Who comes anew tries once before it joins: without a crowd the queue costs nothing.
+//!    take over from a dead owner, B does. A new process tries once before it joins: without a
+//!    crowd the queue costs nothing.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -20,7 +18,7 @@ use super::Locker;
 use super::patience::Fingerprint;
 use crate::dir::Dir;
 
-/// For how long a waiter polls quickly, in a queue since it is the first: most who have the lock
+/// For how long a waiter polls quickly, in a queue since it is the first: most holders of the lock
 /// are done sooner.
 const SOON: Duration = Duration::from_millis(20);
 
@@ -33,7 +31,7 @@ const BEHIND_STILL: u64 = 5000;
 
 /// A place among the processes that wait for one lock. Dropping it leaves the queue.
 pub trait Queued: Debug + Send {
-    /// Whether anybody else has waited for a longer time.
+    /// Whether another process has waited for a longer time.
     fn is_behind(&self) -> bool;
 }
 
@@ -42,7 +40,7 @@ pub trait Queued: Debug + Send {
 pub(super) struct WaitQueue {
     ticket: Option<Box<dyn Queued>>,
     position: Position,
-    /// Since when nobody was before us, by [`Dir::now`].
+    /// Since when no process was before us, by [`Dir::now`].
     first: Duration,
 }
 
@@ -97,7 +95,7 @@ mod tests {
 
     const LOCK: &str = "tables.list.lock";
 
-    /// A queue in which somebody else is first, or not.
+    /// A queue in which another process is first, or not.
     #[derive(Debug, Clone, Default)]
     struct Others(Arc<Mutex<bool>>);
 

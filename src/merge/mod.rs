@@ -80,16 +80,16 @@ macro_rules! records {
 }
 
 records! {
-    /// A walk over reference records. See [`Merged::refs`].
+    /// A scan of reference records. See [`Merged::refs`].
     RefRecords, RefRecord, RefRecordView
 }
 records! {
-    /// A walk over log records. See [`Merged::logs`].
+    /// A scan of log records. See [`Merged::logs`].
     LogRecords, LogRecord, LogRecordView
 }
 
 impl RefRecords {
-    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and
+    /// A scan that begins nowhere: [`Self::seek`] first. For callers that seek one scan again and
     /// again.
     #[must_use]
     pub fn new(merged: &Merged, tombstones: Tombstones) -> Self {
@@ -106,7 +106,7 @@ impl RefRecords {
 }
 
 impl LogRecords {
-    /// A walk that begins nowhere: [`Self::seek`] first. For those who seek one walk again and
+    /// A scan that begins nowhere: [`Self::seek`] first. For callers that seek one scan again and
     /// again.
     #[must_use]
     pub fn new(merged: &Merged, tombstones: Tombstones) -> Self {
@@ -134,7 +134,7 @@ fn lost() -> Error {
 /// What a merge came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Records that it has left behind.
+    /// Records that it has passed.
     pub(crate) read: u64,
     /// Those of them that a newer one of their key hides.
     pub(crate) shadowed: u64,
@@ -162,8 +162,8 @@ impl<R: Record> Merge<R> {
         Self::warming(tables, tombstones, Some(WarmUp::READ))
     }
 
-    /// A merge whose seeks use what the tables have learned, and add to it, as `warm_up` says;
-    /// without one, for those who seek many places, once each, they leave nothing behind.
+    /// A merge whose seeks use the tables' index caches, and fill them, as `warm_up` says; without
+    /// one, for callers that seek many places, once each, they fill none.
     pub(crate) fn warming(tables: &[Arc<Table>], tombstones: Tombstones, warm_up: Option<WarmUp>) -> Self {
         Merge {
             cursors: tables.iter().map(|table| Cursor::new(Arc::clone(table), warm_up)).collect(),
@@ -197,7 +197,7 @@ impl<R: Record> Merge<R> {
         Ok(())
     }
 
-    /// Of a walk by [`Self::next`] since it was made: what it has left behind. The current record
+    /// Of a scan by [`Self::next`] since it was made: what it has passed. The current record
     /// is not among that, nor those that other cursors stand at.
     pub(crate) fn tally(&self) -> Tally {
         let pending = self.runners.len() as u64;
@@ -224,26 +224,26 @@ impl<R: Record> Merge<R> {
         self.cursors.get(self.runners.last()?.cursor)
     }
 
-    /// The key of the cursor behind the one at the current record: at least that record's.
+    /// The key of the cursor after the one at the current record: at least that record's.
     pub(crate) fn next_key(&self) -> Option<&[u8]> {
-        let behind = self.runners.len().checked_sub(2).and_then(|at| self.runners.get(at))?;
-        self.cursors.get(behind.cursor).map(Cursor::key)
+        let second = self.runners.len().checked_sub(2).and_then(|at| self.runners.get(at))?;
+        self.cursors.get(second.cursor).map(Cursor::key)
     }
 
     /// Moves the cursor at the current record to the end of `block`, whose last key is `last_key`,
-    /// past `records`, that one included. All other cursors stand behind that.
+    /// past `records`, that one included. All other cursors stand after that.
     pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8], records: u64) {
         let Merge { cursors, runners, tally, .. } = self;
         tally.read += records.saturating_sub(1);
-        let [.., behind, front] = runners.as_mut_slice() else {
+        let [.., second, front] = runners.as_mut_slice() else {
             let only = runners.last().and_then(|only| cursors.get_mut(only.cursor));
             return only.map_or((), |only| only.skip_behind(block, last_key));
         };
         if let Some(front) = cursors.get_mut(front.cursor) {
             front.skip_behind(block, last_key);
         }
-        if let Some(cursor) = cursors.get(behind.cursor) {
-            behind.code = OffsetValueCode::new(cursor.key_buf(), common_prefix(last_key, cursor.key()));
+        if let Some(cursor) = cursors.get(second.cursor) {
+            second.code = OffsetValueCode::new(cursor.key_buf(), common_prefix(last_key, cursor.key()));
         }
     }
 
@@ -261,7 +261,8 @@ impl<R: Record> Merge<R> {
     }
 
     /// Steps to the next record that is no tombstone, as long as keys are `within` what is sought:
-    /// who hides tombstones steps over all those behind it, too, up to the next record that lives.
+    /// a merge that hides tombstones steps over all those after it, too, up to the next record that
+    /// lives.
     #[inline(always)]
     pub(crate) fn next_alive(&mut self, within: impl Fn(&[u8]) -> bool) -> Result<Option<&Cursor<R>>> {
         loop {
@@ -301,7 +302,7 @@ impl<R: Record> Merge<R> {
             if self.started {
                 match self.runners.as_slice() {
                     [] | [_] => return Ok(ControlFlow::Continue(())),
-                    [.., behind, _] if behind.code == OffsetValueCode::SAME => self.leave_key()?,
+                    [.., second, _] if second.code == OffsetValueCode::SAME => self.leave_key()?,
                     _ => {
                         if let ControlFlow::Break(why) = self.run_front(hide, &mut each)? {
                             return Ok(ControlFlow::Break(why));
@@ -323,9 +324,9 @@ impl<R: Record> Merge<R> {
     #[inline(always)]
     fn run_front<B>(&mut self, hide: bool, each: impl FnMut(R::View<'_>) -> ControlFlow<B>) -> Result<ControlFlow<B>> {
         let Merge { cursors, runners, .. } = self;
-        let [.., behind, front] = runners.as_slice() else { return Err(lost()) };
+        let [.., second, front] = runners.as_slice() else { return Err(lost()) };
         let cursor = cursors.get_mut(front.cursor).ok_or_else(lost)?;
-        match cursor.run(hide, |key, shared| OffsetValueCode::new(key, shared) < behind.code, each) {
+        match cursor.run(hide, |key, shared| OffsetValueCode::new(key, shared) < second.code, each) {
             Ok(Ran::Broke(why)) => return Ok(ControlFlow::Break(why)),
             Ok(Ran::Met(shared)) => {
                 let code = OffsetValueCode::new(cursor.key_buf(), shared);
@@ -386,8 +387,8 @@ impl<R: Record> Merge<R> {
     #[inline(always)]
     fn leave_key(&mut self) -> Result<()> {
         let Some(front) = self.runners.len().checked_sub(1) else { return Ok(()) };
-        if let [.., behind, _] = self.runners.as_slice()
-            && behind.code == OffsetValueCode::SAME
+        if let [.., second, _] = self.runners.as_slice()
+            && second.code == OffsetValueCode::SAME
         {
             return self.leave_shared_key(front);
         }
@@ -407,8 +408,8 @@ impl<R: Record> Merge<R> {
         Ok(())
     }
 
-    /// Steps the cursor at place `at` of the runners, and puts it where it belongs among those
-    /// behind. `false` if it has come to its end.
+    /// Steps the cursor at place `at` of the runners, and puts it where it belongs among the
+    /// others. `false` if it has come to its end.
     #[inline(always)]
     fn step(&mut self, at: usize) -> Result<bool> {
         let Merge { cursors, runners, tally, .. } = self;

@@ -18,8 +18,8 @@ pub(super) struct Kept {
     pub(super) name: String,
 }
 
-/// Gives a file a second name, `file` and `suffix`, with a number where somebody else's file has
-/// that. Where there are no hard links a list is copied, and a table gets the name from
+/// Gives a file a second name, `file` and `suffix`, with a number where another file has that.
+/// Where there are no hard links a list is copied, and a table gets the name from
 /// [`leave_first_name`].
 pub(super) fn put_aside(dir: &Arc<dyn Dir>, file: &str, suffix: &str) -> Result<Kept> {
     let failed = |error| Error::io("cannot keep the file under another name", &dir.path().join(file), error);

@@ -36,7 +36,7 @@ pub(super) fn intersect(a: &Whole, b: &Whole) -> bool {
     a.min <= b.max && b.min <= a.max
 }
 
-/// What the list names and nobody can read.
+/// What the list names and cannot be read.
 #[derive(Debug)]
 pub(super) struct Lost {
     pub(super) name: String,
@@ -66,8 +66,8 @@ pub(super) struct ListCase<'a> {
     pub(super) blocked: Option<String>,
     /// Update indexes that no listed table has, and unlisted ones have exactly.
     pub(super) gaps: Vec<(u64, u64)>,
-    /// Tables that no list names and nobody can need, each before the one that is the proof for it.
-    /// None while anything that the list names cannot be read.
+    /// Tables that no list names and that are garbage, each before the one that is the proof for
+    /// it. None while anything that the list names cannot be read.
     pub(super) garbage: Vec<GarbageTable>,
 }
 
@@ -106,7 +106,7 @@ impl<'a> ListCase<'a> {
         case
     }
 
-    /// Whether nobody can need a table, by proof.
+    /// Whether a table is garbage, by proof.
     pub(super) fn is_garbage(&self, name: &str) -> bool {
         self.garbage.iter().any(|table| table.name == name)
     }
@@ -146,7 +146,7 @@ impl<'a> ListCase<'a> {
         Vec::new()
     }
 
-    /// Finds the table behind each name.
+    /// Finds the table of each name.
     fn resolve(&mut self, listed: &[String]) {
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         let known: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
@@ -263,7 +263,7 @@ impl<'a> ListCase<'a> {
         self.present.iter().all(|candidate| candidate.whole.max < index)
     }
 
-    /// Tables that fit the list, unless somebody may be about to list them.
+    /// Tables that fit the list, unless a process may be about to list them.
     pub(super) fn note_fitting(&mut self) {
         if self.is_broken() || self.survey.lock == LockSeen::Held {
             return;

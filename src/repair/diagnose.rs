@@ -19,7 +19,7 @@ use crate::stack::{Options, Stack};
 /// Everything that is wrong. What others do at this moment looks like a problem, too: a table has
 /// its name before the list names it, what a compaction has merged stays for a moment, git has its
 /// lock. So what counts is what is found in every look, for as long as readers would wait for it;
-/// or, of a list, at a moment when nobody can have been in the middle of something.
+/// or, of a list, at a moment when no process can have been in the middle of something.
 pub(super) fn diagnose(repair: &Repair) -> Result<Vec<Problem>> {
     let dir = &repair.dir;
     let Some(mut survey) = Survey::take(dir, false, None)? else { return Ok(Vec::new()) };
@@ -49,7 +49,7 @@ fn is_certain(survey: &Survey, problems: &[Problem]) -> bool {
     problems.is_empty() || (survey.is_quiet && problems.iter().all(is_of_list))
 }
 
-/// What is wrong while the list lock is held: nobody else changes anything.
+/// What is wrong while the list lock is held: no other process changes anything.
 pub(super) fn diagnose_locked(repair: &Repair) -> Result<Vec<Problem>> {
     let Some(survey) = Survey::take(&repair.dir, true, None)? else { return Ok(Vec::new()) };
     let mut problems = judge(&repair.dir, &survey);
@@ -81,7 +81,7 @@ fn judge(dir: &Arc<dyn Dir>, survey: &Survey) -> Vec<Problem> {
     problems
 }
 
-/// The last word is that of those who read it: a store without problems can be opened.
+/// What readers find decides: a store without problems can be opened.
 fn refused(dir: &Arc<dyn Dir>) -> Option<Problem> {
     let error = Stack::open_in(Arc::clone(dir), Box::new(ExclusiveFile), Options::default()).err()?;
     let fix = Err("restore what it names from a copy of the repository".to_owned());
@@ -132,7 +132,7 @@ fn unlisted(dir: &Arc<dyn Dir>, case: &ListCase<'_>) -> Option<Problem> {
     (!tables.is_empty()).then(|| Problem::Unlisted { store: dir.path().to_owned(), tables })
 }
 
-/// What dead processes of this library left behind, and tables that nobody can need, each before
+/// What dead processes of this library left, and tables that nobody can need, each before
 /// the one that is the proof for it.
 fn garbage_files(dir: &Arc<dyn Dir>, survey: &Survey, garbage: &[GarbageTable]) -> Option<Problem> {
     let is_dead = |name: &&String| {

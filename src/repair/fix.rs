@@ -28,7 +28,7 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     let lock = acquire(&*repair.locker, &repair.dir, LIST_LOCK, repair.dir.now(), Some(repair.lock_timeout))?;
     let mended = mend(repair, &*lock, problem);
     if lock.was_taken_over() {
-        answer_for_the_dead(repair, problem);
+        resolve_for_dead_owner(repair, problem);
         // Once the lock is released others may take away what proves that they can go. What cannot
         // be removed stays, as with every successor.
         let _ = remove_proven(repair);
@@ -36,7 +36,7 @@ pub(super) fn apply(repair: &Repair, problem: &Problem) -> Result<String> {
     mended
 }
 
-/// Removes tables of which it is proven that nobody needs them.
+/// Removes tables of which it is proven that they are garbage.
 ///
 /// The directory is synced first: no crash may bring back a list that names what goes.
 fn remove_proven(repair: &Repair) -> Result<()> {
@@ -49,17 +49,17 @@ fn remove_proven(repair: &Repair) -> Result<()> {
     Ok(())
 }
 
-/// The dead owner of the lock may have taken along what others wait for. Every successor tells them
+/// The dead owner of the lock may have claimed what others wait for. Every successor tells them
 /// what became of it, by the list: here by what the fix has made of it, because a table that is
 /// dropped takes them with it.
 ///
 /// A list that was lost says nothing of that: they are left to find their request claimed, and to
 /// say that they do not know.
-fn answer_for_the_dead(repair: &Repair, problem: &Problem) {
+fn resolve_for_dead_owner(repair: &Repair, problem: &Problem) {
     if !matches!(problem, Problem::List(list) if list.is_lost)
         && let Some(list) = names_in_list(repair)
     {
-        // Who cannot list the directory leaves them to find that out, too.
+        // If the directory cannot be listed, the followers are left to find that out, too.
         let _ = resolve(&repair.dir, &list.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
@@ -70,7 +70,7 @@ fn names_in_list(repair: &Repair) -> Option<Vec<String>> {
     list::parse(&contents).ok()
 }
 
-/// Mends what is wrong while the list lock is held, if it is still what somebody has agreed to.
+/// Mends what is wrong while the list lock is held, if it is still what was agreed to.
 fn mend(repair: &Repair, lock: &dyn Lock, problem: &Problem) -> Result<String> {
     let there = diagnose_locked(repair)?;
     match problem {
@@ -112,7 +112,7 @@ fn replace_list(repair: &Repair, lock: &dyn Lock, proposal: &Proposal) -> Result
     Ok(done)
 }
 
-/// Takes tables that no list names out of the reach of everybody who removes such tables.
+/// Takes tables that no list names out of the reach of programs that remove such tables.
 ///
 /// The directory is synced first: no crash may bring back a list that names them.
 fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Problem]) -> Result<String> {
@@ -133,7 +133,7 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
 ///
 /// The directory is synced first: no crash may bring back a list that names what goes. Tables go in
 /// the order of what was found now, each before the one that is the proof for it, up to the first
-/// that nobody has agreed to: what follows may be its proof.
+/// that was not agreed to: what follows may be its proof.
 fn remove_garbage(repair: &Repair, files: &[String], there: &[Problem]) -> Result<String> {
     sync_dir(&*repair.dir)?;
     let mut removed: Vec<String> = files.iter().filter(|file| is_gone(repair, file)).cloned().collect();
@@ -203,7 +203,7 @@ mod tests {
         fs::read_to_string(dir.join(LIST)).unwrap().lines().last().unwrap().to_owned()
     }
 
-    /// A leader has claimed what somebody waits for; it has published perhaps, and has died.
+    /// A leader has claimed what a follower waits for; it has published perhaps, and has died.
     fn store(is_published: bool) -> (TempDir, Repair, OwnRequest) {
         let temp = tempfile::tempdir().unwrap();
         commit(temp.path(), "refs/heads/a");
@@ -242,20 +242,20 @@ mod tests {
             let (_temp, repair, asked) = store(is_published);
             only_fix(&repair).unwrap();
             assert_eq!(asked.state().unwrap(), state);
-            assert_eq!(repair.diagnose().unwrap(), [], "the request is somebody's");
+            assert_eq!(repair.diagnose().unwrap(), [], "the request has a follower");
         }
     }
 
     #[test]
-    fn who_waits_is_told_if_the_fix_fails() {
+    fn followers_are_told_if_the_fix_fails() {
         let (_temp, repair, asked) = store(true);
-        let problem = Problem::Garbage { files: vec!["none of ours".to_owned()] };
-        fs::write(repair.dir.path().join("none of ours"), "").unwrap();
+        let problem = Problem::Garbage { files: vec!["not a file of the store".to_owned()] };
+        fs::write(repair.dir.path().join("not a file of the store"), "").unwrap();
         assert!(repair.fix(&problem).is_err());
         assert_eq!(asked.state().unwrap(), RequestState::Published { update_index: 3 });
     }
 
-    /// What is dropped with its table is there no more: who waits for it does it again.
+    /// What is dropped with its table is there no more: its follower does it again.
     #[test]
     fn what_a_fix_drops_is_not_said_to_be_there() {
         let (temp, repair, asked) = store(true);

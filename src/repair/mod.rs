@@ -4,7 +4,7 @@
 //! Nothing that holds records is ever removed: what a fix takes out of the store keeps its bytes
 //! under another name, and each says exactly what it will do. A look (`survey`) gives plain data;
 //! `case` holds the list against it, `propose` finds a list that fits, and `fix` looks
-//! again under the lock before it does what somebody has agreed to.
+//! again under the lock before it does what was agreed to.
 
 mod aside;
 mod case;

@@ -73,7 +73,7 @@ pub struct SetAside {
     pub file: String,
     /// Why.
     pub reason: String,
-    /// What is put behind its name: `.damaged`, or `.unlisted` for tables that are whole. A number
+    /// What is appended to its name: `.damaged`, or `.unlisted` for tables that are whole. A number
     /// follows if that is taken.
     pub suffix: &'static str,
 }

@@ -27,10 +27,10 @@ pub(super) struct Survey {
     pub(super) list: ListSeen,
     /// Whatever is called like a table, or is named by the list.
     tables: BTreeMap<String, (Option<FileStat>, TableSeen)>,
-    /// Who has the list lock.
+    /// The holder of the list lock.
     pub(super) lock: LockSeen,
-    /// Whether nobody can have been in the middle of something: the lock was free before and after,
-    /// and nothing has changed in between.
+    /// Whether no process can have been in the middle of something: the lock was free before and
+    /// after, and nothing has changed in between.
     pub(super) is_quiet: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum ListSeen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LockSeen {
     Free,
-    /// Its owner is dead: whoever takes it next is the successor.
+    /// Its owner is dead: the next to take it is the successor.
     Dead,
     /// Its owner lives, or cannot be judged.
     Held,
@@ -278,7 +278,7 @@ fn read_blocks(table: &Table, records: &mut u64) -> Result<()> {
     Ok(())
 }
 
-/// Reads it as those do who list references and logs: without its indexes.
+/// Reads it as listings of references and logs do: without its indexes.
 fn read_records(table: Arc<Table>) -> Result<()> {
     let snapshot = Snapshot::new(vec![table], None);
     let mut refs = snapshot.refs()?;

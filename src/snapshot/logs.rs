@@ -1,4 +1,4 @@
-//! Walks over reflogs: all of them, or one.
+//! Scans of reflogs: all of them, or one.
 
 use std::fmt;
 
@@ -86,13 +86,13 @@ impl<'a> LogItem<'a> {
     }
 }
 
-/// A walk over reflogs: by name, then newest first. Owns its snapshot's tables.
+/// A scan of reflogs: by name, then newest first. Owns its snapshot's tables.
 ///
 /// [`Logs::next`] lends entries, and as an [`IntoIterator`] it gives owned ones.
 /// [`Logs::next_item`] lends the markers of logs that merely exist, too.
 pub struct Logs {
     merge: Merge<LogRecord>,
-    /// If it is a walk over one log: the first key that its entries could have.
+    /// If it is a scan of one log: the first key that its entries could have.
     first: Option<Vec<u8>>,
 }
 
@@ -172,7 +172,7 @@ impl Logs {
         let mut key = Vec::new();
         log_key(&mut key, name.as_ref(), at_most);
         if let Some(first) = &self.first {
-            // A walk over one log does not leave it.
+            // A scan of one log does not leave it.
             key = key.max(first.clone());
         }
         self.merge.seek(&key)

@@ -136,7 +136,7 @@ impl Snapshot {
         self.prefix("")
     }
 
-    /// The references whose names start with `prefix`, by name. Ends by itself behind them.
+    /// The references whose names start with `prefix`, by name. Ends by itself after them.
     ///
     /// Cost: a seek in each table, and a step for each record whose name starts so, tombstones
     /// included.

@@ -1,4 +1,4 @@
-//! Walks over references: all with a prefix, or those that point at an id.
+//! Scans of references: all with a prefix, or those that point at an id.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ impl RefView<'_> {
     }
 }
 
-/// A walk over references, by name. Owns its snapshot's tables.
+/// A scan of references, by name. Owns its snapshot's tables.
 ///
 /// [`Refs::next`] lends each reference without allocating; as an [`IntoIterator`] it gives owned
 /// ones.
@@ -139,7 +139,7 @@ impl Refs {
     }
 
     /// Hands the references that follow to `each`, until it breaks; then a further call goes on
-    /// behind the one at which it did. The fastest way to read many: it takes about half the time
+    /// after the one at which it did. The fastest way to read many: it takes about half the time
     /// of [`Self::next`].
     ///
     /// ```

@@ -1,13 +1,11 @@
-//! Durability marks: a list says of itself that all it names survives a power failure.
-//!
-//! Whoever publishes a list under `Full` has synced the tables that it adds, and has made sure of
-//! the others: by a sync, or by the mark of the list before. So it leaves a mark on the new list,
-//! as an attribute on the file, and whoever commits next need not sync what it cannot know to be
-//! synced.
+//! Durability marks: a list says of itself that all it names survives a power failure. A committer
+//! that publishes a list under `Full` has synced the tables that it adds, and has made sure of the
+//! others: by a sync, or by the mark of the list before. So it leaves a mark on the new list, as an
+//! attribute on the file, and the next committer need not sync what it cannot know to be synced.
 //!
 //! A mark holds for these contents of this file, and for nothing else. A list of git's is a new
 //! file and has none; a list that was edited in place has other contents; a copy, with its
-//! attribute or without, is another file, and the tables beside it may be copies that nobody has
+//! attribute or without, is another file, and the tables beside it may be copies that were never
 //! synced.
 
 use crate::dir::FileStat;

@@ -34,7 +34,7 @@ impl Env {
         if self.is_local() { self.options.reading } else { Reading::Copied }
     }
 
-    /// Who may work on something large.
+    /// Which threads may work on something large.
     pub(crate) fn budget(&self) -> ThreadBudget {
         ThreadBudget::counted(self.options.thread_count(), Arc::clone(&self.counters.helpers))
     }

@@ -33,7 +33,7 @@ pub struct Metrics {
     pub helpers: u64,
     /// How often [`crate::Stack::transact`] started over.
     pub retries: u64,
-    /// Transactions of ours that another process has published with its own; see
+    /// Transactions of this handle that another process has published with its own; see
     /// [`crate::Options::delegation`]. They count as commits, too.
     pub delegated: u64,
     /// Transactions of other processes that we have published with ours.

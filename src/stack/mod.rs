@@ -84,9 +84,9 @@ impl Stack {
         Ok(stack)
     }
 
-    /// The same store with other settings: for hosts that learn only when they write how to write.
-    /// Shares the directory, the locks and what was read, so nothing is opened again. Transactions
-    /// of the one handle and of the other are not committed together.
+    /// The same store with other settings: for hosts that are told only when they write how to
+    /// write. Shares the directory, the locks and what was read, so nothing is opened again.
+    /// Transactions of the one handle and of the other are not committed together.
     ///
     /// The hash stays, and so do the mode bits of new files: those belong to the [`Dir`].
     ///
@@ -138,7 +138,7 @@ impl Stack {
         self.shared.env.counters.metrics()
     }
 
-    /// The newest state. Costs one `stat` unless somebody has committed since the last call. Waits
+    /// The newest state. Costs one `stat` unless there was a commit since the last call. Waits
     /// for up to [`Options::reload_deadline`] if the list names what is not there.
     ///
     /// # Errors

@@ -15,9 +15,9 @@ use crate::table::WriteOptions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The commit survives, whatever the file system does with what nobody synced. Syncs the table,
-    /// the list and the directory, and tables below that nobody is known to have synced (on Linux a
-    /// durability mark on the list tells the next process which are).
+    /// The commit survives, whatever the file system does with what was not synced. Syncs the
+    /// table, the list and the directory, and tables below that are not known to be synced (on
+    /// Linux a durability mark on the list tells the next process which are).
     #[default]
     Full,
     /// The table and the list are synced, the directory is not: on file systems that keep metadata
@@ -28,15 +28,15 @@ pub enum Durability {
     Off,
 }
 
-/// How many threads work on a compaction at most, unless somebody says so: they cost memory, and
+/// How many threads work on a compaction at most, unless the options say so: they cost memory, and
 /// one thread writes what they make.
 const MOST_THREADS: usize = 8;
 
 /// The version of [`Options::compatibility_key`], and of the meaning of delegated transactions.
 const KEY_VERSION: u8 = 1;
 
-/// How many lock time-outs a call waits for the outcome, between these limits, unless somebody says
-/// so.
+/// How many lock time-outs a call waits for the outcome, between these limits, unless the options
+/// say so.
 const OUTCOME_FACTOR: u32 = 10;
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
@@ -91,8 +91,8 @@ impl Default for Options {
 impl Options {
     /// The hash function. Default: that of the existing tables, also if they have nothing left in
     /// them; in a store without tables, that of the first id that is written, and SHA-1 if the
-    /// first transaction has none. A list may become empty again, so who knows the repository says
-    /// what it is: mirrors `extensions.objectFormat`.
+    /// first transaction has none. A list may become empty again, so a caller that knows the
+    /// repository says what it is: mirrors `extensions.objectFormat`.
     pub fn hash(mut self, hash: HashKind) -> Self {
         self.hash = Some(hash);
         self
@@ -169,18 +169,18 @@ impl Options {
     ///
     /// Once another process has begun it [`Self::lock_timeout`] no longer counts: the commit waits
     /// for the outcome as long as [`Self::outcome_timeout`] says. After that it is
-    /// [`crate::ErrorKind::Indeterminate`], as it is when that process ends and nobody can tell
+    /// [`crate::ErrorKind::Indeterminate`], as it is when that process ends and it cannot be told
     /// what it had done.
     pub fn delegation(mut self, delegation: bool) -> Self {
         self.delegation = delegation;
         self
     }
 
-    /// Whether a lock on the list that git, or another program, has left behind is removed by who
-    /// waits for it, on the evidence that `reftable repair --break-lock` asks for: the lock is
+    /// Whether a lock on the list that git, or another program, has left is removed by the process
+    /// that waits for it, on the evidence that `reftable repair --break-lock` asks for: the lock is
     /// older than 10 s, and no process has it open, or any other file of the store. Default false:
     /// it stays until a person decides. For servers whose gits are killed now and then: without it
-    /// nobody commits from then on.
+    /// no process commits from then on.
     ///
     /// All processes must be seen: that is so for root on Linux, outside of containers, on a local
     /// file system. Elsewhere the lock stays. Processes of this library have tables open all the
@@ -188,15 +188,15 @@ impl Options {
     /// that has set this must not write to the store through another library: one that has its lock
     /// closed for more than 10 s would lose it.
     ///
-    /// The lock of a table that a killed git was compacting stays: it keeps nobody from committing,
-    /// and that table from being merged. Looks at all processes, once a second at most, while a
-    /// lock is that old; and costs one descriptor.
+    /// The lock of a table that a killed git was compacting stays: it keeps that table from being
+    /// merged, and no process from committing. Looks at all processes, once a second at most, while
+    /// a lock is that old; and costs one descriptor.
     pub fn break_abandoned_locks(mut self, breaks: bool) -> Self {
         self.break_abandoned_locks = breaks;
         self
     }
 
-    /// How long a call waits until somebody has begun its work: zero fails at once, `None` waits
+    /// How long a call waits until its work is begun: zero fails at once, `None` waits
     /// for ever. Default 5 s. Mirrors `reftable.lockTimeout`, whose default is 100 ms: git starts a
     /// process for each command, and a person or a script runs it again. A program that embeds this
     /// library has a request of its own to answer, and would rather wait for a slow disk or a long
@@ -204,10 +204,10 @@ impl Options {
     /// finds the lock free waits for nothing, whatever is set here.
     ///
     /// It counts from the call until the work begins, and covers all that may come before: other
-    /// threads of this handle, other processes, and neighbours who are let go first
-    /// ([`Self::fairness`]). It does not cover the work itself, nor what a commit waits for after
-    /// somebody else has begun it ([`Self::outcome_timeout`]). Each call says in its own text where
-    /// it waits otherwise.
+    /// threads of this handle, other processes, and neighbours that go first ([`Self::fairness`]).
+    /// It does not cover the work itself, nor what a commit waits for after another thread or
+    /// process has begun it ([`Self::outcome_timeout`]). Each call says in its own text where it
+    /// waits otherwise.
     pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.lock_timeout = timeout;
         self
@@ -222,9 +222,9 @@ impl Options {
     ///
     /// A commit takes at most the sum of both, and its own work. The process that commits for
     /// others is dead or stopped, or its disk hangs, if it takes longer than milliseconds; if it is
-    /// dead the call does not wait for it at all. A time that is too short gains nothing: nobody
-    /// can take the transaction back, so the caller has to look whether it is there. Zero gives up
-    /// when the lock time-out has passed.
+    /// dead the call does not wait for it at all. A time that is too short gains nothing: the
+    /// transaction cannot be taken back, so the caller has to look whether it is there. Zero gives
+    /// up when the lock time-out has passed.
     pub fn outcome_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.outcome_timeout = timeout;
         self
@@ -253,7 +253,7 @@ impl Options {
     /// How long a reader ([`crate::Stack::open`], [`crate::Stack::snapshot`]) goes on looking for a
     /// list beside tables, or for tables that the list names, that are not there, while the list
     /// stays the same; and for what a network file system calls a stale handle. Default 3 s, for
-    /// servers: somebody may have been stopped between a table and its list. Nothing that is
+    /// servers: a process may have been stopped between a table and its list. Nothing that is
     /// healthy takes more than milliseconds, so a process that lives for one look-up, such as a
     /// prompt, may ask for 100 ms. Zero reports what is missing at once, unless the list has
     /// changed meanwhile.

@@ -34,7 +34,7 @@ pub(crate) struct NewList<'a> {
     pub(crate) contents: &'a [u8],
     /// The tables that no list has named before. They are removed if this one is not published.
     pub(crate) added: Vec<AddedFile>,
-    /// Tables that nobody needs any more once this list is published. They are removed in this
+    /// Tables that are garbage once this list is published. They are removed in this
     /// order, before the lock is released.
     pub(crate) obsolete: &'a [GarbageTable],
     /// Whether the lock is to be held on: then it does not become the list, see [`Lock::file`].
@@ -90,10 +90,10 @@ impl NewList<'_> {
     /// With obsolete tables 7 comes before 6, and they are removed between the two:
     ///
     /// 1. If we die before they are gone, our lock is there, and keeps out git.
-    /// 2. Whoever takes it over finds our table listed, and its attribute says what was merged into
+    /// 2. The successor finds our table listed, and its attribute says what was merged into
     ///    it: that proves that they can go.
     /// 3. Had we released the lock before, git might have merged our table, and the attribute would
-    ///    be gone with it. Then nobody could tell what is left from what was lost.
+    ///    be gone with it. Then what is left could not be told from what was lost.
     pub(crate) fn publish<'l, L, T>(
         mut self,
         lock: L,
@@ -109,7 +109,7 @@ impl NewList<'_> {
         }
         check_lock(self.dir, lock.as_ref())?;
         let list = replace(self.dir, list)?;
-        // Also if nobody knows: what a list names must not go.
+        // Also if that is not known: what a list names must not go.
         self.added.iter_mut().for_each(|table| table.file.stay());
         let unknown = list.unknown();
         let published = Published { list, added: mem::take(&mut self.added) };
@@ -161,7 +161,7 @@ impl NewList<'_> {
     }
 }
 
-/// A person may have removed the lock, and somebody else may have it now.
+/// A person may have removed the lock, and another process may have it now.
 fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
     if lock.is_ours()? {
         return Ok(());
@@ -174,7 +174,7 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
 /// Renames the list into place. `Err` means that another one is there, or none.
 ///
 /// A rename may be reported as failed although it happened, by network file systems that lose an
-/// answer: what counts is what is there. If that cannot be seen either, nobody knows.
+/// answer: what counts is what is there. If that cannot be seen either, it is not known.
 fn replace(dir: &Arc<dyn Dir>, list: TempFile) -> Result<Replaced> {
     let stat = list.stat()?;
     if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
@@ -284,7 +284,7 @@ impl Publisher {
     }
 
     /// Gives a table its final name. It says before that upon which list it was made: if we die
-    /// before it is listed, the successor of our lock knows that nobody needs it.
+    /// before it is listed, the successor of our lock knows that it is garbage.
     ///
     /// The first table of a store must be able to say so after a power failure, too: beside a list
     /// that names nothing it would look like all that is left of a store. So it is synced before it
@@ -344,7 +344,7 @@ impl Publisher {
         }
     }
 
-    /// A name for a table that nobody else will choose.
+    /// A name for a table that no other process will choose.
     pub(crate) fn table_name(&self, min: u64, max: u64) -> String {
         TableName::new(min, max, self.env.dir.random()).to_string()
     }
@@ -416,11 +416,9 @@ impl Publisher {
     }
 
     /// Creates an empty list if there is none, so that there never is a table without a list: that
-    /// is what readers take for damage.
-    ///
-    /// A list that is there may have been made by somebody who died before the directory was
-    /// synced. To see it is not enough: a power failure could take it and leave the table. So the
-    /// directory is synced in any case.
+    /// is what readers take for damage. A list that is there may have been made by a process that
+    /// died before the directory was synced. To see it is not enough: a power failure could take it
+    /// and leave the table. So the directory is synced in any case.
     fn create_list(&self, lock: &ListLock) -> Result<()> {
         match self.env.dir.stat(LIST) {
             Ok(_) => {}
@@ -433,7 +431,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// The lock stays ours, and the directory is synced by whoever has called.
+    /// The lock stays ours, and the caller syncs the directory.
     fn put_empty_list(&self, lock: &ListLock) -> Result<()> {
         let durability = match self.env.options.durability {
             Durability::Off => Durability::Off,
@@ -466,7 +464,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Syncs listed tables that nobody is known to have synced: git's are not, by default, and a
+    /// Syncs listed tables that are not known to be synced: git's are not, by default, and a
     /// commit that is to survive must not stand on one that does not. A durability mark on the list
     /// says that all of them are.
     fn sync_foreign_tables(&self, base: &Snapshot, replaced: &Range<usize>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What was set: getters for those who pass options on, as `get_` like those of
+//! What was set: getters for callers that pass options on, as `get_` like those of
 //! [`std::process::Command`], because the setters have the plain names.
 
 use std::time::Duration;

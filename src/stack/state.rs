@@ -20,7 +20,7 @@ use crate::table::Table;
 /// How long a reader waits before its second look.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
-/// Nobody replaces the list between two looks as often as this, for [`MOST_DEADLINES`] as well:
+/// The list is not replaced between two looks as often as this, for [`MOST_DEADLINES`] as well:
 /// then the list is not what changes, but what the file system says of it.
 const MOST_LOOKS: u32 = 100;
 
@@ -71,8 +71,8 @@ impl CachedState {
         }
     }
 
-    /// The newest state while we hold the list lock: nobody will complete what is missing, so do
-    /// not wait for it.
+    /// The newest state while we hold the list lock: no process will complete what is missing, so
+    /// do not wait for it.
     pub(crate) fn snapshot_under_lock(&self) -> Result<Snapshot> {
         match self.cached()? {
             Some(snapshot) => Ok(snapshot),
@@ -106,12 +106,10 @@ impl CachedState {
     ///
     /// 1. We read a list that names table A.
     /// 2. A compaction replaces the list by one that names B and removes A.
-    /// 3. We cannot open A, and start over with the new list.
-    ///
-    /// Each turn that fails for this reason means that somebody else got further, so the loop ends.
-    /// If the list stays the same and a table missing, it ends at the deadline, with an error that
-    /// names the table. And it ends in any case: a file system may say of one list something else
-    /// each time.
+    /// 3. We cannot open A, and start over with the new list. Each round that fails for this reason
+    ///    means that another process got further, so the loop ends. If the list stays the same and
+    ///    a table missing, it ends at the deadline, with an error that names the table. And it ends
+    ///    in any case: a file system may say of one list something else each time.
     ///
     /// A network file system may tell the same by a stale handle, of the list or of a table. That
     /// says nothing of what is there, also under the lock, so it is looked at again until the
@@ -211,9 +209,10 @@ impl CachedState {
     }
 
     /// Remembers whether others have written any of `tables`, the newest of a list that was just
-    /// read and which nobody here has seen before.
+    /// read and which no thread here has seen before.
     fn notice_neighbours(&self, tables: &[Arc<Table>], list_modified: u128) {
-        // Without an earlier state nobody knows what is new, but the list says when it was written.
+        // Without an earlier state it is not known what is new, but the list says when it was
+        // written.
         let is_recent = || {
             let now = self.env.dir.wall_clock();
             now.is_some_and(|now| now.saturating_sub(list_modified) < RECENT.as_nanos())

@@ -8,7 +8,7 @@ use crate::format::record::{IndexRecord, KeyBuf, Record, next_record};
 use crate::table::file::{Block, TableFile};
 
 impl TableFile {
-    /// Checks that what is skipped behind `block` has no other block: the block size of the table
+    /// Checks that what is skipped after `block` has no other block: the block size of the table
     /// would be wrong. Whatever else is there hides no records.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl TableFile {
     }
 
     /// Checks that the index block at `offset`, with which a section of `R` records seems to end
-    /// behind `block`, is none of its data blocks, whose type is damaged. An index begins with the
+    /// after `block`, is none of its data blocks, whose type is damaged. An index begins with the
     /// last key of the first of them; a data block goes on where the one before it ends.
     ///
     /// # Errors

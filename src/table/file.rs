@@ -20,7 +20,7 @@ pub(crate) struct TableFile {
     pub(crate) footer: Footer,
     /// Bytes of the file header, with which the block at offset 0 starts.
     lead: usize,
-    /// Where the first block starts: at 0, with the file header in it, or behind that.
+    /// Where the first block starts: at 0, with the file header in it, or after that.
     pub(crate) first: u64,
     /// What the first block holds; `None` if there is none.
     first_kind: Option<BlockKind>,
@@ -65,7 +65,7 @@ impl TableFile {
         }
     }
 
-    /// The same for a table of a store: whoever meets a damage in it is told what can be done.
+    /// The same for a table of a store: errors about damage in it say what can be done.
     pub(crate) fn open_in_store(path: PathBuf, bytes: Bytes) -> Result<TableFile> {
         match TableFile::open(path.clone(), bytes) {
             Ok(file) => Ok(TableFile { is_in_store: true, ..file }),
@@ -106,7 +106,7 @@ impl TableFile {
         let end = end as u64;
         for offset in [footer.ref_index, footer.obj, footer.obj_index, footer.log, footer.log_index] {
             if offset >= end {
-                let message = format!("the footer names offset {offset}, behind the last block");
+                let message = format!("the footer names offset {offset}, past the last block");
                 return Err(Error::corrupt(message).at(end));
             }
         }
@@ -138,8 +138,8 @@ impl TableFile {
     pub(crate) fn section_len(&self, kind: BlockKind) -> u64 {
         let Some(start) = self.section(kind).map(|section| section.offset) else { return 0 };
         let Footer { ref_index, obj, obj_index, log, log_index, .. } = self.footer;
-        let behind = [ref_index, obj, obj_index, log, log_index].into_iter().filter(|offset| *offset > start);
-        behind.min().unwrap_or(self.end) - start
+        let later = [ref_index, obj, obj_index, log, log_index].into_iter().filter(|offset| *offset > start);
+        later.min().unwrap_or(self.end) - start
     }
 
     /// Bytes of the file header that belong to the block at `offset`.
@@ -153,7 +153,7 @@ impl TableFile {
         range.and_then(|(start, end)| self.bytes.get(start..end)).unwrap_or_default()
     }
 
-    /// The kind of the block at `offset`; `None` behind the last block.
+    /// The kind of the block at `offset`; `None` after the last block.
     pub(crate) fn kind_at(&self, offset: u64) -> Result<Option<BlockKind>> {
         if offset >= self.end {
             return Ok(None);
@@ -197,7 +197,7 @@ impl TableFile {
         self.in_file(Error::corrupt(message).at(offset))
     }
 
-    /// The block behind `block`, unless the section of `R` ends there. Where it ends its index
+    /// The block after `block`, unless the section of `R` ends there. Where it ends its index
     /// begins, or what the footer names next.
     #[cold]
     pub(crate) fn following<R: Record>(&self, block: &Block, inflated: &mut Vec<u8>) -> Result<Option<Block>> {
@@ -209,7 +209,7 @@ impl TableFile {
         match self.kind_at(next)? {
             Some(kind) if kind == R::KIND => self.read(kind, next, inflated).map(Some),
             _ if ends => Ok(None),
-            // Its index does, which nobody needs who reads in order.
+            // Its index does, which a scan in order does not need.
             Some(BlockKind::Index) if section.is_some_and(|section| next <= section.index) => {
                 self.check_is_index::<R>(block, inflated, next).map(|()| None)
             }
@@ -238,7 +238,7 @@ impl TableFile {
     /// Bytes from the block at `offset`, which begins `data` and states the length `len`, to the
     /// next.
     ///
-    /// Padding is recognised by the zero behind the block, as git does: unpadded neighbours start
+    /// Padding is recognised by the zero after the block, as git does: unpadded neighbours start
     /// with a letter. It fills up a multiple of the block size: an index block may be longer than
     /// one.
     #[inline]
@@ -252,7 +252,7 @@ impl TableFile {
         }
     }
 
-    /// The same for a padded block that is long, or lies behind log blocks, which are not aligned.
+    /// The same for a padded block that is long, or lies after log blocks, which are not aligned.
     /// git pads to a multiple of the block size from the start of the block, JGit from the start of
     /// the file: zeros reach to where the next block is, or to the end.
     #[cold]
@@ -261,8 +261,8 @@ impl TableFile {
         let from_block = len.next_multiple_of(padded);
         let from_file = offset.saturating_add(len).next_multiple_of(padded).saturating_sub(offset);
         let is_next = |stride: u64| {
-            let behind = data.get(len as usize..).unwrap_or_default();
-            let padding = behind.get(..stride.saturating_sub(len) as usize).unwrap_or(behind);
+            let later = data.get(len as usize..).unwrap_or_default();
+            let padding = later.get(..stride.saturating_sub(len) as usize).unwrap_or(later);
             padding.iter().all(|byte| *byte == 0) && data.get(stride as usize).is_none_or(|byte| *byte != 0)
         };
         let (nearer, farther) = (from_block.min(from_file), from_block.max(from_file));

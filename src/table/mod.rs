@@ -32,7 +32,7 @@ pub struct Table {
     refs: Option<IndexCache>,
     objects: Option<IndexCache>,
     logs: Option<IndexCache>,
-    /// Whether no log record is above the header's range, once somebody has looked.
+    /// Whether no log record is above the header's range, once that is known.
     logs_in_range: OnceLock<bool>,
 }
 
@@ -49,7 +49,7 @@ impl Table {
         TableFile::open(path.into(), bytes.into()).map(Table::of)
     }
 
-    /// The same for a table of a store: whoever meets a damage in it is told what can be done.
+    /// The same for a table of a store: errors about damage in it say what can be done.
     pub(crate) fn open_in_store(path: PathBuf, bytes: Bytes) -> Result<Table> {
         TableFile::open_in_store(path, bytes).map(Table::of)
     }
@@ -96,7 +96,7 @@ impl Table {
         self.file.bytes.len() as u64
     }
 
-    /// All bytes of the file, for those who store or send it elsewhere.
+    /// All bytes of the file, to be stored or sent elsewhere.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.file.bytes

@@ -1,4 +1,4 @@
-//! Group commit: who has the lock commits for all that wait.
+//! Group commit: the lock holder commits for all that wait.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Before the first phase, for those who decide under the lock: it is held, and nothing is asked
+//! Before the first phase, for callers that decide under the lock: it is held, and nothing is asked
 //! for yet.
 
 use super::{Prepared, Transaction};
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::snapshot::Snapshot;
 use crate::stack::{ListLock, Stack};
 
-/// The lock of a store, and the state that nobody else changes while it is held. Dropping it
+/// The lock of a store, and the state that no other process changes while it is held. Dropping it
 /// releases the lock, and nothing has changed.
 #[derive(Debug)]
 #[must_use = "dropping it releases the lock"]
@@ -18,7 +18,7 @@ pub struct Locked {
 
 impl Stack {
     /// Takes the lock before anything is decided: lock, look, decide. What is decided upon
-    /// [`Locked::snapshot`] cannot be overtaken. Everybody else waits meanwhile, so
+    /// [`Locked::snapshot`] cannot be overtaken. Every other writer waits meanwhile, so
     /// [`Stack::transact`] and expectations are to be preferred where they do.
     ///
     /// ```

@@ -54,7 +54,7 @@ impl Transaction {
     }
 
     /// Asks for the values that are replaced: [`Commit::replaced`] has them then. They are looked
-    /// up anyway; who asks pays for a copy of the names, and where another process commits for us,
+    /// up anyway; asking costs a copy of the names, and where another process commits for us,
     /// for one more record of up to 7 KiB. What does not fit into that we commit ourselves.
     pub fn report_replaced(&mut self) -> &mut Self {
         self.changes.asks_replaced = Some(Follower::Caller);

@@ -101,7 +101,7 @@ pub(super) fn write(shared: &Shared, base: &Snapshot, batch: &WriteGroup<'_>) ->
         [] => TempFile::temporary(&shared.env.dir)?,
         _ => {
             let file = TempFile::create(&shared.env.dir, name.clone())?;
-            // Before anything else: what is empty is nobody's loss either.
+            // Before anything else: what is empty is no loss either.
             shared.publisher.note_base(&file, base);
             file
         }

@@ -1,4 +1,4 @@
-//! Read, decide, commit; and again if somebody was faster.
+//! Read, decide, commit; and again if another commit was faster (optimistic concurrency control).
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ impl Stack {
     /// Reads, decides and commits; starts over when the decision was overtaken.
     ///
     /// `decide` gets the newest state and an empty transaction, and says with [`crate::Expect`]
-    /// what its decision rests on: that is what is checked. If a commit of somebody else has made
-    /// it untrue, `decide` is called again with the state of then, up to 32 times, with pauses that
-    /// grow and jitter. A conflict with the very state that was shown is returned at once: trying
-    /// again would not help. So is every other error, of `decide` or of the commit. A transaction
-    /// without changes is not committed.
+    /// what its decision rests on: that is what is checked. If another commit has made it untrue,
+    /// `decide` is called again with the state of then, up to 32 times, with pauses that grow and
+    /// jitter. A conflict with the very state that was shown is returned at once: trying again
+    /// would not help. So is every other error, of `decide` or of the commit. A transaction without
+    /// changes is not committed.
     ///
     /// Each attempt waits as [`Transaction::commit`] does, with the whole of
     /// [`crate::Options::lock_timeout`] and [`crate::Options::outcome_timeout`]. The pauses are 50

@@ -1,4 +1,4 @@
-//! How much work transactions and walks do where many names were deleted, or have deep directories,
+//! How much work transactions and scans do where many names were deleted, or have deep directories,
 //! counted in steps of merges and look-ups of directories.
 
 use std::ops::ControlFlow;
@@ -31,8 +31,8 @@ fn delete(tx: &mut Transaction, names: impl IntoIterator<Item = String>) {
     }
 }
 
-/// A store that nobody compacts, in which names of these patterns were created, with reflogs, and
-/// deleted again.
+/// A store that is never compacted, in which names of these patterns were created, with reflogs,
+/// and deleted again.
 struct Store {
     _dir: TempDir,
     stack: Stack,

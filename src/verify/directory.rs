@@ -1,4 +1,4 @@
-//! Files beside the list: tables that it does not name, and what the dead left behind.
+//! Files beside the list: tables that it does not name, and what crashed processes left.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn kept(dir: &dyn Dir, name: &str) -> Option<Finding> {
     Some(Finding::new(FindingKind::KeptByRepair, name, None, message))
 }
 
-/// The files that nothing leads to; `None` while somebody has the lock and may be about to list
+/// The files that nothing leads to; `None` while a process has the lock and may be about to list
 /// them, or if the list cannot be read, which is told elsewhere.
 fn look(dir: &dyn Dir) -> Result<Option<BTreeSet<String>>> {
     let names = load::names(dir)?;
@@ -134,7 +134,7 @@ fn finding(dir: &dyn Dir, name: &str, place: &Leftovers) -> Option<Finding> {
 struct Leftovers {
     /// The largest update index of the listed tables, if there is one.
     last: Option<u64>,
-    /// Tables that nobody can need, by proof.
+    /// Tables that are garbage, by proof.
     garbage: BTreeSet<String>,
 }
 

@@ -12,8 +12,8 @@ use crate::escape::{NoControl, escaped, escaped_message};
 pub enum Severity {
     /// Allowed, and nothing is in danger; another program may not manage to read it.
     Note,
-    /// Read by everybody as it should be, but no program should have written it: it may become an
-    /// error.
+    /// Read by all programs as it should be, but no program should have written it: it may become
+    /// an error.
     Warning,
     /// A rule of the format or of git's references is broken: something is lost, hidden, or cannot
     /// be read.
@@ -84,7 +84,7 @@ impl Finding {
     }
 }
 
-/// File, place and message; the severity is left to whoever prints it.
+/// File, place and message; the severity is left to the caller that prints it.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.offset {

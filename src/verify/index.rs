@@ -52,7 +52,7 @@ fn check_section_order(name: &str, table: &Table, seen: &[SeenBlock], report: &m
     let mut last = 0;
     for block in seen.iter().filter(|block| block.kind != BlockKind::Index) {
         if rank(block.kind) < last {
-            let message = format!("a {} block behind a later section", block.kind.name());
+            let message = format!("a {} block after a later section", block.kind.name());
             report.findings.push(Finding::new(FindingKind::Sections, name, block.offset, message));
         }
         last = last.max(rank(block.kind));

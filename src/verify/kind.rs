@@ -109,9 +109,9 @@ kinds! {
 
     /// A temporary file of a process that has ended.
     TemporaryFile = "temporary-file", Note;
-    /// A table that no list names, of which it is proven that nobody needs it.
+    /// A table that no list names, and that is proven to be garbage.
     ReplacedTable = "replaced-table", Note;
-    /// A table that no list names, and of which nothing proves that nobody needs it.
+    /// A table that no list names, and of which nothing proves that it is garbage.
     UnlistedTable = "unlisted-table", Warning;
     /// The same, beyond the update indexes of the list.
     TableBeyondList = "table-beyond-list", Warning;

@@ -96,7 +96,7 @@ fn check_block_frame(name: &str, table: &Table, block: &BlockDump<'_>, report: &
         find(format!("a block of {} bytes, the table's blocks have {limit}", block.len()));
     }
     if block.has_dirty_padding() {
-        find("the padding behind a block is not zero".to_owned());
+        find("the padding after a block is not zero".to_owned());
     }
     if let Err(error) = block.check_restarts() {
         report.findings.push(Finding::of(name, &error));

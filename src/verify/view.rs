@@ -32,7 +32,7 @@ impl View {
         matches!(self.place, StoreKind::Linked { .. }) && !name::is_per_worktree(name)
     }
 
-    /// What `name` means to somebody in this worktree. What is in a store that is not known, or
+    /// What `name` means in this worktree. What is in a store that is not known, or
     /// cannot be read, is not there.
     ///
     /// # Errors

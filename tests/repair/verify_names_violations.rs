@@ -245,7 +245,7 @@ fn padding_that_is_not_zero() {
     let mut table = Draft::sound().build();
     // The byte directly behind a block tells whether there is padding at all; this is a later one.
     table[THIRD as usize - 1] = 1;
-    breaks(table, SECOND, "the padding behind a block is not zero");
+    breaks(table, SECOND, "the padding after a block is not zero");
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn several_at_once() {
         table,
         &[
             (Some(FIRST), "update index 205 lies outside"),
-            (Some(SECOND), "the padding behind a block is not zero"),
+            (Some(SECOND), "the padding after a block is not zero"),
             (Some(THIRD), "the record 'd' is not above"),
         ],
     );
@@ -468,7 +468,7 @@ fn damage_in_one_block_does_not_hide_that_of_the_index() {
     breaks_all(
         table,
         &[
-            (Some(FIRST), "the padding behind a block is not zero"),
+            (Some(FIRST), "the padding after a block is not zero"),
             (Some(INDEX), "ends with 'dd', it does not"),
             (Some(OBJECTS), "no object record for 0404"),
         ],

@@ -43,9 +43,9 @@ impl BlockSource<'_> {
         next.is_some_and(|next| record.offset() >= Some(next)) && record.is_in(self.table)
     }
 
-    /// Passes the next block, if it ends before the key `behind`, and returns where it is.
-    fn next_before(&mut self, behind: Option<&[u8]>) -> Result<Option<u64>> {
-        let next = self.leaves.block().filter(|(last_key, _)| behind.is_none_or(|behind| *last_key < behind));
+    /// Passes the next block, if it ends before the key `limit`, and returns where it is.
+    fn next_before(&mut self, limit: Option<&[u8]>) -> Result<Option<u64>> {
+        let next = self.leaves.block().filter(|(last_key, _)| limit.is_none_or(|limit| *last_key < limit));
         let next = next.map(|(_, offset)| offset);
         if next.is_some() {
             self.leaves.advance()?;
@@ -89,7 +89,7 @@ impl<'a> Copier<'a> {
 
     /// Copies the block that begins with the current record, and those that follow, as far as no
     /// other table has a key among theirs and `copy` agrees. Returns whether it was any; then the
-    /// record at hand is dealt with.
+    /// current record is among them.
     ///
     /// What the index says of a block decides only whether to try.
     #[cold]
@@ -103,7 +103,7 @@ impl<'a> Copier<'a> {
         let record = merge.front().ok_or_else(|| violated("a merge has lost the current record"))?;
         let source = sources.iter_mut().find(|source| source.awaits(record));
         let source = source.ok_or_else(|| violated("no table awaits a record that is to be copied with its block"))?;
-        let behind = merge.next_key().into_iter().chain(*end).min();
+        let limit = merge.next_key().into_iter().chain(*end).min();
         let is_next = source.is_next(record.offset().unwrap_or_default())?;
         let Some(whole) = record.block_begun().filter(|_| is_next) else {
             source.leaves.advance()?;
@@ -113,7 +113,7 @@ impl<'a> Copier<'a> {
         let in_a_row = out.loss().div_ceil(loss).max(1);
         row.clear();
         while row.len() < in_a_row {
-            match source.next_before(behind)? {
+            match source.next_before(limit)? {
                 Some(offset) => row.push(offset),
                 None if row.is_empty() => {
                     source.leaves.advance()?;
@@ -123,7 +123,7 @@ impl<'a> Copier<'a> {
             }
         }
         let before = out.copied();
-        if !copy(out, &whole, behind)? {
+        if !copy(out, &whole, limit)? {
             return Ok(false);
         }
         let first = whole.block();
@@ -132,11 +132,11 @@ impl<'a> Copier<'a> {
         loop {
             let next = match row.next() {
                 Some(offset) => Some(*offset),
-                None => source.next_before(behind)?,
+                None => source.next_before(limit)?,
             };
             let Some(offset) = next.filter(|offset| *offset == last.offset + last.stride) else { break };
             let whole = source.table.whole_block(*kind, offset, inflated)?;
-            if !mutant::is_on(Mutant::SkipCopiedBlock) && !copy(out, &whole, behind)? {
+            if !mutant::is_on(Mutant::SkipCopiedBlock) && !copy(out, &whole, limit)? {
                 break;
             }
             last = whole.block();

@@ -79,7 +79,7 @@ impl<'a> Expirer<'a> {
             return Ok(());
         }
         if record.entry.is_none() {
-            // Its key lies behind that of the marker.
+            // Its key lies after that of the marker.
             self.leave(out)?;
         }
         self.is_kept |= record.entry.is_some();

@@ -63,7 +63,7 @@ impl Expiry {
     /// are classes (`[a-z]`, `[!x]`).
     ///
     /// # Errors
-    /// `Invalid` for a pattern that ends within a class or behind a backslash: it would match
+    /// `Invalid` for a pattern that ends within a class or after a backslash: it would match
     /// nothing, and protect nothing.
     pub fn rule(mut self, pattern: impl AsRef<[u8]>, time: impl Into<Option<u64>>) -> Result<Expiry> {
         self.rules.push(Rule { names: Pattern::new(pattern.as_ref())?, before_time: time.into() });

@@ -178,7 +178,7 @@ impl SectionMerge {
             }
             if !copier.awaits(record) {
                 sink.add(out, record).map_err(|error| refused(out, record, error))?;
-            } else if !copier.copy(&mut merge, out, |out, block, behind| sink.copy(out, block, behind))? {
+            } else if !copier.copy(&mut merge, out, |out, block, limit| sink.copy(out, block, limit))? {
                 let record = merge.front().ok_or_else(|| violated("a merge has lost the current record"))?;
                 sink.add(out, record).map_err(|error| refused(out, record, error))?;
             }
@@ -227,8 +227,8 @@ trait Sink<R: Record> {
     /// Takes a record.
     fn add(&mut self, out: &mut RunWriter, record: &Cursor<R>) -> Result<()>;
 
-    /// Takes a block, which ends before the key `behind`; or leaves it, and says `false`.
-    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool>;
+    /// Takes a block, which ends before the key `limit`; or leaves it, and says `false`.
+    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, limit: Option<&[u8]>) -> Result<bool>;
 }
 
 struct RefSink {
@@ -241,8 +241,8 @@ impl Sink<RefRecord> for RefSink {
         out.add_ref_within(record.view())
     }
 
-    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
-        out.copy_refs(block, behind, self.drop_tombstones)
+    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, limit: Option<&[u8]>) -> Result<bool> {
+        out.copy_refs(block, limit, self.drop_tombstones)
     }
 }
 
@@ -261,11 +261,11 @@ impl Sink<LogRecord> for LogSink<'_> {
         }
     }
 
-    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, behind: Option<&[u8]>) -> Result<bool> {
+    fn copy(&mut self, out: &mut RunWriter, block: &WholeBlock<'_>, limit: Option<&[u8]>) -> Result<bool> {
         if let Some((name, _)) = block.first_key().and_then(split_key) {
             self.expirer.enter(out, name)?;
         }
-        let copied = out.copy_logs(block, behind, |record| match record.entry {
+        let copied = out.copy_logs(block, limit, |record| match record.entry {
             None => self.drop_tombstones,
             Some(_) => self.expiry.takes(record),
         })?;

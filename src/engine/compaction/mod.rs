@@ -66,7 +66,7 @@ pub(crate) fn write_merged<W: Write>(task: &MergeTask<'_>, options: &WriteOption
 }
 
 /// What `merge` gives with these options; or without the indexes of `tables`, if something is
-/// damaged, which may be one of those: who reads everything in order needs none. Or with blocks
+/// damaged, which may be one of those: a scan of everything in order needs none. Or with blocks
 /// that hold whatever those of `tables` hold.
 ///
 /// A record that filled a block of its own table may not fit into one of the merged table: its

@@ -25,7 +25,7 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// `Invalid` if it ends within a class or behind a backslash, or names a class such as
+    /// `Invalid` if it ends within a class or after a backslash, or names a class such as
     /// `[:alpha:]` that is not known.
     pub(super) fn new(text: &[u8]) -> Result<Pattern> {
         let mut parts = Vec::new();
@@ -49,7 +49,7 @@ impl Pattern {
     /// Whether all of `name` matches. Takes at most the product of both lengths.
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         let (mut at, mut pos) = (0, 0);
-        // Behind the last star, and where what it stands for ends so far.
+        // After the last star, and where what it stands for ends so far.
         let mut star = None;
         while pos < name.len() {
             match (self.0.get(at), name.get(pos)) {
@@ -63,9 +63,9 @@ impl Pattern {
                     (at, pos) = (at + 1, pos + 1);
                 }
                 _ => {
-                    let Some((behind, end)) = &mut star else { return false };
+                    let Some((after_star, end)) = &mut star else { return false };
                     *end += 1;
-                    (at, pos) = (*behind, *end);
+                    (at, pos) = (*after_star, *end);
                 }
             }
         }
@@ -77,7 +77,7 @@ fn one(byte: u8) -> PatternPart {
     PatternPart::Byte { among: vec![byte..=byte], others: false }
 }
 
-/// A class, behind its opening bracket.
+/// A class, after its opening bracket.
 fn class(rest: &mut Rest<'_>) -> Option<PatternPart> {
     let mut among = Vec::new();
     let mut byte = rest.next()?;

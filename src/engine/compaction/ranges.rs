@@ -62,7 +62,7 @@ pub(super) fn ranges(tables: &[Arc<Table>], kind: BlockKind) -> Result<Vec<Range
     Ok(ranges)
 }
 
-/// Adds a key for every few blocks of a table: the first one behind the last of them, and the bytes
+/// Adds a key for every few blocks of a table: the first one after the last of them, and the bytes
 /// of those blocks.
 fn sample(table: &Arc<Table>, kind: BlockKind, samples: &mut Vec<(Vec<u8>, u64)>) -> Result<()> {
     // Without an index a table has no more than a few blocks.

@@ -17,22 +17,22 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Who is told, and may say that it should end.
+/// The function that is told, and may say that it should end.
 pub(crate) type OnProgress<'a> = dyn Fn(Progress) -> ControlFlow<()> + 'a;
 
-/// A compaction that somebody wants.
+/// A compaction that was asked for.
 pub(crate) struct CompactionTask<'a> {
     pub(crate) expiry: Expiry,
     /// Whether every record is to be written again, and no block to be copied.
     pub(crate) rewrite: bool,
     /// Whether less than what was chosen will do.
     pub(crate) best_effort: bool,
-    /// Whether it is left to somebody else when the list lock is taken.
+    /// Whether it is left to the next committer when the list lock is taken.
     pub(crate) is_left: bool,
     on_progress: &'a OnProgress<'a>,
     /// Of no bytes at all before it begins.
     progress: Cell<Progress>,
-    /// Whether somebody has said that it should end. It is not asked again.
+    /// Whether the function has said that it should end. It is not asked again.
     stopped: Cell<bool>,
 }
 
@@ -52,15 +52,13 @@ impl<'a> CompactionTask<'a> {
         CompactionTask { is_left, ..self }
     }
 
-    /// From now on it is watched. Not before the list lock is released: whoever watches may take
-    /// time.
+    /// From now on it is watched. Not before the list lock is released: the function may take time.
     pub(crate) fn begin(&self, total: u64) -> Result<()> {
         self.progress.set(Progress { done: 0, total });
         self.check()
     }
 
-    /// `done` of the bytes are merged. Less than before if it had to start over, which is told
-    /// nobody.
+    /// `done` of the bytes are merged. Less than before if it had to start over, which is not told.
     pub(crate) fn advance(&self, done: u64) -> Result<()> {
         let Progress { done: before, total } = self.progress.get();
         self.progress.set(Progress { done: done.clamp(before, total.max(before)), total });
@@ -90,7 +88,7 @@ impl<'a> CompactionTask<'a> {
     }
 }
 
-/// What a compaction writes to: it stops between blocks, also those that come behind the merge,
+/// What a compaction writes to: it stops between blocks, also those that come after the merge,
 /// such as the object section's.
 pub(crate) struct Cancellable<'a, W> {
     pub(crate) out: W,

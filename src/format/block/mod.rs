@@ -1,4 +1,4 @@
-//! Blocks: sorted records behind a type and a length, with a table of restarts at the end.
+//! Blocks: sorted records after a type and a length, with a table of restarts at the end.
 
 mod inflate;
 mod reader;

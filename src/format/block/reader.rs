@@ -30,7 +30,7 @@ pub(crate) struct Hit<Span> {
     pub(crate) suffix: ByteRange,
     /// Whether its key is the one that was sought.
     pub(crate) is_equal: bool,
-    /// Where the record behind it starts.
+    /// Where the record after it starts.
     pub(crate) next: usize,
 }
 
@@ -71,7 +71,7 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Restarts ascend from the first record, and none is behind the last.
+    /// Restarts ascend from the first record, and none is after the last.
     fn check_order(&self, data: &[u8]) -> Result<()> {
         // One below the only place that the first may have.
         let (mut last, mut at_most) = (self.first() - 1, self.first());
@@ -200,7 +200,7 @@ impl Shape {
         }
         match restart {
             None => Ok(Some(count)),
-            Some(restart) => Err(Error::corrupt("a restart points behind the last record").at(restart as u64)),
+            Some(restart) => Err(Error::corrupt("a restart points past the last record").at(restart as u64)),
         }
     }
 
@@ -232,8 +232,8 @@ impl Shape {
     ) -> Result<()> {
         let records = self.records(data);
         let (mut r, mut key) = (self.reader(data, self.first()), KeyBuf::default());
-        while let Some(behind) = bytes.find(r.rest()) {
-            let at = records.len() - r.rest().len() + behind;
+        while let Some(after) = bytes.find(r.rest()) {
+            let at = records.len() - r.rest().len() + after;
             let restart = self.restart_at_or_before(data, at);
             if restart > r.pos() {
                 (r, key) = (self.reader(data, restart), KeyBuf::default());
@@ -249,11 +249,11 @@ impl Shape {
         Ok(())
     }
 
-    /// The last restart that is not behind `position`.
+    /// The last restart that is not after `position`.
     fn restart_at_or_before(&self, data: &[u8], position: usize) -> usize {
         let restarts = self.restart_bytes(data);
-        let behind = restarts.partition_point(|restart| be24(restart) <= position);
-        behind.checked_sub(1).and_then(|index| restarts.get(index)).map_or(self.first(), be24)
+        let after = restarts.partition_point(|restart| be24(restart) <= position);
+        after.checked_sub(1).and_then(|index| restarts.get(index)).map_or(self.first(), be24)
     }
 
     /// The first record whose key is at least `target`; `None` when all are below.
@@ -285,7 +285,7 @@ impl Shape {
             let span = R::decode(&mut r, head.value_type, cx)?;
             before = head.shared + head.len;
             if head.shared > matched {
-                // Like the key before, it falls behind `target` at the byte that follows those.
+                // Like the key before, it falls after `target` at the byte that follows those.
                 continue;
             }
             let wanted = target.get(head.shared..).unwrap_or_default();

@@ -138,7 +138,7 @@ impl BlockWriter {
         }
     }
 
-    /// Everything behind the block header goes through deflate.
+    /// Everything after the block header goes through deflate.
     ///
     /// Fast deflation makes longer what does not repeat, such as a long message in Chinese. git
     /// reads as many bytes of a block as it has inflated, and at least the size of blocks: what

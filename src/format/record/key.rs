@@ -46,7 +46,7 @@ impl Head {
 /// A whole key, in a buffer that grows and never shrinks.
 #[derive(Debug, Default)]
 pub(crate) struct KeyBuf {
-    /// Has room behind the key, so that short copies need not be exact.
+    /// Has room after the key, so that short copies need not be exact.
     bytes: Vec<u8>,
     len: usize,
 }
@@ -57,12 +57,12 @@ impl KeyBuf {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// The eight bytes of the key from `at` on, most significant first; zeros behind its end.
+    /// The eight bytes of the key from `at` on, most significant first; zeros after its end.
     #[inline(always)]
     pub(crate) fn word(&self, at: usize) -> u64 {
         let Some(bytes) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return self.last_word(at) };
         let surplus = (at + 8).saturating_sub(self.len).min(8) as u32;
-        // What is behind the end of the key is left over from others.
+        // What is after the end of the key is left over from others.
         u64::from_be_bytes(*bytes).checked_shr(8 * surplus).map_or(0, |word| word << (8 * surplus))
     }
 

@@ -30,7 +30,7 @@ impl RefSpan {
         self.rest(block).get(..self.len as usize).unwrap_or_default()
     }
 
-    /// The value and all behind it.
+    /// The value and all after it.
     #[inline(always)]
     fn rest<'a>(&self, block: &'a [u8]) -> &'a [u8] {
         block.get(self.value as usize..).unwrap_or_default()

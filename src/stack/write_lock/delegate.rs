@@ -108,7 +108,7 @@ impl WriteLock {
         let mut payload = Some(payload);
         let mut otherwise = |asked: &mut Option<OwnRequest>| {
             if let Some(payload) = payload.take() {
-                // Without a request we wait as anybody does.
+                // Without a request we wait for the lock itself.
                 *asked = OwnRequest::place(&self.env.dir, &self.compatibility_key(), &payload()).unwrap_or(None);
             }
             self.answer(asked)
@@ -157,7 +157,7 @@ impl WriteLock {
         })
     }
 
-    /// Nobody will tell us any more. Is it there all the same?
+    /// No leader will answer any more. Is it there all the same?
     fn published_all_the_same(&self, request: &OwnRequest) -> Result<Polled<u64>> {
         let published = match request.state()? {
             RequestState::Published { update_index } | RequestState::Durable { update_index } => Some(update_index),
@@ -177,7 +177,7 @@ impl WriteLock {
     }
 
     /// Whether processes commit for one another here. A process that takes the lock over must know
-    /// what the dead one has done, and records must be appended in one order for all: that is so
+    /// what the dead owner has done, and records must be appended in one order for all: that is so
     /// where one kernel alone writes to the directory.
     fn delegates(&self) -> bool {
         self.env.options.delegation && self.locker.is_robust() && self.env.is_local()
@@ -203,7 +203,7 @@ impl WriteLock {
         match request.state()? {
             RequestState::Published { update_index } | RequestState::Durable { update_index } => Ok(Some(update_index)),
             RequestState::Claimed(claim) if mutant::is_on(Mutant::TrustPlan) => Ok(claim.planned_index()),
-            // The new lock holder could not answer, or does not understand: nobody else will.
+            // The new lock holder could not answer, or does not understand: no other process will.
             RequestState::Claimed(_) | RequestState::Unknown if !request.has_name() => {
                 match self.published_all_the_same(request)? {
                     Polled::Instead(update_index) => Ok(Some(update_index)),

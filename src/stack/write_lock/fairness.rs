@@ -1,23 +1,22 @@
 //! Leaving room for programs that poll for the list lock and cannot be seen waiting: git gives up
-//! after 100 ms.
-//!
-//! A crowd of ours that hands the lock over in microseconds would starve them. So when a table that
-//! is not ours has appeared within the last second, or a lock that is not ours was met, nobody of
-//! ours takes the lock before it was seen free for about as long as a commit holds it. Nobody needs
-//! to know who else waits, and clocks of processes are never compared:
+//! after 100 ms. A crowd of this library's processes that pass the lock on in microseconds would
+//! starve them. So when a table that is not ours has appeared within the last second, or a lock
+//! that is not ours was met, no process of this library takes the lock before it was seen free for
+//! about as long as a commit holds it. None needs to know who else waits, and clocks of processes
+//! are never compared:
 //!
 //! 1. The newest table is not ours: its writer has had the lock, go on.
-//! 2. The lock is taken: if its owner is dead, take it over, for nobody else can. If not, wait, as
+//! 2. The lock is taken: if its owner is dead, take it over, for git cannot. If not, wait, as
 //!    usual.
-//! 3. The lock is free: note the list, sleep for the back-off, and look again. If somebody has
-//!    taken the lock or replaced the list meanwhile, start over. If not, it was free for the whole
-//!    back-off to whoever polls.
+//! 3. The lock is free: note the list, sleep for the back-off, and look again. If the lock was
+//!    taken or the list replaced meanwhile, start over. If not, it was free for the whole back-off
+//!    to every program that polls.
 //!
 //! A crowd may replace the list all the time, so this has an end: [`MOST_DELAY`].
 //!
-//! All that helps a program only once it was seen. So while processes of ours keep meeting each
-//! other they back off together now and then, see [`super::windows`]. Who finds the lock taken in
-//! such a window still looks whether its owner lives.
+//! All that helps a program only once it was seen. So while processes of this library keep meeting
+//! each other they back off together now and then, see [`super::windows`]. A process that finds the
+//! lock taken in such a window still looks whether its owner lives.
 
 use std::mem;
 use std::time::Duration;
@@ -35,20 +34,20 @@ use crate::sync::Mutex;
 /// For how long a foreign table, or lock, makes us back off.
 const MEMORY: Duration = RECENT;
 
-/// For how long a crowd keeps leaving windows to those who wrote a foreign table, or had a foreign
-/// lock, and may come again.
+/// For how long a crowd keeps leaving windows to programs that wrote a foreign table, or had a
+/// foreign lock, and may come again.
 const ACQUAINTANCE: Duration = Duration::from_secs(3600);
 
 /// A back-off is not shorter than this: git's polls are milliseconds apart.
 const SHORTEST_BACK_OFF: Duration = Duration::from_micros(500);
 
-/// A back-off is not longer than this, however long somebody was between prepare and commit. git's
+/// A back-off is not longer than this, however long a caller was between prepare and commit. git's
 /// polls are up to 25 ms apart towards the end of its time-out: a shorter limit starves it where
 /// syncs are slow.
 const LONGEST_BACK_OFF: Duration = Duration::from_millis(30);
 
 /// One taking of the lock is not delayed by more than this, and the back-off that has begun. git
-/// gives up after 100 ms: whoever has left it the lock for three times as long has done enough.
+/// gives up after 100 ms: to leave it the lock for three times as long is enough.
 const MOST_DELAY: Duration = Duration::from_millis(300);
 
 /// What there is to know about neighbours.
@@ -63,7 +62,8 @@ struct Meetings {
     foreign: Option<Duration>,
     /// How long we usually hold the lock.
     held: Duration,
-    /// When another process of ours was met last, which held the lock or asked us to commit.
+    /// When another process of this library was met last, which held the lock or asked us to
+    /// commit.
     ours: Option<Duration>,
     /// Whether that was since we took the lock last.
     met: bool,
@@ -83,7 +83,7 @@ impl Fairness {
         state.held = (state.held * 7 + time.min(LONGEST_BACK_OFF)) / 8;
     }
 
-    /// Another process of ours holds the lock, or asks us to commit for it.
+    /// Another process of this library holds the lock, or asks us to commit for it.
     pub(super) fn saw_ours(&self, now: Duration) {
         let mut state = self.state.lock();
         state.ours = Some(now);
@@ -156,9 +156,9 @@ impl WriteLock {
         })
     }
 
-    /// Whether the lock is free, and is to stay so for now. Who wants it since `start` did so first
-    /// at `begin`, and has an end of patience as in [`Self::back_off`]: a wall clock may
-    /// stand still.
+    /// Whether the lock is free, and is to stay so for now. A caller that wants it since `start`
+    /// did so first at `begin`, and has an end of patience as in [`Self::back_off`]: a wall clock
+    /// may stand still.
     fn is_to_back_off(&self, begin: &mut Option<Duration>, start: Duration, timeout: Option<Duration>) -> bool {
         if !self.env.options.fairness {
             return false;
@@ -229,9 +229,9 @@ impl WriteLock {
         self.fairness.window(now, self.state.foreign_seen(), wall_clock)
     }
 
-    /// Takes the list lock, which somebody had a moment ago, from its owner if that is dead. If it
-    /// was released in that moment it is ours as well, without a back-off: too rare for anybody to
-    /// starve of.
+    /// Takes the list lock, which was taken a moment ago, from its owner if that is dead. If it was
+    /// released in that moment it is ours as well, without a back-off: too rare to starve a
+    /// neighbour.
     fn take_over_list(&self) -> Result<Attempt> {
         if mutant::is_on(Mutant::BackOffFromTheDead) {
             return Ok(Attempt::Busy(Holder::Gone));
@@ -239,7 +239,7 @@ impl WriteLock {
         self.locker.try_lock(&self.env.dir, LIST_LOCK)
     }
 
-    /// Notes that somebody has the list lock. Where locks are plain files, ours cannot be told from
+    /// Notes that the list lock is taken. Where locks are plain files, ours cannot be told from
     /// those of others.
     pub(super) fn notice_holder(&self, holder: Holder) {
         if matches!(holder, Holder::Alive(_)) {

@@ -57,7 +57,7 @@ pub(crate) struct ListLock {
     lock: Box<dyn Lock>,
     /// When it was taken, by [`Dir::now`].
     since: Duration,
-    /// Whether somebody else had it first.
+    /// Whether another process had it first.
     has_waited: bool,
     fairness: Arc<Fairness>,
     pub(crate) leadership: Leadership<Changeset, Result<Applied>>,
@@ -137,7 +137,7 @@ impl WriteLock {
         if lock.lock.was_taken_over() {
             resolve(&self.env.dir, &snapshot.table_names().collect::<Vec<_>>())?;
             if self.env.options.durability == Durability::Full {
-                // What the dead has published is durable before anything is built upon it.
+                // What the dead owner has published is durable before anything is built upon it.
                 self.env.sync_dir()?;
             }
         }
@@ -147,10 +147,10 @@ impl WriteLock {
         Ok((lock, snapshot))
     }
 
-    /// Removes tables that the dead has left, while that can be proven. What was made upon this
-    /// list, and never listed: the next list proves nothing. And the inputs of a compaction whose
-    /// output is listed: once git has merged that nothing tells of them. What cannot be removed
-    /// stays.
+    /// Removes tables that the dead owner has left, while that can be proven. What was made upon
+    /// this list, and never listed: the next list proves nothing. And the inputs of a compaction
+    /// whose output is listed: once git has merged that nothing tells of them. What cannot be
+    /// removed stays.
     ///
     /// No crash may bring back a list that names them. One that names what was never listed there
     /// never was; for inputs the directory is synced, whatever we owe our own commits.

@@ -297,7 +297,7 @@ impl<J, R> Group<J, R> {
         self.decided = true;
     }
 
-    /// Hands out the results, in the order of the jobs.
+    /// Gives each member its result, in the order of the jobs.
     pub fn finish(mut self, results: impl IntoIterator<Item = R>) {
         self.decided = true;
         if mutant::is_on(Mutant::MixUpResults) {

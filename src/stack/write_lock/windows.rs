@@ -1,5 +1,5 @@
-//! Fairness of crowds to polling writers: the arithmetic of when nobody of this library takes the
-//! list lock. Nothing here waits or looks at anything.
+//! Fairness of crowds to polling writers: the arithmetic of when no process of this library takes
+//! the list lock. Nothing here waits or looks at anything.
 //!
 //! git polls for the lock at about 0, 1, 5, 14, 30, 55, 91 and 140 ms after its start, and then
 //! fails. Processes that keep waiting for one another leave the lock free for less than a
@@ -16,7 +16,7 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_millis(120);
 
 /// For how long the lock is free in each window: long enough for one of git's polls in most
-/// attempts. The first of the window may find somebody who took the lock just before it, so the
+/// attempts. A process may have taken the lock just before the window, so the
 /// time that the lock is usually held is added.
 const FREE: Duration = Duration::from_millis(25);
 
@@ -51,7 +51,7 @@ impl Contention {
     }
 }
 
-/// How long nobody of a crowd is to take the lock, at `now` in nanoseconds on the wall; `None`
+/// How long no process of a crowd is to take the lock, at `now` in nanoseconds on the wall; `None`
 /// outside of all windows. `held` is how long the lock is usually held.
 pub(super) fn rest_of_window(now: u128, held: Duration, knows_polling_writers: bool) -> Option<Duration> {
     let period = PERIOD.as_nanos();
@@ -144,7 +144,7 @@ mod tests {
         };
         let mut fails = 0;
         for _ in 0..TRIES {
-            // Who has taken the lock last before a window may have begun at any time before it.
+            // The last holder before a window may have taken the lock at any time before it.
             let over = Duration::from_micros(draw(1 + held.as_micros() as u64));
             let start = Duration::from_micros(draw(6 * PERIOD.as_micros() as u64));
             let is_free = |poll: Duration| {

@@ -94,7 +94,7 @@ fn build(file: &TableFile, block: &Block) -> Result<Box<[u64]>> {
         Ok(())
     };
     collect(block, usize::MAX)?;
-    // Without an index, a walk to the first name of a block starts in the block before it.
+    // Without an index, a seek to the first name of a block starts in the block before it.
     if let Some(next) = file.following::<RefRecord>(block, &mut Vec::new())? {
         collect(&next, 1)?;
     }

@@ -38,9 +38,9 @@ pub(crate) enum Ran<B> {
 }
 
 impl<R: Record> Cursor<R> {
-    /// A cursor before nothing: seek it first. With `warm_up` its seeks use what the table has
-    /// learned, and add to it; without, for one that will be sought in many places, once each, they
-    /// leave nothing behind.
+    /// A cursor before nothing: seek it first. With `warm_up` its seeks use the table's index
+    /// cache, and fill it; without, for one that will be sought in many places, once each, they do
+    /// not.
     pub(crate) fn new(table: Arc<Table>, warm_up: Option<WarmUp>) -> Self {
         Cursor {
             table,
@@ -82,7 +82,7 @@ impl<R: Record> Cursor<R> {
         R::view(self.key.as_slice(), data, &self.span, &self.table.file.context())
     }
 
-    /// Whether it walks over this table.
+    /// Whether it scans this table.
     #[inline(always)]
     pub(crate) fn is_in(&self, table: &Arc<Table>) -> bool {
         Arc::ptr_eq(&self.table, table)
@@ -94,7 +94,7 @@ impl<R: Record> Cursor<R> {
         self.block.as_ref().map(|block| block.offset)
     }
 
-    /// Where the current record is: its block, and the end of it in that. Behind all others once
+    /// Where the current record is: its block, and the end of it in that. After all others once
     /// there is none.
     pub(crate) fn place(&self) -> (u64, usize) {
         self.block.as_ref().map_or((u64::MAX, usize::MAX), |block| (block.offset, self.pos))
@@ -112,7 +112,7 @@ impl<R: Record> Cursor<R> {
         (whole.first_key() == Some(self.key())).then_some(whole)
     }
 
-    /// Goes on behind `block`, which ends with the key `last_key`.
+    /// Goes on after `block`, which ends with the key `last_key`.
     pub(crate) fn skip_behind(&mut self, block: Block, last_key: &[u8]) {
         self.pos = block.shape.restart_table();
         self.key.set(last_key);
@@ -325,7 +325,7 @@ impl<R: Record> Cursor<R> {
         self.block = Some(block);
     }
 
-    /// Loads the block behind the current one, unless the section ends there.
+    /// Loads the block after the current one, unless the section ends there.
     fn load_following(&mut self) -> Result<()> {
         let Some(block) = self.block.take() else { return Ok(()) };
         match self.table.file.following::<R>(&block, &mut self.inflated)? {

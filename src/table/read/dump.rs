@@ -20,7 +20,7 @@ impl<'a> Blocks<'a> {
         Blocks { table, next: table.file.first }
     }
 
-    /// The next block; `None` behind the last. After an error nothing follows.
+    /// The next block; `None` after the last. After an error nothing follows.
     ///
     /// # Errors
     /// `Corrupt`, with the offset.
@@ -53,7 +53,7 @@ impl Table {
         Ok(longest)
     }
 
-    /// The block at `offset`; `None` behind the last. Offset 0 means the first, wherever it is;
+    /// The block at `offset`; `None` after the last. Offset 0 means the first, wherever it is;
     /// [`BlockDump::end`] leads on.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl BlockDump<'_> {
     }
 
     /// Where it starts in the file. The first block starts at 0, with the file header; that of a
-    /// table of logs alone may start behind the header instead.
+    /// table of logs alone may start after the header instead.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.block.offset
@@ -121,7 +121,7 @@ impl BlockDump<'_> {
         self.block.stride.min(self.table.file.end - self.block.offset)
     }
 
-    /// The zero bytes behind it.
+    /// The zero bytes after it.
     #[must_use]
     pub fn padding(&self) -> u64 {
         match self.kind() {
@@ -139,8 +139,8 @@ impl BlockDump<'_> {
 
     /// Whether the padding has bytes other than zero.
     pub(crate) fn has_dirty_padding(&self) -> bool {
-        let behind = self.table.file.from(self.block.offset + self.len());
-        let padding = behind.get(..self.padding() as usize).unwrap_or_default();
+        let after = self.table.file.from(self.block.offset + self.len());
+        let padding = after.get(..self.padding() as usize).unwrap_or_default();
         self.padding() > 0 && padding.iter().any(|byte| *byte != 0)
     }
 
@@ -174,7 +174,7 @@ impl BlockDump<'_> {
         self.block.shape.restart_table() as u64
     }
 
-    /// The key of its first record: a name, for logs with the update index behind it; the start of
+    /// The key of its first record: a name, for logs with the update index after it; the start of
     /// an id; or the last key of another block.
     ///
     /// # Errors

@@ -17,13 +17,13 @@ use crate::format::header::BlockKind;
 use crate::sync::{AtomicU8, OnceLock, Ordering};
 use crate::table::file::{Block, Section, TableFile};
 
-/// How many look-ups in a table leave nothing behind: whoever asks once or twice need not decode
-/// whole index blocks.
+/// How many look-ups in a table fill no cache: for one or two it does not pay to decode whole index
+/// blocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WarmUp(u8);
 
 impl WarmUp {
-    /// For those who read.
+    /// For readers.
     pub(crate) const READ: WarmUp = WarmUp(3);
     /// For a commit of few names. Each asks a few times, of tables most of which are merged soon.
     pub(crate) const COMMIT: WarmUp = WarmUp(64);
@@ -33,7 +33,7 @@ impl WarmUp {
 /// out below four.
 const MAX_BLOCKS_WITHOUT_INDEX: usize = 8;
 
-/// Where a walk to a key starts: a data block and a position in it.
+/// Where a seek to a key starts: a data block and a position in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeekStart<'a> {
     pub(crate) block: Block,
@@ -87,7 +87,7 @@ impl IndexCache {
         IndexCache { section, kind, lookups: AtomicU8::new(0), root: OnceLock::new() }
     }
 
-    /// Where to look for `key`; `None` when it is behind the last, or surely not there by its
+    /// Where to look for `key`; `None` when it is after the last, or surely not there by its
     /// `hash`. A log block is inflated into `inflated`.
     #[inline]
     pub(crate) fn place<'a>(
@@ -147,7 +147,7 @@ impl IndexCache {
         lookups < few
     }
 
-    /// Whether look-ups have left anything behind.
+    /// Whether look-ups have filled anything.
     #[cfg(test)]
     pub(crate) fn is_filled(&self) -> bool {
         self.root.get().is_some()
@@ -222,7 +222,7 @@ impl IndexCache {
 
     /// A section of few blocks and no index: the first keys of all but the first block stand for
     /// last keys of the one before. A key that is equal to one of them is found all the same,
-    /// because walks go on into the next block.
+    /// because scans go on into the next block.
     fn load_row(&self, file: &TableFile) -> Option<Cached> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let mut offset = self.section.offset;

@@ -8,7 +8,7 @@ use crate::format::record::{IndexRecord, KeyBuf, next_record};
 use crate::table::file::{Block, TableFile};
 
 /// Goes down the index from the block at `at` to the data block that may hold `key`; `None` when
-/// `key` is behind the last. Shows each index block on the way, with the entry that leads on. The
+/// `key` is after the last. Shows each index block on the way, with the entry that leads on. The
 /// root of an index is an index block, or the table is damaged.
 #[inline]
 pub(super) fn descend(
@@ -92,13 +92,13 @@ impl IndexEntries {
     }
 }
 
-/// A walk over the index of a section: the last key and the offset of each data block, in order.
+/// A walk along the index of a section: the last key and the offset of each data block, in order.
 /// The blocks themselves are not looked at.
 #[derive(Debug)]
 pub(crate) struct IndexWalk<'a> {
     file: &'a TableFile,
     kind: BlockKind,
-    /// The index block at hand, at its entry for the data block at hand; `None` at the end.
+    /// The current index block, at its entry for the current data block; `None` at the end.
     entries: Option<IndexEntries>,
 }
 
@@ -117,7 +117,7 @@ impl<'a> IndexWalk<'a> {
         Ok(Some(IndexWalk { file, kind, entries: lowest.filter(|_| found.is_some()) }))
     }
 
-    /// The last key and the offset of the current block; `None` behind the last.
+    /// The last key and the offset of the current block; `None` after the last.
     pub(crate) fn block(&self) -> Option<(&[u8], u64)> {
         self.entries.as_ref().map(|entries| (entries.last_key(), entries.child()))
     }

@@ -12,13 +12,12 @@ use crate::table::{Cursor, Table};
 const LOOK_UP: u64 = 4096;
 
 impl Table {
-    /// Notes that no log record is above the header's range: somebody knows who has written the
-    /// table.
+    /// Notes that no log record is above the header's range: the caller knows what wrote the table.
     pub(crate) fn trust_logs(&self) {
         let _ = self.logs_in_range.set(true);
     }
 
-    /// Whether no log record is above the header's range, as far as anybody has looked.
+    /// Whether no log record is above the header's range, as far as is known.
     pub(crate) fn are_logs_trusted(&self) -> bool {
         self.section(BlockKind::Log).is_none() || self.logs_in_range.get() == Some(&true)
     }

@@ -1,4 +1,4 @@
-//! Reading a table: look-ups, walks over its records, and its blocks one by one.
+//! Reading a table: look-ups, scans of its records, and its blocks one by one.
 
 mod bloom;
 mod cursor;

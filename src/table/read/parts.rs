@@ -14,7 +14,7 @@ const LONGEST_FOOTER: usize = 72;
 /// The least that is read at a time, and as much of the start.
 const PART: usize = 4096;
 const START: usize = 2 * PART;
-/// More blocks are not read in turn: writers make an index for four.
+/// More blocks are not read one by one: writers make an index for four.
 const MOST_BLOCKS: usize = 8;
 /// No index has more levels: each halves what is left, and there are fewer blocks than bytes.
 const MOST_LEVELS: usize = 64;
@@ -107,7 +107,7 @@ impl<F: ReadPart> PartialTable<F> {
         Ok(letter.and_then(BlockKind::from_letter) == Some(BlockKind::Index))
     }
 
-    /// The same without an index, behind the first block.
+    /// The same without an index, after the first block.
     fn in_turn(&self, first: Part<'_>, name: &[u8]) -> Result<Option<Option<Ref>>> {
         let others = [self.footer.obj, self.footer.log].into_iter().filter(|offset| *offset > 0);
         let end = others.fold(self.end, u64::min);
@@ -151,7 +151,7 @@ impl<F: ReadPart> PartialTable<F> {
         Context { hash: self.header.hash, min_update_index: self.header.min_update_index }
     }
 
-    /// The block at `offset`, validated; with a byte of what is behind it, if there is one.
+    /// The block at `offset`, validated; with a byte of what is after it, if there is one.
     fn block(&self, offset: u64) -> Result<Part<'_>> {
         let header_off = if offset == 0 { header_len(self.header.version) } else { 0 };
         let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);

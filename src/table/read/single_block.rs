@@ -29,7 +29,7 @@ impl Table {
             return Err(Error::invalid(format!("no table has a header of {lead} bytes")).into());
         }
         let (_, len) = kind_and_len(&read(lead + BLOCK_HEADER_LEN)?, lead)?;
-        // Padded or not; or deflated, which may make it a little longer. And the byte behind, which
+        // Padded or not; or deflated, which may make it a little longer. And the byte after, which
         // tells padding.
         let at_most = len.max(block_size as usize) + len / 1024 + 64;
         Ok(Table::alone(lead, block_size, hash, read(at_most)?)?)

@@ -13,7 +13,7 @@ const POSITION_BITS: u32 = 24;
 /// Bytes of a word.
 const WORD: usize = 8;
 
-/// The eight bytes of `key` behind `skip`, most significant first; zeros behind its end.
+/// The eight bytes of `key` after `skip`, most significant first; zeros after its end.
 #[inline(always)]
 fn word(key: &[u8], skip: usize) -> u64 {
     let rest = key.get(skip..).unwrap_or_default();
@@ -40,7 +40,7 @@ fn compare_prefix(key: &[u8], prefix: &[u8]) -> Ordering {
     key.get(..prefix.len()).unwrap_or(key).cmp(prefix)
 }
 
-/// Keys in ascending order, whole, and of each the word behind what they all have in common.
+/// Keys in ascending order, whole, and of each the word after what they all have in common.
 #[derive(Debug)]
 pub(crate) struct SortedKeys {
     /// Bytes that all keys begin with.
@@ -121,7 +121,7 @@ impl SortedKeys {
     }
 }
 
-/// The restarts of a block: of each, five bytes of its key behind what they all have in common, and
+/// The restarts of a block: of each, five bytes of its key after what they all have in common, and
 /// its position.
 ///
 /// What they have in common is kept, too: a look-up need not touch the start of the block for it.

@@ -1,4 +1,4 @@
-//! A block of a table as it is, for those who copy it.
+//! A block of a table as it is, to be copied.
 
 use crate::error::Result;
 use crate::format::header::BlockKind;

@@ -17,7 +17,7 @@ use crate::value::LogRecordView;
 impl RunWriter {
     /// Appends a block of references as it is. The current block ends before it. Does nothing and
     /// returns false if it must not be copied: it has the file header, or must have it; it reaches
-    /// to the key `behind`; it has an update index beyond the table's; or it has tombstones and
+    /// to the key `limit`; it has an update index beyond the table's; or it has tombstones and
     /// those are to be dropped.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl RunWriter {
     pub(crate) fn copy_refs(
         &mut self,
         from: &WholeBlock<'_>,
-        behind: Option<&[u8]>,
+        limit: Option<&[u8]>,
         drop_tombstones: bool,
     ) -> Result<bool> {
         let (largest, id_len, has_objects) =
@@ -33,7 +33,7 @@ impl RunWriter {
         let number = self.next_number().unwrap_or(0);
         let mut objects = mem::take(&mut self.piece.objects);
         let before = objects.len();
-        let copied = self.copy::<RefRecord>(from, behind, |_, span, _| {
+        let copied = self.copy::<RefRecord>(from, limit, |_, span, _| {
             if span.update_index() > largest {
                 // Taken apart, it gets one within.
                 return Ok(false);
@@ -58,11 +58,11 @@ impl RunWriter {
     pub(crate) fn copy_logs(
         &mut self,
         from: &WholeBlock<'_>,
-        behind: Option<&[u8]>,
+        limit: Option<&[u8]>,
         must_go: impl Fn(&LogRecordView<'_>) -> bool,
     ) -> Result<bool> {
         let cx = from.table.file.context();
-        self.copy::<LogRecord>(from, behind, |key, span, _| {
+        self.copy::<LogRecord>(from, limit, |key, span, _| {
             let record = LogRecord::view(key, from.data, span, &cx);
             Ok(!record.refname.contains(&0) && !must_go(&record))
         })
@@ -72,7 +72,7 @@ impl RunWriter {
     fn copy<R: Record>(
         &mut self,
         from: &WholeBlock<'_>,
-        behind: Option<&[u8]>,
+        limit: Option<&[u8]>,
         may_stay: impl FnMut(&[u8], &R::Span, usize) -> Result<bool>,
     ) -> Result<bool> {
         let WholeBlock { table, block, data } = *from;
@@ -84,7 +84,7 @@ impl RunWriter {
         let mut key = mem::take(&mut self.key);
         let validated = block.shape.validate::<R>(data, &table.file.context(), &mut key, may_stay);
         let validated = validated.map_err(|error| table.file.locate(error, &block));
-        let is_before = |key: &[u8]| behind.is_none_or(|behind| key < behind);
+        let is_before = |key: &[u8]| limit.is_none_or(|limit| key < limit);
         let copied = match validated {
             Ok(Some(records)) if is_before(key.as_slice()) => {
                 self.append_block::<R>(from, records, first_key, key.as_slice()).map(|()| true)

@@ -63,7 +63,7 @@ impl WriteOptions {
     }
 
     /// How hard log blocks are deflated, from 1 (fast) to 9 (small). Default 1; git writes with 9,
-    /// and everybody reads both.
+    /// and all programs read both.
     ///
     /// 9 makes logs some 3 % smaller. They take four times as long to write then, and twice as long
     /// to read.

@@ -1,6 +1,6 @@
 //! MSD radix sort in place (American flag sort: McIlroy, Bostic and McIlroy, "Engineering radix
-//! sort", 1993) of the ids of an object index, by as many threads as may work on it, until somebody
-//! says that it should end.
+//! sort", 1993) of the ids of an object index, by as many threads as may work on it, until it is
+//! told to end.
 
 use std::ops::Range;
 use std::thread;
@@ -17,7 +17,7 @@ const LARGEST: usize = 256 * 1024;
 /// Ids to be handled between two questions: a few milliseconds.
 const STEP: usize = 128 * 1024;
 
-/// So many bits of an id are looked at when it is dealt out.
+/// Bits of a digit: ids are distributed by one digit at a time.
 const DIGIT: u32 = 8;
 
 /// Whether to go on, asked by the thread that wants the ids sorted.
@@ -45,7 +45,7 @@ impl Question<'_> {
 
 /// Sorts in place, and returns how many bytes an id shares with another one at most.
 ///
-/// If they are many, they are dealt out by their first bits, and the parts sorted one by one, or
+/// If they are many, they are distributed by their first bits, and the parts sorted one by one, or
 /// side by side: they have nothing to do with each other.
 ///
 /// # Errors
@@ -65,7 +65,7 @@ pub(crate) fn sort(objects: &mut [u128], budget: &ThreadBudget, mut question: Qu
     Ok(seams.map(most_shared).fold(within, usize::max))
 }
 
-/// Deals ids out by the first bits that they differ in, and again those that are too many still.
+/// Distributes ids by the first bits that they differ in, and again those that are too many still.
 /// Adds the ends of the parts, `start` being where the ids are among all.
 fn partition_by_digit(
     objects: &mut [u128],
@@ -100,7 +100,7 @@ fn differing(objects: &[u128], question: &mut Question<'_>) -> Result<u32> {
 
 /// Where the ids with each digit belong.
 struct Buckets {
-    /// The bits behind it.
+    /// The bits after it.
     shift: u32,
     ends: Vec<usize>,
     /// The first place for each digit that has no such id yet.
@@ -129,7 +129,7 @@ impl Buckets {
     }
 
     /// Puts all ids into the parts that they belong to. Whatever is found in a part goes where it
-    /// belongs, and what was there comes in its place, to be dealt with in the next round. So one
+    /// belongs, and what was there comes in its place, for the next round. So one
     /// id need not wait for another to come from memory.
     fn permute(&mut self, objects: &mut [u128], question: &mut Question<'_>) -> Result<()> {
         let mut open: Vec<usize> = (0..self.ends.len()).collect();
@@ -162,7 +162,7 @@ impl Buckets {
     }
 }
 
-/// Parts that nobody has begun to sort.
+/// Parts that no thread has begun to sort.
 type UnsortedParts<'a> = Mutex<vec::IntoIter<&'a mut [u128]>>;
 
 fn split<'a>(mut objects: &'a mut [u128], ends: &[usize]) -> Vec<&'a mut [u128]> {
@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    /// Most parts are large still when they are dealt out once, others have one id, and one has ids
+    /// Most parts are large still after one distribution, others have one id, and one has ids
     /// that are all the same.
     #[test]
     fn ids_of_any_shape_are_sorted() {
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(budget.started(), 0);
     }
 
-    /// Every id is handled four times: looked at, counted, dealt out and sorted. The first three
+    /// Every id is handled four times: looked at, counted, distributed and sorted. The first three
     /// times it is by the owner.
     #[test]
     fn it_ends_at_any_question() {

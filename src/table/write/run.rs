@@ -28,9 +28,9 @@ pub(crate) struct IndexEntry {
 /// ([`crate::table::TableWriter::append`]) in that of their keys.
 #[derive(Debug, Default)]
 pub(crate) struct BlockRun {
-    /// The blocks; behind each but the last, its padding.
+    /// The blocks; after each but the last, its padding.
     pub(crate) bytes: Vec<u8>,
-    /// The padding behind the last one.
+    /// The padding after the last one.
     pub(crate) padding: usize,
     pub(crate) blocks: Vec<IndexEntry>,
     /// For each id of a reference: its first 12 bytes, then the number of its block in `blocks`.
@@ -302,14 +302,14 @@ impl RunWriter {
         if self.is_open { 100 * self.block.room() / (self.options.block_size as usize).max(1) } else { 0 }
     }
 
-    /// The number that the block behind the current one will have; `None` if it would be the first
+    /// The number that the block after the current one will have; `None` if it would be the first
     /// of the file.
     pub(crate) fn next_number(&self) -> Option<usize> {
         let at_hand = usize::from(self.is_open && !self.block.is_empty());
         (!self.is_first || at_hand > 0).then_some(self.piece.blocks.len() + at_hand)
     }
 
-    /// Puts the current block behind those that are finished, unless it is empty.
+    /// Puts the current block after those that are finished, unless it is empty.
     pub(crate) fn flush_block(&mut self) -> Result<()> {
         if !mem::take(&mut self.is_open) || self.block.is_empty() {
             return Ok(());

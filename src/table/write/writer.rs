@@ -44,7 +44,7 @@ pub struct TableWriter<W: Write> {
     footer: Footer,
     /// Where the next block will be, unless it follows the last one directly.
     next: u64,
-    /// Padding behind the last block: written only if another padded block follows.
+    /// Padding after the last block: written only if another padded block follows.
     pending_padding: usize,
     /// Makes the blocks of all sections.
     blocks: RunWriter,
@@ -140,8 +140,8 @@ impl<W: Write> TableWriter<W> {
         self.delegation()
     }
 
-    /// A writer for pieces of this table. Whoever makes the first one says so, because that has the
-    /// file header in it. Room for about `bytes` is made at once.
+    /// A writer for block runs of this table. The first one must be said to be that, because it has
+    /// the file header in it. Room for about `bytes` is made at once.
     pub(crate) fn piece_writer(&self, kind: BlockKind, is_first: bool, bytes: usize) -> RunWriter {
         let has_ids = kind == BlockKind::Ref && self.options.object_index;
         let ids = if has_ids { bytes / USUAL_REF } else { 0 };

@@ -119,7 +119,7 @@ pub(crate) fn find(dir: &Arc<dyn Dir>, key: &[u8], limit: usize) -> Vec<OpenRequ
 }
 
 /// Resolves in-doubt requests: writes down what a dead leader has done, while we hold the lock that
-/// was taken over from it, and before anybody changes the list it left. `list` names the tables of
+/// was taken over from it, and before the list that it left is changed. `list` names the tables of
 /// that, oldest first.
 ///
 /// A request that we cannot answer loses its name: its follower then says that it does not know. A
@@ -218,7 +218,7 @@ impl ClaimedRequests {
     /// Says which update index each will have in this table, in the order in which they were
     /// claimed. Those without one do not fit, and are rejected.
     ///
-    /// If a plan cannot be written, and we die once we have published, nobody can tell what has
+    /// If a plan cannot be written, and we die once we have published, no process can tell what has
     /// become of that request.
     pub(crate) fn plan(&mut self, table: &str, results: impl IntoIterator<Item = Option<Planned>>) {
         let mut results = results.into_iter();
@@ -251,7 +251,7 @@ impl ClaimedRequests {
         }
     }
 
-    /// Nobody can tell whether they are published. Without a name, their followers look for the
+    /// No process can tell whether they are published. Without a name, their followers look for the
     /// table that was planned.
     pub(crate) fn leave_unknown(&mut self) {
         self.is_decided = true;
@@ -302,7 +302,7 @@ mod tests {
     use crate::stack::request::{OwnRequest, print};
 
     const KEY: &[u8] = b"key";
-    /// The key of the first version was text, with the run of the kernel behind it.
+    /// The key of the first version was text, with the run of the kernel after it.
     const FIRST_KEY: &str = "None Off WriteOptions { block_size: 4096, restart_interval: 16, padding: true, object_index: true, deflate_level: 1, max_table_size: 4294967295 }cb0a093f-57ee-4856-89c5-9a0f3706e298";
     /// The payload that commit cd9ffad wrote with that key.
     const FIRST_PAYLOAD: &[u8] = b"\x01\x0e\x72\x65\x66\x73\x2f\x68\x65\x61\x64\x73\x2f\x6f\x6c\x64\x01\x00\x00\x00\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x00\x00";

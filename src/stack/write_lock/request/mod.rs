@@ -1,7 +1,7 @@
 //! Requests between processes (delegated commits; flat combining): a process that waits for the
 //! list lock writes down its transaction, and the lock holder may commit it along with its own.
 //!
-//! A request is a file: the payload, and behind it a log of short records that both sides append.
+//! A request is a file: the payload, and after it a log of short records that both sides append.
 //! The file system puts records of several processes into one order, and that order decides:
 //!
 //! 1. The follower F waits for the lock. It writes its transaction into a file, and goes on
@@ -17,15 +17,15 @@
 //! and both read the log after they have written.
 //!
 //! *What does not fit* (a conflict, an error, a leader that fails) is `Rejected`: F commits it
-//! itself when it gets the lock, and learns from that what is wrong.
+//! itself when it gets the lock, and finds out from that what is wrong.
 //!
-//! *L dies.* Its lock is taken over, and while nobody has it the list stays as L has left it. So
-//! the list tells what L has done ([`Claim::outcome`]), by names of tables, which nobody uses
+//! *L dies.* Its lock is taken over, and while no process has it the list stays as L has left it.
+//! So the list tells what L has done ([`Claim::outcome`]), by names of tables, which are never used
 //! twice. The new lock holder resolves the in-doubt request: it writes that down before it does
 //! anything else. Where it cannot tell, or cannot write, it takes the name of the request away, and
 //! F says that it does not know.
 //!
-//! *F dies.* Its kernel lock on the file is gone; the next one who sees that removes the file.
+//! *F dies.* Its kernel lock on the file is gone; the next process that sees that removes the file.
 
 mod claim;
 mod own;
@@ -41,8 +41,8 @@ use record::{Kind, MAX_LOG, RequestRecord};
 /// What a request file begins with: its type, and a version.
 const TYPE: [u8; 7] = *b"rtwants";
 const VERSION: u8 = 2;
-/// The first version. Its leaders have locks of a kind that nobody else takes over, so nobody else
-/// need answer for them.
+/// The first version. Its leaders have locks of a kind that later builds do not take over, so these
+/// need not answer for them.
 const FIRST_VERSION: u8 = 1;
 
 /// The longest payload, in bytes. A larger transaction is worth a commit of its own.
@@ -56,7 +56,7 @@ const MAX_FILE: u64 = (MAX_LEN + 4096 + MAX_LOG) as u64;
 pub(crate) enum RequestState {
     /// The lock holder may claim it.
     Open,
-    /// Nobody will commit it: the follower withdrew it, or it was rejected.
+    /// No leader will commit it: the follower withdrew it, or it was rejected.
     Closed,
     /// A leader is committing it.
     Claimed(Claim),
@@ -87,7 +87,8 @@ pub(crate) enum Outcome {
 }
 
 impl Claim {
-    /// What `list` tells, the tables of a state that was read while nobody else had the list lock.
+    /// What `list` tells, the tables of a state that was read while no other process had the list
+    /// lock.
     ///
     /// The table is there: it was published. The newest table is still the one that it was to
     /// follow: it was not, because tables are added at the top only, and a table that takes the

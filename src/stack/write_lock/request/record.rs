@@ -1,8 +1,8 @@
-//! The records behind a request. Both sides append them, and their order decides.
+//! The records after a request. Both sides append them, and their order decides.
 //!
 //! A record begins with its type, its version and its length, and ends with a check. It may be cut
 //! off when it is appended (the disk is full): what is no record is passed over byte by byte, so
-//! that what others append behind it still counts.
+//! that what others append after it still counts.
 
 use crate::changeset::MAX_REPLACED;
 use crate::format::varint::Reader;
@@ -23,7 +23,7 @@ const LEAST: usize = HEAD + NUMBERS + CHECK;
 /// Names of tables are names of files.
 const MOST: usize = LEAST + 255;
 
-/// Bytes of all records that a request may have before nobody looks at it any more.
+/// Bytes of all records that a request may have; with more of them it is not looked at any more.
 pub(super) const MAX_LOG: usize = 32 * MOST;
 
 /// What a record says.
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Published,
     /// It survives a power failure, as far as was asked for.
     Durable,
-    /// Nobody will commit it for the follower any more.
+    /// No leader will commit it for the follower any more.
     Rejected,
     /// The follower does not want it any more.
     Withdrawn,
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// What is written behind a request.
+/// What is written after a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestRecord {
     pub(super) kind: Kind,
@@ -139,8 +139,8 @@ pub(super) enum Logged {
     Unknown,
 }
 
-/// All records in `log`, in order. What is cut off or damaged was never written, as far as anybody
-/// knows.
+/// All records in `log`, in order. What is cut off or damaged was never written, as far as any
+/// process knows.
 pub(super) fn parse_all(mut log: &[u8]) -> Vec<Logged> {
     let mut found = Vec::new();
     while !log.is_empty() {
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    /// They read records up to [`MOST`] bytes, and go on byte by byte behind what is longer.
+    /// They read records up to [`MOST`] bytes, and go on byte by byte after what is longer.
     #[test]
     fn older_builds_pass_over_replaced_values() {
         assert!(print_replaced(1, b"").len() > MOST);
