@@ -18,7 +18,7 @@ use reftable::dir::{Dir, FileStat};
 use reftable::lock::{Attempt, Holder, Lock, Locker, Queued, ReadyLocks, RobustLocks};
 
 use crate::abi::reftable_flock;
-use crate::ancestors::is_ancestor;
+use crate::ancestors::waits_for_us;
 use crate::dir::{HostDir, c_path};
 use crate::error::LOCK;
 use crate::host::Host;
@@ -124,11 +124,11 @@ impl Locker for HostLocks {
         self.dir.makes_own_files() && !self.is_plain.load(Ordering::Relaxed)
     }
 
-    /// Not for ourselves, nor for those who wait for us: a hook that updates references runs under
-    /// its parent's lock.
+    /// Not for those who wait for us: a hook that updates references runs under its parent's lock.
+    /// Another thread of ours does not.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
         match holder {
-            Holder::Alive(process) => !is_ancestor(process),
+            Holder::Alive(process) => !waits_for_us(process),
             // It changes hands: others were quicker.
             Holder::Gone => true,
             _ => false,

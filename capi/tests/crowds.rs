@@ -103,6 +103,11 @@ fn who_waits_for_its_own_parent_gets_the_time_out() {
 }
 
 #[test]
+fn threads_wait_for_one_another_as_processes_do() {
+    println!("{}", Host::new(&[]).says(&["threads", "16", "6"]));
+}
+
+#[test]
 fn who_waits_longest_is_first() {
     println!("{}", Host::new(&[]).says(&["order", "32"]));
 }

@@ -5,7 +5,8 @@
  *   crowd DIRECTORY crowd PROCESSES COMMITS     none is lost
  *   crowd DIRECTORY kill TIMES                  what is acknowledged stays, and the next commit succeeds
  *   crowd DIRECTORY signal TIMES                the handler removes the lock
- *   crowd DIRECTORY hook                        who waits for its own parent gets the time-out
+ *   crowd DIRECTORY hook                        who waits for its own parent, or for itself, gets the time-out
+ *   crowd DIRECTORY threads THREADS COMMITS     threads wait for one another as processes do
  *   crowd DIRECTORY order WAITERS               who came first is first
  *   crowd DIRECTORY stopped                     a waiter that is stopped keeps nobody
  *   crowd DIRECTORY cross                       two that wait for each other come to an end
@@ -13,6 +14,7 @@
  *   crowd DIRECTORY loop NAME SECONDS           commits one reference after another, and tells each, and how many
  */
 #include "host.h"
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -199,9 +201,62 @@ static void hook(const char *dir)
 	took = reftable_time_ms() - start;
 	EQUAL(status, 0);
 	CHECK(took >= 99 && took < 3000);
+	start = reftable_time_ms();
+	EQUAL(commit(dir, "refs/heads/of-ourselves"), REFTABLE_LOCK_ERROR);
+	took = reftable_time_ms() - start;
+	CHECK(took >= 99 && took < 3000);
 	reftable_addition_destroy(addition);
 	reftable_stack_destroy(st);
 	EQUAL(commit(dir, "refs/heads/after-a-hook"), 0);
+}
+
+struct thread {
+	const char *dir;
+	int number, commits, failed;
+	pthread_t id;
+};
+
+static void *commits_of(void *argument)
+{
+	struct thread *thread = argument;
+	char name[64];
+	for (int c = 0; c < thread->commits; c++) {
+		name_of(name, thread->number, c);
+		thread->failed += !!commit(thread->dir, name);
+	}
+	return NULL;
+}
+
+static void threads(const char *dir, int count, int commits)
+{
+	struct thread started[64];
+	struct reftable_stack *st = NULL;
+	struct reftable_addition *addition = NULL;
+	int failed = 0;
+	char name[64];
+	CHECK(count <= 64);
+	EQUAL(reftable_new_stack(&st, dir, NULL), 0);
+	EQUAL(reftable_stack_new_addition(&addition, st, &patient, 0), 0);
+	for (int t = 0; t < count; t++) {
+		started[t] = (struct thread){ dir, t, commits, 0, 0 };
+		EQUAL(pthread_create(&started[t].id, NULL, commits_of, &started[t]), 0);
+	}
+	/* While nothing moves, for more than the time-out: the owner lives. */
+	for (int s = 0; s < 5; s++)
+		pause_for(100000);
+	reftable_addition_destroy(addition);
+	reftable_stack_destroy(st);
+	for (int t = 0; t < count; t++) {
+		EQUAL(pthread_join(started[t].id, NULL), 0);
+		failed += started[t].failed;
+	}
+	printf("%d threads with %d commits each: %d failed\n", count, commits, failed);
+	EQUAL(failed, 0);
+	for (int t = 0; t < count; t++)
+		for (int c = 0; c < commits; c++) {
+			name_of(name, t, c);
+			CHECK(exists(dir, name));
+		}
 }
 
 /* The lock of the list, held until it is destroyed. */
@@ -425,6 +480,8 @@ int main(int argc, char **argv)
 		signals(dir);
 	else if (!strcmp(what, "hook"))
 		hook(dir);
+	else if (!strcmp(what, "threads"))
+		threads(dir, atoi(argv[3]), atoi(argv[4]));
 	else if (!strcmp(what, "order"))
 		order(dir, atoi(argv[3]));
 	else if (!strcmp(what, "stopped"))
