@@ -64,6 +64,11 @@ pub(crate) enum Command {
     ///
     /// REFTABLE_POLICY in the environment is passed on to all.
     Loops(LoopsArgs),
+    /// Whether threads on one repository lose or fail anything with the libgit2 that is given;
+    /// exits with 1 if they do with the first
+    ///
+    /// It needs a C compiler, as `cc`. REFTABLE_POLICY in the environment is passed on.
+    Libgit2(Libgit2Args),
     /// One of our loops beside git.
     #[command(hide = true)]
     Neighbour(NeighbourArgs),
@@ -124,6 +129,26 @@ pub(crate) struct LoopsArgs {
     /// A loop is one `update-ref --stdin` with many transactions, and not a process for each
     #[arg(long)]
     pub(crate) stdin: bool,
+}
+
+/// The settings of `libgit2`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Libgit2Args {
+    /// The shared library; if given again, others beside it
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) library: Vec<PathBuf>,
+    /// The git that makes the repositories, and looks at what is in them afterwards
+    #[arg(long, value_name = "PATH", default_value = "/usr/bin/git")]
+    pub(crate) git: PathBuf,
+    /// Threads, each with a handle and references of its own
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: u32,
+    /// References that each of them makes; it deletes one of four
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) changes: u32,
+    /// Rounds, in each of which all libraries have their turn on repositories of their own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
 }
 
 /// The settings of a run.

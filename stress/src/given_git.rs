@@ -1,8 +1,10 @@
 //! What becomes of git's own commands in a crowd, and when they are killed: with the git that is
-//! given, so that a git linked with the C library can be held beside another one.
+//! given, so that a git linked with the C library can be held beside another one. The same for
+//! threads of a libgit2.
 
 mod agents;
 mod kills;
+mod libgit2;
 mod loops;
 
 use std::ffi::OsString;
@@ -13,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use agents::main as agents;
 pub(crate) use kills::main as kills;
+pub(crate) use libgit2::main as libgit2;
 pub(crate) use loops::main as loops;
 
 /// One git, and a directory in which it works.

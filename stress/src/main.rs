@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         Some(args::Command::Agents(agents)) => given_git::agents(agents),
         Some(args::Command::KillGit(kills)) => given_git::kills(kills),
         Some(args::Command::Loops(loops)) => given_git::loops(loops),
+        Some(args::Command::Libgit2(libgit2)) => given_git::libgit2(libgit2),
         #[cfg(unix)]
         Some(args::Command::Check(check)) => bench::check(check),
         #[cfg(unix)]

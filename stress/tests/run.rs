@@ -280,16 +280,21 @@ fn wrong_usage_exits_with_2() {
     assert_eq!(stress(&["--dir", dir.path().to_str().unwrap()]).status.code(), Some(2));
 }
 
+/// Where the git of this machine is, if it knows the format.
+fn git_that_knows_reftable() -> Option<String> {
+    let help = Command::new("git").args(["init", "--ref-format=reftable", "-h"]).output().ok()?;
+    if !text(&help).contains("--ref-format") {
+        return None;
+    }
+    let path = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+    Some(String::from_utf8_lossy(&path.stdout).trim().to_owned())
+}
+
 /// The git of this machine, which may well fail; what counts is that it is asked and judged.
 #[test]
 fn a_git_that_is_given_is_judged() {
-    let is_git_here = Command::new("git").args(["init", "--ref-format=reftable", "-h"]).output();
-    let Ok(help) = is_git_here else { return };
-    if !text(&help).contains("--ref-format") {
-        return;
-    }
-    let path = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
-    let git = format!("--git={}", String::from_utf8_lossy(&path.stdout).trim());
+    let Some(git) = git_that_knows_reftable() else { return };
+    let git = format!("--git={git}");
     for (what, said) in [
         (vec!["agents", &git, "--worktrees=2", "--commits=2"], "of 4 commits lost"),
         (vec!["kill-git", &git, "--times=5"], "after"),
@@ -302,4 +307,30 @@ fn a_git_that_is_given_is_judged() {
         assert!(!text(&output).contains(": 0.0 a second"), "{}", text(&output));
     }
     assert_eq!(stress(&["agents", "--git=/nowhere/git"]).status.code(), Some(3));
+}
+
+/// No libgit2 that one can install knows the format, so this one is in this directory.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_of_a_libgit2_are_judged() {
+    let Some(git) = git_that_knows_reftable() else { return };
+    let git = format!("--git={git}");
+    let at = tempfile::tempdir().unwrap();
+    for (flag, code, said) in [
+        ("-DHONEST", 0, "0 of 10 failed, 0 lost; "),
+        ("-DLIES", 1, "0 of 10 failed, 2 lost; "),
+        ("-DREFUSES", 1, "/4 the fake refuses"),
+    ] {
+        let library = at.path().join(format!("{flag}.so"));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake_libgit2.c");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", flag, source, "-o"]).arg(&library);
+        assert!(cc.status().unwrap().success());
+        let library = format!("--library={}", library.display());
+        let output = stress(&["libgit2", &library, &git, "--threads=2", "--changes=5"]);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        assert!(text(&output).contains(said), "{}", text(&output));
+    }
+    let library = format!("--library={}", env!("CARGO_BIN_EXE_reftable-stress"));
+    assert_eq!(stress(&["libgit2", &library, &git]).status.code(), Some(3), "that is no library");
 }
