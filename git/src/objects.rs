@@ -2,11 +2,13 @@
 //!
 //! With the feature `objects`, through gix-odb.
 
+use std::collections::{BTreeSet, HashSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gix_object::{Find, TagRefIter};
+use gix_object::commit::ref_iter::Token;
+use gix_object::{CommitRefIter, Find, TagRefIter};
 use gix_odb::Store;
 use reftable::escape::escaped;
 use reftable::{ObjectId, Target};
@@ -89,7 +91,47 @@ impl Objects {
                 }));
             }
         }
-        Ok(None)
+        // As for git, the tree without entries need not be stored.
+        let is_empty_tree = to_object_id(id) == gix_hash::ObjectId::empty_tree(to_hash(id.kind()));
+        Ok(is_empty_tree.then_some(ObjectKind::Tree))
+    }
+
+    /// The objects whose ids begin with these hexadecimal digits; none if there are fewer than
+    /// four, as for git.
+    pub(crate) fn abbreviated(&self, digits: &[u8]) -> Result<BTreeSet<ObjectId>> {
+        let mut found = BTreeSet::new();
+        for store in &self.stores {
+            let Some(prefix) = prefix(digits, store.object_hash()) else { continue };
+            let mut ids = HashSet::new();
+            let looked = store.to_handle_arc().lookup_prefix(prefix, Some(&mut ids));
+            looked.map_err(|error| Error::file(store.path(), error))?;
+            found.extend(ids.iter().map(|id| from_object_id(id)));
+        }
+        Ok(found)
+    }
+
+    /// The parents of a commit.
+    pub(crate) fn parents(&self, commit: &ObjectId) -> Result<Vec<ObjectId>> {
+        self.read(commit, |data, hash| {
+            let tokens = CommitRefIter::from_bytes(data, hash);
+            let mut parents = Vec::new();
+            for token in tokens {
+                match token.map_err(|error| error.to_string())? {
+                    Token::Tree { .. } => {}
+                    Token::Parent { id } => parents.push(from_object_id(&id)),
+                    _ => break,
+                }
+            }
+            Ok(parents)
+        })
+    }
+
+    /// The tree of a commit.
+    pub(crate) fn tree(&self, commit: &ObjectId) -> Result<ObjectId> {
+        self.read(commit, |data, hash| {
+            let tree = CommitRefIter::from_bytes(data, hash).tree_id();
+            tree.map(|id| from_object_id(&id)).map_err(|error| error.to_string())
+        })
     }
 
     /// What an annotated tag leads to in the end; of another object the id itself.
@@ -116,15 +158,26 @@ impl Objects {
         }
     }
 
-    fn read_tag(&self, id: &ObjectId) -> Result<ObjectId> {
+    pub(crate) fn read_tag(&self, id: &ObjectId) -> Result<ObjectId> {
+        self.read(id, |data, hash| {
+            let target = TagRefIter::from_bytes(data, hash).target_id();
+            target.map(|id| from_object_id(&id)).map_err(|error| error.to_string())
+        })
+    }
+
+    /// What `parse` makes of the contents of an object that is there.
+    fn read<T>(
+        &self,
+        id: &ObjectId,
+        parse: impl FnOnce(&[u8], gix_hash::Kind) -> std::result::Result<T, String>,
+    ) -> Result<T> {
         let mut buffer = Vec::new();
         for store in &self.stores {
-            let broken = |error: &dyn std::fmt::Display| Error::file(store.path(), format!("the tag {id}: {error}"));
+            let broken = |error: &dyn std::fmt::Display| Error::file(store.path(), format!("the object {id}: {error}"));
             let handle = store.to_cache_arc();
             let found = handle.try_find(&to_object_id(id), &mut buffer).map_err(|error| broken(&error))?;
             if let Some(found) = found {
-                let target = TagRefIter::from_bytes(found.data, to_hash(id.kind())).target_id();
-                return Ok(from_object_id(&target.map_err(|error| broken(&error))?));
+                return parse(found.data, to_hash(id.kind())).map_err(|error| broken(&error));
             }
         }
         Err(Error::invalid(format!("there is no object {id}")))
@@ -146,4 +199,12 @@ impl Objects {
             _ => Ok(Target::Id(id)),
         }
     }
+}
+
+/// The beginning of ids of this hash; `None` if it is too short or too long for one. What reads
+/// prefixes would take it for one of SHA-1.
+fn prefix(digits: &[u8], hash: gix_hash::Kind) -> Option<gix_hash::Prefix> {
+    let mut hex = digits.to_vec();
+    hex.resize(hash.len_in_hex().max(digits.len()), b'0');
+    gix_hash::Prefix::new(&gix_hash::ObjectId::from_hex(&hex).ok()?, digits.len()).ok()
 }

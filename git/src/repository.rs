@@ -29,14 +29,14 @@ use crate::view::{Dirs, View};
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A repository, or a store without one. Nothing has been opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Repository {
     /// The store of the repository, or the only one.
     shared: PathBuf,
     /// The store of a linked worktree.
     worktree: Option<PathBuf>,
     /// The repository around them.
-    around: Option<Around>,
+    around: Option<Arc<Around>>,
 }
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Repository {
         Ok(repo)
     }
 
-    fn store_alone(shared: PathBuf, around: Option<Around>) -> Repository {
+    fn store_alone(shared: PathBuf, around: Option<Arc<Around>>) -> Repository {
         Repository { shared, worktree: None, around }
     }
 
@@ -163,7 +163,7 @@ impl Repository {
         let worktree = is_linked.then(|| own.join(STORE));
         let (trust, config) = (OnceLock::new(), OnceLock::new());
         let around = Around { found, is_explicit, common_dir, is_linked, format, trust, config };
-        Ok(Repository { shared: main.join(STORE), worktree, around: Some(around) })
+        Ok(Repository { shared: main.join(STORE), worktree, around: Some(Arc::new(around)) })
     }
 
     /// The other worktrees of this repository, as far as they can be found.

@@ -94,3 +94,41 @@ fn a_peeled_id_is_stored_with_the_tag() {
         assert!(repo.git(["show-ref", "-d", "v2"]).contains(&format!("{one} refs/tags/v2^{{}}")));
     });
 }
+
+#[test]
+fn objects_are_named_in_most_ways_without_git() {
+    for_each_hash(|repo| {
+        let one = repo.commit("one");
+        let two = repo.commit("two");
+        repo.git(["tag", "-a", "-m", "t", "v1", "main~1"]);
+        let tag = repo.git(["rev-parse", "v1"]);
+        let tree = repo.git(["rev-parse", "main^{tree}"]);
+        repo.git(["config", "branch.main.remote", "."]);
+        repo.git(["config", "branch.main.merge", "refs/heads/other"]);
+        repo.git(["branch", "-q", "other", "main~1"]);
+        let alone = |args: &[&str]| repo.command().args(args).env("PATH", "").output().unwrap();
+        for (word, id) in [
+            ("main~1", &one),
+            ("v1^{}", &one),
+            ("v1^0", &one),
+            (&one[..9], &one),
+            ("@{1}", &one),
+            ("HEAD@{upstream}", &one),
+            ("v1", &tag),
+            ("@^{tree}", &tree),
+        ] {
+            let output = alone(&["update", "refs/tags/t", word]);
+            assert!(output.status.success(), "{word}: {output:?}");
+            assert_eq!(&repo.git(["rev-parse", "refs/tags/t"]), id, "{word}");
+        }
+        let refused = |args: &[&str]| String::from_utf8(alone(args).stderr).unwrap();
+        let missing = "1".repeat(one.len());
+        assert!(refused(&["update", "refs/tags/t", &missing]).contains("nonexistent object"));
+        assert!(refused(&["update", "refs/heads/main", "v1"]).contains("non-commit object"));
+        // Who lists types needs none either; what is in a tree is git's to say.
+        let listed = alone(&["list", "--format=%(objecttype) %(refname)"]);
+        assert!(String::from_utf8(listed.stdout).unwrap().contains("tag refs/tags/v1\n"));
+        assert!(refused(&["update", "refs/tags/t", "main:file"]).contains("cannot be asked"));
+        assert_eq!(repo.git(["rev-parse", "main"]), two);
+    });
+}

@@ -13,6 +13,8 @@ mod listing;
 mod objects;
 mod reading;
 mod renaming;
+#[cfg(feature = "objects")]
+mod revisions;
 #[cfg(feature = "serde")]
 mod serde;
 mod shared;

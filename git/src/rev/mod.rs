@@ -1,20 +1,33 @@
 //! Objects by any of the names that git knows for them, and what they are.
 //!
-//! A full id, and a reference by its full or short name, are read here. For all else (`HEAD~1`,
-//! `main:file`, an abbreviated id) and for the kinds of objects, one `git cat-file` is asked, which
-//! is started for the first such question and answers all others, too.
+//! References, their logs (`main@{1}`), what branches follow (`main@{upstream}`), and with the
+//! feature `objects` ids of all lengths, what they lead to (`main~2^{tree}`) and the kinds of
+//! objects are read here ([`read`]). For all else one `git cat-file` is asked ([`ask`]), which is
+//! started for the first such question and answers all others, too: for what is in a tree
+//! (`main:file`), for searches in messages, for ids that several objects begin with, for dates in
+//! words that depend on a calendar, for what a partial clone has not fetched, and for steps through
+//! history where replacements, grafts or a shallow clone make it another one.
+
+mod ask;
+mod entry;
+mod read;
+mod spec;
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+#[cfg(feature = "objects")]
+use std::sync::OnceLock;
 
 use reftable::escape::escaped;
 use reftable::{HashKind, ObjectId};
 
 use crate::error::{Error, Result};
+#[cfg(feature = "objects")]
+use crate::objects::{ObjectKind, Objects};
 use crate::repository::Repository;
 use crate::view::View;
+use ask::Answerer;
+use read::{Miss, Reader};
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,40 +42,40 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub struct Revisions {
     /// `None` if there is no repository around the store: then there are no objects.
-    git_dir: Option<OsString>,
+    repository: Option<Repository>,
     hash: HashKind,
     /// Whether nobody wants to know if objects exist.
     is_unchecked: bool,
+    /// `None` inside if only git can read them.
+    #[cfg(feature = "objects")]
+    objects: OnceLock<Option<Objects>>,
     answerer: Option<Answerer>,
-}
-
-#[derive(Debug)]
-struct Answerer {
-    child: Child,
-    questions: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Drop for Answerer {
-    fn drop(&mut self) {
-        self.questions = None;
-        let _it_ends_with_its_input = self.child.wait();
-    }
 }
 
 impl Revisions {
     /// For the objects of `repository`. Nothing is opened.
     #[must_use]
     pub fn of(repository: &Repository) -> Revisions {
-        let git_dir = repository.git_dir().map(|dir| dir.as_os_str().to_owned());
         let hash = repository.format().map_or(HashKind::Sha1, |format| format.hash);
-        Revisions { git_dir, hash, is_unchecked: false, answerer: None }
+        let repository = repository.is_repository().then(|| repository.clone());
+        Revisions { repository, ..Revisions::new(hash, false) }
     }
 
     /// Where there is a store, and no repository around it: a word is an id or a reference.
     #[must_use]
     pub fn without_objects(hash: HashKind) -> Revisions {
-        Revisions { git_dir: None, hash, is_unchecked: true, answerer: None }
+        Revisions::new(hash, true)
+    }
+
+    fn new(hash: HashKind, is_unchecked: bool) -> Revisions {
+        Revisions {
+            repository: None,
+            hash,
+            is_unchecked,
+            #[cfg(feature = "objects")]
+            objects: OnceLock::new(),
+            answerer: None,
+        }
     }
 
     /// Takes ids as they are: [`Batch::commit_checked`](crate::Batch::commit_checked) then looks
@@ -75,7 +88,7 @@ impl Revisions {
     /// Whether there are objects to be asked about.
     #[must_use]
     pub fn has_objects(&self) -> bool {
-        self.git_dir.is_some() && !self.is_unchecked
+        self.repository.is_some() && !self.is_unchecked
     }
 
     /// The hash of the ids.
@@ -88,10 +101,10 @@ impl Revisions {
     /// of an object.
     ///
     /// # Errors
-    /// If a reference cannot be read, or git not be asked.
+    /// If a reference or its log cannot be read, or git not be asked.
     pub fn id(&mut self, text: &[u8], view: &View) -> Result<Option<ObjectId>> {
         if let Some(id) = full_id(text, None) {
-            if self.git_dir.is_some() && id.kind() != self.hash {
+            if self.repository.is_some() && id.kind() != self.hash {
                 let (kind, hash) = (id.kind(), self.hash);
                 return Err(Error::invalid(format!("{id} is a {kind} id, the store has {hash} ids")));
             }
@@ -100,10 +113,23 @@ impl Revisions {
         if let Some(name) = view.expand(text)? {
             return view.resolve(&name);
         }
-        if text.is_empty() || text.contains(&b'\n') || text.contains(&0) || self.git_dir.is_none() {
+        let Some(repository) = &self.repository else { return Ok(None) };
+        if text.is_empty() || text.contains(&b'\n') || text.contains(&0) {
             return Ok(None);
         }
-        Ok(self.ask(text)?.map(|(id, _)| id))
+        let reader = Reader {
+            repository,
+            view,
+            hash: self.hash,
+            #[cfg(feature = "objects")]
+            objects: self.objects(),
+        };
+        match reader.id(text) {
+            Ok(id) => Ok(Some(id)),
+            Err(Miss::Nothing) if !self.is_partial() => Ok(None),
+            Err(Miss::Nothing | Miss::AskGit) => Ok(self.ask(text)?.map(|(id, _)| id)),
+            Err(Miss::Failed(error)) => Err(error),
+        }
     }
 
     /// Whether there is an object `id`.
@@ -129,6 +155,12 @@ impl Revisions {
 
     /// What the object `id` is; `None` if there is none.
     pub(crate) fn kind(&mut self, id: ObjectId) -> Result<Option<Kind>> {
+        #[cfg(feature = "objects")]
+        match self.objects().map(|objects| objects.kind(&id)) {
+            Some(Ok(Some(kind))) => return Ok(Some(kind.into())),
+            Some(Ok(None)) if !self.is_partial() => return Ok(None),
+            _ => {}
+        }
         Ok(self.ask(id.to_string().as_bytes())?.map(|(_, kind)| kind))
     }
 
@@ -140,6 +172,10 @@ impl Revisions {
         if self.kind(id)? != Some(Kind::Tag) {
             return Ok(None);
         }
+        #[cfg(feature = "objects")]
+        if let Some(Ok(peeled)) = self.objects().map(|objects| objects.peel(&id)) {
+            return Ok(Some(peeled));
+        }
         Ok(self.ask(format!("{id}^{{}}").as_bytes())?.map(|(id, _)| id))
     }
 
@@ -148,73 +184,68 @@ impl Revisions {
     /// # Errors
     /// If git cannot be asked, or does not find its way.
     pub(crate) fn reachable_from(&self, tips: &[ObjectId]) -> Result<HashSet<ObjectId>> {
-        let Some(git_dir) = self.git_dir.as_ref().filter(|_| !tips.is_empty()) else { return Ok(HashSet::new()) };
-        let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-list, which knows history: {what}"));
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(git_dir).args(["rev-list", "--stdin"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|error| failed(&error))?;
-        let wanted: String = tips.iter().map(|tip| format!("{tip}\n")).collect();
-        if let Some(mut input) = child.stdin.take() {
-            input.write_all(wanted.as_bytes()).map_err(|error| failed(&error))?;
+        match self.git_dir().filter(|_| !tips.is_empty()) {
+            Some(git_dir) => ask::reachable_from(git_dir, tips, self.hash),
+            None => Ok(HashSet::new()),
         }
-        let output = child.wait_with_output().map_err(|error| failed(&error))?;
-        if !output.status.success() {
-            return Err(failed(&output.status));
-        }
-        Ok(output.stdout.split(|byte| *byte == b'\n').filter_map(|id| full_id(id, Some(self.hash))).collect())
     }
 
     /// Whether the object exists, with all that is in it if it is a commit; not its history.
     pub(crate) fn is_complete(&mut self, id: ObjectId) -> Result<bool> {
-        match (self.kind(id)?, &self.git_dir) {
-            (Some(Kind::Commit), Some(git_dir)) => {
-                let mut command = Command::new("git");
-                command.arg("--git-dir").arg(git_dir).args(["rev-list", "--quiet", "--objects", "--no-walk"]);
-                command.arg(id.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-                let failed = |error| Error::broken(format!("git rev-list, which knows what is in {id}: {error}"));
-                Ok(command.status().map_err(failed)?.success())
-            }
+        match (self.kind(id)?, self.git_dir()) {
+            (Some(Kind::Commit), Some(git_dir)) => ask::is_complete(git_dir, id),
             (kind, _) => Ok(kind.is_some()),
         }
     }
 
+    fn git_dir(&self) -> Option<&Path> {
+        self.repository.as_ref().and_then(Repository::git_dir)
+    }
+
+    #[cfg(feature = "objects")]
+    fn objects(&self) -> Option<&Objects> {
+        let repository = self.repository.as_ref()?;
+        self.objects.get_or_init(|| repository.objects().ok()).as_ref()
+    }
+
+    /// Whether git may fetch what is missing.
+    fn is_partial(&self) -> bool {
+        let config = self.repository.as_ref().map(Repository::config);
+        match config {
+            Some(Ok(Some(config))) => {
+                config.last("extensions.partialClone").is_some()
+                    || config.by_subsection("remote", "promisor").next().is_some()
+            }
+            Some(Err(_)) => true,
+            _ => false,
+        }
+    }
+
     fn ask(&mut self, question: &[u8]) -> Result<Option<(ObjectId, Kind)>> {
-        let failed = |what: &dyn std::fmt::Display| {
+        let Some(git_dir) = self.repository.as_ref().and_then(Repository::git_dir) else { return Ok(None) };
+        let failed = |error| {
             let question = escaped(question);
-            Error::broken(format!("'{question}': git, which knows the objects, cannot be asked: {what}"))
+            Error::broken(format!("'{question}': git, which knows the objects, cannot be asked: {error}"))
         };
-        let Some(git_dir) = &self.git_dir else { return Ok(None) };
         if self.answerer.is_none() {
-            self.answerer = Some(Answerer::start(git_dir).map_err(|error| failed(&error))?);
+            self.answerer = Some(Answerer::start(git_dir).map_err(failed)?);
         }
         let Some(answerer) = &mut self.answerer else { return Ok(None) };
-        let answer = answerer.ask(question).map_err(|error| failed(&error))?;
+        let answer = answerer.ask(question).map_err(failed)?;
         let mut words = answer.split(|byte| *byte == b' ');
         let (id, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         Ok(full_id(id, Some(self.hash)).zip(kind_of(kind)))
     }
 }
 
-impl Answerer {
-    fn start(git_dir: &OsString) -> std::io::Result<Answerer> {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(git_dir).args(["cat-file", "--batch-check=%(objectname) %(objecttype)"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn()?;
-        let questions = child.stdin.take();
-        let answers = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        Ok(Answerer { child, questions, answers: BufReader::new(answers) })
-    }
-
-    fn ask(&mut self, question: &[u8]) -> std::io::Result<Vec<u8>> {
-        let questions = self.questions.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        questions.write_all(&[question, b"\n"].concat())?;
-        let mut answer = Vec::new();
-        self.answers.read_until(b'\n', &mut answer)?;
-        match answer.pop() {
-            Some(b'\n') => Ok(answer),
-            _ => Err(std::io::ErrorKind::UnexpectedEof.into()),
+#[cfg(feature = "objects")]
+impl From<ObjectKind> for Kind {
+    fn from(kind: ObjectKind) -> Kind {
+        match kind {
+            ObjectKind::Commit => Kind::Commit,
+            ObjectKind::Tag => Kind::Tag,
+            ObjectKind::Tree => Kind::Tree,
+            ObjectKind::Blob => Kind::Blob,
         }
     }
 }

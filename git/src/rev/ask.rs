@@ -1,0 +1,76 @@
+//! What is asked of git about objects: their other names, and history.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use reftable::{HashKind, ObjectId};
+
+use super::full_id;
+use crate::error::{Error, Result};
+
+/// One `git cat-file`, which answers questions one by one.
+#[derive(Debug)]
+pub(super) struct Answerer {
+    child: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Drop for Answerer {
+    fn drop(&mut self) {
+        self.questions = None;
+        let _it_ends_with_its_input = self.child.wait();
+    }
+}
+
+impl Answerer {
+    pub(super) fn start(git_dir: &Path) -> io::Result<Answerer> {
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(git_dir).args(["cat-file", "--batch-check=%(objectname) %(objecttype)"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        let questions = child.stdin.take();
+        let answers = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Answerer { child, questions, answers: BufReader::new(answers) })
+    }
+
+    pub(super) fn ask(&mut self, question: &[u8]) -> io::Result<Vec<u8>> {
+        let questions = self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        questions.write_all(&[question, b"\n"].concat())?;
+        let mut answer = Vec::new();
+        self.answers.read_until(b'\n', &mut answer)?;
+        match answer.pop() {
+            Some(b'\n') => Ok(answer),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// The commits from which history leads to these objects, and they themselves.
+pub(super) fn reachable_from(git_dir: &Path, tips: &[ObjectId], hash: HashKind) -> Result<HashSet<ObjectId>> {
+    let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-list, which knows history: {what}"));
+    let mut command = Command::new("git");
+    command.arg("--git-dir").arg(git_dir).args(["rev-list", "--stdin"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    let wanted: String = tips.iter().map(|tip| format!("{tip}\n")).collect();
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(wanted.as_bytes()).map_err(|error| failed(&error))?;
+    }
+    let output = child.wait_with_output().map_err(|error| failed(&error))?;
+    if !output.status.success() {
+        return Err(failed(&output.status));
+    }
+    Ok(output.stdout.split(|byte| *byte == b'\n').filter_map(|id| full_id(id, Some(hash))).collect())
+}
+
+/// Whether a commit exists with all that is in it; not its history.
+pub(super) fn is_complete(git_dir: &Path, id: ObjectId) -> Result<bool> {
+    let mut command = Command::new("git");
+    command.arg("--git-dir").arg(git_dir).args(["rev-list", "--quiet", "--objects", "--no-walk"]);
+    command.arg(id.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let failed = |error| Error::broken(format!("git rev-list, which knows what is in {id}: {error}"));
+    Ok(command.status().map_err(failed)?.success())
+}
