@@ -13,10 +13,11 @@ use reftable::engine::Changeset;
 
 use crate::backend::{Bucket, Swap, Tag};
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::Writer;
 use crate::mutant::{self, Mutant};
 use crate::plan::{self, Plan};
-use crate::read::{Pauses, jittered};
-use crate::root::{Root, Writer};
+use crate::read::{LONGEST_PAUSE, Pauses, jittered};
+use crate::root::{Author, Root};
 use crate::state::State;
 use crate::store::Inner;
 
@@ -120,6 +121,8 @@ pub(crate) struct Lead {
     flight: Option<Flight>,
     /// Objects that nothing needs any more since the last swap.
     replaced: Vec<String>,
+    /// What was drawn for the last swap that was carried out.
+    settled: Option<u64>,
     rounds: u32,
     /// What this handle has seen last is known to be old.
     must_read: bool,
@@ -186,7 +189,8 @@ impl<B: Bucket> Inner<B> {
         if lead.flight.is_none() {
             let now = self.bucket.now();
             if now < lead.not_before {
-                self.bucket.sleep(lead.not_before.saturating_sub(now)).await;
+                // Clocks may be set: a pause is no longer for that.
+                self.bucket.sleep(lead.not_before.saturating_sub(now).min(LONGEST_PAUSE)).await;
             }
             self.claim(lead);
             if let Err(error) = self.prepare(lead).await {
@@ -227,7 +231,7 @@ impl<B: Bucket> Inner<B> {
             let began = self.bucket.now();
             let id = self.bucket.random()?;
             let changes: Vec<&Changeset> = lead.members.iter().map(|member| &member.changes).collect();
-            let Plan { verdicts, next } = plan::plan(&base, &changes, &self.context(id))?;
+            let Plan { verdicts, next } = plan::plan(&base, &changes, &self.context(lead, id))?;
             let verdicts = lead.members.iter().cloned().zip(verdicts);
             let Some(mut next) = next else {
                 if !is_fresh && !mutant::is_on(Mutant::RefuseUponOldStates) {
@@ -261,8 +265,9 @@ impl<B: Bucket> Inner<B> {
     }
 
     /// What a plan needs to know beside the state.
-    pub(crate) fn context(&self, id: u64) -> plan::Context<'_> {
-        plan::Context { place: &self.place, options: &self.options, id, now: self.bucket.now() }
+    pub(crate) fn context(&self, lead: &Lead, id: u64) -> plan::Context<'_> {
+        let author = Author { id, settled: lead.settled, now: self.bucket.now(), keep: self.options.keep() };
+        plan::Context { place: &self.place, options: &self.options, author }
     }
 
     /// Writes the tables that are not inline. A name is never used twice: where there is an object
@@ -303,6 +308,7 @@ impl<B: Bucket> Inner<B> {
         lead.last_turn = now.saturating_sub(flight.began);
         match landed {
             Landed::Ours(tag) => {
+                lead.settled = Some(flight.id);
                 let is_followed = tag.is_none();
                 let rounds = std::mem::take(&mut lead.rounds);
                 let in_doubt = flight.in_doubt;
@@ -321,7 +327,8 @@ impl<B: Bucket> Inner<B> {
                 }
                 if lead.pauses_left > 0 {
                     lead.pauses_left -= 1;
-                    let pause = jittered(lead.last_turn, self.bucket.random().unwrap_or_default());
+                    let turn = lead.last_turn.min(LONGEST_PAUSE);
+                    let pause = jittered(turn, self.bucket.random().unwrap_or_default());
                     lead.not_before = now.saturating_add(pause);
                 }
                 Ok(!(is_followed && mutant::is_on(Mutant::TakeFollowedForLost)))
@@ -433,12 +440,12 @@ impl<B: Bucket> Inner<B> {
             let is_listed = flight.root.tables.last().is_some_and(|ours| root.tables.contains(ours));
             return Ok(Some(if is_listed { Landed::Ours(None) } else { Landed::Lost }));
         }
-        Ok(match root.writer_of(flight.root.edition) {
-            Writer::Drew(id) if id == flight.id => {
+        Ok(match root.history.writer_of(flight.root.edition, flight.id) {
+            Writer::Oneself => {
                 let is_newest = root.edition == flight.root.edition;
                 Some(Landed::Ours(is_newest.then_some(tag)))
             }
-            Writer::Drew(_) => Some(Landed::Lost),
+            Writer::Another => Some(Landed::Lost),
             Writer::NotYet => None,
             Writer::Forgotten => {
                 Some(Landed::Unknown(unknown(&Error::corrupt("the store remembers its past too shortly"))))

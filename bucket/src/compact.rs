@@ -68,7 +68,7 @@ impl<B: Bucket> Inner<B> {
             let names: Vec<&str> = state.snapshot.tables().iter().map(|table| table.name()).collect();
             let Some(start) = names.windows(inputs.len()).position(|run| run == inputs) else { return Ok(false) };
             let id = self.bucket.random()?;
-            let context = self.context(id);
+            let context = self.context(&lead, id);
             let mut next = Next::after(&state, &context);
             next.put(start..start + inputs.len(), merged.clone(), id, &context)?;
             self.put_apart(&mut next).await?;

@@ -33,7 +33,7 @@ impl<B: Bucket> Store<B> {
         let mut lead = inner.lead.lock().await;
         inner.finish_flight(&mut lead).await;
         let id = inner.bucket.random()?;
-        let context = inner.context(id);
+        let context = inner.context(&lead, id);
         let mut next = Next::after(&state, &context);
         next.root.hash = snapshot.hash();
         let groups = groups(snapshot.tables());

@@ -44,6 +44,7 @@ mod commit;
 mod compact;
 mod error;
 mod fetch;
+mod history;
 mod import;
 mod materialize;
 mod memory;

@@ -20,6 +20,8 @@ pub enum Mutant {
     RepeatWithOtherBytes,
     /// The past is forgotten at once.
     ForgetThePast,
+    /// Others' pasts are forgotten as this machine would wish its own.
+    ForgetByOwnWish,
     /// A compaction that others have followed is taken for one that was lost.
     TakeFollowedForLost,
     /// A caller who gives up while a request is under way is told that nothing was changed.

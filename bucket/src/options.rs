@@ -39,7 +39,15 @@ impl Default for Options {
     }
 }
 
+/// What of twice the time-out counts: callers may wait for ever.
+const MOST_FOR_TIMEOUT: Duration = Duration::from_secs(600);
+
 impl Options {
+    /// For how long this writer may ask what became of a swap.
+    pub(crate) fn keep(&self) -> Duration {
+        self.history.max(self.timeout.saturating_mul(2).min(MOST_FOR_TIMEOUT))
+    }
+
     /// How long a call goes on when the object store does not answer, or others have their turns.
     /// Default 10 s.
     pub fn timeout(mut self, time: Duration) -> Options {
@@ -47,10 +55,12 @@ impl Options {
         self
     }
 
-    /// How long the store remembers who has written which edition, at least. A writer whose answer
-    /// was lost can learn within this time what became of its commit: it must be longer than the
-    /// time-out of everybody who shares the store. Default 60 s, which is some 30 KB of a store
-    /// that is written 18 times a second.
+    /// How long a writer whose answer was lost can learn what became of its commit: the store keeps
+    /// its line for so long, and at least for twice the time-out, of which 10 minutes count.
+    /// Whatever others who share the store have set, they keep it, too. Default 60 s.
+    ///
+    /// A handle has one line of some 50 bytes in the root; those of handles that are gone, such as
+    /// of processes that commit once, stay until this time is over.
     pub fn history(mut self, time: Duration) -> Options {
         self.history = time;
         self

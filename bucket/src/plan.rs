@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use reftable::AutoCompact;
@@ -12,16 +11,14 @@ use reftable::table::Table;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::place::Place;
-use crate::root::{Root, TableLine};
+use crate::root::{Author, Root, TableLine};
 use crate::state::{self, State};
 
 /// What the next edition is made with, beside the one before.
 pub(crate) struct Context<'a> {
     pub(crate) place: &'a Place,
     pub(crate) options: &'a Options,
-    /// Drawn for this attempt.
-    pub(crate) id: u64,
-    pub(crate) now: Duration,
+    pub(crate) author: Author,
 }
 
 /// Verdicts about changesets, and what is to be written.
@@ -68,7 +65,7 @@ pub(crate) fn plan(base: &State, all: &[&Changeset], context: &Context<'_>) -> R
     let bytes = group.write(Vec::new(), &context.options.write)?;
     let mut next = Next::after(base, context);
     let end = next.tables.0.len();
-    next.put(end..end, Some((min, max, bytes)), context.id, context)?;
+    next.put(end..end, Some((min, max, bytes)), context.author.id, context)?;
     next.merge_small(context)?;
     Ok(Plan { verdicts, next: Some(next) })
 }
@@ -76,7 +73,7 @@ pub(crate) fn plan(base: &State, all: &[&Changeset], context: &Context<'_>) -> R
 impl Next {
     /// The edition after `base`, with the same tables.
     pub(crate) fn after(base: &State, context: &Context<'_>) -> Next {
-        let root = Root::after(base.root(), context.id, context.now, context.options.history);
+        let root = Root::after(base.root(), &context.author);
         let tables = Tables(base.snapshot.tables().to_vec());
         Next { root, tables, apart: Vec::new(), written: Vec::new(), replaced: Vec::new() }
     }
@@ -133,7 +130,7 @@ impl Next {
         let largest = context.options.small_merge.saturating_mul(2);
         let Some(range) = engine::compaction_due(&snapshot, context.options.compact, largest) else { return Ok(()) };
         let merged = merge(&snapshot, range.clone(), context.options)?;
-        self.put(range, merged, context.id.rotate_left(32), context)
+        self.put(range, merged, context.author.id.rotate_left(32), context)
     }
 
     /// Gives the first table that is apart another name.

@@ -13,7 +13,7 @@ use crate::store::Inner;
 
 /// The first pause after an answer that did not come; each that follows is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pauses between requests of the same, jittered so that machines do not meet again and again.
 pub(crate) struct Pauses(Duration);

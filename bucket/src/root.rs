@@ -7,8 +7,9 @@
 //! reftable root 1
 //! store 9f3c55d0a1e24b77
 //! edition 1234
+//! forgotten 1170
 //! hash sha1
-//! swap 5d0a1e24b779f3c5 1764500000
+//! swap 5d0a1e24b779f3c5 1234 1764500000 60
 //! table 0x000000000001-0x000000000040-8d2c1a99.ref 48211 5bd0e3aa apart
 //! table 0x000000000041-0x000000000041-11aa09f1.ref 311 09c2aa17 inline
 //! data 311
@@ -16,11 +17,12 @@
 //! crc 4f0a77e1
 //! ```
 //!
-//! `swap` lines are the latest editions, the oldest of them first and this one last: a number that
-//! its writer has drawn, and when. They answer the one question that a writer has whose answer was
-//! lost: whether edition *n* was its own.
+//! `swap` lines are the latest of each handle, the oldest first and this one last: a number that
+//! its writer has drawn, the edition, when, and for how many seconds to keep the line. They answer
+//! the one question that a writer has whose answer was lost: whether edition *n* was its own. Of
+//! editions up to the one that is `forgotten` lines may be missing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -29,12 +31,9 @@ use reftable::HashKind;
 use reftable::engine::update_indexes_of_name;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::mutant::{self, Mutant};
+use crate::history::{History, SwapLine};
 
 const FIRST_LINE: &str = "reftable root 1";
-
-/// What a store may remember of its past, whatever the time.
-const MAX_SWAPS: usize = 4096;
 
 /// One edition of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +43,10 @@ pub(crate) struct Root {
     /// Counts the swaps. No two editions have equal bytes.
     pub(crate) edition: u64,
     pub(crate) hash: Option<HashKind>,
-    /// The latest editions; the last is this one.
-    swaps: VecDeque<SwapLine>,
+    /// Who has written this edition, and others.
+    pub(crate) history: History,
     /// Oldest first.
     pub(crate) tables: Vec<TableLine>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SwapLine {
-    id: u64,
-    /// Seconds since the Unix epoch.
-    time: u64,
 }
 
 /// A table of the store.
@@ -67,55 +59,28 @@ pub(crate) struct TableLine {
     pub(crate) inline: Option<Bytes>,
 }
 
-/// Who was the writer of an edition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Writer {
-    /// This number was drawn by it.
-    Drew(u64),
-    /// The edition is not there yet.
-    NotYet,
-    /// The store has forgotten.
-    Forgotten,
+/// Who writes an edition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Author {
+    /// Drawn for this attempt.
+    pub(crate) id: u64,
+    /// What the same handle has drawn for its swap before, whose end it knows.
+    pub(crate) settled: Option<u64>,
+    pub(crate) now: Duration,
+    /// For how long it may ask what became of this one.
+    pub(crate) keep: Duration,
 }
 
 impl Root {
     /// The edition after `base`, or the first of a store.
-    pub(crate) fn after(base: Option<&Root>, id: u64, now: Duration, history: Duration) -> Root {
-        let mut root = base.cloned().unwrap_or(Root {
-            store: id,
-            edition: 0,
-            hash: None,
-            swaps: VecDeque::new(),
-            tables: Vec::new(),
-        });
+    pub(crate) fn after(base: Option<&Root>, author: &Author) -> Root {
+        let history = History::new();
+        let new = Root { store: author.id, edition: 0, hash: None, history, tables: Vec::new() };
+        let mut root = base.cloned().unwrap_or(new);
         root.edition = root.edition.saturating_add(1);
-        let time = now.as_secs();
-        root.swaps.push_back(SwapLine { id, time });
-        let kept_since = time.saturating_sub(history.as_secs());
-        let kept_since = if mutant::is_on(Mutant::ForgetThePast) { u64::MAX } else { kept_since };
-        while root.swaps.len() > 1
-            && (root.swaps.len() > MAX_SWAPS || root.swaps.front().is_some_and(|swap| swap.time < kept_since))
-        {
-            root.swaps.pop_front();
-        }
+        let (time, keep) = (author.now.as_secs(), author.keep.as_secs());
+        root.history.add(SwapLine { id: author.id, edition: root.edition, time, keep }, author.settled);
         root
-    }
-
-    /// Who has written `edition`.
-    pub(crate) fn writer_of(&self, edition: u64) -> Writer {
-        let Some(back) = self.edition.checked_sub(edition) else { return Writer::NotYet };
-        let position = usize::try_from(back).ok().and_then(|back| self.swaps.len().checked_sub(back)?.checked_sub(1));
-        match position.and_then(|position| self.swaps.get(position)) {
-            Some(swap) => Writer::Drew(swap.id),
-            None => Writer::Forgotten,
-        }
-    }
-
-    /// Of how many editions the writers are known, and the time from the oldest to the newest.
-    pub(crate) fn history(&self) -> (usize, Duration) {
-        let time = |swap: Option<&SwapLine>| swap.map_or(0, |swap| swap.time);
-        let since = time(self.swaps.back()).saturating_sub(time(self.swaps.front()));
-        (self.swaps.len(), Duration::from_secs(since))
     }
 
     /// Bytes of all tables that are inline.
@@ -124,12 +89,13 @@ impl Root {
     }
 
     pub(crate) fn print(&self) -> Bytes {
-        let mut text = format!("{FIRST_LINE}\nstore {:016x}\nedition {}\n", self.store, self.edition);
-        let hash = self.hash.map_or("none".to_owned(), |hash| hash.to_string());
         // Writing to a string cannot fail.
+        let mut text = format!("{FIRST_LINE}\nstore {:016x}\nedition {}\n", self.store, self.edition);
+        let _ = writeln!(text, "forgotten {}", self.history.forgotten);
+        let hash = self.hash.map_or("none".to_owned(), |hash| hash.to_string());
         let _ = writeln!(text, "hash {hash}");
-        for SwapLine { id, time } in &self.swaps {
-            let _ = writeln!(text, "swap {id:016x} {time}");
+        for SwapLine { id, edition, time, keep } in &self.history.swaps {
+            let _ = writeln!(text, "swap {id:016x} {edition} {time} {keep}");
         }
         for TableLine { name, len, crc, inline } in &self.tables {
             let place = if inline.is_some() { "inline" } else { "apart" };
@@ -157,11 +123,12 @@ impl Root {
         lines.bytes = body;
         let store = lines.hex("store")?;
         let edition = lines.number("edition")?;
+        let forgotten = lines.number("forgotten")?;
         let hash = lines.hash()?;
-        let swaps = lines.swaps(edition)?;
+        let history = lines.history(edition, forgotten)?;
         let mut tables = lines.tables()?;
         lines.data(bytes, &mut tables)?;
-        Ok(Root { store, edition, hash, swaps, tables })
+        Ok(Root { store, edition, hash, history, tables })
     }
 }
 
@@ -272,31 +239,37 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn swaps(&mut self, edition: u64) -> Result<VecDeque<SwapLine>> {
-        let mut swaps = VecDeque::new();
+    fn history(&mut self, edition: u64, forgotten: u64) -> Result<History> {
+        let mut history = History { forgotten, ..History::new() };
         while let Some((value, next)) = self.peek("swap") {
-            let mut words = value.split(|byte| *byte == b' ');
-            let id = words.next().and_then(|word| hex(word, 16));
-            let time = words.next().and_then(decimal);
-            let swap = id.zip(time).filter(|_| words.next().is_none());
-            let (id, time) = swap.ok_or_else(|| self.error("this is not a swap and its time"))?;
-            swaps.push_back(SwapLine { id, time });
+            let swap = swap_line(value).ok_or_else(|| self.error("this is not a swap, its edition and times"))?;
+            if swap.edition <= history.edition() {
+                return Err(self.error("the swaps are not in the order of their editions"));
+            }
+            history.swaps.push_back(swap);
             self.at = next;
         }
-        if swaps.is_empty() || u64::try_from(swaps.len()).is_ok_and(|len| len > edition) {
-            return Err(self.error("there is not one swap an edition at most"));
+        if history.edition() != edition || forgotten >= edition {
+            return Err(self.error("the last swap is not that of this edition"));
         }
-        Ok(swaps)
+        Ok(history)
     }
 
     fn tables(&mut self) -> Result<Vec<TableLine>> {
         let mut tables = Vec::new();
         let mut names = BTreeSet::new();
+        let mut newest = None;
         while let Some((value, next)) = self.peek("table") {
             let table = table_line(value).ok_or_else(|| self.error("this is not a table, its length and checksum"))?;
             if !names.insert(table.name.clone()) {
                 return Err(self.error("a table is there twice"));
             }
+            // What cleaning rests on; the writers of this crate keep it.
+            let (min, max) = update_indexes_of_name(&table.name).unwrap_or_default();
+            if min > max || newest.is_some_and(|newest| min <= newest) {
+                return Err(self.error("the update indexes of the tables overlap or run backwards"));
+            }
+            newest = Some(max);
             tables.push(table);
             self.at = next;
         }
@@ -326,6 +299,12 @@ impl<'a> Lines<'a> {
     }
 }
 
+fn swap_line(value: &[u8]) -> Option<SwapLine> {
+    let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').collect();
+    let [id, edition, time, keep] = words.as_slice() else { return None };
+    Some(SwapLine { id: hex(id, 16)?, edition: decimal(edition)?, time: decimal(time)?, keep: decimal(keep)? })
+}
+
 /// A table whose bytes, if it is inline, are to follow.
 fn table_line(value: &[u8]) -> Option<TableLine> {
     let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').collect();
@@ -349,10 +328,13 @@ mod tests {
         TableLine { name: name.to_owned(), len, crc, inline: inline.map(Bytes::from_static) }
     }
 
+    fn author(id: u64, seconds: u64) -> Author {
+        Author { id, settled: None, now: Duration::from_secs(seconds), keep: Duration::from_secs(60) }
+    }
+
     fn example() -> Root {
-        let history = Duration::from_secs(60);
-        let first = Root::after(None, 7, Duration::from_secs(1000), history);
-        let mut root = Root::after(Some(&first), 8, Duration::from_secs(1001), history);
+        let first = Root::after(None, &author(7, 1000));
+        let mut root = Root::after(Some(&first), &author(8, 1001));
         root.hash = Some(HashKind::Sha1);
         root.tables = vec![
             table("0x000000000001-0x000000000003-01234567.ref", None),
@@ -364,22 +346,25 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read() {
-        let empty = Root::after(None, 1, Duration::ZERO, Duration::ZERO);
+        let empty = Root::after(None, &author(1, 0));
         for root in [example(), empty] {
             assert_eq!(Root::parse(&root.print()).unwrap(), root);
         }
     }
 
     #[test]
-    fn every_damaged_byte_and_every_cut_is_refused() {
+    fn every_damaged_bit_and_every_cut_is_refused() {
         let whole = example().print();
         for at in 0..whole.len() {
             let kind = Root::parse(&whole.slice(..at)).unwrap_err().kind();
             assert!(matches!(kind, ErrorKind::Corrupt), "cut off at {at}: {kind:?}");
-            let mut bytes = whole.to_vec();
-            bytes[at] ^= 1;
-            let kind = Root::parse(&bytes.into()).unwrap_err().kind();
-            assert!(matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported), "changed at {at}: {kind:?}");
+            for bit in 0..8 {
+                let mut bytes = whole.to_vec();
+                bytes[at] ^= 1 << bit;
+                let error = Root::parse(&bytes.into()).unwrap_err();
+                let is_told = error.kind() == ErrorKind::Corrupt && error.offset().is_some();
+                assert!(is_told || error.kind() == ErrorKind::Unsupported, "bit {bit} of {at}: {error}");
+            }
         }
         let mut longer = whole.to_vec();
         longer.push(b'\n');
@@ -419,6 +404,15 @@ mod tests {
             ("some\nbytes", "some\nBytes"),
             ("data 12\n", "data 12\nx"),
             ("swap 0000000000000007", "swap 7"),
+            ("8 2 1001 60", "8 2 1001"),
+            ("8 2 1001 60", "8 2 1001 60 1"),
+            ("8 2 1001 60", "8 2 1001 060"),
+            ("8 2 1001 60", "8 1 1001 60"),
+            ("8 2 1001 60", "8 3 1001 60"),
+            ("forgotten 0", "forgotten 2"),
+            ("0x000000000004-0x000000000004", "0x000000000003-0x000000000004"),
+            ("0x000000000001-0x000000000003", "0x000000000003-0x000000000001"),
+            ("0x000000000001-0x000000000003", "0x000000000006-0x000000000006"),
         ] {
             assert_eq!(forged(from, to).unwrap_err().kind(), ErrorKind::Corrupt, "{from} for {to}");
         }
@@ -443,28 +437,5 @@ mod tests {
             }
         }
         assert_eq!(read, 2);
-    }
-
-    #[test]
-    fn writers_are_remembered_as_long_as_was_asked() {
-        let history = Duration::from_secs(10);
-        let mut root = Root::after(None, 100, Duration::from_secs(0), history);
-        for time in 1..=20 {
-            root = Root::after(Some(&root), 100 + time, Duration::from_secs(time), history);
-        }
-        assert_eq!(root.edition, 21);
-        assert_eq!(root.writer_of(21), Writer::Drew(120));
-        assert_eq!(root.writer_of(11), Writer::Drew(110));
-        assert_eq!(root.writer_of(10), Writer::Forgotten);
-        assert_eq!(root.writer_of(22), Writer::NotYet);
-        assert_eq!(root.writer_of(0), Writer::Forgotten);
-    }
-
-    #[test]
-    fn a_clock_that_runs_backwards_forgets_nothing_too_early() {
-        let history = Duration::from_secs(10);
-        let ahead = Root::after(None, 1, Duration::from_secs(1000), history);
-        let root = Root::after(Some(&ahead), 2, Duration::from_secs(0), history);
-        assert_eq!(root.writer_of(1), Writer::Drew(1));
     }
 }

@@ -16,9 +16,10 @@ pub struct Stats {
     pub edition: u64,
     /// Bytes of the root, with the tables in it.
     pub root_bytes: u64,
-    /// Of how many editions, this one included, it is known who has written them.
-    pub remembered: usize,
-    /// How long ago the oldest of those was written before the newest, by the writers' clocks.
+    /// Of how many editions, this one included, their writers can learn that they have written them.
+    pub remembered: u64,
+    /// How long ago the oldest edition whose writer is known was written before the newest, by the
+    /// writers' clocks.
     pub history: Duration,
     /// Oldest first.
     pub tables: Vec<TableStats>,
@@ -48,7 +49,8 @@ impl<B: Bucket> Store<B> {
         let inner = self.inner();
         let state = inner.cached();
         let root = state.as_ref().and_then(|state| state.root());
-        let (remembered, history) = root.map_or((0, Duration::ZERO), |root| root.history());
+        let remembered = root.map_or(0, |root| root.edition.saturating_sub(root.history.forgotten));
+        let history = root.map_or(Duration::ZERO, |root| root.history.span());
         let tables = root.map(|root| root.tables.iter());
         let table = |line: &crate::root::TableLine| TableStats {
             name: line.name.clone(),

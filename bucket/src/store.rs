@@ -79,7 +79,9 @@ impl<B: Bucket> Store<B> {
     /// As [`Self::snapshot`].
     pub async fn snapshot_within(&self, age: Duration) -> Result<Snapshot> {
         let now = self.0.bucket.now();
-        match self.0.cached().filter(|state| now.saturating_sub(state.asked_at) <= age) {
+        // A clock that was set back says nothing of the age.
+        let is_young = |state: &Arc<State>| now.checked_sub(state.asked_at).is_some_and(|since| since <= age);
+        match self.0.cached().filter(is_young) {
             Some(state) => self.existing(&state),
             None => self.snapshot().await,
         }

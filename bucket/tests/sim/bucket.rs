@@ -9,6 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use reftable_bucket::{Bucket, Error, ErrorKind, Read, Result, Swap, Tag};
 
+/// No time-out and no pause is longer.
+const LONGEST: Duration = Duration::from_secs(100);
+
 /// What a task asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
@@ -41,7 +44,10 @@ pub(crate) struct Request {
 pub(crate) struct World {
     pub(crate) objects: BTreeMap<String, (u64, Bytes)>,
     writes: u64,
+    /// The time that really passes.
     pub(crate) now: Duration,
+    /// How far the clocks of tasks are ahead of it.
+    ahead: BTreeMap<usize, Duration>,
     drawn: u64,
     next_request: u64,
     /// Whose request comes next.
@@ -109,6 +115,18 @@ pub(crate) struct SimBucket(Mutex<World>);
 impl SimBucket {
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
+    }
+
+    /// Time passes in which the caller does nothing.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.world().now += time;
+    }
+
+    /// Sets the clock of the task that calls.
+    pub(crate) fn set_clock_ahead(&self, time: Duration) {
+        let mut world = self.world();
+        let task = world.task;
+        world.ahead.insert(task, time);
     }
 
     async fn ask(&self, call: Call) -> Answer {
@@ -179,12 +197,14 @@ impl Bucket for SimBucket {
     }
 
     async fn sleep(&self, time: Duration) {
+        assert!(time <= LONGEST, "nobody waits for {time:?}");
         let until = self.world().now + time;
         self.ask(Call::Sleep { until }).await;
     }
 
     fn now(&self) -> Duration {
-        self.world().now
+        let world = self.world();
+        world.now + world.ahead.get(&world.task).copied().unwrap_or_default()
     }
 
     fn random(&self) -> Result<u64> {

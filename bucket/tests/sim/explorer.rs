@@ -11,6 +11,9 @@ use crate::bucket::{Answer, Call, Shared, SimBucket};
 /// Pauses are shorter, time-outs longer.
 const LONG: Duration = Duration::from_secs(5);
 
+/// Since the Unix epoch.
+const START: Duration = Duration::from_secs(1_700_000_000);
+
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What may go wrong in one run.
@@ -113,6 +116,7 @@ pub(crate) fn explore<S>(
     let mut runs = 0;
     loop {
         let bucket = Shared::default();
+        bucket.pass(START);
         let (tasks, state) = make(&bucket);
         let mut run = Run { bucket: &bucket, tasks: tasks.into_iter().map(Some).collect(), faults, story: Vec::new() };
         run.play(&mut path);

@@ -161,7 +161,9 @@ fn snapshot(memory: Memory, root: RootKind) -> Result<Snapshot> {
     let options = Options::default();
     match root {
         RootKind::Named => block_on(Store::new(Arc::new(memory), PLACE, options)?.snapshot()),
-        RootKind::Numbered => block_on(Store::new(Arc::new(Numbered::new(memory)), PLACE, options)?.snapshot()),
+        RootKind::Numbered | RootKind::NumberedWithLate => {
+            block_on(Store::new(Arc::new(Numbered::new(memory)), PLACE, options)?.snapshot())
+        }
     }
 }
 

@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, zip};
 use reftable::AutoCompact;
 use reftable_bucket::{Bucket, Compact, ErrorKind, Memory, Numbered, Options, Store};
 
-use crate::bucket::{Shared, SimBucket};
+use crate::bucket::{Call, Shared, SimBucket};
 use crate::explorer::{Faults, Order, Task, explore};
 use crate::history::{History, PLACE, changes};
 
@@ -31,6 +31,8 @@ pub(crate) struct Scenario {
 pub(crate) enum RootKind {
     Named,
     Numbered,
+    /// The same, and the newest is under way still, written by a machine that has died.
+    NumberedWithLate,
 }
 
 impl Scenario {
@@ -46,19 +48,20 @@ impl Scenario {
 
     fn run(&self, faults: Faults, order: Order) -> (u64, Option<String>) {
         let options = (self.options)();
-        let objects = match self.root {
-            RootKind::Named => prepared(Arc::new(Memory::new()), |memory| memory, self.before, options),
-            RootKind::Numbered => {
-                prepared(Arc::new(Numbered::new(Memory::new()).keeping(1)), Numbered::inner, self.before, options)
+        let commits = self.before + u8::from(self.root == RootKind::NumberedWithLate);
+        let mut objects = match self.root {
+            RootKind::Named => prepared(Arc::new(Memory::new()), |memory| memory, commits, options),
+            RootKind::Numbered | RootKind::NumberedWithLate => {
+                prepared(Arc::new(Numbered::new(Memory::new()).keeping(1)), Numbered::inner, commits, options)
             }
         };
+        let late = (self.root == RootKind::NumberedWithLate).then(|| objects.pop().unwrap());
         let make = |bucket: &Shared| {
             for (key, bytes) in &objects {
-                let _ = bucket.world().carry_out(&crate::bucket::Call::Swap {
-                    key: key.clone(),
-                    bytes: bytes.clone(),
-                    base: None,
-                });
+                let _ = bucket.world().carry_out(&Call::Swap { key: key.clone(), bytes: bytes.clone(), base: None });
+            }
+            if let Some((key, bytes)) = late.clone() {
+                bucket.world().late.push(Call::Swap { key, bytes, base: None });
             }
             let history = Rc::new(History::default());
             ((self.make)(bucket, &history), history)
@@ -113,6 +116,36 @@ fn writer<B: Bucket>(history: &Rc<History>, store: Store<B>, writer: u8, commits
     })
 }
 
+/// A machine that does something of its own between commits.
+fn dawdler(history: &Rc<History>, bucket: &Shared, options: Options, writer: u8, between: fn(&Shared, u8)) -> Task {
+    let (history, bucket) = (Rc::clone(history), Arc::clone(bucket));
+    Box::pin(async move {
+        let store = store(&bucket, options);
+        for number in 0..3 {
+            Rc::clone(&history).commit(&store, writer, number).await;
+            between(&bucket, number);
+        }
+    })
+}
+
+/// Uses a store beside the one that is judged, and cleans it; what it has written stays.
+fn neighbour(history: &Rc<History>, store: Store<SimBucket>) -> Task {
+    let history = Rc::clone(history);
+    Box::pin(async move {
+        let is_done = store.commit(changes(2, 0)).await.is_ok();
+        let cleaned = store.clean(false).await.map(|_| ());
+        let found = store.snapshot().await;
+        for error in [cleaned.err(), found.as_ref().err().cloned()].into_iter().flatten() {
+            if is_done && error.kind() != ErrorKind::Unavailable {
+                history.violate(format!("a store below the other was damaged: {error}"));
+            }
+        }
+        if found.is_ok_and(|snapshot| is_done && snapshot.get("refs/heads/2").unwrap().is_none()) {
+            history.violate("a store below the other has lost a commit".to_owned());
+        }
+    })
+}
+
 /// Commits, and a while later follows the other writer.
 fn follower(history: &Rc<History>, bucket: &Shared, writer: u8, other: u8) -> Task {
     let (history, bucket) = (Rc::clone(history), Arc::clone(bucket));
@@ -155,7 +188,7 @@ fn cleaner<B: Bucket>(history: &Rc<History>, store: Store<B>) -> Task {
     })
 }
 
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 17] = [
     Scenario {
         name: "two machines make a store",
         faults: Faults { lost: 1, killed: 0 },
@@ -276,5 +309,99 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
         before: 1,
         options: inline,
         root: RootKind::Numbered,
+    },
+    Scenario {
+        name: "a patient machine beside one that soon forgets",
+        faults: Faults { lost: 1, killed: 0 },
+        make: |bucket, history| {
+            let patient = inline().timeout(Duration::from_secs(100));
+            vec![
+                writer(history, store(bucket, patient), 0, 1),
+                dawdler(history, bucket, inline().history(Duration::ZERO), 1, |bucket, _| {
+                    bucket.pass(Duration::from_secs(25));
+                }),
+            ]
+        },
+        before: 1,
+        options: inline,
+        root: RootKind::Named,
+    },
+    Scenario {
+        name: "clocks are set while machines commit",
+        faults: Faults { lost: 1, killed: 0 },
+        make: |bucket, history| {
+            vec![
+                writer(history, store(bucket, inline()), 0, 2),
+                dawdler(history, bucket, inline(), 1, |bucket, number| {
+                    bucket.set_clock_ahead(Duration::from_secs(86_400 * u64::from(number % 2)));
+                }),
+            ]
+        },
+        before: 1,
+        options: inline,
+        root: RootKind::Named,
+    },
+    Scenario {
+        name: "a machine stops for longer than every time-out",
+        faults: Faults { lost: 0, killed: 1 },
+        make: |bucket, history| {
+            vec![
+                writer(history, store(bucket, inline()), 0, 1),
+                dawdler(history, bucket, inline(), 1, |bucket, _| bucket.pass(Duration::from_secs(10_000))),
+            ]
+        },
+        before: 1,
+        options: inline,
+        root: RootKind::Named,
+    },
+    Scenario {
+        name: "a cleaner beside a slow reader, a machine and a compactor",
+        faults: Faults { lost: 0, killed: 0 },
+        make: |bucket, history| {
+            vec![
+                reader(history, store(bucket, apart()), 1),
+                cleaner(history, store(bucket, apart())),
+                compactor(history, store(bucket, apart())),
+                writer(history, store(bucket, apart()), 0, 1),
+            ]
+        },
+        before: 2,
+        options: apart,
+        root: RootKind::Named,
+    },
+    Scenario {
+        name: "two stores below one prefix",
+        faults: Faults { lost: 0, killed: 0 },
+        make: |bucket, history| {
+            let inner = format!("{PLACE}/inner");
+            let inner = move |bucket: &Shared| Store::new(Arc::clone(bucket), &inner, apart()).unwrap();
+            vec![
+                writer(history, store(bucket, apart()), 0, 2),
+                cleaner(history, store(bucket, apart())),
+                neighbour(history, inner(bucket)),
+            ]
+        },
+        before: 1,
+        options: apart,
+        root: RootKind::Named,
+    },
+    Scenario {
+        name: "a reader of numbered roots while one comes late",
+        faults: Faults { lost: 0, killed: 0 },
+        make: |bucket, history| {
+            let (history, bucket) = (Rc::clone(history), Arc::clone(bucket));
+            vec![Box::pin(async move {
+                let (here, there) = (numbered(&bucket, inline()), numbered(&bucket, inline()));
+                Rc::clone(&history).commit(&here, 0, 0).await;
+                let commits = async {
+                    Rc::clone(&history).commit(&here, 0, 1).await;
+                    Rc::clone(&history).commit(&here, 0, 2).await;
+                };
+                zip(Rc::clone(&history).read(&there), commits).await;
+            })]
+        },
+        before: 2,
+        options: inline,
+        root: RootKind::NumberedWithLate,
     },
 ];

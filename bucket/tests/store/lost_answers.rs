@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_lite::future::block_on;
@@ -65,4 +65,58 @@ fn a_commit_that_others_have_followed_is_rescued() {
     let done = block_on(store.commit(set("refs/heads/new", Expect::Absent, 5))).unwrap();
     assert!(done.rescued && done.update_index == 2, "{done:?}");
     assert_eq!(block_on(store.snapshot()).unwrap().refs().unwrap().into_iter().count(), 3);
+}
+
+/// Loses the answer of the next swap of the root, and lets so many commits follow it.
+struct Overtaken {
+    memory: Arc<Memory>,
+    followers: AtomicUsize,
+}
+
+impl Bucket for Overtaken {
+    async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
+        self.memory.read(key, known).await
+    }
+
+    async fn swap(&self, key: &str, bytes: Bytes, base: Option<&Tag>) -> Result<Swap> {
+        let answer = self.memory.swap(key, bytes, base).await?;
+        let followers = self.followers.swap(0, Ordering::Relaxed);
+        if followers == 0 {
+            return Ok(answer);
+        }
+        let one = Store::new(Arc::clone(&self.memory), PLACE, forgetful())?;
+        for number in 0..followers {
+            // In turn a handle that stays, and those of processes that commit once.
+            let once = Store::new(Arc::clone(&self.memory), PLACE, forgetful())?;
+            let store = if number % 10 > 0 { &one } else { &once };
+            store.commit(set("refs/heads/other", Expect::Any, number + 1)).await?;
+        }
+        Ok(Swap::Unknown("no answer".to_owned()))
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.memory.delete(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.memory.list(prefix).await
+    }
+}
+
+fn forgetful() -> Options {
+    Options::default().history(std::time::Duration::ZERO).timeout(std::time::Duration::from_secs(1))
+}
+
+/// The past had an end after 4,096 editions, which is less than a minute of 73 a second.
+#[test]
+fn a_writer_learns_of_its_commit_however_many_have_followed() {
+    let memory = Arc::new(Memory::new());
+    fill(&Store::new(Arc::clone(&memory), PLACE, Options::default()).unwrap(), 1);
+    let bucket = Arc::new(Overtaken { memory, followers: 6000.into() });
+    let store = Store::new(bucket, PLACE, Options::default()).unwrap();
+    let done = block_on(store.commit(set("refs/heads/new", Expect::Absent, 5))).unwrap();
+    assert!(done.rescued && done.update_index == 2, "{done:?}");
+    let stats = block_on(store.stats()).unwrap();
+    assert!(stats.edition == 6002 && stats.remembered == 6002, "{stats:?}");
+    assert!(stats.root_bytes < 64 * 1024, "{stats:?}");
 }
