@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::root::TableLine;
 
-/// A file that nobody has finished for so long was left behind.
+/// A file that was not finished for so long is garbage.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A directory of tables, which processes may share.

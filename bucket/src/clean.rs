@@ -58,8 +58,7 @@ impl<B: Bucket> Inner<B> {
 
 /// Whether no machine can ever name a table of this range that `root` does not name, whatever
 /// edition it has read.
-///
-/// Whoever is about to name it has written it for one of two swaps:
+/// A process that is about to name it has written it for one of two swaps:
 ///
 /// - a commit upon edition *b*, whose table begins above all update indexes of *b*. If its swap can
 ///   still be carried out then *b* is the newest, so `root` is *b* or older, and has no index as

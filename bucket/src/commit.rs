@@ -39,7 +39,7 @@ pub struct Commit {
     pub rescued: bool,
 }
 
-/// One who waits.
+/// One that waits: a follower.
 pub(crate) struct Member {
     pub(crate) changes: Changeset,
     progress: Mutex<Progress>,
@@ -112,7 +112,7 @@ impl Member {
     }
 }
 
-/// What the leader works on. It is here, not in the leader's future, so that whoever leads next
+/// What the leader works on. It is here, not in the leader's future, so that the next leader
 /// goes on when the leader's caller has dropped that.
 #[derive(Default)]
 pub(crate) struct Lead {
@@ -198,7 +198,7 @@ impl<B: Bucket> Inner<B> {
             }
         }
         if lead.flight.is_some() {
-            let _ = self.settle(lead).await;
+            let _ = self.resolve_swap(lead).await;
         }
     }
 
@@ -246,8 +246,8 @@ impl<B: Bucket> Inner<B> {
             };
             let verdicts: Vec<_> = verdicts.collect();
             self.put_apart(&mut next).await?;
-            // From here on a caller who gives up cannot know. One who has given up by now was told
-            // that nothing happens: judge again, without it.
+            // From here on a caller that gives up cannot know. One that has given up by now was
+            // told that nothing happens: judge again, without it.
             let begun: Vec<bool> = verdicts.iter().map(|(member, _)| member.begin()).collect();
             if begun.contains(&false) {
                 verdicts.iter().for_each(|(member, _)| member.wait_again());
@@ -297,9 +297,9 @@ impl<B: Bucket> Inner<B> {
         Ok(())
     }
 
-    /// Sends the swap until it is known what became of it, and tells everybody. Whether it was
+    /// Sends the swap until it is known what became of it, and tells every member. Whether it was
     /// carried out, also if others have followed it since.
-    async fn settle(&self, lead: &mut Lead) -> Result<bool> {
+    async fn resolve_swap(&self, lead: &mut Lead) -> Result<bool> {
         let landed = self.land(lead).await;
         let Some(flight) = lead.flight.take() else { return Ok(false) };
         lead.rounds = lead.rounds.saturating_add(1);
@@ -356,7 +356,7 @@ impl<B: Bucket> Inner<B> {
     /// Ends what an earlier leader has begun.
     pub(crate) async fn finish_flight(&self, lead: &mut Lead) {
         while lead.flight.is_some() {
-            let _ = self.settle(lead).await;
+            let _ = self.resolve_swap(lead).await;
         }
     }
 
@@ -364,7 +364,7 @@ impl<B: Bucket> Inner<B> {
     /// The caller holds `lead`, in which nothing is in flight.
     pub(crate) async fn swap(&self, lead: &mut Lead, base: &State, id: u64, next: plan::Next) -> Result<bool> {
         lead.flight = Some(Flight::new(base, id, next, Vec::new(), self.bucket.now()));
-        self.settle(lead).await
+        self.resolve_swap(lead).await
     }
 
     /// How the swap ends.
@@ -374,8 +374,8 @@ impl<B: Bucket> Inner<B> {
     /// 2. It was carried out, or will be, or never will. Another machine may have followed it with
     ///    *n + 1*, which merged our table away, or may have been first with its own *n*.
     /// 3. We send the same bytes again. At most one of all those requests finds version *v*.
-    /// 4. Refused: the root is of another version, and no request of ours can find *v* any more. It
-    ///    tells who has written *n*.
+    /// 4. Refused: the root is of another version, and no request of this process can find *v* any
+    ///    more. It tells which committer has written *n*.
     async fn land(&self, lead: &mut Lead) -> Landed {
         let key = self.place.root();
         let mut pauses = Pauses::new();
@@ -431,7 +431,7 @@ impl<B: Bucket> Inner<B> {
             // Another machine has made the store meanwhile.
             (None, false) => return Ok(Some(Landed::Lost)),
             (Some(_), false) => {
-                let cause = Error::corrupt("somebody has put another store into its place");
+                let cause = Error::corrupt("another store was put into its place");
                 return Ok(Some(Landed::Unknown(unknown(&cause))));
             }
             (Some(_), true) => {}

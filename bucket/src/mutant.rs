@@ -8,7 +8,8 @@
 pub enum Mutant {
     /// A refusal is taken for the word that the swap was not carried out, now or before.
     TrustRefusal,
-    /// After a refusal only the list of tables is looked at, not who has written the edition.
+    /// After a refusal only the list of tables is looked at, not which committer has written the
+    /// edition.
     LookAtTablesOnly,
     /// Conflicts are reported without a look whether the state is the newest.
     RefuseUponOldStates,

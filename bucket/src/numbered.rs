@@ -4,15 +4,16 @@
 //! of the root is the object `root/0000...n`, which is written once, if there is none of this name.
 //! Those who want to be the next race for the next name, and old ones are deleted, all but a few.
 //!
-//! A name that was deleted is free again, and that is the danger: whoever has slept since edition
-//! *n* succeeds in writing *n + 1*, long after another *n + 1* was written, followed and deleted.
-//! What is against it rests on two facts. The highest number is never deleted, because *k* is
-//! deleted by those only who have seen *k + kept*. And whoever writes *n + 1* has seen *n*, so that
-//! the highest number grows by one at a time, and what is written late is never the highest.
+//! A name that was deleted is free again, and that is the danger: a client that has slept since
+//! edition *n* succeeds in writing *n + 1*, long after another *n + 1* was written, followed and
+//! deleted. What is against it rests on two facts. The highest number is never deleted, because *k*
+//! is deleted only by clients that have seen *k + kept*. And a client that writes *n + 1* has
+//! seen *n*, so that the highest number grows by one at a time, and what is written late is never
+//! the highest.
 //!
 //! Replacing:
-//! 1. Write *n + 1* if there is none; meanwhile delete what is `kept` behind *n*.
-//! 2. Refused: somebody else was first.
+//! 1. Write *n + 1* if there is none; meanwhile delete what is `kept` before *n*.
+//! 2. Refused: another client was first.
 //! 3. Carried out: list. If *n + 1* is the highest, it was never written before: it is the newest.
 //! 4. If it is not, others have followed us, or it came late. The newest root tells which, as it
 //!    does after every lost answer: the caller is told that nobody knows yet.

@@ -1,4 +1,4 @@
-//! The next edition of a store: pure arithmetic on bytes at hand, no request is sent here.
+//! The next edition of a store: pure arithmetic on bytes in memory, no request is sent here.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -119,8 +119,8 @@ impl Next {
         }
     }
 
-    /// Merges the newest tables if that is due and all of them are small: they are at hand, and the
-    /// merged one goes with the same swap.
+    /// Merges the newest tables if that is due and all of them are small: they are in memory, and
+    /// the merged one goes with the same swap.
     fn merge_small(&mut self, context: &Context<'_>) -> Result<()> {
         if context.options.compact == AutoCompact::Off {
             return Ok(());

@@ -182,7 +182,7 @@ impl<'a> Lines<'a> {
         Error::corrupt(what).at(self.at)
     }
 
-    /// What the next line has behind this word.
+    /// What the next line has after this word.
     fn peek(&self, word: &str) -> Option<(&'a [u8], usize)> {
         let rest = self.bytes.get(self.at..)?;
         let end = rest.iter().position(|byte| *byte == b'\n')?;

@@ -16,7 +16,7 @@ use crate::root::{Root, TableLine};
 pub(crate) struct State {
     /// `None` where there is no store yet.
     pub(crate) edition: Option<(Root, Tag)>,
-    /// Of all tables: whoever has it needs nothing more of the object store.
+    /// Of all tables: a client that has it needs nothing more of the object store.
     pub(crate) snapshot: Snapshot,
     /// It was the newest at some moment after this one.
     pub(crate) asked_at: Duration,

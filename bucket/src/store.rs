@@ -32,7 +32,7 @@ pub(crate) struct Inner<B> {
     pub(crate) place: Place,
     pub(crate) options: Options,
     cached: Mutex<Option<Arc<State>>>,
-    /// Those who wait for somebody to commit for them.
+    /// Commits that wait for a leader.
     pub(crate) queue: Mutex<VecDeque<Arc<Member>>>,
     /// Held by the one who does.
     pub(crate) lead: async_lock::Mutex<Lead>,
@@ -58,8 +58,8 @@ impl<B: Bucket> Store<B> {
         })))
     }
 
-    /// The newest state: whatever was acknowledged to anybody before the call is in it. It never
-    /// changes, and needs nothing of the object store any more.
+    /// The newest state: whatever was acknowledged to any process before the call is in it. It
+    /// never changes, and needs nothing of the object store any more.
     ///
     /// Costs a conditional request if nothing has changed; otherwise one for the root and one for
     /// each table that is not inline and not open yet.
@@ -97,7 +97,8 @@ impl<B: Bucket> Store<B> {
     pub async fn commit(&self, changes: Changeset) -> Result<Commit> {
         let member = Member::new(changes);
         self.0.queue.lock().push_back(Arc::clone(&member));
-        // Whoever drops this future has not been answered; what was not begun is not to happen.
+        // The caller that drops this future has not been answered; what was not begun is not to
+        // happen.
         let _leaving = Leaving(&member);
         let commit = async { Some(self.0.drive(&member).await) };
         let end = async {
@@ -164,7 +165,7 @@ impl<B> Inner<B> {
         self.cached.lock().clone()
     }
 
-    /// Remembers why the object store did not answer, for whoever gives up because of it.
+    /// Remembers why the object store did not answer, for callers that give up because of it.
     pub(crate) fn note_trouble(&self, error: &Error) {
         *self.trouble.lock() = Some(error.clone());
     }
@@ -173,7 +174,7 @@ impl<B> Inner<B> {
         *self.trouble.lock() = None;
     }
 
-    /// What a caller is told who was not served: if the object store does not answer, that.
+    /// The error of a commit that was not begun: if the object store does not answer, that.
     fn explained(&self, result: Result<Commit>) -> Result<Commit> {
         let trouble = self.trouble.lock().clone();
         result.map_err(|error| trouble.filter(|_| error.kind() == ErrorKind::Locked).unwrap_or(error))

@@ -24,7 +24,7 @@ pub(super) fn open(address: &str, variables: Variables<'_>) -> Result<(Arc<dyn O
         return Err(not_one(address));
     }
     let name = format!("{scheme}://{bucket}");
-    // TLS needs to know once whose arithmetic it uses; whoever has said so already is right.
+    // TLS needs to know once whose arithmetic it uses; a program that has said so already is right.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let built = match scheme {
         "s3" => s3(bucket, variables).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),

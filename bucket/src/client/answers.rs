@@ -17,7 +17,7 @@ pub(super) enum Failed {
     Lost(String),
 }
 
-/// What stands behind a failure.
+/// The cause of a failure.
 enum Cause {
     /// It never left this machine.
     NotSent,
@@ -114,7 +114,7 @@ fn no_bucket(bucket: &str) -> Error {
     Error::new(ErrorKind::Denied, format!("{bucket} does not exist"))
 }
 
-/// The texts of an error and all that stand behind it.
+/// The texts of an error and all of its causes.
 fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -148,14 +148,14 @@ fn has_not_connected(error: &(dyn StdError + 'static)) -> bool {
 /// The HTTP status, which the crate gives in its text only. Where that has none, nothing is known
 /// of the request, and nothing is taken for granted.
 fn status(text: &str) -> Option<u16> {
-    let (_, behind) = text.split_once("status code: ")?;
-    behind.get(..3)?.parse().ok()
+    let (_, after) = text.split_once("status code: ")?;
+    after.get(..3)?.parse().ok()
 }
 
 /// What an answer in XML has in this element.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, behind) = text.split_once(&format!("<{name}>"))?;
-    let (inner, _) = behind.split_once(&format!("</{name}>"))?;
+    let (_, after) = text.split_once(&format!("<{name}>"))?;
+    let (inner, _) = after.split_once(&format!("</{name}>"))?;
     // Azure adds the number of the request and the time in lines of their own.
     inner.lines().next().filter(|line| !line.is_empty())
 }

@@ -137,7 +137,7 @@ impl SimBucket {
             world.requests.insert(id, Request { task, call, answer: None });
             id
         };
-        // Whoever drops this future does not hear the answer; the request goes its way.
+        // The caller that drops this future does not hear the answer; the request goes its way.
         let _pending = Pending { bucket: self, id };
         poll_fn(|_| match self.world().requests.get(&id).and_then(|request| request.answer.clone()) {
             Some(answer) => Poll::Ready(answer),

@@ -115,7 +115,7 @@ impl History {
     }
 
     /// Holds what was told against what is in the bucket at the end. That nobody knows is true only
-    /// where somebody `may_give_up`.
+    /// where a client `may_give_up`.
     pub(crate) fn check(&self, bucket: &Shared, root: RootKind, may_give_up: bool) -> std::result::Result<(), String> {
         if let Some(violation) = self.violations.borrow().first() {
             return Err(violation.clone());
