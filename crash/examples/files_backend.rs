@@ -37,8 +37,8 @@ impl Protocol for Syncs {
     }
 }
 
-/// A: what was acknowledged is there. B: what is there was written by somebody. E: the next update
-/// goes through, once a lock that the dead have left is taken away.
+/// A: what was acknowledged is there. B: what is there was written by a process. E: the next update
+/// goes through, once a lock that a dead process has left is taken away.
 pub(crate) struct Kept;
 
 impl Claims for Kept {

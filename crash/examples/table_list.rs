@@ -71,7 +71,7 @@ fn state(process: &Process) -> io::Result<usize> {
 }
 
 impl Claims for Kept {
-    /// Removes what the dead have left.
+    /// Removes what crashed processes have left.
     fn recover(&self, process: &Process) -> Result<(), Broken> {
         let clean = || {
             let list = process.read(LIST)?;

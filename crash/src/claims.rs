@@ -34,7 +34,7 @@ impl<F: Fn(&Process) -> io::Result<()>> Protocol for F {
 
 /// What must hold of a store that is found after a crash.
 pub trait Claims {
-    /// Whether crashes behind the last of these changes are judged, and a number that tells what is
+    /// Whether crashes after the last of these changes are judged, and a number that tells what is
     /// expected then: equal trees of which the same is expected are judged once. Usually not to be
     /// implemented: all are judged, and what is expected are [`Found::allowed`] states.
     fn expects(&self, log: &[Entry], model: Model) -> Option<u64> {
@@ -94,7 +94,7 @@ impl std::error::Error for Broken {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Found<'a> {
-    /// What is on the disk, before anybody has recovered anything.
+    /// What is on the disk, before anything is recovered.
     pub tree: &'a Tree,
     /// The changes that came before the crash.
     pub log: &'a [Entry],

@@ -1,7 +1,7 @@
 //! Crashes recordings everywhere, judges each distinct tree once, counts.
 //!
 //! Every instant of every recording is crashed. Up to a bound of states all choices of an instant
-//! are tried, or if there are too many, many of them; behind the bound a few at each instant. What
+//! are tried, or if there are too many, many of them; beyond the bound a few at each instant. What
 //! is drawn is drawn by the seed.
 
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ pub struct Effort {
     pub most_states: usize,
     /// Zero ends it there.
     pub beyond: usize,
-    /// Of so many instants behind that bound one is looked at.
+    /// Of so many instants beyond that bound one is looked at.
     pub one_of: u64,
     /// Of so many states in as many as were seen so far, the finder is crashed as well.
     pub nested: u64,
@@ -220,7 +220,7 @@ impl<'a> Explorer<'a> {
     }
 
     /// Crashes a run at every instant: these changes, made on this tree in the `boot`th run of the
-    /// machine. If the log does not fit the tree, nothing behind the first change that does not is
+    /// machine. If the log does not fit the tree, nothing after the first change that does not is
     /// looked at, and that is a violation of claim `?`.
     pub fn explore(&mut self, (base, log, boot): (&Tree, &[Entry], u64), claims: &dyn Claims) {
         self.tally.recordings = self.tally.recordings.saturating_add(1);
@@ -240,7 +240,7 @@ impl<'a> Explorer<'a> {
         }
     }
 
-    /// Reports what broke while a run was made, behind these changes.
+    /// Reports what broke while a run was made, after these changes.
     pub fn report_live(&mut self, base: &Tree, log: &[Entry], broken: &Broken) {
         let mut disk = Disk::synced(base);
         let fits = log.iter().all(|entry| disk.apply(&entry.op).is_ok());

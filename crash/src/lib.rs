@@ -7,7 +7,7 @@
 //! for each name in each directory; [`Disk::choices`] tells everything that a crash may leave of it
 //! under a [`Model`], as [`Tree`]s that can be walked and opened.
 //!
-//! Nothing here knows what the files are for. Whoever has a protocol on files implements
+//! Nothing here knows what the files are for. To test a protocol on files, implement
 //! [`Protocol`] for what it does on a [`Machine`], and [`Claims`] for what must hold of what it
 //! leaves; [`explore`] crashes it at every instant, judges each distinct state once, and tells a
 //! state in which a claim does not hold as a numbered [`Story`].

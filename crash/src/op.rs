@@ -148,7 +148,7 @@ pub enum Op {
         /// What.
         what: String,
     },
-    /// Nothing happens to the disk. Who reads the story is told.
+    /// Nothing happens to the disk; it is a line of the story.
     Say {
         /// What.
         what: String,
@@ -157,7 +157,7 @@ pub enum Op {
     Killed,
 }
 
-/// An operation of a process, with what may be relied upon behind it.
+/// An operation of a process, with what may be relied upon after it.
 ///
 /// A protocol numbers the states that it publishes, 0 being what a run begins with.
 #[derive(Debug, Clone)]

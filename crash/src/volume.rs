@@ -354,7 +354,7 @@ impl Volume {
         }
     }
 
-    /// Whether somebody holds it.
+    /// Whether a process holds it.
     #[must_use]
     pub fn is_held(&self, file: FileId) -> bool {
         self.open.contains_key(&file)

@@ -30,7 +30,7 @@ fn two_zeros() -> Tree {
     tree
 }
 
-/// Whoever finds two that differ gives the second one the value of the first.
+/// A finder of two that differ gives the second one the value of the first.
 struct Equal {
     recover: fn(&Process, &[u8]) -> io::Result<()>,
 }
@@ -66,7 +66,7 @@ fn rewrites_in_place(process: &Process, a: &[u8]) -> io::Result<()> {
     process.write_new("done", b"")?.sync()
 }
 
-/// As above, and whoever finds that may give up on it.
+/// As above, and a finder of that may give up on it.
 struct InPlace;
 
 impl Claims for InPlace {
@@ -189,7 +189,7 @@ fn what_is_acknowledged_may_be_seen() {
     machine.process(1).acknowledges("one", 1);
     let last = machine.log().pop().unwrap();
     assert_eq!((last.acknowledged, last.published), (1, 1));
-    // The dead say nothing.
+    // A dead process says nothing.
     machine.kill(1);
     machine.process(1).publishes("two", 2);
     assert_eq!(machine.log().pop().unwrap().published, 1);

@@ -35,7 +35,7 @@ pub enum Part {
     /// Its full length, but of the sectors that were written only those with a bit here; the others
     /// are as they were, or zero.
     Sectors(u64),
-    /// Its full length, but behind what was synced the contents of another file, which was there
+    /// Its full length, but after what was synced the contents of another file, which was there
     /// before.
     Old,
     /// Its full length, and one sector half old and half new.

@@ -142,7 +142,7 @@ impl Machine {
         self.lock().volume.number_files_from(first);
     }
 
-    /// Has somebody told each change from now on; or nobody.
+    /// Has a function told each change from now on; or none.
     pub fn watch(&self, watcher: Option<Watcher>) {
         let before = std::mem::replace(&mut self.lock().watcher, watcher);
         // It may be about to be told something, and call the machine.
@@ -155,7 +155,7 @@ impl Machine {
         self.lock().omits = omits;
     }
 
-    /// Whether somebody has a file open.
+    /// Whether a process has a file open.
     #[must_use]
     pub fn is_open(&self, file: FileId) -> bool {
         self.lock().volume.is_held(file)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::judge::{Findings, Said};
 
-/// What must hold in every crash state. Each is counted alone: a store may leave a lock behind that
+/// What must hold in every crash state. Each is counted alone: a store may leave a lock that
 /// stops the next writer, and lose nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
 #[non_exhaustive]
@@ -16,7 +16,8 @@ pub enum Claim {
     Atomic,
     /// What was acknowledged is there.
     Durable,
-    /// The next command (`--then`) succeeds: nothing that the dead have left is in its way.
+    /// The next command (`--then`) succeeds: nothing that crashed processes have left is in its
+    /// way.
     Usable,
 }
 

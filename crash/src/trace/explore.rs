@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
         said.first().map(|said| &said.output) != said.last().map(|said| &said.output)
     }
 
-    /// Crashes the run at every instant. `progress` is told how many operations are behind.
+    /// Crashes the run at every instant. `progress` is told how many operations are done.
     pub(super) fn crash(
         &self,
         model: Model,

@@ -33,7 +33,7 @@ impl Found {
     }
 
     /// What a descriptor stands for, by its path below `/proc`.
-    pub(super) fn behind(path: &Path) -> io::Result<Found> {
+    pub(super) fn at(path: &Path) -> io::Result<Found> {
         Found::with(path, AtFlags::empty())
     }
 

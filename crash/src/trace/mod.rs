@@ -43,7 +43,7 @@ pub struct Trace {
     /// A command line of the shell that reads the state it is started in, prints what it finds, and
     /// ends with 0.
     pub judge: String,
-    /// One that must succeed behind it, such as the next update.
+    /// One that must succeed after it, such as the next update.
     pub then: Option<String>,
     /// What crashes may destroy.
     pub models: Vec<Model>,
@@ -84,7 +84,7 @@ impl Trace {
     }
 
     /// Runs the command once, and has its crash states judged. `progress` hears of each model and
-    /// the share of instants that are behind, from 0 to 1.
+    /// the share of instants that are done, from 0 to 1.
     ///
     /// What the command prints goes to standard error.
     ///
@@ -99,7 +99,7 @@ impl Trace {
         let operations = recording.log.len();
         let mut verdicts = Vec::new();
         for model in &self.models {
-            let mut told = |behind: usize| progress(*model, behind as f64 / operations.max(1) as f64);
+            let mut told = |done: usize| progress(*model, done as f64 / operations.max(1) as f64);
             verdicts.push(run.crash(*model, self.effort, &mut judge, &mut told)?);
         }
         Ok(Report { operations, is_without_effect: !run.changes_something(), verdicts })
@@ -127,7 +127,7 @@ impl Trace {
     }
 }
 
-/// Shows what the command prints as it comes. Whoever reads the report reads standard output.
+/// Shows what the command prints as it comes. The report is on standard output.
 fn pass_on(output: &mut impl Read) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = output.read(&mut buffer) {

@@ -62,7 +62,7 @@ impl Recorder {
     /// It cannot be read, or has names that are not UTF-8.
     pub(super) fn new(root: &Path, output: RawFd, exits_acknowledge: bool) -> io::Result<Recorder> {
         let output = fs::metadata(format!("/proc/self/fd/{output}"))?;
-        let at_root = Found::behind(root)?;
+        let at_root = Found::at(root)?;
         let mut recorder = Recorder {
             root: root.to_path_buf(),
             device: at_root.device,
@@ -109,11 +109,11 @@ impl Recorder {
         Ok(Recording { before, log: self.log, names: names(&self.programs) })
     }
 
-    /// What was recorded behind the first `seen` operations was done by nobody who is traced.
+    /// What was recorded after the first `seen` operations was done by no process that is traced.
     fn has_missed(&mut self, seen: usize) {
         let missed: Vec<String> = self.log.iter().skip(seen).map(|entry| crate::story::deed(&entry.op)).collect();
         if !missed.is_empty() {
-            self.unseen.push(format!("somebody who is not traced {}", missed.join("; ")));
+            self.unseen.push(format!("a process that is not traced {}", missed.join("; ")));
         }
     }
 
@@ -154,7 +154,7 @@ impl Recorder {
 
     /// The file that a path leads to, if it is followed.
     fn at(&self, path: &Path) -> Option<FileId> {
-        let found = Found::behind(path).ok().filter(|found| found.device == self.device)?;
+        let found = Found::at(path).ok().filter(|found| found.device == self.device)?;
         self.ids.get(&found.identity).copied()
     }
 
@@ -316,7 +316,7 @@ impl Recorder {
     /// A file that an open has made without a name, or cut.
     fn opened(&mut self, pid: Pid, fd: RawFd) -> io::Result<()> {
         let path = path_of(pid, fd);
-        let Ok(found) = Found::behind(&path) else { return Ok(()) };
+        let Ok(found) = Found::at(&path) else { return Ok(()) };
         if found.kind != Some(Kind::File) || found.device != self.device {
             return Ok(());
         }

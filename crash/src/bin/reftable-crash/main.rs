@@ -66,7 +66,7 @@ struct TraceArgs {
     /// finds there, and ends with 0.
     #[arg(long, value_name = "LINE")]
     judge: String,
-    /// A line that must succeed behind the judge: that nothing is in the next writer's way.
+    /// A line that must succeed after the judge: that nothing is in the next writer's way.
     #[arg(long, value_name = "LINE")]
     then: Option<String>,
     /// What crashes may destroy; if none is given all but `journaled`, which leaves nothing that
