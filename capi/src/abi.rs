@@ -58,7 +58,7 @@ pub struct reftable_block {
     pub header_off: u32,
     pub block_data: reftable_block_data,
     pub hash_size: u32,
-    /// In C a deflate stream that nobody looks at. Here all that is behind a block.
+    /// In C a deflate stream that no host looks at. Here all that a block stands for.
     pub contents: *mut c_void,
     pub uncompressed_data: *mut u8,
     pub uncompressed_cap: usize,

@@ -36,7 +36,7 @@ impl AdditionHandle {
     }
 
     fn stack(&self) -> Result<&StackHandle> {
-        // SAFETY: whoever has an addition keeps its stack.
+        // SAFETY: the caller that has an addition keeps its stack.
         unsafe { self.stack.as_ref() }.ok_or(Code(API))
     }
 

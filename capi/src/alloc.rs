@@ -109,7 +109,7 @@ pub unsafe extern "C" fn reftable_strdup(string: *const c_char) -> *mut c_char {
     unsafe { crate::bytes_of(string) }.and_then(|bytes| new_string(bytes).ok()).unwrap_or(null_mut())
 }
 
-/// A copy of `bytes` with a zero behind, of the family.
+/// A copy of `bytes` with a zero after it, of the family.
 pub(crate) fn new_string(bytes: &[u8]) -> Result<*mut c_char> {
     let (mut string, mut capacity) = (null_mut(), 0);
     // SAFETY: null can be reallocated.

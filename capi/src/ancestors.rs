@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// More generations than anybody has.
+/// More generations than a process has.
 const MOST: usize = 64;
 
 /// Whether the process of this number cannot go on before this thread does: it is this process, or

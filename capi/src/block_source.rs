@@ -71,7 +71,7 @@ static FILE: reftable_block_source_vtable = reftable_block_source_vtable {
 };
 
 unsafe extern "C" fn file_size(arg: *mut c_void) -> u64 {
-    // SAFETY: the argument of this table of functions is a `Bytes` of ours, not closed yet.
+    // SAFETY: the argument of this table of functions is a `Bytes` of this library, not closed yet.
     unsafe { arg.cast::<Bytes>().as_ref() }.map_or(0, |bytes| bytes.len() as u64)
 }
 
@@ -123,7 +123,7 @@ unsafe extern "C" fn buffer_size(arg: *mut c_void) -> u64 {
     unsafe { arg.cast::<reftable_buf>().as_ref() }.map_or(0, |buf| buf.len as u64)
 }
 
-/// Hands out a copy: the buffer may change.
+/// Gives a copy: the buffer may change.
 unsafe extern "C" fn buffer_read(arg: *mut c_void, to: *mut reftable_block_data, offset: u64, len: u32) -> isize {
     // SAFETY: as above.
     let Some(buf) = (unsafe { arg.cast::<reftable_buf>().as_ref() }) else { return API as isize };

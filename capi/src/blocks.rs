@@ -18,7 +18,7 @@ use crate::error::{API, Code, END, FORMAT, OK, Result, guard, guard_or};
 use crate::iterator::Walk;
 use crate::table::{hash_of_size, table_of};
 
-/// What is behind a block: a table of it alone.
+/// What a block stands for: a table of it alone.
 struct Contents {
     table: Arc<Table>,
     /// The bytes as C sees them: inflated, without padding.
@@ -51,7 +51,7 @@ impl reftable_block {
         Ok(described)
     }
 
-    /// Frees what is behind the block, which is empty afterwards.
+    /// Frees what the block stands for; the block is empty afterwards.
     ///
     /// # Safety
     /// Zeroed, or made by [`Self::of`].
@@ -219,7 +219,7 @@ impl Drop for BlockWalk {
     }
 }
 
-/// Starts a walk over the blocks of a table, which may be let go meanwhile.
+/// Starts an iteration over the blocks of a table, which may be let go meanwhile.
 ///
 /// # Safety
 /// `it` is null or not in use; `table` is null or a table.

@@ -38,8 +38,8 @@ pub(crate) struct HostDir {
     host: Option<Host>,
     /// The mode bits of new files; 0 leaves them to the host.
     mode: AtomicU32,
-    /// Whether files of ours may be made here: on a disk of which this kernel knows all. Asked
-    /// once.
+    /// Whether files of this library may be made here: on a disk of which this kernel knows all.
+    /// Asked once.
     own_files: OnceLock<bool>,
     /// Whether that was tried, and cannot be done.
     has_no_own_files: AtomicBool,
@@ -103,19 +103,19 @@ impl HostDir {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether files of ours can be made here, as far as is known.
+    /// Whether files of this library can be made here, as far as is known.
     pub(crate) fn makes_own_files(&self) -> bool {
         self.can_judge_locks() && !self.has_no_own_files.load(Ordering::Relaxed)
     }
 
-    /// Whether a lock with a mark of ours can be judged: without a run of the kernel it could not,
-    /// nor could a file be linked.
+    /// Whether a lock with a marker of this library can be judged: without a run of the kernel it
+    /// could not, nor could a file be linked.
     pub(crate) fn can_judge_locks(&self) -> bool {
         let may = || self.host.is_some() && self.os.is_local() && self.os.boot().is_some();
         *self.own_files.get_or_init(may)
     }
 
-    /// A file of ours without a name; `None` where there are none.
+    /// A file of this library without a name; `None` where there are none.
     fn create_unnamed(&self) -> io::Result<Option<OwnFile>> {
         let Some(host) = self.host.filter(|_| self.makes_own_files()) else { return Ok(None) };
         match OwnFile::unnamed(self.os.path(), self.mode(), host) {
@@ -129,7 +129,7 @@ impl HostDir {
         }
     }
 
-    /// Gives a file of ours its name.
+    /// Gives a file of this library its name.
     fn name(&self, file: &OwnFile, from: &str, to: &str) -> io::Result<()> {
         if to != LIST {
             return file.link(&self.os.path().join(to));
@@ -183,7 +183,7 @@ impl ReadyFiles for HostDir {
     fn link(&self, file: &OwnFile) -> io::Result<()> {
         let path = self.os.path().join(LIST_LOCK);
         file.link(&path)?;
-        // Now and not before: until then the name was somebody else's, whose lock a signal would
+        // Now and not before: until then the name was another process's, whose lock a signal would
         // have removed.
         let registered = self.host.and_then(|host| host.register(&path));
         self.unfinished().insert(LIST_LOCK.to_owned(), Unfinished::Lock(registered));
@@ -500,8 +500,8 @@ struct HostFile {
 }
 
 /// The descriptor of such a file: the host's, until it closes it to give the file its final name;
-/// then a copy of ours. The file may still have to be synced, and while the list is open nobody
-/// else gets its inode.
+/// then a copy of this library's. The file may still have to be synced, and while the list is open
+/// nobody else gets its inode.
 #[derive(Debug)]
 struct Descriptor {
     /// -1 when there is none.
@@ -512,7 +512,7 @@ struct Descriptor {
 impl Descriptor {
     /// Goes on with a copy.
     fn keep(&self) {
-        // SAFETY: a number; without a descriptor behind it there is no copy either.
+        // SAFETY: a number; if it is no descriptor's there is no copy either.
         let copy = unsafe { libc::fcntl(self.number.load(Ordering::Relaxed), libc::F_DUPFD_CLOEXEC, 0) };
         self.number.store(copy, Ordering::Relaxed);
         self.is_ours.store(copy >= 0, Ordering::Relaxed);

@@ -50,7 +50,7 @@ pub(crate) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
 /// Runs an entry point that answers with something else.
 pub(crate) fn guard_or<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     // State that a panic leaves half changed is ours alone and stays valid in the sense of the
-    // language: the callbacks of a host do not unwind, and what we own is behind cells.
+    // language: the callbacks of a host do not unwind, and what we own is in cells.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 

@@ -69,7 +69,7 @@ impl Registered {
         let _ = unsafe { (self.signals.delete)(&raw mut self.file) };
     }
 
-    /// Forgets the file, which is at `path` and is somebody else's by now: to rename a file to
+    /// Forgets the file, which is at `path` and is another owner's by now: to rename a file to
     /// itself does nothing.
     pub(crate) fn forget(self, path: &Path) {
         let _ = self.rename(path);

@@ -5,7 +5,8 @@
 //! provide.
 //!
 //! The `unsafe` of this package is of three kinds: pointers that C gives us, whose rules each
-//! function states; functions that C gives us; and handles of ours that come back as pointers.
+//! function states; functions that C gives us; and this library's handles that come back as
+//! pointers.
 
 #![allow(non_camel_case_types, reason = "structs have the names that C knows them by")]
 #![allow(unreachable_pub, reason = "exported by name to C, not by path to Rust")]

@@ -1,8 +1,7 @@
-//! Locks inside a host's process: robust ones where the system can tell who is dead, the host's own
-//! elsewhere.
-//!
-//! A robust lock is a file of ours that is ready before it gets the name of the lock, and becomes
-//! the list ([`ReadyLocks`]). `docs/protocol.md` has the mechanism, and what else was tried.
+//! Locks inside a host's process: robust ones where the system can tell which owner is dead, the
+//! host's own elsewhere. A robust lock is a file of this library that is ready before it gets the
+//! name of the lock, and becomes the list ([`ReadyLocks`]). `docs/protocol.md` has the mechanism,
+//! and what else was tried.
 
 use std::ffi::{CStr, c_int};
 use std::fmt;
@@ -25,7 +24,7 @@ use crate::host::Host;
 use crate::own_file::OwnFile;
 use crate::wait_queue::Place;
 
-/// The lock that whoever replaces the list must hold.
+/// The lock that the list is replaced under.
 pub(crate) const LIST_LOCK: &str = "tables.list.lock";
 
 /// How the locks of a stack are taken in a host's process.
@@ -33,7 +32,7 @@ pub(crate) const LIST_LOCK: &str = "tables.list.lock";
 pub(crate) struct HostLocks {
     host: Host,
     dir: Arc<HostDir>,
-    /// For locks of tables, which are many; and to take over from the dead.
+    /// For locks of tables, which are many; and to take over from dead owners.
     robust: Arc<RobustLocks>,
     /// For the list lock.
     ready: ReadyLocks<HostDir>,
@@ -48,7 +47,7 @@ impl HostLocks {
         HostLocks { host, dir, robust, ready, is_plain: AtomicBool::new(false) }
     }
 
-    /// The list lock, as a file of ours. `None` where that cannot be had.
+    /// The list lock, as a file of this library. `None` where that cannot be had.
     fn try_ready(&self, dir: &Arc<dyn Dir>) -> reftable::Result<Option<Attempt>> {
         let attempt = self.ready.try_list_lock(dir)?;
         if attempt.is_none() && self.dir.makes_own_files() {

@@ -15,7 +15,7 @@ const MIN_BLOCK_SIZE: u32 = 64;
 const BLOCK_SIZE_LIMIT: u32 = 1 << 24;
 
 /// How long to look for a table that a list names, while the list stays the same. Under a host the
-/// time is short: its users wait, and whoever replaces tables replaces the list first.
+/// time is short: its users wait, and a compaction replaces the list before its tables.
 const RELOAD_DEADLINE: Duration = Duration::from_millis(50);
 
 /// How many tables may pile up beyond git's rule, see [`AutoCompact::Lazy`].
@@ -25,7 +25,7 @@ const MOST_TABLES: u8 = 16;
 pub(crate) fn reading(hash: HashKind, has_host: bool) -> Options {
     let options = Options::default().hash(hash);
     if has_host {
-        // Nobody is waited for who does not hold the lock; who holds it is, for as long as things
+        // Only a lock holder is waited for, for as long as things
         // move. No thread appears in a process that is not ours.
         let options = options.reload_deadline(RELOAD_DEADLINE);
         options.fairness(false).threads(1).wait_while_moving(true)

@@ -1,5 +1,5 @@
-//! Files of ours in a host's process: made without a name, so that neither a kill nor a signal
-//! leaves one behind, and linked when they are ready.
+//! Files of this library in a host's process: made without a name, so that neither a kill nor a
+//! signal leaves one behind, and linked when they are ready.
 
 use std::ffi::{CString, c_int};
 use std::fs::{File, Permissions};
@@ -47,7 +47,7 @@ impl OwnFile {
 
     /// A copy of a descriptor of the host's, which stays open when the host closes its own.
     pub(crate) fn copy_of(fd: c_int, host: Host) -> io::Result<OwnFile> {
-        // SAFETY: a number; without a descriptor behind it there is no copy either.
+        // SAFETY: a number; if it is no descriptor's there is no copy either.
         let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
         if copy < 0 {
             return Err(io::Error::last_os_error());
@@ -151,7 +151,7 @@ impl DirFile for OwnFile {
     }
 
     fn write_out(&self, waits: bool) -> io::Result<()> {
-        // Files of ours are on local file systems only.
+        // Files of this library are on local file systems only.
         if self.host.syncs_all() { reftable::bytes::write_out(&self.file, waits) } else { Ok(()) }
     }
 

@@ -23,7 +23,8 @@ pub(crate) enum Policy {
 static SAID: AtomicU8 = AtomicU8::new(0);
 
 impl Policy {
-    /// What this process is told. An unknown word is an error: who asks for more must not get less.
+    /// What this process is told. An unknown word is an error: a user who asks for more must not
+    /// get less.
     pub(crate) fn of_process() -> Result<Policy> {
         match SAID.load(Ordering::Relaxed) {
             1 => Ok(Policy::Git),

@@ -51,7 +51,7 @@ impl StackHandle {
     fn open(path: &[u8], options: reftable_stack_options, writing: reftable_write_options) -> Result<StackHandle> {
         let hash = hash_kind(options.hash_id)?;
         let policy = Policy::of_process()?;
-        // Who wants everything synced does not ask the host what is.
+        // If everything is to be synced the host is not asked what is.
         let host = host().map(|host| if policy == Policy::Full { host.syncing_all() } else { host });
         let dir = Arc::new(HostDir::new(path_of(path), host));
         let locks: Box<dyn Locker> = match host {
@@ -184,7 +184,7 @@ fn notify(options: &reftable_stack_options) {
     }
 }
 
-/// The stack behind a pointer of C's.
+/// The stack that a pointer of C's stands for.
 ///
 /// # Safety
 /// `stack` is null or a stack.
@@ -207,7 +207,7 @@ pub(crate) unsafe fn open(
     let (out, dir) = unsafe { (out.as_mut().ok_or(Code(API))?, bytes_of(dir).ok_or(Code(API))?) };
     *out = null_mut();
     let stack = StackHandle::open(dir, options, writing);
-    // Whether or not there is something to read now: the user learns it here first, and has no
+    // Whether or not there is something to read now: the user is told here first, and has no
     // stack yet.
     notify(&options);
     *out = Box::into_raw(Box::new(stack?));

@@ -19,7 +19,7 @@ use crate::error::{API, Code, FORMAT, OK, Result, guard, guard_or};
 use crate::iterator::Walk;
 use crate::{bytes_of, path_of};
 
-/// What a `reftable_table *` points to: the fields that C sees, and ours behind them.
+/// What a `reftable_table *` points to: the fields that C sees, and ours after them.
 #[repr(C)]
 pub(crate) struct TableHandle {
     visible: reftable_table,
@@ -48,7 +48,7 @@ pub(crate) fn hash_of_size(size: u32) -> Option<HashKind> {
     [HashKind::Sha1, HashKind::Sha256].into_iter().find(|hash| hash.len() == size as usize)
 }
 
-/// The table behind a pointer of C's.
+/// The table that a pointer of C's stands for.
 ///
 /// # Safety
 /// `table` is null or from [`reftable_table_new`], and counted.

@@ -3,7 +3,7 @@
 //!
 //! Each has the directory open, and a lock of its own on one byte "of it": that of the millisecond
 //! at which it came. These bytes need not exist, the locks are shared, so that none excludes
-//! another, and the kernel drops them with the process. Whether anybody came earlier is one
+//! another, and the kernel drops them with the process. Whether another process came earlier is one
 //! question: is there a lock below that byte?
 
 use std::fs::File;

@@ -26,7 +26,7 @@ pub(crate) struct WriterHandle {
     exact_log_message: bool,
     limits: (u64, u64),
     section: Section,
-    /// The key of the last record: a record that does not fit behind it is refused, and changes
+    /// The key of the last record: a record that does not fit after it is refused, and changes
     /// nothing.
     last: (Vec<u8>, u64),
     message: Vec<u8>,

@@ -16,7 +16,7 @@ static void name_of(char *name, int i)
 
 /*
  * REFS references with the update indexes 10 to 12, every tenth a tag, LOGS entries. Ids have the number in their first
- * bytes, peeled ids 0xee behind it; the references 50, 51 and 150 share an id, which the tag 160 leads to.
+ * bytes, peeled ids 0xee after it; the references 50, 51 and 150 share an id, which the tag 160 leads to.
  */
 static void id_of(unsigned char *id, int i)
 {

@@ -1,7 +1,7 @@
 /*
  * Compactions of a host that are large enough to let others commit meanwhile: they lock the tables that they merge.
  *
- *   compactions DIRECTORY kill TIMES               who is killed with such locks hinders nobody
+ *   compactions DIRECTORY kill TIMES               a process killed with such locks hinders no other
  *   compactions DIRECTORY many TABLES DESCRIPTORS  however many tables are locked, descriptors are few
  */
 #include "host.h"

@@ -367,7 +367,7 @@ static void stopped(const char *dir)
 	}
 	pause_for(100000);
 	kill(first, SIGSTOP);
-	/* Waits behind it, and takes over when its turn comes. */
+	/* Waits after it in the queue, and takes over when it is first. */
 	second = fork();
 	if (!second) {
 		close(hold);

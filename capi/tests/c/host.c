@@ -48,7 +48,7 @@ static void its_means_are_used(void)
 
 	EQUAL(reftable_stack_new_addition(&addition, st, NULL, 0), 0);
 	EQUAL(locks_held + names_held, 1);
-	/* Somebody removes the lock and takes it: ours must not publish over theirs. */
+	/* Another process removes the lock and takes it: ours must not publish over theirs. */
 	EQUAL(unlink("means/tables.list.lock"), 0);
 	{
 		uint64_t index = reftable_stack_next_update_index(st);
@@ -212,7 +212,7 @@ static void policies(void)
 	EQUAL(entries("policy"), 9);
 	reftable_stack_destroy(st);
 #ifndef WITHOUT_UNNAMED
-	/* Who comes anew syncs its table, its list and the directory twice, and none of the tables that are there. */
+	/* A new process syncs its table, its list and the directory twice, and none of the tables that are there. */
 	EQUAL(reftable_new_stack(&st, "policy", NULL), 0);
 	synced = fsyncs_ever;
 	memset(disk_calls, 0, sizeof(disk_calls));

@@ -69,7 +69,7 @@ static void transactions(void)
 	SAME(log.value.update.message, "two\nlines");
 	reftable_log_record_release(&log);
 
-	/* Who has not said that it waits is refused at once. */
+	/* A writer that has not said that it waits is refused at once. */
 	EQUAL(reftable_new_stack(&waiting, "once", &options), 0);
 	EQUAL(reftable_stack_new_addition(&addition, st, 0), 0);
 	EQUAL(reftable_stack_new_addition(&refused, waiting, 0), REFTABLE_LOCK_ERROR);

@@ -27,7 +27,7 @@ static void references(void)
 	CHECK(!reftable_ref_record_equal(&symbolic, &other, 20));
 	other = ref_tag("HEAD", 3, 7, 9);
 	CHECK(!reftable_ref_record_equal(&tag, &other, 20));
-	/* Bytes behind the id do not count. */
+	/* Bytes after the id do not count. */
 	other = id;
 	other.value.val1[20] ^= 1;
 	CHECK(reftable_ref_record_equal(&id, &other, 20));

@@ -342,7 +342,7 @@ static void compaction(const char *dir)
 	EQUAL(reftable_stack_read_log(st, "a", &log), 1);
 	EQUAL(reftable_stack_next_update_index(st), 6);
 
-	/* A lock on a table: nothing happens, and somebody is told. */
+	/* A lock on a table: nothing happens, and the caller is told. */
 	EQUAL(add(st, "b", 1, &keep), 0);
 	{
 		DIR *d = opendir(dir);

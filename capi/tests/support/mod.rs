@@ -72,7 +72,7 @@ pub(crate) fn valgrind(leaks: &str) -> Option<Command> {
     Some(valgrind)
 }
 
-/// Leaks that count. Who takes a lock asks the standard library for the number of its thread, which
+/// Leaks that count. Taking a lock asks the standard library for the number of its thread, which
 /// it remembers until the process ends: reachable, by a pointer that valgrind does not count as
 /// one.
 pub(crate) const ALL: &str = "definite,indirect,possible,reachable";
