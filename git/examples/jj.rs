@@ -1,5 +1,5 @@
 //! What jj does for each of its commits, in a repository that git uses, too: `HEAD` is detached at
-//! the parent, bookmarks become branches unless somebody else has moved these, and the commit is
+//! the parent, bookmarks become branches unless another process has moved these, and the commit is
 //! kept from being collected.
 //!
 //! `cargo run --example jj --features gix -- COMMIT PARENT BRANCH [WHERE-IT-WAS]`

@@ -51,7 +51,7 @@ async fn update(change: Change, stores: &Arc<Stores>) -> String {
         let done = tokio::task::spawn_blocking(move || batch.commit(&stores).map(drop)).await;
         match done {
             Ok(Ok(())) => return "ok".to_owned(),
-            // Somebody else was faster: the client knows what to do with that.
+            // Another client was faster: this one knows what to do with that.
             Ok(Err(error)) => match (error.kind(), actual(&error), error.store()) {
                 (ErrorKind::Store, Some(actual), _) => return format!("conflict {actual}"),
                 (_, _, Some(store)) if store.is_retryable() => {}

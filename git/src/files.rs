@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ident::time_zone;
 use crate::names::Place;
 
-/// References in files: as they are when somebody asks.
+/// References in files: as they are at each call.
 pub(crate) struct Files {
     store: file::Store,
     hash: HashKind,

@@ -1,7 +1,7 @@
 //! The format of a repository: where its references are, and which hash its ids have.
 //!
 //! Whether a repository keeps them in a reftable store is said by its own `config`, without what
-//! that includes and without anybody else's: so does git decide before it reads any other
+//! that includes and without other files: so does git decide before it reads any other
 //! configuration.
 
 use std::env;

@@ -1,4 +1,4 @@
-//! Who writes a reflog entry, and when: from the environment, as git takes it.
+//! The committer of a reflog entry, and the time: from the environment, as git takes it.
 
 use std::env;
 use std::fs;

@@ -33,7 +33,7 @@ pub struct Verdict {
 impl LogEdit {
     /// Takes entries out of the log of `name`: those of which `is_doomed`, which gets all of them,
     /// newest first, says so, in that order. Says what became of each, oldest first. A log that
-    /// loses all entries still exists. If somebody else is faster it is decided a second time,
+    /// loses all entries still exists. If another commit is faster it is decided a second time,
     /// under the lock.
     ///
     /// # Errors

@@ -6,12 +6,12 @@ use reftable::escape::escaped;
 
 use crate::error::{Error, Result};
 
-/// A part of a repository's references that is a repository's for those who are served it:
+/// A part of a repository's references that is the whole repository for clients that are served it:
 /// `GIT_NAMESPACE`. `refs/heads/main` of the namespace `a/b` is
 /// `refs/namespaces/a/refs/namespaces/b/refs/heads/main`.
 ///
 /// git itself looks into a namespace only where it serves others. So it is here: names are turned
-/// into those of the repository and back, and everything else deals with those.
+/// into those of the repository and back, and everything else works with those.
 ///
 /// ```
 /// let namespace = reftable_git::Namespace::new(b"team/fork")?;

@@ -65,7 +65,7 @@ impl Repository {
         let dir = start.unwrap_or(Path::new("."));
         let common_dir = named("GIT_COMMON_DIR", dir).map(|dir| canonical(&dir)).transpose()?;
         if std::env::var_os("GIT_DIR").is_some_and(|value| value.is_empty()) {
-            // git finds no repository there, so neither does who asks git next.
+            // git finds no repository there, so neither do callers that ask git next.
             return Err(Error::invalid("GIT_DIR is set, and empty; unset it, or name a git directory"));
         }
         let Some(git_dir) = named("GIT_DIR", dir) else { return Repository::around(dir, common_dir, true) };

@@ -48,7 +48,7 @@ pub struct Stores {
     pub(crate) log_policy: LogPolicy,
     /// The hook that has a say in transactions.
     pub(crate) hook: Option<Hook>,
-    /// What references may point at, if somebody is to look.
+    /// What references may point at, if that is to be checked.
     #[cfg(feature = "objects")]
     objects: Option<Objects>,
 }
@@ -122,8 +122,9 @@ impl Stores {
     }
 
     /// The linked worktree's store, if there is one, for a batch that will have the lock of the
-    /// shared one when it takes this one's. Waiting long would keep everybody from the first one,
-    /// and others may have the two crosswise: who has time lets go of both, and tries again.
+    /// shared one when it takes this one's. Waiting long would keep all others from the first one,
+    /// and others may have the two crosswise: a call that has time lets go of both, and tries
+    /// again.
     pub(crate) fn second(&self) -> Option<&Stack> {
         self.worktree.as_ref().map(|(_, second)| second)
     }

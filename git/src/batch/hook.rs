@@ -96,7 +96,7 @@ impl Hook {
 }
 
 impl Program {
-    /// What is configured may be words for a shell, which gets the arguments behind them.
+    /// What is configured may be words for a shell, which gets the arguments after them.
     fn command(&self) -> Command {
         match self {
             Program::File(path) => Command::new(path),

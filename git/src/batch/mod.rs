@@ -2,8 +2,8 @@
 //!
 //! The core neither follows symbolic references nor knows worktrees. Both happen here, on a view
 //! that was read before the lock was taken. What was found on the way becomes an expectation of the
-//! transaction (a *pin*); when a pin turns out not to hold, somebody was faster, and everything is
-//! planned anew, this time under the lock ([`locked`]).
+//! transaction (a *pin*); when a pin turns out not to hold, another commit was faster, and
+//! everything is planned anew, this time under the lock ([`locked`]).
 //!
 //! A batch of one store is committed as the core commits a transaction: together with others that
 //! wait for the lock. Only `prepare`, a batch of two stores, and one that was overtaken hold locks
@@ -262,8 +262,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Plans, and does something with the plan. If somebody was faster, plans anew under the lock,
-    /// and prepares.
+    /// Plans, and does something with the plan. If another commit was faster, plans anew under the
+    /// lock, and prepares.
     fn attempt<T>(
         &self,
         stores: &Stores,

@@ -48,7 +48,7 @@ impl Batch {
                 }
                 Err(error) => batch.refused(error, stores)?,
             };
-            // From behind, so that the positions hold.
+            // From the end, so that the positions hold.
             for (at, why) in refused.into_iter().rev() {
                 rejected.push(Rejected { change: left.remove(at), why });
             }

@@ -108,8 +108,8 @@ pub(super) fn read(input: &mut dyn BufRead, fields: Fields, record: &mut Vec<u8>
 
 fn command_of(record: &[u8], end: u8) -> Option<(&'static str, usize)> {
     COMMANDS.into_iter().find(|(name, most)| {
-        let behind = record.strip_prefix(name.as_bytes()).and_then(|rest| rest.first());
-        behind == Some(if *most > 0 { &b' ' } else { &end })
+        let after = record.strip_prefix(name.as_bytes()).and_then(|rest| rest.first());
+        after == Some(if *most > 0 { &b' ' } else { &end })
     })
 }
 
@@ -196,17 +196,17 @@ impl Words<'_, '_> {
             Fields::Nul => *byte == 0,
         };
         if self.fields == Fields::Lines && self.rest.starts_with(b"\"") {
-            let (word, behind) = unquoted(self.rest)
+            let (word, after) = unquoted(self.rest)
                 .ok_or_else(|| Error::invalid(format!("badly quoted argument: {}", text(self.rest))))?;
-            if !behind.first().is_none_or(is_end) {
+            if !after.first().is_none_or(is_end) {
                 let word = text(self.rest);
                 return Err(Error::invalid(format!("unexpected character after quoted argument: {word}")));
             }
-            self.rest = behind;
+            self.rest = after;
             return Ok(word);
         }
-        let (word, behind) = self.rest.split_at(self.rest.iter().position(is_end).unwrap_or(self.rest.len()));
-        self.rest = behind;
+        let (word, after) = self.rest.split_at(self.rest.iter().position(is_end).unwrap_or(self.rest.len()));
+        self.rest = after;
         Ok(word.to_vec())
     }
 

@@ -12,8 +12,8 @@ impl Stores {
     /// Shows the state to `decide`, and commits what it asks for if the state of the stores that it
     /// changes is still the same under their locks. If it is not, `decide` is called once more,
     /// with the locks held and the state under them: nobody is faster then, however many there are,
-    /// and everybody waits for it. So the decision may rest on anything that is seen, beside what
-    /// the changes expect. Without changes nothing happens.
+    /// and every other writer waits for it. So the decision may rest on anything that is seen,
+    /// beside what the changes expect. Without changes nothing happens.
     ///
     /// A hook *reference-transaction* is asked under the lock then, also in its phase *preparing*.
     ///

@@ -87,7 +87,7 @@ pub(crate) struct Places<'a> {
 }
 
 impl Config {
-    /// What the user and the system say, and not the repository: its owner may be somebody else.
+    /// What the user and the system say, and not the repository: its owner may be another user.
     pub(crate) fn read_protected() -> Result<Config> {
         let home = home();
         let follow = || includes::Options::follow(home_of(&home), conditional::Context::default());

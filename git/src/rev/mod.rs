@@ -38,7 +38,7 @@ pub(crate) enum Kind {
     Blob,
 }
 
-/// Who knows the objects of a repository.
+/// What knows the objects of a repository.
 #[derive(Debug)]
 pub struct Revisions {
     /// `None` if there is no repository around the store: then there are no objects.

@@ -120,7 +120,7 @@ fn log_names(snapshot: &Snapshot) -> reftable::Result<Vec<Vec<u8>>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut logs = snapshot.logs()?;
     while let Some(item) = logs.next_item()? {
-        // Entries have numbers from 1 on, but who knows what a foreign table has.
+        // Entries have numbers from 1 on, but a foreign table may have any.
         if names.last().is_none_or(|last| last != item.refname()) {
             let name = item.refname().to_vec();
             logs.seek(&name, 0)?;

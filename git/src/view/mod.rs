@@ -260,7 +260,7 @@ impl View {
         Ok(self.follow(name)?.target.and_then(|target| target.id()))
     }
 
-    /// The object behind the annotated tag that `name` leads to, if that is stored; else as
+    /// The object that the annotated tag that `name` leads to is of, if that is stored; else as
     /// [`View::resolve`]. git stores it for all tags, and in files for packed ones.
     ///
     /// # Errors

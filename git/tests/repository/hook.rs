@@ -97,7 +97,7 @@ fn hooks_of_the_configuration_run_in_order_and_before_the_file() {
     commit("a").unwrap();
     assert_eq!(heard(&repo), "first\nsecond\n".repeat(3));
 
-    // A veto stops the change, and not the hooks behind it. The file in hooks/ is the last one.
+    // A veto stops the change, and not the hooks after it. The file in hooks/ is the last one.
     configure(&repo, "first", "prepared");
     put_hook(&repo, "");
     let error = commit("b").unwrap_err();

@@ -1,5 +1,5 @@
 //! A repository that three users share: git and this crate in turn, with narrow and wide umasks.
-//! Every file in the store has git's modes while and after it is used, everybody reads and writes,
+//! Every file in the store has git's modes while and after it is used, all users read and write,
 //! and the lock of a user who has died is no obstacle for the others.
 
 #![cfg(target_os = "linux")]
@@ -134,7 +134,7 @@ impl Shared {
         assert!(output.status.success(), "user {user}, umask {umask}, {what} {name}: {said}");
     }
 
-    /// Starts somebody who has the lock, or has died with it.
+    /// Starts a process that has the lock, or has died with it.
     fn held(&self, user: u32, umask: &str, what: &str, name: &str) -> Child {
         let mut child = self.start(user, umask, what, name);
         let mut line = String::new();
@@ -151,7 +151,7 @@ impl Shared {
         for entry in fs::read_dir(self.repo().join(".git/reftable")).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name();
-            // A request is for those who may write, and git has none.
+            // A request is for users who may write, and git has none.
             let is_request = name.as_encoded_bytes().ends_with(b".request");
             let (least, most) = (if is_request { self.least & 0o660 } else { self.least }, self.most);
             let fits = |mode: u32| mode & least == least && mode & !most == 0;

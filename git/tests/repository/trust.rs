@@ -30,7 +30,7 @@ fn a_repository_of_another_user_is_read_and_not_written() {
     if !git_knows_reftables() || !is_root() {
         return;
     }
-    // Each part alone makes it somebody else's, as for git.
+    // Each part alone makes it another user's, as for git.
     for part in [".", ".git", "../linked", "../linked/.git"] {
         let top = tempfile::tempdir().unwrap();
         init(top.path(), "repo", &[]);
