@@ -52,7 +52,7 @@ const HELP: &str = "\
 Names are full names, such as refs/heads/main.
 
 The words of git (list, exists, create, update, delete, rename, optimize, symbolic-ref, update-ref, show-ref, reflog,
-pack-refs, and all of them behind 'refs') take git's arguments, and answer with git's exit codes and messages.
+pack-refs, and all of them after 'refs') take git's arguments, and answer with git's exit codes and messages.
 
 Names, messages and other texts of a store are printed as they are, unless there are control characters or bytes that
 are not UTF-8 in them, or they begin with a double quote (in 'list' also if there is a space in them): then as C strings in
@@ -131,7 +131,7 @@ pub(crate) struct Writing {
     /// How many seconds to wait for a lock; -1 waits for ever, 0 not at all
     ///
     /// Ten seconds are time for some thousand commits of others, or for a slow disk to sync, so who
-    /// fails has met a lock that somebody left behind.
+    /// fails has met a lock that was left behind.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds,
           help_heading = "Writing")]
     wait: Option<Patience>,

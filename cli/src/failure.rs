@@ -31,7 +31,7 @@ pub(crate) enum Code {
     Broken,
     /// References are not as expected.
     Conflict,
-    /// Somebody else has the lock of the store.
+    /// Another process has the lock of the store.
     Locked,
     /// What git's command answers.
     Git(u8),

@@ -31,7 +31,7 @@ impl Disk {
         let mut disk = Disk { dir: tempfile::tempdir().unwrap(), is_mounted: false };
         fs::File::create(disk.image()).unwrap().set_len(64 << 20).unwrap();
         fs::create_dir(disk.root()).unwrap();
-        // Without a journal: nothing is written behind the end of the image later on.
+        // Without a journal: nothing is written after the end of the image later on.
         let made = run("mkfs.ext4", &["-q", "-F", "-O", "^has_journal", disk.image().to_str().unwrap()]);
         if made.and_then(|()| disk.mount()).is_ok() {
             return Some(disk);
@@ -74,13 +74,13 @@ impl Disk {
         let image = fs::read(self.image()).unwrap();
         let sector = image.chunks_exact(512).position(|sector| sector == &bytes[middle..middle + 512]).unwrap();
         self.mount().unwrap();
-        // What is small, and may lie behind, is in the page cache.
+        // What is small, and may lie after it, is in the page cache.
         fs::read(self.store().join("tables.list")).unwrap();
         fs::read_dir(self.store()).unwrap().count();
         sector as u64
     }
 
-    /// This sector and all behind it cannot be read any more.
+    /// This sector and all after it cannot be read any more.
     fn end_at(&self, sector: u64) {
         fs::File::options().write(true).open(self.image()).unwrap().set_len(sector * 512).unwrap();
     }

@@ -29,7 +29,7 @@ impl Place {
         let (client, prefix) = Client::open(address)?;
         if prefix.is_empty() {
             let address = reftable::escape::escaped(address.as_bytes());
-            return Err(Failure::usage(format!("'{address}' names no store: put its place behind the bucket")));
+            return Err(Failure::usage(format!("'{address}' names no store: put its place after the bucket")));
         }
         Ok(Place { client, prefix, address: address.to_owned() })
     }
@@ -44,7 +44,7 @@ impl Place {
         bucket: Arc<B>,
         patience: Option<Duration>,
     ) -> Result<Blocking<B>, Failure> {
-        // For ever is longer than anybody waits, and short enough to be added up.
+        // For ever is longer than any caller waits, and short enough to be added up.
         let patience = patience.unwrap_or(Duration::from_secs(365 * 24 * 3600));
         Ok(Store::new(bucket, &self.prefix, Options::default().timeout(patience))?.blocking())
     }

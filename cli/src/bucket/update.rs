@@ -152,6 +152,6 @@ fn answer(word: &str, out: &mut Out) -> Result<(), Failure> {
         true => out.json(&Object::of("done").put("command", word).build())?,
         false => writeln!(out, "{word}: ok")?,
     }
-    // Somebody waits for it before the next line is written.
+    // The writer of the input waits for it before the next line.
     Ok(out.flush()?)
 }

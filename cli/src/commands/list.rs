@@ -52,7 +52,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<OsString>,
 
-    /// Only names behind this one, which need not exist
+    /// Only names after this one, which need not exist
     #[arg(long, value_name = "NAME")]
     start_after: Option<OsString>,
 
@@ -105,7 +105,7 @@ pub(crate) struct List {
 const USUAL: &str = "%(objectname) %(objecttype)\t%(refname)";
 
 impl List {
-    /// Lists; as git does, behind `refs`.
+    /// Lists; as git does, after `refs`.
     pub(crate) fn run(&self, as_git: bool, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Copied)?;
         self.count()?;

@@ -51,11 +51,11 @@ impl Format {
     /// Says what is not understood: a field that is not known, say.
     pub(super) fn parse(text: &[u8]) -> Result<Format, String> {
         let (mut parts, mut bytes, mut rest) = (Vec::new(), Vec::new(), text);
-        while let Some((first, behind)) = rest.split_first() {
-            rest = behind;
-            match (first, behind) {
+        while let Some((first, after)) = rest.split_first() {
+            rest = after;
+            match (first, after) {
                 (b'%', [b'(', after @ ..]) => {
-                    let missing = || format!("malformed format string {}", escaped(behind));
+                    let missing = || format!("malformed format string {}", escaped(after));
                     let end = after.iter().position(|byte| *byte == b')').ok_or_else(missing)?;
                     let (field, after) = after.split_at(end);
                     parts.push(Part::Bytes(std::mem::take(&mut bytes)));

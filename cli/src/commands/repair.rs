@@ -15,7 +15,7 @@ use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, shown_path};
 
-/// More steps than any store needs, should somebody damage it as fast as it is mended.
+/// More steps than any store needs, should it be damaged as fast as it is mended.
 const MOST: usize = 100;
 
 /// Find what keeps a store from working, and mend it
@@ -117,7 +117,7 @@ impl Repair {
         for problem in problems {
             if self.is_wanted(store, problem, out)? {
                 match mender.fix(problem) {
-                    // Somebody was faster, or the evidence has gone.
+                    // Another process was faster, or the evidence has gone.
                     Err(error) if error.kind() == ErrorKind::Invalid => {}
                     done => return Ok(Some((*problem, done?))),
                 }
@@ -130,7 +130,7 @@ impl Repair {
         Ok(None)
     }
 
-    /// Whether somebody has to agree before it is mended.
+    /// Whether a person has to agree before it is mended.
     fn is_asked(&self, problem: &Problem) -> bool {
         let is_wanted = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
         is_wanted && !self.yes && !self.dry_run && problem.has_fix()

@@ -209,12 +209,12 @@ impl Shown<'_> {
     }
 }
 
-fn print(id: reftable::ObjectId, name: &[u8], behind: &[u8], only_id: bool, out: &mut Out) -> io::Result<()> {
+fn print(id: reftable::ObjectId, name: &[u8], after: &[u8], only_id: bool, out: &mut Out) -> io::Result<()> {
     if only_id {
         return writeln!(out, "{id}");
     }
     write!(out, "{id} ")?;
     out.write_all(name)?;
-    out.write_all(behind)?;
+    out.write_all(after)?;
     out.write_all(b"\n")
 }

@@ -78,7 +78,7 @@ fn print(answer: &Answer, hash: HashKind, out: &mut Out) -> Result<(), Failure> 
             true => out.json(&Object::of("done").put("command", done).build())?,
             false => writeln!(out, "{done}: ok")?,
         }
-        // Somebody waits for it before the next line is written.
+        // The writer of the input waits for it before the next line.
         out.flush()?;
     }
     Ok(())

@@ -17,11 +17,11 @@ use crate::output::{Out, shown_path};
 /// Also git's rules for names, targets and logs, and whether nothing is left over in the directory.
 ///
 /// Prints each finding with its severity, and at the end what was looked at. An error is a broken
-/// rule: something is lost, hidden or unreadable. A warning is read by everybody as it should be,
-/// but should not be there. A note is allowed. Exits with 3 if there are errors, with 1 if there
-/// are warnings, else with 0. Works on damaged stores as far as they can be read, takes no lock,
-/// and changes nothing. In a linked worktree both of its stores are checked, and whether each name
-/// is in the store where git looks for it.
+/// rule: something is lost, hidden or unreadable. A warning is read by all programs as it should
+/// be, but should not be there. A note is allowed. Exits with 3 if there are errors, with 1 if
+/// there are warnings, else with 0. Works on damaged stores as far as they can be read, takes no
+/// lock, and changes nothing. In a linked worktree both of its stores are checked, and whether each
+/// name is in the store where git looks for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note, and whose

@@ -38,7 +38,7 @@ fn all_kinds_of_blocks_are_shown() {
         let footer = dump.last().unwrap();
         assert_eq!(footer["type"], "footer");
         assert!(footer["ref_index"].as_u64() > Some(0));
-        // Blocks lie one behind the other.
+        // Blocks lie one after the other.
         let mut end = 0;
         for block in dump.iter().filter(|object| object["type"] == "block") {
             assert_eq!(block["offset"], end);

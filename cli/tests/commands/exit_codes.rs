@@ -281,7 +281,7 @@ fn help_of_every_subcommand_has_examples() {
     });
 }
 
-/// `dump` reads the list itself when a store cannot be opened, and waited there for somebody who
+/// `dump` reads the list itself when a store cannot be opened, and waited there for a process that
 /// writes to the pipe.
 #[test]
 fn dump_does_not_wait_at_a_pipe() {

@@ -1,4 +1,4 @@
-//! In a linked worktree some references are its own and the others everybody's.
+//! In a linked worktree some references are its own and the others those of the repository.
 
 use std::path::PathBuf;
 

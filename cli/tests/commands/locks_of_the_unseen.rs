@@ -1,4 +1,4 @@
-//! `repair --break-lock` where a lock is held by somebody who cannot be seen: `/proc` hides the
+//! `repair --break-lock` where a lock is held by a process that cannot be seen: `/proc` hides the
 //! processes of others, or the directory is on a network. What cannot be seen is no reason, so the
 //! lock stays. Needs root, setpriv and unshare; bindfs and sshfs for the networks.
 
@@ -122,8 +122,8 @@ fn who_is_seen_is_named() {
     locked.stays("a holder", &output, &[&seen, "cannot be seen from here"]);
 }
 
-/// A directory that is one by two ways. The one by FUSE may be on another machine; who holds the
-/// lock by that way holds it for this machine by the server's files.
+/// A directory that is one by two ways. The one by FUSE may be on another machine; which process
+/// holds the lock by that way holds it for this machine by the server's files.
 fn by_network(locked: &Locked, mount: impl FnOnce(&Path) -> Output) {
     let at = locked.top.path().join("mount");
     fs::create_dir(&at).unwrap();

@@ -14,7 +14,7 @@ fn git_log(repo: &Repo, name: &str) -> Vec<String> {
     log.lines().map(|line| bare(line).trim_end().to_owned()).collect()
 }
 
-/// The same of ours: without the old id, and with a space in place of the tab.
+/// The same of this program: without the old id, and with a space in place of the tab.
 fn our_log(repo: &Repo, name: &str) -> Vec<String> {
     let log = repo.ours(["log", name]);
     let without_old = |line: &str| line.split(' ').skip(1).collect::<Vec<_>>().join(" ").replacen('\t', " ", 1);

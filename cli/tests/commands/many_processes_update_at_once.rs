@@ -175,8 +175,8 @@ fn in_worktrees_of_their_own() {
     });
 }
 
-/// Who needs two locks and gets only one lets go of it, again and again: others are not kept from
-/// it.
+/// A process that needs two locks and gets only one lets go of it, again and again: others are not
+/// kept from it.
 #[test]
 fn a_lock_that_stays_in_a_worktree_keeps_nobody_from_the_repository() {
     for_each_hash(|repo| {

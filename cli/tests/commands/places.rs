@@ -186,7 +186,7 @@ fn directories_that_happen_to_be_called_reftable_are_left_alone() {
         assert_eq!(repo.ours(["-C", "reftable", "get", "HEAD"]), id);
         repo.ours(["-C", "reftable", "update", "refs/heads/x", &id]);
         assert_eq!(contents(&sources).len(), 0);
-        // What somebody tests with.
+        // What a test environment has.
         for file in contents(&repo.store()).keys() {
             fs::copy(file, sources.join(file.file_name().unwrap())).unwrap();
         }
@@ -261,8 +261,8 @@ fn a_store_of_a_linked_worktree_is_one_store() {
     });
 }
 
-/// A store without tables says nothing about its ids, and one without a list nothing about who may
-/// read it.
+/// A store without tables says nothing about its ids, and one without a list nothing about the
+/// users who may read it.
 #[test]
 fn the_configuration_counts_for_an_empty_store() {
     for_each_hash(|repo| {

@@ -41,7 +41,7 @@ fn text(bytes: &[u8]) -> String {
 fn sees_processes(dir: &Path) -> bool {
     let sees = !text(&reftable(dir, &["repair", "--dry-run"], "").stdout).contains("cannot be seen");
     if !sees {
-        eprintln!("SKIPPED: who has a lock open cannot be seen here");
+        eprintln!("SKIPPED: the processes that have a lock open cannot be seen here");
     }
     sees
 }
@@ -141,7 +141,7 @@ fn without_an_answer_nothing_happens() {
     }
 }
 
-/// Everybody reads it, and it says twice what one table says: no command makes it worse, and none
+/// All programs read it, and it says twice what one table says: no command makes it worse, and none
 /// calls it well.
 #[test]
 fn a_copy_in_the_place_of_another_table_is_told_and_read() {
@@ -221,7 +221,7 @@ fn words_are_no_fix() {
     assert!(line["problem"].as_str().unwrap().contains("there is no safe fix"));
 }
 
-/// The command in a message, run by a shell as somebody would who copies it.
+/// The command in a message, run by a shell as it is.
 fn copied(message: &str) -> Output {
     run(message.split('`').find(|words| words.starts_with("reftable -C ")).expect(message))
 }

@@ -1,4 +1,4 @@
-//! In a repository that several users share everybody reads and writes after everybody's writes,
+//! In a repository that several users share all read and write after writes by any of them,
 //! whatever their umasks: git's and ours in turn.
 
 #![cfg(target_os = "linux")]

@@ -13,7 +13,7 @@ use reftable::{HashKind, Ident, LogEntry, ObjectId, Target};
 const REFS: u64 = 900;
 const LOGS: u64 = 150;
 
-/// JGit's layout: one level of index, which is longer than a block, and padding behind it.
+/// JGit's layout: one level of index, which is longer than a block, and padding after it.
 fn long_index(hash: HashKind) -> Style {
     Style {
         hash,
@@ -76,7 +76,7 @@ fn put(repo: &Repo, tables: &[Vec<u8>]) {
 
 fn tried(repo: &Repo, style: &Style) {
     let hash = style.hash;
-    // Logs of their own, which begin behind the header.
+    // Logs of their own, which begin after the header.
     let (refs, logs) = (refs(hash, REFS), logs(hash, LOGS));
     put(repo, &[style.table(1..=1, &refs, &[]), style.table(2..=2, &[], &logs)]);
 
