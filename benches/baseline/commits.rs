@@ -107,7 +107,7 @@ fn spawn(dir: &Path, mode: &str, process: usize, count: u64, timeout: u64) -> Ch
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// What a process of ours does, by its arguments.
+/// What a process of this library does, by its arguments.
 pub(crate) fn worker(arguments: &[String]) {
     match arguments[0].as_str() {
         "open" => {

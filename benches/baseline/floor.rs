@@ -1,4 +1,4 @@
-//! The floor under commits: the same system calls as a commit of ours, bare.
+//! The floor under commits: the same system calls as a commit of this library, bare.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -9,8 +9,8 @@ use crate::measure::{Bench, remove};
 
 const COUNT: usize = 500;
 
-/// What a commit of ours costs if all that is not the file system's were free: with all syncs,
-/// those of `Ordered`, none.
+/// What a commit of this library costs if all that is not the file system's were free: with all
+/// syncs, those of `Ordered`, none.
 pub(crate) fn run(bench: &Bench) {
     for (mode, syncs, directory) in [("full", true, true), ("ordered", true, false), ("off", false, false)] {
         let workload = format!("floor/{mode}");

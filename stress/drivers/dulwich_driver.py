@@ -65,7 +65,7 @@ def main():
             asked, changes = changes, []
             try:
                 print(commit(refs, asked), flush=True)
-            except Exception as error:  # It may have failed behind the writing.
+            except Exception as error:  # It may have failed after the writing.
                 print("unknown", repr(error).replace("\n", " "), flush=True)
         elif words[0] == "list":
             try:

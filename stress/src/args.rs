@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// One of our loops beside git.
     #[command(hide = true)]
     Neighbour(NeighbourArgs),
-    /// Judges a run that was kept, or a history of anybody; exits with 1 if a claim is broken
+    /// Judges a run that was kept, or a history of any origin; exits with 1 if a claim is broken
     #[cfg(unix)]
     Check(CheckArgs),
     /// This library as a driver that speaks the lines of docs/bench.md, or a liar
@@ -157,7 +157,7 @@ pub(crate) struct RunArgs {
     /// Seconds that the processes work
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,
-    /// Processes of ours [default: 6, or 0 where programs are driven]
+    /// Processes of this library [default: 6, or 0 where programs are driven]
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub(crate) processes: Option<u32>,
     /// Processes that drive `git update-ref --stdin`: a number, a path, or both with a colon
@@ -315,7 +315,7 @@ impl Shared {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  reftable-stress                                    six processes of ours, two of git's, ten seconds
+  reftable-stress                                    six processes of this library, two of git's, ten seconds
   reftable-stress --seconds 60 --threads 4 --git 0   ours alone, four threads each
   reftable-stress --chaos --seconds 22 --processes 5 --threads 4
                                                      kills; long enough to judge how soon others go on
@@ -328,7 +328,7 @@ Examples:
 
 const NEIGHBOURS_EXAMPLES: &str = "\
 Examples:
-  reftable-stress neighbours                        four loops of git beside four of ours
+  reftable-stress neighbours                        four loops of git beside four of this library
   reftable-stress neighbours --rare                 one git that tries now and then, 200 times a row: 13 minutes
   reftable-stress neighbours --rare --processes 8   the same beside eight
   reftable-stress neighbours --rare --fairness off  the control: without back-off for git, exits with 1";
@@ -410,7 +410,7 @@ pub(crate) struct PowerJudgeArgs {
 }
 
 impl RunArgs {
-    /// Processes of ours, where they are not drivers.
+    /// Processes of this library, where they are not drivers.
     pub(crate) fn ours(&self) -> u32 {
         self.processes.unwrap_or(6)
     }
@@ -420,7 +420,7 @@ impl RunArgs {
         self.git.as_ref().map_or(2, |git| git.count)
     }
 
-    /// Processes of ours that are neither killed nor watched.
+    /// Processes of this library that are neither killed nor watched.
     #[cfg(unix)]
     pub(crate) fn for_writers(processes: u32, seconds: u64, seed: u64, shared: Shared) -> RunArgs {
         RunArgs {
@@ -450,7 +450,7 @@ pub(crate) struct NeighboursArgs {
     /// Rounds; each lets loose all three crowds in turn
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Processes of ours, and as many loops of git beside them, or in their place
+    /// Processes of this library, and as many loops of git beside them, or in their place
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) processes: u32,
     /// Judge a single git that tries every 0.5 to 2 seconds, so often in each row, instead of busy
@@ -476,7 +476,7 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// The settings of one loop of ours beside git.
+/// The settings of one loop of this library beside git.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NeighbourArgs {
     /// Its name in references.

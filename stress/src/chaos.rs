@@ -115,7 +115,7 @@ impl Chaos {
     fn block(&mut self, crew: &Crew<'_>, at_work: bool) -> Result<()> {
         if let Some(length) = self.blocks_for.filter(|_| self.to_block && self.block.is_none()) {
             let path = crew.store().join("tables.list.lock");
-            // While one of ours has the lock it has to be tried again.
+            // While a process of this library has the lock it has to be tried again.
             if fs::File::create_new(&path).is_ok() {
                 self.to_block = false;
                 self.block = Some(Block { path, until: Instant::now() + length });
@@ -144,8 +144,8 @@ impl Chaos {
     }
 }
 
-/// Processes of ours have owner files where they have found that kernel locks work with hard links:
-/// where their locks are robust.
+/// Processes of this library have owner files where they have found that kernel locks work with
+/// hard links: where their locks are robust.
 fn has_owner_files(store: &Path) -> Result<bool> {
     let mut entries = fs::read_dir(store).context("cannot list the store")?;
     Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "owner"))))

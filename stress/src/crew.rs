@@ -80,7 +80,7 @@ impl Identity {
 }
 
 impl<'a> Crew<'a> {
-    /// Starts everybody.
+    /// Starts all processes.
     pub(crate) fn start(args: &'a RunArgs, seed: u64, drivers: Drivers, layout: &'a Layout) -> Result<Crew<'a>> {
         let ours = (0..args.ours()).map(|number| (format!("ours-{number}"), RoleKind::ours(number)));
         let git = (0..drivers.busy).map(|number| (format!("git-{number}"), RoleKind::git(number)));
@@ -198,8 +198,8 @@ impl<'a> Crew<'a> {
         self.layout.store()
     }
 
-    /// Everybody that ever was, and whether he was killed.
-    fn everybody(&self) -> impl Iterator<Item = (&Identity, bool)> {
+    /// All processes that ever were, and whether each was killed.
+    fn all_processes(&self) -> impl Iterator<Item = (&Identity, bool)> {
         let living = self.members.iter().map(|member| (&member.identity, false));
         living.chain(self.dead.iter().map(|(identity, was_killed)| (identity, *was_killed)))
     }
@@ -211,7 +211,7 @@ impl<'a> Crew<'a> {
     }
 
     fn paths(&self) -> Vec<PathBuf> {
-        let all = self.everybody().flat_map(|(identity, _)| self.threads(identity));
+        let all = self.all_processes().flat_map(|(identity, _)| self.threads(identity));
         all.map(|name| self.layout.history(&name)).collect()
     }
 
@@ -223,10 +223,10 @@ impl<'a> Crew<'a> {
         self.histories()
     }
 
-    /// Reads what everybody wrote down.
+    /// Reads what every process wrote down.
     pub(crate) fn histories(&self) -> Result<Vec<History>> {
         let mut histories = Vec::new();
-        for (identity, was_killed) in self.everybody() {
+        for (identity, was_killed) in self.all_processes() {
             for (number, name) in self.threads(identity).enumerate() {
                 let path = self.layout.history(&name);
                 // One that was killed may not have come to its first line.

@@ -1,7 +1,7 @@
 //! What each process writes down: what it is about to do, and what it was told about it.
 //!
 //! One file a thread of a process, one JSON object a line, each line written with one call: a
-//! process that is killed leaves at most one cut-off line behind, the last.
+//! process that is killed leaves at most one cut-off line, the last.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::Metrics;
 use crate::roles::RoleKind;
 
-/// One change of a transaction. Everything that a transaction of ours or of git's is made from.
+/// One change of a transaction. Everything that a transaction of this library or of git's is made
+/// from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "c", rename_all = "snake_case")]
 pub(crate) enum Change {

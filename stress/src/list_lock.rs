@@ -1,4 +1,4 @@
-//! Who has the list lock at a moment, for telling who was in the way of others.
+//! Which process has the list lock at a moment, for telling which was in the way of others.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde::Serialize;
 pub(crate) enum ListLock {
     /// The killed process had it. (It keeps its marker while a successor has it.)
     OfTheKilled,
-    /// Another process of ours had it, or one that was killed before.
+    /// Another process of this library had it, or one that was killed before.
     OfAnother,
     /// git had it.
     OfGit,

@@ -43,7 +43,7 @@ impl Layout {
     }
 }
 
-/// A repository with all accounts in it, before anybody works on it.
+/// A repository with all accounts in it, before any process works on it.
 #[derive(Debug)]
 pub(crate) struct Repository {
     /// Where it is.
@@ -52,7 +52,7 @@ pub(crate) struct Repository {
     pub(crate) opening: Vec<String>,
 }
 
-/// Who writes log entries.
+/// The committer of log entries.
 pub(crate) fn ident(process: &str) -> Ident {
     Ident::new(process, "stress@example.org", TIME)
 }

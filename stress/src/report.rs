@@ -106,7 +106,7 @@ fn micros(latency: Duration) -> u64 {
     u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// With one digit behind the point.
+/// With one digit after the point.
 fn rate(count: u64, seconds: u64) -> f64 {
     (count as f64 * 10.0 / seconds.max(1) as f64).round() / 10.0
 }

@@ -80,7 +80,8 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
     let chaos = if args.chaos { ", chaos" } else { "" };
     let rare = if drivers.rare > 0 { format!(" and {} rare ones", drivers.rare) } else { String::new() };
-    let title = format!("{} processes of ours{threads}, {} of git's{rare}{users}{chaos}", args.ours(), drivers.busy);
+    let title =
+        format!("{} processes of this library{threads}, {} of git's{rare}{users}{chaos}", args.ours(), drivers.busy);
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());
@@ -231,7 +232,7 @@ fn forget_the_newest(store: &Path) -> Result<()> {
     fs::write(&list, kept).context("cannot write the list")
 }
 
-/// Of all stacks of ours; of one that was killed, what it had told.
+/// Of all stacks of this library; of one that was killed, what it had told.
 fn metrics_of(histories: &[History]) -> Metrics {
     let mut all = Metrics::default();
     histories.iter().filter_map(|history| history.metrics.as_ref()).for_each(|metrics| all.add(metrics));

@@ -34,7 +34,7 @@ pub(crate) fn may_be_others() -> Result<bool> {
 
 /// Makes `root` a setgid directory of the group, before anything is in it: whatever is made there
 /// belongs to the group, and the group may write. The program is copied there, because not
-/// everybody may enter where it is.
+/// all users may enter where it is.
 pub(crate) fn share(root: &Path) -> Result<()> {
     umask(Mode::WOTH);
     chown(root, None, Some(GROUP)).context("cannot give the directory to a group")?;

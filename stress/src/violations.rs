@@ -5,7 +5,7 @@ const SHOWN: usize = 40;
 /// How many of those that one process saw.
 const OF_ONE: usize = 3;
 
-/// A list of violations that does not grow beyond what anybody would read.
+/// A list of violations that does not grow beyond what a person would read.
 #[derive(Debug, Default)]
 pub(crate) struct Violations {
     count: u64,

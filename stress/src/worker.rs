@@ -16,7 +16,7 @@ use crate::roles;
 
 /// With `--break-acks`, one of so many commits is dropped and acknowledged.
 const BROKEN_ACK: u32 = 20;
-/// Whoever did not get the lock tries again so much later.
+/// A worker that did not get the lock tries again so much later.
 const AGAIN: Duration = Duration::from_millis(2);
 /// How often totals are written down.
 const TALLY: Duration = Duration::from_millis(200);

@@ -160,7 +160,7 @@ fn a_kept_run_is_judged_again_as_it_is_now() {
     assert_eq!(check().status.code(), Some(0), "{}", text(&check()));
     let written = fs::read_to_string(&edn).unwrap();
     assert!(written.lines().all(|line| line.starts_with("{:index ") && line.ends_with('}')), "{written}");
-    // The control: somebody takes a reference away.
+    // The control: a reference is taken away.
     let lost = ["update-ref", "-d", "refs/stress/account/03"];
     assert!(Command::new("git").args(["-C", &format!("{root}/repository")]).args(lost).status().unwrap().success());
     let output = check();

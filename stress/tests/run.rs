@@ -169,7 +169,7 @@ fn three_users_share_a_repository_amid_kills() {
     use std::os::unix::fs::MetadataExt;
 
     let dir = tempfile::tempdir().unwrap();
-    // Everybody has to come through.
+    // All processes have to come through.
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let root = dir.path().join("run");
     let flags = ["--seconds=4", "--processes=6", "--git=2", "--threads=2", "--chaos", "--dir", root.to_str().unwrap()];
@@ -230,7 +230,7 @@ fn a_rare_git_tries_so_often_in_each_row() {
     assert_eq!(stress(&["neighbours", "--rare", "0"]).status.code(), Some(2));
 }
 
-/// Whether there is somebody to cut off: only root can mount.
+/// Whether the power can be cut: only root can mount.
 #[cfg(target_os = "linux")]
 fn power_cut(flags: &[&str]) -> Option<Output> {
     let output = stress(&[&["power-cut", "--seed=1", "--json"], flags].concat());

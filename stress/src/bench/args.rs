@@ -43,7 +43,8 @@ pub(crate) struct BenchArgs {
     /// may be repeated
     ///
     /// The shell runs COMMAND in the repository, so paths in it are to be absolute. Where drivers
-    /// are given there are processes of ours and of git's only if --processes and --git say so.
+    /// are given there are processes of this library and of git's only if --processes and --git say
+    /// so.
     #[arg(long, value_name = "[N:]COMMAND")]
     pub(crate) driver: Vec<Spec>,
     /// Drive a program that speaks the lines of docs/bench.md; may be repeated

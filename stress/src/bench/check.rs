@@ -1,4 +1,4 @@
-//! `check`: judges a run that was kept, or a history of anybody, again.
+//! `check`: judges a run that was kept, or a history of any origin, again.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -19,10 +19,10 @@ use crate::names::{ACCOUNTS, account};
 use crate::object::Mint;
 use crate::pack::write_loose;
 
-/// What whoever makes the first references is called.
+/// The name of the session that makes the first references.
 const OPENING: &str = "opening";
 
-/// A program, how it is talked to, and who reads for it.
+/// A program, how it is talked to, and what reads for it.
 pub(crate) struct Driver {
     /// What its sessions are called, with a number.
     pub(crate) name: String,
@@ -167,7 +167,7 @@ pub(crate) fn make_repository(bench: &Bench, drivers: &[Driver], config: &[Strin
     first.map_or(Ok(()), |first| first.program.end().map(drop))
 }
 
-/// A driver that makes the references that all share, before anybody else works.
+/// A driver that makes the references that all share, before any other session works.
 struct Opening<'a> {
     driver: &'a Driver,
     program: Program,

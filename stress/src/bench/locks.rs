@@ -1,19 +1,15 @@
-//! Locks of the dead: found by evidence, counted, and removed if that is asked for.
-//!
-//! A lock is of the dead when all of this holds, in this order:
+//! Locks of dead processes: found by evidence, counted, and removed if that is asked for.
+//! A lock is that of a dead process when all of this holds, in this order:
 //!
 //! 1. It was last written between the beginning of a transaction and the kill of its driver. That
 //!    driver is known to be dead: chaos has killed its process group.
 //! 2. Every transaction that is in flight now was begun after that: none of them can have made it.
 //! 3. No process has the file open, and nobody has a kernel lock on it.
 //! 4. It is the same file as a while ago, and nothing of it has changed: an inode that is free is
-//!    soon another file's.
-//!
-//! Whoever takes over locks of the dead may do so at any of these moments. Locks of this library
-//! are taken over, so they are left alone; of those that others may take over the kernel lock is
-//! held while the name is removed.
-//!
-//! Times of files lag behind the clock by a few milliseconds; all comparisons leave room for that.
+//!    soon another file's. A program that takes over locks of dead owners may do so at any of these
+//!    moments. Locks of this library are taken over, so they are left alone; of those that others
+//!    may take over the kernel lock is held while the name is removed. Times of files are a few
+//!    milliseconds older than the clock; all comparisons leave room for that.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -34,14 +30,14 @@ use super::args::RefFormat;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
-/// How far times of files may lag behind.
+/// By how much times of files may be older.
 const LAG: Duration = Duration::from_millis(30);
 /// A lock is looked at for so long before anything is said of it.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// How a lock of this library begins: whoever comes next takes it over, so it is never removed.
+/// How a lock of this library begins: the next process takes it over, so it is never removed.
 const OURS: &[u8] = b"reftable lock";
 
-/// A lock that somebody who was killed has left.
+/// A lock that a killed process has left.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct DeadLock {
     /// Its path in the repository.
@@ -69,7 +65,7 @@ struct Seen {
     first: Instant,
 }
 
-/// A lock that was found to be of the dead.
+/// A lock that was found to be of a dead process.
 struct Found {
     path: PathBuf,
     driver: String,
@@ -107,7 +103,7 @@ pub(crate) fn run(bench: &Bench, over: &AtomicBool) -> Result<Vec<DeadLock>> {
     Ok(dead)
 }
 
-/// Fewer tables than before: somebody has compacted.
+/// Fewer tables than before: there was a compaction.
 fn look_at_tables(bench: &Bench, before: usize) -> Result<usize> {
     let list = fs::read(bench.layout.store().join("tables.list")).unwrap_or_default();
     let now = list.iter().filter(|byte| **byte == b'\n').count();
@@ -144,7 +140,8 @@ fn settle(
     Ok(())
 }
 
-/// Removes a lock of the dead, if it still is the file that was judged, and nobody takes it over.
+/// Removes a lock of a dead process, if it still is the file that was judged, and no process takes
+/// it over.
 fn remove(path: &Path, judged: &Identity) -> bool {
     let Ok(mut file) = fs::File::open(path) else { return false };
     let mut begin = Vec::new();
@@ -243,7 +240,7 @@ mod tests {
         let now = judged(b"a list\n");
         let taken = fs::File::open(&path).unwrap();
         flock(&taken, FlockOperation::LockExclusive).unwrap();
-        assert!(!remove(&path, &now), "somebody takes it over");
+        assert!(!remove(&path, &now), "another process takes it over");
         drop(taken);
         assert!(remove(&path, &now) && !path.exists());
     }

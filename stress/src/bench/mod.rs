@@ -274,7 +274,7 @@ fn work(bench: &Bench, drivers: &[Driver], with_chaos: bool) -> Result<(chaos::D
     })
 }
 
-/// Pauses are judged only if a bound was given: not everybody promises one.
+/// Pauses are judged only if a bound was given: not every program promises one.
 fn judge_stalls(stalls: &Stalls, bound: Option<u64>, verdict: &mut Verdict) {
     let Some(bound) = bound else { return };
     verdict.looked_at(Claim::GoesOn, stalls.kills);

@@ -61,7 +61,7 @@ impl Program {
         Ok(Program { child, stdin, lines })
     }
 
-    /// The process group, for whoever wants to kill it. It is nobody else's until [`Self::end`].
+    /// The process group, to be killed by. No other has its number until [`Self::end`].
     pub(crate) fn group(&self) -> Option<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
@@ -82,7 +82,7 @@ impl Program {
         })
     }
 
-    /// Ends its input and waits for its end; kills whoever does not come to one.
+    /// Ends its input and waits for its end; kills it if it does not come to one.
     pub(crate) fn end(mut self) -> Result<ExitStatus> {
         self.stdin = None;
         let until = Instant::now() + GOODBYE;

@@ -1,4 +1,4 @@
-//! Who reads references: git, any command, drivers that speak lines, and our library.
+//! What reads references: git, any command, drivers that speak lines, and our library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -19,7 +19,7 @@ use crate::names::PREFIX;
 /// References by name.
 pub(crate) type Found = BTreeMap<String, String>;
 
-/// Who reads for drivers that cannot.
+/// What reads for drivers that cannot.
 #[derive(Debug, Clone)]
 pub(crate) enum Reader {
     /// `git for-each-ref`, of the git of this run.
@@ -57,7 +57,7 @@ impl Reader {
     }
 }
 
-/// Has everybody who can read read everything, after all have ended, and compares what they found.
+/// Has all readers read everything, after all have ended, and compares what they found.
 pub(crate) fn read_finally(bench: &Bench, drivers: &[Driver], events: &[Event]) -> Result<()> {
     let mut found: Vec<(String, Result<Found, String>)> = Vec::new();
     if bench.ref_format != RefFormat::Own {

@@ -134,7 +134,7 @@ impl Report {
         let longest = dead_locks.iter().map(|lock| lock.millis).max().unwrap_or(0);
         writeln!(
             out,
-            "stalls     {} locks of the dead, in the way for {longest} ms at most; {removed} removed here",
+            "stalls     {} locks of dead processes, in the way for {longest} ms at most; {removed} removed here",
             dead_locks.len()
         )?;
         Ok(())

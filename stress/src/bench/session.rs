@@ -23,7 +23,7 @@ use crate::pack::write_loose;
 const OWN: u32 = 8;
 /// A program is ended after so many transactions at most, and another one started.
 const LONGEST: u32 = 64;
-/// Whoever was refused tries again so much later.
+/// A session that was refused tries again so much later.
 const AGAIN: Duration = Duration::from_millis(2);
 /// A driver that was never heard is given up after so many starts; one that is silent counts for
 /// [`SILENT`].
@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Whether what was expected still holds, or somebody had a lock.
+    /// Whether what was expected still holds, or another process had a lock.
     fn look(&mut self, changes: &[Change], was_locked: bool) -> String {
         let Ok(found) = self.list() else { return "refused".to_owned() };
         let differs = changes.iter().any(|change| found.get(&change.name) != change.old.as_ref());
@@ -325,7 +325,7 @@ impl<'a> Session<'a> {
         {
             program.kill();
         }
-        // It is in its slot until here: whoever kills it kills nobody else.
+        // It is in its slot until here: a kill of it cannot meet another process.
         let was_killed = self.slot.empty();
         let Some(program) = self.program.take() else { return Ok(was_killed) };
         let status = program.end()?;

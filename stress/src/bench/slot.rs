@@ -49,7 +49,7 @@ impl Slot {
         self.running().take().is_some_and(|running| running.was_killed)
     }
 
-    /// How far its transaction is. Whoever gets further than its beginning has answered.
+    /// How far its transaction is. A program that gets further than its beginning has answered.
     pub(crate) fn is_at(&self, phase: Phase) {
         if let Some(running) = self.running().as_mut() {
             running.has_answered |= running.in_flight.is_some();

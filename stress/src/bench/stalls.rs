@@ -24,7 +24,7 @@ pub(crate) struct Stalls {
     pub(crate) median_ms: u64,
     /// The longest of all.
     pub(crate) max_ms: u64,
-    /// Locks that the dead have left.
+    /// Locks that dead processes have left.
     pub(crate) dead_locks: Vec<DeadLock>,
 }
 

@@ -233,7 +233,7 @@ fn report(args: &BucketArgs, place: &Place, tally: Tally, seconds: f64, verdict:
     Ok(is_good)
 }
 
-/// Deletes what the run has made in a store of somebody else.
+/// Deletes what the run has made in a store that it does not own.
 fn delete_all(place: &Place) -> Result<()> {
     let (client, prefix) = place.client()?;
     for key in block_on(client.list(&format!("{prefix}/")))? {

@@ -169,7 +169,7 @@ fn chunks(reader: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<()> {
         reader.read_until(b'\n', bytes)?;
         let line = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).trim().to_owned();
         let len = u64::from_str_radix(line.split(';').next().unwrap_or_default(), 16).map_err(io::Error::other)?;
-        // The line behind it, too.
+        // The line after it, too.
         reader.take(len).read_to_end(bytes)?;
         reader.read_until(b'\n', bytes)?;
         if len == 0 {

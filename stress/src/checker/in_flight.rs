@@ -9,7 +9,7 @@ use crate::history::{Change, Draft, History, Op, Outcome};
 use crate::names::own;
 use crate::violations::Violations;
 
-/// Looks at the last transaction of everybody who was killed.
+/// Looks at the last transaction of every process that was killed.
 pub(super) fn check(evidence: &Evidence<'_>, state: &State, violations: &mut Violations, checked: &mut Checked) {
     for history in evidence.histories.iter().filter(|history| history.was_killed) {
         let Some(op) = in_flight(history) else { continue };

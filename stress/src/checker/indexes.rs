@@ -13,7 +13,7 @@ pub(super) fn check(evidence: &Evidence<'_>, found: &Found, violations: &mut Vio
     }
 }
 
-/// Acknowledged update indexes of ours, and those of git's transfers, which the logs tell.
+/// Acknowledged update indexes of this library, and those of git's transfers, which the logs tell.
 fn unique(evidence: &Evidence<'_>, found: &Found, violations: &mut Violations, checked: &mut Checked) {
     let mut ranges: Vec<(u64, u64, Key, &str)> = Vec::new();
     for (key, history, op) in all_ops(evidence) {

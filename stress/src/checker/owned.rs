@@ -20,7 +20,7 @@ struct Wanted {
     certain: bool,
 }
 
-/// What a process left behind.
+/// What a process left.
 #[derive(Debug, Default)]
 struct Left {
     refs: BTreeMap<String, Vec<Possible>>,

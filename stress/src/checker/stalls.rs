@@ -16,11 +16,12 @@ const GOAL: u64 = 100_000_000;
 /// See [`GOAL`].
 const RARELY: usize = 100;
 /// Where fewer kills count, one in so many may be slow: that leaves room for chance, and for what
-/// the machine does besides. With the loop that backs off blind to the dead one in seven was.
+/// the machine does besides. With a back-off that does not look whether the owner is dead one in
+/// seven was.
 const SELDOM: usize = 10;
 /// Fewer say nothing.
 const FEWEST: usize = 20;
-/// Whatever the machine does: after so long somebody was blocked.
+/// Whatever the machine does: after so long a process was blocked.
 const LIMIT: u64 = 1_000_000_000;
 
 /// When processes were killed and stopped, in nanoseconds since 1970.
@@ -28,12 +29,12 @@ const LIMIT: u64 = 1_000_000_000;
 pub(crate) struct Disturbances {
     /// The kills.
     pub(crate) kills: Vec<Kill>,
-    /// From when to when somebody was stopped, who may have held the lock.
+    /// From when to when a process was stopped, which may have held the lock.
     pub(crate) stops: Vec<(u64, u64)>,
     /// When the run was over.
     pub(crate) end: u64,
-    /// Whether a process of ours was seen to have a robust lock: else nobody can tell the dead from
-    /// the living.
+    /// Whether a process of this library was seen to have a robust lock: else it cannot tell the
+    /// dead from the living.
     pub(crate) is_robust: bool,
 }
 
@@ -54,11 +55,11 @@ pub(crate) struct ByLock {
     pub(crate) list_lock: ListLock,
     /// How many there were.
     pub(crate) counted: usize,
-    /// Of these, how many were followed by more than 100 ms without a commit of ours.
+    /// Of these, how many were followed by more than 100 ms without a commit of this library.
     pub(crate) beyond_100_ms: usize,
 }
 
-/// The longest times without an acknowledged commit of ours after each kill.
+/// The longest times without an acknowledged commit of this library after each kill.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Stalls {
     /// How many were killed.
@@ -113,7 +114,7 @@ fn is_of(history: &str, process: &str) -> bool {
 }
 
 /// A stop is short: it does not excuse the longest times, and neither does it matter for those what
-/// the dead one did.
+/// the dead process did.
 fn judge(stalls: &[Stall], done: &Disturbances, violations: &mut Violations) -> Stalls {
     let mut times: Vec<u64> = stalls.iter().filter(|stall| stall.counts).map(|stall| stall.time).collect();
     times.sort_unstable();

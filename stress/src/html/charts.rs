@@ -58,7 +58,7 @@ pub(super) struct Charts {
     latencies: Vec<(f64, f64, usize)>,
     rates: Vec<Rate>,
     most_a_second: u64,
-    /// Where compactions were noticed, and locks of the dead removed.
+    /// Where compactions were noticed, and locks of dead processes removed.
     compactions: Vec<f64>,
     unlocked: Vec<f64>,
     /// Seconds, and where they are.
@@ -109,7 +109,7 @@ impl Drawing {
         match &event.what {
             What::Transaction(micro_ops) => {
                 let changes = micro_ops.iter().any(|micro_op| matches!(micro_op, MicroOp::Swap { .. }));
-                // Whoever opens the accounts, or reads at the end, is no session.
+                // What opens the accounts, or reads at the end, is no session.
                 let session = event.driver.as_deref().filter(|name| changes && *name != "opening");
                 if let Some(session) = session {
                     self.transaction(event, session, x);

@@ -94,7 +94,7 @@ fn text(text: &str) -> String {
     out
 }
 
-/// What may stand behind a colon.
+/// What may stand after a colon.
 fn keyword(name: &str) -> String {
     let kept = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
     let name: String = name.chars().map(kept).collect();

@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 pub(crate) enum Process {
     /// A client: does one thing after the other.
     Client(u64),
-    /// Whoever kills and stops clients.
+    /// What kills and stops clients.
     Nemesis,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Event {
     pub(crate) kind: Kind,
     /// See [`Process`].
     pub(crate) process: Process,
-    /// The driver behind the process, as people call it.
+    /// The driver of the process, as people call it.
     pub(crate) driver: Option<String>,
     /// Why it failed, or why nobody knows.
     pub(crate) error: Option<String>,
@@ -209,7 +209,7 @@ impl Event {
     }
 }
 
-/// All events of a file. A last line without a newline was cut off with whoever wrote it.
+/// All events of a file. A last line without a newline was cut off with its writer.
 ///
 /// # Errors
 /// Names the line that is not as the schema has it.

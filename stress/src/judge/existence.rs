@@ -1,4 +1,4 @@
-//! References that come and go: absent to somebody while they were surely there.
+//! References that come and go: absent to a reader while they were surely there.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ fn lives(ops: &Ops, versions: &Versions, name: u32) -> Vec<Life> {
     lives
 }
 
-/// When somebody who was told nothing may have deleted it first.
+/// When a client that was told nothing may have deleted it first.
 fn unknown_end(ops: &Ops, name: u32, value: u32) -> usize {
     let may_delete = ops.all.iter().filter(|op| op.outcome == super::Outcome::Unknown);
     let deletes =

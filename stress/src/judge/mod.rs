@@ -67,7 +67,7 @@ impl Judge<'_> {
         self.verdict.looked_at(Claim::Honest, refused);
     }
 
-    /// Values that were read or built upon, and that nobody wrote, or somebody who was refused.
+    /// Values that were read or built upon, and that nobody wrote, or a client that was refused.
     fn unwritten(&mut self) {
         let mut seen = BTreeSet::new();
         for (number, op) in self.ops.all.iter().enumerate() {
@@ -149,7 +149,7 @@ impl Judge<'_> {
         self.find(claim, what, &[writer, reader]);
     }
 
-    /// A reference that was absent to somebody while it was there.
+    /// A reference that was absent to a reader while it was there.
     fn existence(&mut self) {
         for (observer, creator, name) in existence::contradictions(self.ops, self.versions) {
             let (who, whom, name) = (self.who(observer), self.who(creator), self.ops.name(name));

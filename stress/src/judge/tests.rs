@@ -23,7 +23,7 @@ fn event(line: &str) -> Event {
             MicroOp::Swap { name: name.to_owned(), old: value(old), new: value(new) }
         }
     };
-    // Whoever reads when all is over has a number from 90.
+    // A reader that comes when all is over has a number from 90.
     let driver = matches!(process, Process::Client(90..)).then(|| "final".to_owned());
     Event { time: 0, kind, process, driver, error: None, what: What::Transaction(words.map(micro_op).collect()) }
 }

@@ -1,11 +1,11 @@
 //! `neighbours`: whether git fares worse beside us than beside as many of its own kind.
 //!
-//! In every round, each on a fresh repository: eight loops of git; four of git and four of ours;
-//! the same, and ours do not back off for those who poll. With `--rare` one git that tries
-//! every 0.5 to 2 seconds is judged: beside four loops of git; beside four of ours; the same, and
-//! ours leave no back-off. Git fares worse if its failure rate beside us is above that beside
-//! itself by more than chance explains: Fisher's exact test on the counts of all rounds, one-sided,
-//! at one per cent.
+//! In every round, each on a fresh repository: eight loops of git; four of git and four of this
+//! library; the same, and ours do not back off for those who poll. With `--rare` one git that tries
+//! every 0.5 to 2 seconds is judged: beside four loops of git; beside four of this library; the
+//! same, and ours leave no back-off. Git fares worse if its failure rate beside us is above that
+//! beside itself by more than chance explains: Fisher's exact test on the counts of all rounds,
+//! one-sided, at one per cent.
 
 mod chance;
 pub(crate) mod ours;
@@ -88,7 +88,7 @@ pub(crate) fn main(args: &NeighboursArgs) -> Result<bool> {
     Ok(!worse)
 }
 
-/// Who is let loose: the first row is what git is used to, the second is judged, the third shows
+/// What commits: the first row is what git is used to, the second is judged, the third shows
 /// what backing off is for.
 fn crowds(args: &NeighboursArgs) -> [(&'static str, Crowd); 3] {
     let fairness = args.fairness == Switch::On;

@@ -1,5 +1,5 @@
-//! A process of ours beside git: commits one reference at a time, for some seconds, and tells how
-//! it went.
+//! A process of this library beside git: commits one reference at a time, for some seconds, and
+//! tells how it went.
 
 use std::time::{Duration, Instant};
 

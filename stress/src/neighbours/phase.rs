@@ -1,4 +1,4 @@
-//! Some loops of git and some of ours on one fresh repository.
+//! Some loops of git and some of this library on one fresh repository.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,14 +16,14 @@ const RARE: std::ops::RangeInclusive<u64> = 500..=2000;
 /// How long the others go on after its last attempt has begun.
 const LAST: Duration = Duration::from_millis(500);
 
-/// Who commits.
+/// What commits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Crowd {
     /// Whether a single git that tries now and then is among them, and is the one to judge.
     pub(super) rare: bool,
     /// Loops of `git update-ref`.
     pub(super) git: u32,
-    /// Processes of ours.
+    /// Processes of this library.
     pub(super) ours: u32,
     /// Whether ours back off for polling writers.
     pub(super) fairness: bool,
@@ -59,7 +59,7 @@ impl Time {
     }
 }
 
-/// What became of git's commits, and of ours.
+/// What became of git's commits, and of this library's.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// Those of git that are judged.

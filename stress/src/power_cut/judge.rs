@@ -22,7 +22,7 @@ use crate::history::{History, Outcome};
 use crate::repo::{Layout, Repository};
 use crate::violations::Violations;
 
-/// How long the first commit waits for what the dead have left.
+/// How long the first commit waits for what dead processes have left.
 const AT_ONCE: Duration = Duration::from_millis(500);
 const LIST: &str = "tables.list";
 const LIST_LOCK: &str = "tables.list.lock";
@@ -78,7 +78,7 @@ pub(super) fn judge(
     Ok(judged)
 }
 
-/// Repairs a store that cannot be opened. Of what git has left behind its lock goes first, as a
+/// Repairs a store that cannot be opened. Of what git has left its lock goes first, as a
 /// person would have it.
 fn repair(layout: &Layout, judged: &mut Judged) -> Result<()> {
     if Stack::open(layout.store(), Options::default().reload_deadline(Duration::ZERO)).is_ok() {

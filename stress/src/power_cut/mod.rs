@@ -91,7 +91,7 @@ struct Row {
     broken_by_git: u32,
     /// Images in which git's lock had to be removed by hand.
     git_locks: u32,
-    /// Images in which a lock of the dead was taken over, or removed.
+    /// Images in which the lock of a dead owner was taken over, or removed.
     locked: u32,
     slowest_ms: f64,
 }

@@ -13,7 +13,7 @@ use crate::worker::Worker;
 
 /// After so many reads, on average, an old snapshot is looked at again and another one kept.
 const KEEP: u32 = 200;
-/// One of so many reads walks all references and compares walk and lookup.
+/// One of so many reads scans all references and compares scan and look-up.
 const WALK: u32 = 50;
 /// Handles that a reader has beside its own. Each is used seldom, so it knows few of the tables
 /// when it is, and must open them while others remove them.
@@ -82,12 +82,12 @@ fn newest_entry(worker: &mut Worker, snapshot: &Snapshot, balances: &Balances) -
     }
     let looked_up = snapshot.get(&name)?.and_then(|found| found.target.id());
     if looked_up != Some(*id) {
-        worker.violation(format!("{name} is {id} in a walk and {looked_up:?} when looked up"))?;
+        worker.violation(format!("{name} is {id} in a scan and {looked_up:?} when looked up"))?;
     }
     Ok(())
 }
 
-/// Every reference of a walk is found by a lookup, the same.
+/// Every reference of a scan is found by a look-up, the same.
 fn walk(worker: &mut Worker, snapshot: &Snapshot) -> Result<()> {
     for found in snapshot.prefix(PREFIX)? {
         let found = found?;

@@ -27,8 +27,8 @@ impl Role for Transfer {
     }
 }
 
-/// A transfer that is decided anew when somebody was faster. Each decision is a transaction of its
-/// own in the history.
+/// A transfer that is decided anew when another commit was faster. Each decision is a transaction
+/// of its own in the history.
 fn transact(worker: &mut Worker) -> Result<()> {
     let stack = worker.stack.clone();
     let mut open = None;
