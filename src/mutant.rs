@@ -15,7 +15,7 @@ pub enum Mutant {
     /// A compaction removes its inputs after it has released the list lock.
     RemoveInputsUnlocked,
     /// A successor leaves the inputs of a dead process's compaction to the next one.
-    LeaveInputsOfTheDead,
+    LeaveMergedInputs,
     /// A commit returns though the list was not replaced.
     AcknowledgeBeforeRename,
     /// A lock of a host gets its name before its file is locked with the kernel: its living owner
@@ -73,7 +73,7 @@ pub enum Mutant {
     /// A leader says that what it commits for others is durable before the last sync.
     AnswerBeforeSync,
     /// A request is claimed though its follower is dead, and may have had it committed before.
-    ClaimFromTheDead,
+    ClaimFromDeadFollowers,
     /// A request of an earlier run of the kernel is claimed.
     ClaimFromEarlierBoots,
     /// Whatever was committed upon a claim is taken for what was planned, whichever process
@@ -94,7 +94,7 @@ pub enum Mutant {
     /// A request of another version is read as if it were of this one.
     ClaimOtherVersions,
     /// A process that backs off for neighbours does not ask whether the owner of the lock lives.
-    BackOffFromTheDead,
+    BackOffFromDeadOwners,
     /// A process backs off for neighbours for as long as its own time-out allows.
     BackOffWithoutEnd,
     /// A lock of others that was met does not count as a neighbour.
@@ -107,7 +107,7 @@ pub enum Mutant {
     CrowdsLeaveNoWindows,
     /// A process that leaves a window does not ask whether the lock is free, and whether its owner
     /// lives.
-    LeaveWindowToTheDead,
+    LeaveWindowToDeadOwners,
     /// A leader that is done does not pass the leadership on.
     KeepLeadership,
     /// The leadership is passed on though a thread has it.
@@ -155,7 +155,7 @@ pub enum Mutant {
 pub const ALL: [Mutant; 19] = [
     Mutant::DeleteInputsEarly,
     Mutant::RemoveInputsUnlocked,
-    Mutant::LeaveInputsOfTheDead,
+    Mutant::LeaveMergedInputs,
     Mutant::AcknowledgeBeforeRename,
     Mutant::BreakLockUnasked,
     Mutant::TrustLocksOfNames,
@@ -222,7 +222,7 @@ pub const REQUESTS: [Mutant; 11] = [
     Mutant::TrustPublished,
     Mutant::DoAgain,
     Mutant::AnswerBeforeSync,
-    Mutant::ClaimFromTheDead,
+    Mutant::ClaimFromDeadFollowers,
     Mutant::ClaimFromEarlierBoots,
     Mutant::TakeAnyTableForPlanned,
     Mutant::TakeUnplannedForRejected,
@@ -231,11 +231,11 @@ pub const REQUESTS: [Mutant; 11] = [
 /// Every mistake in backing off for neighbours: `back_off_has_an_end.rs` makes them.
 #[cfg(reftable_mutants)]
 pub const FAIRNESS: [Mutant; 5] = [
-    Mutant::BackOffFromTheDead,
+    Mutant::BackOffFromDeadOwners,
     Mutant::BackOffWithoutEnd,
     Mutant::ForgetLocksThatWereMet,
     Mutant::CrowdsLeaveNoWindows,
-    Mutant::LeaveWindowToTheDead,
+    Mutant::LeaveWindowToDeadOwners,
 ];
 
 /// Every mistake in breaking the locks of others: `abandoned_locks_are_broken.rs` makes them.

@@ -141,7 +141,7 @@ fn no_thread_at_all_is_refused() {
     assert_eq!(Stack::open(dir.path(), options(0)).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
-/// A helper finds the damage, and whoever asked for the compaction is told where it is.
+/// A helper finds the damage, and the caller of the compaction is told where it is.
 #[test]
 fn damage_is_reported_by_any_number_of_threads() {
     let _alone = ONE_BY_ONE.lock();

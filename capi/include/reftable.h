@@ -29,7 +29,7 @@ enum reftable_error {
 	REFTABLE_IO_ERROR = -2,
 	REFTABLE_FORMAT_ERROR = -3,		/* bytes on disk break a rule */
 	REFTABLE_NOT_EXIST_ERROR = -4,		/* a file is missing */
-	REFTABLE_LOCK_ERROR = -5,		/* somebody else has the lock */
+	REFTABLE_LOCK_ERROR = -5,		/* another process has the lock */
 	REFTABLE_API_ERROR = -6,		/* an argument, or the order of calls */
 	REFTABLE_ZLIB_ERROR = -7,
 	REFTABLE_EMPTY_TABLE_ERROR = -8,	/* a table was closed without records */
@@ -507,8 +507,7 @@ int reftable_has_host(void);
 const char *reftable_version(void);
 
 /*
- * How stacks that are opened from now on write: "git", as git does, or "full": what is committed survives a loss of
- * power, whatever reftable_fsync does, few commits compact, and large compactions copy blocks. The default is what the
+ * How stacks that are opened from now on write: "git", as git does, or "full": what is committed survives a power failure, whatever reftable_fsync does, few commits compact, and large compactions copy blocks. The default is what the
  * environment says in REFTABLE_POLICY, and "git" without. REFTABLE_API_ERROR for other words, here and from
  * reftable_new_stack for those in the environment.
  */

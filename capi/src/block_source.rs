@@ -149,7 +149,7 @@ unsafe extern "C" fn buffer_read(arg: *mut c_void, to: *mut reftable_block_data,
 }
 
 unsafe extern "C" fn buffer_release(_arg: *mut c_void, data: *mut reftable_block_data) {
-    // SAFETY: data that `buffer_read` has handed out.
+    // SAFETY: data that `buffer_read` has lent.
     if let Some(data) = unsafe { data.as_mut() } {
         // SAFETY: allocated there.
         unsafe { reftable_free(data.data.cast()) };
@@ -180,7 +180,7 @@ pub(crate) unsafe fn read_part(source: &reftable_block_source, offset: u64, len:
         return Err(Code(c_int::try_from(read).unwrap_or(IO)));
     }
     let is_whole = usize::try_from(read) == Ok(len as usize) && data.len >= len as usize && !data.data.is_null();
-    // SAFETY: the source has handed out this many bytes.
+    // SAFETY: the source has lent this many bytes.
     let copy = is_whole.then(|| unsafe { slice::from_raw_parts(data.data, len as usize) }.to_vec());
     if let Some(release) = ops.release_data {
         data.source = *source;
@@ -241,7 +241,7 @@ impl AsRef<[u8]> for Owned {
         if self.data.data.is_null() {
             return &[];
         }
-        // SAFETY: the source has handed out this many bytes, and keeps them until they are
+        // SAFETY: the source has lent this many bytes, and keeps them until they are
         // released.
         unsafe { slice::from_raw_parts(self.data.data, self.data.len) }
     }

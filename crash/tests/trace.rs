@@ -90,7 +90,7 @@ fn what_was_told_must_be_there_and_what_comes_next_may_be() {
 }
 
 #[test]
-fn a_lock_that_the_dead_leave_stops_the_next() {
+fn a_lock_that_a_dead_process_leaves_stops_the_next() {
     let mut trace = trace("set -C; : > lock; echo new > t; sync t; mv t data; sync .; rm lock");
     trace.then = Some("set -C; : > lock".to_owned());
     let Some(report) = run(&trace) else { return };

@@ -1,4 +1,4 @@
-//! A directory in memory. Whoever calls it may be interrupted by another process first, or die.
+//! A directory in memory. A caller may be interrupted by another process first, or die.
 //!
 //! A call is a scheduling point if another process can tell when it happened. Each point takes
 //! loom's mutexes for what it touches (the list, its lock, the locks of tables, the names of one
@@ -29,14 +29,14 @@ pub enum Flaw {
     ListBeforeTable,
     /// A hard link takes the place of what has its name.
     LinkReplaces,
-    /// The kernel's lock is granted to everybody.
+    /// The kernel's lock is granted to all.
     LocksForAll,
     /// The kernel's lock outlives its owner.
     LocksOutliveTheirOwner,
     /// The kernel's lock belongs to the name by which a file was opened. The file system says that
     /// it is not local, so this is one that the locks reckon with.
     LocksOfNames,
-    /// The number of an inode is used again while somebody has the file open.
+    /// The number of an inode is used again while a process has the file open.
     InodesReusedWhileOpen,
     /// Who renames the list lock closes it first, as hosts do, and has it open nowhere else.
     ClosesBeforeRename,
@@ -427,7 +427,7 @@ impl Drop for ModelFile {
         }
         let (inode, open) = (self.inode, self.open);
         let world = &self.dir.world;
-        // Only letting go of the kernel's lock can be noticed. The dead have let go of theirs
+        // Only letting go of the kernel's lock can be noticed. Dead processes have let go of theirs
         // already.
         if world.files(|files| files.is_locked_by((inode, &self.locked), open)) && !self.dir.is_dead() {
             // Dying here is the same as dropping it.

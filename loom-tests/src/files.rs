@@ -253,8 +253,8 @@ impl Files {
         self.names.keys().filter(|name| *name != LIST && !listed.contains(name)).cloned().collect()
     }
 
-    /// Whoever replaces the list has the lock, and either adds one table with unused update indexes
-    /// at the end or puts one table, or none, in the place of neighbours.
+    /// A process that replaces the list has the lock, and either adds one table with unused update
+    /// indexes at the end or puts one table, or none, in the place of neighbours.
     fn check_publication(&mut self, process: u64, has_lock: bool) -> Result<(), String> {
         let new = self.listed();
         let old = std::mem::replace(&mut self.published, new.clone());

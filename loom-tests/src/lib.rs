@@ -20,5 +20,5 @@ pub use host::host_locks;
 #[cfg(reftable_mutants)]
 pub use world::catches;
 pub use world::{
-    explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start, start_with, values,
+    explore, explore_deaths, id, locks, open, options, process, read, recover, set, stack, start, start_with, values,
 };

@@ -125,12 +125,12 @@ pub fn read(stack: &Stack, names: &[&str]) -> Vec<u8> {
     values(&stack.snapshot().expect("the store is sound at every moment"), names)
 }
 
-/// After everybody has ended: another process commits and compacts without help. Then nothing is
+/// After all have ended: another process commits and compacts without help. Then nothing is
 /// left but the list and its table, and `names` are as they were.
 ///
 /// # Panics
 /// When any of this is not so, which fails the model.
-pub fn settle(dir: &ModelDir, names: &[&str]) {
+pub fn recover(dir: &ModelDir, names: &[&str]) {
     let stack = stack(dir, 7, AutoCompact::Off);
     let before = read(&stack, names);
     let mut tx = stack.transaction();
@@ -142,7 +142,7 @@ pub fn settle(dir: &ModelDir, names: &[&str]) {
     }
     assert_eq!(read(&stack, names), before, "compaction changes nothing");
     drop(stack);
-    assert_eq!(dir.unlisted(), [""; 0], "nothing is left of the dead");
+    assert_eq!(dir.unlisted(), [""; 0], "nothing is left of dead processes");
 }
 
 /// Runs a process: a thread of the model.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use loom_tests::{
-    Flaw, ModelDir, explore, explore_deaths, id, locks, open, options, process, read, set, settle, stack, start,
+    Flaw, ModelDir, explore, explore_deaths, id, locks, open, options, process, read, recover, set, stack, start,
 };
 use reftable::dir::Dir;
 use reftable::{AutoCompact, Expect, Stack};
@@ -29,14 +29,14 @@ fn two_successors(flaw: Flaw) {
     let mine = set(&other, NAMES[2], 1, 4).expect("the other one ends").update_index;
     let theirs = successor.join().expect("the successor ends");
     assert_eq!((mine.min(theirs), mine.max(theirs)), (2, 3), "each commit has an update index of its own");
-    assert_eq!(read(&other, &NAMES), [1, 3, 4], "both are there, that of the dead is not");
+    assert_eq!(read(&other, &NAMES), [1, 3, 4], "both are there, that of the dead process is not");
     assert_eq!(dir.taken_over(), 1, "one took over");
     drop(other);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
 }
 
 /// The same beside neighbours, to whom the two leave the lock for a while when it is free. It is
-/// not: nobody but them can take it from the dead, so the first one does not wait for the end of
+/// not: no others can take it from the dead owner, so the first one does not wait for the end of
 /// its fairness, 300 ms.
 fn two_successors_with_neighbours() {
     let dir = start(&NAMES, Flaw::None);
@@ -62,11 +62,11 @@ fn two_successors_with_neighbours() {
     let one = process(successor(2, NAMES[1]));
     let (mine, other) = successor(3, NAMES[2])();
     let (theirs, one) = one.join().expect("the successor ends");
-    assert!(mine.min(theirs) < Duration::from_millis(250), "the dead are left the lock for {mine:?} and {theirs:?}");
-    assert_eq!(read(&other, &NAMES), [2, 3, 3], "both are there, that of the dead is not");
+    assert!(mine.min(theirs) < Duration::from_millis(250), "a dead owner is left the lock for {mine:?} and {theirs:?}");
+    assert_eq!(read(&other, &NAMES), [2, 3, 3], "both are there, that of the dead process is not");
     assert_eq!(dir.taken_over(), 1, "one took over");
     drop((one, other));
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
 }
 
 fn stack_of(own: &ModelDir) -> Stack {
@@ -94,7 +94,7 @@ fn owner_dies(call: u32, flaw: Flaw) -> bool {
     assert!(last == [2, 3, 4] || (last == [1, 3, 4] && !acknowledged), "{last:?}, acknowledged: {acknowledged}");
     assert!(dir.taken_over() <= 1, "one took over");
     drop(other);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 
@@ -124,7 +124,7 @@ fn control_kernel_locks_for_all_are_caught() {
 fn mutants_are_caught() {
     use reftable::mutant::Mutant;
     loom_tests::catches(Mutant::BreakLockUnasked, || explore("mutant", 3, || two_successors(Flaw::None)));
-    loom_tests::catches(Mutant::BackOffFromTheDead, || explore("mutant", 1, two_successors_with_neighbours));
+    loom_tests::catches(Mutant::BackOffFromDeadOwners, || explore("mutant", 1, two_successors_with_neighbours));
     loom_tests::catches(Mutant::BreakLockUnasked, || {
         explore_deaths("mutant", 1, |call| owner_dies(call, Flaw::None));
     });

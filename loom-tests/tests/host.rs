@@ -1,6 +1,6 @@
 //! Processes of a host, beside one another and beside those of this crate: their list lock is
 //! locked with the kernel before it has its name, and becomes the list by a rename, until whose end
-//! its owner keeps it open. It is taken over from the dead in place.
+//! its owner keeps it open. It is taken over from a dead owner in place.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use loom_tests::{
-    Flaw, ModelDir, explore, explore_deaths, host_locks, locks, open, options, process, read, set, settle, start,
+    Flaw, ModelDir, explore, explore_deaths, host_locks, locks, open, options, process, read, recover, set, start,
     start_with,
 };
 use reftable::compact::Compact;
@@ -45,7 +45,7 @@ fn both_commit(other: Kind, flaw: Flaw) {
     let expected = [if theirs.is_ok() { 2 } else { 1 }, if mine.is_ok() { 3 } else { 1 }];
     assert_eq!(read(&other, &NAMES[..2]), expected, "what was acknowledged is there");
     drop(other);
-    settle(&dir, &NAMES[..2]);
+    recover(&dir, &NAMES[..2]);
 }
 
 /// One commits and dies at its `call`-th call, the other commits. Returns whether it came to that.
@@ -60,14 +60,14 @@ fn one_dies(call: u32, dying: Kind, living: Kind, flaw: Flaw) -> bool {
         drop(dying);
         outcome.map(|_| ())
     });
-    set(&living, NAMES[1], 1, 3).expect("the dead hold nobody up");
+    set(&living, NAMES[1], 1, 3).expect("a dead owner blocks no other");
     let outcome = committer.join().expect("the committer ends");
     let last = read(&living, &NAMES[..2]);
-    assert!(last == [1, 3] || last == [2, 3], "the commit of the dead is there whole, or not: {last:?}");
+    assert!(last == [1, 3] || last == [2, 3], "the commit of the dead process is there whole, or not: {last:?}");
     assert!(outcome.is_err() || last == [2, 3], "what was acknowledged is there");
     assert!(outcome.is_ok() || mortal.is_dead(), "the living succeed: {outcome:?}");
     drop(living);
-    settle(&dir, &NAMES[..2]);
+    recover(&dir, &NAMES[..2]);
     mortal.is_dead()
 }
 
@@ -84,12 +84,12 @@ fn compactor_dies(call: u32) -> bool {
         drop(dying);
         outcome.map(|_| ())
     });
-    set(&living, NAMES[1], 1, 3).expect("the dead hold nobody up");
+    set(&living, NAMES[1], 1, 3).expect("a dead owner blocks no other");
     let outcome = compactor.join().expect("the compactor ends");
     assert_eq!(read(&living, &NAMES), [1, 3, 1], "compaction changes nothing");
     assert!(outcome.is_ok() || mortal.is_dead(), "the living succeed: {outcome:?}");
     drop(living);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 
@@ -110,7 +110,7 @@ fn leader_dies(call: u32) -> bool {
     });
     let host = process(move || set(&host, NAMES[2], 1, 4).map(|_| ()));
     let told = set(&follower, NAMES[1], 1, 3).expect("its outcome is known").update_index;
-    host.join().expect("the host ends").expect("the dead hold nobody up");
+    host.join().expect("the host ends").expect("a dead owner blocks no other");
     let outcome = leader.join().expect("the leader ends");
     let known = follower.snapshot().and_then(|snapshot| snapshot.get(NAMES[1])).expect("the store is sound");
     assert_eq!(known.map(|found| found.update_index), Some(told), "what was acknowledged is there, as it was told");
@@ -118,7 +118,7 @@ fn leader_dies(call: u32) -> bool {
     assert_eq!(last.get(1..), Some(&[3, 4][..]), "what was acknowledged is there");
     assert!(outcome.is_err() || last.first() == Some(&2), "what was acknowledged is there");
     drop(follower);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 

@@ -175,7 +175,7 @@ impl Scene {
         assert!(matches!(again, Outcome::ThisThread), "a thread waits for itself");
     }
 
-    /// When all threads have ended: everybody was told the truth, and the queue is free.
+    /// When all threads have ended: every thread was told the truth, and the queue is free.
     fn check(&self) {
         self.submit(90, None, Fails::No);
         let ledger = self.ledger();

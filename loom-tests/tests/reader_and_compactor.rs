@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use loom_tests::{Flaw, explore, explore_deaths, locks, open, options, process, read, settle, start_with, values};
+use loom_tests::{Flaw, explore, explore_deaths, locks, open, options, process, read, recover, start_with, values};
 use reftable::AutoCompact;
 use reftable::compact::Compact;
 
@@ -35,7 +35,7 @@ fn model(call: u32, patience: Duration) -> bool {
     assert_eq!(values(&before, &NAMES), [1, 1], "a snapshot never changes");
     assert_eq!(read(&reader, &NAMES), [1, 1], "compaction changes nothing");
     drop((reader, fresh));
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 

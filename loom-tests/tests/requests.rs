@@ -1,5 +1,5 @@
-//! Who waits for the lock has its transaction done by the one who has it. It is done once, whole,
-//! and the one who asked knows what became of it, whoever gives up or dies at which moment.
+//! A process that waits for the lock has its transaction done by the lock holder. It is done once,
+//! whole, and the follower knows what became of it, whichever gives up or dies at which moment.
 
 #![cfg(loom)]
 #![cfg(test)]
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use loom_tests::{Flaw, ModelDir, explore, explore_deaths, locks, open, options, process, read, set, settle, start};
+use loom_tests::{Flaw, ModelDir, explore, explore_deaths, locks, open, options, process, read, recover, set, start};
 use reftable::{AutoCompact, ErrorKind, Stack};
 
 const NAMES: [&str; 3] = ["refs/heads/a", "refs/heads/b", "refs/heads/c"];
@@ -72,10 +72,10 @@ fn one_gives_up() {
         Err(error) => panic!("it is known what became of it: {error}"),
     }
     drop(hasty);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
 }
 
-/// One dies at its `call`-th call. The other one's transaction is done once, whoever does it.
+/// One dies at its `call`-th call. The other one's transaction is done once, by either.
 fn one_dies(call: u32, others: &[u64]) -> bool {
     let dir = start(&NAMES, Flaw::None);
     let mortal = dir.for_process(1);
@@ -94,13 +94,13 @@ fn one_dies(call: u32, others: &[u64]) -> bool {
         })
         .collect();
     let living = handle(&dir.for_process(2), 2000);
-    let mine = set(&living, NAMES[1], 1, 3).expect("the dead hold nobody up").update_index;
+    let mine = set(&living, NAMES[1], 1, 3).expect("a dead owner blocks no other").update_index;
     let known = living.snapshot().and_then(|snapshot| snapshot.get(NAMES[1])).expect("the store is sound");
     assert_eq!(known.map(|found| found.update_index), Some(mine), "what was acknowledged is there, as it was told");
     let outcome = committer.join().expect("the committer ends");
     for other in more {
         assert_ne!(
-            other.join().expect("it ends").expect("the dead hold nobody up"),
+            other.join().expect("it ends").expect("a dead owner blocks no other"),
             mine,
             "each has an index of its own"
         );
@@ -109,12 +109,12 @@ fn one_dies(call: u32, others: &[u64]) -> bool {
     assert!(outcome.is_err() || last.first() == Some(&2), "what was acknowledged is there");
     assert!(outcome.is_ok() || mortal.is_dead(), "the living succeed: {outcome:?}");
     drop(living);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 
 /// One dies at its `call`-th call, and a successor of it may not list the directory: if it cannot
-/// resolve what the dead one has claimed it publishes nothing, and the one who asked learns the
+/// resolve what the dead one has claimed it publishes nothing, and the follower is told the
 /// truth.
 fn one_dies_before_the_blind(call: u32) -> bool {
     let dir = start(&NAMES, Flaw::None);
@@ -129,7 +129,7 @@ fn one_dies_before_the_blind(call: u32) -> bool {
     });
     let successor = process(move || match set(&successor, NAMES[2], 1, 4) {
         Err(error) if error.kind() == ErrorKind::Io => Some(false),
-        // The dead one may have taken along what it has asked for itself.
+        // The dead leader may have claimed what it has asked for itself.
         Err(error) if error.kind() == ErrorKind::Indeterminate => None,
         outcome => outcome.map(|_| Some(true)).expect("it has the lock, or is told why not"),
     });
@@ -141,7 +141,10 @@ fn one_dies_before_the_blind(call: u32) -> bool {
         (committer.join().expect("the committer ends"), successor.join().expect("the successor ends"));
     let last = read(&living, &NAMES);
     assert!(outcome.is_err() || last.first() == Some(&2), "what was acknowledged is there");
-    assert!(has_published.is_none_or(|has| has == (last.last() == Some(&4))), "who has failed has published nothing");
+    assert!(
+        has_published.is_none_or(|has| has == (last.last() == Some(&4))),
+        "a leader that has failed has published nothing"
+    );
     mortal.is_dead()
 }
 

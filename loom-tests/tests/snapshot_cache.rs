@@ -82,8 +82,8 @@ impl Tables {
     }
 }
 
-/// A handle whose threads never give up: in a model, who waits for a time gives up as soon as
-/// others have run.
+/// A handle whose threads never give up: in a model, a thread that waits for a time gives up as
+/// soon as others have run.
 fn patient(dir: &ModelDir) -> Stack {
     open(&dir.for_process(1), locks(true), options(AutoCompact::Off).lock_timeout(None))
 }

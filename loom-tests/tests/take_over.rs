@@ -1,11 +1,11 @@
 //! A process dies at each moment of what it does, while another commits. The other one is not held
-//! up, what the dead one did happened as a whole or not at all, and its remains go with the next
-//! compaction.
+//! up, what the dead process did happened as a whole or not at all, and its remains go with the
+//! next compaction.
 
 #![cfg(loom)]
 #![cfg(test)]
 
-use loom_tests::{Flaw, explore_deaths, locks, open, options, process, read, set, settle, stack, start, start_with};
+use loom_tests::{Flaw, explore_deaths, locks, open, options, process, read, recover, set, stack, start, start_with};
 use reftable::AutoCompact;
 use reftable::compact::Compact;
 
@@ -24,7 +24,7 @@ fn committer_dies(call: u32, flaw: Flaw, robust: bool, compact: AutoCompact) -> 
         drop(dying);
         outcome.map(|_| ())
     });
-    set(&living, NAMES[1], 1, 3).expect("the dead hold nobody up");
+    set(&living, NAMES[1], 1, 3).expect("a dead owner blocks no other");
     let first = read(&living, &NAMES);
     assert!(
         first == [1, 3] || first == [2, 3],
@@ -39,7 +39,7 @@ fn committer_dies(call: u32, flaw: Flaw, robust: bool, compact: AutoCompact) -> 
         assert!(mortal.is_dead(), "the living succeed: {outcome:?}");
     }
     drop(living);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 
@@ -55,13 +55,13 @@ fn compactor_dies(call: u32, flaw: Flaw) -> bool {
         drop(dying);
         outcome.map(|_| ())
     });
-    set(&living, NAMES[1], 1, 3).expect("the dead hold nobody up");
+    set(&living, NAMES[1], 1, 3).expect("a dead owner blocks no other");
     assert_eq!(read(&living, &NAMES), [1, 3], "one's own commit is visible at once");
     let outcome = compactor.join().expect("the compactor ends");
     assert_eq!(read(&living, &NAMES), [1, 3], "compaction changes nothing");
     assert!(outcome.is_ok() || mortal.is_dead(), "the living succeed: {outcome:?}");
     drop(living);
-    settle(&dir, &NAMES);
+    recover(&dir, &NAMES);
     mortal.is_dead()
 }
 
@@ -88,7 +88,7 @@ fn control_plain_lock_files_are_caught() {
 }
 
 #[test]
-#[should_panic(expected = "nothing is left of the dead")]
+#[should_panic(expected = "nothing is left of dead processes")]
 fn control_kernel_locks_that_outlive_their_owner_are_caught() {
     explore_deaths("control: kernel locks that outlive their owner", 1, |call| {
         committer_dies(call, Flaw::LocksOutliveTheirOwner, true, AutoCompact::Off)

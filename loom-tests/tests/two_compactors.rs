@@ -10,7 +10,7 @@ use reftable::{AutoCompact, ErrorKind, Expect, Result};
 
 const NAMES: [&str; 4] = ["refs/heads/a", "refs/heads/b", "refs/heads/x", "refs/heads/y"];
 
-/// Whether it compacted. Somebody else's being at it is no failure.
+/// Whether it compacted. That the other one does is no failure.
 fn did(outcome: Result<Option<Compaction>>) -> bool {
     match outcome {
         Ok(done) => done.is_some(),
@@ -36,7 +36,7 @@ fn all(flaw: Flaw, at_once: bool) {
     let mine = did(other.compact(Compact::all()));
     assert_eq!(read(&other, &NAMES), [1, 1, 1, 0], "nothing changes");
     let theirs = compactor.join().expect("the compactor ends");
-    assert!(mine || theirs, "somebody compacts");
+    assert!(mine || theirs, "one of them compacts");
     let tables = other.snapshot().expect("sound").tables().len();
     assert_eq!(tables, 1, "it is compacted");
     drop(other);
@@ -56,7 +56,7 @@ fn above_each_other(flaw: Flaw) {
     let mine = did(other.compact(Compact::Auto));
     assert_eq!(read(&other, &NAMES), [0, 1, 3, 0], "what was deleted stays deleted");
     let theirs = compactor.join().expect("the compactor ends");
-    assert!(mine || theirs, "somebody compacts");
+    assert!(mine || theirs, "one of them compacts");
     assert_eq!(read(&other, &NAMES), [0, 1, 3, 0], "what was deleted stays deleted");
     drop(other);
     assert_eq!(dir.unlisted(), [""; 0], "nothing is left behind");

@@ -127,8 +127,8 @@ pub trait Dir: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The names in the directory, in any order. Names that are not UTF-8 are left out: none of
-    /// ours are like that.
+    /// The names in the directory, in any order. Names that are not UTF-8 are left out: this
+    /// library makes none of them.
     ///
     /// # Errors
     /// See above.

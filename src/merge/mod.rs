@@ -125,7 +125,7 @@ impl LogRecords {
     }
 }
 
-/// The line names a cursor that there is not, which must not read as the end of the data.
+/// The runners name a cursor that there is not, which must not read as the end of the data.
 #[cold]
 fn lost() -> Error {
     violated("a merge has lost a cursor")

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_the_dead_is_told() {
+    fn followers_of_a_dead_leader_are_told() {
         for (is_published, state) in
             [(true, RequestState::Published { update_index: 3 }), (false, RequestState::Closed)]
         {

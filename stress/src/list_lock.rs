@@ -38,7 +38,7 @@ impl ListLock {
     pub(crate) fn words(self) -> &'static str {
         match self {
             ListLock::OfTheKilled => "with the list lock",
-            ListLock::OfAnother => "while another of ours had it",
+            ListLock::OfAnother => "while another of this library had it",
             ListLock::OfGit => "while git had it",
             ListLock::Free => "while it was free",
         }

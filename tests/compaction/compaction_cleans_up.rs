@@ -1,4 +1,4 @@
-//! A compaction removes what the dead left behind, and nothing that anyone living may want.
+//! A compaction removes what crashed processes left, and nothing that a living one may want.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -51,7 +51,7 @@ fn table(min: u64, max: u64, random: u32) -> String {
 }
 
 #[test]
-fn temporary_files_of_the_dead_go() {
+fn temporary_files_of_dead_processes_go() {
     let dead = ["reftable-0123456789abcdef.tmp", "reftable-0000000000000000.tmp", "reftable-ffffffffffffffff.tmp"];
     assert!(left_of(&store(), &dead).is_empty());
 }
@@ -121,7 +121,7 @@ fn directories_stay() {
 
 fn garbage(dir: &Path) -> [std::path::PathBuf; 2] {
     let paths = [table(1, 1, 0xdead), "reftable-0123456789abcdef.tmp".to_owned()].map(|name| dir.join(name));
-    // Whoever made them has died before it had written anything.
+    // The process that made them has died before it had written anything.
     paths.iter().for_each(|path| drop(File::create(path).unwrap()));
     paths
 }

@@ -1,5 +1,5 @@
-//! A compaction goes on while others commit, keeps away from tables that somebody else has locked,
-//! and does no harm when its tables were taken from under it in spite of its locks.
+//! A compaction goes on while others commit, keeps away from tables that another process has
+//! locked, and does no harm when its tables were taken from under it in spite of its locks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -181,7 +181,7 @@ fn nothing_is_merged_when_one_table_is_left() {
     let _lock = Foreign::lock(store.path(), &list[1]);
     let before = dump(store.path());
     assert_eq!(store.stack.compact(Compact::Auto).unwrap_err().kind(), ErrorKind::Locked);
-    assert_eq!(dump(store.path()), before, "no lock of ours is left, either");
+    assert_eq!(dump(store.path()), before, "no lock of this process is left, either");
     let _lock = Foreign::lock(store.path(), &list[2]);
     let automatic = Stack::open(store.path(), locking()).unwrap();
     let mut tx = automatic.transaction();
@@ -196,7 +196,8 @@ fn a_lock_on_the_newest_table_stops_compaction_and_not_the_commit() {
     let store = store(4);
     let list = store.list();
     let path = store.path().to_owned();
-    // Somebody is at the table of the commit before we are: locks it as soon as it has its name.
+    // Another compactor is at the table of the commit before we are: it locks it as soon as it has
+    // its name.
     let dir = HookDir::new(
         store.path(),
         |name| name.ends_with(".ref"),
@@ -240,8 +241,8 @@ fn replace(dir: &Path, head: &[String], range: (u64, u64), rows: &[RefRow], tail
     }
 }
 
-/// Somebody who does not know of table locks has merged our inputs, all or some of them, before we
-/// were done.
+/// A program that does not know of table locks has merged our inputs, all or some of them, before
+/// we were done.
 #[test]
 fn tables_taken_in_spite_of_their_locks() {
     for taken in [0..5, 0..2, 2..4, 3..5, 2..3, 4..5] {

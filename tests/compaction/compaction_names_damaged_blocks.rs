@@ -26,7 +26,7 @@ fn name(number: u64) -> String {
     format!("refs/heads/branch-{number:06}")
 }
 
-/// One table of many references and logs, and one of a reference behind them.
+/// One table of many references and logs, and one of a reference after them.
 fn store(below: &[u8]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let above = "0x000000000002-0x000000000002-00000001.ref";
@@ -85,7 +85,7 @@ fn flip_bits(kind: BlockKind, least_errors: usize) {
             let before = dump(dir.path());
             match compact(dir.path(), Compact::all()) {
                 Ok(_) => {
-                    // Only another id, or another text: what anybody reads there.
+                    // Only another id, or another text: what any reader finds there.
                     let other = store(&damaged);
                     compact(other.path(), Compact::Rewrite { expiry: Expiry::default() }).unwrap();
                     assert_eq!(records(dir.path()), records(other.path()), "byte {at}, bit {bit}");
@@ -96,8 +96,8 @@ fn flip_bits(kind: BlockKind, least_errors: usize) {
                     assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}, bit {bit}: {error}");
                     assert_eq!(error.path().and_then(Path::file_name), Some(BELOW.as_ref()), "{error}");
                     let offset = error.offset().unwrap();
-                    // A wrong length leads to other bytes, behind; and so does a key that is larger
-                    // now: to the next key.
+                    // A wrong length leads to other bytes, after it; and so does a key that is
+                    // larger now: to the next key.
                     assert!(offset >= start, "byte {at} of {start} to {end}: {error}");
                     inside += usize::from(offset <= end);
                     assert_eq!(dump(dir.path()), before, "nothing has changed");
@@ -188,7 +188,8 @@ fn nothing_is_dropped(damaged: &[u8], all: &[String], what: &str) -> usize {
     errors
 }
 
-/// A damage that hid all of a table: whoever met the wrong type took it for the end of the data.
+/// A damage that hid all of a table: a reader that met the wrong type took it for the end of the
+/// data.
 #[test]
 fn a_block_of_another_type_hides_nothing() {
     let whole = below();
@@ -252,7 +253,7 @@ fn a_damaged_index_costs_no_record() {
     let (mut cut, mut other, mut raised) = (whole.clone(), whole.clone(), whole.clone());
     cut[middle + 6] ^= 0xff;
     other[middle] = b'x';
-    // Behind type, length, and the two lengths of the key.
+    // After type, length, and the two lengths of the key.
     let first = indexes[0].0 as usize + 7;
     assert!(raised[first..].starts_with(b"refs/"));
     raised[first] = b's';
@@ -321,7 +322,7 @@ fn the_root_of_an_index_is_an_index() {
     }
 }
 
-/// Whoever meets a damage is told where, and how to go on.
+/// An error about damage says where it is, and how to go on.
 #[test]
 fn a_damage_comes_with_a_way_out() {
     let whole = below();

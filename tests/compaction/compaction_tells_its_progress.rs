@@ -125,7 +125,7 @@ fn it_is_asked_while_ids_are_sorted() {
     assert!(longest >= 4, "{longest} times in a row");
 }
 
-/// Whoever watches may even commit.
+/// The function that watches may even commit.
 #[test]
 fn nobody_is_kept_waiting_by_who_watches() {
     for refs in [10, 20_000] {

@@ -106,7 +106,7 @@ fn linking_a_lock_before_it_is_locked_is_caught() {
     are_caught_in("a host beside this crate", [Mutant::LinkUnlocked]);
 }
 
-/// Not only is somebody told that its rename has failed: what was acknowledged is gone.
+/// Not only is a process told that its rename has failed: what was acknowledged is gone.
 #[test]
 fn closing_a_lock_before_it_is_renamed_loses_commits() {
     let scenario = named(|name| name == "two hosts at once")[0];
@@ -142,19 +142,19 @@ fn mistakes_of_hosts_under_full_are_caught() {
     are_caught_in("hosts under full", [Slip::NoTableSync, Slip::NoDirSyncAfter]);
 }
 
-/// Who takes over from a leader as a host does answers for what that one had claimed, too.
+/// A host that takes over from a leader resolves what that one had claimed, too.
 #[test]
-fn a_host_that_leaves_the_requests_of_the_dead_is_caught() {
+fn a_host_that_leaves_in_doubt_requests_is_caught() {
     are_caught_in("delegated, a host takes over", [Mutant::LeaveUnresolved]);
 }
 
 /// Elsewhere nobody but us merges what we have merged.
 #[test]
 fn leaving_tables_unproven_is_caught() {
-    are_caught_in("killed before git merges", [Mutant::RemoveInputsUnlocked, Mutant::LeaveInputsOfTheDead]);
+    are_caught_in("killed before git merges", [Mutant::RemoveInputsUnlocked, Mutant::LeaveMergedInputs]);
 }
 
-/// In this scenario nobody takes over but who finds a crash, and what that one loses only its own
+/// In this scenario only the finder of a crash takes over, and what that one loses only its own
 /// crash shows.
 #[test]
 fn the_mistake_of_an_heir_is_caught_by_nested_crashes() {
@@ -173,7 +173,7 @@ fn the_mistakes_of_requests_are_caught() {
     let missed = missed(each(mutant::REQUESTS).collect(), &scenarios);
     assert!(missed.is_empty(), "not caught: {missed:?}");
     // Not only because the living do not reckon with it.
-    are_caught_in("requests of the dead", [Mutant::ClaimFromTheDead]);
+    are_caught_in("requests of dead followers", [Mutant::ClaimFromDeadFollowers]);
 }
 
 /// What a machine can do beyond losing what was not synced.

@@ -1,5 +1,5 @@
 //! This library under `reftable-crash`, without the rest of this folder but its `Dir`: what
-//! somebody writes who wants to know whether commits survive.
+//! a user writes to know whether commits survive.
 
 use reftable::{AutoCompact, Durability, Error, Expect, HashKind, Stack, Target};
 use reftable_crash::{Broken, Claims, Effort, Explorer, Found, Model, Pid, Tally, Tree};

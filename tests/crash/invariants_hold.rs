@@ -36,7 +36,7 @@ fn all(copies: bool) -> Compact {
     if copies { Compact::all() } else { Compact::Rewrite { expiry: Expiry::default() } }
 }
 
-/// Three tables: many blocks, some records of them again, and others behind them.
+/// Three tables: many blocks, some records of them again, and others after them.
 fn store(copies: bool) -> (tempfile::TempDir, Stack) {
     let dir = tempfile::tempdir().unwrap();
     let stack = Stack::open(dir.path(), options(copies)).unwrap();

@@ -1,5 +1,5 @@
 //! A block read without its table gives the records that it gives within it, and damage is an
-//! error; what a writer counts is what a walk over the blocks finds.
+//! error; what a writer counts is what a scan of the blocks finds.
 
 use std::sync::Arc;
 

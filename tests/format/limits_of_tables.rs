@@ -25,7 +25,7 @@ const FOUR_GIB: u64 = 1 << 32;
 const TARGET: usize = MAX_BLOCK_SIZE as usize / 2 + 100;
 /// Blocks of almost 16 MiB, some of which begin beyond 4 GiB.
 const LARGE: usize = 264;
-/// References to objects, before and behind them.
+/// References to objects, before and after them.
 const SMALL: u64 = 50;
 
 fn large(number: usize) -> String {

@@ -45,7 +45,7 @@ fn store(tables: &[BTreeMap<String, bool>]) -> (tempfile::TempDir, Vec<Arc<Table
     (dir, opened, all)
 }
 
-/// All that a walk yields: it breaks after each `stride`th reference, and takes a step of the
+/// All that a scan yields: it breaks after each `stride`th reference, and takes a step of the
 /// other kind then.
 fn walk(mut walk: Refs, stride: usize) -> Vec<RefRow> {
     let mut rows: Vec<RefRow> = Vec::new();
@@ -75,20 +75,20 @@ proptest! {
         let model: BTreeMap<String, RefRow> = rows.into_iter().flatten().map(|row| (row.0.clone(), row)).collect();
         let visible: Vec<RefRow> = model.values().filter(|row| row.2.is_some()).cloned().collect();
         let from = format!("refs/{}", PARTS[from]);
-        let behind = |rows: &[RefRow]| -> Vec<RefRow> { rows.iter().filter(|row| row.0 >= from).cloned().collect() };
+        let from_on = |rows: &[RefRow]| -> Vec<RefRow> { rows.iter().filter(|row| row.0 >= from).cloned().collect() };
 
         let merged = Merged::new(opened);
         let all: Vec<RefRow> = model.into_values().collect();
         prop_assert_eq!(refs(&merged, "", Tombstones::Show), all.clone());
-        prop_assert_eq!(refs(&merged, &from, Tombstones::Show), behind(&all));
-        prop_assert_eq!(refs(&merged, &from, Tombstones::Hide), behind(&visible));
+        prop_assert_eq!(refs(&merged, &from, Tombstones::Show), from_on(&all));
+        prop_assert_eq!(refs(&merged, &from, Tombstones::Hide), from_on(&visible));
 
         let snapshot = Stack::open(dir.path(), quick().auto_compact(AutoCompact::Off)).unwrap().snapshot().unwrap();
         prop_assert_eq!(walk(snapshot.refs().unwrap(), stride), visible.clone());
         prop_assert_eq!(walk(snapshot.refs().unwrap(), usize::MAX), visible.clone());
         let mut sought = snapshot.refs().unwrap();
         sought.seek(&from).unwrap();
-        prop_assert_eq!(walk(sought, stride), behind(&visible));
+        prop_assert_eq!(walk(sought, stride), from_on(&visible));
         let begin = |row: &&RefRow| row.0.starts_with(&from);
         prop_assert_eq!(walk(snapshot.prefix(&from).unwrap(), stride), visible.iter().filter(begin).cloned().collect::<Vec<_>>());
     }

@@ -1,5 +1,5 @@
 //! Tables as the format allows them and git or JGit read them, however they are laid out: blocks,
-//! restarts, padding, indexes, objects, logs. All that walks a table must agree with what was put
+//! restarts, padding, indexes, objects, logs. All that reads a table must agree with what was put
 //! in: listings, look-ups, seeks, checks, compactions that take blocks apart or copy them.
 
 use std::path::Path;
@@ -113,7 +113,7 @@ fn check_table(table: &Arc<Table>, rows: &Rows, random: &mut Random) {
     }
 }
 
-/// What a snapshot of it shows; several times, because look-ups learn.
+/// What a snapshot of it shows; several times, because look-ups fill caches.
 fn check_snapshot(snapshot: &Snapshot, rows: &Rows, ids: &[ObjectId]) -> Contents {
     let all = contents::of(snapshot);
     assert_eq!(all.refs.len(), rows.refs.iter().filter(|row| row.2.is_some()).count());
@@ -252,7 +252,7 @@ fn logs_alone_begin_behind_the_header_or_with_it() {
     }
 }
 
-/// An index of one block that is longer than the others, and padding behind it.
+/// An index of one block that is longer than the others, and padding after it.
 #[test]
 fn indexes_of_one_block_are_as_long_as_they_need_to_be() {
     for (hash, from_file) in HASHES.into_iter().flat_map(|hash| [(hash, false), (hash, true)]) {
@@ -281,7 +281,7 @@ fn indexes_of_one_block_are_as_long_as_they_need_to_be() {
     }
 }
 
-/// Logs of others may be longer than any block of ours: then a merge makes room.
+/// Logs of others may be longer than any block that this library writes: then a merge makes room.
 #[test]
 fn what_is_longer_than_a_block_is_merged() {
     for hash in HASHES {

@@ -275,7 +275,7 @@ fn git_reads_them_alike() {
 }
 
 /// The store of a first, a second, and a third commit, with the lines of the list in the wrong
-/// order: that is what it looks like, too, and merging would settle it for good.
+/// order: that is what it looks like, too, and merging would make it permanent.
 #[test]
 fn what_may_be_in_the_wrong_place_is_merged_only_when_asked() {
     let hash = HashKind::Sha1;

@@ -1,6 +1,6 @@
 //! Records with update indexes outside of what their table's header says, as a fault of dulwich
 //! makes them: they are read, `verify` tells, commits write over no log entry, and merging keeps
-//! all and settles what it can.
+//! all and mends what it can.
 
 use std::fs;
 use std::path::Path;
@@ -77,7 +77,7 @@ fn commits_write_over_no_log_entry() {
         let dir = store(&[logged(1, &indexes)]);
         let stack = open(dir.path(), quick());
         (1..=5).for_each(|number| commit(&stack, number));
-        // Another handle knows nothing of who has written what.
+        // Another handle does not know which program has written what.
         (6..=9).for_each(|number| commit(&open(dir.path(), quick()), number));
         let mut expected: Vec<_> = (1..=9).rev().map(|number| format!("commit {number}")).collect();
         expected.extend(indexes.iter().map(u64::to_string));
@@ -88,7 +88,7 @@ fn commits_write_over_no_log_entry() {
     }
 }
 
-/// A merge keeps such an entry, and whoever merged the tables takes care of it as before.
+/// A merge keeps such an entry, and the process that merged the tables treats it as before.
 #[test]
 fn merges_keep_entries_above_the_range() {
     for copies in [false, true] {

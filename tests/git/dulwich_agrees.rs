@@ -7,7 +7,7 @@
 //! What dulwich 1.2 does not do, and these tests therefore keep away from:
 //!
 //! - It knows format version 1 only, hence SHA-1, and of a table only the first reference block; it
-//!   does not know logs. Blocks behind the first are looked for 28 bytes too far on.
+//!   does not know logs. Blocks after the first are looked for 28 bytes too far on.
 //! - It does not look at the restarts. Records end, for it, at the first bytes `00 00 1c` of a
 //!   block.
 //! - Its variable-length integers of two and more bytes are not those of the format. So a suffix of
@@ -17,8 +17,8 @@
 //!   damage.
 //! - The names of its tables have the time of day where the update indexes should be, except in
 //!   batches. `verify` reports that; reading does not depend on it. (It sorts the list by those
-//!   names. So after a commit of ours on top of its tables, which have the larger names, its next
-//!   write would get the order wrong; after a compaction it does not.)
+//!   names. So after a commit of this library on top of its tables, which have the larger names,
+//!   its next write would get the order wrong; after a compaction it does not.)
 //! - It locks nothing. A batch removes all tables but its own.
 
 use std::collections::BTreeMap;

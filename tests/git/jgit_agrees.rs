@@ -1,6 +1,6 @@
 //! A third opinion: JGit, the implementation in Java that the format comes from, reads what we
 //! write, and we read what it writes. Its tables are laid out otherwise than git's and ours: logs
-//! alone begin behind the header, one level of index makes one long block, blocks need not be
+//! alone begin after the header, one level of index makes one long block, blocks need not be
 //! aligned.
 //!
 //! Without a JDK and JGit's archive the tests say SKIPPED; with `REFTABLE_REQUIRE_JGIT` set they
@@ -14,14 +14,14 @@
 //!   Listings of logs are.
 //! - A table of logs alone whose log block has the file header in it, as git and we write it, has
 //!   no logs for it: our logs come with references.
-//! - The index must have one root block: a larger table of ours may have up to three side by side,
-//!   and then look-ups fail.
+//! - The index must have one root block: a larger table of this library may have up to three side
+//!   by side, and then look-ups fail.
 //! - It seems to take blocks for aligned if the header states a block size. Tables without padding
 //!   (`WriteOptions::padding`), which state it all the same, as those of git's C library do, it
 //!   reads only if they have one block of references.
 //! - Asked for the references that point at an object it leaves out the tags that lead to it.
 //! - The time zone is a number of minutes in its tables, where git writes hours and minutes in
-//!   decimal digits. We read what is there; it reads the two bytes behind.
+//!   decimal digits. We read what is there; it reads the two bytes after.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -234,7 +234,7 @@ fn store(dir: &Path, tables: &[PathBuf]) {
 }
 
 /// What we read of one table of JGit's is what it was given; `verify` is content, and a merge with
-/// a table of ours keeps everything.
+/// a table of this library keeps everything.
 fn check_table_of_jgit(path: &Path, config: &Config, ref_rows: &[RefRow], log_rows: &[LogRow]) {
     let table = Arc::new(Table::open(path, std::fs::read(path).unwrap()).unwrap());
     let merged = Merged::new(vec![table]);
@@ -296,7 +296,7 @@ fn we_read_what_jgit_writes() {
     assert!(shapes.iter().any(|shape| !shape.is_aligned && shape.objects));
 }
 
-/// What makes a table of JGit's other than one of ours.
+/// What makes a table of JGit's other than one of this library's.
 struct Shape {
     logs_apart: bool,
     log_index: bool,
@@ -352,7 +352,7 @@ fn check_pointing(pointing: &BTreeMap<String, Vec<String>>, rows: &[RefRow]) {
     }
 }
 
-/// A stack of both: tables of ours, what is merged of them, and one of JGit's between.
+/// A stack of both: tables of this library, what is merged of them, and one of JGit's between.
 #[test]
 fn both_read_a_stack_of_both() {
     let Some(mut jgit) = Jgit::start() else { return };

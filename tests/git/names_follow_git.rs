@@ -34,7 +34,7 @@ fn random_names_are_judged_alike() {
 
 const ODD: [&str; 6] = ["refs/heads/a..b", "refs/heads/a\nb", "../config", "refs/heads/.lock", "@", "refs/\u{1b}[2J"];
 
-/// A store that somebody else has filled with names that git refuses.
+/// A store that another program has filled with names that git refuses.
 fn odd_store() -> (tempfile::TempDir, Stack) {
     let dir = tempfile::tempdir().unwrap();
     let mut names = ODD;

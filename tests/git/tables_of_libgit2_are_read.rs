@@ -1,5 +1,5 @@
 //! libgit2's C library rewrites a reflog into a table whose update indexes run backwards, from
-//! 2^64 - 1 to one behind the newest entry of that log, which may lie below those of other tables.
+//! 2^64 - 1 to one after the newest entry of that log, which may lie below those of other tables.
 //! git reads such tables, and commits upon them; then so do we. `verify` tells, our commits go on
 //! from the largest update index of all, and merging everything mends the store.
 
@@ -144,7 +144,7 @@ fn what_git_has_committed_upon_them_is_told() {
     let found: Vec<String> = stack.verify().unwrap().findings.iter().map(|finding| finding.message.clone()).collect();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[1].contains(&format!("begins with update index {}, but", most + 1)), "{found:?}");
-    // Without git's table the merged one ends where that begins, or behind it.
+    // Without git's table the merged one ends where that begins, or after it.
     assert_eq!(stack.compaction_due(&stack.snapshot().unwrap()), Some(0..2));
     stack.compact(Compact::Auto).unwrap().unwrap();
     let found = stack.verify().unwrap().findings;

@@ -47,7 +47,7 @@ fn spans(text: &str) -> Vec<String> {
     found
 }
 
-/// Whether it looks like the path of a file of ours.
+/// Whether it looks like the path of a file of this repository.
 fn is_file(span: &str) -> bool {
     let is_plain = span.chars().all(|c| is_word(c) || "./-".contains(c));
     is_plain && [".rs", ".md", ".sh", ".ld", ".toml"].iter().any(|ending| span.ends_with(ending) && span != *ending)

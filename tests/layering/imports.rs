@@ -147,7 +147,7 @@ pub(super) fn module_of(file: &str) -> &str {
     file.split('/').next().unwrap().trim_end_matches(".rs")
 }
 
-/// The trees of paths behind `pub use`, and the rest of the code.
+/// The trees of paths after `pub use`, and the rest of the code.
 fn part_at_pub_use(code: &str) -> (Vec<String>, String) {
     let (mut trees, mut rest) = (Vec::new(), String::new());
     for (number, part) in code.split(" use ").enumerate() {

@@ -1,5 +1,5 @@
-//! A lock that git has left behind is broken by who was told to (`Options::break_abandoned_locks`),
-//! on the evidence that `repair` asks for, and by nobody else.
+//! A lock that git has left is broken by processes that were told to
+//! (`Options::break_abandoned_locks`), on the evidence that `repair` asks for, and by nobody else.
 
 #![cfg(target_os = "linux")]
 
@@ -31,8 +31,8 @@ struct World {
     looks: AtomicUsize,
 }
 
-/// Who has the file open, as if the processes that can be seen were all: not everywhere where this
-/// runs root sees all.
+/// The processes that have the file open, as if the processes that can be seen were all: not
+/// everywhere where this runs root sees all.
 fn openers(dir: &OsDir, name: &str) -> Option<Vec<u32>> {
     use std::os::unix::fs::MetadataExt;
     let number = |path: &Path| fs::metadata(path).map(|about| (about.dev(), about.ino())).ok();
@@ -121,7 +121,7 @@ fn sees_processes(test: impl Fn()) -> bool {
     false
 }
 
-/// The time is a minute later, and who has a file open is what the system says.
+/// The time is a minute later, and the processes that have a file open are what the system says.
 fn real_evidence() -> World {
     World { openers: |dir, name| dir.openers(name), ..World::later(MINUTE) }
 }
@@ -331,9 +331,9 @@ fn seconds() -> u64 {
     std::env::var("REFTABLE_KILLED_GITS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(6)
 }
 
-/// Three of ours commit, and a git now and then; another git is killed with the lock, again and
-/// again. All go on, and nothing that was acknowledged is lost. (A git that is always there would
-/// keep the locks of the dead: nobody can tell whose they are.)
+/// Three processes of this library commit, and a git now and then; another git is killed with the
+/// lock, again and again. All go on, and nothing that was acknowledged is lost. (A git that is
+/// always there would keep the locks of dead ones: it cannot be told whose they are.)
 #[test]
 fn a_crowd_goes_on_among_gits_that_are_killed() {
     if !sees_processes(a_crowd_goes_on_among_gits_that_are_killed) {
@@ -383,7 +383,7 @@ fn a_crowd_goes_on_among_gits_that_are_killed() {
         (names, killed.join().unwrap())
     });
     let by_git = names.iter().filter(|name| name.contains("/git/")).count();
-    println!("{} commits of ours, {by_git} of git's, {killed} gits killed with the lock", names.len() - by_git);
+    println!("{} commits of this library, {by_git} of git's, {killed} gits killed with the lock", names.len() - by_git);
     let snapshot = repo.snapshot();
     let lost = names.iter().filter(|name| snapshot.get(name.as_str()).unwrap().is_none()).count();
     assert_eq!(lost, 0, "of {} that were acknowledged", names.len());

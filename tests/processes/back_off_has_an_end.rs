@@ -1,6 +1,6 @@
-//! Beside git each of ours leaves the list lock free for a moment before it takes it. That costs a
-//! stated time at most, whatever the time-out, and never keeps anybody from taking over from the
-//! dead.
+//! Beside git each process of this library leaves the list lock free for a moment before it takes
+//! it. That costs a stated time at most, whatever the time-out, and never keeps a process from
+//! taking over from the dead.
 
 #![cfg(target_os = "linux")]
 
@@ -31,7 +31,7 @@ const TIMEOUTS: [Option<Duration>; 5] = [
     None,
 ];
 
-/// A clock that stands still but for those who wait, and what others do whenever somebody waits.
+/// A clock that only waiting moves, and what others do whenever a process waits.
 struct Clock {
     now: Mutex<Duration>,
     /// What the wall clock shows when this one shows that; without it, when the list was
@@ -84,7 +84,7 @@ fn put(stack: &Stack) -> reftable::Result<()> {
     tx.commit().map(|_| ())
 }
 
-/// How long `work` takes by the clock of `dir`.
+/// How long `work` takes on the clock of `dir`.
 fn time_of(dir: &OverDir<Clock>, work: impl FnOnce()) -> Duration {
     let start = dir.now();
     work();
@@ -103,7 +103,7 @@ fn give_to_git(dir: &Path) {
     fs::rename(dir.join("new"), list).unwrap();
 }
 
-/// A store where git has just committed, and after that one of ours.
+/// A store where git has just committed, and after that a process of this library.
 fn beside_git() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     put(&Stack::open(dir.path(), options(None)).unwrap()).unwrap();
@@ -128,10 +128,10 @@ fn leave_a_lock(dir: &Path) {
     let mut holder = Victim::start(victim_with_a_prepared_transaction, dir);
     assert_eq!(holder.line().unwrap(), "ready");
     holder.kill();
-    assert!(dir.join(LOCK).exists(), "the dead leave their lock");
+    assert!(dir.join(LOCK).exists(), "a dead owner leaves its lock");
 }
 
-fn locks_of_the_dead_are_taken_over(timeout: Option<Duration>) {
+fn locks_of_dead_owners_are_taken_over(timeout: Option<Duration>) {
     let dir = beside_git();
     let clocked = clocked(dir.path(), || ());
     let stack = open(&clocked, timeout);
@@ -146,9 +146,9 @@ fn locks_of_the_dead_are_taken_over(timeout: Option<Duration>) {
 }
 
 #[test]
-fn locks_of_the_dead_are_taken_over_at_once_whatever_the_time_out() {
+fn locks_of_dead_owners_are_taken_over_at_once_whatever_the_time_out() {
     for timeout in TIMEOUTS {
-        locks_of_the_dead_are_taken_over(timeout);
+        locks_of_dead_owners_are_taken_over(timeout);
     }
 }
 
@@ -190,7 +190,8 @@ fn the_next_commit_after_a_kill_takes_milliseconds_beside_git() {
 
 fn a_crowd_delays_it_for_a_stated_time(timeout: Option<Duration>) {
     let dir = beside_git();
-    // Whenever we wait, others of ours replace the list. So the lock is never left free.
+    // Whenever we wait, other processes of this library replace the list. So the lock is never left
+    // free.
     let (list, new) = (dir.path().join("tables.list"), dir.path().join("new"));
     let clocked = clocked(dir.path(), move || {
         fs::copy(&list, &new).unwrap();
@@ -221,7 +222,7 @@ fn a_gap_is_left_to_neighbours_and_to_nobody_else() {
     assert_eq!(stack.metrics().back_offs, 1);
 }
 
-/// Commits twice, and somebody else has the lock when the first one comes. Returns how many
+/// Commits twice, and another process has the lock when the first one comes. Returns how many
 /// back-offs were left.
 fn gaps_after_meeting_a_lock(locks: Box<dyn reftable::lock::Locker>) -> u64 {
     let dir = tempfile::tempdir().unwrap();
@@ -257,7 +258,7 @@ fn plain_locks_tell_nothing_of_neighbours() {
 /// What lets the lock go, taken once.
 type Release = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
-/// One process of ours that meets others. Its wall clock begins with a window.
+/// One process of this library that meets others. Its wall clock begins with a window.
 struct Crowd {
     dir: tempfile::TempDir,
     clock: Arc<OverDir<Clock>>,
@@ -298,7 +299,8 @@ impl Crowd {
         time_of(&self.clock, || drop(self.ours.transaction().prepare().unwrap()))
     }
 
-    /// The same if another process of ours has the lock, and releases it within a millisecond.
+    /// The same if another process of this library has the lock, and releases it within a
+    /// millisecond.
     fn time_to_meet_at(&self, millis: u64) -> Duration {
         self.wait_until(millis);
         let prepared = self.other.transaction().prepare().unwrap();
@@ -315,7 +317,7 @@ impl Crowd {
     }
 }
 
-/// Whether whoever waited for so long has left a window. Else it looks every 0.25 to 3 ms.
+/// Whether a process that waited for so long has left a window. Else it looks every 0.25 to 3 ms.
 fn has_left_a_window(time: Duration) -> bool {
     let (poll, window) = (Duration::from_millis(3), Duration::from_millis(25));
     assert!(time < poll || (window..window + poll).contains(&time), "{time:?}");
@@ -344,7 +346,7 @@ fn a_crowd_leaves_windows_to_programs_that_it_has_not_seen() {
 fn a_crowd_leaves_more_windows_to_programs_that_it_has_seen_within_the_hour() {
     let crowd = Crowd::new(options(None));
     crowd.meet_git();
-    assert!(!has_left_a_window(crowd.time_to_meet_at(2 * 720)), "somebody is met by accident");
+    assert!(!has_left_a_window(crowd.time_to_meet_at(2 * 720)), "a process is met by accident");
     assert!(has_left_a_window(crowd.time_to_meet_at(2 * 720 + 120)));
     assert!(has_left_a_window(crowd.time_to_meet_at(2 * 720 + 240)));
     crowd.time_to_meet_at(3_700_000);
@@ -369,7 +371,7 @@ fn a_window_has_an_end_though_the_clock_stands_still() {
     assert!(time <= MOST, "{time:?}");
 }
 
-fn locks_of_the_dead_are_taken_over_in_a_window() {
+fn locks_of_dead_owners_are_taken_over_in_a_window() {
     let crowd = Crowd::new(options(None));
     crowd.time_to_meet_at(30);
     leave_a_lock(crowd.dir.path());
@@ -378,8 +380,8 @@ fn locks_of_the_dead_are_taken_over_in_a_window() {
 
 /// A window is for the living.
 #[test]
-fn no_window_keeps_the_lock_of_the_dead() {
-    locks_of_the_dead_are_taken_over_in_a_window();
+fn no_window_keeps_the_lock_of_a_dead_owner() {
+    locks_of_dead_owners_are_taken_over_in_a_window();
 }
 
 #[cfg(reftable_mutants)]
@@ -390,9 +392,9 @@ fn mistakes_are_caught() {
     for mutant in FAIRNESS {
         activate(Some(mutant));
         let outcome = std::panic::catch_unwind(|| match mutant {
-            Mutant::BackOffFromTheDead => locks_of_the_dead_are_taken_over(timeout),
+            Mutant::BackOffFromDeadOwners => locks_of_dead_owners_are_taken_over(timeout),
             Mutant::CrowdsLeaveNoWindows => a_crowd_leaves_a_window(),
-            Mutant::LeaveWindowToTheDead => locks_of_the_dead_are_taken_over_in_a_window(),
+            Mutant::LeaveWindowToDeadOwners => locks_of_dead_owners_are_taken_over_in_a_window(),
             Mutant::BackOffWithoutEnd => a_crowd_delays_it_for_a_stated_time(timeout),
             _ => who_holds_the_lock_is_a_neighbour(),
         });

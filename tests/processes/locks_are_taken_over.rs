@@ -60,7 +60,7 @@ fn victim_that_commits() {
 }
 
 #[test]
-fn a_lock_of_the_dead_is_taken_over_at_once() {
+fn a_lock_of_a_dead_owner_is_taken_over_at_once() {
     let dir = tempfile::tempdir().unwrap();
     // Without syncs: how long those take says nothing about the lock.
     let stack = Stack::open(dir.path(), Options::default().durability(Durability::Off)).unwrap();
@@ -69,7 +69,7 @@ fn a_lock_of_the_dead_is_taken_over_at_once() {
     assert_eq!(holder.line().unwrap(), "ready");
     assert_eq!(put(&stack, "refs/heads/x").unwrap_err().kind(), ErrorKind::Locked);
     holder.kill();
-    assert!(names(dir.path()).contains(&"tables.list.lock".to_owned()), "the dead leave their lock");
+    assert!(names(dir.path()).contains(&"tables.list.lock".to_owned()), "a dead owner leaves its lock");
     let start = Instant::now();
     put(&stack, "refs/heads/after").unwrap();
     assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
@@ -78,7 +78,7 @@ fn a_lock_of_the_dead_is_taken_over_at_once() {
     assert!(snapshot.get("refs/heads/before").unwrap().is_some());
     stack.compact(Compact::all()).unwrap();
     drop(stack);
-    assert_eq!(names(dir.path()).len(), 2, "what the dead left is gone: {:?}", names(dir.path()));
+    assert_eq!(names(dir.path()).len(), 2, "what the dead owner left is gone: {:?}", names(dir.path()));
 }
 
 /// A list lock as hosts of the C library make theirs: marked by a note, and with what may be a list

@@ -1,4 +1,4 @@
-//! Whoever finds the lock taken waits as long as it was told to, and then says whose way it is in.
+//! A process that finds the lock taken waits as long as it was told to, and then names the holder.
 
 use std::fs;
 use std::time::{Duration, Instant};

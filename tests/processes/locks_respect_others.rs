@@ -142,7 +142,7 @@ fn another_version_is_respected() {
     drop(prepared);
 }
 
-/// Its owner was seen dead by somebody who has died since, and whose work has changed the file.
+/// Its owner was seen dead by a successor that has died since, and whose work has changed the file.
 #[test]
 fn a_lock_of_another_boot_whose_owner_file_is_gone_was_judged_before() {
     let (dir, stack, lock) = store();
@@ -166,11 +166,11 @@ fn a_lock_that_a_person_removed_is_not_ours_any_more() {
     tx.set("refs/heads/y", Expect::Any, id());
     let prepared = tx.prepare().unwrap();
     fs::remove_file(&lock).unwrap();
-    fs::write(&lock, "somebody else's").unwrap();
+    fs::write(&lock, "another program's").unwrap();
     let error = prepared.commit().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
     assert!(error.to_string().contains("removed or replaced"), "{error}");
-    assert_eq!(fs::read(&lock).unwrap(), b"somebody else's");
+    assert_eq!(fs::read(&lock).unwrap(), b"another program's");
     assert!(stack.snapshot().unwrap().get("refs/heads/y").unwrap().is_none());
 }
 
@@ -207,12 +207,12 @@ fn a_repair_whose_lock_was_removed_replaces_nothing() {
     let (dir, done) = repair_without_lock(|_| ());
     locked(done);
     assert_eq!(list(dir.path()).lines().count(), 2, "the list is as it was");
-    // Somebody else has the lock now.
+    // Another process has the lock now.
     let (dir, done) = repair_without_lock(|dir| fs::write(dir.join("tables.list.lock"), "").unwrap());
     locked(done);
     assert_eq!(list(dir.path()).lines().count(), 2);
     assert!(dir.path().join("tables.list.lock").exists(), "it is theirs");
-    // Somebody else has repaired it first, and has committed since.
+    // Another process has repaired it first, and has committed since.
     let (dir, done) = repair_without_lock(|dir| {
         let repair = Repair::new(dir);
         let problem =
@@ -256,7 +256,7 @@ fn two_prepared_transactions_of_one_thread_are_an_error_and_no_deadlock() {
     put(&stack).unwrap();
 }
 
-/// Fails each call of one kind, on a file system that a server may be behind, or a local one.
+/// Fails each call of one kind, on a file system that may be a server's, or a local one.
 struct Unable {
     call: &'static str,
     error: i32,
@@ -273,8 +273,8 @@ impl Hook for Unable {
     }
 }
 
-/// Where links or kernel locks fail, for whatever reason, locks are plain files: whoever meets one
-/// cannot judge it.
+/// Where links or kernel locks fail, for whatever reason, locks are plain files: a process that
+/// meets one cannot judge it.
 #[test]
 fn without_links_or_kernel_locks_there_are_plain_locks() {
     use rustix::io::Errno;

@@ -1,4 +1,4 @@
-//! Processes on one store: locks, the living and the dead, and commits for one another.
+//! Processes on one store: locks, living and dead owners, and commits for one another.
 
 #![cfg(test)]
 

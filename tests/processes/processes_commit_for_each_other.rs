@@ -1,4 +1,4 @@
-//! A commit that waits for the lock is done by the one who has it, along with its own.
+//! A commit that waits for the lock is done by the lock holder, along with its own.
 
 mod stopped_leader;
 
@@ -231,7 +231,7 @@ fn it_can_be_turned_off() {
 }
 
 #[test]
-fn requests_of_the_dead_and_rubbish_are_no_harm() {
+fn requests_of_dead_followers_and_garbage_are_no_harm() {
     let dir = store();
     let name = |number: u8| dir.path().join(format!("reftable-{number:016x}.request"));
     fs::write(name(1), b"").unwrap();
@@ -243,7 +243,7 @@ fn requests_of_the_dead_and_rubbish_are_no_harm() {
     std::os::unix::fs::symlink(elsewhere.path(), name(5)).unwrap();
     let stack = Stack::open(dir.path(), options()).unwrap();
     commit(&stack, "refs/heads/next", Expect::Absent).unwrap();
-    assert!(!name(1).exists() && !name(2).exists(), "whoever made them is dead");
+    assert!(!name(1).exists() && !name(2).exists(), "their followers are dead");
     assert_eq!(elsewhere.as_file().metadata().unwrap().len(), 0, "what a link points at is left alone");
 }
 
@@ -356,7 +356,7 @@ fn whatever_fails_a_follower_it_knows_where_it_is() {
         let leader = Stack::open(dir.path(), options()).unwrap();
         commit(&leader, "refs/heads/leader", Expect::Absent).unwrap();
         let followed = waiting.join().unwrap();
-        // Whoever is told that nothing was done must not find it done later, either.
+        // A process that is told that nothing was done must not find it done later, either.
         commit(&leader, "refs/heads/last", Expect::Absent).unwrap();
         let there = leader.snapshot().unwrap().get("refs/heads/follower").unwrap();
         match followed {

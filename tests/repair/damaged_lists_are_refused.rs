@@ -250,7 +250,7 @@ fn a_list_that_is_a_symbolic_link_ends_at_the_deadline_too() {
     assert_eq!((error.kind(), error.path()), (ErrorKind::Missing, Some(store.path().join(gone).as_path())));
 }
 
-/// What a file system says of the list may differ each time: here somebody sets its time without
+/// What a file system says of the list may differ each time: here a program sets its time without
 /// end.
 #[test]
 fn a_list_that_never_looks_the_same_ends_as_well() {
@@ -274,7 +274,7 @@ fn a_list_that_never_looks_the_same_ends_as_well() {
     });
 }
 
-/// Opening a pipe used to wait for somebody who writes to it, and a device read as an empty list.
+/// Opening a pipe used to wait for a writer, and a device read as an empty list.
 #[cfg(unix)]
 #[test]
 fn what_is_no_regular_file_is_named_at_once() {

@@ -18,8 +18,8 @@ use reftable::{ErrorKind, Expect, ObjectId, Options, Stack};
 
 const LOCK: &str = "tables.list.lock";
 
-/// What the system says of processes and of time, and what somebody does when the lock is opened to
-/// be removed.
+/// What the system says of processes and of time, and what another process does when the lock is
+/// opened to be removed.
 struct World {
     openers: Option<Vec<u32>>,
     lives: Option<bool>,
@@ -189,7 +189,7 @@ fn a_symbolic_link_goes_itself() {
 #[test]
 fn a_directory_goes_if_it_is_empty() {
     let (dir, lock) = store(|lock| fs::create_dir(lock).unwrap());
-    fs::write(lock.join("something"), "of somebody").unwrap();
+    fs::write(lock.join("something"), "of a user").unwrap();
     let (repair, problem) = only(dir.path(), World::quiet());
     assert_eq!(repair.fix(&problem).unwrap_err().kind(), ErrorKind::Io);
     fs::remove_file(lock.join("something")).unwrap();
@@ -208,7 +208,7 @@ fn a_pipe_is_not_waited_for() {
     assert!(!lock.exists());
 }
 
-/// Somebody else has removed the lock that was judged, and git has taken one since.
+/// Another process has removed the lock that was judged, and git has taken one since.
 #[test]
 fn another_lock_of_that_name_stays() {
     let (dir, lock) = store(empty);

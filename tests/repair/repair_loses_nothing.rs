@@ -187,7 +187,7 @@ fn sick_stores() -> Vec<(&'static str, Files)> {
         ("an older list", with(&|files| set(files, "tables.list", format!("{}\n", tables[0]).as_bytes()))),
         ("a damaged table", with(&|files| set(files, tables[1], b"damaged"))),
         ("a missing table", with(&|files| drop(files.remove(tables[3])))),
-        ("left by the dead", with(&|files| set(files, "reftable-0123456789abcdef.tmp", b"rest"))),
+        ("left by dead processes", with(&|files| set(files, "reftable-0123456789abcdef.tmp", b"rest"))),
         (
             "an unlisted table",
             with(&|files| {

@@ -165,7 +165,7 @@ fn what_taking_the_lock_removes_is_removed() {
 }
 
 #[test]
-fn what_the_dead_left_is_removed() {
+fn what_dead_processes_left_is_removed() {
     let dir = store();
     let tables = list(dir.path());
     let stale = tables[0].rsplit_once('-').unwrap().0.to_owned() + "-00000000.ref";
@@ -175,7 +175,7 @@ fn what_the_dead_left_is_removed() {
         fs::write(temporary(kind), "").unwrap();
     }
     fs::write(dir.path().join("notes"), "a person's").unwrap();
-    // A file that somebody has locked is in use, and what is no file is none of ours.
+    // A file that a process has locked is in use, and what is no file is not this library's.
     let living = dir.path().join("reftable-fedcba9876543210.request");
     let locked = File::create(&living).unwrap();
     fs4::FileExt::lock(&locked).unwrap();

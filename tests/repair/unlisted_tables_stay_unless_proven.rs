@@ -1,5 +1,5 @@
 //! A table that no list names goes only if it is proven that nobody needs it. Everything else may
-//! be what somebody was told to be there: an older list came back, a copy is torn, a power failure
+//! be what a process was told to be there: an older list came back, a copy is torn, a power failure
 //! has emptied the list.
 
 #![cfg(target_os = "linux")]

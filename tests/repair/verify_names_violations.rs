@@ -18,7 +18,7 @@ struct Draft {
     refs: [Vec<Row>; 3],
     /// From the offsets of the reference blocks.
     index: fn([u64; 3]) -> Vec<Row>,
-    /// A second index block, behind the objects.
+    /// A second index block, after the objects.
     stray: bool,
     objects: fn([u64; 3]) -> Vec<Row>,
     /// The footer's fields, and a chance to change them.
@@ -243,7 +243,7 @@ fn update_indexes_outside_of_the_header() {
 #[test]
 fn padding_that_is_not_zero() {
     let mut table = Draft::sound().build();
-    // The byte directly behind a block tells whether there is padding at all; this is a later one.
+    // The byte directly after a block tells whether there is padding at all; this is a later one.
     table[THIRD as usize - 1] = 1;
     breaks(table, SECOND, "the padding after a block is not zero");
 }
@@ -255,8 +255,8 @@ fn a_restart_in_the_middle_of_a_record() {
     let len = usize::from(stated[1]) << 8 | usize::from(stated[2]);
     // The second of two restarts: two bytes of count, three of its own.
     let at = SECOND as usize + len - 3;
-    assert_eq!(table[at], 28, "the second record, behind 24 bytes of the first");
-    // Behind the key of the first record: the zero of its update index could be that of a key.
+    assert_eq!(table[at], 28, "the second record, after 24 bytes of the first");
+    // After the key of the first record: the zero of its update index could be that of a key.
     table[at] = 4 + 2;
     let findings = verify(&[table.clone()]).findings;
     assert!(findings.iter().any(|found| found.offset.is_some_and(|at| at > SECOND && at < THIRD)), "{findings:#?}");
@@ -359,7 +359,8 @@ fn a_name_that_git_would_not_give_is_a_note() {
     assert_eq!((report.count(Severity::Note), report.count(Severity::Error)), (1, 0));
 }
 
-/// A copy that took the place of another table: what that one held is gone, and everybody reads on.
+/// A copy that took the place of another table: what that one held is gone, and all readers read
+/// on.
 #[test]
 fn a_table_that_is_a_copy_of_another() {
     let (first, second) = ("0x000000000005-0x000000000009-00000000.ref", "0x00000000000a-0x00000000000a-00000000.ref");

@@ -97,7 +97,7 @@ fn tables_that_both_have_are_not_walked() {
     tx.set("refs/heads/000000", Expect::Any, id(HASH, 9));
     tx.commit().unwrap();
     let newer = stack.snapshot().unwrap();
-    assert!(newer.refs().unwrap().into_iter().any(|found| found.is_err()), "a walk meets the damage");
+    assert!(newer.refs().unwrap().into_iter().any(|found| found.is_err()), "a scan meets the damage");
     let changes: Vec<_> = newer.changes_since(&older).unwrap().map(Result::unwrap).collect();
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].name, b"refs/heads/000000");

@@ -260,7 +260,7 @@ fn deleting_a_log_entry_of_no_name_is_refused() {
     support::assert_verifies(&store.stack);
 }
 
-/// All are in the error, ten in its text: that is one line on somebody's terminal.
+/// All are in the error, ten in its text: that is one line on a terminal.
 #[test]
 fn the_text_names_ten_conflicts_and_counts_the_others() {
     let store = Store::new(HASHES[0]);

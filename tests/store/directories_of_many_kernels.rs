@@ -111,7 +111,7 @@ fn a_handle_that_stays_stale_is_an_error_at_the_deadline() {
 struct Frozen {
     is_local: bool,
     first: Mutex<Option<FileStat>>,
-    /// What somebody else does when a table is opened, once.
+    /// What another process does when a table is opened, once.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 

@@ -1,5 +1,5 @@
-//! Whoever commits under `Full` syncs the tables below it once in the life of a list, not once in
-//! each process; and again whenever the list is not the one that was marked.
+//! A handle that commits under `Full` syncs the tables below it once in the life of a list, not
+//! once in each process; and again whenever the list is not the one that was marked.
 
 use std::fs;
 use std::path::Path;
@@ -130,7 +130,7 @@ fn tables_of_git_are_synced_by_the_next_commit() {
     assert!(synced_by(&second, &counted).is_empty());
     repo.git(["update-ref", "refs/heads/git-too", "HEAD"]);
     let all = table_names(&path);
-    assert_eq!(synced_by_a_new_handle(&counted), all, "who knows nothing syncs everything");
+    assert_eq!(synced_by_a_new_handle(&counted), all, "a handle that knows nothing syncs everything");
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn compactions_fail(prepare: fn(&Path), tables: usize) {
         for name in names(dir.path()).iter().filter(|name| name.ends_with(".lock")) {
             std::fs::remove_file(dir.path().join(name)).unwrap();
         }
-        // Whatever was left behind goes with the next compaction.
+        // Whatever was left goes with the next compaction.
         let stack = Stack::open(dir.path(), options()).unwrap();
         put(&stack, "refs/heads/new", 7).unwrap();
         stack.compact(Compact::all()).unwrap();

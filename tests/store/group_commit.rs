@@ -170,7 +170,7 @@ fn threads_share_tables() {
                 })
             })
             .collect();
-        // All stand in line before anybody can commit.
+        // All are in the queue before any can commit.
         let prepared = set(stack, "refs/heads/second", Expect::Any, 1).prepare().unwrap();
         barrier.wait();
         std::thread::sleep(Duration::from_millis(100));

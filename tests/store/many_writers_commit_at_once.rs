@@ -87,7 +87,7 @@ fn compact_until(store: &Store, done: &AtomicBool) {
     while !done.load(Ordering::SeqCst) {
         match stack.compact(Compact::all()) {
             Ok(_) => {}
-            // Somebody else compacts the same tables.
+            // Another thread compacts the same tables.
             Err(error) => assert_eq!(error.kind(), ErrorKind::Locked, "{error}"),
         }
         std::thread::sleep(std::time::Duration::from_millis(2));

@@ -1,5 +1,5 @@
-//! Whoever may only read, reads; a refused write says so and leaves nothing behind. Whoever could
-//! read can still read after a write.
+//! A user who may only read, reads; a refused write says so and leaves nothing behind. All who
+//! could read can still read after a write.
 
 #![cfg(unix)]
 

@@ -1,4 +1,4 @@
-//! A snapshot stays as it was, whatever anybody does to the directory, and holds no file open.
+//! A snapshot stays as it was, whatever is done to the directory, and holds no file open.
 
 use std::fs;
 
@@ -67,7 +67,7 @@ fn commits_compactions_and_deletions_do_not_disturb_it() {
         assert_eq!(contents::of(&snapshot.clone()), before);
         assert_eq!(contents::pointing_at(&snapshot, &store.id(10)), contents::scan_for(&before, &store.id(10)));
 
-        // A walk that had begun goes on, and outlives its snapshot and its stack.
+        // A scan that had begun goes on, and outlives its snapshot and its stack.
         drop(snapshot);
         drop(store);
         let rest: Vec<_> = walk.into_iter().map(Result::unwrap).collect();
@@ -140,7 +140,7 @@ fn walks_move_to_any_name() {
             walk.seek("refs/heads/c").unwrap();
             assert_eq!(walk.next().unwrap(), None);
         }
-        // A walk stays within its prefix.
+        // A scan stays within its prefix.
         let mut walk = snapshot.prefix("refs/heads/b1").unwrap();
         walk.seek("A").unwrap();
         assert_eq!(walk.next().unwrap().unwrap().name, b"refs/heads/b10");

@@ -58,7 +58,7 @@ fn who_was_overtaken_decides_anew() {
     let result = store.stack.transact(|snapshot, tx| {
         calls += 1;
         if calls == 1 {
-            // Somebody else is faster.
+            // Another commit is faster.
             store.stack.transact(increment).unwrap();
         }
         increment(snapshot, tx)

@@ -2,7 +2,7 @@
 
 use reftable::{Log, ObjectId, Ref, Snapshot, Stack};
 
-/// References and logs in the order of the walks.
+/// References and logs in the order of scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) refs: Vec<Ref>,

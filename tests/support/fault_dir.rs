@@ -37,7 +37,7 @@ impl Hook for Fuse {
     }
 }
 
-/// A directory behind a [`Fuse`].
+/// A directory whose calls go through a [`Fuse`].
 pub(crate) type FaultDir = OverDir<Fuse>;
 
 impl FaultDir {

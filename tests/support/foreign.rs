@@ -30,7 +30,7 @@ pub(crate) struct Style {
     pub(crate) log_fill: usize,
     pub(crate) aligned: bool,
     /// Whether padding counts from the start of the file (JGit) or of the block (git). It differs
-    /// behind log blocks only.
+    /// after log blocks only.
     pub(crate) pads_from_file: bool,
     /// Whether the last block before the logs is padded, too.
     pub(crate) pads_before_logs: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Style {
     pub(crate) id_len: Option<usize>,
     /// Object records of more blocks than this say "look everywhere".
     pub(crate) most_positions: usize,
-    /// Whether the log block of a table without references begins behind the header, or has it in
+    /// Whether the log block of a table without references begins after the header, or has it in
     /// it.
     pub(crate) logs_apart: bool,
     /// 0 (stored) to 9.

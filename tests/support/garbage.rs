@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fs4::FileExt;
 
-/// Whether this is a file that somebody keeps locked with the kernel.
+/// Whether this is a file that a process keeps locked with the kernel.
 fn is_living(dir: &Path, name: &str) -> bool {
     name.starts_with("reftable-") && File::open(dir.join(name)).is_ok_and(|file| FileExt::try_lock(&file).is_err())
 }

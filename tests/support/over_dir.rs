@@ -53,7 +53,7 @@ pub(crate) trait Hook: Send + Sync + 'static {
 
 pub(crate) type Work<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 
-/// [`OsDir`] behind a hook.
+/// [`OsDir`] whose calls go through a hook.
 pub(crate) struct OverDir<H> {
     dir: OsDir,
     pub(crate) hook: Arc<H>,

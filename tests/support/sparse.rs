@@ -26,7 +26,7 @@ impl SparseFile {
         self.file.seek(SeekFrom::Current(i64::try_from(hole).unwrap()))
     }
 
-    /// Ends the file behind the last byte that was asked for, and returns its length.
+    /// Ends the file after the last byte that was asked for, and returns its length.
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         let len = self.skip_hole()?;
         self.file.set_len(len)?;

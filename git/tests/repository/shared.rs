@@ -218,7 +218,8 @@ fn locks_and_requests_have_the_modes_of_the_others() {
             let waiting: Vec<Child> = (1..writers)
                 .map(|user| repo.start(USERS[user], umask, "write", &format!("refs/heads/{round}-{user}")))
                 .collect();
-            // The list, a table or two, the lock; then an owner file of each, and their request.
+            // The list, a table or two, the lock; then an owner file of each, and tsuccessor
+            // request.
             let (start, mut seen) = (Instant::now(), 0);
             while start.elapsed() < Duration::from_millis(600) {
                 seen = seen.max(repo.assert_modes());
@@ -244,12 +245,12 @@ fn what_a_user_leaves_who_dies_with_the_lock_is_taken_over_by_another() {
     for (shared, least, most, _) in KINDS.into_iter().filter(|kind| kind.3 > 1) {
         let Some(repo) = Shared::new(shared, least, most) else { return };
         for (round, umask) in UMASKS.into_iter().enumerate() {
-            for (dead, heir) in [(0, 1), (1, 2), (2, 0)] {
+            for (dead, successor) in [(0, 1), (1, 2), (2, 0)] {
                 let name = format!("refs/heads/{round}-{dead}");
                 assert!(!repo.held(USERS[dead], umask, "die", &name).wait().unwrap().success());
                 assert!(repo.repo().join(".git/reftable/tables.list.lock").exists(), "nobody has died with it");
                 repo.assert_modes();
-                repo.ours(USERS[heir], umask, "write", &name);
+                repo.ours(USERS[successor], umask, "write", &name);
                 repo.assert_modes();
                 repo.git(USERS[dead], umask, &["update-ref", &format!("{name}-git"), "main"]);
             }

@@ -166,7 +166,7 @@ impl WriteLock {
         let now = self.env.dir.now();
         let Some(window) = self.window(now, || self.env.dir.wall_clock()) else { return false };
         let end = end_of_patience(start, begin.unwrap_or(now), timeout);
-        let is_free = || self.env.dir.stat(LIST_LOCK).is_err() || mutant::is_on(Mutant::LeaveWindowToTheDead);
+        let is_free = || self.env.dir.stat(LIST_LOCK).is_err() || mutant::is_on(Mutant::LeaveWindowToDeadOwners);
         let backs_off = now.saturating_add(window) <= end && is_free();
         if backs_off && begin.replace(begin.unwrap_or(now)).is_none() {
             self.env.counters.back_offs.add(1);
@@ -233,7 +233,7 @@ impl WriteLock {
     /// released in that moment it is ours as well, without a back-off: too rare to starve a
     /// neighbour.
     fn take_over_list(&self) -> Result<Attempt> {
-        if mutant::is_on(Mutant::BackOffFromTheDead) {
+        if mutant::is_on(Mutant::BackOffFromDeadOwners) {
             return Ok(Attempt::Busy(Holder::Gone));
         }
         self.locker.try_lock(&self.env.dir, LIST_LOCK)

@@ -161,7 +161,7 @@ impl WriteLock {
         let mut garbage = UnlistedTables::among(&*self.env.dir, names, &listed).garbage;
         if garbage.iter().any(is_input) {
             let is_synced = self.env.options.durability == Durability::Full || self.env.dir.sync().is_ok();
-            if !is_synced || mutant::is_on(Mutant::LeaveInputsOfTheDead) {
+            if !is_synced || mutant::is_on(Mutant::LeaveMergedInputs) {
                 garbage.retain(|table| !is_input(table));
             }
         }

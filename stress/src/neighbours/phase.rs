@@ -107,9 +107,9 @@ pub(super) fn run(crowd: Crowd, time: &Time) -> Result<Outcome> {
     for process in ours {
         let told = process.wait_with_output().context("cannot wait for a process")?;
         if !told.status.success() {
-            bail!("a process of ours ended with {}", told.status);
+            bail!("a process of this library ended with {}", told.status);
         }
-        outcome.ours.add(serde_json::from_slice(&told.stdout).context("a process of ours tells nonsense")?);
+        outcome.ours.add(serde_json::from_slice(&told.stdout).context("a process of this library tells nonsense")?);
     }
     Ok(outcome)
 }

@@ -117,7 +117,7 @@ fn can_any_table_be_read(layout: &Layout) -> Result<bool> {
             continue;
         };
         if dir.open(name).and_then(|file| file.attribute()).is_ok_and(|note| note.is_some()) {
-            bail!("a table of ours cannot be read: {error:#}");
+            bail!("a table of this library cannot be read: {error:#}");
         }
     }
     Ok(any)

@@ -18,7 +18,7 @@ pub(super) fn alone(sink: Sink<'_>) {
         drop(actor);
         sink(run.finish());
     }
-    // Somebody died who was to compact this table.
+    // A process died that was to compact this table.
     for table in 0..3 {
         let first = with_dead_lock(&stairs(3), table);
         for work in [(|actor| actor.compact(Expiry::default())) as fn(&Actor), |actor| actor.commit(set("new", 3, 50))]

@@ -218,7 +218,7 @@ fn without_unlisted(mut tree: Tree) -> (Tree, Cleaned) {
     (tree, cleaned)
 }
 
-/// What was left of what the dead had left.
+/// What was left of what crashed processes had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cleaned {
     All,

@@ -1,4 +1,4 @@
-//! Scenarios of delegated transactions: who waits for the lock writes down what it
+//! Scenarios of delegated transactions: a process that waits for the lock writes down what it
 //! wants, and who gets the lock does it along with its own.
 
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ pub(super) fn terms() -> Options {
     plain().delegation(true)
 }
 
-/// A leader that is about to begin, and somebody who waits for the lock.
+/// A leader that is about to begin, and a process that waits for the lock.
 pub(super) struct Scene {
     pub(super) run: Run,
     pub(super) leader: Actor,
@@ -84,7 +84,7 @@ impl Scene {
         scene
     }
 
-    /// The same with a follower that need not learn what became of its transaction.
+    /// The same with a follower that need not be told what became of its transaction.
     pub(super) fn asked_unsure(options: Options) -> Scene {
         let mut scene = Self::new(options);
         let Scene { run, follower, .. } = &mut scene;
@@ -119,7 +119,7 @@ fn ask(run: &Run, pid: Pid, options: Options, changes: Vec<Change>) -> Beside {
     beside::start(&run.world, actor, move |actor| actor.commit(changes))
 }
 
-/// Lets somebody go on until there are so many requests.
+/// Lets a process go on until there are so many requests.
 fn go_until_asked(run: &Run, follower: &Beside, count: usize) {
     let asked = || requests(&run.world.tree()).filter(|(_, bytes)| !bytes.is_empty()).count();
     (0..100).take_while(|_| asked() < count).for_each(|_| follower.go(1));
@@ -208,7 +208,7 @@ pub(super) fn given_up(sink: Sink<'_>) {
 
 /// The leader dies at each of its changes, and is a successor itself. Its own successor is the
 /// follower.
-pub(super) fn to_the_dead(sink: Sink<'_>) {
+pub(super) fn to_a_dead_leader(sink: Sink<'_>) {
     for calls in 0..ROUND {
         for_each_change(|change| {
             let mut scene = Scene::asked(terms(), calls);
@@ -248,7 +248,7 @@ pub(super) fn with_values(sink: Sink<'_>) {
     }
 }
 
-/// The successor of the leader is another one, who may die over it.
+/// The successor of the leader is another process, which may die over it.
 pub(super) fn to_two_who_die(sink: Sink<'_>) {
     for_each_change(|change| {
         let mut came_true = false;
@@ -267,7 +267,7 @@ pub(super) fn to_two_who_die(sink: Sink<'_>) {
     });
 }
 
-/// The successor of the leader is a host, who may die over it.
+/// The successor of the leader is a host, which may die over it.
 pub(super) fn to_a_host(sink: Sink<'_>) {
     for later in [None, Some(0), Some(1), Some(2), Some(3)] {
         for_each_change(|change| {
@@ -301,7 +301,7 @@ pub(super) fn to_the_repaired(sink: Sink<'_>) {
 
 /// Requests of all kinds are there, whose followers are dead; or what a power failure has left of
 /// them. A cleaner may have them locked, as if they were alive.
-pub(super) fn of_the_dead(sink: Sink<'_>) {
+pub(super) fn of_dead_followers(sink: Sink<'_>) {
     for (as_it_is, forgotten) in left_behind() {
         for (base, boot, is_locked) in [(&as_it_is, 1, false), (&forgotten, 2, false), (&forgotten, 2, true)] {
             let run = Run::start_in(base, boot);
@@ -321,7 +321,7 @@ fn lock_requests(run: &Run) -> Vec<Box<dyn DirFile>> {
     requests.inspect(|file| assert!(file.try_lock().unwrap())).collect()
 }
 
-/// A store for each state of a request, and the same as if the records behind the request were
+/// A store for each state of a request, and the same as if the records after the request were
 /// lost.
 fn left_behind() -> Vec<(Base, Base)> {
     let mut scene = Scene::asked(terms(), 0);

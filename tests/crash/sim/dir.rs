@@ -127,7 +127,7 @@ impl Dir for SimDir {
         Some(self.world.time())
     }
 
-    /// Nobody, or somebody whose number cannot be seen.
+    /// No process, or one whose number cannot be seen.
     fn openers(&self, name: &str) -> Option<Vec<u32>> {
         let file = self.world.with_tree(|tree| tree.names.get(name).copied())?;
         (!self.world.is_open(file)).then(Vec::new)

@@ -16,7 +16,7 @@ use super::scenarios::sink_from_first_acknowledgement;
 use super::stage::{Sink, for_each_change, plain, set, stairs};
 use super::world::TablesList as _;
 
-/// Somebody who copies the store, or edits its list.
+/// A person who copies the store, or edits its list.
 const STRANGER: Pid = 40;
 const LIST: &str = "tables.list";
 
@@ -36,8 +36,8 @@ pub(super) fn above_ordered(sink: Sink<'_>) {
     }
 }
 
-/// A sync of ours fails, of its own files or of git's below: what should have become durable is
-/// lost, and a second sync would say that all is well. A compaction writes it again.
+/// A sync of this library fails, of its own files or of git's below: what should have become
+/// durable is lost, and a second sync would say that all is well. A compaction writes it again.
 pub(super) fn sync_that_fails(sink: Sink<'_>) {
     for_each_change(|sync| {
         let run = Run::start(&stairs(2));
@@ -112,7 +112,7 @@ fn copy_list(dir: &Arc<SimDir>, same_number: bool) {
     }
 }
 
-/// Somebody adds a table by hand: the marked list gets a line more.
+/// A person adds a table by hand: the marked list gets a line more.
 pub(super) fn edited(sink: Sink<'_>) {
     for (size, options) in [(1, plain()), (4, plain()), (4, check::options())] {
         let run = Run::start(&stairs(2));

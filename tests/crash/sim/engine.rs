@@ -1,5 +1,5 @@
 //! The recordings of this store under `reftable-crash`'s explorer: what is expected of each
-//! instant, who finds it, and how hard to look.
+//! instant, which process finds it, and how hard to look.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -148,7 +148,7 @@ struct Recorded<'a> {
 impl Recorded<'_> {
     fn bounds(&self, log: &[Entry]) -> (usize, usize) {
         let (acknowledged, newest) = log.last().map_or((0, 0), |last| (last.acknowledged, last.published));
-        // Whoever repairs a store may bring back what nobody could see.
+        // A repair may bring back what no process could see.
         let newest = if self.recording.damage.is_some() { self.recording.history.len() - 1 } else { newest };
         (acknowledged, newest)
     }
@@ -192,7 +192,7 @@ impl Claims for Recorded<'_> {
 }
 
 impl Finders<'_> {
-    /// Crashes who finds this tree on this disk, if that is due.
+    /// Crashes the finder of this tree on this disk, if that is due.
     fn crash(&self, crash: &Crash<'_>, found: &Found<'_>, may_be_lost: &[State]) -> Result<(), Broken> {
         let mut counts = self.counts.borrow_mut();
         let is_due = counts.random.below(crash.states.max(1) as u64) < self.effort.nested;

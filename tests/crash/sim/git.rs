@@ -43,7 +43,7 @@ impl Git {
     pub(crate) fn commit(&self, changes: Vec<Change>) {
         let model = self.run.model();
         let deed = Deed::Commit(changes);
-        // Whoever runs git believes that what it has finished is there, if it was told to sync.
+        // The user of git believes that what it has finished is there, if it was told to sync.
         let is_trusted = self.fsync == Fsync::Committed;
         let listed = self.run.world.tree().list();
         let work = || write(&self.dir, listed, self.fsync, &model, &deed).map_err(no_error);
@@ -52,14 +52,14 @@ impl Git {
 }
 
 impl Git {
-    /// Whether somebody has the lock of the list, or of a table that it names.
+    /// Whether a process has the lock of the list, or of a table that it names.
     pub(crate) fn is_kept_out(&self) -> bool {
         let tree = self.run.world.tree();
         let is_locked = |name: &str| tree.names.contains_key(format!("{name}.lock").as_str());
         is_locked("tables.list") || tree.list().iter().any(|table| is_locked(table))
     }
 
-    /// Merges all tables as `git pack-refs` does, unless somebody keeps it out.
+    /// Merges all tables as `git pack-refs` does, unless another process keeps it out.
     pub(crate) fn merge_all(&self) {
         let (listed, model) = (self.run.world.tree().list(), self.run.model());
         if self.is_kept_out() || listed.len() < 2 {

@@ -1,6 +1,6 @@
-//! Locks that are symbolic links: another program's way to say who has a lock, in one step and with
-//! no file. Ours cannot tell whether their owners live, so they must stay where they are, keep ours
-//! out, and be named.
+//! Locks that are symbolic links: another program's way to name the holder of a lock, in one step
+//! and with no file. Ours cannot tell whether their owners live, so they must stay where they are,
+//! keep ours out, and be named.
 
 use std::io;
 use std::sync::Arc;
@@ -24,8 +24,9 @@ const STRANGER: Pid = 40;
 const FINDER: Pid = 92;
 const LIST_LOCK: &str = "tables.list.lock";
 
-/// The stranger takes a lock before each call of ours, if it is free, and never lets it go. Its
-/// link leads nowhere, or to a file that says that its owner is one of ours, who is dead.
+/// The stranger takes a lock before each call of this library, if it is free, and never lets it go.
+/// Its link leads nowhere, or to a file that says that its owner is a process of this library that
+/// is dead.
 pub(super) fn locks(sink: Sink<'_>) {
     let (first, owner) = with_dead_owner();
     let table_lock = format!("{}.lock", first.0.list()[0]);
@@ -71,8 +72,8 @@ fn links(tree: &Tree) -> impl Iterator<Item = &str> {
     tree.names.iter().filter(|(_, file)| tree.files[file].is_link()).map(|(name, _)| &**name)
 }
 
-/// Whoever finds such locks is kept out by them, says which, and leaves them alone. Then a person
-/// removes those that are in the way.
+/// A process that finds such locks is kept out by them, says which, and leaves them alone. Then a
+/// person removes those that are in the way.
 pub(super) fn must_be_respected(world: &World) -> Result<(), Broken> {
     let tree = world.tree();
     let listed = tree.list();

@@ -1,6 +1,6 @@
-//! Damaged stores, and a person who agrees to every fix. The repair is crashed as everything
-//! else is; whoever finds the store after that may repair it again, unless the repair had said that
-//! it was done.
+//! Damaged stores, and a person who agrees to every fix. The repair is crashed as everything else
+//! is; the process that finds the store after that may repair it again, unless the repair had said
+//! that it was done.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Damage {
     }
 }
 
-/// Somebody comes back much later and repairs what a crash has left.
+/// A person comes back much later and repairs what a crash has left.
 pub(super) fn help(world: &World) -> Result<(), Broken> {
     let repaired = repair(&world.process(HELPER));
     repaired.map(drop).map_err(|error| broken('E', format!("the repair after the crash failed: {error}")))
@@ -195,7 +195,7 @@ pub(super) fn dead_git(sink: Sink<'_>) {
     }
 }
 
-/// Somebody removed the list.
+/// The list was removed.
 pub(super) fn list_missing(sink: Sink<'_>) {
     for count in 1..=3 {
         let base = stairs(count);
@@ -247,7 +247,7 @@ pub(super) fn newest_damaged(sink: Sink<'_>) {
     }
 }
 
-/// What dead processes of ours left, and locks of git.
+/// What dead processes of this library left, and locks of git.
 pub(super) fn leftovers(sink: Sink<'_>) {
     let base = stairs(2);
     sink(Case::of(with_garbage(&base).0, &base).record(|_| {}));
@@ -288,7 +288,7 @@ pub(super) fn merged_twice(sink: Sink<'_>) {
     let tree = run.world.tree();
     let after = (tree.clone(), more.applied_to(&base.1).unwrap());
     let mut recording = Case::of(tree, &after).record(|_| {});
-    // Whoever finds it does without a repair.
+    // A process that finds it does without a repair.
     recording.damage = None;
     sink(recording);
 }

@@ -8,8 +8,8 @@ use super::check;
 use super::run::{Actor, Run};
 use super::stage::{Sink, delete, for_each_change, plain, set, stairs};
 
-/// Process 2 does all of its work before each call of process 1. Locks are plain here, so whoever
-/// dies leaves them: nobody does.
+/// Process 2 does all of its work before each call of process 1. Locks are plain here, so a process
+/// that dies leaves them: nobody does.
 pub(super) fn two_at_once(sink: Sink<'_>) {
     let commits: fn(&Actor) = |actor| {
         actor.commit(set("one", 2, 60));

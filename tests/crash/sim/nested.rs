@@ -1,5 +1,5 @@
-//! Crashes of who finds a crash: it takes over, resolves, commits and compacts, and is crashed
-//! again at its own calls. Whoever finds that must find the same claims kept.
+//! Crashes of the finder of a crash: it takes over, resolves, commits and compacts, and is crashed
+//! again at its own calls. The next finder must find the same claims kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ const FIRST_FINDER: Pid = 45;
 /// Choices of the second crash, besides everything and nothing.
 const CHOICES: usize = 2;
 
-/// What is broken: of these choices, by these digits, behind these changes.
+/// What is broken: of these choices, by these digits, after these changes.
 pub(super) type Crashed<'c, 'd> = (&'c Choices<'d>, &'c [usize], &'c [Entry], &'c Broken);
 /// Told that.
 type Report<'r> = &'r mut dyn FnMut(Crashed<'_, '_>);
@@ -41,7 +41,7 @@ pub(super) fn applies_to(tree: &Tree, found: &Found<'_>) -> bool {
 }
 
 impl Finding {
-    /// Lets somebody find this tree. `least` is the oldest state that a power failure may leave of
+    /// Lets a process find this tree. `least` is the oldest state that a power failure may leave of
     /// it, and its new files get numbers from `next_file` on.
     pub(super) fn make(tree: &Tree, found: &Found<'_>, least: &[State], next_file: FileId) -> Result<Finding, Broken> {
         let world = World::new(tree.clone(), found.boot);
@@ -68,7 +68,7 @@ impl Finding {
         self.log.len() + 1
     }
 
-    /// Crashes it behind its first `instant` changes, which follow those in `before` on this disk,
+    /// Crashes it after its first `instant` changes, which follow those in `before` on this disk,
     /// and has that found. Returns how many states there were, and in how many of them tables were
     /// kept.
     pub(super) fn crash(

@@ -18,8 +18,8 @@ use crate::support::{entry, id};
 const ABOVE: &str = "0x000000000001-0x000000000002-f0e1d2c3.ref";
 const HASH: HashKind = HashKind::Sha1;
 
-/// Tables of ours with the update indexes 1 and 2, and above them one with 1 to 2: it moves a
-/// reference to an older update index, deletes another one and adds a third, with its log.
+/// Tables of this library with the update indexes 1 and 2, and above them one with 1 to 2: it moves
+/// a reference to an older update index, deletes another one and adds a third, with its log.
 pub(super) fn base() -> Base {
     let (mut tree, mut model) = stairs(2);
     let (moved, added) = (Target::Id(id(HASH, 900)), Target::Id(id(HASH, 901)));

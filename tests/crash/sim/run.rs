@@ -36,8 +36,8 @@ pub(crate) struct Recording {
     /// Crashes come only where at least this state was acknowledged: of what is lost before,
     /// nothing can be said.
     pub(crate) least_acknowledged: usize,
-    /// The store is damaged, and until a repair was acknowledged whoever finds it may have to
-    /// repair it (again).
+    /// The store is damaged, and until a repair was acknowledged a process that finds it may have
+    /// to repair it (again).
     pub(crate) damage: Option<Damage>,
     /// Tables that no list names, and that must stay.
     pub(crate) must_stay: Vec<(Name, Arc<Vec<u8>>)>,
@@ -341,14 +341,14 @@ fn name_of(deed: &Deed) -> &'static str {
     }
 }
 
-/// A process of ours.
+/// A process of this library.
 pub(crate) struct Actor {
     run: Run,
     pub(crate) pid: Pid,
     dir: Arc<SimDir>,
     pub(crate) stack: Stack,
     is_durable: bool,
-    /// Somebody else may hold a lock and not move.
+    /// Another process may hold a lock and not move.
     may_be_locked: bool,
     /// It asks for the values that its commits replace.
     is_told_values: bool,
@@ -361,8 +361,8 @@ impl Actor {
         self
     }
 
-    /// For a process whose calls fail, or that may ask one who has such calls. What it is told must
-    /// be true all the same.
+    /// For a process whose calls fail, or that may be a follower of one with such calls. What it is
+    /// told must be true all the same.
     pub(crate) fn failing(self) -> Actor {
         self.run.may_fail(self.pid);
         self
@@ -488,7 +488,7 @@ fn has_tombstones(stack: &Stack) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// A conflict is one member's; any other error is everybody's.
+/// A conflict is one member's; any other error is that of all members.
 fn unless_all_failed(results: Vec<Result<Commit, Error>>) -> Result<Vec<Result<Commit, Error>>, Error> {
     match results.iter().position(|r| r.as_ref().is_err_and(|error| error.kind() != ErrorKind::Conflict)) {
         Some(failed) => results.into_iter().nth(failed).unwrap().map(|_| Vec::new()),

@@ -55,12 +55,12 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "commits during compaction", crashes: ALL_CRASHES, record: commits_during_compaction },
     Scenario { name: "compaction during commit", crashes: ALL_CRASHES, record: compaction_during_commit },
     Scenario { name: "two compactions at once", crashes: ALL_CRASHES, record: two_compactions },
-    Scenario { name: "take-over from the dead", crashes: ALL_CRASHES, record: take_over },
+    Scenario { name: "take-over from a dead owner", crashes: ALL_CRASHES, record: take_over },
     Scenario { name: "death during another's commit", crashes: ALL_CRASHES, record: death_during_commit },
     Scenario { name: "delegated", crashes: ALL_CRASHES, record: delegated::beside },
     Scenario { name: "delegated by two", crashes: ALL_CRASHES, record: delegated::by_two },
     Scenario { name: "delegated and given up", crashes: ALL_CRASHES, record: delegated::given_up },
-    Scenario { name: "delegated to the dead", crashes: ALL_CRASHES, record: delegated::to_the_dead },
+    Scenario { name: "delegated to a dead leader", crashes: ALL_CRASHES, record: delegated::to_a_dead_leader },
     Scenario { name: "delegated, replaced values told", crashes: KILLS, record: delegated::with_values },
     Scenario { name: "delegated to two who die", crashes: KILLS, record: delegated::to_two_who_die },
     Scenario { name: "delegated, then repaired", crashes: KILLS, record: delegated::to_the_repaired },
@@ -69,7 +69,7 @@ pub(crate) const OURS: &[Scenario] = &[
     Scenario { name: "delegated, leader that fails", crashes: KILLS, record: unresolved::by_a_leader_that_fails },
     Scenario { name: "delegated, successor without descriptors", crashes: KILLS, record: unresolved::by_the_poor },
     Scenario { name: "delegated, torn writes", crashes: KILLS, record: unresolved::by_torn_writes },
-    Scenario { name: "requests of the dead", crashes: ALL_CRASHES, record: delegated::of_the_dead },
+    Scenario { name: "requests of dead followers", crashes: ALL_CRASHES, record: delegated::of_dead_followers },
     Scenario { name: "clean", crashes: ALL_CRASHES, record: clean },
     Scenario { name: "killed before git merges", crashes: ALL_CRASHES, record: unproven::killed_before_git_merges },
     Scenario { name: "an older list comes back", crashes: ALL_CRASHES, record: older::list },
@@ -120,7 +120,7 @@ fn first_commit(sink: Sink<'_>) {
         drop(actor);
         sink(run.finish());
     }
-    // Whoever was there before has died at some point of the same.
+    // An earlier process has died at some point of the same.
     for_each_change(|change| {
         let run = Run::start(&empty());
         die(&run, change, |actor| actor.commit(set("dead", 2, 40)));
@@ -352,7 +352,8 @@ fn above_off(sink: Sink<'_>) {
     }
 }
 
-/// Before one of ours syncs, what others did not sync may be lost; so all is well until then.
+/// Before a process of this library syncs, what others did not sync may be lost; so all is well
+/// until then.
 pub(super) fn sink_from_first_acknowledgement(run: Run, sink: Sink<'_>) {
     let mut recording = run.finish();
     recording.least_acknowledged = 1;

@@ -110,7 +110,7 @@ pub(super) fn interleave(
     });
 }
 
-/// One table was locked by somebody who is dead.
+/// One table was locked by a process that is dead.
 pub(super) fn with_dead_lock((tree, model): &Base, table: usize) -> Base {
     let world = World::new(tree.clone(), 0);
     let dir = world.process(60);
@@ -127,7 +127,7 @@ pub(super) fn with_dead_lock((tree, model): &Base, table: usize) -> Base {
     (world.tree(), model.clone())
 }
 
-/// What the dead leave behind: an owner file with locks, tables that are not listed, temporary
+/// What dead processes leave: an owner file with locks, tables that are not listed, temporary
 /// files.
 pub(super) fn with_garbage((tree, model): &Base) -> Base {
     let world = World::new(tree.clone(), 1);

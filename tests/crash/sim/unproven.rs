@@ -9,7 +9,7 @@ use super::run::{GIT, Run};
 use super::stage::{Sink, at_once, for_each_change, plain, set, stairs};
 
 /// Process 1 dies at each change of a compaction. git commits and merges as soon as nobody keeps it
-/// out; while the dead does, process 2 commits first. After all that nothing may be left.
+/// out; while the dead process does, process 2 commits first. After all that nothing may be left.
 pub(super) fn killed_before_git_merges(sink: Sink<'_>) {
     let off = || at_once().auto_compact(reftable::AutoCompact::Off);
     for options in [plain(), off()] {

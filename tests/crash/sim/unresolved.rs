@@ -9,8 +9,8 @@ use super::delegated::{LATER, LEADER, OTHER, Scene, terms};
 use super::stage::{Sink, for_each_change, set};
 use super::world::Denied;
 
-/// The successor of the leader lacks a right; after it somebody else, who has all, is a successor
-/// again.
+/// The successor of the leader lacks a right; after it another process, which has all, is a
+/// successor again.
 pub(super) fn by_the_denied(sink: Sink<'_>) {
     const RIGHTS: [&[Denied]; 4] =
         [&[Denied::Append], &[Denied::List], &[Denied::Append, Denied::Remove], &[Denied::Append, Denied::List]];
@@ -38,7 +38,7 @@ pub(super) fn by_the_poor(sink: Sink<'_>) {
 }
 
 /// Each write of the leader is torn in turn: of a record half is appended. It lives on, so the
-/// follower learns what has become of its transaction.
+/// follower is told what has become of its transaction.
 pub(super) fn by_torn_writes(sink: Sink<'_>) {
     for_each_change(|write| {
         let mut scene = Scene::asked(terms(), 0);

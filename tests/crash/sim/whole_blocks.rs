@@ -16,9 +16,9 @@ pub(super) fn compact(sink: Sink<'_>) {
     // Nothing lies below the table that is copied from; it has a tombstone, which hides nothing.
     let mut oldest = set("base", MANY, 1);
     oldest.push(Change::Delete(b"refs/heads/base-5-gone".to_vec(), Expect::Any));
-    let behind = || set("next", 3, 2);
+    let after = || set("next", 3, 2);
     for expiry in [None, Some(2)] {
-        let run = Run::start(&base(&[oldest.clone(), behind()]));
+        let run = Run::start(&base(&[oldest.clone(), after()]));
         let actor = run.actor(1, Durability::Full, plain());
         actor.compact(Expiry::default().before_update_index(expiry));
         actor.commit(vec![delete("refs/heads/base-7")]);
@@ -31,14 +31,14 @@ pub(super) fn compact(sink: Sink<'_>) {
     let unpadded = check::options().write(WriteOptions::default().block_size(512).padding(false));
     let actor = run.actor(1, Durability::Full, unpadded.auto_compact(AutoCompact::Off));
     actor.commit(set("base", MANY, 1));
-    actor.commit(behind());
+    actor.commit(after());
     drop(actor);
     let actor = run.actor(2, Durability::Full, plain());
     actor.compact(Expiry::default());
     drop(actor);
     sink(run.finish());
     // The large table is not the oldest.
-    let run = Run::start(&base(&[set("a", 2, 3), set("base", MANY, 1), behind()]));
+    let run = Run::start(&base(&[set("a", 2, 3), set("base", MANY, 1), after()]));
     let actor = run.actor(1, Durability::Full, plain());
     actor.compact(Expiry::default());
     drop(actor);

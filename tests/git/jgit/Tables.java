@@ -178,7 +178,7 @@ public final class Tables {
             return head + "none";
         }
         PersonIdent who = entry.getWho();
-        // The time zone is taken from the two bytes behind it.
+        // The time zone is taken from the two bytes after it.
         String when = who.getWhen().getTime() / 1000 + "\t0";
         String ids = entry.getOldId().name() + "\t" + entry.getNewId().name();
         String message = entry.getComment().replaceFirst("\n$", "");

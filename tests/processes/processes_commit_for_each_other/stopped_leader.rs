@@ -12,7 +12,7 @@ use reftable::{Commit, Expect, Options, Result, Stack};
 use super::{commit, hold, in_background, store, wait_for_requests};
 use crate::support::over_dir::{Hook, OverDir, Work};
 
-/// Stops who is about to rename the list, and says so, until it is told to go on.
+/// Stops the process that is about to rename the list, and says so, until it is told to go on.
 struct Stopped {
     stops: SyncSender<()>,
     goes_on: Mutex<Receiver<()>>,

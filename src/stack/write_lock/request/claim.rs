@@ -67,7 +67,7 @@ impl Request {
         if !file.stat()?.is_same_file(&there) {
             return Ok(None);
         }
-        if file.try_lock()? && !mutant::is_on(Mutant::ClaimFromTheDead) {
+        if file.try_lock()? && !mutant::is_on(Mutant::ClaimFromDeadFollowers) {
             // For the next one to remove, if we cannot.
             let _ = dir.remove(name);
             return Ok(None);

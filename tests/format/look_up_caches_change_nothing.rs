@@ -1,5 +1,5 @@
 //! A name that is looked up again and again is found, or not found, as it was the first time: what
-//! look-ups leave behind in a table (places of blocks, filters of names) changes no answer.
+//! look-ups fill the caches of a table with (places of blocks, filters of names) changes no answer.
 
 use crate::support::{self, HASHES, Store};
 use reftable::Expect;
