@@ -8,6 +8,7 @@ mod imports;
 mod loops;
 #[path = "../support/mod.rs"]
 mod support;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +16,7 @@ use std::path::Path;
 
 use imports::{Crate, is_word, module_of, paths_in, sources};
 
-/// A module imports those before it, never those behind it.
+/// A module imports those before it, never those after it.
 const ORDER: [&str; 35] = [
     "mutant",
     "sync",
