@@ -1,4 +1,4 @@
-//! Which tables to merge: pure arithmetic on sizes.
+//! Which tables to merge, between write and read amplification: pure arithmetic on sizes.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -8,10 +8,10 @@ use crate::snapshot::Snapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AutoCompact {
-    /// When the newest tables have piled up to this many: then so that the sizes of the tables form
-    /// a geometric sequence of factor
-    /// 2. A store has at most this many tables and the logarithm of its size. At least 2; costs few
-    ///    commits a compaction, and readers a few microseconds for each table.
+    /// When the newest tables have piled up to this many: then so that each table has at least
+    /// twice the size of the next (a geometric sequence). A store has at most this many tables and
+    /// the logarithm of its size. At least 2; costs few commits a compaction, and readers a few
+    /// microseconds for each table.
     ///
     /// Earlier when the next commit of git's, which follows its own rule, would merge more than 4
     /// MiB of what is there, such as a bulk commit into a small store: then what git would merge.

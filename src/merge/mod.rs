@@ -1,4 +1,4 @@
-//! Several tables seen as one: of the records with one key, the newest counts.
+//! Several tables seen as one (k-way merge): of the records with one key, the newest counts.
 
 mod offset_value;
 

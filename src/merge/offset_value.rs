@@ -1,5 +1,5 @@
 //! Offset-value coding (Conner 1977; Graefe and Do 2023): the order of the cursors of a merge, and
-//! how little it takes to keep it.
+//! how little it takes to keep it. The cursors stand in a row, in place of a heap or a loser tree.
 //!
 //! Keys are seen as rows of words of four bytes. Of every cursor it is known how its key follows
 //! the key of the cursor before it: how many words they have in common, and the first word of its

@@ -1,4 +1,4 @@
-//! Snapshots: one state of a stack, and all ways to read it.
+//! Snapshots: one state of a stack (snapshot isolation), and all ways to read it.
 
 mod logs;
 mod refs;

@@ -1,4 +1,4 @@
-//! Replacing the table list: the one way in which a stack changes.
+//! Replacing the table list by an atomic rename: the one way in which a stack changes.
 
 use std::io::{self, Write};
 use std::mem;

@@ -1,4 +1,4 @@
-//! Keys: prefix-compressed in blocks, whole in a buffer that is used again.
+//! Keys: prefix-compressed (front coding) in blocks, whole in a buffer that is used again.
 
 use crate::error::{Error, Result};
 use crate::format::varint::{Reader, put_varint};

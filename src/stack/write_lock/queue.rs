@@ -3,8 +3,8 @@
 //!
 //! Some waiting threads have handed in a *job* that the leader may do for them; the others must
 //! lead themselves. The leader may take the jobs at the head of the queue, up to the first thread
-//! that must lead. When it is done, the head of the queue leads, so nobody overtakes and nobody
-//! polls.
+//! that must lead. When it is done, the head of the queue leads, so none overtakes, none polls, and
+//! only one thread is woken.
 //!
 //! This is pure synchronisation, without I/O, so that a model can explore it
 //! (`loom-tests/tests/queue.rs`).
