@@ -26,7 +26,7 @@ use crate::snapshot::Snapshot;
 use crate::stack::Stack;
 use crate::table::Table;
 
-use view::{StoreKind, View};
+use view::{StoreKind, WorktreeView};
 
 impl Stack {
     /// Reads every byte that the table list leads to and reports all that is wrong with it, and how
@@ -160,7 +160,7 @@ impl<'a> Verify<'a> {
             None => StoreKind::Only,
             Some(shared) => StoreKind::Linked { shared: snapshot(shared, self.patience) },
         };
-        let view = View::new(Snapshot::new(tables.to_vec(), None), place);
+        let view = WorktreeView::new(Snapshot::new(tables.to_vec(), None), place);
         references::check(&view, self.is_of_repository, report)
     }
 }

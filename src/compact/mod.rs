@@ -1,5 +1,6 @@
 //! Compaction: many tables become one, while others read and commit.
 
+mod claim;
 mod clean;
 
 use std::cell::RefCell;
@@ -8,6 +9,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
+use claim::ClaimedTables;
 use clean::Garbage;
 
 use crate::bytes::{Bytes, Reading};
@@ -17,12 +19,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::garbage::{GarbageTable, Proof};
 use crate::invariant::invariant;
 use crate::list::Temporary;
-use crate::lock::{Lock, acquire};
+use crate::lock::acquire;
 use crate::mutant::{self, Mutant};
 use crate::pool::ThreadBudget;
 use crate::snapshot::Snapshot;
 use crate::stack::{Durability, Edit, ListLock, Options, PlacedTable, Stack};
-use crate::table::{Table, TableStats, WriteOptions};
+use crate::table::{TableStats, WriteOptions};
 use crate::temp_file::{BufferedFile, TempFile};
 #[cfg(not(loom))]
 use crate::worker::Stop;
@@ -85,30 +87,6 @@ pub struct Compaction {
     /// Files that could not be removed afterwards, with the reason. The next compaction tries
     /// again.
     pub leftovers: Vec<String>,
-}
-
-/// Tables that are locked for compaction, by a snapshot that has them and their place in it.
-struct Claim {
-    snapshot: Snapshot,
-    range: Range<usize>,
-    /// Where the range would start if no table in it had been locked by others.
-    planned_start: usize,
-    /// Newest first.
-    _locks: Vec<Box<dyn Lock>>,
-}
-
-impl Claim {
-    fn tables(&self) -> &[Arc<Table>] {
-        self.snapshot.tables().get(self.range.clone()).unwrap_or_default()
-    }
-
-    fn bytes(&self) -> u64 {
-        self.tables().iter().map(|table| table.file_size()).sum()
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.tables().iter().map(|table| table.name())
-    }
 }
 
 impl Stack {
@@ -284,7 +262,7 @@ impl Stack {
         mut range: Range<usize>,
         best_effort: bool,
         is_locked: impl Fn(&String) -> bool,
-    ) -> Result<Claim> {
+    ) -> Result<ClaimedTables> {
         let shared = &self.shared;
         let planned_start = range.start;
         let mut locks = Vec::new();
@@ -303,7 +281,7 @@ impl Stack {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Claim { snapshot, range, planned_start, _locks: locks })
+        Ok(ClaimedTables { snapshot, range, planned_start, _locks: locks })
     }
 
     /// Merges small tables in one go, under the list lock.
@@ -314,7 +292,7 @@ impl Stack {
     fn compact_at_once(
         &self,
         lock: ListLock,
-        claim: &Claim,
+        claim: &ClaimedTables,
         task: &CompactionTask<'_>,
         there: BTreeSet<String>,
     ) -> Result<Compaction> {
@@ -330,7 +308,7 @@ impl Stack {
     }
 
     /// Merges tables that are locked, while others commit.
-    fn compact_claimed(&self, claim: &Claim, task: &CompactionTask<'_>) -> Result<Compaction> {
+    fn compact_claimed(&self, claim: &ClaimedTables, task: &CompactionTask<'_>) -> Result<Compaction> {
         let shared = &self.shared;
         let temporary = || TempFile::temporary_locked(&shared.env.dir, Temporary::Output);
         let (file, contents, written) = self.merge(claim, task, temporary)?;
@@ -340,7 +318,7 @@ impl Stack {
             file.sync()?;
         }
         let (lock, base) = self.lock_list_patiently(task)?;
-        let Some(start) = position_of(claim, &base) else {
+        let Some(start) = claim.position_in(&base) else {
             let message = "the tables were replaced while they were being compacted, in spite of their locks";
             return Err(Error::new(ErrorKind::Locked, message).in_file(self.path()));
         };
@@ -374,7 +352,7 @@ impl Stack {
     /// Merges the claimed tables into a new file.
     fn merge(
         &self,
-        claim: &Claim,
+        claim: &ClaimedTables,
         task: &CompactionTask<'_>,
         create: impl Fn() -> Result<TempFile>,
     ) -> Result<(TempFile, Bytes, TableStats)> {
@@ -388,7 +366,7 @@ impl Stack {
 
     /// Reads the tables to be merged with read calls, unless they are copies: a sector that cannot
     /// be read is an error here, and would be the end of the process in the midst of the merge.
-    fn check_readable(&self, claim: &Claim) -> Result<()> {
+    fn check_readable(&self, claim: &ClaimedTables) -> Result<()> {
         let shared = &self.shared;
         for table in claim.tables().iter().filter(|table| !table.is_copy()) {
             let name = table.name();
@@ -409,7 +387,7 @@ impl Stack {
     fn merge_into(
         &self,
         file: TempFile,
-        claim: &Claim,
+        claim: &ClaimedTables,
         task: &CompactionTask<'_>,
         options: &WriteOptions,
         trusts_indexes: bool,
@@ -437,7 +415,7 @@ impl Stack {
     }
 
     /// A name for the merged table that no table of `base` has.
-    fn output_name(&self, claim: &Claim, base: &Snapshot) -> Result<String> {
+    fn output_name(&self, claim: &ClaimedTables, base: &Snapshot) -> Result<String> {
         let (min, max) = engine::update_indexes(claim.tables())?.into_inner();
         let mut name = self.shared.publisher.table_name(min, max);
         while base.tables().iter().any(|table| table.name() == name) {
@@ -451,7 +429,7 @@ impl Stack {
     fn put(
         &self,
         lock: ListLock,
-        claim: &Claim,
+        claim: &ClaimedTables,
         base: &Snapshot,
         replace: Range<usize>,
         (output, written): (PlacedTable, TableStats),
@@ -480,7 +458,7 @@ impl Stack {
 
     /// What is known of the logs of all inputs is known of those of the merged `table`, which is at
     /// this place of the list.
-    fn trust_merged_logs(&self, claim: &Claim, after: &Snapshot, at: usize, table: Option<&str>) {
+    fn trust_merged_logs(&self, claim: &ClaimedTables, after: &Snapshot, at: usize, table: Option<&str>) {
         let merged = after.tables().get(at).filter(|merged| Some(merged.name()) == table);
         if claim.tables().iter().all(|table| table.are_logs_trusted()) {
             merged.into_iter().for_each(|merged| merged.trust_logs());
@@ -492,12 +470,4 @@ impl Stack {
         let names = names.map_err(|error| Error::io("cannot read the directory", self.path(), error))?;
         Ok(names.into_iter().collect())
     }
-}
-
-/// Where the claimed tables start in `base`, if they still are there in one piece.
-fn position_of(claim: &Claim, base: &Snapshot) -> Option<usize> {
-    let first = claim.names().next()?;
-    let start = base.tables().iter().position(|table| table.name() == first)?;
-    let there = base.tables().get(start..)?.iter().take(claim.range.len()).map(|table| table.name());
-    there.eq(claim.names()).then_some(start)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::rows::{LogRow, MemberLogs, RowEntry, merge_logs};
-use super::view::View;
+use super::view::GroupView;
 use crate::changeset::{Action, Applied, Changeset};
 use crate::error::{Error, Result};
 use crate::oid::{HashKind, ObjectId};
@@ -65,7 +65,7 @@ impl<'a> WriteGroup<'a> {
         let Changeset { updates, logs, reflog, asks_replaced } = changes;
         let update_index =
             self.last.checked_add(1).ok_or_else(|| Error::invalid("the store has used up its update indexes"))?;
-        let view = View::new(self.base, &self.refs, updates.len());
+        let view = GroupView::new(self.base, &self.refs, updates.len());
         let current = check::check(&updates, &logs, &view)?;
         let hash = check::hash(&updates, &logs, self.hash)?;
         let null = ObjectId::null(hash.unwrap_or_default());

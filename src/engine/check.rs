@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::directories::Directories;
-use super::view::View;
+use super::view::GroupView;
 use crate::changeset::{Action, LogChange, Update};
 use crate::conflict::{Conflict, ConflictKind};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::value::Target;
 ///
 /// # Errors
 /// `Conflict`, with every mismatch; `Corrupt`.
-pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &View<'_>) -> Result<Vec<Option<Box<Target>>>> {
+pub(super) fn check(updates: &[Update], logs: &[LogChange], view: &GroupView<'_>) -> Result<Vec<Option<Box<Target>>>> {
     let mut conflicts = Vec::new();
     let mut current = Vec::with_capacity(updates.len());
     for update in updates {
@@ -46,7 +46,7 @@ fn name_check_is_waived(update: &Update, logs: &[LogChange]) -> bool {
 fn name_conflicts(
     updates: &[Update],
     current: &[Option<Box<Target>>],
-    view: &View<'_>,
+    view: &GroupView<'_>,
     conflicts: &mut Vec<Conflict>,
 ) -> Result<()> {
     let set: HashSet<&[u8]> = names_with(updates, |action| matches!(action, Action::Set(_)));
@@ -71,7 +71,7 @@ fn name_conflicts(
 }
 
 /// For each of `created` a name that has it as a directory, and will live beside it.
-fn names_below(created: &[&Update], deleted: &HashSet<&[u8]>, view: &View<'_>) -> Result<Vec<Option<Vec<u8>>>> {
+fn names_below(created: &[&Update], deleted: &HashSet<&[u8]>, view: &GroupView<'_>) -> Result<Vec<Option<Vec<u8>>>> {
     let mut found = vec![None; created.len()];
     let mut order: Vec<_> = created.iter().zip(&mut found).collect();
     order.sort_by(|(a, _), (b, _)| name::by_directory(&a.name, &b.name));

@@ -16,20 +16,20 @@ use crate::value::Target;
 const FEW: usize = 4;
 
 /// A snapshot as it will be after some transactions that nobody else can see yet.
-pub(super) struct View<'a> {
+pub(super) struct GroupView<'a> {
     base: &'a Snapshot,
     /// What they did to references, by name.
     rows: &'a [RefRow],
     warm_up: WarmUp,
 }
 
-impl<'a> View<'a> {
+impl<'a> GroupView<'a> {
     /// To be asked for so many `names`. Where they are few, filling the tables' caches would not
     /// pay.
     pub(super) fn new(base: &'a Snapshot, rows: &'a [RefRow], names: usize) -> Self {
         let warm_up = if rows.len().saturating_add(names) <= FEW { WarmUp::COMMIT } else { WarmUp::READ };
         let rows = if mutant::is_on(Mutant::IgnoreEarlierMembers) { &[] } else { rows };
-        View { base, rows, warm_up }
+        GroupView { base, rows, warm_up }
     }
 
     /// Where `name` points.
@@ -56,7 +56,7 @@ impl<'a> View<'a> {
 /// pass: each costs at most a seek, and what is deleted is stepped over once, whatever is asked
 /// about the directories that it is in.
 pub(super) struct Below<'a> {
-    view: &'a View<'a>,
+    view: &'a GroupView<'a>,
     deleted: &'a HashSet<&'a [u8]>,
     /// The first of the view's rows that was not passed.
     row: usize,

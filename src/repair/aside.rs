@@ -13,7 +13,7 @@ const MAX: usize = 10_000;
 
 /// A file, and the name that it is kept under.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct PutAside {
     pub(super) file: String,
     pub(super) name: String,
 }
@@ -21,11 +21,11 @@ pub(super) struct Kept {
 /// Gives a file a second name, `file` and `suffix`, with a number where another file has that.
 /// Where there are no hard links a list is copied, and a table gets the name from
 /// [`leave_first_name`].
-pub(super) fn put_aside(dir: &Arc<dyn Dir>, file: &str, suffix: &str) -> Result<Kept> {
+pub(super) fn put_aside(dir: &Arc<dyn Dir>, file: &str, suffix: &str) -> Result<PutAside> {
     let failed = |error| Error::io("cannot keep the file under another name", &dir.path().join(file), error);
     for number in 1..MAX {
         let name = if number == 1 { format!("{file}{suffix}") } else { format!("{file}{suffix}.{number}") };
-        let kept = Kept { file: file.to_owned(), name };
+        let kept = PutAside { file: file.to_owned(), name };
         match (dir.stat(file), dir.stat(&kept.name)) {
             // An earlier repair has come as far as this.
             (Ok(there), Ok(other)) if there.is_unique() && there.is_same_file(&other) => return Ok(kept),
@@ -45,7 +45,7 @@ pub(super) fn put_aside(dir: &Arc<dyn Dir>, file: &str, suffix: &str) -> Result<
 }
 
 /// Without hard links: a copy of the list, or a directory that has the name, moved.
-fn keep_list(dir: &Arc<dyn Dir>, kept: &Kept) -> Result<()> {
+fn keep_list(dir: &Arc<dyn Dir>, kept: &PutAside) -> Result<()> {
     let failed = |error| Error::io("cannot keep the table list", &dir.path().join(LIST), error);
     if !dir.target(LIST).is_ok_and(|there| there.is_file) {
         return dir.rename(LIST, &kept.name).map_err(failed);
@@ -59,7 +59,7 @@ fn keep_list(dir: &Arc<dyn Dir>, kept: &Kept) -> Result<()> {
 }
 
 /// Leaves a file only the name that it is kept under. Renaming does nothing if it has both.
-pub(super) fn leave_first_name(dir: &Arc<dyn Dir>, kept: &Kept) -> Result<()> {
+pub(super) fn leave_first_name(dir: &Arc<dyn Dir>, kept: &PutAside) -> Result<()> {
     let path = dir.path().join(&kept.file);
     dir.rename(&kept.file, &kept.name).map_err(|error| Error::io("cannot rename the file", &path, error))?;
     match dir.remove(&kept.file) {

@@ -38,7 +38,7 @@ pub(super) fn intersect(a: &Whole, b: &Whole) -> bool {
 
 /// What the list names and cannot be read.
 #[derive(Debug)]
-pub(super) struct Lost {
+pub(super) struct LostTable {
     pub(super) name: String,
     /// Its update indexes, if the name says.
     pub(super) range: Option<(u64, u64)>,
@@ -57,7 +57,7 @@ pub(super) struct ListCase<'a> {
     pub(super) reasons: Vec<String>,
     /// The listed tables that are whole: by their update indexes, or as listed where those overlap.
     pub(super) present: Vec<Candidate<'a>>,
-    pub(super) lost: Vec<Lost>,
+    pub(super) lost: Vec<LostTable>,
     /// Whether the list is gone, or as good as gone.
     pub(super) says_nothing: bool,
     /// Whether the update indexes of listed tables overlap.
@@ -202,7 +202,7 @@ impl<'a> ListCase<'a> {
 
     fn push_lost(&mut self, name: &str, reason: String, is_there: bool) {
         let range = TableName::parse(name).map(|table| (table.min, table.max)).filter(|(min, max)| min <= max);
-        self.lost.push(Lost { name: name.to_owned(), range, reason, is_there, below: self.present.len() });
+        self.lost.push(LostTable { name: name.to_owned(), range, reason, is_there, below: self.present.len() });
     }
 
     fn has(&self, name: &str) -> bool {
@@ -340,7 +340,7 @@ impl<'a> ListCase<'a> {
     /// The update indexes of what cannot be read; where they are not known, all between the tables
     /// around it.
     pub(super) fn lost_ranges(&self) -> Vec<(u64, u64)> {
-        let range = |lost: &Lost| {
+        let range = |lost: &LostTable| {
             let before = lost.below.checked_sub(1).and_then(|below| self.present.get(below));
             let from = before.map_or(0, |candidate| candidate.whole.max.saturating_add(1));
             let to = self.present.get(lost.below).map_or(u64::MAX, |candidate| candidate.whole.min.saturating_sub(1));

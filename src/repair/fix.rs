@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::aside::{Kept, leave_first_name, put_aside};
+use super::aside::{PutAside, leave_first_name, put_aside};
 use super::case::garbage_tables;
 use super::diagnose::diagnose_locked;
 use super::problem::{ListProblem, Proposal, SetAside, all};
@@ -119,7 +119,7 @@ fn put_tables_aside(repair: &Repair, tables: &[(String, String)], there: &[Probl
     sync_dir(&*repair.dir)?;
     let mut done = Vec::new();
     for (table, _) in tables.iter().filter(|(table, _)| there.iter().any(|found| found.unlisted().contains(table))) {
-        let kept: Kept = put_aside(&repair.dir, table, UNLISTED)?;
+        let kept: PutAside = put_aside(&repair.dir, table, UNLISTED)?;
         leave_first_name(&repair.dir, &kept)?;
         let dump = command(repair.dir.path(), &format!("dump {}", shell_word(kept.name.as_bytes())));
         done.push(format!("{} is kept as {}, and {dump} shows what is in it", kept.file, kept.name));

@@ -190,11 +190,11 @@ fn lock(dir: &Arc<dyn Dir>) -> LockSeen {
 
 fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
     match target(dir, LIST) {
-        Target::None => ListSeen::Missing,
-        Target::Strange(what) => ListSeen::Strange(what),
-        Target::Unreadable(reason) => ListSeen::Unreadable(reason),
-        Target::File(stat) if stat.size > load::LONGEST => ListSeen::Strange("it is longer than any list"),
-        Target::File(_) => {
+        PathSeen::None => ListSeen::Missing,
+        PathSeen::Strange(what) => ListSeen::Strange(what),
+        PathSeen::Unreadable(reason) => ListSeen::Unreadable(reason),
+        PathSeen::File(stat) if stat.size > load::LONGEST => ListSeen::Strange("it is longer than any list"),
+        PathSeen::File(_) => {
             let read = again_if_stale(|| {
                 let file = dir.open(LIST)?;
                 Ok((file.stat()?, file.contents()?.to_vec()))
@@ -209,7 +209,7 @@ fn list_file(dir: &Arc<dyn Dir>) -> ListSeen {
 }
 
 /// What a name leads to.
-enum Target {
+enum PathSeen {
     None,
     File(FileStat),
     Strange(&'static str),
@@ -217,15 +217,15 @@ enum Target {
 }
 
 /// To be asked before it is opened: opening a pipe would wait for a writer.
-fn target(dir: &Arc<dyn Dir>, name: &str) -> Target {
+fn target(dir: &Arc<dyn Dir>, name: &str) -> PathSeen {
     match dir.target(name) {
-        Ok(stat) if stat.is_file => Target::File(stat),
-        Ok(_) => Target::Strange("it is no file"),
+        Ok(stat) if stat.is_file => PathSeen::File(stat),
+        Ok(_) => PathSeen::Strange("it is no file"),
         Err(error) if error.kind() == ErrorKind::NotFound => match dir.stat(name) {
-            Ok(_) => Target::Strange("it is a symbolic link that leads nowhere"),
-            Err(_) => Target::None,
+            Ok(_) => PathSeen::Strange("it is a symbolic link that leads nowhere"),
+            Err(_) => PathSeen::None,
         },
-        Err(error) => Target::Unreadable(Refused::by_system(&error)),
+        Err(error) => PathSeen::Unreadable(Refused::by_system(&error)),
     }
 }
 
@@ -236,10 +236,10 @@ fn examine(
     known: Option<&(Option<FileStat>, TableSeen)>,
 ) -> (Option<FileStat>, TableSeen) {
     let stat = match target(dir, name) {
-        Target::None => return (None, TableSeen::Missing),
-        Target::Strange(what) => return (None, TableSeen::Strange(what)),
-        Target::Unreadable(reason) => return (None, TableSeen::Unreadable(reason)),
-        Target::File(stat) => stat,
+        PathSeen::None => return (None, TableSeen::Missing),
+        PathSeen::Strange(what) => return (None, TableSeen::Strange(what)),
+        PathSeen::Unreadable(reason) => return (None, TableSeen::Unreadable(reason)),
+        PathSeen::File(stat) => stat,
     };
     if let Some(known) = known.filter(|(known, _)| stat.is_unique() && *known == Some(stat)) {
         return known.clone();

@@ -60,12 +60,12 @@ enum RefSource {
 pub(super) struct Pointing {
     snapshot: Snapshot,
     id: ObjectId,
-    candidates: std::vec::IntoIter<Candidate>,
+    candidates: std::vec::IntoIter<PointingRef>,
     current: Option<Ref>,
 }
 
 #[derive(Debug)]
-struct Candidate {
+struct PointingRef {
     /// The position of the table it was found in.
     table: usize,
     found: Ref,
@@ -73,10 +73,10 @@ struct Candidate {
 
 impl Pointing {
     pub(super) fn new(snapshot: &Snapshot, id: &ObjectId) -> Result<Pointing> {
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut candidates: Vec<PointingRef> = Vec::new();
         for (table, file) in snapshot.tables().iter().enumerate() {
             refs_pointing_at(file, id, &mut |record| {
-                candidates.extend(record.to_ref().map(|found| Candidate { table, found }));
+                candidates.extend(record.to_ref().map(|found| PointingRef { table, found }));
             })?;
         }
         candidates.sort_by(|a, b| a.found.name.cmp(&b.found.name));
@@ -93,7 +93,7 @@ impl Pointing {
 
     fn next(&mut self) -> Result<Option<RefView<'_>>> {
         self.current = None;
-        for Candidate { table, found } in self.candidates.by_ref() {
+        for PointingRef { table, found } in self.candidates.by_ref() {
             if self.snapshot.newest_record(&found.name, table + 1, WarmUp::READ)?.is_none() {
                 self.current = Some(found);
                 break;

@@ -52,12 +52,12 @@ pub(crate) struct AddedFile {
 
 /// What others can see from now on.
 pub(crate) struct Published {
-    list: Replaced,
+    list: Replacement,
     added: Vec<AddedFile>,
 }
 
 /// The new list has taken the place of the present one.
-enum Replaced {
+enum Replacement {
     /// Here it is, open, with its identity.
     By(Box<dyn DirFile>, FileStat),
     /// The system reported a failure, and did it all the same.
@@ -175,26 +175,26 @@ fn check_lock(dir: &Arc<dyn Dir>, lock: &dyn Lock) -> Result<()> {
 ///
 /// A rename may be reported as failed although it happened, by network file systems that lose an
 /// answer: what counts is what is there. If that cannot be seen either, it is not known.
-fn replace(dir: &Arc<dyn Dir>, list: TempFile) -> Result<Replaced> {
+fn replace(dir: &Arc<dyn Dir>, list: TempFile) -> Result<Replacement> {
     let stat = list.stat()?;
     if mutant::is_on(Mutant::AcknowledgeBeforeRename) {
-        return Ok(Replaced::InSpiteOf);
+        return Ok(Replacement::InSpiteOf);
     }
     match list.renamed(LIST) {
-        Ok(list) => Ok(Replaced::By(list.kept(), stat)),
+        Ok(list) => Ok(Replacement::By(list.kept(), stat)),
         Err(error) => match stat_now(&**dir, LIST, dir.is_local()) {
-            Ok(there) if there.is_same_file(&stat) => Ok(Replaced::InSpiteOf),
+            Ok(there) if there.is_same_file(&stat) => Ok(Replacement::InSpiteOf),
             Ok(_) => Err(error),
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => Err(error),
-            Err(_) => Ok(Replaced::Perhaps(error)),
+            Err(_) => Ok(Replacement::Perhaps(error)),
         },
     }
 }
 
-impl Replaced {
+impl Replacement {
     /// What to say if it may not be so.
     fn unknown(&self) -> Option<Error> {
-        let Replaced::Perhaps(error) = self else { return None };
+        let Replacement::Perhaps(error) = self else { return None };
         let error = error.duplicate().with_kind(ErrorKind::Indeterminate);
         Some(error.way_out("the list could not be examined after that either; look whether the change is there"))
     }
@@ -378,12 +378,12 @@ impl Publisher {
     fn release(&self, mut lock: ListLock, published: Published, after: &Snapshot) -> ClaimedRequests {
         let Published { list, added } = published;
         let mut claimed = mem::take(&mut lock.claimed);
-        if let Replaced::Perhaps(_) = list {
+        if let Replacement::Perhaps(_) = list {
             claimed.leave_unknown();
             return claimed;
         }
         // What we know of it need not be read.
-        if let Replaced::By(list, stat) = list {
+        if let Replacement::By(list, stat) = list {
             self.state.remember(Cached { snapshot: after.clone(), stat, list: list.into() });
         }
         if self.env.options.durability != Durability::Off {

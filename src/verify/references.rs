@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::finding::{Finding, Report, shown};
 use super::kind::FindingKind;
 use super::symbolic;
-use super::view::View;
+use super::view::WorktreeView;
 use crate::error::Result;
 use crate::merge::{Merged, Tombstones};
 use crate::name;
@@ -33,7 +33,7 @@ const LAST_TIME: u64 = i64::MAX as u64;
 ///
 /// # Errors
 /// `Corrupt`, if a table cannot be read.
-pub(super) fn check(view: &View, of_repository: bool, report: &mut Report) -> Result<()> {
+pub(super) fn check(view: &WorktreeView, of_repository: bool, report: &mut Report) -> Result<()> {
     let mut checker = Checker { view, report, counts: BTreeMap::new(), parents: Vec::new() };
     if of_repository {
         checker.check_head()?;
@@ -52,7 +52,7 @@ pub(super) fn check(view: &View, of_repository: bool, report: &mut Report) -> Re
 }
 
 struct Checker<'a> {
-    view: &'a View,
+    view: &'a WorktreeView,
     report: &'a mut Report,
     /// Findings by rule.
     counts: BTreeMap<&'static str, (FindingKind, u64)>,

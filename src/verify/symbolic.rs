@@ -1,7 +1,7 @@
 //! Where symbolic references lead.
 
 use super::kind::FindingKind;
-use super::view::View;
+use super::view::WorktreeView;
 use crate::error::Result;
 use crate::name;
 use crate::value::Target;
@@ -14,7 +14,11 @@ const MOST_READ: usize = 5;
 ///
 /// # Errors
 /// `Corrupt`, if a table cannot be read.
-pub(super) fn broken_rule(view: &View, name: &[u8], target: &[u8]) -> Result<Option<(FindingKind, &'static str)>> {
+pub(super) fn broken_rule(
+    view: &WorktreeView,
+    name: &[u8],
+    target: &[u8],
+) -> Result<Option<(FindingKind, &'static str)>> {
     if name::broken_rule(target).is_some() {
         return Ok(Some((FindingKind::InvalidTarget, "leads to something that is not a valid name")));
     }
@@ -26,7 +30,7 @@ pub(super) fn broken_rule(view: &View, name: &[u8], target: &[u8]) -> Result<Opt
     Ok((!is_ref).then_some((FindingKind::OutsideTarget, "leads out of refs/")))
 }
 
-fn endless(view: &View, name: &[u8], target: &[u8]) -> Result<Option<&'static str>> {
+fn endless(view: &WorktreeView, name: &[u8], target: &[u8]) -> Result<Option<&'static str>> {
     let mut seen = vec![name.to_vec()];
     let mut next = target.to_vec();
     while seen.len() < MOST_READ {

@@ -16,15 +16,15 @@ pub(super) enum StoreKind {
 
 /// A store, and the one beside it.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct WorktreeView {
     /// The store that is checked.
     pub(super) own: Snapshot,
     place: StoreKind,
 }
 
-impl View {
-    pub(super) fn new(own: Snapshot, place: StoreKind) -> View {
-        View { own, place }
+impl WorktreeView {
+    pub(super) fn new(own: Snapshot, place: StoreKind) -> WorktreeView {
+        WorktreeView { own, place }
     }
 
     /// Whether git looks for `name` in the shared store, and never in this one.

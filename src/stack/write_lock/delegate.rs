@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::queue::Leadership;
-use super::request::{OpenRequest, Outcome, OwnRequest, RequestState, find};
+use super::request::{OpenRequest, OwnRequest, RequestOutcome, RequestState, find};
 use super::{ListLock, WriteLock};
 use crate::changeset::{Applied, Changeset};
 use crate::dir::Room;
@@ -132,9 +132,9 @@ impl WriteLock {
                 let (lock, base) = self.locked_list(lock, polls, start, leadership, None)?;
                 match self.outcome(asked.as_ref(), &base)? {
                     _ if mutant::is_on(Mutant::DoAgain) => Ok(Admitted::Lock(lock, base)),
-                    Outcome::NotPublished => Ok(Admitted::Lock(lock, base)),
-                    Outcome::Unknown => Err(self.outcome_is_unknown()),
-                    Outcome::Published { update_index } => {
+                    RequestOutcome::NotPublished => Ok(Admitted::Lock(lock, base)),
+                    RequestOutcome::Unknown => Err(self.outcome_is_unknown()),
+                    RequestOutcome::Published { update_index } => {
                         drop(lock);
                         self.delegated(asked.take(), update_index)
                     }
@@ -146,14 +146,14 @@ impl WriteLock {
     /// What has become of what was `asked` for, while we have the list lock ourselves and `base` is
     /// the state. If its leader has died and no process of this library has taken its lock over,
     /// the list tells.
-    fn outcome(&self, asked: Option<&OwnRequest>, base: &Snapshot) -> Result<Outcome> {
+    fn outcome(&self, asked: Option<&OwnRequest>, base: &Snapshot) -> Result<RequestOutcome> {
         Ok(match asked.map(OwnRequest::state).transpose()? {
-            None | Some(RequestState::Open | RequestState::Closed) => Outcome::NotPublished,
+            None | Some(RequestState::Open | RequestState::Closed) => RequestOutcome::NotPublished,
             Some(RequestState::Published { update_index } | RequestState::Durable { update_index }) => {
-                Outcome::Published { update_index }
+                RequestOutcome::Published { update_index }
             }
             Some(RequestState::Claimed(claim)) => claim.outcome(base.table_names()),
-            Some(RequestState::Unknown) => Outcome::Unknown,
+            Some(RequestState::Unknown) => RequestOutcome::Unknown,
         })
     }
 

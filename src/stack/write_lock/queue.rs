@@ -96,10 +96,10 @@ impl<J, R> Queue<J, R> {
     /// Waits until this thread leads, up to `timeout`; `None` waits for ever.
     pub fn enter(self: &Arc<Self>, timeout: Option<Duration>) -> Admission<J, R> {
         match self.enqueue(None, timeout) {
-            Waited::Lead(leadership, _) => Admission::Lead(leadership),
-            Waited::ThisThread => Admission::ThisThread,
+            WaitOutcome::Lead(leadership, _) => Admission::Lead(leadership),
+            WaitOutcome::ThisThread => Admission::ThisThread,
             // Without a job there is nothing that could be done or abandoned.
-            Waited::TimedOut | Waited::Done(_) | Waited::Abandoned => Admission::TimedOut,
+            WaitOutcome::TimedOut | WaitOutcome::Done(_) | WaitOutcome::Abandoned => Admission::TimedOut,
         }
     }
 
@@ -107,36 +107,36 @@ impl<J, R> Queue<J, R> {
     /// leader has taken it the time no longer counts.
     pub fn submit(self: &Arc<Self>, job: J, timeout: Option<Duration>) -> Outcome<J, R> {
         match self.enqueue(Some(job), timeout) {
-            Waited::Lead(leadership, Some(job)) => Outcome::Lead(leadership, job),
-            Waited::Done(result) => Outcome::Done(result),
-            Waited::ThisThread => Outcome::ThisThread,
-            Waited::Abandoned => Outcome::Abandoned,
-            Waited::TimedOut | Waited::Lead(_, None) => Outcome::TimedOut,
+            WaitOutcome::Lead(leadership, Some(job)) => Outcome::Lead(leadership, job),
+            WaitOutcome::Done(result) => Outcome::Done(result),
+            WaitOutcome::ThisThread => Outcome::ThisThread,
+            WaitOutcome::Abandoned => Outcome::Abandoned,
+            WaitOutcome::TimedOut | WaitOutcome::Lead(_, None) => Outcome::TimedOut,
         }
     }
 
-    fn enqueue(self: &Arc<Self>, job: Option<J>, timeout: Option<Duration>) -> Waited<J, R> {
+    fn enqueue(self: &Arc<Self>, job: Option<J>, timeout: Option<Duration>) -> WaitOutcome<J, R> {
         let mut state = self.state.lock();
         let deadline = || timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if state.leader.is_none() {
             state.leader = Some(this_thread());
             drop(state);
-            return Waited::Lead(Leadership { queue: Arc::clone(self) }, job);
+            return WaitOutcome::Lead(Leadership { queue: Arc::clone(self) }, job);
         }
         if state.leader == Some(this_thread()) {
-            return Waited::ThisThread;
+            return WaitOutcome::ThisThread;
         }
         let deadline = deadline();
         while state.waiting.len() >= self.limit {
             if wait(&self.room, &mut state, deadline) {
-                return Waited::TimedOut;
+                return WaitOutcome::TimedOut;
             }
         }
         if state.leader.is_none() {
             // They all left while we waited for room.
             state.leader = Some(this_thread());
             drop(state);
-            return Waited::Lead(Leadership { queue: Arc::clone(self) }, job);
+            return WaitOutcome::Lead(Leadership { queue: Arc::clone(self) }, job);
         }
         let shares = job.is_some();
         let waiter = Arc::new(Waiter {
@@ -151,13 +151,13 @@ impl<J, R> Queue<J, R> {
     }
 
     /// Waits until something has become of `waiter`, or until it has left the queue in time.
-    fn wait_in_queue(self: &Arc<Self>, waiter: &Arc<Waiter<J, R>>, mut deadline: Option<Instant>) -> Waited<J, R> {
+    fn wait_in_queue(self: &Arc<Self>, waiter: &Arc<Waiter<J, R>>, mut deadline: Option<Instant>) -> WaitOutcome<J, R> {
         let mut slot = waiter.slot.lock();
         loop {
             match std::mem::replace(&mut *slot, QueueSlot::Taken) {
-                QueueSlot::Lead(job) => return Waited::Lead(Leadership { queue: Arc::clone(self) }, job),
-                QueueSlot::Done(result) => return Waited::Done(result),
-                QueueSlot::Abandoned => return Waited::Abandoned,
+                QueueSlot::Lead(job) => return WaitOutcome::Lead(Leadership { queue: Arc::clone(self) }, job),
+                QueueSlot::Done(result) => return WaitOutcome::Done(result),
+                QueueSlot::Abandoned => return WaitOutcome::Abandoned,
                 // Put back: we have only looked.
                 unchanged => *slot = unchanged,
             }
@@ -167,7 +167,7 @@ impl<J, R> Queue<J, R> {
             // The order of locks is queue, then slot.
             drop(slot);
             if self.leave(waiter) || mutant::is_on(Mutant::LeaveThoughTaken) {
-                return Waited::TimedOut;
+                return WaitOutcome::TimedOut;
             }
             // A leader has taken us out of the queue just now; what becomes of us is decided, so
             // wait for it.
@@ -210,7 +210,7 @@ impl<J, R> Queue<J, R> {
     }
 }
 
-enum Waited<J, R> {
+enum WaitOutcome<J, R> {
     Lead(Leadership<J, R>, Option<J>),
     Done(R),
     TimedOut,

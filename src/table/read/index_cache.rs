@@ -48,12 +48,12 @@ pub(crate) struct IndexCache {
     pub(crate) section: Section,
     kind: BlockKind,
     lookups: AtomicU8,
-    root: OnceLock<Cached>,
+    root: OnceLock<CachedIndex>,
 }
 
 /// What is below an entry of an index.
 #[derive(Debug)]
-enum Cached {
+enum CachedIndex {
     Node(Box<Node>),
     Leaf(Leaf),
     /// Nothing that can be kept.
@@ -71,7 +71,7 @@ struct Node {
 #[derive(Debug)]
 struct Child {
     offset: u64,
-    below: OnceLock<Cached>,
+    below: OnceLock<CachedIndex>,
 }
 
 /// A data block.
@@ -106,7 +106,7 @@ impl IndexCache {
         let (mut below, mut offset) = (root, self.section.start());
         loop {
             match below {
-                Cached::Leaf(leaf) => {
+                CachedIndex::Leaf(leaf) => {
                     let Leaf { block, restarts, filter } = leaf;
                     if hash.is_some_and(|hash| !filter.may_contain(hash)) {
                         return Ok(None);
@@ -115,7 +115,7 @@ impl IndexCache {
                     let start = start.map_err(|error| file.locate(error, block))?;
                     return Ok(Some(SeekStart { block: *block, start, filter: Some(filter) }));
                 }
-                Cached::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
+                CachedIndex::Node(node) => match node.children.get(node.keys.lower_bound(key)) {
                     Some(child) => {
                         offset = child.offset;
                         below = child.below.get_or_init(|| self.load(file, offset));
@@ -123,7 +123,7 @@ impl IndexCache {
                     None if offset == self.section.start() => return Ok(None),
                     None => return self.place_below(file, offset, key, inflated),
                 },
-                Cached::Unknown => return self.place_below(file, offset, key, inflated),
+                CachedIndex::Unknown => return self.place_below(file, offset, key, inflated),
             }
         }
     }
@@ -171,27 +171,29 @@ impl IndexCache {
     }
 
     #[cold]
-    fn load_root(&self, file: &TableFile) -> Cached {
+    fn load_root(&self, file: &TableFile) -> CachedIndex {
         match self.section.index {
-            0 => self.load_row(file).unwrap_or(Cached::Unknown),
+            0 => self.load_row(file).unwrap_or(CachedIndex::Unknown),
             root => match self.load_index(file, root, true) {
-                Some(node) => Cached::Node(Box::new(node)),
+                Some(node) => CachedIndex::Node(Box::new(node)),
                 None if file.kind_at(root).is_ok_and(|kind| kind == Some(BlockKind::Index)) => self.load(file, root),
-                None => Cached::Unknown,
+                None => CachedIndex::Unknown,
             },
         }
     }
 
     /// What is known of the block at `offset` from now on.
     #[cold]
-    fn load(&self, file: &TableFile, offset: u64) -> Cached {
+    fn load(&self, file: &TableFile, offset: u64) -> CachedIndex {
         let known = match file.kind_at(offset) {
-            Ok(Some(BlockKind::Index)) => self.load_index(file, offset, false).map(|node| Cached::Node(node.into())),
+            Ok(Some(BlockKind::Index)) => {
+                self.load_index(file, offset, false).map(|node| CachedIndex::Node(node.into()))
+            }
             Ok(Some(BlockKind::Log)) => None,
-            Ok(Some(kind)) if kind == self.kind => self.load_data(file, offset).map(Cached::Leaf),
+            Ok(Some(kind)) if kind == self.kind => self.load_data(file, offset).map(CachedIndex::Leaf),
             _ => None,
         };
-        known.unwrap_or(Cached::Unknown)
+        known.unwrap_or(CachedIndex::Unknown)
     }
 
     fn load_data(&self, file: &TableFile, offset: u64) -> Option<Leaf> {
@@ -223,7 +225,7 @@ impl IndexCache {
     /// A section of few blocks and no index: the first keys of all but the first block stand for
     /// last keys of the one before. A key that is equal to one of them is found all the same,
     /// because scans go on into the next block.
-    fn load_row(&self, file: &TableFile) -> Option<Cached> {
+    fn load_row(&self, file: &TableFile) -> Option<CachedIndex> {
         let (mut keys, mut children) = (SortedKeys::builder(), Vec::new());
         let mut offset = self.section.offset;
         while self.kind != BlockKind::Log && file.kind_at(offset).ok()? == Some(self.kind) {
@@ -236,13 +238,13 @@ impl IndexCache {
                 }
             }
             let next = offset + leaf.block.stride;
-            children.push(Child { offset, below: OnceLock::from(Cached::Leaf(leaf)) });
+            children.push(Child { offset, below: OnceLock::from(CachedIndex::Leaf(leaf)) });
             offset = next;
         }
         match children.len() {
             0 => None,
             1 => children.pop().and_then(|only| only.below.into_inner()),
-            _ => Some(Cached::Node(Box::new(Node { keys: keys.build(), children: children.into() }))),
+            _ => Some(CachedIndex::Node(Box::new(Node { keys: keys.build(), children: children.into() }))),
         }
     }
 }

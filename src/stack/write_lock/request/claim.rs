@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::record::{self, Kind, RequestRecord};
-use super::{Claim, MAX_FILE, Outcome, RequestState, is_of_later_version, parse};
+use super::{Claim, MAX_FILE, RequestOutcome, RequestState, is_of_later_version, parse};
 use crate::dir::{Dir, DirFile, Writers};
 use crate::error::{Error, Result};
 use crate::list::Temporary;
@@ -165,9 +165,11 @@ impl Claim {
     /// What a new lock holder writes that finds this list.
     fn resolution(&self, list: &[&str]) -> Option<RequestRecord> {
         match self.outcome(list.iter().copied()) {
-            Outcome::Published { update_index } => Some(RequestRecord::new(Kind::Published, self.leader, update_index)),
-            Outcome::NotPublished => Some(RequestRecord::new(Kind::Rejected, self.leader, 0)),
-            Outcome::Unknown => None,
+            RequestOutcome::Published { update_index } => {
+                Some(RequestRecord::new(Kind::Published, self.leader, update_index))
+            }
+            RequestOutcome::NotPublished => Some(RequestRecord::new(Kind::Rejected, self.leader, 0)),
+            RequestOutcome::Unknown => None,
         }
     }
 }

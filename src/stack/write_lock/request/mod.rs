@@ -80,7 +80,7 @@ pub(crate) struct Claim {
 
 /// What has become of a claimed request whose leader does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RequestOutcome {
     Published { update_index: u64 },
     NotPublished,
     Unknown,
@@ -93,18 +93,18 @@ impl Claim {
     /// The table is there: it was published. The newest table is still the one that it was to
     /// follow: it was not, because tables are added at the top only, and a table that takes the
     /// place of others has another name. Neither: others have committed since.
-    pub(crate) fn outcome<'t>(&self, list: impl DoubleEndedIterator<Item = &'t str> + Clone) -> Outcome {
+    pub(crate) fn outcome<'t>(&self, list: impl DoubleEndedIterator<Item = &'t str> + Clone) -> RequestOutcome {
         let is_current = list.clone().next_back().is_some_and(|newest| newest == self.base);
         match &self.planned {
             Some((update_index, _)) if mutant::is_on(Mutant::TakeAnyTableForPlanned) && !is_current => {
-                Outcome::Published { update_index: *update_index }
+                RequestOutcome::Published { update_index: *update_index }
             }
             Some((update_index, table)) if list.clone().any(|there| there == table) => {
-                Outcome::Published { update_index: *update_index }
+                RequestOutcome::Published { update_index: *update_index }
             }
-            None if mutant::is_on(Mutant::TakeUnplannedForRejected) => Outcome::NotPublished,
-            _ if is_current => Outcome::NotPublished,
-            _ => Outcome::Unknown,
+            None if mutant::is_on(Mutant::TakeUnplannedForRejected) => RequestOutcome::NotPublished,
+            _ if is_current => RequestOutcome::NotPublished,
+            _ => RequestOutcome::Unknown,
         }
     }
 
@@ -260,17 +260,17 @@ mod tests {
 
     #[test]
     fn names_of_tables_tell_what_a_dead_leader_has_done() {
-        let published = Outcome::Published { update_index: 4 };
+        let published = RequestOutcome::Published { update_index: 4 };
         for (planned, list, outcome) in [
-            (true, &[BASE][..], Outcome::NotPublished),
+            (true, &[BASE][..], RequestOutcome::NotPublished),
             (true, &[BASE, TABLE], published),
             (true, &[BASE, TABLE, "later.ref"], published),
-            (true, &["merged.ref"], Outcome::Unknown),
-            (true, &[BASE, "of-another-leader.ref"], Outcome::Unknown),
-            (true, &["merged.ref", BASE], Outcome::NotPublished),
-            (true, &[], Outcome::Unknown),
-            (false, &[BASE], Outcome::NotPublished),
-            (false, &[BASE, TABLE], Outcome::Unknown),
+            (true, &["merged.ref"], RequestOutcome::Unknown),
+            (true, &[BASE, "of-another-leader.ref"], RequestOutcome::Unknown),
+            (true, &["merged.ref", BASE], RequestOutcome::NotPublished),
+            (true, &[], RequestOutcome::Unknown),
+            (false, &[BASE], RequestOutcome::NotPublished),
+            (false, &[BASE, TABLE], RequestOutcome::Unknown),
         ] {
             assert_eq!(claim(planned).outcome(list.iter().copied()), outcome, "{planned} {list:?}");
         }
