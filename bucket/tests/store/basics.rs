@@ -1,3 +1,5 @@
+//! A store in a bucket in memory: which objects it has, refusals, several handles.
+
 use std::sync::Arc;
 
 use futures_lite::future::block_on;

@@ -1,3 +1,5 @@
+//! Damaged, missing and foreign objects are errors, and opening changes nothing.
+
 use std::sync::Arc;
 
 use futures_lite::future::block_on;

@@ -1,3 +1,5 @@
+//! What is exported to a directory is read by git.
+
 use std::process::Command;
 
 use futures_lite::future::block_on;

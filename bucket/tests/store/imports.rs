@@ -1,3 +1,5 @@
+//! An import keeps tables that are in order, and merges those that are not.
+
 use std::sync::Arc;
 
 use futures_lite::future::block_on;

@@ -1,3 +1,5 @@
+//! Large tables are read in parts, side by side.
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

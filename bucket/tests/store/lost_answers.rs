@@ -1,3 +1,5 @@
+//! Swaps whose answers were lost: nothing that the root names is deleted.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

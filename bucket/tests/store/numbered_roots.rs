@@ -1,3 +1,5 @@
+//! Numbered roots, for stores without a conditional put: those that are kept, and clients that slept.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The probe tells an honest object store from one that breaks a rule.
+
 use bytes::Bytes;
 use futures_lite::future::{block_on, yield_now};
 use reftable_bucket::{Bucket, ErrorKind, Memory, Read, Result, Swap, Tag, probe};

@@ -1,3 +1,5 @@
+//! How many requests commits and reads take.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

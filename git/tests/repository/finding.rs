@@ -1,3 +1,5 @@
+//! Repositories are found where git finds them.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

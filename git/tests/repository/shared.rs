@@ -1,4 +1,4 @@
-//! A repository that three users share: git and this crate in turn, with narrow and wide umasks.
+//! A repository that three users share: git and this crate by turns, with narrow and wide umasks.
 //! Every file in the store has git's modes while and after it is used, all users read and write,
 //! and the lock of a user who has died is no obstacle for the others.
 
