@@ -16,10 +16,10 @@ const FEWEST: usize = 16;
 /// another handle this is enough for 10 minutes of 27 swaps a second, or one minute of 273.
 const MOST: usize = 16_384;
 
-/// The latest editions, and who has written them.
+/// The latest editions, and which committers have written them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct History {
-    /// Of editions up to this one lines were dropped that somebody may ask for.
+    /// Of editions up to this one lines were dropped that a writer may ask for.
     pub(crate) forgotten: u64,
     /// By their editions; the last is the newest.
     pub(crate) swaps: VecDeque<SwapLine>,

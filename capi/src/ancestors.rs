@@ -1,4 +1,4 @@
-//! Who waits for whom: a process waits for the children that it has started, and for itself.
+//! Which process waits for which: one waits for the children that it has started, and for itself.
 
 use std::fs;
 

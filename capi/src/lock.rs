@@ -123,8 +123,8 @@ impl Locker for HostLocks {
         self.dir.makes_own_files() && !self.is_plain.load(Ordering::Relaxed)
     }
 
-    /// Not for those who wait for us: a hook that updates references runs under its parent's lock.
-    /// Another thread of ours does not.
+    /// Not for processes that wait for us: a hook that updates references runs under its parent's
+    /// lock. Another thread of this process does not.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
         match holder {
             Holder::Alive(process) => !waits_for_us(process),

@@ -5,7 +5,7 @@
  *   crowd DIRECTORY crowd PROCESSES COMMITS     none is lost
  *   crowd DIRECTORY kill TIMES                  what is acknowledged stays, and the next commit succeeds
  *   crowd DIRECTORY signal TIMES                the handler removes the lock
- *   crowd DIRECTORY hook                        who waits for its own parent, or for itself, gets the time-out
+ *   crowd DIRECTORY hook                        waiting for its own parent, or for itself, ends at the time-out
  *   crowd DIRECTORY threads THREADS COMMITS     threads wait for one another as processes do
  *   crowd DIRECTORY order WAITERS               who came first is first
  *   crowd DIRECTORY stopped                     a waiter that is stopped keeps nobody
