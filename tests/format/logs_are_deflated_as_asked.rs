@@ -23,6 +23,40 @@ fn more_work_makes_smaller_tables_of_the_same() {
     assert_eq!(table(HASH, 1..=1, &WriteOptions::default(), &[], &rows).file_size(), fast);
 }
 
+/// Whether the message of the last record is found in the file as it is.
+fn is_stored(records: u64, options: &WriteOptions) -> bool {
+    let row = |n| (format!("refs/heads/{n:05}"), 1, Some(entry(HASH, n, n + 1, format!("commit: number {n}\n"))));
+    let rows: Vec<LogRow> = (0..records).map(row).collect();
+    let table = table(HASH, 1..=1, options, &[], &rows);
+    assert_eq!(logs(&Merged::new(vec![table.clone()]), "", Tombstones::Show), rows);
+    let (file, message) = (table.bytes(), format!("commit: number {}", records - 1));
+    file.windows(message.len()).any(|window| window == message.as_bytes())
+}
+
+#[test]
+fn a_short_block_is_stored_whatever_the_level() {
+    for options in [WriteOptions::default(), WriteOptions::default().deflate_level(9)] {
+        assert!(is_stored(1, &options) && is_stored(8, &options));
+        assert!(!is_stored(25, &options));
+    }
+}
+
+/// git reads no more of a block than its size, if it has not inflated more.
+#[test]
+fn a_block_that_is_full_is_not_stored() {
+    let row = |n| (format!("refs/heads/{n:05}"), 1, Some(entry(HASH, n, n + 1, format!("commit: number {n}\n"))));
+    let rows: Vec<LogRow> = (0..20).map(row).collect();
+    for size in 200..400 {
+        let table = table(HASH, 1..=1, &WriteOptions::default().block_size(size), &[], &rows);
+        assert_eq!(logs(&Merged::new(vec![table.clone()]), "", Tombstones::Show), rows);
+        let mut blocks = table.blocks();
+        while let Some(block) = blocks.next().unwrap() {
+            let len = block.file_len();
+            assert!(len <= block.len().max(size.into()), "{len} bytes of {} in blocks of {size}", block.len());
+        }
+    }
+}
+
 #[test]
 fn other_levels_are_refused() {
     for level in [0, 10, 255] {

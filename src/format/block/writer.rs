@@ -14,6 +14,11 @@ const HARDEST: u8 = 9;
 /// Deflate looks no farther back than this many bytes less than its window is long.
 const LOOKAHEAD: usize = 262;
 
+/// The longest body that is stored as it is: a stream zeroes 200 KiB, in pages that a process which
+/// commits once has to be given first, and saves a few hundred bytes of a file that takes a block
+/// of the file system anyway. A compaction that makes more of it deflates it.
+const LONGEST_STORED: usize = 1024;
+
 /// Whether a record went in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
@@ -138,7 +143,7 @@ impl BlockWriter {
         }
     }
 
-    /// Everything after the block header goes through deflate.
+    /// Everything after the block header goes through deflate, or becomes a stored block of it.
     ///
     /// Fast deflation makes longer what does not repeat, such as a long message in Chinese. git
     /// reads as many bytes of a block as it has inflated, and at least the size of blocks: what
@@ -147,10 +152,15 @@ impl BlockWriter {
         let split = self.buf.split_at_checked(self.header_off + BLOCK_HEADER_LEN);
         let (head, body) = split.ok_or_else(|| violated("a block of logs is shorter than its header"))?;
         let most = self.buf.len().max(self.block_size);
+        self.deflated.clear();
+        self.deflated.extend_from_slice(head);
+        if body.len() <= LONGEST_STORED && self.buf.len() + STORED_FRAME <= most {
+            store(body, &mut self.deflated);
+            return Ok(&self.deflated);
+        }
         let mut is_done = false;
         for (stream, level) in self.streams.iter_mut().zip([self.deflate_level, HARDEST]) {
-            self.deflated.clear();
-            self.deflated.extend_from_slice(head);
+            self.deflated.truncate(head.len());
             // Nine bits a byte, or stored blocks of 16 KiB, and the frame.
             self.deflated.reserve(body.len() + body.len() / 8 + 64);
             let bits = window_bits(self.block_size);
@@ -165,6 +175,20 @@ impl BlockWriter {
         }
         if is_done { Ok(&self.deflated) } else { Err(Error::invalid("a log block could not be deflated")) }
     }
+}
+
+/// Bytes that [`store`] adds.
+const STORED_FRAME: usize = 11;
+
+/// Appends `body` as a zlib stream of one stored block (RFC 1950 and 1951, 3.2.4).
+fn store(body: &[u8], out: &mut Vec<u8>) {
+    let len = body.len() as u16;
+    // A window of 32 KiB, level 0; then the last block, stored.
+    out.extend_from_slice(&[0x78, 0x01, 0x01]);
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&(!len).to_le_bytes());
+    out.extend_from_slice(body);
+    out.extend_from_slice(&adler2::adler32_slice(body).to_be_bytes());
 }
 
 /// The smallest window, as a power of two, from whose end deflate sees the whole of a block: a

@@ -66,7 +66,7 @@ impl WriteOptions {
     /// and all programs read both.
     ///
     /// 9 makes logs some 3 % smaller. They take four times as long to write then, and twice as long
-    /// to read.
+    /// to read. Blocks of up to 1,024 bytes are stored, whatever the level.
     pub fn deflate_level(mut self, level: u8) -> Self {
         self.deflate_level = level;
         self
