@@ -55,8 +55,8 @@ pub(crate) fn policy(wishes: &[Wish], config: Option<&Config>) -> Result<Expiry,
         return Ok(expiry);
     }
     let configured = ConfiguredExpiry::read(config)?;
-    for (pattern, limit) in configured.patterns {
-        expiry = expiry.rule(pattern, limit)?;
+    for of_pattern in configured.patterns {
+        expiry = expiry.rule(of_pattern.pattern, of_pattern.total)?;
     }
     let others = wishes.iter().rev().find_map(|wish| if let Wish::Others(limit) = wish { Some(*limit) } else { None });
     Ok(expiry.before_time(others.unwrap_or(configured.others)))

@@ -59,7 +59,7 @@ pub use batch::{Action, Batch, Change, Prepared, Reason, Refusal, Rejected, Reje
 pub use batch::{Answer, Command, Fields, Planned, Records, Session, SessionOptions};
 pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};
-pub use expiry::ConfiguredExpiry;
+pub use expiry::{ConfiguredExpiry, PatternExpiry};
 pub use format::{Format, RefStorage};
 pub use log_edit::{LogEdit, Verdict};
 pub use log_expiry::LogExpiry;

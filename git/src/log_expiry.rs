@@ -11,11 +11,8 @@ use crate::expiry::ConfiguredExpiry;
 use crate::log_edit::{LogEdit, Verdict};
 use crate::rev::{Kind, Revisions};
 use crate::stores::Stores;
-use crate::time::{self, Limit};
+use crate::time::Limit;
 use crate::view::{Listing, View};
-
-/// What git's `gc.reflogExpireUnreachable` is if nobody sets it.
-const USUAL_UNREACHABLE: &str = "30.days.ago";
 
 /// Which entries go: what `git reflog expire` does.
 #[derive(Debug, Clone)]
@@ -31,7 +28,6 @@ pub struct LogExpiry {
     /// What else happens to the log, and to its reference.
     pub edit: LogEdit,
     configured: ConfiguredExpiry,
-    configured_unreachable: Limit,
 }
 
 impl LogExpiry {
@@ -40,13 +36,8 @@ impl LogExpiry {
     /// # Errors
     /// If it cannot be read, or says what is not understood: it may protect something.
     pub fn configured(config: Option<&Config>) -> Result<LogExpiry> {
-        let unreachable = config.and_then(|config| config.text("gc.reflogExpireUnreachable"));
-        let text = unreachable.map_or(USUAL_UNREACHABLE.to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
-        let configured_unreachable = time::limit(&text)
-            .map_err(|error| Error::invalid(format!("gc.reflogExpireUnreachable in git's configuration: {error}")))?;
         let configured = ConfiguredExpiry::read(config)?;
-        let (total, unreachable, stale, edit) = (None, None, false, LogEdit::default());
-        Ok(LogExpiry { total, unreachable, stale, edit, configured, configured_unreachable })
+        Ok(LogExpiry { total: None, unreachable: None, stale: false, edit: LogEdit::default(), configured })
     }
 
     /// Lets entries of the log of `name` expire, and says what became of each, oldest first. A log
@@ -60,7 +51,8 @@ impl LogExpiry {
 
     /// Of each of `logs` whether it expires.
     fn doomed(&self, name: &[u8], logs: &[Log], view: &View, revisions: &mut Revisions) -> Result<Vec<bool>> {
-        let (total, unreachable) = self.limits(name)?;
+        let (total, unreachable) = self.configured.limits(name);
+        let (total, unreachable) = (self.total.unwrap_or(total), self.unreachable.unwrap_or(unreachable));
         let is_before = |time: u64, limit: Limit| limit.is_some_and(|limit| time < limit);
         let needs_history = |time: u64| is_before(time, unreachable) && !is_before(time, total);
         let history = match logs.iter().any(|log| needs_history(log.entry.committer.time)) {
@@ -79,24 +71,6 @@ impl LogExpiry {
             doomed.push(is_doomed);
         }
         Ok(doomed)
-    }
-
-    /// As git has it, a pattern of the configuration counts before its general value, and stashes,
-    /// which are entries of a log, only go by a pattern.
-    fn limits(&self, name: &[u8]) -> Result<(Limit, Limit)> {
-        let mut total = self.configured.others;
-        let mut unreachable = self.configured_unreachable;
-        let matching = self
-            .configured
-            .patterns
-            .iter()
-            .find(|(pattern, _)| Listing::default().root_refs().pattern(pattern.clone()).matches(name));
-        match matching {
-            Some((_, limit)) => total = *limit,
-            None if name == b"refs/stash" => (total, unreachable) = (None, None),
-            None => {}
-        }
-        Ok((self.total.unwrap_or(total), self.unreachable.unwrap_or(unreachable)))
     }
 }
 

@@ -217,6 +217,53 @@ fn references_are_renamed_and_logs_expire() {
     });
 }
 
+/// In a pattern of the configuration a star matches slashes, a directory is no pattern, and what is
+/// not said is never.
+#[test]
+fn logs_expire_by_the_patterns_that_git_reads() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        for name in ["refs/heads/a", "refs/heads/team/b", "refs/remotes/o/x/y", "refs/stash"] {
+            repo.git(["update-ref", "--create-reflog", "-m", "x", name, "HEAD"]);
+        }
+        // Nothing leads to what is lost now.
+        repo.commit("two");
+        repo.git(["update-ref", "-m", "x", "refs/heads/team/b", "HEAD"]);
+        repo.git(["update-ref", "-m", "back", "refs/heads/team/b", "HEAD~1"]);
+        repo.git(["reset", "-q", "--hard", "HEAD~1"]);
+        for config in [
+            &[][..],
+            &["gc.refs/remotes/*.reflogExpire=never"],
+            &["gc.refs/heads.reflogExpire=never"],
+            &["gc.refs/heads/.reflogExpire=never"],
+            &["gc.reflogExpire=never", "gc.refs/heads/*.reflogExpire=now"],
+            &["gc.reflogExpire=never", "gc.refs/heads/t*b.reflogExpireUnreachable=now"],
+            &["gc.refs/heads/?.reflogExpireUnreachable=now", "gc.refs/*.reflogExpire=never"],
+            &["gc.refs/*.reflogExpire=never", "gc.refs/heads/*.reflogExpire=now"],
+            &["gc.refs/stash.reflogExpire=now", "gc.*.reflogExpire=never", "gc.refs/stash.reflogExpire=never"],
+            &["gc.reflogExpire=never", "gc.HEAD.reflogExpire=now"],
+            &["gc.reflogExpire=never", "gc.reflogExpireUnreachable=now"],
+            &["gc.refs/heads/[!a].reflogExpire=never", "GC.refs/Heads/**.REFLOGEXPIRE=never"],
+        ] {
+            let ends = ["git", env!("CARGO_BIN_EXE_reftable")].map(|program| {
+                let copy = repo.copy();
+                for pair in config {
+                    let (key, value) = pair.split_once('=').unwrap();
+                    repo.git_in(&copy, ["config", key, value]);
+                }
+                let output = isolated(program).current_dir(&copy).args(["reflog", "expire", "--all"]).output().unwrap();
+                assert!(output.status.success(), "{program} {config:?}: {output:?}");
+                let names = ["HEAD", "refs/heads/a", "refs/heads/team/b", "refs/remotes/o/x/y", "refs/stash"];
+                names.map(|name| (name, repo.git_in(&copy, ["reflog", "show", "--format=%H %gs", name])))
+            });
+            assert_eq!(ends[1], ends[0], "{config:?}");
+        }
+        repo.git(["config", "gc.refs/heads/[a.reflogExpire", "never"]);
+        let error = repo.run(["reflog", "expire", "--all"]).failed(128);
+        assert!(error.contains("gc.refs/heads/[a.reflogExpire in git's configuration"), "{error}");
+    });
+}
+
 /// Makes five commits, a second apart.
 fn make_a_log(repo: &Repo) {
     for second in 1..=5 {

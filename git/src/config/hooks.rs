@@ -56,8 +56,9 @@ impl Config {
         values.filter_map(|(_, value)| boolean(value)).next_back().unwrap_or(true)
     }
 
-    fn of_hooks(&self, key: &str) -> impl DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> {
-        self.by_subsection("hook", key).filter_map(|(name, value)| Some((name?, value)))
+    /// `hook.<name>.KEY`, with a key in lower case.
+    fn of_hooks<'a>(&'a self, key: &'a str) -> impl DoubleEndedIterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        self.section("hook").filter_map(move |(name, of, value)| Some((name?, value)).filter(|_| of == key))
     }
 }
 

@@ -149,16 +149,15 @@ impl Config {
         self.entries.iter().filter(is_meant).map(|entry| entry.value.clone()).collect()
     }
 
-    /// The parts in the middle of the keys `SECTION.*.NAME` and their values, in order; `None` for
-    /// `SECTION.NAME`.
-    pub(crate) fn by_subsection(
+    /// The keys of a section in order: of each the part in the middle, `None` for `SECTION.NAME`;
+    /// the name, in lower case; and the value.
+    pub(crate) fn section(
         &self,
         section: &str,
-        name: &str,
-    ) -> impl DoubleEndedIterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
-        let is_meant =
-            move |entry: &&Entry| entry.section.eq_ignore_ascii_case(section) && entry.name.eq_ignore_ascii_case(name);
-        self.entries.iter().filter(is_meant).map(|entry| (entry.subsection.as_deref(), entry.value.as_deref()))
+    ) -> impl DoubleEndedIterator<Item = (Option<&[u8]>, &str, Option<&[u8]>)> {
+        let is_meant = move |entry: &&Entry| entry.section.eq_ignore_ascii_case(section);
+        let found = self.entries.iter().filter(is_meant);
+        found.map(|entry| (entry.subsection.as_deref(), entry.name.as_str(), entry.value.as_deref()))
     }
 
     /// The value that counts, as [`Config::all`] has it.

@@ -214,7 +214,7 @@ impl Revisions {
         match config {
             Some(Ok(Some(config))) => {
                 config.last("extensions.partialClone").is_some()
-                    || config.by_subsection("remote", "promisor").next().is_some()
+                    || config.section("remote").any(|(remote, key, _)| remote.is_some() && key == "promisor")
             }
             Some(Err(_)) => true,
             _ => false,
