@@ -18,7 +18,7 @@ use crate::failure::{Failure, Voice};
 /// Look into, change, compact and check git's reftable stores, beside git.
 #[derive(Debug, Parser)]
 #[command(name = "reftable", version, propagate_version = true, infer_long_args = true, args_override_self = true,
-          after_help = HELP)]
+          color = clap::ColorChoice::Never, after_help = HELP)]
 pub(crate) struct Cli {
     /// Start here instead of in the current directory
     ///
@@ -44,6 +44,17 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
+    /// At a terminal, print through a pager, as 'git -p' does; 'log' and 'reflog show' do so anyway
+    ///
+    /// Before the command. Which pager: GIT_PAGER, pager.COMMAND or core.pager in git's
+    /// configuration, PAGER, or 'less'. pager.COMMAND also says whether ('refs' for 'list').
+    #[arg(short, long, overrides_with = "no_pager")]
+    pub(crate) paginate: bool,
+
+    /// Print without a pager; before the command
+    #[arg(short = 'P', long, overrides_with = "paginate")]
+    pub(crate) no_pager: bool,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -68,6 +79,7 @@ other failures; 'exists' answers 2 for a reference that does not exist.
 Examples:
   reftable list --prefix refs/tags/
   reftable -C /srv/repo.git get HEAD
+  reftable -p list
   reftable compact --expire-logs 90d
   reftable verify";
 
@@ -102,6 +114,34 @@ pub(crate) enum Command {
     Export(crate::bucket::copy::Export),
     #[cfg(feature = "object-store")]
     Import(crate::bucket::copy::Import),
+}
+
+impl Command {
+    /// By what name git's configuration has it, as in 'pager.log'. What 'git refs' has without a
+    /// command of its own is there by that name.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Command::Get(_) => "get",
+            Command::Head(_) => "head",
+            Command::Log(_) => "log",
+            Command::SymbolicRef(_) => "symbolic-ref",
+            Command::UpdateRef(_) => "update-ref",
+            Command::ShowRef(_) => "show-ref",
+            Command::Reflog(_) => "reflog",
+            Command::PackRefs(_) => "pack-refs",
+            Command::Compact(_) => "compact",
+            Command::Verify(_) => "verify",
+            Command::Repair(_) => "repair",
+            Command::Dump(_) => "dump",
+            Command::Stats(_) => "stats",
+            _ => "refs",
+        }
+    }
+
+    /// Whether it prints through a pager without a word about it.
+    pub(crate) fn pages(&self) -> bool {
+        matches!(self, Command::Log(_))
+    }
 }
 
 /// The subcommands that have git's exit codes.

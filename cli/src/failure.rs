@@ -10,6 +10,19 @@ use reftable::ErrorKind;
 use crate::json::{self, Object};
 use crate::output::shown_path;
 
+/// What an error of a store comes to. Stores in directories and those in buckets have types of
+/// their own, whose kinds have the same names.
+macro_rules! kind_of {
+    ($kinds:ty, $error:expr) => {{
+        type Kinds = $kinds;
+        match $error.kind() {
+            Kinds::Conflict => Code::Conflict,
+            Kinds::Locked => Code::Locked,
+            Kinds::Invalid | Kinds::TooLarge => Code::Usage,
+            _ => Code::Broken,
+        }
+    }};
+}
 /// Whose exit codes and messages a command has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Voice {
@@ -47,19 +60,6 @@ impl Code {
             Code::Conflict => 4,
             Code::Locked => 5,
             Code::Git(number) => number,
-        }
-    }
-
-    /// The word for it in JSON.
-    fn word(self) -> &'static str {
-        match self {
-            Code::Done => "done",
-            Code::Missing | Code::Git(1 | 2) => "missing",
-            Code::Usage => "usage",
-            Code::Broken => "broken",
-            Code::Conflict => "conflict",
-            Code::Locked => "locked",
-            Code::Git(_) => "failed",
         }
     }
 }
@@ -136,16 +136,28 @@ impl Failure {
             Failure::Arguments(_) => Code::Usage,
             Failure::NotFatal(failure) | Failure::Within(_, failure) => failure.kind(),
             Failure::Interrupted(..) => Code::Missing,
-            Failure::Store(error) => kind_of_store(error),
+            Failure::Store(error) => kind_of!(ErrorKind, error),
             #[cfg(feature = "object-store")]
-            Failure::Bucket(error) => kind_of_bucket(error),
+            Failure::Bucket(error) => kind_of!(reftable_bucket::ErrorKind, error),
             Failure::Git(error) => match (error.kind(), error.store()) {
-                (_, Some(error)) => kind_of_store(error),
+                (_, Some(error)) => kind_of!(ErrorKind, error),
                 (reftable_git::ErrorKind::NotFound, _) => Code::Missing,
                 (reftable_git::ErrorKind::Refused, _) => Code::Conflict,
                 (reftable_git::ErrorKind::Invalid | reftable_git::ErrorKind::Untrusted, _) => Code::Usage,
                 _ => Code::Broken,
             },
+        }
+    }
+
+    /// The word for the kind in JSON.
+    fn word(&self) -> &'static str {
+        match (self, self.kind()) {
+            (Failure::Interrupted(..), _) => "interrupted",
+            (_, Code::Done | Code::Missing | Code::Git(_)) => "missing",
+            (_, Code::Usage) => "usage",
+            (_, Code::Broken) => "broken",
+            (_, Code::Conflict) => "conflict",
+            (_, Code::Locked) => "locked",
         }
     }
 
@@ -190,7 +202,7 @@ impl Failure {
 
     /// The same for programs.
     pub(crate) fn object(&self, message: &str) -> Object {
-        let object = Object::of("error").put("kind", self.kind().word()).put("message", message);
+        let object = Object::of("error").put("kind", self.word()).put("message", message);
         let conflicts = match self {
             Failure::Store(error) => error.conflicts(),
             Failure::Git(error) => error.store().map_or(&[][..], reftable::Error::conflicts),
@@ -203,26 +215,6 @@ impl Failure {
             return object;
         }
         object.put("conflicts", conflicts.iter().map(json::conflict).collect::<Vec<_>>())
-    }
-}
-
-fn kind_of_store(error: &reftable::Error) -> Code {
-    match error.kind() {
-        ErrorKind::Conflict => Code::Conflict,
-        ErrorKind::Locked => Code::Locked,
-        ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
-        _ => Code::Broken,
-    }
-}
-
-#[cfg(feature = "object-store")]
-fn kind_of_bucket(error: &reftable_bucket::Error) -> Code {
-    use reftable_bucket::ErrorKind;
-    match error.kind() {
-        ErrorKind::Conflict => Code::Conflict,
-        ErrorKind::Locked => Code::Locked,
-        ErrorKind::Invalid | ErrorKind::TooLarge => Code::Usage,
-        _ => Code::Broken,
     }
 }
 

@@ -11,11 +11,12 @@ mod expiry;
 mod failure;
 mod json;
 mod output;
+mod pager;
 mod watch;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,6 +25,7 @@ use clap::error::ErrorKind;
 use cli::Cli;
 use failure::{Failure, Voice};
 use output::Out;
+use pager::Paging;
 
 fn main() -> ExitCode {
     let mut words: Vec<OsString> = env::args_os().skip(1).collect();
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     let mut out = Out::new(cli.json);
     let result = commands::run(&cli, &mut out);
     // What was found before a failure is shown before the failure.
-    let flushed = out.flush().map_err(Failure::from);
+    let flushed = out.finish().map_err(Failure::from);
     match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code.into(),
         Err(failure) => {
@@ -79,6 +81,17 @@ fn refuse(error: &clap::Error, words: &[OsString], voice: Voice) -> ExitCode {
         output::fail(&failure, voice, true);
         return failure.code(voice).into();
     }
-    let _nobody_listens = error.print();
+    let _nobody_listens = if is_asked_for { print_page(error, words) } else { error.print() };
     if is_asked_for { ExitCode::SUCCESS } else { Failure::Arguments(String::new()).code(voice).into() }
+}
+
+/// Prints the version or a page of help. The long ones go through a pager, as git's do.
+fn print_page(error: &clap::Error, words: &[OsString]) -> io::Result<()> {
+    let mut out = Out::new(false);
+    let without = ["-h", "-P", "--no-pager"];
+    if error.kind() == ErrorKind::DisplayHelp && words.iter().all(|word| !without.iter().any(|flag| word == flag)) {
+        out.page(Paging::of_help());
+    }
+    out.write_all(error.to_string().as_bytes())?;
+    out.finish()
 }

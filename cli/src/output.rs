@@ -1,6 +1,7 @@
 //! Standard output, buffered and locked once, and standard error. Neither gets control characters
 //! of a store.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
@@ -9,16 +10,66 @@ use reftable::{Commit, escape};
 use serde_json::Value;
 
 use crate::failure::{Failure, Voice};
+use crate::pager::{Pager, Paging};
 
-/// Standard output.
+/// Standard output, perhaps through a pager.
 pub(crate) struct Out {
-    stream: BufWriter<StdoutLock<'static>>,
+    stream: BufWriter<Sink>,
+    paging: Paging,
     wants_json: bool,
+}
+
+/// Where output goes.
+enum Sink {
+    Stdout(StdoutLock<'static>),
+    /// Through this pager, which is started with the first bytes.
+    Due(OsString),
+    Pager(Pager),
+}
+
+impl Write for Sink {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Sink::Due(command) = self {
+            *self = Sink::Pager(Pager::start(command)?);
+        }
+        match self {
+            Sink::Stdout(stream) => stream.write(buf),
+            Sink::Pager(pager) => pager.write(buf),
+            Sink::Due(_) => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Sink::Stdout(stream) => stream.flush(),
+            Sink::Pager(pager) => pager.flush(),
+            Sink::Due(_) => Ok(()),
+        }
+    }
 }
 
 impl Out {
     pub(crate) fn new(wants_json: bool) -> Out {
-        Out { stream: BufWriter::with_capacity(64 * 1024, io::stdout().lock()), wants_json }
+        let stream = BufWriter::with_capacity(64 * 1024, Sink::Stdout(io::stdout().lock()));
+        Out { stream, paging: Paging::default(), wants_json }
+    }
+
+    /// Sends what will be written through a pager, if there is to be one.
+    pub(crate) fn page(&mut self, paging: Paging) {
+        if let Some(command) = paging.command() {
+            self.stream = BufWriter::with_capacity(64 * 1024, Sink::Due(command.to_owned()));
+        }
+        self.paging = paging;
+    }
+
+    /// Whether it goes through a pager.
+    pub(crate) fn paging(&self) -> &Paging {
+        &self.paging
+    }
+
+    /// Writes what is left, and waits for the pager.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 
     /// Whether data is for programs.

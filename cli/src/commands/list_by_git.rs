@@ -2,12 +2,11 @@
 //! language of formats. git then reads the store itself.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
-use std::process::Command;
 
 use clap::Args;
 use reftable_git::Repository;
 
+use super::handed_over::become_git;
 use super::list::List;
 use crate::failure::{Code, Failure};
 use crate::output::Out;
@@ -108,32 +107,11 @@ pub(super) fn hand_over(
     repo: &Repository,
     out: &mut Out,
 ) -> Result<Code, Failure> {
-    let Some(git_dir) = repo.git_dir() else {
-        let message = format!("{why}: 'git for-each-ref' knows more, but only of a repository, and here is none");
-        return Err(Failure::usage(message));
-    };
     if let Some(ours) = list.ours_alone(out.wants_json()) {
         return Err(Failure::usage(format!("{why}: 'git for-each-ref' knows more, but not {ours}")));
     }
-    let mut git = Command::new("git");
-    git.arg("--git-dir").arg(git_dir).arg("for-each-ref").args(list.words_of_git(as_git)).args(list.by_git.words());
-    git.arg("--").args(&list.patterns);
-    out.flush()?;
-    let failed =
-        |error| Failure::broken(format!("{why}: 'git for-each-ref', which knows more, cannot be run: {error}"));
-    become_other(git).map_err(failed)
-}
-
-/// This process goes on as that one.
-#[cfg(unix)]
-fn become_other(mut command: Command) -> std::io::Result<Code> {
-    use std::os::unix::process::CommandExt;
-    Err(command.exec())
-}
-
-/// Waits for that one.
-#[cfg(not(unix))]
-fn become_other(mut command: Command) -> std::io::Result<Code> {
-    let status = command.status()?;
-    Ok(Code::Git(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128)))
+    become_git(repo, &format!("{why}: 'git for-each-ref' knows more"), out, |git| {
+        git.arg("for-each-ref").args(list.words_of_git(as_git)).args(list.by_git.words());
+        git.arg("--").args(&list.patterns);
+    })
 }

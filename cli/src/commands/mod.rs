@@ -9,6 +9,7 @@ mod dump_json;
 mod dump_text;
 pub(crate) mod exists;
 pub(crate) mod get;
+mod handed_over;
 pub(crate) mod head;
 pub(crate) mod list;
 mod list_by_git;
@@ -32,17 +33,21 @@ use reftable_git::Repository;
 use crate::cli::{Cli, Command};
 use crate::failure::{Code, Failure};
 use crate::output::Out;
+use crate::pager::Paging;
 
 /// Does what the arguments say.
 pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
     if let Command::Dump(dump) = &cli.command {
+        out.page(Paging::of(cli, None));
         return dump.run(cli.dir.as_deref(), out);
     }
     if let Some(address) = crate::bucket::address(cli.dir.as_deref()) {
+        out.page(Paging::of(cli, None));
         return crate::bucket::run(cli, address, out);
     }
     let repo = Repository::find(cli.dir.as_deref())?;
     repo.check_storage()?;
+    out.page(Paging::of(cli, Some(&repo)));
     match &cli.command {
         Command::List(list) => list.run(false, &repo, out),
         Command::Get(get) => get.run(&repo, out),
@@ -60,7 +65,7 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Code, Failure> {
         Command::PackRefs(pack_refs) | Command::Optimize(pack_refs) => pack_refs.run(&repo),
         Command::Refs(refs) => refs.run(&repo, out),
         Command::Compact(compact) => compact.run(&repo, out),
-        Command::Verify(verify) => verify.run(&repo, out),
+        Command::Verify(verify) => verify.run(false, &repo, out),
         Command::Dump(dump) => dump.run(cli.dir.as_deref(), out),
         Command::Repair(repair) => repair.run(&repo, out),
         Command::Stats(stats) => stats.run(&repo, out),

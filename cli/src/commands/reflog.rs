@@ -11,42 +11,78 @@ use reftable::{Log, LogEntry, ObjectId};
 use reftable_git::time::{self, Limit};
 use reftable_git::{LogEdit, LogExpiry, Place, Repository, Revisions, Stores, Verdict, View, ident};
 
+use super::handed_over::become_git;
+use super::log::put_entry;
 use crate::cli::Writing;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::{Out, complain_as};
 
-/// Reflogs, as 'git reflog' has them: which there are, and less of them
+/// Reflogs, as 'git reflog' has them: which there are, what is in them, and less of them
 ///
-/// 'reftable log' prints one.
+/// Without a word of its own it is 'reflog show', as with git.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
+  reftable reflog
+  reftable reflog -n 3 refs/heads/main
   reftable reflog list
   reftable reflog exists refs/heads/main
   reftable reflog delete refs/heads/main@{1}
   reftable reflog delete --rewrite --updateref 'refs/heads/main@{0}'
   reftable reflog expire --expire=90.days.ago --all
-  reftable reflog drop refs/heads/main")]
+  reftable reflog drop refs/heads/main"
+)]
 pub(crate) struct Reflog {
     #[command(subcommand)]
-    word: Word,
+    word: Option<Word>,
+
+    /// What 'reflog show' takes
+    #[arg(value_name = "OPTIONS AND NAME", allow_hyphen_values = true, trailing_var_arg = true)]
+    shown: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Word {
+    /// Print a reflog, that of HEAD without a name, as people read it
+    ///
+    /// This is 'git log -g --abbrev-commit --pretty=oneline', which is run, and takes its options.
+    /// 'reftable log' prints all that an entry has, and asks no git.
+    #[command(after_help = "\
+Examples:
+  reftable reflog show
+  reftable reflog show -n 1 --date=iso refs/heads/main")]
+    Show {
+        /// Options of 'git log', and a name
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        words: Vec<OsString>,
+    },
     /// List the references that have a reflog
+    #[command(after_help = "\
+Examples:
+  reftable reflog list
+  reftable reflog list --json | jq -r .name")]
     List {
         #[arg(hide = true)]
         words: Vec<OsString>,
     },
     /// Say by the exit code whether a reference has a reflog: 0 if it has, 1 if not
+    #[command(after_help = "\
+Examples:
+  reftable reflog exists refs/heads/main")]
     Exists {
         /// The full name
         #[arg(required = true)]
         name: OsString,
     },
     /// Delete single entries
+    #[command(after_help = "\
+Examples:
+  reftable reflog delete refs/heads/main@{1}
+  reftable reflog delete --rewrite --updateref 'main@{0}'
+  reftable reflog delete --dry-run --verbose 'HEAD@{2023-11-14 22:13:20 +0000}'")]
     Delete {
         /// NAME@{N}: the entry so many before the newest; NAME@{TIME}: the newest from before then
         entries: Vec<String>,
@@ -56,7 +92,15 @@ enum Word {
     },
     /// Let old entries go, by age and by whether history still leads to them
     ///
-    /// Without times, by gc.reflogExpire (90 days) and gc.reflogExpireUnreachable (30 days).
+    /// Without times, by gc.reflogExpire (90 days) and gc.reflogExpireUnreachable (30 days);
+    /// gc.PATTERN.reflogExpire and gc.PATTERN.reflogExpireUnreachable count before these.
+    #[command(after_help = "\
+TIME is an age such as 90.days.ago, a date such as 2026-01-31T12:00:00Z, 'never', or 'all' for every entry.
+
+Examples:
+  reftable reflog expire --all
+  reftable reflog expire --expire=90.days.ago --expire-unreachable=2.weeks.ago refs/heads/main
+  reftable reflog expire --dry-run --verbose --expire-unreachable=all --all --single-worktree")]
     Expire {
         /// Full or short names
         names: Vec<OsString>,
@@ -85,6 +129,10 @@ enum Word {
         editing: Editing,
     },
     /// Delete whole reflogs
+    #[command(after_help = "\
+Examples:
+  reftable reflog drop refs/heads/main
+  reftable reflog drop --all --single-worktree")]
     Drop {
         /// Full or short names
         names: Vec<OsString>,
@@ -101,6 +149,12 @@ enum Word {
         writing: Writing,
     },
     /// Add an entry
+    ///
+    /// The reference stays where it is. The hook reference-transaction runs, and hears of no
+    /// reference, as with git.
+    #[command(after_help = "\
+Examples:
+  reftable reflog write refs/heads/main $(reftable get HEAD) $(reftable get HEAD) 'by hand'")]
     Write {
         /// The full name, the old id, the new id, and the message
         #[arg(value_names = ["NAME", "OLD", "NEW", "MESSAGE"], num_args = 0..)]
@@ -145,14 +199,19 @@ impl Editing {
         Ok(repo.open(&self.writing.options(), self.writing.patience())?)
     }
 
-    /// Says what became of entries, if that is wanted.
-    fn tell(&self, verdicts: &[Verdict], out: &mut Out) -> Result<(), Failure> {
+    /// Says what became of entries of the log of `name`, if that is wanted.
+    fn tell(&self, name: &[u8], verdicts: &[Verdict], out: &mut Out) -> Result<(), Failure> {
         for verdict in verdicts.iter().filter(|_| self.verbose) {
             let word = match (verdict.is_expired, self.dry_run) {
                 (false, _) => "keep",
                 (true, true) => "would prune",
                 (true, false) => "prune",
             };
+            if out.wants_json() {
+                let object = Object::of("log_verdict").put_text("name", name).put("verdict", word);
+                out.json(&put_entry(object, &verdict.entry.as_view()).build())?;
+                continue;
+            }
             let message = verdict.entry.message.strip_suffix(b"\n").unwrap_or(&verdict.entry.message);
             writeln!(out, "{word} {}", quoted(message))?;
         }
@@ -162,7 +221,9 @@ impl Editing {
 
 impl Reflog {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
-        match &self.word {
+        let Some(word) = &self.word else { return show(&self.shown, repo, out) };
+        match word {
+            Word::Show { words } => show(words, repo, out),
             Word::List { words } => list(words, repo, out),
             Word::Exists { name } => exists(name, repo),
             Word::Delete { entries, editing } => delete(entries, editing, repo, out),
@@ -180,6 +241,16 @@ impl Reflog {
             Word::Write { words, writing } => write(words, writing, repo),
         }
     }
+}
+
+fn show(words: &[OsString], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+    if out.wants_json() {
+        return Err(Failure::usage("'reflog show' is for people: 'reftable log NAME --json' prints objects"));
+    }
+    let why = "'git log -g' knows how people read reflogs; 'reftable log NAME' prints them without it";
+    become_git(repo, why, out, |git| {
+        git.args(["log", "-g", "--abbrev-commit", "--pretty=oneline"]).args(words);
+    })
 }
 
 fn list(words: &[OsString], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
@@ -240,7 +311,7 @@ fn delete(entries: &[String], editing: &Editing, repo: &Repository, out: &mut Ou
             let position = which.position(logs);
             Ok((0..logs.len()).map(|at| Some(at) == position).collect())
         })?;
-        editing.tell(&verdicts, out)?;
+        editing.tell(&full, &verdicts, out)?;
     }
     Ok(code)
 }
@@ -315,7 +386,7 @@ fn expire(
         }
         let mut revisions = Revisions::of(repo);
         for name in found {
-            editing.tell(&expiry.run(&name, &stores, &mut revisions)?, out)?;
+            editing.tell(&name, &expiry.run(&name, &stores, &mut revisions)?, out)?;
         }
     }
     Ok(code)

@@ -31,6 +31,12 @@ enum Word {
     Rename(rename::Rename),
     Verify(verify::Verify),
     Optimize(pack_refs::PackRefs),
+    /// Not here: 'git refs migrate' does it, while nobody writes
+    #[command(hide = true)]
+    Migrate {
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        words: Vec<std::ffi::OsString>,
+    },
 }
 
 impl Refs {
@@ -42,8 +48,11 @@ impl Refs {
             Word::Update(update) => update.run(repo, out),
             Word::Delete(delete) => delete.run(repo),
             Word::Rename(rename) => rename.run(repo),
-            Word::Verify(verify) => verify.run(repo, out),
+            Word::Verify(verify) => verify.run(true, repo, out),
             Word::Optimize(optimize) => optimize.run(repo),
+            Word::Migrate { .. } => Err(Failure::usage(
+                "references are not migrated here: 'git refs migrate' does it, but what others write meanwhile is lost",
+            )),
         }
     }
 }

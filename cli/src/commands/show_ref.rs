@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
+use std::str::FromStr;
 
 use clap::Args;
 use reftable::bytes::Reading;
 use reftable::escape::escaped;
-use reftable::{Ref, Target};
+use reftable::{ObjectId, Ref, Target};
 use reftable_git::{Repository, Revisions, View};
 
 use super::exists::exists;
@@ -24,7 +25,8 @@ use crate::output::{Out, complain_as};
 Examples:
   reftable show-ref main
   reftable show-ref --verify --quiet refs/heads/main
-  reftable show-ref --tags --dereference")]
+  reftable show-ref --tags --dereference
+  reftable show-ref --hash=8 --branches")]
 pub(crate) struct ShowRef {
     /// The last parts of names; with --verify and --exists full names
     patterns: Vec<OsString>,
@@ -45,9 +47,22 @@ pub(crate) struct ShowRef {
     #[arg(short, long)]
     dereference: bool,
 
-    /// Only the ids
-    #[arg(short = 's', long = "hash")]
-    hash: bool,
+    /// Only the ids; with N as with --abbrev=N
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "N")]
+    hash: Option<String>,
+
+    /// The same as --hash
+    #[arg(short = 's')]
+    only_ids: bool,
+
+    /// So many digits of ids, or more if it takes more to tell them apart; without N as many as git
+    /// prints (core.abbrev). Ids in JSON are whole
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "N",
+          overrides_with = "no_abbrev")]
+    abbrev: Option<String>,
+
+    #[arg(long, hide = true)]
+    no_abbrev: bool,
 
     /// Patterns are full names, all of which must exist
     #[arg(long)]
@@ -91,7 +106,7 @@ impl ShowRef {
 
     fn list(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let view = repo.view(Reading::Copied)?;
-        let mut shown = Shown { view: &view, revisions: Revisions::of(repo), words: self, count: 0 };
+        let mut shown = Shown::new(&view, repo, self)?;
         if self.head
             && let Some(head) = view.get(b"HEAD")?
         {
@@ -124,7 +139,7 @@ impl ShowRef {
         if self.patterns.is_empty() {
             return Err(Failure::usage("--verify requires a reference"));
         }
-        let mut shown = Shown { view: &view, revisions: Revisions::of(repo), words: self, count: 0 };
+        let mut shown = Shown::new(&view, repo, self)?;
         for name in &self.patterns {
             let bytes = name.as_encoded_bytes();
             let is_safe = bytes.starts_with(b"refs/") || bytes.iter().all(|b| b.is_ascii_uppercase() || *b == b'_');
@@ -173,10 +188,61 @@ struct Shown<'a> {
     view: &'a View,
     revisions: Revisions,
     words: &'a ShowRef,
+    /// How many digits of ids are shown.
+    digits: Digits,
     count: u64,
 }
 
-impl Shown<'_> {
+/// How many digits of ids are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Digits {
+    All,
+    /// At least so many; `None` for as many as git shows.
+    Some(Option<usize>),
+}
+
+/// What git asks for at least.
+const FEWEST_DIGITS: usize = 4;
+
+impl FromStr for Digits {
+    type Err = Failure;
+
+    /// Reads the value of an option: nothing, or a number.
+    fn from_str(text: &str) -> Result<Digits, Failure> {
+        match text.parse::<i64>() {
+            _ if text.is_empty() => Ok(Digits::Some(None)),
+            Ok(0) => Ok(Digits::All),
+            Ok(number) => Ok(Digits::Some(Some(usize::try_from(number).unwrap_or(0).max(FEWEST_DIGITS)))),
+            Err(_) => {
+                Err(Failure::Arguments(format!("a number of digits is expected, not '{}'", escaped(text.as_bytes()))))
+            }
+        }
+    }
+}
+
+impl ShowRef {
+    /// `--hash` alone says nothing about it.
+    fn digits(&self) -> Result<Digits, Failure> {
+        match (&self.hash, &self.abbrev) {
+            (Some(digits), _) if !digits.is_empty() => digits.parse(),
+            (_, Some(digits)) => digits.parse(),
+            _ => Ok(Digits::All),
+        }
+    }
+}
+
+impl<'a> Shown<'a> {
+    fn new(view: &'a View, repo: &Repository, words: &'a ShowRef) -> Result<Shown<'a>, Failure> {
+        Ok(Shown { view, revisions: Revisions::of(repo), words, digits: words.digits()?, count: 0 })
+    }
+
+    fn digits_of(&mut self, id: ObjectId) -> Result<String, Failure> {
+        Ok(match self.digits {
+            Digits::All => id.to_string(),
+            Digits::Some(least) => self.revisions.abbreviated(id, least)?,
+        })
+    }
+
     /// Shows a reference, unless it leads nowhere.
     fn show(&mut self, found: &Ref, out: &mut Out) -> Result<(), Failure> {
         let target = match &found.target {
@@ -201,15 +267,16 @@ impl Shown<'_> {
             let object = Object::of("reference").put_text("name", &found.name).put("id", id.to_string());
             return Ok(out.json(&object.put_some("peeled", peeled.map(|id| id.to_string())).build())?);
         }
-        print(id, &found.name, b"", self.words.hash, out)?;
+        let only_id = self.words.only_ids || self.words.hash.is_some();
+        print(&self.digits_of(id)?, &found.name, b"", only_id, out)?;
         match peeled {
-            Some(peeled) => Ok(print(peeled, &found.name, b"^{}", false, out)?),
+            Some(peeled) => Ok(print(&self.digits_of(peeled)?, &found.name, b"^{}", false, out)?),
             None => Ok(()),
         }
     }
 }
 
-fn print(id: reftable::ObjectId, name: &[u8], after: &[u8], only_id: bool, out: &mut Out) -> io::Result<()> {
+fn print(id: &str, name: &[u8], after: &[u8], only_id: bool, out: &mut Out) -> io::Result<()> {
     if only_id {
         return writeln!(out, "{id}");
     }

@@ -10,7 +10,7 @@ use reftable_git::{PATIENCE, Repository};
 
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, shown_path};
+use crate::output::{Out, complain_as, shown_path};
 
 /// Check every byte of the store against the rules of the format
 ///
@@ -27,21 +27,61 @@ use crate::output::{Out, shown_path};
 With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note, and whose
 field 'kind' names the rule in words that stay as they are; each store ends with an object of type 'summary'.
 
+As 'refs verify' it answers as git's does: findings go to standard error, notes only with --verbose, nothing else is
+printed, and it exits with 255 if there are errors, else with 0.
+
 Examples:
   reftable verify
+  reftable refs verify --strict
   reftable -C /srv/repo.git verify --json | jq 'select(.severity == \"error\")'")]
-pub(crate) struct Verify {}
+pub(crate) struct Verify {
+    /// Warnings are errors
+    #[arg(long)]
+    strict: bool,
+
+    /// Say on standard error which tables were looked at
+    #[arg(long)]
+    verbose: bool,
+}
 
 impl Verify {
-    pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+    /// Checks; behind `refs` it answers as git does.
+    pub(crate) fn run(&self, as_git: bool, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let mut worst = None;
         for store in repo.directories() {
-            let report = check(repo, store)?;
+            let mut report = check(repo, store)?;
+            if self.strict {
+                let warnings = report.findings.iter_mut().filter(|found| found.severity == Severity::Warning);
+                warnings.for_each(|found| found.severity = Severity::Error);
+            }
             worst = worst.max(report.worst());
-            print_report(store, &report, out)?;
+            if self.verbose {
+                tell_tables(store, &report);
+            }
+            match as_git && !out.wants_json() {
+                true => self.tell_findings(&report),
+                false => print_report(store, &report, out)?,
+            }
         }
-        Ok(exit_code(worst))
+        Ok(match worst {
+            Some(Severity::Error) if as_git => Code::Git(255),
+            _ if as_git => Code::Done,
+            worst => exit_code(worst),
+        })
     }
+
+    /// Tells what was found as git's commands tell something.
+    fn tell_findings(&self, report: &Report) {
+        let is_told = |found: &&Finding| self.verbose || found.severity != Severity::Note;
+        for found in report.findings.iter().filter(is_told) {
+            complain_as(&found.severity.to_string(), &found.to_string());
+        }
+    }
+}
+
+fn tell_tables(store: &Path, report: &Report) {
+    let store = shown_path(store);
+    report.tables.iter().for_each(|table| complain_as("checked", &format!("{store}: {table}")));
 }
 
 fn print_report(store: &Path, report: &Report, out: &mut Out) -> io::Result<()> {

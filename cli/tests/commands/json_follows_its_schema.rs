@@ -31,6 +31,7 @@ fn problem(schema: &Value, object: &Value) -> Option<String> {
             Some("integer") => value.is_u64() || value.is_i64(),
             Some("boolean") => value.is_boolean(),
             Some("array") => value.is_array(),
+            _ if rule["enum"].is_array() => rule["enum"].as_array().unwrap().contains(value),
             _ => rule["const"] == *value,
         };
         if !is_right {
@@ -49,6 +50,9 @@ fn check(repo: &Repo, seen: &mut BTreeSet<String>, args: &[&str], input: &[u8]) 
         for conflict in object["conflicts"].as_array().into_iter().flatten() {
             assert_eq!(problem(&schema, conflict), None, "{line}");
             seen.insert(conflict["type"].as_str().unwrap().to_owned());
+        }
+        if object["type"] == "error" {
+            seen.insert(format!("error: {}", object["kind"].as_str().unwrap()));
         }
         seen.insert(object["type"].as_str().unwrap().to_owned());
     }
@@ -74,7 +78,24 @@ fn of_every_command() {
             &["compact", "--all"],
             &["compact"],
             &["repair", "--dry-run"],
+            &["refs", "list"],
+            &["refs", "verify", "--strict", "--verbose"],
+            &["show-ref", "--abbrev", "--hash=4"],
+            &["reflog", "expire", "--dry-run", "--verbose", "--all"],
+            &["reflog", "delete", "--dry-run", "main@{0}"],
             &["get", "refs/heads/none"],
+            &["exists", "refs/heads/none"],
+            &["refs", "rename", "refs/heads/none", "refs/heads/x"],
+            &["refs", "migrate", "--ref-format=files"],
+            &["reflog", "show"],
+            &["reflog", "drop", "none"],
+            &["create", "refs/heads/main", &id],
+            &["delete", "refs/heads/main", &missing],
+            &["update-ref", "refs/heads/x", &missing],
+            &["symbolic-ref", "refs/heads/main"],
+            &["list", "--format=%(subject)"],
+            &["log", "refs/heads/none"],
+            &["frobnicate"],
             &["update", "refs/heads/main", &id, &missing],
             &["update", "refs/heads/main/below", &id],
             &["update"],
@@ -85,10 +106,19 @@ fn of_every_command() {
         check(repo, &mut seen, &["update", "--stdin", "--batch-updates"], batch.as_bytes());
         std::fs::write(repo.store().join("tables.list.lock"), "").unwrap();
         check(repo, &mut seen, &["repair", "--dry-run"], b"");
+        check(repo, &mut seen, &["compact", "--all", "--wait", "0"], b"");
+        check(repo, &mut seen, &["pack-refs", "--wait", "0"], b"");
         std::fs::remove_file(repo.store().join("tables.list.lock")).unwrap();
         repo.git(["symbolic-ref", "HEAD", "refs/tags/v1"]);
         check(repo, &mut seen, &["verify"], b"");
-        let known: BTreeSet<String> = schema()["$defs"].as_object().unwrap().keys().cloned().collect();
+        std::fs::remove_file(repo.store().join("tables.list")).unwrap();
+        check(repo, &mut seen, &["get", "HEAD"], b"");
+        let schema = schema();
+        let mut known: BTreeSet<String> = schema["$defs"].as_object().unwrap().keys().cloned().collect();
+        let kinds = schema["$defs"]["error"]["properties"]["kind"]["enum"].as_array().unwrap();
+        known.extend(kinds.iter().map(|kind| format!("error: {}", kind.as_str().unwrap())));
+        // That takes a signal at the right moment: see interrupt.rs.
+        known.remove("error: interrupted");
         assert_eq!(seen, known);
     });
 }
@@ -103,6 +133,8 @@ fn what_is_not_in_the_schema_is_noticed() {
         (r#"{"type":"done","command":1}"#, false),
         (r#"{"type":"done","command":"start","more":true}"#, false),
         (r#"{"type":"none"}"#, false),
+        (r#"{"type":"error","kind":"locked","message":""}"#, true),
+        (r#"{"type":"error","kind":"failed","message":""}"#, false),
     ] {
         assert_eq!(problem(&schema, &serde_json::from_str(text).unwrap()).is_none(), is_right, "{text}");
     }

@@ -21,6 +21,7 @@ mod locks_of_the_unseen;
 mod log_equals_git;
 mod many_processes_update_at_once;
 mod names_are_printed_escaped;
+mod pager;
 mod places;
 mod repair;
 mod shared_repositories;

@@ -217,6 +217,77 @@ fn references_are_renamed_and_logs_expire() {
     });
 }
 
+#[test]
+fn ids_are_shortened_as_git_shortens_them() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        repo.git(["tag", "-a", "-m", "annotated", "v1"]);
+        // Enough objects for ids of four digits to be of several.
+        let blobs: String = (0..1500).map(|number: u32| format!("blob\ndata 6\n{number:06}\n")).collect();
+        let import = feed(isolated("git").current_dir(repo.path()).args(["fast-import", "--quiet"]), blobs.as_bytes());
+        assert!(import.status.success(), "{import:?}");
+        for length in ["auto", "12", "no"] {
+            repo.git(["config", "core.abbrev", length]);
+            for args in [
+                &["--abbrev"][..],
+                &["--abbrev=6", "-d"],
+                &["--abbrev=2", "--head"],
+                &["--abbrev=0"],
+                &["--abbrev=99"],
+                &["--abbrev=5", "--no-abbrev"],
+                &["--hash=5", "-d"],
+                &["--hash"],
+                &["-s", "--abbrev", "--verify", "HEAD"],
+            ] {
+                assert_eq!(
+                    repo.ours([&["show-ref"], args].concat()),
+                    repo.git([&["show-ref"], args].concat()),
+                    "{args:?}"
+                );
+            }
+        }
+        repo.run(["show-ref", "--abbrev=x"]).failed(129);
+    });
+}
+
+#[test]
+fn refs_verify_answers_as_git_does() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let run = repo.run(["refs", "verify"]);
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), "", ""));
+        let run = repo.run(["refs", "verify", "--verbose"]);
+        assert!(run.out.is_empty() && run.err.starts_with("checked: "), "{run:?}");
+        // A table that nothing leads to is a warning.
+        let list = std::fs::read_to_string(repo.store().join("tables.list")).unwrap();
+        let unlisted = "0x000000000001-0x000000000001-12345678.ref";
+        std::fs::copy(repo.store().join(list.lines().last().unwrap()), repo.store().join(unlisted)).unwrap();
+        for (args, code) in [
+            (&["refs", "verify"][..], 0),
+            (&["refs", "verify", "--strict"], 255),
+            (&["verify"], 1),
+            (&["verify", "--strict"], 3),
+        ] {
+            let run = repo.run(args);
+            assert_eq!(run.code, Some(code), "{args:?}: {run:?}");
+            assert_eq!(run.err.is_empty(), args[0] == "verify", "{args:?}: {run:?}");
+        }
+    });
+}
+
+/// `git reflog` itself prints what people read.
+#[test]
+fn a_reflog_is_shown_as_git_shows_it() {
+    for_each_hash(|repo| {
+        make_a_log(repo);
+        for args in [&[][..], &["-n", "2"], &["main"], &["show"], &["show", "--date=iso", "refs/heads/main"], &["-3"]] {
+            assert_eq!(repo.ours([&["reflog"], args].concat()), repo.git([&["reflog"], args].concat()), "{args:?}");
+        }
+        assert_eq!(repo.run(["reflog", "no-such-branch"]).code, Some(128));
+        assert_eq!(repo.run(["reflog", "--json"]).code, Some(128));
+    });
+}
+
 /// In a pattern of the configuration a star matches slashes, a directory is no pattern, and what is
 /// not said is never.
 #[test]

@@ -48,6 +48,18 @@ impl Answerer {
     }
 }
 
+/// How many digits git shows of an id that no other begins like.
+pub(super) fn usual_digits(git_dir: &Path, hash: HashKind) -> Result<usize> {
+    let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-parse, which shortens ids: {what}"));
+    let mut command = Command::new("git");
+    command.arg("--git-dir").arg(git_dir).args(["rev-parse", "--short"]).arg(ObjectId::null(hash).to_string());
+    let output = command.stderr(Stdio::null()).output().map_err(|error| failed(&error))?;
+    match output.stdout.trim_ascii().len() {
+        digits @ 1.. if output.status.success() => Ok(digits),
+        _ => Err(failed(&output.status)),
+    }
+}
+
 /// The commits from which history leads to these objects, and they themselves.
 pub(super) fn reachable_from(git_dir: &Path, tips: &[ObjectId], hash: HashKind) -> Result<HashSet<ObjectId>> {
     let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-list, which knows history: {what}"));

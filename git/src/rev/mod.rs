@@ -29,6 +29,9 @@ use crate::view::View;
 use ask::Answerer;
 use read::{Miss, Reader};
 
+/// How many digits of an id are shown where no git says so.
+const USUAL_DIGITS: usize = 7;
+
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -50,6 +53,8 @@ pub struct Revisions {
     #[cfg(feature = "objects")]
     objects: OnceLock<Option<Objects>>,
     answerer: Option<Answerer>,
+    /// How many digits git shows of an id at least; `None` as long as nobody has asked.
+    usual_digits: Option<usize>,
 }
 
 impl Revisions {
@@ -75,6 +80,7 @@ impl Revisions {
             #[cfg(feature = "objects")]
             objects: OnceLock::new(),
             answerer: None,
+            usual_digits: None,
         }
     }
 
@@ -177,6 +183,34 @@ impl Revisions {
             return Ok(Some(peeled));
         }
         Ok(self.ask(format!("{id}^{{}}").as_bytes())?.map(|(id, _)| id))
+    }
+
+    /// The first digits of `id`: at least so many, and so many that no other object begins with
+    /// them. `None` is for as many as git shows at least, by `core.abbrev`; without a repository,
+    /// seven.
+    ///
+    /// # Errors
+    /// If git cannot be asked.
+    pub fn abbreviated(&mut self, id: ObjectId, least: Option<usize>) -> Result<String> {
+        let text = id.to_string();
+        let least = least.map_or_else(|| self.usual_digits(), Ok)?;
+        for length in least..text.len() {
+            let Some(digits) = text.get(..length) else { break };
+            if self.repository.is_none() || self.ask(digits.as_bytes())?.is_some_and(|(found, _)| found == id) {
+                return Ok(digits.to_owned());
+            }
+        }
+        Ok(text)
+    }
+
+    /// As many as git shows of an id that no other begins like.
+    fn usual_digits(&mut self) -> Result<usize> {
+        let digits = match (self.usual_digits, self.git_dir()) {
+            (Some(digits), _) => digits,
+            (None, Some(git_dir)) => ask::usual_digits(git_dir, self.hash)?,
+            (None, None) => USUAL_DIGITS,
+        };
+        Ok(*self.usual_digits.insert(digits))
     }
 
     /// The commits from which history leads to these objects, and they themselves.
