@@ -127,7 +127,10 @@ impl Locker for HostLocks {
     /// lock. Another thread of this process does not.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
         match holder {
-            Holder::Alive(process) => !waits_for_us(process),
+            Holder::Alive(process) => !waits_for_us(process, &self.dir.path().join(LIST_LOCK)),
+            // The kernel has it held all the same: by one that dies and has not let go yet, or in
+            // another container.
+            Holder::Orphaned(_) => true,
             // It changes hands: others were quicker.
             Holder::Gone => true,
             _ => false,

@@ -108,6 +108,11 @@ fn threads_wait_for_one_another_as_processes_do() {
 }
 
 #[test]
+fn an_owner_that_cannot_be_seen_is_waited_for() {
+    println!("{}", Host::new(&[]).says(&["orphan"]));
+}
+
+#[test]
 fn who_waits_longest_is_first() {
     println!("{}", Host::new(&[]).says(&["order", "32"]));
 }

@@ -49,10 +49,10 @@ pub trait Locker: Debug + Send + Sync {
     }
 
     /// Whether to go on waiting for this holder beyond the time-out
-    /// ([`crate::Options::wait_while_moving`]). By default while it lives, and when the lock was
-    /// free again: that changes hands.
+    /// ([`crate::Options::wait_while_moving`]). By default while the kernel says that the lock is
+    /// held, whatever is known of the process, and when it was free again: that changes hands.
     fn is_worth_waiting_for(&self, holder: Holder) -> bool {
-        matches!(holder, Holder::Alive(_) | Holder::Gone)
+        matches!(holder, Holder::Alive(_) | Holder::Orphaned(_) | Holder::Gone)
     }
 
     /// A place at the end of the wait queue of this lock, for as long as the result is kept; called

@@ -130,6 +130,26 @@ fn a_short_time_out_is_enough_while_the_owner_lives() {
     assert!(start.elapsed() < Duration::from_millis(500), "a lock of git's that nobody moves");
 }
 
+/// As do owners in other containers, and those that are killed while they wait for the disk.
+#[test]
+fn an_owner_that_cannot_be_seen_and_has_the_kernels_lock_lives() {
+    let at = tempfile::tempdir().unwrap();
+    let options = Options::default().lock_timeout(Some(Duration::from_millis(20))).wait_while_moving(true);
+    let stack = Stack::open(at.path(), options).unwrap();
+    put(&stack, "refs/heads/a").unwrap();
+    let mut holder = Victim::start(victim_with_a_prepared_transaction, at.path());
+    assert_eq!(holder.line().unwrap(), "ready");
+    holder.kill();
+    let lock = OsDir::new(at.path(), None).open("tables.list.lock").unwrap();
+    assert!(lock.try_lock().unwrap());
+    let owner = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(lock);
+    });
+    put(&stack, "refs/heads/b").unwrap();
+    owner.join().unwrap();
+}
+
 #[test]
 fn a_stopped_process_is_not_dead() {
     let dir = tempfile::tempdir().unwrap();

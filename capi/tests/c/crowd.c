@@ -7,6 +7,7 @@
  *   crowd DIRECTORY signal TIMES                the handler removes the lock
  *   crowd DIRECTORY hook                        waiting for its own parent, or for itself, ends at the time-out
  *   crowd DIRECTORY threads THREADS COMMITS     threads wait for one another as processes do
+ *   crowd DIRECTORY orphan                      who cannot be seen and has the kernel's lock is waited for
  *   crowd DIRECTORY order WAITERS               who came first is first
  *   crowd DIRECTORY stopped                     a waiter that is stopped keeps nobody
  *   crowd DIRECTORY cross                       two that wait for each other come to an end
@@ -210,6 +211,38 @@ static void hook(const char *dir)
 	EQUAL(commit(dir, "refs/heads/after-a-hook"), 0);
 }
 
+/* The lock of the list, held until it is destroyed. */
+static struct reftable_addition *held(const char *dir, struct reftable_stack **st)
+{
+	struct reftable_addition *addition = NULL;
+	EQUAL(reftable_new_stack(st, dir, NULL), 0);
+	EQUAL(reftable_stack_new_addition(&addition, *st, &patient, 0), 0);
+	return addition;
+}
+
+/* An owner that is gone, while another process keeps what it had open: so look those that die and have not let go yet,
+ * and those in other containers. */
+static void orphan(const char *dir)
+{
+	uint64_t start, took;
+	pid_t child = fork();
+	CHECK(child >= 0);
+	if (!child) {
+		struct reftable_stack *st = NULL;
+		held(dir, &st);
+		if (!fork())
+			for (int s = 0; s < 10; s++)
+				pause_for(100000);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	start = reftable_time_ms();
+	EQUAL(commit(dir, "refs/heads/of-the-patient"), 0);
+	took = reftable_time_ms() - start;
+	printf("an orphan was waited for: %d ms\n", (int)took);
+	CHECK(took > 500 && took < 8000);
+}
+
 struct thread {
 	const char *dir;
 	int number, commits, failed;
@@ -257,15 +290,6 @@ static void threads(const char *dir, int count, int commits)
 			name_of(name, t, c);
 			CHECK(exists(dir, name));
 		}
-}
-
-/* The lock of the list, held until it is destroyed. */
-static struct reftable_addition *held(const char *dir, struct reftable_stack **st)
-{
-	struct reftable_addition *addition = NULL;
-	EQUAL(reftable_new_stack(st, dir, NULL), 0);
-	EQUAL(reftable_stack_new_addition(&addition, *st, &patient, 0), 0);
-	return addition;
 }
 
 static void let_go(struct reftable_addition *addition, struct reftable_stack *st)
@@ -482,6 +506,8 @@ int main(int argc, char **argv)
 		hook(dir);
 	else if (!strcmp(what, "threads"))
 		threads(dir, atoi(argv[3]), atoi(argv[4]));
+	else if (!strcmp(what, "orphan"))
+		orphan(dir);
 	else if (!strcmp(what, "order"))
 		order(dir, atoi(argv[3]));
 	else if (!strcmp(what, "stopped"))
