@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use reftable::escape::escaped;
 use reftable::{Commit, Expect, Ident, ObjectId, Target};
 use reftable_git::{Batch, Change, Repository, Revisions, Stores, View, ident};
 
-use crate::cli::Writing;
+use crate::cli::{Writing, check_place};
 use crate::failure::Failure;
 use crate::output::tell;
 
@@ -14,7 +15,7 @@ use crate::output::tell;
 #[derive(Debug, Args)]
 pub(crate) struct Changing {
     /// What the reflog says about it
-    #[arg(short = 'm', long = "message", value_name = "REASON")]
+    #[arg(short = 'm', long = "message", value_name = "REASON", allow_hyphen_values = true)]
     reason: Option<OsString>,
 
     /// A symbolic reference is meant itself, not the one it leads to
@@ -44,6 +45,11 @@ pub(crate) struct Logging {
 }
 
 impl Changing {
+    /// Refuses a reason that says nothing, in the words of git's older commands.
+    pub(super) fn check_reason(&self, refusal: &str) -> Result<(), Failure> {
+        check_reason(self.reason.as_ref(), refusal)
+    }
+
     /// The committer and what is said, as log entries have them.
     pub(super) fn reason(&self, repo: &Repository) -> Result<Option<(Ident, Vec<u8>)>, Failure> {
         reason(self.reason.as_ref(), repo).map(Some)
@@ -73,18 +79,36 @@ impl Changing {
     }
 }
 
-/// The committer and what is said, as log entries have them. Scripts that lost the message on their
-/// way are told.
+/// The committer and what is said, as log entries have them.
 pub(super) fn reason(reason: Option<&OsString>, repo: &Repository) -> Result<(Ident, Vec<u8>), Failure> {
     Ok((ident::committer(repo.config()?)?, message(reason)?))
 }
 
 fn message(reason: Option<&OsString>) -> Result<Vec<u8>, Failure> {
-    let message = reason.map(|reason| reason.as_encoded_bytes()).unwrap_or_default();
-    if reason.is_some() && message.is_empty() {
-        return Err(Failure::usage("refusing to perform update with empty message"));
-    }
-    Ok(ident::one_line(message))
+    check_reason(reason, "refusing to perform update with empty message")?;
+    Ok(ident::one_line(reason.map(|reason| reason.as_encoded_bytes()).unwrap_or_default()))
+}
+
+/// Scripts that lost the message on their way are told, with `refusal`.
+pub(super) fn check_reason(reason: Option<&OsString>, refusal: &str) -> Result<(), Failure> {
+    if reason.is_some_and(|reason| reason.is_empty()) { Err(Failure::usage(refusal)) } else { Ok(()) }
+}
+
+/// What git says before it says why the reference `name` could not be set.
+pub(super) fn failed_for(name: &OsString) -> String {
+    format!("update_ref failed for ref '{}'", escaped(name.as_encoded_bytes()))
+}
+
+/// The name of a reference that is to be set.
+pub(super) fn written_name(name: &OsString) -> Result<&[u8], Failure> {
+    let bytes = name.as_encoded_bytes();
+    reftable::name::check(bytes).map_err(|error| {
+        let (shown, message) = (escaped(bytes), error.message().to_owned());
+        let why = message.split_once(" name: ").map_or(message.as_str(), |(_, why)| why);
+        Failure::usage(format!("refusing to update ref with bad name '{shown}': {why}"))
+    })?;
+    check_place(bytes)?;
+    Ok(bytes)
 }
 
 /// A repository that is open for writing, what words are resolved by, and what logs will say.

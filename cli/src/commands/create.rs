@@ -6,8 +6,7 @@ use clap::Args;
 use reftable::{Expect, Target};
 use reftable_git::{Action, Change, Repository};
 
-use super::change::{Asked, Changing, Logging};
-use crate::cli::ref_name;
+use super::change::{Asked, Changing, Logging, failed_for, written_name};
 use crate::failure::{Code, Failure};
 
 /// Create a reference, which must not exist
@@ -39,9 +38,11 @@ impl Create {
         let mut asked = Asked::open(repo, &self.changing)?;
         let new = asked.id(new, |word| format!("invalid object ID: '{word}'"))?;
         let new = new.ok_or_else(|| Failure::usage("cannot create reference with null new object ID"))?;
-        let (name, action) = (ref_name(name)?.to_vec(), Action::Set(Target::Id(new)));
-        let change = Change::new(name, Expect::Absent, action).following(!self.changing.no_deref);
-        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(Failure::not_fatal)?;
+        let failed = |failure: Failure| failure.within(&failed_for(name)).not_fatal();
+        let action = Action::Set(Target::Id(new));
+        let change = Change::new(written_name(name).map_err(failed)?, Expect::Absent, action);
+        let change = change.following(!self.changing.no_deref);
+        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(failed)?;
         Ok(Code::Done)
     }
 }

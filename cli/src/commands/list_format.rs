@@ -122,6 +122,12 @@ impl Known<'_> {
         Ok(Known { view, revisions, head, is_strict: true })
     }
 
+    /// The name that `found` leads to in the end, if it is symbolic.
+    fn end_of(&self, found: &Ref) -> Option<Vec<u8>> {
+        let Target::Symbolic(first) = &found.target else { return None };
+        Some(self.view.follow(&found.name).map_or_else(|_| first.clone(), |chain| chain.name))
+    }
+
     /// The object that `found` leads to.
     fn id(&self, found: &Ref) -> Option<ObjectId> {
         self.view.resolve(&found.name).ok().flatten()
@@ -165,9 +171,9 @@ impl Field {
         let text = |id: Option<ObjectId>| id.map(|id| id.to_string().into_bytes()).unwrap_or_default();
         Ok(match self.what {
             What::Name => self.trimmed(&found.name, known)?,
-            What::Symref => match &found.target {
-                Target::Symbolic(name) => self.trimmed(name, known)?,
-                _ => Vec::new(),
+            What::Symref => match known.end_of(found) {
+                Some(name) => self.trimmed(&name, known)?,
+                None => Vec::new(),
             },
             What::Id => text(known.id(found)),
             What::PeeledId => match (found.target.as_view().peeled(), known.id(found)) {
@@ -269,10 +275,7 @@ impl Key {
             KeyOf::Name => found.name.clone(),
             KeyOf::Id => known.id(found).map(|id| id.to_string().into_bytes()).unwrap_or_default(),
             KeyOf::Type => known.object_type(found)?.as_bytes().to_vec(),
-            KeyOf::Symref => match &found.target {
-                Target::Symbolic(name) => name.clone(),
-                _ => Vec::new(),
-            },
+            KeyOf::Symref => known.end_of(found).unwrap_or_default(),
         })
     }
 }

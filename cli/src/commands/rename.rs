@@ -1,6 +1,6 @@
 //! `reftable rename`
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::Args;
 use reftable::bytes::Reading;
@@ -27,7 +27,7 @@ pub(crate) struct Rename {
     words: Vec<OsString>,
 
     /// What the reflog says about it
-    #[arg(short = 'm', long = "message", value_name = "REASON")]
+    #[arg(short = 'm', long = "message", value_name = "REASON", allow_hyphen_values = true)]
     reason: Option<OsString>,
 
     #[command(flatten)]
@@ -40,17 +40,12 @@ impl Rename {
             return Err(Failure::Arguments("rename requires old and new reference name".to_owned()));
         };
         let (committer, message) = reason(self.reason.as_ref(), repo)?;
-        let name = |name| {
-            ref_name(name).map_err(|_| {
-                Failure::usage(format!("invalid ref format: '{}'", escaped(OsStr::as_encoded_bytes(name))))
-            })
-        };
-        let (old, new) = (name(old)?, name(new)?);
+        let (old, new) = (full_name(old)?, full_name(new)?);
         let view = repo.view(Reading::Checked)?;
-        if view.get(old)?.is_none() {
+        if view.resolve(old)?.is_none() {
             return Err(Failure::not_found(format!("reference does not exist: '{}'", escaped(old))));
         }
-        if view.get(new)?.is_some() {
+        if view.resolve(new)?.is_some() {
             return Err(Failure::usage(format!("reference already exists: '{}'", escaped(new))));
         }
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
@@ -58,4 +53,10 @@ impl Rename {
         tell(&rename.commit(&stores).map_err(|error| Failure::from(error).not_fatal())?);
         Ok(Code::Done)
     }
+}
+
+/// A name that can be renamed, or come of it: one below `refs/`.
+fn full_name(name: &OsString) -> Result<&[u8], Failure> {
+    let wrong = || Failure::usage(format!("invalid ref format: '{}'", escaped(name.as_encoded_bytes())));
+    ref_name(name).ok().filter(|name| name.contains(&b'/')).ok_or_else(wrong)
 }

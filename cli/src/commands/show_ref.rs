@@ -97,9 +97,10 @@ impl ShowRef {
                 _ => Err(Failure::usage("--exists requires exactly one reference")),
             },
             [_] => self.exclude_existing(repo, out),
-            [first, others @ ..] => {
-                let others = others.join("' and '");
-                Err(Failure::usage(format!("options '{first}' and '{others}' cannot be used together")))
+            [first, second] => Err(Failure::usage(format!("options '{first}' and '{second}' cannot be used together"))),
+            [others @ .., last] => {
+                let others = others.join("', '");
+                Err(Failure::usage(format!("options '{others}', and '{last}' cannot be used together")))
             }
         }
     }
@@ -161,8 +162,12 @@ impl ShowRef {
     fn exclude_existing(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         let prefix = self.exclude_existing.as_ref().map(|text| text.as_encoded_bytes()).unwrap_or_default();
         let mut names = BTreeSet::new();
-        repo.view(Reading::Copied)?.refs(b"refs/", |found| -> Result<(), Failure> {
-            names.insert(found.name.to_vec());
+        let view = repo.view(Reading::Copied)?;
+        view.refs(b"refs/", |found| -> Result<(), Failure> {
+            // As for git, what leads nowhere does not exist.
+            if view.resolve(found.name).ok().flatten().is_some() {
+                names.insert(found.name.to_vec());
+            }
             Ok(())
         })?;
         for line in io::stdin().lock().split(b'\n') {

@@ -6,10 +6,10 @@ use std::io::Write;
 use clap::Args;
 use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
-use reftable::{Expect, Target};
+use reftable::{Expect, Ref, Target};
 use reftable_git::{Action, Batch, Change, Repository};
 
-use super::change::reason;
+use super::change::{check_reason, reason, written_name};
 use crate::cli::{Writing, any_name, ref_name};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
@@ -33,7 +33,7 @@ pub(crate) struct SymbolicRef {
     words: Vec<OsString>,
 
     /// What the reflog says about it; there is an entry only if TARGET exists
-    #[arg(short = 'm', value_name = "REASON")]
+    #[arg(short = 'm', value_name = "REASON", allow_hyphen_values = true)]
     reason: Option<OsString>,
 
     /// Say nothing if NAME is not symbolic
@@ -64,6 +64,7 @@ const USAGE: &str =
 
 impl SymbolicRef {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        check_reason(self.reason.as_ref(), "Refusing to perform update with empty message")?;
         match (self.delete, self.words.as_slice()) {
             (true, [name]) => self.delete(any_name(name)?, repo),
             (false, [name]) => self.print(any_name(name)?, repo, out),
@@ -76,11 +77,14 @@ impl SymbolicRef {
         let view = repo.view(Reading::Checked)?;
         let shown = escaped(name);
         let found = view.get(name)?;
-        let found = found.ok_or_else(|| Failure::not_found(format!("No such ref: {shown}")))?;
-        let Target::Symbolic(first) = &found.target else {
+        let Some(found @ Ref { target: Target::Symbolic(first), .. }) = &found else {
+            if reftable::name::check(name).is_err() {
+                return Err(Failure::not_found(format!("No such ref: {shown}")));
+            }
+            let why = if found.is_none() { ": there is none" } else { "" };
             return match self.quiet {
                 true => Ok(Code::Git(1)),
-                false => Err(Failure::not_found(format!("ref {shown} is not a symbolic ref"))),
+                false => Err(Failure::not_found(format!("ref {shown} is not a symbolic ref{why}"))),
             };
         };
         let target = if self.no_recurse { first.clone() } else { view.follow(first)?.name };
@@ -103,10 +107,10 @@ impl SymbolicRef {
         }
         let target = ref_name(target).map_err(|_| {
             let (name, target) = (escaped(name.as_encoded_bytes()), escaped(target.as_encoded_bytes()));
-            Failure::usage(format!("refusing to set '{name}' to invalid ref '{target}'"))
+            Failure::usage(format!("Refusing to set '{name}' to invalid ref '{target}'"))
         })?;
         let action = Action::Set(Target::symbolic(target));
-        let change = Change::new(ref_name(name)?, Expect::Any, action).no_deref();
+        let change = Change::new(written_name(name).map_err(Failure::not_fatal)?, Expect::Any, action).no_deref();
         self.commit(change, reason, repo)
     }
 

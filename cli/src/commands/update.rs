@@ -6,9 +6,9 @@ use clap::Args;
 use reftable::{Expect, Target};
 use reftable_git::{Action, Change, Repository};
 
-use super::change::{Asked, Changing, Logging, expect_old};
+use super::change::{Asked, Changing, Logging, expect_old, failed_for, written_name};
 use super::stdin::{self, Input};
-use crate::cli::{any_name, ref_name};
+use crate::cli::any_name;
 use crate::failure::{Code, Failure};
 use crate::output::Out;
 
@@ -112,9 +112,13 @@ impl Update {
             (Some(id), None) => Action::Set(Target::Id(id)),
             (Some(id), Some(peeled)) => Action::Set(Target::Tag { id, peeled: peeled.parse()? }),
         };
-        let name = if new.is_none() { any_name(name)? } else { ref_name(name)? };
-        let change = Change::new(name, expect, action).following(!self.changing.no_deref);
-        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(Failure::not_fatal)?;
+        let failed = |failure: Failure| failure.within(&failed_for(name)).not_fatal();
+        let bytes = match new {
+            None => any_name(name)?,
+            Some(_) => written_name(name).map_err(failed)?,
+        };
+        let change = Change::new(bytes, expect, action).following(!self.changing.no_deref);
+        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(failed)?;
         Ok(Code::Done)
     }
 }

@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use reftable::escape::escaped;
 use reftable::{Expect, Target};
 use reftable_git::{Action, Change, Repository};
 
-use super::change::{Asked, Changing, Logging, expect_old};
+use super::change::{Asked, Changing, Logging, expect_old, failed_for, written_name};
 use super::stdin::{self, Input};
 use super::update::STDIN_HELP;
-use crate::cli::{any_name, ref_name};
+use crate::cli::any_name;
 use crate::failure::{Code, Failure};
 use crate::output::Out;
 
@@ -42,6 +41,7 @@ const USAGE: &str = "reftable update-ref [OPTIONS] -d NAME [OLD], NAME NEW [OLD]
 
 impl UpdateRef {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        self.changing.check_reason("Refusing to perform update with empty message.")?;
         let usage = || Failure::Arguments(USAGE.to_owned());
         if self.input.stdin {
             return match self.words.as_slice() {
@@ -76,12 +76,16 @@ impl UpdateRef {
             old => old.map_or(Expect::Any, expect_old),
         };
         let action = new.map_or(Action::Delete, |id| Action::Set(Target::Id(id)));
-        let bytes = if new.is_none() { any_name(name)? } else { ref_name(name)? };
+        let failed = failed_for(name);
+        let bytes = match new {
+            None => any_name(name)?,
+            Some(_) => written_name(name).map_err(|failure| failure.within(&failed))?,
+        };
         let change = Change::new(bytes, expect, action).following(!self.changing.no_deref);
         match self.changing.make(change, self.logging.create_reflog, &mut asked) {
             Ok(()) => Ok(Code::Done),
             Err(failure) if self.delete => Err(failure.not_fatal()),
-            Err(failure) => Err(failure.within(&format!("update_ref failed for ref '{}'", escaped(bytes)))),
+            Err(failure) => Err(failure.within(&failed)),
         }
     }
 }

@@ -40,6 +40,7 @@ fn conversations_end_as_with_git() {
             format!("start\nupdate refs/heads/g {one}\n"),
             format!("start\nupdate refs/heads/g {one}\nprepare\nupdate refs/heads/h {one}\n"),
             format!("start\nupdate refs/heads/i {one}\ncommit\nupdate refs/heads/j {one}\n"),
+            format!("create refs/heads/m {one}\nstart\ncreate refs/heads/n {one}\ncommit\n"),
             "start\nstart\n".to_owned(),
             "abort\n".to_owned(),
             format!("prepare\nabort\nstart\ndelete refs/heads/b {two}\ncommit\n"),

@@ -235,8 +235,8 @@ impl Batch {
     /// # Errors
     /// As [`Batch::commit`], and if an object does not exist, or is none for a branch.
     pub fn commit_checked(mut self, stores: &Stores, revisions: &mut Revisions) -> Result<Vec<Commit>> {
-        if let Some(first) = refusal::check_objects(&mut self, &stores.view()?, revisions)?.first() {
-            return Err(Error::invalid(first.text.clone()));
+        if let Some(first) = refusal::check_objects(&mut self, &stores.view()?, revisions)? {
+            return Err(Error::invalid(first.text));
         }
         self.commit(stores).map_err(|error| match stores.view() {
             _ if error.store().is_some_and(reftable::Error::is_retryable) => error.within("cannot lock references"),
@@ -373,7 +373,7 @@ fn check_written(change: &Change, view: &View) -> Result<()> {
     let name = &change.name;
     check_place(name)?;
     if !is_pseudo_ref(name) {
-        return Ok(());
+        return check_root(change, view);
     }
     let is_written = match change.action {
         Action::Verify => false,
@@ -382,9 +382,27 @@ fn check_written(change: &Change, view: &View) -> Result<()> {
     };
     if is_written {
         let name = escaped(name);
-        return Err(Error::invalid(format!("'{name}' is not changed here: git keeps it in a file of its own")));
+        return Err(Error::invalid(format!(
+            "refusing to update pseudoref '{name}': git keeps it in a file of its own"
+        )));
     }
     Ok(())
+}
+
+/// Outside of `refs/` no symbolic reference is made but such as `HEAD`. To delete what is not there
+/// does nothing, and to verify that it is not says nothing, unless the name is one such as `main`:
+/// somebody means `refs/heads/main`, and must hear that it is still there.
+fn check_root(change: &Change, view: &View) -> Result<()> {
+    let name = &change.name;
+    if name.starts_with(b"refs/") || name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_') {
+        return Ok(());
+    }
+    let why = match change.action {
+        Action::Set(Target::Symbolic(_)) => "it does not begin with refs/",
+        Action::Delete | Action::Verify if view.stored(name)?.is_none() && !view.log_exists(name)? => "there is none",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(format!("refusing to update ref with bad name '{}': {why}", escaped(name))))
 }
 
 /// What another worktree has for itself is changed there.

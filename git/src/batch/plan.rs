@@ -85,7 +85,8 @@ impl<'a> Plan<'a> {
 
     /// Whether an entry for `name` is written.
     fn is_logged(&self, change: &Change, name: &[u8], view: &View) -> Result<bool> {
-        let is_forced = self.batch.forces_logs || change.forces_log;
+        // No log is made to say that something is gone.
+        let is_forced = (self.batch.forces_logs || change.forces_log) && change.action != Action::Delete;
         Ok(is_forced || self.policy.creates_log(name) || view.log_exists(name)?)
     }
 
@@ -280,7 +281,10 @@ impl<'a> Plan<'a> {
         if self.batch.reason.is_none() {
             return Ok(false);
         }
-        let Some(new) = resolve(Some(target), view)? else { return Ok(false) };
+        // Whoever led here leads nowhere from now on.
+        let Some(new) = resolve(Some(target), view)? else {
+            return self.log_deletion(change, name, links, current, view);
+        };
         let old = resolve(current, view)?.unwrap_or(ObjectId::null(new.kind()));
         let is_planned_here = !self.logs_itself || matches!(target, Target::Symbolic(_));
         let itself = (is_planned_here && current != Some(target)).then_some(name);

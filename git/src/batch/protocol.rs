@@ -113,6 +113,11 @@ fn command_of(record: &[u8], end: u8) -> Option<(&'static str, usize)> {
     })
 }
 
+/// The command that `record` begins with, if it is one.
+pub(super) fn name_of(record: &[u8], fields: Fields) -> Option<&'static str> {
+    command_of(record, fields.end()).map(|(name, _)| name)
+}
+
 /// What `record` asks for. Without a word about it, a change is of its name itself if `no_deref`.
 /// Warnings are handed to `warn`.
 ///

@@ -64,37 +64,46 @@ fn end(change: &Change, view: &View) -> Vec<u8> {
     }
 }
 
-/// Checks that what the changes write are objects, of a kind that may be there, and stores beside
-/// the id of an annotated tag what that leads to. Returns what may not be written.
-pub(super) fn check_objects(batch: &mut Batch, view: &View, revisions: &mut Revisions) -> Result<Vec<Refusal>> {
-    let mut refusals = Vec::new();
-    if !revisions.has_objects() {
-        return Ok(refusals);
+/// Checks that what the change at `index` writes is an object, of a kind that may be there, and
+/// stores beside the id of an annotated tag what that leads to. Returns why it may not be written.
+pub(super) fn check_object(
+    index: usize,
+    change: &mut Change,
+    view: &View,
+    revisions: &mut Revisions,
+) -> Result<Option<Refusal>> {
+    let Action::Set(Target::Id(id)) = change.action else { return Ok(None) };
+    if !revisions.has_objects() || id.kind() != revisions.hash() {
+        return Ok(None);
     }
-    for (index, change) in batch.changes.iter_mut().enumerate() {
-        let Action::Set(Target::Id(id)) = change.action else { continue };
-        if id.kind() != revisions.hash() {
-            continue;
+    let is_branch = |name: &[u8]| name == b"HEAD" || name.starts_with(b"refs/heads/");
+    let end = end(change, view);
+    // One that leads to a branch need not be called like one.
+    let branch = [&change.name, &end].into_iter().find(|name| is_branch(name));
+    let text = match (revisions.kind(id)?, branch) {
+        (None, _) => format!("trying to write ref '{}' with nonexistent object {id}", escaped(&change.name)),
+        (Some(kind), Some(branch)) if kind != Kind::Commit => {
+            format!("trying to write non-commit object {id} to branch '{}'", escaped(branch))
         }
-        let name = end(change, view);
-        let is_branch = name == b"HEAD" || name.starts_with(b"refs/heads/");
-        let text = match revisions.kind(id)? {
-            None => format!("trying to write ref '{}' with nonexistent object {id}", escaped(&name)),
-            Some(kind) if is_branch && kind != Kind::Commit => {
-                format!("trying to write non-commit object {id} to branch '{}'", escaped(&name))
+        (Some(Kind::Tag), _) => {
+            if let Some(peeled) = revisions.peeled(id)? {
+                change.action = Action::Set(Target::Tag { id, peeled });
             }
-            Some(kind) => {
-                if kind == Kind::Tag
-                    && let Some(peeled) = revisions.peeled(id)?
-                {
-                    change.action = Action::Set(Target::Tag { id, peeled });
-                }
-                continue;
-            }
-        };
-        refusals.push(Refusal { index, name, reason: Reason::InvalidNew, text });
+            return Ok(None);
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Refusal { index, name: change.name.clone(), reason: Reason::InvalidNew, text }))
+}
+
+/// The same for all changes, up to the first that may not be written.
+pub(super) fn check_objects(batch: &mut Batch, view: &View, revisions: &mut Revisions) -> Result<Option<Refusal>> {
+    for (index, change) in batch.changes.iter_mut().enumerate() {
+        if let Some(refusal) = check_object(index, change, view, revisions)? {
+            return Ok(Some(refusal));
+        }
     }
-    Ok(refusals)
+    Ok(None)
 }
 
 /// What `error`, the store's answer to `batch`, says about each change, in their order.
@@ -117,6 +126,7 @@ pub(super) fn refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Refusal
             (ConflictKind::Mismatch { expected: Expect::Is(Target::Symbolic(_)), .. }, Reason::IncorrectOld) => {
                 format!("verifying symref target: '{}': {what}", escaped(&change.name))
             }
+            (_, Reason::NameConflict) => what,
             _ => format!("cannot lock ref '{}': {what}", escaped(&change.name)),
         };
         Some(Refusal { index, name, reason, text })

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use reftable::{Commit, Ident};
 
 use super::protocol::{self, Command, Fields};
-use super::{Batch, Prepared, Refusal, refusal};
+use super::{Batch, Change, Prepared, Refusal, refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rev::Revisions;
 use crate::stores::Stores;
@@ -43,7 +43,7 @@ pub struct Answer {
     /// What the stores had to tell of a commit.
     pub commits: Vec<Commit>,
     /// What was not done, each with the change; only if that is allowed.
-    pub refused: Vec<(super::Change, Refusal)>,
+    pub refused: Vec<(Change, Refusal)>,
     /// What should be known of a record that was understood all the same.
     pub warnings: Vec<String>,
 }
@@ -65,7 +65,7 @@ pub struct Session<'a> {
     revisions: Revisions,
     options: SessionOptions,
     batch: Batch,
-    refused: Vec<(super::Change, Refusal)>,
+    refused: Vec<(Change, Refusal)>,
     phase: Phase,
     /// `option no-deref` was given for the next change.
     no_deref: bool,
@@ -130,8 +130,8 @@ impl<'a> Session<'a> {
         match command {
             Command::NoDeref => self.no_deref = true,
             Command::Change(change) => {
-                self.batch.changes.push(change);
                 self.no_deref = self.options.no_deref;
+                self.add(change, &mut answer)?;
             }
             turn => self.turn(&turn, &mut answer)?,
         }
@@ -139,29 +139,47 @@ impl<'a> Session<'a> {
         Ok(Some(answer))
     }
 
+    /// Takes a change into the batch, if what it writes may be written.
+    fn add(&mut self, mut change: Change, answer: &mut Answer) -> Result<()> {
+        let view = self.take_view()?;
+        super::check_written(&change, &view)?;
+        let refused = refusal::check_object(self.batch.changes.len(), &mut change, &view, &mut self.revisions)?;
+        self.view = Some(view);
+        match refused {
+            None => self.batch.changes.push(change),
+            Some(refusal) if self.options.allows_refusals => answer.refused.push((change, refusal)),
+            Some(refusal) => return Err(Error::invalid(refusal.text)),
+        }
+        Ok(())
+    }
+
+    fn take_view(&mut self) -> Result<View> {
+        match self.view.take() {
+            Some(view) => Ok(view),
+            None => self.stores.view(),
+        }
+    }
+
     fn parse(&mut self, record: &[u8], warnings: &mut Vec<String>) -> Result<Command> {
-        let view = match self.view.take() {
-            Some(view) => view,
-            None => self.stores.view()?,
-        };
+        // What is said about a phase comes before what is said about the rest of a record.
+        if let Some(name) = protocol::name_of(record, self.options.fields) {
+            self.check_phase(name)?;
+        }
+        let view = self.take_view()?;
         let revisions = &mut self.revisions;
         let mut resolve = |word: &[u8]| revisions.id(word, &view);
         let mut warn = |warning| warnings.push(warning);
         let command = protocol::parse(record, self.options.fields, self.no_deref, &mut resolve, &mut warn);
         self.view = Some(view);
-        // What is said about a phase comes before what is said about the rest of a record.
-        if let Ok(command) = &command {
-            self.check_phase(command)?;
-        }
         command
     }
 
-    fn check_phase(&self, command: &Command) -> Result<()> {
+    fn check_phase(&self, command: &str) -> Result<()> {
         let problem = match (&self.phase, command) {
-            (Phase::Started, Command::Start) => "cannot restart ongoing transaction",
-            (Phase::Prepared(_), Command::Commit | Command::Abort) => return Ok(()),
+            (Phase::Started, "start") => "cannot restart ongoing transaction",
+            (Phase::Prepared(_), "commit" | "abort") => return Ok(()),
             (Phase::Prepared(_), _) => "prepared transactions can only be closed",
-            (Phase::Closed, Command::Start) => return Ok(()),
+            (Phase::Closed, "start") => return Ok(()),
             (Phase::Closed, _) => "transaction is closed",
             _ => return Ok(()),
         };
@@ -177,7 +195,10 @@ impl<'a> Session<'a> {
     fn turn(&mut self, command: &Command, answer: &mut Answer) -> Result<()> {
         let (word, phase) = match command {
             Command::Start => {
-                self.begin();
+                // Changes from before a first 'start' are a part of it.
+                if matches!(self.phase, Phase::Closed) {
+                    self.begin();
+                }
                 ("start", Phase::Started)
             }
             Command::Prepare => {
@@ -228,9 +249,6 @@ impl<'a> Session<'a> {
     /// Does something with the batch. If that is allowed, what stands in the way of a change takes
     /// it out of the batch.
     fn attempt<T>(&mut self, act: fn(&Batch, &Stores) -> Result<T>) -> Result<T> {
-        let view = self.stores.view()?;
-        let refused = refusal::check_objects(&mut self.batch, &view, &mut self.revisions)?;
-        self.refuse(refused)?;
         loop {
             let error = match act(&self.batch, self.stores) {
                 Ok(done) => return Ok(done),
@@ -243,18 +261,10 @@ impl<'a> Session<'a> {
                     None => error,
                 });
             }
-            self.refuse(refused)?;
+            for refusal in refused.into_iter().rev() {
+                let change = self.batch.changes.remove(refusal.index);
+                self.refused.push((change, refusal));
+            }
         }
-    }
-
-    fn refuse(&mut self, refused: Vec<Refusal>) -> Result<()> {
-        if let Some(first) = refused.first().filter(|_| !self.options.allows_refusals) {
-            return Err(Error::invalid(first.text.clone()));
-        }
-        for refusal in refused.into_iter().rev() {
-            let change = self.batch.changes.remove(refusal.index);
-            self.refused.push((change, refusal));
-        }
-        Ok(())
     }
 }
