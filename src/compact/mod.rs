@@ -6,6 +6,7 @@ mod clean;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
+#[cfg(not(loom))]
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -157,7 +157,7 @@ fn leaving_tables_unproven_is_caught() {
 /// In this scenario only the finder of a crash takes over, and what that one loses only its own
 /// crash shows.
 #[test]
-fn the_mistake_of_an_heir_is_caught_by_nested_crashes() {
+fn the_mistake_of_a_successor_is_caught_by_nested_crashes() {
     let mistake = Mistake::Dir(Slip::NoDirSyncAfterTakeOver);
     let hunt = |nested| hunt(&named(|name| name == "commit"), Some(mistake), nested);
     assert!(hunt(Nested::No).is_none(), "the first crash shows it already");
