@@ -167,7 +167,8 @@ pub use stack::{Durability, Metrics, Options, Stack};
 pub use transaction::{Commit, Prepared, Transaction};
 pub use value::{Ident, Log, LogEntry, LogEntryView, Ref, Target, TargetView};
 
-/// The pages of `docs/`, of the current version. Their examples are run with the tests.
+/// The pages of `docs/`, of the current version: also those on repositories and buckets, which are
+/// the subjects of `reftable-git` and `reftable-bucket`. Their examples are run with the tests.
 pub mod guide {
     #[doc = include_str!("../docs/embedding.md")]
     pub mod embedding {}
@@ -186,4 +187,13 @@ pub mod guide {
 
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
+
+    #[doc = include_str!("../docs/repository.md")]
+    pub mod repository {}
+
+    #[doc = include_str!("../docs/bucket.md")]
+    pub mod bucket {}
+
+    #[doc = include_str!("../docs/protocol-bucket.md")]
+    pub mod protocol_bucket {}
 }

@@ -32,7 +32,10 @@
 //! needs now and then: [`Store::compact`], [`Store::clean`]. [`materialize`] writes a directory
 //! that git reads.
 //!
-//! The protocol, step by step: `docs/protocol-bucket.md`.
+//! How to use it, and the protocol, step by step: [`reftable::guide::bucket`],
+//! [`reftable::guide::protocol_bucket`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod blocking;

@@ -65,6 +65,8 @@
 //! Not modelled: what a disk loses that said it had written it; permissions; memory maps (a write
 //! through one is a write); several file systems at once. All contents are held in memory.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod claims;
 mod disk;
 mod explore;

@@ -21,6 +21,10 @@
 //! batch.commit(&stores)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Which configuration decides what, and why: [`reftable::guide::repository`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 #[cfg(feature = "bstr")]
