@@ -3,6 +3,9 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
+#[path = "../../tests/support/effort.rs"]
+mod effort;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -38,6 +41,11 @@ fn broken(report: &serde_json::Value, claim: &str) -> u64 {
     judged.get("broken").and_then(|broken| broken.as_u64()).unwrap()
 }
 
+/// How long a run takes that finds something out.
+fn seconds() -> String {
+    format!("--seconds={}", effort::bound("seconds of a run that finds something out", 3, 2))
+}
+
 /// A liar that must be found out by this claim.
 fn liar(kind: &str, sessions: u32, claim: &str) {
     if !has_git() {
@@ -47,7 +55,7 @@ fn liar(kind: &str, sessions: u32, claim: &str) {
     let root = dir.path().join("run");
     let program = env!("CARGO_BIN_EXE_reftable-stress");
     let driver = format!("--line-driver={sessions}:exec {program} driver --durability=off --lie {kind}");
-    let args = ["--chaos", "--seconds=3", "--seed=1", "--json", "--dir", root.to_str().unwrap(), &driver];
+    let args = ["--chaos", &seconds(), "--seed=1", "--json", "--dir", root.to_str().unwrap(), &driver];
     let output = stress(&args);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(broken(&json(&output), claim) > 0, "{}", text(&output));
@@ -175,7 +183,7 @@ fn every_line_of_a_history_is_as_the_schema_has_it() {
     }
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");
-    let args = ["--git=2", "--processes=1", "--ref-format=reftable", "--chaos", "--help-dead-locks", "--seconds=3"];
+    let args = ["--git=2", "--processes=1", "--ref-format=reftable", "--chaos", "--help-dead-locks", &seconds()];
     let output = stress(&[&args[..], &["--dir", root.to_str().unwrap()]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/history.schema.json");
@@ -226,7 +234,7 @@ fn a_page_shows_a_run_in_a_browser() {
         "--line-driver=2:exec {program} driver --durability=off --lie part # </title><script>alert(1)</script>"
     );
     let html = format!("--html={}", page.display());
-    let output = stress(&["--chaos", "--seconds=3", "--seed=1", &driver, &html, "--dir", root.to_str().unwrap()]);
+    let output = stress(&["--chaos", &seconds(), "--seed=1", &driver, &html, "--dir", root.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let Some(dom) = seen_by_a_browser(&page, &dir.path().join("run.png")) else { return };
     assert!(!dom.contains("<script"), "what a run says is escaped");
@@ -258,7 +266,7 @@ fn a_store_that_git_does_not_know_is_judged() {
     let dir = tempfile::tempdir().unwrap();
     for (lie, code) in [("", 0), ("--lie nothing", 1)] {
         let root = dir.path().join(code.to_string());
-        let args = ["--ref-format=own", "--chaos", "--seconds=3", "--seed=1", "--json"];
+        let args = ["--ref-format=own", "--chaos", &seconds(), "--seed=1", "--json"];
         let output = stress(&[&args[..], &["--dir", root.to_str().unwrap(), &elsewhere(lie)]].concat());
         assert_eq!(output.status.code(), Some(code), "{}", text(&output));
         assert_eq!(broken(&json(&output), "sound"), 0, "{}", text(&output));
@@ -305,12 +313,12 @@ fn what_says_nothing_is_no_pass() {
     if !has_git() {
         return;
     }
-    is_usage(&["--driver=there-is-no-such-program", "--seconds=2"], "not found");
-    is_usage(&["--driver=cat", "--seconds=2"], "`cat`");
-    is_usage(&[REFUSES, "--seconds=2"], "acknowledged nothing");
-    is_usage(&[&elsewhere(""), "--seconds=2"], "judged with --ref-format own");
-    is_usage(&["--ref-format=own", "--line-driver=true", "--seconds=2"], "in an empty store, and ended");
-    is_usage(&["--driver=git update-ref --stdin", "--list=echo x", "--seconds=2"], "\"x\" is no \"ID NAME\"");
+    is_usage(&["--driver=there-is-no-such-program", "--seconds=1"], "not found");
+    is_usage(&["--driver=cat", "--seconds=1"], "`cat`");
+    is_usage(&[REFUSES, "--seconds=1"], "acknowledged nothing");
+    is_usage(&[&elsewhere(""), "--seconds=1"], "judged with --ref-format own");
+    is_usage(&["--ref-format=own", "--line-driver=true", "--seconds=1"], "in an empty store, and ended");
+    is_usage(&["--driver=git update-ref --stdin", "--list=echo x", "--seconds=1"], "\"x\" is no \"ID NAME\"");
     let git = "--driver=git update-ref --stdin";
     is_usage(&["--chaos", "--kill-every=3600000", "--seconds=1", "--seed=1", git], "nobody was killed");
     is_usage(&["--threads=2", git], "--threads");

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::effort::loudly;
+use crate::support::effort::{bound, loudly};
 use crate::support::git::{self, Repo};
 use crate::support::name_of;
 use crate::support::over_dir::{Hook, OverDir, Work};
@@ -328,7 +328,8 @@ impl Hook for Old {
 
 /// How long the crowd commits; `REFTABLE_KILLED_GITS_SECONDS=60` takes longer.
 fn seconds() -> u64 {
-    std::env::var("REFTABLE_KILLED_GITS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(6)
+    let said = std::env::var("REFTABLE_KILLED_GITS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    said.unwrap_or_else(|| bound("seconds among gits that are killed", 6, 3))
 }
 
 /// Three processes of this library commit, and a git now and then; another git is killed with the

@@ -63,7 +63,8 @@ fn victim_that_commits() {
 fn a_lock_of_a_dead_owner_is_taken_over_at_once() {
     let dir = tempfile::tempdir().unwrap();
     // Without syncs: how long those take says nothing about the lock.
-    let stack = Stack::open(dir.path(), Options::default().durability(Durability::Off)).unwrap();
+    let options = Options::default().durability(Durability::Off).lock_timeout(Some(Duration::from_millis(300)));
+    let stack = Stack::open(dir.path(), options).unwrap();
     put(&stack, "refs/heads/before").unwrap();
     let mut holder = Victim::start(victim_with_a_prepared_transaction, dir.path());
     assert_eq!(holder.line().unwrap(), "ready");
@@ -156,7 +157,8 @@ fn a_stopped_process_is_not_dead() {
     let mut holder = Victim::start(victim_with_a_prepared_transaction, dir.path());
     assert_eq!(holder.line().unwrap(), "ready");
     holder.signal("STOP");
-    let stack = open(dir.path());
+    let options = Options::default().lock_timeout(Some(Duration::from_millis(300)));
+    let stack = Stack::open(dir.path(), options).unwrap();
     let error = put(&stack, "refs/heads/x").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
     assert!(error.to_string().contains("which is alive"), "{error}");

@@ -7,13 +7,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::support::effort::bound;
 use crate::support::mounts::Mounts;
 use crate::support::victim::{self, Victim, say};
 use reftable::compact::Compact;
 use reftable::{Durability, Expect, ObjectId, Options, Stack};
 
 /// How long each process commits.
-const TIME: Duration = Duration::from_millis(1500);
+fn time() -> Duration {
+    Duration::from_millis(bound("ms of commits on each file system", 1_500, 700))
+}
 
 fn patient() -> Options {
     Options::default().durability(Durability::Off).lock_timeout(Some(Duration::from_secs(20)))
@@ -30,9 +33,9 @@ fn put(stack: &Stack, name: &str) -> reftable::Result<()> {
 fn victim_that_commits() {
     let Some(dir) = victim::dir() else { return };
     let stack = Stack::open(&dir, patient()).unwrap();
-    let start = Instant::now();
+    let (start, time) = (Instant::now(), time());
     let mut number = 0;
-    while start.elapsed() < TIME {
+    while start.elapsed() < time {
         let name = format!("refs/heads/{}/{number:06}", std::process::id());
         match put(&stack, &name) {
             Ok(()) => say(&name),

@@ -321,16 +321,22 @@ fn a_leader_that_cannot_tell_does_not_tell_its_followers() {
 fn who_follows_one_that_is_stopped_waits_as_long_as_it_was_told() {
     let ms = Duration::from_millis;
     let patient = |outcome| options().lock_timeout(Some(ms(200))).outcome_timeout(outcome);
-    for (outcome, sum) in [(Some(ms(500)), ms(700)), (Some(Duration::ZERO), ms(200)), (None, ms(2200))] {
+    let is_told_after = |outcome, sum| {
         let (told, after, is_there) = followed_by(&patient(outcome), sum + ms(1500));
         let error = told.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
         assert!(after >= sum && after < sum + ms(1500), "told after {after:?}, not {sum:?}");
         assert!(is_there, "nobody can take it back");
-    }
-    let (told, after, is_there) = followed_by(&patient(Some(ms(10_000))), ms(500));
-    told.unwrap();
-    assert!(is_there && after >= ms(500) && after < ms(5000), "{after:?}");
+    };
+    // At once, each in a store of its own.
+    thread::scope(|scope| {
+        for (outcome, sum) in [(Some(ms(500)), ms(700)), (Some(Duration::ZERO), ms(200)), (None, ms(2200))] {
+            scope.spawn(move || is_told_after(outcome, sum));
+        }
+        let (told, after, is_there) = followed_by(&patient(Some(ms(10_000))), ms(500));
+        told.unwrap();
+        assert!(is_there && after >= ms(500) && after < ms(5000), "{after:?}");
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::support::brisk_dir::brisk;
 use crate::support::{self, HASHES, Store, dump, quick, table_names, tables};
 use reftable::dir::OsDir;
 use reftable::table::WriteOptions;
@@ -36,7 +37,7 @@ fn refused(store: &Store, kind: ErrorKind) -> Error {
     let again = tx.commit().unwrap_err();
     assert_eq!(again.kind(), kind, "{again}");
     assert_eq!(dump(store.path()), before);
-    let report = verify_dir(&OsDir::new(store.path(), None)).unwrap();
+    let report = verify_dir(&*brisk(store.path())).unwrap();
     assert!(!report.is_clean(), "verify sees it, too");
     error
 }
@@ -291,7 +292,7 @@ fn what_is_no_regular_file_is_named_at_once() {
             make(what, &store.path().join(&name));
             let error = Stack::open(store.path(), quick()).unwrap_err().to_string();
             assert!(error.contains(&format!("this is {what}")) && error.contains(&name), "{error}");
-            match verify_dir(&OsDir::new(store.path(), None)) {
+            match verify_dir(&*brisk(store.path())) {
                 Ok(report) => {
                     assert!(report.findings.iter().any(|finding| finding.message.contains(what)), "{report:?}")
                 }
@@ -339,7 +340,7 @@ fn verify_says_how_to_get_a_list_back() {
         } else {
             fs::remove_file(&list).unwrap()
         }
-        let report = verify_repository(&OsDir::new(store.path(), None)).unwrap();
+        let report = verify_repository(&*brisk(store.path())).unwrap();
         let errors: Vec<_> = report.findings.iter().filter(|found| found.severity == Severity::Error).collect();
         let [error] = errors[..] else { panic!("{report:?}") };
         let command = format!("`reftable -C {} repair --dry-run`", store.path().display());

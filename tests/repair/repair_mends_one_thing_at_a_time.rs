@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::brisk_dir::brisk;
 use reftable::repair::{Problem, Repair};
 use reftable::verify::Severity;
 use reftable::{AutoCompact, ErrorKind, Expect, ObjectId, Options, Stack};
@@ -220,7 +221,7 @@ fn lines_that_the_list_has_lost_come_back() {
         let tables = list(dir.path());
         let old: String = kept.iter().map(|index| format!("{}\n", tables[*index])).collect();
         fs::write(dir.path().join("tables.list"), &old).unwrap();
-        let report = reftable::verify::verify_dir(&reftable::dir::OsDir::new(dir.path(), None)).unwrap();
+        let report = reftable::verify::verify_dir(&*brisk(dir.path())).unwrap();
         let warned: Vec<&str> = report.findings.iter().map(|finding| finding.file.as_str()).collect();
         let lost = |table: &&String| !old.contains(table.as_str());
         assert_eq!(warned, tables.iter().filter(lost).collect::<Vec<_>>(), "{kept:?}");

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::brisk_dir::brisk;
 use crate::support::effort::loudly;
 use crate::support::over_dir::{self, Hook, OverDir};
 use crate::support::victim::{self, Victim, say};
@@ -51,7 +52,8 @@ fn notes_work() -> bool {
 
 /// Commits, and compacts in every way, for longer than what is not listed had taken.
 fn go_on(dir: &Path) {
-    let stack = Stack::open(dir, quick().auto_compact(AutoCompact::Lazy(3))).unwrap();
+    let locker = Box::new(RobustLocks::new(true));
+    let stack = Stack::open_in(brisk(dir), locker, quick().auto_compact(AutoCompact::Lazy(3))).unwrap();
     for number in 0..12 {
         let mut tx = stack.transaction();
         tx.set(format!("refs/heads/new-{number}"), Expect::Any, support::id(HashKind::Sha1, 900 + number));
@@ -72,7 +74,7 @@ fn they_stay(dir: &Path) {
     let left = tables(dir);
     for (name, bytes) in unlisted {
         assert!(left.get(&name) == Some(&bytes), "{name} is gone");
-        let report = verify_dir(&OsDir::new(dir, None)).unwrap();
+        let report = verify_dir(&*brisk(dir)).unwrap();
         let of_it = report.findings.iter().find(|finding| finding.file == name).expect("it is told of");
         assert_eq!(of_it.kind, FindingKind::UnlistedTable, "{of_it}");
     }
@@ -156,7 +158,7 @@ fn an_empty_list_beside_tables_is_a_missing_list() {
         refused(store.stack.clean().unwrap_err());
         refused(store.stack.addition().unwrap_err());
         assert_eq!(dump(store.path()), before);
-        assert!(!verify_dir(&OsDir::new(store.path(), None)).unwrap().is_clean());
+        assert!(!verify_dir(&*brisk(store.path())).unwrap().is_clean());
         fs::write(list_of(store.path()), &whole).unwrap();
         assert_eq!(store.get("refs/heads/3"), Some(store.id(3).into()));
     }
@@ -287,7 +289,7 @@ fn what_is_no_file_is_told_of_as_that() {
     fs::create_dir(store.path().join(name(1))).unwrap();
     std::os::unix::fs::symlink("nowhere", store.path().join(name(2))).unwrap();
     fs::create_dir(store.path().join("reftable-0123456789abcdef.tmp")).unwrap();
-    let report = verify_dir(&OsDir::new(store.path(), None)).unwrap();
+    let report = verify_dir(&*brisk(store.path())).unwrap();
     let told: Vec<(&str, bool)> = report
         .findings
         .iter()

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::support::brisk_dir::brisk;
 use crate::support::mem_dir::MemDir;
 use crate::support::tables::{LogRow, RefRow, write};
 use crate::support::{Store, entry, git, id};
@@ -370,7 +371,7 @@ fn tables_of_before_the_list_was_emptied() {
     let name = "0x000000000001-0x000000000001-00000000.ref";
     fs::write(store.path().join(name), table(1, &[], &[])).unwrap();
     fs::write(store.path().join("tables.list"), format!("{name}\n")).unwrap();
-    let found = verify_dir(&OsDir::new(store.path(), None)).unwrap().findings;
+    let found = verify_dir(&*brisk(store.path())).unwrap().findings;
     let [finding] = found.as_slice() else { panic!("{found:#?}") };
     assert_eq!((finding.severity, &finding.file), (Severity::Warning, &older[0]), "{finding}");
 }
@@ -382,7 +383,7 @@ fn a_list_that_cannot_be_read_is_one_finding() {
     store.set("refs/heads/a", 1);
     for list in ["", "no\0table\n"] {
         fs::write(store.path().join("tables.list"), list).unwrap();
-        let found = reftable::verify::verify_repository(&OsDir::new(store.path(), None)).unwrap().findings;
+        let found = reftable::verify::verify_repository(&*brisk(store.path())).unwrap().findings;
         assert_eq!(found.len(), 1, "{found:#?}");
     }
 }
@@ -394,7 +395,7 @@ fn a_list_whose_tables_are_gone_ends_where_their_names_say() {
     store.set("refs/heads/a", 1);
     fs::write(store.path().join("tables.list"), "0x000000000003-0x000000000003-00000000.ref\n").unwrap();
     fs::write(store.path().join("0x000000000009-0x000000000009-00000000.ref"), table(9, &[], &[])).unwrap();
-    let found = verify_dir(&OsDir::new(store.path(), None)).unwrap().findings;
+    let found = verify_dir(&*brisk(store.path())).unwrap().findings;
     assert!(found.iter().any(|finding| finding.message.contains("where the list ends with 3")), "{found:#?}");
 }
 

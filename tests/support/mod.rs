@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod brisk_dir;
 pub(crate) mod contents;
 pub(crate) mod effort;
 pub(crate) mod fault_dir;

@@ -101,15 +101,19 @@ fn processes_of_others_are_hidden() {
     let Some(locked) = Locked::new(&["setpriv", "unshare"]) else { return };
     let _holder = Holder::of(&locked.lock());
     let user = format!("setpriv --reuid={USER} --regid={USER} --clear-groups");
-    for options in ["hidepid=1", "hidepid=2", "hidepid=4", &format!("hidepid=2,gid={USER}"), "subset=pid"] {
-        let before = format!("mount -t proc -o {options} proc /proc && exec {user}");
-        let output = locked.break_lock(&before, &locked.store());
-        locked.stays(options, &output, &["cannot be seen from here"]);
-    }
-    let output = locked.break_lock(&format!("exec {user}"), &locked.store());
-    locked.stays("nothing is hidden but what others do", &output, &["cannot be seen from here"]);
-    let output = locked.break_lock("mount -t tmpfs none /proc &&", &locked.store());
-    locked.stays("no processes at all", &output, &["cannot be seen from here"]);
+    let stays = |what: &str, before: &str| {
+        let output = locked.break_lock(before, &locked.store());
+        locked.stays(what, &output, &["cannot be seen from here"]);
+    };
+    // At once: each looks for some seconds.
+    std::thread::scope(|scope| {
+        for options in ["hidepid=1", "hidepid=2", "hidepid=4", &format!("hidepid=2,gid={USER}"), "subset=pid"] {
+            let before = format!("mount -t proc -o {options} proc /proc && exec {user}");
+            scope.spawn(move || stays(&before, &before));
+        }
+        scope.spawn(|| stays("nothing is hidden but what others do", &format!("exec {user}")));
+        scope.spawn(|| stays("no processes at all", "mount -t tmpfs none /proc &&"));
+    });
 }
 
 /// Here root sees the holder, unless he has fewer rights than some process.
@@ -138,9 +142,13 @@ fn by_network(locked: &Locked, mount: impl FnOnce(&Path) -> Output) {
     let output = locked.break_lock("", &at);
     locked.stays("nobody has it, as far as is known", &output, &["cannot be seen from here"]);
     let _holder = Holder::of(&at.join(LOCK));
-    locked.stays("a holder, asked here", &locked.break_lock("", &at), &["cannot be seen from here"]);
-    let output = locked.break_lock("", &locked.store());
-    locked.stays("a holder, asked there", &output, &["which is open in", "cannot be seen from here"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            locked.stays("a holder, asked here", &locked.break_lock("", &at), &["cannot be seen from here"]);
+        });
+        let output = locked.break_lock("", &locked.store());
+        locked.stays("a holder, asked there", &output, &["which is open in", "cannot be seen from here"]);
+    });
 }
 
 struct Unmount(PathBuf);

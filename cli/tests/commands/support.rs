@@ -14,6 +14,8 @@ use reftable::{HashKind, TargetView};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::effort::{is_long, loudly};
+
 pub(crate) const HASHES: [&str; 2] = ["sha1", "sha256"];
 
 /// A repository in a temporary directory.
@@ -63,18 +65,24 @@ impl Run {
     }
 }
 
-/// Runs `test` for each hash on a new repository; says so if git is missing or too old.
-pub(crate) fn for_each_hash(test: impl Fn(&Repo)) {
+/// Runs `test` for each hash on a new repository, both at once: much of their time is waiting. Says
+/// so if git is missing or too old.
+pub(crate) fn for_each_hash(test: impl Fn(&Repo) + Sync) {
     if !git_knows_reftables() {
         eprintln!("SKIPPED: these tests need git 2.45 or newer");
         return;
     }
-    for hash in HASHES {
+    let run = |hash| {
         let repo = Repo { dir: tempfile::tempdir().unwrap(), hash };
         let format = format!("--object-format={hash}");
         repo.git_in(repo.top(), ["init", "-q", "-b", "main", "--ref-format=reftable", &format, "repo"]);
         test(&repo);
-    }
+    };
+    std::thread::scope(|scope| {
+        for hash in HASHES {
+            scope.spawn(move || run(hash));
+        }
+    });
 }
 
 /// What a command with these arguments exits with where our own words exit with `own`.
@@ -100,6 +108,11 @@ pub(crate) fn isolated(program: impl AsRef<OsStr>) -> Command {
     for role in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{role}_NAME"), "A U Thor").env(format!("GIT_{role}_EMAIL"), "author@example.com");
         command.env(format!("GIT_{role}_DATE"), "1700000000 +0130");
+    }
+    if !is_long() {
+        // What a disk takes to sync is most of what these tests would take.
+        loudly("SHORTENED: core.fsync=none, so that no command waits for a disk; REFTABLE_LONG_TESTS=1 syncs");
+        command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "core.fsync").env("GIT_CONFIG_VALUE_0", "none");
     }
     command
 }

@@ -3,6 +3,8 @@
 
 mod crowds;
 mod differential;
+#[path = "../../../tests/support/effort.rs"]
+mod effort;
 mod examples;
 mod finding;
 #[cfg(feature = "gix")]
