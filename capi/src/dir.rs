@@ -4,33 +4,27 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reftable::bytes::{Bytes, Reading};
 use reftable::dir::{Dir, DirFile, FileStat, OsDir};
 use reftable::lock::ReadyFiles;
 
 use crate::abi::reftable_tmpfile;
+use crate::dir_file::{Descriptor, HostFile, OpenFile};
 use crate::error::NOT_EXIST;
 use crate::host::{Host, Registered};
 use crate::lock::LIST_LOCK;
-use crate::map::Mapping;
-use crate::own_file::{OwnFile, attribute_of};
+use crate::own_file::OwnFile;
 
 /// What readers look for.
 const LIST: &str = "tables.list";
-
-/// Up to this many bytes a file is read, and above mapped by the host.
-const MAP_ABOVE: u64 = 64 * 1024;
 
 /// One directory, by the means of a host if there is one.
 pub(crate) struct HostDir {
@@ -404,173 +398,4 @@ impl fmt::Debug for HostDir {
 fn mix(number: u64) -> u64 {
     let number = (number ^ number >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (number ^ number >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ number >> 32
-}
-
-/// What is in a file, mapped by the host if it is to be mapped.
-pub(crate) fn contents_of(file: &File, host: Host, reading: Reading) -> io::Result<Bytes> {
-    let about = file.metadata()?;
-    let len = about.len();
-    if about.is_file() && len <= MAP_ABOVE {
-        return copy(file, len);
-    }
-    if !about.is_file() || !matches!(reading, Reading::Mapped | Reading::Checked) {
-        return Bytes::of_file(file, Reading::Copied);
-    }
-    if reading == Reading::Checked {
-        drop(Bytes::of_file(file, reading)?);
-    }
-    let len = usize::try_from(len).map_err(io::Error::other)?;
-    Mapping::new(host, file.as_raw_fd(), len).map(Bytes::from_owner)
-}
-
-/// The first `len` bytes of a small file, or all of it if it has become shorter.
-fn copy(file: &File, len: u64) -> io::Result<Bytes> {
-    let mut contents = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    let mut filled = 0;
-    while let Some(rest) = contents.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    contents.truncate(filled);
-    Ok(contents.into())
-}
-
-/// A file that we have opened to read.
-#[derive(Debug)]
-struct OpenFile {
-    file: File,
-    host: Host,
-    /// How long it was when it was looked at last, if it is small: it need not be asked again to be
-    /// read.
-    small: AtomicU64,
-}
-
-impl DirFile for OpenFile {
-    fn contents(&self) -> io::Result<Bytes> {
-        match self.small.load(Ordering::Relaxed) {
-            0 => Bytes::of_file(&self.file, Reading::Copied),
-            len => copy(&self.file, len),
-        }
-    }
-
-    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
-        contents_of(&self.file, self.host, reading)
-    }
-
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.host.sync(self.file.as_raw_fd())
-    }
-
-    fn stat(&self) -> io::Result<FileStat> {
-        let about = self.file.metadata()?;
-        let small = if about.is_file() && about.len() <= MAP_ABOVE { about.len() } else { 0 };
-        self.small.store(small, Ordering::Relaxed);
-        Ok(FileStat::of(&about))
-    }
-
-    fn attribute(&self) -> io::Result<Option<Vec<u8>>> {
-        attribute_of(&self.file)
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        // SAFETY: an open descriptor.
-        match unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
-            0 => Ok(true),
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-                error => Err(error),
-            },
-        }
-    }
-}
-
-/// A temporary file of the host.
-#[derive(Debug)]
-struct HostFile {
-    open: Arc<Descriptor>,
-    host: Host,
-}
-
-/// The descriptor of such a file: the host's, until it closes it to give the file its final name;
-/// then a copy of this library's. The file may still have to be synced, and while the list is open
-/// nobody else gets its inode.
-#[derive(Debug)]
-struct Descriptor {
-    /// -1 when there is none.
-    number: AtomicI32,
-    is_ours: AtomicBool,
-}
-
-impl Descriptor {
-    /// Goes on with a copy.
-    fn keep(&self) {
-        // SAFETY: a number; if it is no descriptor's there is no copy either.
-        let copy = unsafe { libc::fcntl(self.number.load(Ordering::Relaxed), libc::F_DUPFD_CLOEXEC, 0) };
-        self.number.store(copy, Ordering::Relaxed);
-        self.is_ours.store(copy >= 0, Ordering::Relaxed);
-    }
-
-    /// Ends the use of the file. Closes the copy, if there is one.
-    fn let_go(&self) {
-        let number = self.number.swap(-1, Ordering::Relaxed);
-        if self.is_ours.swap(false, Ordering::Relaxed) {
-            // SAFETY: our copy, used for the last time.
-            drop(unsafe { OwnedFd::from_raw_fd(number) });
-        }
-    }
-}
-
-impl Drop for Descriptor {
-    fn drop(&mut self) {
-        self.let_go();
-    }
-}
-
-impl HostFile {
-    /// The file without owning it.
-    fn borrow(&self) -> io::Result<ManuallyDrop<File>> {
-        match self.open.number.load(Ordering::Relaxed) {
-            ..0 => Err(io::Error::other("the file was closed")),
-            // SAFETY: open until the file is deleted, which sets this to -1 first. It is not closed
-            // here.
-            fd => Ok(ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })),
-        }
-    }
-}
-
-impl DirFile for HostFile {
-    fn contents(&self) -> io::Result<Bytes> {
-        let file = self.borrow()?;
-        Bytes::of_file(&file, Reading::Copied)
-    }
-
-    fn contents_by(&self, reading: Reading) -> io::Result<Bytes> {
-        let file = self.borrow()?;
-        contents_of(&file, self.host, reading)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.borrow()?.write_all(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.host.sync(self.borrow()?.as_raw_fd())
-    }
-
-    fn stat(&self) -> io::Result<FileStat> {
-        self.borrow()?.metadata().map(|metadata| FileStat::of(&metadata))
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        // The host's signal handlers look after it, and its name is none that cleaners look for.
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

@@ -20,6 +20,7 @@ mod blocks;
 mod compact;
 mod destination;
 mod dir;
+mod dir_file;
 mod entry;
 mod error;
 mod fsck;

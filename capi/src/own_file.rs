@@ -12,7 +12,8 @@ use std::sync::Arc;
 use reftable::bytes::{Bytes, Reading};
 use reftable::dir::{DirFile, FileStat};
 
-use crate::dir::{c_path, contents_of};
+use crate::dir::c_path;
+use crate::dir_file::contents_of;
 use crate::host::Host;
 
 /// The extended attribute that the crate keeps attributes in.
