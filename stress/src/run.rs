@@ -66,6 +66,14 @@ pub(crate) fn main(args: &RunArgs) -> Result<bool> {
     }
 }
 
+/// What commits in this run.
+fn title(args: &RunArgs, drivers: &Drivers, users: &str) -> String {
+    let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
+    let chaos = if args.chaos { ", chaos" } else { "" };
+    let rare = if drivers.rare > 0 { format!(" and {} rare ones", drivers.rare) } else { String::new() };
+    format!("{} processes of this library{threads}, {} of git's{rare}{users}{chaos}", args.ours(), drivers.busy)
+}
+
 /// Starts everything, waits, and checks.
 fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violations: &mut Violations) -> Result<Report> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
@@ -77,11 +85,7 @@ fn carry_out(args: &RunArgs, git_version: Option<String>, root: &Path, violation
     }
     let repository = Repository::create(root, &args.shared, with_git)?;
     let users = share(args, &repository, with_git)?;
-    let threads = if args.shared.threads > 1 { format!(" ({} threads)", args.shared.threads) } else { String::new() };
-    let chaos = if args.chaos { ", chaos" } else { "" };
-    let rare = if drivers.rare > 0 { format!(" and {} rare ones", drivers.rare) } else { String::new() };
-    let title =
-        format!("{} processes of this library{threads}, {} of git's{rare}{users}{chaos}", args.ours(), drivers.busy);
+    let title = title(args, &drivers, &users);
     tell(&format!("{title}, {} s, seed {seed}, in {}", args.seconds, root.display()))?;
 
     let clocks = (Instant::now(), SystemTime::now());

@@ -182,14 +182,7 @@ impl<'a> Plan<'a> {
             self.ends.insert(self.added, name.to_vec());
         }
         self.added += 1;
-        for (link, target) in links {
-            self.take(Cow::Owned(link.clone()), &change.name)?;
-            self.pin(link, Expect::Is(Target::symbolic(target)));
-        }
-        self.take(name.clone(), &change.name)?;
-        if self.head.as_deref() == Some(&name) && links.iter().all(|(link, _)| link != b"HEAD") {
-            self.take(Cow::Borrowed(b"HEAD"), &change.name)?;
-        }
+        self.take_names(change, name.clone(), links)?;
         let as_it_is = || current.map_or(Expect::Absent, |current| Expect::Is(current.clone()));
         let mut update = Update::of(change, expect);
         match &change.action {
@@ -253,6 +246,21 @@ impl<'a> Plan<'a> {
                 format!("multiple updates for '{shown}' (including one via symref '{through}') are not allowed")
             }
         }))
+    }
+
+    /// Takes the names that the change is about: the symbolic references on the way, which have to
+    /// lead there still, the reference itself, and `HEAD` if it leads there.
+    fn take_names(&mut self, change: &'a Change, name: Cow<'a, [u8]>, links: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+        for (link, target) in links {
+            self.take(Cow::Owned(link.clone()), &change.name)?;
+            self.pin(link, Expect::Is(Target::symbolic(target)));
+        }
+        let is_of_head = self.head.as_deref() == Some(&name) && links.iter().all(|(link, _)| link != b"HEAD");
+        self.take(name, &change.name)?;
+        if is_of_head {
+            self.take(Cow::Borrowed(b"HEAD"), &change.name)?;
+        }
+        Ok(())
     }
 
     /// Whether the change would be another one if the reference became symbolic meanwhile: it would
