@@ -391,7 +391,7 @@ fn check_written(change: &Change, view: &View) -> Result<()> {
 
 /// Outside of `refs/` no symbolic reference is made but such as `HEAD`. To delete what is not there
 /// does nothing, and to verify that it is not says nothing, unless the name is one such as `main`:
-/// somebody means `refs/heads/main`, and must hear that it is still there.
+/// the user means `refs/heads/main`, and must hear that it is still there.
 fn check_root(change: &Change, view: &View) -> Result<()> {
     let name = &change.name;
     if name.starts_with(b"refs/") || name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_') {

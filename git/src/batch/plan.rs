@@ -289,7 +289,7 @@ impl<'a> Plan<'a> {
         if self.batch.reason.is_none() {
             return Ok(false);
         }
-        // Whoever led here leads nowhere from now on.
+        // A symbolic reference that led here leads nowhere from now on.
         let Some(new) = resolve(Some(target), view)? else {
             return self.log_deletion(change, name, links, current, view);
         };
