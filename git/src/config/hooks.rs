@@ -19,35 +19,47 @@ pub(crate) struct ConfiguredHook {
 impl Config {
     /// The hooks for `event` that are on, in the order in which they run. An empty event takes a
     /// hook off all lists, of the commands of a hook the last one counts, and
-    /// `hook.<event>.enabled` switches all of them.
+    /// `hook.<event>.enabled` switches all of them, if there is no hook of that name.
     ///
     /// # Errors
-    /// For what git refuses: a key without a value, a hook without a command, and one that is
-    /// called like the event.
+    /// For what git refuses, of hooks for other events, too: a key without a value, a hook without a
+    /// command, and one that is called like the event.
     pub(crate) fn hooks(&self, event: &str) -> Result<Vec<ConfiguredHook>> {
-        let mut names: Vec<&[u8]> = Vec::new();
-        for (name, value) in self.of_hooks("event") {
-            let value = value.ok_or_else(|| wrong(name, "event", "has no value"))?;
-            if value.is_empty() {
-                names.retain(|other| *other != name);
-            } else if value == event.as_bytes() {
-                if name == value {
-                    return Err(wrong(name, "event", "has the name of the event, and needs another one"));
-                }
-                names.retain(|other| *other != name);
-                names.push(name);
+        for key in ["event", "command", "enabled"] {
+            if let Some((name, _)) = self.of_hooks(key).find(|(_, value)| value.is_none()) {
+                return Err(wrong(name, key, "has no value"));
             }
         }
-        if names.is_empty() || !self.is_hook_on(event.as_bytes()) {
+        let mut all: Vec<(&[u8], &[u8])> = Vec::new();
+        for (name, value) in self.of_hooks("event") {
+            let value = value.unwrap_or_default();
+            if !value.is_empty() && name == event.as_bytes() {
+                return Err(wrong(name, "event", "has the name of an event, and needs another one"));
+            }
+            all.retain(|other| other.0 != name || !value.is_empty() && other.1 != value);
+            if !value.is_empty() {
+                all.push((name, value));
+            }
+        }
+        all.retain(|(name, _)| self.is_hook_on(name));
+        // Also one of another event: git does nothing then, and a hook that somebody relies on may
+        // be meant.
+        if let Some((name, _)) = all.iter().find(|(name, _)| self.command_of(name).is_none()) {
+            return Err(wrong(name, "command", "is missing, and the hook has an event"));
+        }
+        // With a command it is a hook that has the name of the event, and no switch.
+        if self.command_of(event.as_bytes()).is_none() && !self.is_hook_on(event.as_bytes()) {
             return Ok(Vec::new());
         }
-        let of = |name: &[u8]| {
-            let mut commands = self.of_hooks("command").filter(|(of, _)| *of == name).map(|(_, command)| command);
-            let command = commands.next_back().flatten();
-            let command = command.ok_or_else(|| wrong(name, "command", "is missing, and the hook has an event"))?;
-            Ok(ConfiguredHook { name: name.to_vec(), command: command.to_vec() })
+        let of = |(name, _): (&[u8], &[u8])| {
+            let command = self.command_of(name)?.to_vec();
+            Some(ConfiguredHook { name: name.to_vec(), command })
         };
-        names.into_iter().filter(|name| self.is_hook_on(name)).map(of).collect()
+        Ok(all.into_iter().filter(|(_, of)| *of == event.as_bytes()).filter_map(of).collect())
+    }
+
+    fn command_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.of_hooks("command").filter(|(of, _)| *of == name).filter_map(|(_, command)| command).next_back()
     }
 
     /// Whether `hook.<name>.enabled` leaves it on. What is neither true nor false does not count.

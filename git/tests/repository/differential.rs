@@ -14,7 +14,7 @@ use reftable::{Durability, Expect, Ident, LogEntry, ObjectId, Options};
 use reftable_git::{Action, Batch, Change, Error, Head, Repository, View};
 
 use crate::effort::bound;
-use crate::support::{git, git_command, git_knows_reftables, init};
+use crate::support::{Random, copy_tree, git, git_command, git_knows_reftables, init, number};
 
 const NAMES: [&str; 16] = [
     "HEAD",
@@ -38,39 +38,6 @@ const SHORT: [&str; 12] =
     ["HEAD", "main", "a", "a/x", "v1", "o", "o/main", "heads/main", "tags/v1", "sym/s", "refs/tags/main", "nothing"];
 /// How many transactions each repository gets.
 const ROUNDS: u64 = 5;
-
-/// SplitMix64: a test needs no better randomness, and the same one everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) >> 33).unwrap() % end
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_tree(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
-    }
-}
 
 /// A git directory with a few commits, a tag, and a linked worktree; and the ids.
 fn template(top: &Path) -> (PathBuf, Vec<ObjectId>) {
@@ -225,10 +192,6 @@ fn assert_reads_alike(repository: &Repository, git_dir: &Path) {
         let ours = view.expand(short.as_bytes()).unwrap().map(|name| view.resolve(&name).unwrap().unwrap().to_string());
         assert_eq!(told, ours.unwrap_or_else(|| format!("{short} missing")), "{short}");
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|value| value.parse().unwrap())
 }
 
 #[test]

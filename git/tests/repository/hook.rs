@@ -8,7 +8,8 @@ use reftable::bytes::Reading;
 use reftable::{Expect, ObjectId, Options};
 use reftable_git::{Batch, Change, ErrorKind, Repository};
 
-use crate::support::{git, git_knows_reftables, init};
+use crate::effort::loudly;
+use crate::support::{Random, copy_tree, git, git_knows_reftables, init, number, run_git};
 
 fn put_hook(repo: &Path, refuses_in: &str) {
     let hook = repo.join(".git/hooks/reference-transaction");
@@ -94,6 +95,7 @@ fn hooks_of_the_configuration_run_in_order_and_before_the_file() {
     configure(&repo, "gone", "preparing");
     git(&repo, ["config", "--add", "hook.gone.event", ""]);
     git(&repo, ["config", "hook.other.event", "pre-commit"]);
+    git(&repo, ["config", "hook.other.command", "false"]);
     commit("a").unwrap();
     assert_eq!(heard(&repo), "first\nsecond\n".repeat(3));
 
@@ -112,14 +114,110 @@ fn hooks_of_the_configuration_run_in_order_and_before_the_file() {
     commit("b").unwrap();
     let told = heard(&repo);
     assert!(told.starts_with("preparing\n") && !told.contains("first"), "{told}");
+    // With a command it is a hook, and no switch.
+    git(&repo, ["config", "hook.reference-transaction.command", "false"]);
+    commit("c").unwrap_err();
+    assert!(heard(&repo).contains("first"));
+    git(&repo, ["config", "--unset", "hook.reference-transaction.command"]);
     git(&repo, ["config", "hook.reference-transaction.enabled", "true"]);
 
-    for (key, value) in
-        [("hook.none.event", "reference-transaction"), ("hook.reference-transaction.event", "reference-transaction")]
-    {
+    // Whatever git refuses, which may be about another event, is refused.
+    for (key, value) in [
+        ("hook.none.event", "reference-transaction"),
+        ("hook.none.event", "pre-commit"),
+        ("hook.reference-transaction.event", "reference-transaction"),
+        ("hook.reference-transaction.event", "pre-commit"),
+    ] {
         git(&repo, ["config", key, value]);
         let error = commit("c").unwrap_err();
         assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("hook."), "{error}");
         git(&repo, ["config", "--unset", key]);
     }
+}
+
+/// Whether git runs hooks of the configuration; it does from 2.54 on.
+fn git_runs_configured_hooks(top: &Path) -> bool {
+    init(top, "probe", &[]);
+    let probe = top.join("probe");
+    git(&probe, ["config", "hook.probe.event", "reference-transaction"]);
+    git(&probe, ["config", "hook.probe.command", "echo >> heard"]);
+    git(&probe, ["update-ref", "refs/heads/probe", "main"]);
+    probe.join("heard").exists()
+}
+
+/// One of many configurations of hooks: they note what they are told, some refuse, some are no
+/// hooks at all.
+fn random_hooks(random: &mut Random) -> String {
+    let mut text = String::new();
+    for _ in 0..=random.below(5) {
+        let name = if random.one_in(40) { "reference-transaction" } else { random.of(&["a", "b", "c d", "E", "x.y"]) };
+        text += &format!("[hook \"{name}\"]\n");
+        for _ in 0..=random.below(3) {
+            let event = random.of(&["reference-transaction", "reference-transaction", "pre-commit", ""]);
+            let phase = random.of(&["", "", "", "preparing", "prepared", "committed", "aborted"]);
+            let note = format!("echo '{name}' $# \\\"$@\\\" $PWD; cat; [ $1 != '{phase}' ] && true");
+            let note = format!("\"f() {{ {{ {note}; }} >> heard; }}; f");
+            text += &match random.below(9) {
+                0..3 => format!("\tevent = {event}\n"),
+                3..5 => format!("\tcommand = {note}\"\n"),
+                5 => format!("\tcommand = {note} one 'two  three'\"\n"),
+                6 => format!("\tcommand = {}\n", random.of(&["false", "\"exec 0<&-; true\"", "\"true #\"", "exit 3"])),
+                7 => format!("\tenabled = {}\n", random.of(&["true", "false", "0", ""])),
+                _ => "\tother = 1\n".to_owned(),
+            };
+        }
+        // Last, as what reads the configuration forgets those before another value.
+        if random.one_in(20) {
+            text += &format!("\t{}\n", random.of(&["enabled", "command", "event"]));
+        }
+    }
+    text
+}
+
+#[test]
+fn random_hooks_of_the_configuration_hear_and_decide_as_with_git() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    if !git_runs_configured_hooks(top.path()) {
+        loudly("SKIPPED: hooks of the configuration beside git's own need git 2.54 or newer");
+        return;
+    }
+    init(top.path(), "template", &[]);
+    let template = top.path().join("template");
+    git(&template, ["symbolic-ref", "refs/heads/sym", "refs/heads/main"]);
+    let new: ObjectId = git(&template, ["commit-tree", "-m", "two", "HEAD^{tree}"]).parse().unwrap();
+    let (mut done, mut refused) = (0, 0);
+    let (cases, seed) = (number("REFTABLE_CASES").unwrap_or(60), number("REFTABLE_SEED").unwrap_or(18));
+    for case in 0..cases {
+        let random = &mut Random(seed.wrapping_mul(1 << 32).wrapping_add(case));
+        let (hooks, name) = (random_hooks(random), *random.of(&["refs/heads/new", "refs/heads/sym", "HEAD"]));
+        let is_filed = random.one_in(3);
+        // One after the other in the same place, which the hooks note.
+        let repo = top.path().join("repo");
+        let [theirs, ours] = [true, false].map(|is_git| {
+            copy_tree(&template, &repo);
+            let config = fs::read_to_string(repo.join(".git/config")).unwrap();
+            fs::write(repo.join(".git/config"), config + &hooks).unwrap();
+            if is_filed {
+                put_hook(&repo, "");
+            }
+            let is_done = match is_git {
+                true => run_git(&repo, ["update-ref", name, &new.to_string()]).status.success(),
+                false => {
+                    let changes = vec![Change::set(name, Expect::Any, new)];
+                    let stores = Repository::at(&repo).unwrap().open(&Options::default(), None);
+                    stores.and_then(|stores| Batch { changes, ..Batch::default() }.commit(&stores)).is_ok()
+                }
+            };
+            let told = fs::read_to_string(repo.join("heard")).unwrap_or_default();
+            let at = Repository::at(&repo).unwrap().view(Reading::Copied).unwrap().resolve(name.as_bytes()).unwrap();
+            fs::remove_dir_all(&repo).unwrap();
+            (is_done, at, told)
+        });
+        assert_eq!(ours, theirs, "case {case}: {name}\n{hooks}");
+        if ours.0 { done += 1 } else { refused += 1 }
+    }
+    assert!(done > 5 && refused > 5, "{done} were done, {refused} refused");
 }
