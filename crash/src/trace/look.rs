@@ -32,8 +32,8 @@ impl Found {
         Found::with(path, AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// What a descriptor stands for, by its path below `/proc`.
-    pub(super) fn at(path: &Path) -> io::Result<Found> {
+    /// What a path leads to, symbolic links followed: such as a descriptor's below `/proc`.
+    pub(super) fn followed(path: &Path) -> io::Result<Found> {
         Found::with(path, AtFlags::empty())
     }
 

@@ -62,7 +62,7 @@ impl Recorder {
     /// It cannot be read, or has names that are not UTF-8.
     pub(super) fn new(root: &Path, output: RawFd, exits_acknowledge: bool) -> io::Result<Recorder> {
         let output = fs::metadata(format!("/proc/self/fd/{output}"))?;
-        let at_root = Found::at(root)?;
+        let at_root = Found::followed(root)?;
         let mut recorder = Recorder {
             root: root.to_path_buf(),
             device: at_root.device,
@@ -154,7 +154,7 @@ impl Recorder {
 
     /// The file that a path leads to, if it is followed.
     fn at(&self, path: &Path) -> Option<FileId> {
-        let found = Found::at(path).ok().filter(|found| found.device == self.device)?;
+        let found = Found::followed(path).ok().filter(|found| found.device == self.device)?;
         self.ids.get(&found.identity).copied()
     }
 
@@ -316,7 +316,7 @@ impl Recorder {
     /// A file that an open has made without a name, or cut.
     fn opened(&mut self, pid: Pid, fd: RawFd) -> io::Result<()> {
         let path = path_of(pid, fd);
-        let Ok(found) = Found::at(&path) else { return Ok(()) };
+        let Ok(found) = Found::followed(&path) else { return Ok(()) };
         if found.kind != Some(Kind::File) || found.device != self.device {
             return Ok(());
         }
