@@ -1,5 +1,6 @@
 //! The command line, of the parent and of the workers it starts.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -208,6 +209,9 @@ pub(crate) struct RunArgs {
     /// What every process is told.
     #[command(flatten)]
     pub(crate) shared: Shared,
+    /// What is in the environment of every process besides.
+    #[arg(skip)]
+    pub(crate) environment: Vec<(&'static str, OsString)>,
 }
 
 /// What parent and workers have in common.
@@ -343,6 +347,7 @@ Examples:
   reftable-stress power-cut --file-system xfs --images 200    many of one
   reftable-stress power-cut --control                         exits with 1 unless those who promise nothing lose commits
   reftable-stress power-cut --scratch /dev/shm                images in memory, where cuts come thicker
+  reftable-stress power-cut --git ../git/git --control        a git that is linked with the C library
   reftable-stress power-cut --record-writes 500 --file-system ext4-ordered
                                                               every state that a disk with a cache may be left in";
 
@@ -375,6 +380,10 @@ pub(crate) struct PowerCutArgs {
     /// Fail unless `Ordered` or git was seen to lose what it had acknowledged
     #[arg(long)]
     pub(crate) control: bool,
+    /// Judge this git, which is linked with the C library, in the place of this library: with the
+    /// policy `full`, with `core.fsync=committed`, and with its defaults as a control
+    #[arg(long, value_name = "PATH")]
+    pub(crate) git: Option<PathBuf>,
     /// A control that must fail: our writers now and then acknowledge what they never committed.
     #[arg(long, hide = true)]
     pub(crate) break_acks: bool,
@@ -437,6 +446,7 @@ impl RunArgs {
             json: false,
             bench: BenchArgs::default(),
             shared,
+            environment: Vec::new(),
         }
     }
 }

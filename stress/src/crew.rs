@@ -103,6 +103,7 @@ impl<'a> Crew<'a> {
             timeout = self.seeds.choice(TIMEOUTS).map(|millis| format!("--lock-timeout={millis}"));
         }
         self.command(identity)?
+            .envs(self.args.environment.iter().map(|(name, value)| (name, value)))
             .arg("worker")
             .args(["--role", role.get_name(), "--name", &identity.name()])
             .arg("--root")

@@ -271,6 +271,19 @@ fn commits_that_were_acknowledged_and_are_not_in_the_image_are_found_out() {
     assert!(text(&output).contains("lost: "), "{}", text(&output));
 }
 
+/// Stock git does not know the policy that it is judged by.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_git_that_does_not_sync_what_it_promises_is_found_out() {
+    let Some(git) = git_that_knows_reftable().filter(|_| takes_its_time("losses of power of a given git")) else {
+        return;
+    };
+    let flags = [&format!("--git={git}"), "--images=8", "--file-system=ext4-ordered"];
+    let Some(output) = power_cut(&flags) else { return };
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("host full, image"), "{}", text(&output));
+}
+
 #[test]
 fn wrong_usage_exits_with_2() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,9 +13,9 @@ use reftable::verify::Severity;
 use reftable::{ErrorKind, Expect, Options, Stack, Target};
 use serde::{Deserialize, Serialize};
 
-use super::Variant;
 use super::machine::Machine;
 use super::session::{Cut, Session};
+use super::{Promise, Variant};
 use crate::args::{Durability, PowerJudgeArgs};
 use crate::checker::{self, Checked, Evidence};
 use crate::history::{History, Outcome};
@@ -65,7 +65,7 @@ pub(super) fn judge(
     let layout = Layout { root: machine.path("cut") };
     let (number, mut found) = (cut.number, Violations::default());
     let mut judged = Judged::default();
-    if variant.git > 0 {
+    if variant.git > 0 && variant.promise == Promise::Nothing {
         repair(&layout, &mut judged).unwrap_or_else(|error| found.add(format!("{error:#}")));
     }
     if !judged.is_ruined {
@@ -73,6 +73,10 @@ pub(super) fn judge(
         looked.unwrap_or_else(|error| found.add(format!("{error:#}")));
         let committed = commit(variant, &layout, &mut found, &mut judged);
         committed.unwrap_or_else(|error| found.add(format!("{error:#}")));
+    }
+    if variant.is_control() {
+        judged.broken_by_git |= found.count() > 0;
+        return Ok(judged);
     }
     found.shown().iter().for_each(|line| violations.add(format!("{what}, image {number}: {line}")));
     Ok(judged)
@@ -135,7 +139,7 @@ fn look(
     let repository = Repository { layout: layout.clone(), opening: session.repository.opening.clone() };
     // What git published without syncing it takes with it what lies below.
     let is_kept = variant.durability == Durability::Full && !judged.broken_by_git;
-    let promises = |history: &History| is_kept && !history.role.is_git();
+    let promises = |history: &History| is_kept && (!history.role.is_git() || variant.promise == Promise::All);
     let strict: Vec<History> = session.histories.iter().map(|history| history.cut(cut.before, cut.after)).collect();
     let loose = strict.iter().cloned().map(|history| if promises(&history) { history } else { history.doubted() });
     let loose: Vec<History> = loose.collect();
@@ -160,7 +164,7 @@ fn commit(variant: Variant, layout: &Layout, found: &mut Violations, judged: &mu
     judged.was_locked = judged.git_lock || lock.exists();
     let mut told = ask(variant, layout)?;
     // git's locks tell nothing of their owners: a person removes them.
-    if told.is_locked && variant.git > 0 && !is_ours(&lock) {
+    if told.is_locked && variant.git > 0 && variant.promise == Promise::Nothing && !is_ours(&lock) {
         judged.git_lock = true;
         fs::remove_file(&lock).context("cannot remove git's lock")?;
         told = ask(variant, layout)?;

@@ -51,21 +51,38 @@ struct Variant {
     name: &'static str,
     durability: Durability,
     threads: u32,
+    /// Processes of ours.
+    ours: u32,
     /// Drivers of git, and its `core.fsync`, if that is not the default.
     git: u32,
     fsync: Option<&'static str>,
+    /// What is promised of it.
+    promise: Promise,
     /// Whether the image is looked at in another run of the kernel.
     other_boot: bool,
     /// Whether `/etc/machine-id` is hidden then.
     no_machine_id: bool,
 }
 
+/// What a power failure leaves of the commits of a git.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// Nothing, and it may break the store.
+    Nothing,
+    /// The store is whole, and its locks block nobody.
+    Whole,
+    /// So are all commits that were acknowledged: it runs with the policy `full`.
+    All,
+}
+
 const FULL: Variant = Variant {
     name: "full",
     durability: Durability::Full,
     threads: 1,
+    ours: 4,
     git: 0,
     fsync: None,
+    promise: Promise::Nothing,
     other_boot: true,
     no_machine_id: false,
 };
@@ -78,6 +95,31 @@ const VARIANTS: [Variant; 5] = [
     Variant { name: "ordered", durability: Durability::Ordered, no_machine_id: true, ..FULL },
     Variant { name: "full, threads", threads: 4, other_boot: false, no_machine_id: true, ..FULL },
 ];
+
+const HOST: Variant = Variant { name: "host full", ours: 0, git: 4, promise: Promise::All, ..FULL };
+
+/// The same for a git that is linked with the C library.
+const HOSTS: [Variant; 4] = [
+    HOST,
+    Variant { name: "host full, ours", ours: 4, git: 2, other_boot: false, no_machine_id: true, ..HOST },
+    Variant { name: "host committed", fsync: Some("committed"), promise: Promise::Whole, ..HOST },
+    Variant { name: "host default", promise: Promise::Nothing, other_boot: false, ..HOST },
+];
+
+impl Variant {
+    /// Whether all who work promise nothing: it is they who are to be caught, whatever becomes of
+    /// the store.
+    fn is_control(self) -> bool {
+        self.ours == 0 && self.promise == Promise::Nothing
+    }
+}
+
+impl PowerCutArgs {
+    /// Who works, in turn.
+    fn variants(&self) -> &'static [Variant] {
+        if self.git.is_some() { &HOSTS } else { &VARIANTS }
+    }
+}
 
 /// What a variant came to on one file system.
 #[derive(Debug, Default, Serialize)]
@@ -137,9 +179,8 @@ fn run_on(
     rows: &mut BTreeMap<String, Row>,
     violations: &mut Violations,
 ) -> Result<()> {
-    let count = VARIANTS.len() as u32;
-    for (number, variant) in VARIANTS.into_iter().enumerate() {
-        let number = number as u32;
+    let count = args.variants().len() as u32;
+    for (number, variant) in (0..).zip(args.variants().iter().copied()) {
         let images = args.images / count + u32::from(number < args.images % count);
         if images == 0 {
             continue;

@@ -16,7 +16,7 @@ use super::machine::{self, FileSystem, Machine};
 use super::recorder::Recorder;
 use super::recording::{Recording, State};
 use super::session::{self, Cut, Session};
-use super::{Row, VARIANTS, Variant, tell};
+use super::{Row, Variant, tell};
 use crate::args::PowerCutArgs;
 use crate::violations::Violations;
 
@@ -29,7 +29,7 @@ pub(super) fn run_on(
     rows: &mut BTreeMap<String, Row>,
     violations: &mut Violations,
 ) -> Result<()> {
-    for (number, variant) in (0..).zip(VARIANTS) {
+    for (number, variant) in (0..).zip(args.variants().iter().copied()) {
         let what = format!("{}: {}", file_system.name(), variant.name);
         let mut machine = Machine::new(args.scratch.as_deref(), file_system)?;
         let before = machine.in_pool("before");

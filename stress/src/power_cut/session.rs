@@ -1,9 +1,15 @@
 //! Writers at work on a file system that will lose its power.
 
-use anyhow::Result;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use super::Variant;
+use anyhow::{Context, Result};
+
 use super::machine::Machine;
+use super::{Promise, Variant};
 use crate::args::{PowerCutArgs, RunArgs, Shared};
 use crate::crew::{Crew, Drivers};
 use crate::git;
@@ -56,7 +62,10 @@ pub(super) fn run<T>(
     }
     // What there was before the writers is not their concern.
     machine.settle(&layout.work_tree())?;
-    let settings = RunArgs::for_writers(4, SECONDS, seed, shared.clone());
+    let mut settings = RunArgs::for_writers(variant.ours, SECONDS, seed, shared.clone());
+    if let Some(git) = &args.git {
+        settings.environment = environment_of(git, variant, &layout)?;
+    }
     let drivers = Drivers { busy: if with_git { variant.git } else { 0 }, rare: 0 };
     let mut crew = Crew::start(&settings, seed, drivers, &layout)?;
     let seen = watch(machine)?;
@@ -67,4 +76,16 @@ pub(super) fn run<T>(
     // What they read may have been lost with the power; nobody promised that to a reader.
     histories.iter_mut().for_each(|history| history.saw.clear());
     Ok((Session { histories, repository, shared }, seen))
+}
+
+/// What makes workers run this git when they say `git`, with the variant's policy.
+fn environment_of(git: &Path, variant: Variant, layout: &Layout) -> Result<Vec<(&'static str, OsString)>> {
+    let git = git.canonicalize().with_context(|| format!("there is no {}", git.display()))?;
+    let beside = layout.root.join("bin");
+    fs::create_dir_all(&beside).context("cannot create a directory")?;
+    symlink(git, beside.join("git")).context("cannot link the git that is given")?;
+    let before = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([beside].into_iter().chain(env::split_paths(&before)))?;
+    let policy = if variant.promise == Promise::All { "full" } else { "git" };
+    Ok(vec![("PATH", path), ("REFTABLE_POLICY", policy.into())])
 }
