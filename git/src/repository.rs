@@ -468,7 +468,7 @@ fn check_bare(git_dir: &Path) -> Result<()> {
     if git_dir.ends_with(".git") || contains(b"/.git/worktrees/") || contains(b"/.git/modules/") {
         return Ok(());
     }
-    match Config::read_protected()?.text("safe.bareRepository").as_deref() {
+    match Config::without_repository()?.text("safe.bareRepository").as_deref() {
         None | Some(b"all") => Ok(()),
         Some(b"explicit") => {
             let message = "a bare repository, which GIT_DIR would have to name (safe.bareRepository is 'explicit')";

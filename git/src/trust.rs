@@ -33,7 +33,7 @@ pub(crate) fn of(found: &Found) -> Result<Trust> {
     }
     let Ok(place) = found.top.as_ref().unwrap_or(&found.git_dir).canonicalize() else { return Ok(Trust::Reduced) };
     let mut trust = Trust::Reduced;
-    for value in Config::read_protected()?.all("safe.directory") {
+    for value in Config::without_repository()?.all("safe.directory") {
         match value.as_deref() {
             None | Some(b"") => trust = Trust::Reduced,
             Some(value) if is_named(value, &place) => trust = Trust::Full,

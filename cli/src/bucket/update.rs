@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reftable::{Expect, HashKind, Target};
 use reftable_bucket::{Blocking, Client, ErrorKind};
-use reftable_git::{Action, Batch, Change, Command, Fields, LogPolicy, Records, Revisions, View, ident};
+use reftable_git::{Action, Batch, Change, Command, Config, Fields, LogPolicy, Records, Revisions, View, ident};
 
 use super::commands::Place;
 use crate::cli::{any_name, ref_name};
@@ -74,7 +74,7 @@ impl Session<'_> {
 
     /// Commits, upon newer states as long as nothing but the way to the references has changed.
     fn commit(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
-        let reason = (ident::committer(None)?, self.update.changing.message()?);
+        let reason = (ident::committer(Some(&Config::without_repository()?))?, self.update.changing.message()?);
         let forces_logs = self.update.logging.create_reflog;
         let batch = Batch { changes, reason: Some(reason), forces_logs, ..Batch::default() };
         let end = self.patience.and_then(|patience| Instant::now().checked_add(patience));

@@ -6,6 +6,8 @@
 #[path = "../../../bucket/tests/client/server.rs"]
 mod server;
 
+mod committer;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -21,6 +23,8 @@ fn command(server: &Server, address: &str, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reftable"));
     command.args(["-C", address]).args(words).env("AWS_ENDPOINT_URL", server.endpoint());
     command.env("AWS_ACCESS_KEY_ID", "AKSECRET").env("AWS_SECRET_ACCESS_KEY", "SKSECRET").env("AWS_REGION", "x");
+    // Nobody's configuration counts.
+    command.env("HOME", "/nonexistent").env("GIT_CONFIG_NOSYSTEM", "1").env_remove("XDG_CONFIG_HOME");
     command.env("GIT_COMMITTER_NAME", "C").env("GIT_COMMITTER_EMAIL", "c@x").env("GIT_COMMITTER_DATE", "1 +0000");
     command
 }

@@ -87,8 +87,12 @@ pub(crate) struct Places<'a> {
 }
 
 impl Config {
-    /// What the user and the system say, and not the repository: its owner may be another user.
-    pub(crate) fn read_protected() -> Result<Config> {
+    /// What git reads where there is no repository: what the system, the user and the environment
+    /// say. It is also what counts about a repository whose owner may be another user.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is damaged.
+    pub fn without_repository() -> Result<Config> {
         let home = home();
         let follow = || includes::Options::follow(home_of(&home), conditional::Context::default());
         Ok(Config::of(&[read(global_sources(), follow())?, from_environment(follow())?]))
