@@ -1,5 +1,6 @@
 //! What a store consists of.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use reftable::engine;
@@ -23,8 +24,8 @@ pub struct Stats {
     pub history: Duration,
     /// Oldest first.
     pub tables: Vec<TableStats>,
-    /// Whether a compaction is due.
-    pub compaction_due: bool,
+    /// Which of them are to be merged, if a compaction is due.
+    pub compaction_due: Option<Range<usize>>,
 }
 
 /// A table of a store.
@@ -63,7 +64,7 @@ impl<B: Bucket> Store<B> {
             remembered,
             history,
             tables: tables.into_iter().flatten().map(table).collect(),
-            compaction_due: engine::compaction_due(&snapshot, inner.options.compact, u64::MAX).is_some(),
+            compaction_due: engine::compaction_due(&snapshot, inner.options.compact, u64::MAX),
         })
     }
 }

@@ -15,6 +15,9 @@ const CONNECT_LIMIT: &str = "3 seconds";
 /// Names and values in the place of the environment's; `None` for those.
 type Variables<'a> = Option<&'a [(&'a str, &'a str)]>;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Built = Result<Arc<dyn ObjectStore>, BoxError>;
+
 /// The store, its name without the prefix, and the prefix.
 pub(super) fn open(address: &str, variables: Variables<'_>) -> Result<(Arc<dyn ObjectStore>, String, String)> {
     let (scheme, rest) = address.split_once("://").ok_or_else(|| not_one(address))?;
@@ -27,8 +30,8 @@ pub(super) fn open(address: &str, variables: Variables<'_>) -> Result<(Arc<dyn O
     // TLS needs to know once whose arithmetic it uses; a program that has said so already is right.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let built = match scheme {
-        "s3" => s3(bucket, variables).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
-        "az" => azure(bucket, variables).map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
+        "s3" => s3(bucket, variables),
+        "az" => azure(bucket, variables),
         _ => return Err(not_one(address)),
     };
     let store = built.map_err(|error| Error::new(ErrorKind::Denied, format!("{name} cannot be opened: {error}")))?;
@@ -46,7 +49,7 @@ fn never() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
-fn s3(bucket: &str, variables: Variables<'_>) -> object_store::Result<object_store::aws::AmazonS3> {
+fn s3(bucket: &str, variables: Variables<'_>) -> Built {
     let client = AmazonS3ConfigKey::Client;
     let builder = match variables {
         None => AmazonS3Builder::from_env(),
@@ -60,20 +63,21 @@ fn s3(bucket: &str, variables: Variables<'_>) -> object_store::Result<object_sto
     let mut builder = builder.with_bucket_name(bucket);
     let endpoint = builder.get_config_value(&AmazonS3ConfigKey::S3Endpoint);
     let endpoint = endpoint.or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
-    if endpoint.is_some_and(|endpoint| is_this_machine(&endpoint)) {
+    if endpoint.as_deref().is_some_and(is_this_machine) {
         builder = builder.with_allow_http(true);
     }
-    builder
+    no_tls(endpoint, builder.get_config_value(&client(ClientConfigKey::AllowHttp)), "AWS_ALLOW_HTTP")?;
+    let builder = builder
         .with_config(client(ClientConfigKey::Timeout), REQUEST_LIMIT)
         .with_config(client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         // One object goes at a time, by the request that all dialects know.
         .with_disable_bulk_delete(true)
-        .with_retry(never())
-        .build()
+        .with_retry(never());
+    Ok(Arc::new(builder.build()?))
 }
 
-fn azure(container: &str, variables: Variables<'_>) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+fn azure(container: &str, variables: Variables<'_>) -> Built {
     let client = AzureConfigKey::Client;
     let builder = match variables {
         None => MicrosoftAzureBuilder::from_env(),
@@ -86,14 +90,24 @@ fn azure(container: &str, variables: Variables<'_>) -> object_store::Result<obje
     };
     let mut builder = builder.with_container_name(container);
     let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
-    if endpoint.is_some_and(|endpoint| is_this_machine(&endpoint)) {
+    if endpoint.as_deref().is_some_and(is_this_machine) {
         builder = builder.with_allow_http(true);
     }
-    builder
+    no_tls(endpoint, builder.get_config_value(&client(ClientConfigKey::AllowHttp)), "AZURE_ALLOW_HTTP")?;
+    let builder = builder
         .with_config(client(ClientConfigKey::Timeout), REQUEST_LIMIT)
         .with_config(client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-        .with_retry(never())
-        .build()
+        .with_retry(never());
+    Ok(Arc::new(builder.build()?))
+}
+
+/// In the clear nothing is sent to another machine, unless somebody wants it.
+fn no_tls(endpoint: Option<String>, allowed: Option<String>, variable: &str) -> Result<(), BoxError> {
+    let is_clear = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://") && !is_this_machine(&endpoint));
+    if !is_clear || allowed.is_some_and(|allowed| allowed.eq_ignore_ascii_case("true")) {
+        return Ok(());
+    }
+    Err(format!("its endpoint is another machine, without TLS; https:// has it, {variable}=true does without").into())
 }
 
 /// Whether what is sent there without TLS stays on this machine.

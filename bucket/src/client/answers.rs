@@ -68,6 +68,9 @@ impl Failed {
     fn cause(&self) -> Cause {
         let Failed::Store(error) = self else { return Cause::Unknown };
         let text = chain(error);
+        if leads_nowhere(&text) {
+            return Cause::Refused;
+        }
         if ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| text.contains(code)) {
             return Cause::NoBucket;
         }
@@ -87,7 +90,11 @@ impl Failed {
     }
 
     fn denied(&self, bucket: &str) -> Error {
-        Error::new(ErrorKind::Denied, format!("{}; are the credentials those for it?", self.text(bucket)))
+        let question = match self {
+            Failed::Store(error) if is_of_region(&chain(error)) => "is the region right?",
+            _ => "are the credentials those for it?",
+        };
+        Error::new(ErrorKind::Denied, format!("{}; {question}", self.text(bucket)))
     }
 
     /// What to tell a person: the code and the words of the object store, without the request.
@@ -103,6 +110,7 @@ impl Failed {
                     }
                     (Some(status), Some(code), None) => format!("{bucket} answers {status} {code}"),
                     (Some(status), None, _) => format!("{bucket} answers {status}"),
+                    _ if leads_nowhere(&text) => format!("{bucket} answers with a redirection that leads nowhere"),
                     (None, ..) => format!("{bucket}: {}", last_cause(error)),
                 }
             }
@@ -124,6 +132,19 @@ fn chain(error: &dyn StdError) -> String {
         source = error.source();
     }
     text
+}
+
+/// A redirection without its target, as S3 answers for a bucket of another region. The crate keeps
+/// neither its status nor its words.
+fn leads_nowhere(text: &str) -> bool {
+    text.contains("redirect without LOCATION")
+}
+
+/// Whether it is about where the bucket is, not about who asks.
+fn is_of_region(text: &str) -> bool {
+    leads_nowhere(text)
+        || status(text).is_some_and(|status| (300..400).contains(&status))
+        || element(text, "Code").is_some_and(|code| code == "AuthorizationHeaderMalformed")
 }
 
 fn last_cause(error: &dyn StdError) -> String {

@@ -22,6 +22,24 @@ pub(crate) enum Mood {
     Bucketless,
     /// Takes requests, and says nothing.
     Mute,
+    /// The bucket is in another region, and the answer says in which.
+    InAnotherRegion,
+    /// The same as the oldest endpoints say it: a redirection that leads nowhere.
+    PermanentRedirect,
+    /// Sends everybody to another server, that of this port.
+    Redirecting(u16),
+    /// Answers all but lists.
+    NoLists,
+    /// Takes all but roots.
+    NoRoots,
+    /// Has too much to do.
+    SlowDown,
+    /// The same in other words.
+    TooManyRequests,
+    /// Answers, and hangs up in the middle of it.
+    CutsAnswers,
+    /// Something else listens there, and answers 200 with a page for people.
+    PortalPage,
     /// Every third write is carried out, and answered by 500.
     FailsAfterWriting,
     /// Every third write is carried out, and the connection is closed.
@@ -36,6 +54,8 @@ struct State {
     writes: u64,
     requests: Vec<String>,
     mood: Option<Mood>,
+    /// Whether any request had credentials.
+    saw_credentials: bool,
 }
 
 /// A running server. It ends with the process.
@@ -108,6 +128,14 @@ impl Server {
         std::mem::take(&mut self.state().requests)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn saw_credentials(&self) -> bool {
+        self.state().saw_credentials
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -121,7 +149,10 @@ impl Server {
                 answer.tag.map(|tag| format!("ETag: \"{tag}\"\r\nLast-Modified: Mon, 30 Nov 2026 12:00:00 GMT\r\n"));
             let (tag, len) = (tag.unwrap_or_default(), answer.body.len());
             let head = format!("HTTP/1.1 {}\r\nContent-Length: {len}\r\n{}{tag}\r\n", answer.status, answer.header);
-            if stream.write_all(&[head.as_bytes(), &answer.body].concat()).is_err() {
+            let all = [head.as_bytes(), &answer.body].concat();
+            let is_cut = self.state().mood == Some(Mood::CutsAnswers);
+            let sent = if is_cut { &all[..all.len() - answer.body.len() / 2 - 1] } else { &all[..] };
+            if stream.write_all(sent).is_err() || is_cut {
                 return;
             }
         }
@@ -133,15 +164,43 @@ impl Server {
         let mood = {
             let mut state = self.state();
             state.requests.push(format!("{} {key}", request.method));
+            state.saw_credentials |= request.headers.contains_key("authorization") || request.query.contains("sig=");
             state.mood.unwrap_or(Mood::Good)
         };
         match mood {
             Mood::Forbidding => return Some(refusal("403 Forbidden", "InvalidAccessKeyId", "no such key")),
             Mood::Bucketless => return Some(refusal("404 Not Found", "NoSuchBucket", "no such bucket")),
             Mood::Mute => thread::sleep(Duration::from_secs(60)),
+            Mood::InAnotherRegion => {
+                let message = "the region 'x' is wrong; expecting 'eu-west-1'";
+                return Some(refusal("400 Bad Request", "AuthorizationHeaderMalformed", message));
+            }
+            Mood::PermanentRedirect => {
+                return Some(refusal("301 Moved Permanently", "PermanentRedirect", "use another endpoint"));
+            }
+            Mood::Redirecting(port) => {
+                let answer = refusal("307 Temporary Redirect", "TemporaryRedirect", "over there");
+                return Some(Answer {
+                    header: format!("Location: http://127.0.0.1:{port}/bucket/there\r\n"),
+                    ..answer
+                });
+            }
+            Mood::NoLists if request.method == "GET" && key.is_empty() => {
+                return Some(refusal("403 Forbidden", "AccessDenied", "no lists for you"));
+            }
+            Mood::NoRoots if request.method == "PUT" && key.ends_with("/root") => {
+                return Some(refusal("403 Forbidden", "AccessDenied", "no roots from you"));
+            }
+            Mood::SlowDown => return Some(refusal("503 Slow Down", "SlowDown", "please reduce your request rate")),
+            Mood::TooManyRequests => return Some(refusal("429 Too Many Requests", "TooManyRequests", "later")),
+            Mood::PortalPage => {
+                let body = b"<html>log in, please</html>".to_vec();
+                return Some(Answer { status: "200 OK", header: String::new(), tag: Some(1), body });
+            }
             _ => {}
         }
-        assert_eq!(bucket.trim_matches('/'), "bucket");
+        // The other dialect has the account in this place.
+        assert!(["bucket", "account"].contains(&bucket.trim_matches('/')), "{bucket}");
         match request.method.as_str() {
             "GET" if key.is_empty() => Some(self.list(&request.query)),
             "GET" => Some(self.read(request, key)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use reftable::bytes::Reading;
+use reftable::escape::quoted;
 use reftable::{Options, Snapshot, Stack};
 use reftable_bucket::{Blocking, materialize};
 use reftable_git::{Place as Side, Repository, for_reading};
@@ -15,7 +16,7 @@ use super::counted::Counted;
 use crate::cli::Writing;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, shown_path};
+use crate::output::Out;
 
 /// Make a store in a bucket from one in a directory
 ///
@@ -75,12 +76,13 @@ impl Copying {
         Ok((Arc::clone(&counted), place.store_in(counted, self.writing.patience())?))
     }
 
-    fn tell(&self, word: &str, from: &str, to: &str, counts: (u64, u64), out: &mut Out) -> Result<Code, Failure> {
+    fn tell(&self, word: &str, from: &[u8], to: &[u8], counts: (u64, u64), out: &mut Out) -> Result<Code, Failure> {
         let (refs, logs) = counts;
         if out.wants_json() {
-            let object = Object::of(word).put_text("from", from.as_bytes()).put_text("to", to.as_bytes());
+            let object = Object::of(word).put_text("from", from).put_text("to", to);
             out.json(&object.put("refs", refs).put("logs", logs).build())?;
         } else if !self.quiet {
+            let to = quoted(to);
             writeln!(out, "{to}: {word} of {refs} refs and {logs} log entries, compared and equal")?;
         }
         Ok(Code::Done)
@@ -99,8 +101,7 @@ impl Import {
         // With a handle that knows nothing yet: what others will read.
         let copy = place.store(self.copying.writing.patience())?.snapshot()?;
         let counts = compare(&source, &copy)?;
-        let dir = shown_path(&self.directory).to_string();
-        self.copying.tell("import", &dir, &place.shown().to_string(), counts, out)
+        self.copying.tell("import", bytes_of(&self.directory), place.address.as_bytes(), counts, out)
     }
 }
 
@@ -113,9 +114,12 @@ impl Export {
         materialize(&source, &self.directory)?;
         let copy = read(&self.directory)?;
         let counts = compare(&source, &copy)?;
-        let dir = shown_path(&self.directory).to_string();
-        self.copying.tell("export", &place.shown().to_string(), &dir, counts, out)
+        self.copying.tell("export", place.address.as_bytes(), bytes_of(&self.directory), counts, out)
     }
+}
+
+fn bytes_of(dir: &Path) -> &[u8] {
+    dir.as_os_str().as_encoded_bytes()
 }
 
 fn read(dir: &Path) -> Result<Snapshot, Failure> {

@@ -31,7 +31,7 @@ pub(crate) struct Stats {}
 
 /// What is in one table.
 #[derive(Debug, Default)]
-struct Counts {
+pub(crate) struct Counts {
     refs: u64,
     deleted_refs: u64,
     logs: u64,
@@ -65,7 +65,8 @@ impl Stats {
 }
 
 impl Counts {
-    fn of(table: &Table) -> reftable::Result<Counts> {
+    /// Reads all of the table.
+    pub(crate) fn of(table: &Table) -> reftable::Result<Counts> {
         let mut counts = Counts::default();
         let mut blocks = table.blocks();
         while let Some(block) = blocks.next()? {
@@ -156,17 +157,22 @@ fn print_aligned(rows: &[Vec<String>], out: &mut Out) -> io::Result<()> {
     Ok(())
 }
 
+/// What is said of a table, wherever its store is.
+pub(crate) fn table_object(store: &[u8], table: &Table, counts: &Counts) -> Object {
+    let object = Object::of("table")
+        .put_text("store", store)
+        .put("table", table.name())
+        .put("bytes", table.file_size())
+        .put("min_update_index", table.header().min_update_index)
+        .put("max_update_index", table.header().max_update_index);
+    FIELDS.into_iter().zip(counts.fields()).fold(object, |object, (key, n)| object.put(key, n))
+}
+
 fn print_json(stack: &Stack, snapshot: &Snapshot, counts: &[Counts], policy: &str, out: &mut Out) -> io::Result<()> {
     let store = stack.path().as_os_str().as_encoded_bytes();
     let due = stack.compaction_due(snapshot);
     for (index, (table, counts)) in snapshot.tables().iter().zip(counts).enumerate() {
-        let object = Object::of("table")
-            .put_text("store", store)
-            .put("table", table.name())
-            .put("bytes", table.file_size())
-            .put("min_update_index", table.header().min_update_index)
-            .put("max_update_index", table.header().max_update_index);
-        let object = FIELDS.into_iter().zip(counts.fields()).fold(object, |object, (key, n)| object.put(key, n));
+        let object = table_object(store, table, counts);
         let is_due = due.as_ref().is_some_and(|due| due.contains(&index));
         out.json(&object.put("compaction_due", is_due).build())?;
     }

@@ -6,14 +6,18 @@
 #[path = "../../../bucket/tests/client/server.rs"]
 mod server;
 
+#[path = "../commands/schema.rs"]
+mod schema;
+
 mod committer;
+mod copies;
+mod json_follows_its_schema;
+mod troubles;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use reftable::{Expect, ObjectId, Options, Stack};
 use server::{Mood, Server};
 
 const A: &str = "2e6f9b0d5885b6010f9167787445617f553a735f";
@@ -95,35 +99,6 @@ fn what_does_not_fit_is_a_conflict_and_changes_nothing() {
 }
 
 #[test]
-fn a_directory_goes_into_a_bucket_and_back() {
-    let server = Server::start();
-    let dir = tempfile::tempdir().unwrap();
-    let (from, to) = (dir.path().join("from/reftable"), dir.path().join("to"));
-    std::fs::create_dir_all(&from).unwrap();
-    let stack = Stack::open(&from, Options::default()).unwrap();
-    let id: ObjectId = A.parse().unwrap();
-    for number in 0..3 {
-        let mut transaction = stack.transaction();
-        for name in 0..700 {
-            transaction.set(format!("refs/tags/{number}-{name}"), Expect::Absent, id);
-        }
-        transaction.commit().unwrap();
-    }
-    let told = ok(&server, &["import", from.to_str().unwrap()]);
-    assert!(told.contains("import of 2100 refs and 0 log entries, compared and equal"), "{told}");
-    assert!(server.keys().len() > 1, "a large table is an object");
-    let (code, text) = fails(&server, &["import", from.to_str().unwrap()]);
-    assert!(code == 2 && text.contains("there is a store already; nothing was overwritten"), "{text}");
-    ok(&server, &["update", "refs/heads/main", A]);
-    let told = ok(&server, &["export", to.to_str().unwrap()]);
-    assert!(told.contains("export of 2101 refs and 1 log entries"), "{told}");
-    let copy = Stack::open(&to, Options::default()).unwrap().snapshot().unwrap();
-    assert_eq!(copy.get("refs/heads/main").unwrap().unwrap().target, id.into());
-    let (code, text) = fails(&server, &["export", to.to_str().unwrap()]);
-    assert!(code == 2 && text.contains("not empty"), "{text}");
-}
-
-#[test]
 fn damages_are_told_with_object_and_offset_and_nothing_is_overwritten() {
     let server = Server::start();
     ok(&server, &["update", "refs/heads/main", A]);
@@ -141,24 +116,6 @@ fn damages_are_told_with_object_and_offset_and_nothing_is_overwritten() {
         }
         assert_eq!(server.get("repos/42/root").as_deref(), Some(root));
     }
-}
-
-#[test]
-fn wrong_credentials_missing_buckets_and_silence_are_words_and_exit_code_3() {
-    for (mood, text) in [(Mood::Forbidding, "403 InvalidAccessKeyId"), (Mood::Bucketless, "s3://bucket does not exist")]
-    {
-        let server = Server::start();
-        server.set_mood(mood);
-        for words in [&["list"][..], &["update", "refs/heads/main", A], &["probe"], &["verify"], &["clean"]] {
-            let (code, told) = fails(&server, words);
-            assert!(code == 3 && told.contains(text), "{words:?}: {told}");
-        }
-    }
-    let server = Server::start();
-    server.set_mood(Mood::Mute);
-    let began = Instant::now();
-    let (code, told) = fails(&server, &["update", "--wait", "1", "refs/heads/main", A]);
-    assert!(code == 3 && began.elapsed() < Duration::from_secs(5), "{told}");
 }
 
 #[test]

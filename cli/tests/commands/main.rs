@@ -4,6 +4,7 @@
 
 #[path = "../../../tests/support/effort.rs"]
 mod effort;
+mod schema;
 mod support;
 
 mod broken_pipe;
