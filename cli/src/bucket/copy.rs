@@ -46,7 +46,9 @@ pub(crate) struct Import {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 In a git repository the directory is 'reftable', in its git directory; let git make the repository, and put the store
-into the place of its empty one:
+into the place of its empty one.
+
+Examples:
   git init --bare --ref-format=reftable copy.git && rm -r copy.git/reftable
   reftable -C s3://bucket/repos/42 export copy.git/reftable")]
 pub(crate) struct Export {
