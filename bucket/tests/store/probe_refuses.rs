@@ -14,12 +14,15 @@ enum Lie {
     IgnoresBase,
     OneTag,
     OldReads,
+    /// Gives all of an object to those who know it already.
+    IgnoresKnown,
 }
 
 struct Liar(Memory, Lie);
 
 impl Bucket for Liar {
     async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
+        let known = known.filter(|_| self.1 != Lie::IgnoresKnown);
         match (self.1, self.0.read(key, known).await?) {
             (Lie::OldReads, Read::Object { tag, .. }) => Ok(Read::Object { bytes: Bytes::from_static(b"old"), tag }),
             (Lie::OneTag, Read::Object { .. }) if known.is_some() => Ok(Read::Unchanged),
@@ -82,6 +85,7 @@ fn every_lie_is_named() {
         (Lie::IgnoresBase, "that was not the newest"),
         (Lie::OneTag, "two versions of an object have one tag"),
         (Lie::OldReads, "a read does not give what was written"),
+        (Lie::IgnoresKnown, "a conditional read does not say that nothing has changed; each look would cost a read"),
     ] {
         let bucket = Liar(Memory::new(), lie);
         let error = block_on(probe(&bucket, "probe")).unwrap_err();
