@@ -16,7 +16,7 @@ fn at_terminal(repo: &Repo, env: &[(&str, &str)], words: &str) -> (i32, String) 
     (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).replace('\r', ""))
 }
 
-fn for_each(test: impl Fn(&Repo)) {
+fn for_each(test: impl Fn(&Repo) + Sync) {
     if Command::new("script").arg("--version").output().is_err() {
         eprintln!("SKIPPED: these tests need the program 'script'");
         return;
