@@ -1,5 +1,6 @@
 //! The same store for threads that wait.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
@@ -17,6 +18,12 @@ use crate::store::Store;
 /// A [`Store`] whose calls return when they are done. Threads that commit at once share requests,
 /// as tasks do.
 pub struct Blocking<B>(Store<B>);
+
+impl<B> fmt::Debug for Blocking<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Blocking").field(&self.0).finish()
+    }
+}
 
 impl<B> Clone for Blocking<B> {
     fn clone(&self) -> Self {

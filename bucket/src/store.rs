@@ -1,6 +1,7 @@
 //! A store in a bucket: what a program holds.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,12 @@ pub struct Store<B>(Arc<Inner<B>>);
 impl<B> Clone for Store<B> {
     fn clone(&self) -> Self {
         Store(Arc::clone(&self.0))
+    }
+}
+
+impl<B> fmt::Debug for Store<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("place", &self.0.place).finish_non_exhaustive()
     }
 }
 

@@ -36,6 +36,7 @@ const OF_VERSION_0: [&str; 4] = ["noop", "preciousobjects", "partialclone", "wor
 /// Where a repository keeps its references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum RefStorage {
     /// One file each, and `packed-refs`.
     Files,

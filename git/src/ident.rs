@@ -37,12 +37,14 @@ pub fn committer(config: Option<&Config>) -> Result<Ident> {
 }
 
 /// A reason as git stores it: runs of white space become one space.
+#[must_use]
 pub fn one_line(reason: &[u8]) -> Vec<u8> {
     let words: Vec<&[u8]> = reason.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).collect();
     words.join(b" ".as_slice())
 }
 
 /// `+0130` for 130.
+#[must_use]
 pub fn zone_text(time_zone: i16) -> String {
     format!("{time_zone:+05}")
 }

@@ -108,7 +108,8 @@ impl Head {
 }
 
 /// Where following symbolic references has led.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Chain {
     /// The symbolic references on the way, each with its target.
     pub links: Vec<(Vec<u8>, Vec<u8>)>,
