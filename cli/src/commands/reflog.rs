@@ -243,6 +243,13 @@ impl Reflog {
     }
 }
 
+/// What git's command exits with after most failures.
+const FAILED: Code = Code::Git(255);
+
+fn failed<T: Into<String>>(message: T) -> Failure {
+    Failure::Told(FAILED, message.into()).not_fatal()
+}
+
 fn show(words: &[OsString], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
     if out.wants_json() {
         return Err(Failure::usage("'reflog show' is for people: 'reftable log NAME --json' prints objects"));
@@ -256,7 +263,7 @@ fn show(words: &[OsString], repo: &Repository, out: &mut Out) -> Result<Code, Fa
 fn list(words: &[OsString], repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
     if let Some(word) = words.first() {
         let message = format!("list does not accept arguments: '{}'", escaped(word.as_encoded_bytes()));
-        return Err(Failure::usage(message).not_fatal());
+        return Err(failed(message));
     }
     for name in repo.view(Reading::Copied)?.log_names()? {
         match out.wants_json() {
@@ -291,20 +298,18 @@ fn not_found(name: &[u8]) {
 
 fn delete(entries: &[String], editing: &Editing, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
     if entries.is_empty() {
-        return Err(Failure::usage("no reflog specified to delete").not_fatal());
+        return Err(failed("no reflog specified to delete"));
     }
     let stores = editing.open(repo)?;
     let mut code = Code::Done;
     for entry in entries {
-        let wrong = |message| Failure::usage(message).not_fatal();
         let Some((name, which)) = entry.strip_suffix('}').and_then(|entry| entry.split_once("@{")) else {
-            return Err(wrong(format!("not a reflog: {}", escaped(entry.as_bytes()))));
+            return Err(failed(format!("not a reflog: {}", escaped(entry.as_bytes()))));
         };
-        let name = if name.is_empty() { "HEAD" } else { name };
-        let which: EntryOf = which.parse().map_err(wrong)?;
+        let which: EntryOf = which.parse().map_err(failed::<String>)?;
         let Some(full) = full_name(name.as_bytes(), &stores.view()?)? else {
-            not_found(name.as_bytes());
-            code = Code::Git(1);
+            complain_as("error", &format!("no reflog for '{}'", escaped(entry.as_bytes())));
+            code = FAILED;
             continue;
         };
         let verdicts = editing.edit().run(&full, &stores, |logs, _| {
@@ -380,7 +385,7 @@ fn expire(
                 Some(full) => found.push(full),
                 None => {
                     not_found(name);
-                    code = Code::Git(1);
+                    code = FAILED;
                 }
             }
         }
@@ -416,7 +421,7 @@ fn drop_logs(
                 Some(full) => found.push(full),
                 None => {
                     not_found(name);
-                    code = Code::Git(1);
+                    code = FAILED;
                 }
             }
         }

@@ -7,7 +7,7 @@ use clap::Args;
 use reftable::bytes::Reading;
 use reftable::escape::{escaped, quoted};
 use reftable::{Expect, Ref, Target};
-use reftable_git::{Action, Batch, Change, Repository};
+use reftable_git::{Action, Batch, Change, Repository, Revisions};
 
 use super::change::{check_reason, reason, written_name};
 use crate::cli::{Writing, any_name, ref_name};
@@ -136,7 +136,11 @@ impl SymbolicRef {
     ) -> Result<Code, Failure> {
         let batch = Batch { changes: vec![change], reason, ..Batch::default() };
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
-        tell(&batch.commit(&stores).map_err(|error| Failure::from(error).not_fatal())?);
+        tell(
+            &batch
+                .commit_checked(&stores, &mut Revisions::of(repo))
+                .map_err(|error| Failure::from(error).not_fatal())?,
+        );
         Ok(Code::Done)
     }
 }

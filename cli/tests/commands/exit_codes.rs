@@ -79,6 +79,14 @@ fn what_git_does_not_call_fatal_is_1_and_exists_knows_2() {
         }
         for (args, code) in [
             (vec!["symbolic-ref", "-q", "refs/heads/main"], 1),
+            (vec!["symbolic-ref", "-q", "refs/heads/none"], 1),
+            (vec!["reflog", "list", "main"], 255),
+            (vec!["reflog", "delete"], 255),
+            (vec!["reflog", "delete", "main"], 255),
+            (vec!["reflog", "delete", "none@{0}"], 255),
+            (vec!["reflog", "delete", "@{0}"], 255),
+            (vec!["reflog", "expire", "none"], 255),
+            (vec!["reflog", "drop", "none"], 255),
             (vec!["reflog", "exists", "refs/heads/none"], 1),
             (vec!["show-ref", "none"], 1),
             (vec!["exists", "refs/heads/none"], 2),

@@ -10,6 +10,7 @@ mod support;
 mod broken_pipe;
 mod compact;
 mod delete_is_seen_by_git;
+mod differential;
 mod dump_and_stats;
 mod exit_codes;
 mod get_equals_git;

@@ -152,7 +152,13 @@ impl Repo {
     /// A copy of it as it is now; the one before is gone.
     #[track_caller]
     pub(crate) fn copy(&self) -> PathBuf {
-        let copy = self.top().join("copy");
+        self.copy_to("copy")
+    }
+
+    /// The same under this name.
+    #[track_caller]
+    pub(crate) fn copy_to(&self, name: &str) -> PathBuf {
+        let copy = self.top().join(name);
         let _there_may_be_none = fs::remove_dir_all(&copy);
         copy_tree(&self.path(), &copy);
         copy
