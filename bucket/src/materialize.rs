@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// directory `dir`, which is made if it is not there. All is synced before it returns.
 ///
 /// The list comes first, so that a directory that is not finished is none that looks whole or
-/// empty: whoever opens it is told of a table that is missing or damaged. What was written is
+/// empty: opening it is an error about a table that is missing or damaged. What was written is
 /// deleted again if the system refuses the rest.
 ///
 /// # Errors

@@ -101,7 +101,7 @@ fn azure(container: &str, variables: Variables<'_>) -> Built {
     Ok(Arc::new(builder.build()?))
 }
 
-/// In the clear nothing is sent to another machine, unless somebody wants it.
+/// In the clear nothing is sent to another machine, unless the user wants it.
 fn no_tls(endpoint: Option<String>, allowed: Option<String>, variable: &str) -> Result<(), BoxError> {
     let is_clear = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://") && !is_this_machine(&endpoint));
     if !is_clear || allowed.is_some_and(|allowed| allowed.eq_ignore_ascii_case("true")) {

@@ -37,8 +37,8 @@ fn git_reads_what_is_materialized() {
     assert!(report.is_clean());
 }
 
-/// Whoever looks in the middle waits, as for any table that is not there yet, and then gets all or
-/// an error.
+/// A reader that comes in the middle waits, as for any table that is not there yet, and then gets
+/// all or an error.
 #[test]
 fn what_is_materialized_never_looks_whole_before_it_is() {
     let (_, store) = memory_store(Options::default().compact(AutoCompact::Off));

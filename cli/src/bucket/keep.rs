@@ -98,7 +98,7 @@ pub(super) fn verify(place: &Place, out: &mut Out) -> Result<Code, Failure> {
     let note = match store.clean(true) {
         Ok(cleaned) if cleaned.deleted.is_empty() => return Ok(code),
         Ok(cleaned) => format!("{} objects that nothing needs: 'reftable clean' deletes them", cleaned.deleted.len()),
-        // Whoever may read and not list has checked all that counts.
+        // A user who may read and not list has checked all that counts.
         Err(error) if error.kind() == ErrorKind::Denied => {
             format!("objects that nothing needs were not looked for: {error}")
         }

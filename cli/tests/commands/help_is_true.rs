@@ -166,7 +166,7 @@ fn no_option_of_git_is_missing_on_the_page() {
 /// Whether `example` is understood.
 fn understood(repo: &Repo, example: &str, id: &str) -> Result<(), String> {
     let copy = repo.copy();
-    // No example is to be sent to somebody's object store: with a place that is none all of it is
+    // No example is to be sent to a real object store: with a place that is none all of it is
     // read, and then refused.
     let is_place = |word: &str| word.starts_with("s3://");
     let is_remote = example.split(' ').any(is_place);

@@ -22,8 +22,8 @@ impl Config {
     /// `hook.<event>.enabled` switches all of them, if there is no hook of that name.
     ///
     /// # Errors
-    /// For what git refuses, of hooks for other events, too: a key without a value, a hook without a
-    /// command, and one that is called like the event.
+    /// For what git refuses, of hooks for other events, too: a key without a value, a hook without
+    /// a command, and one that is called like the event.
     pub(crate) fn hooks(&self, event: &str) -> Result<Vec<ConfiguredHook>> {
         for key in ["event", "command", "enabled"] {
             if let Some((name, _)) = self.of_hooks(key).find(|(_, value)| value.is_none()) {
@@ -42,7 +42,7 @@ impl Config {
             }
         }
         all.retain(|(name, _)| self.is_hook_on(name));
-        // Also one of another event: git does nothing then, and a hook that somebody relies on may
+        // Also one of another event: git does nothing then, and a hook that the user relies on may
         // be meant.
         if let Some((name, _)) = all.iter().find(|(name, _)| self.command_of(name).is_none()) {
             return Err(wrong(name, "command", "is missing, and the hook has an event"));

@@ -51,7 +51,7 @@ struct Variant {
     name: &'static str,
     durability: Durability,
     threads: u32,
-    /// Processes of ours.
+    /// Processes of this library.
     ours: u32,
     /// Drivers of git, and its `core.fsync`, if that is not the default.
     git: u32,
