@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use reftable::bytes::Reading;
-use reftable_git::{ConfiguredExpiry, ErrorKind, Repository};
+use reftable::{Expect, ObjectId, Options, Stack};
+use reftable_git::{Batch, Change, ConfiguredExpiry, ErrorKind, Repository};
 
 use crate::support::{git, git_knows_reftables, init};
 
@@ -117,7 +118,9 @@ fn move_stores(git_dir: &Path, place: &Path, value: &str) {
     fs::create_dir_all(place.join("worktrees/linked")).unwrap();
     fs::rename(git_dir.join("reftable"), place.join("reftable")).unwrap();
     let own = git_dir.join("worktrees/linked/reftable");
-    fs::rename(own, place.join("worktrees/linked/reftable")).unwrap();
+    if own.exists() {
+        fs::rename(own, place.join("worktrees/linked/reftable")).unwrap();
+    }
     let config = git_dir.join("config");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(config, text.replace("refstorage = reftable", &format!("refstorage = {value}"))).unwrap();
@@ -147,6 +150,27 @@ fn stores_may_be_at_another_place() {
         let place = place.canonicalize().unwrap();
         assert_eq!(stores, [place.join("reftable"), place.join("worktrees/linked/reftable")]);
     }
+}
+
+#[test]
+fn the_store_of_a_submodule_may_be_at_another_place() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "origin", &[]);
+    init(top.path(), "repo", &[]);
+    let (repo, place) = (top.path().join("repo"), top.path().join("refs here"));
+    git(&repo, ["submodule", "add", "-q", "../origin", "sub"]);
+    let id = git(&repo.join("sub"), ["rev-parse", "HEAD"]);
+    move_stores(&repo.join(".git/modules/sub"), &place, &format!("\"reftable://{}\"", place.display()));
+    let sub = Repository::at(&repo.join("sub")).unwrap();
+    assert_eq!(at_head(&sub), id);
+    let change = Change::set("refs/heads/new", Expect::Absent, id.parse::<ObjectId>().unwrap());
+    Batch { changes: vec![change], ..Batch::default() }.commit(&sub.open_to_write().unwrap()).unwrap();
+    let written = Stack::open(place.join("reftable"), Options::default()).unwrap().snapshot().unwrap();
+    assert!(written.get("refs/heads/new").unwrap().is_some());
+    assert!(!at_head(&Repository::at(&repo).unwrap()).is_empty());
 }
 
 #[test]
