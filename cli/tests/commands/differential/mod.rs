@@ -95,8 +95,8 @@ fn play(world: &World, git: &Path, mut source: Source<'_>, which: &str, counts: 
             // We say in which line.
             ours.said.truncate(place);
         }
-        // An older git says other things, and what is said about wrong arguments is ours. Hooks did not hear of the
-        // first phase then.
+        // An older git says other things, and what is said about wrong arguments is ours. Hooks did
+        // not hear of the first phase then.
         let says_the_same = !source.is_new || theirs.code == Some(129) || theirs.said == ours.said;
         if !source.is_new {
             theirs.told.clone_from(&ours.told);
@@ -135,7 +135,8 @@ fn differing(invocation: &Invocation, git: &End, ours: &End) -> String {
     )
 }
 
-/// What differences of one kind have in common: the command, the codes, and what is said without names and ids.
+/// What differences of one kind have in common: the command, the codes, and what is said without
+/// names and ids.
 fn kind(invocation: &Invocation, git: &End, ours: &End) -> String {
     let words: Vec<_> = invocation.words.iter().take(2).map(|word| word.to_string_lossy()).collect();
     let outlines = [git, ours].map(|end| {

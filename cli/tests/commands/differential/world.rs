@@ -151,15 +151,16 @@ impl World {
     }
 }
 
-/// Output without what people are told of progress, and with such lines sorted as come in no order: what was rejected,
-/// and what became of log entries.
+/// Output without what people are told of progress, and with such lines sorted as come in no order:
+/// what was rejected, and what became of log entries.
 fn in_order(out: &str, zero: &str) -> String {
     let has_no_order =
         |line: &&str| ["rejected ", "keep ", "prune ", "would prune "].iter().any(|start| line.starts_with(start));
     let (mut loose, rest): (Vec<&str>, Vec<&str>) =
         out.split_inclusive('\n').filter(|line| !line.starts_with("Marking ")).partition(has_no_order);
     loose.sort_unstable();
-    // In a dry run an older git speaks as if it were none. "(null)" is the old id of what should not exist, in one message of git.
+    // In a dry run an older git speaks as if it were none. "(null)" is the old id of what should
+    // not exist, in one message of git.
     rest.into_iter().chain(loose).collect::<String>().replace("(null)", zero).replace("would prune ", "prune ")
 }
 
