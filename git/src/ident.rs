@@ -1,6 +1,7 @@
 //! The committer of a reflog entry, and the time: from the environment, as git takes it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,24 +12,25 @@ use reftable::Ident;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::time::words;
 
 /// The committer, from `GIT_COMMITTER_NAME`, `GIT_COMMITTER_EMAIL` and `GIT_COMMITTER_DATE`; else
-/// from `committer.*` and `user.*` in `config`, else from the system.
+/// from `committer.*` and `user.*` in `config`, else from the system. As in git a variable that is
+/// empty counts, and an empty name is that of the login.
 ///
 /// # Errors
 /// If the date is not understood.
 pub fn committer(config: Option<&Config>) -> Result<Ident> {
-    let configured = |what: &str| {
-        let value = |section: &str| config?.text(&format!("{section}.{what}")).filter(|value| !value.is_empty());
-        value("committer").or_else(|| value("user"))
+    let configured = |key: &str| config.and_then(|config| config.text(key));
+    let given = |variable: &str, what: &str| {
+        let of_committer = || configured(&format!("committer.{what}")).filter(|value| !value.is_empty());
+        let variable = env::var_os(variable).map(OsString::into_encoded_bytes);
+        variable.or_else(of_committer).or_else(|| configured(&format!("user.{what}")))
     };
-    let user = || first_of(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| b"unknown".to_vec());
-    let name = first_of(&["GIT_COMMITTER_NAME"]).or_else(|| configured("name")).unwrap_or_else(user);
-    let email = first_of(&["GIT_COMMITTER_EMAIL"]).or_else(|| configured("email")).or_else(|| first_of(&["EMAIL"]));
-    let email = email.unwrap_or_else(|| {
-        let host = host_name();
-        [user().as_slice(), b"@", host.trim().as_bytes()].concat()
-    });
+    let name = given("GIT_COMMITTER_NAME", "name").unwrap_or_else(|| User::own().full_name);
+    let name = if name.is_empty() { User::own().login } else { name };
+    let email = given("GIT_COMMITTER_EMAIL", "email").or_else(|| first_of(&["EMAIL"]));
+    let email = email.unwrap_or_else(|| [User::own().login.as_slice(), b"@", &mail_host()].concat());
     let (time, time_zone) = match env::var("GIT_COMMITTER_DATE") {
         Ok(date) if !date.is_empty() => parse_date(&date)?,
         _ => now(),
@@ -54,23 +56,91 @@ fn first_of(names: &[&str]) -> Option<Vec<u8>> {
     Some(value.into_encoded_bytes())
 }
 
-fn host_name() -> String {
-    ["/proc/sys/kernel/hostname", "/etc/hostname"]
-        .iter()
-        .find_map(|file| fs::read_to_string(file).ok())
-        .or_else(|| env::var("HOSTNAME").or_else(|_| env::var("COMPUTERNAME")).ok())
-        .unwrap_or_else(|| "localhost".to_owned())
+/// Numbers below this are no seconds since 1970, for git neither.
+const FIRST_SECOND: i64 = 100_000_000;
+
+/// Who runs this process.
+struct User {
+    login: Vec<u8>,
+    full_name: Vec<u8>,
 }
 
-/// Without the characters that end a name or an address.
+impl User {
+    /// What the system's list of users says; for those who are not in it, the environment.
+    fn own() -> User {
+        let listed = fs::read("/etc/passwd").ok().and_then(|list| User::of_list(&list, user_id()?));
+        listed.unwrap_or_else(|| {
+            let login = first_of(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| b"unknown".to_vec());
+            User { full_name: login.clone(), login }
+        })
+    }
+
+    /// The user of this number.
+    fn of_list(list: &[u8], id: u32) -> Option<User> {
+        let id = id.to_string();
+        list.split(|byte| *byte == b'\n').find_map(|line| {
+            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+            let [login, _, number, _, about, ..] = fields.as_slice() else { return None };
+            (*number == id.as_bytes()).then(|| User { login: login.to_vec(), full_name: full_name(about, login) })
+        })
+    }
+}
+
+/// The first part of what the system says about a user, where `&` stands for the login.
+fn full_name(about: &[u8], login: &[u8]) -> Vec<u8> {
+    let name = about.split(|byte| *byte == b',').next().unwrap_or_default();
+    let mut capital = login.to_vec();
+    capital.iter_mut().take(1).for_each(|first| first.make_ascii_uppercase());
+    let parts: Vec<&[u8]> = name.split(|byte| *byte == b'&').collect();
+    parts.join(capital.as_slice()).trim_ascii().to_vec()
+}
+
+#[cfg(unix)]
+fn user_id() -> Option<u32> {
+    Some(rustix::process::getuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn user_id() -> Option<u32> {
+    None
+}
+
+/// Where mail for the users of this machine goes, as far as files say it: DNS is not asked.
+fn mail_host() -> Vec<u8> {
+    let first_line = |file: &str| {
+        let text = fs::read(file).ok()?;
+        text.split(|byte| *byte == b'\n').next().filter(|line| !line.is_empty()).map(<[u8]>::to_vec)
+    };
+    if let Some(name) = first_line("/etc/mailname") {
+        return name;
+    }
+    let host = ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|file| first_line(file));
+    let host = host.or_else(|| first_of(&["HOSTNAME", "COMPUTERNAME"])).unwrap_or_else(|| b"localhost".to_vec());
+    let is_full = |name: &[u8]| name.contains(&b'.');
+    if is_full(&host) {
+        return host;
+    }
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let full = hosts.lines().find_map(|line| {
+        let mut names = line.split('#').next()?.split_ascii_whitespace().skip(1).map(str::as_bytes);
+        let first = names.clone().next()?;
+        names.any(|name| name == host).then(|| first.to_vec())
+    });
+    full.filter(|name| is_full(name)).unwrap_or_else(|| [host.as_slice(), b".(none)"].concat())
+}
+
+/// Without the characters that end a name or an address, and without punctuation around it.
 fn clean(text: &[u8]) -> Vec<u8> {
-    let kept: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'<' | b'>' | b'\n' | 0)).collect();
-    kept.trim_ascii().to_vec()
+    let is_crud = |byte: &u8| *byte <= b' ' || b",:;<>\"\\'".contains(byte);
+    let Some(first) = text.iter().position(|byte| !is_crud(byte)) else { return Vec::new() };
+    let last = text.iter().rposition(|byte| !is_crud(byte)).unwrap_or(first);
+    let kept = text.get(first..=last).unwrap_or_default();
+    kept.iter().copied().filter(|byte| !matches!(byte, b'<' | b'>' | b'\n' | 0)).collect()
 }
 
 /// The zone of this machine, from one file. Asking for it by its name would read all of the
 /// time-zone database.
-fn local_zone() -> TimeZone {
+pub(crate) fn local_zone() -> TimeZone {
     let of_file = |path: PathBuf| TimeZone::tzif("", &fs::read(path).ok()?).ok();
     let found = match env::var("TZ").as_deref().map(|name| name.strip_prefix(':').unwrap_or(name)) {
         Err(_) => of_file("/etc/localtime".into()),
@@ -101,23 +171,36 @@ pub(crate) fn parse_date(text: &str) -> Result<(u64, i16)> {
     if let Some(date) = parsed {
         return Ok(date);
     }
+    if let Ok(seconds @ FIRST_SECOND..) = raw.parse::<i64>() {
+        let time = Timestamp::from_second(seconds).map_err(|error| Error::invalid(format!("{text}: {error}")))?;
+        let zone = time_zone(time.to_zoned(local_zone()).offset().seconds());
+        return Ok((u64::try_from(seconds).unwrap_or(0), zone));
+    }
     let wrong = || {
         Error::invalid(format!(
             "invalid date format: {text}: GIT_COMMITTER_DATE is to be such as '2026-01-31 12:00:00 +0100', or '@' and \
              seconds since 1970"
         ))
     };
-    let zoned = text.rsplit_once(' ').and_then(|(local, zone)| Some((local_time(local)?, parse_zone(zone)?)));
-    if let Some((local, zone)) = zoned {
+    let local = |text: &str| local_time(text).or_else(|| words::exact(text));
+    let zoned = text.rsplit_once(' ').and_then(|(time, zone)| Some((local(time)?, parse_zone(zone)?)));
+    let before_z = || text.strip_suffix('Z').filter(|time| time.ends_with(|last: char| last.is_ascii_digit()));
+    let zoned = zoned.or_else(|| Some((local(before_z()?)?, 0)));
+    if let Some((time, zone)) = zoned {
         let offset = (i64::from(zone / 100) * 60 + i64::from(zone % 100)) * 60;
-        let time = local.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
+        let time = time.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
         let seconds = time.timestamp().as_second().checked_sub(offset).and_then(|seconds| u64::try_from(seconds).ok());
         return Ok((seconds.ok_or_else(wrong)?, zone));
     }
-    if let Some(local) = local_time(text) {
-        let time = local.to_zoned(local_zone()).map_err(|_| wrong())?;
+    if let Some(time) = local(text) {
+        let time = time.to_zoned(local_zone()).map_err(|_| wrong())?;
         let seconds = u64::try_from(time.timestamp().as_second()).map_err(|_| wrong())?;
         return Ok((seconds, time_zone(time.offset().seconds())));
+    }
+    // The name of a zone would be passed over.
+    let is_iso = text.as_bytes().get(4) == Some(&b'-');
+    if is_iso && text.rsplit(' ').next().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic())) {
+        return Err(wrong());
     }
     // A day alone says no moment, and what is said relative to now is not exact.
     let has_time = text.contains(':') || text.bytes().filter(u8::is_ascii_digit).count() > 8;
@@ -142,16 +225,23 @@ fn local_time(text: &str) -> Option<DateTime> {
     let mut parts = time.split(':');
     let hour = parts.next()?.parse().ok()?;
     let minute = parts.next()?.parse().ok()?;
-    let second = parts.next().map_or(Some(0), |second| second.split('.').next()?.parse().ok())?;
+    // What is behind the dot does not count, but must be digits: a zone may be there.
+    let whole = |second: &str| {
+        let (second, fraction) = second.split_once('.').unwrap_or((second, ""));
+        second.parse().ok().filter(|_| fraction.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let second = parts.next().map_or(Some(0), whole)?;
     if parts.next().is_some() {
         return None;
     }
     DateTime::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?, hour, minute, second, 0).ok()
 }
 
+/// `+0130`, `+01:30`, or `Z`.
 fn parse_zone(text: &str) -> Option<i16> {
-    let well_formed = text.len() == 5 && text.starts_with(['+', '-']);
-    well_formed.then(|| text.parse().ok()).flatten()
+    let digits = text.replace(':', "");
+    let well_formed = digits.len() == 5 && digits.starts_with(['+', '-']);
+    if text == "Z" { Some(0) } else { well_formed.then(|| digits.parse().ok()).flatten() }
 }
 
 #[cfg(test)]

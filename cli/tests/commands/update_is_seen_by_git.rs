@@ -1,6 +1,6 @@
 //! What `reftable update` writes, git reads.
 
-use crate::support::for_each_hash;
+use crate::support::{Repo, for_each_hash, isolated};
 
 #[test]
 fn references_are_created_moved_and_deleted() {
@@ -130,5 +130,117 @@ fn objects_are_named_in_most_ways_without_git() {
         assert!(String::from_utf8(listed.stdout).unwrap().contains("tag refs/tags/v1\n"));
         assert!(refused(&["update", "refs/tags/t", "main:file"]).contains("cannot be asked"));
         assert_eq!(repo.git(["rev-parse", "main"]), two);
+    });
+}
+
+/// What git and this program write into the log of a new reference, with these variables and this
+/// configuration; `None` for who refuses.
+fn entries(repo: &Repo, env: &[(&str, &str)], config: &[(&str, &str)]) -> [Option<String>; 2] {
+    ["git", env!("CARGO_BIN_EXE_reftable")].map(|program| {
+        let mut command = isolated(program);
+        for name in ["GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"] {
+            command.env_remove(name);
+        }
+        command.env("GIT_CONFIG_COUNT", config.len().to_string()).envs(env.iter().copied());
+        for (number, (key, value)) in config.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        let name = "refs/heads/by";
+        let words = ["update-ref", "--create-reflog", "-m", "x", name, "HEAD"];
+        let is_done = command.current_dir(repo.path()).args(words).output().unwrap().status.success();
+        let entry = is_done.then(|| repo.ours(["log", name]));
+        repo.git(["update-ref", "-d", name]);
+        entry
+    })
+}
+
+#[test]
+fn committers_are_those_of_git() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let (name, email) = ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL");
+        let both = [("user.name", "User"), ("user.email", "u@x")];
+        for (env, config) in [
+            (&[][..], &[][..]),
+            (&[(name, "")], &both),
+            (&[(email, "")], &both),
+            (&[(name, " ,;Jo < E >\n Doe: "), (email, "<j@x>")], &[]),
+            (&[(name, "\"'Q\\'")], &both),
+            (&[(name, ",;:")], &both),
+            (&[], &both),
+            (&[], &[("user.name", ""), ("user.email", "")]),
+            (&[], &[("user.name", "User"), ("committer.name", "Com"), ("committer.email", "c@x")]),
+            (&[], &[("user.name", "User"), ("committer.name", "")]),
+            (&[("EMAIL", "e@x")], &[]),
+            (&[("EMAIL", "e@x")], &[("user.email", "u@x")]),
+            (&[("EMAIL", "")], &[]),
+            (&[], &[("user.useConfigOnly", "true")]),
+            (&[("USER", "someone"), ("LOGNAME", "someone")], &[]),
+            (&[(name, "J\u{f6}rg"), ("GIT_AUTHOR_NAME", "other")], &[("author.name", "Author")]),
+        ] {
+            let [git, ours] = entries(repo, env, config);
+            assert!(git.is_some(), "{env:?} {config:?}");
+            assert_eq!(ours, git, "{env:?} {config:?}");
+        }
+    });
+}
+
+/// Two hundred dates in local time: what is understood is what git understands, never another time;
+/// what is not is refused. Names of zones, six digits of time and years of two digits are such.
+#[test]
+fn dates_of_the_environment_are_read_as_git_reads_them() {
+    let days = [
+        "2023-11-14",
+        "2023/11/14",
+        "2023.11.14",
+        "14.11.2023",
+        "11/14/2023",
+        "11/14/23",
+        "Nov 14 2023",
+        "14 Nov 2023",
+        "Tue Nov 14 2023",
+        "Tue, 14 Nov 2023",
+        "20231114",
+        "November 14, 2023",
+        "2005-04-07",
+        "7.4.2005",
+    ];
+    let times = ["22:13:20", "22:13", "10:13:20 PM", "03:04:05.678", "T22:13:20", "221320"];
+    let zones = ["", " +0130", " -0800", " Z", "Z", " +01:30", " EST"];
+    let mut texts: Vec<String> = Vec::new();
+    for (number, day) in days.iter().enumerate() {
+        for (turn, time) in times.iter().enumerate() {
+            for zone in zones.iter().skip((number + turn) % 3).step_by(3) {
+                let gap = if time.starts_with('T') { "" } else { " " };
+                texts.push(format!("{day}{gap}{time}{zone}"));
+            }
+        }
+    }
+    texts.extend(
+        ["1700000000 +0130", "@1700000000 +0000", "1700000000", "@1700000000", "@0 +0000", "now", "yesterday"]
+            .map(str::to_owned),
+    );
+    texts.extend(
+        ["Tue Nov 14 22:13:20 2023 +0100", "Tue Nov 14 22:13:20 2023", "2023-11-14", "soon", "22:13:20"]
+            .map(str::to_owned),
+    );
+    assert!(texts.len() >= 200, "{}", texts.len());
+    for_each_hash(|repo| {
+        if repo.hash != "sha1" {
+            return;
+        }
+        repo.commit("one");
+        let (mut same, mut refused, mut others) = (0, Vec::new(), Vec::new());
+        for text in &texts {
+            let date = [("GIT_COMMITTER_DATE", text.as_str()), ("TZ", "Asia/Kolkata"), ("EMAIL", "e@x")];
+            match entries(repo, &date, &[]) {
+                [git, ours] if git == ours => same += 1,
+                [git, Some(ours)] => others.push((text, git, ours)),
+                [_, None] => refused.push(text),
+            }
+        }
+        assert!(others.is_empty(), "{others:#?}");
+        println!("{same} of {} are read as by git, and these are refused: {refused:?}", texts.len());
+        assert!(same * 2 >= texts.len(), "{same}");
     });
 }

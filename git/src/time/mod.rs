@@ -3,9 +3,12 @@
 //! git takes almost anything for a date, and what it does not know for now. Where entries go for
 //! good a word that is not understood is an error.
 
-use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
+pub(crate) mod words;
+
+use jiff::civil::{Date, DateTime};
 use jiff::{Span, Timestamp, Zoned};
+
+use crate::ident::local_zone;
 
 const HELP: &str = "write '90.days.ago' or '90d', 'yesterday', a date such as 2026-01-31T12:00:00Z, '@' and seconds since 1970, 'all' or \
                     'never'";
@@ -26,7 +29,7 @@ pub type Limit = Option<u64>;
 /// # Errors
 /// Says how to write it.
 pub fn limit(text: &str) -> Result<Limit, String> {
-    limit_at(text, &Zoned::now())
+    limit_at(text, &now())
 }
 
 /// Reads a moment that must be understood: what [`limit`] takes, and what `GIT_COMMITTER_DATE` may
@@ -42,9 +45,14 @@ pub fn point(text: &str) -> Result<u64, String> {
     };
     let exact = |text: &str| crate::ident::parse_date(text).ok().map(|(seconds, _)| seconds);
     if text == "now" {
-        return moment("0.seconds.ago", &Zoned::now());
+        return moment("0.seconds.ago", &now());
     }
-    exact(text).or_else(|| exact(&dotted()?)).map_or_else(|| moment(text, &Zoned::now()), Ok)
+    exact(text).or_else(|| exact(&dotted()?)).map_or_else(|| moment(text, &now()), Ok)
+}
+
+/// Now, in the zone of this machine.
+fn now() -> Zoned {
+    Timestamp::now().to_zoned(local_zone())
 }
 
 fn limit_at(text: &str, now: &Zoned) -> Result<Limit, String> {
@@ -77,10 +85,11 @@ fn moment(text: &str, now: &Zoned) -> Result<u64, String> {
     if let Some(seconds) = text.strip_prefix('@').and_then(digits) {
         return Ok(seconds);
     }
-    let moment = match absolute(text) {
+    let moment = match absolute(text, now) {
         Some(moment) => Some(moment),
         None => {
-            named(text, now).or_else(|| in_words(text, now)).or_else(|| span(text, now)).map(|time| time.timestamp())
+            let found = named(text, now).or_else(|| in_words(text, now)).or_else(|| span(text, now));
+            found.or_else(|| words::moment(text, now)).map(|time| time.timestamp())
         }
     };
     let moment = moment.ok_or_else(|| format!("'{text}' is not understood; {HELP}"))?;
@@ -93,16 +102,19 @@ fn digits(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// A date with or without a time and an offset; UTC without.
-fn absolute(text: &str) -> Option<Timestamp> {
-    let in_utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp());
+/// A date with or without a time and an offset. As in git it is local time without an offset, and
+/// at this time of day without a time.
+fn absolute(text: &str, now: &Zoned) -> Option<Timestamp> {
+    let local = |time: DateTime| time.to_zoned(now.time_zone().clone()).ok().map(|time| time.timestamp());
     if let Ok(moment) = text.parse() {
         return Some(moment);
     }
     if let Ok(time) = text.parse::<DateTime>() {
-        return in_utc(time);
+        // A date alone is read as one at midnight, too.
+        let is_date = text.parse::<Date>().is_ok() && !text.contains(':');
+        return local(if is_date { time.date().to_datetime(now.time()) } else { time });
     }
-    text.parse::<Date>().ok().and_then(|date| in_utc(date.to_datetime(Time::midnight())))
+    text.parse::<Date>().ok().and_then(|date| local(date.to_datetime(now.time())))
 }
 
 fn named(text: &str, now: &Zoned) -> Option<Zoned> {
@@ -177,6 +189,8 @@ fn span(text: &str, now: &Zoned) -> Option<Zoned> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
 
     const NOW: i64 = 1_700_000_000;
@@ -192,7 +206,8 @@ mod tests {
         for (text, expected) in [
             ("1600000000", 1_600_000_000),
             ("@1234", 1234),
-            ("2023-11-14", 1_699_920_000),
+            ("2023-11-14", now),
+            ("2023-11-13", now - DAY),
             ("2023-11-14T22:13:20Z", now),
             ("2023-11-14T22:13:20", now),
             ("2023-11-14 22:13:20", now),
@@ -221,6 +236,41 @@ mod tests {
         assert_eq!((read("never"), read("False")), (Ok(None), Ok(None)));
     }
 
+    /// The seconds are git's (`GIT_TEST_DATE_NOW=1700000000 git rev-parse --since=...`).
+    #[test]
+    fn days_and_times_are_named_as_git_reads_them() {
+        for (text, ago) in [
+            ("last.friday", 345_600),
+            ("last tuesday", 604_800),
+            ("2.fridays.ago", 950_400),
+            ("10am", 44_000),
+            ("3:30pm", 24_200),
+            ("12:00", 36_800),
+            ("noon yesterday", 123_200),
+            ("yesterday noon", 123_200),
+            ("10.am.yesterday", 130_400),
+            ("6am last friday", 404_000),
+            ("jan 5", 27_043_200),
+            ("Jan.5.2020", 121_737_600),
+            ("5 jan 2020", 121_737_600),
+            ("2019-01-05", 153_273_600),
+            ("01/05/2019", 153_273_600),
+            ("5.1.2019", 153_273_600),
+            ("2019/01/05", 153_273_600),
+            ("2019.01.05", 153_273_600),
+            ("2019-01-05 12:00", 153_310_400),
+            ("2 weeks and 3 days ago", 1_468_800),
+            ("1 year 2 months ago", 36_806_400),
+            ("last month", 2_678_400),
+        ] {
+            assert_eq!(read(text), Ok(Some(NOW as u64 - ago)), "{text}");
+        }
+        // git takes these for now, or for another time than they say.
+        for text in ["friday", "today", "january", "a week ago", "fortnight", "25:00", "13pm", "jan 32", "1.13.2019"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
     #[test]
     fn what_is_not_understood_expires_nothing() {
         let odd = "90 0 7 20260101 99999999 90x 3m 3.m.ago 90.dais.ago 3.fortnights.ago ago days.ago 90..ago 90.days.90 soon \
@@ -247,6 +297,6 @@ mod tests {
         }
         // A day is what clocks and offsets may differ by.
         assert_eq!(read("1700086400"), Ok(Some(1_700_086_400)));
-        assert_eq!(read("2023-11-15"), Ok(Some(1_700_006_400)));
+        assert_eq!(read("2023-11-15"), Ok(Some(1_700_086_400)));
     }
 }
