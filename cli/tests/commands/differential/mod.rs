@@ -11,9 +11,9 @@ mod random;
 mod words;
 mod world;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use reftable::escape::escaped;
 
@@ -59,13 +59,26 @@ struct Counts {
     differences: BTreeMap<String, (String, usize)>,
 }
 
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.done += other.done;
+        self.refused += other.refused;
+        for (why, count) in other.explained {
+            *self.explained.entry(why).or_default() += count;
+        }
+        for (kind, (first, count)) in other.differences {
+            self.differences.entry(kind).or_insert((first, 0)).1 += count;
+        }
+    }
+}
+
 #[test]
 fn random_commands_end_as_with_git() {
     let git = std::env::var_os("REFTABLE_GIT").map_or(PathBuf::from("git"), PathBuf::from);
     let Some(is_new) = is_new(&git) else {
         return loudly("SKIPPED: random commands are compared with git 2.47, and with 2.55 and newer");
     };
-    let counts = RefCell::new(Counts::default());
+    let counts = Mutex::new(Counts::default());
     for_each_hash(|repo| {
         let cases = number("REFTABLE_CASES").unwrap_or_else(|| bound("repositories for random commands", 40, 6));
         let objects = furnish(repo);
@@ -73,10 +86,11 @@ fn random_commands_end_as_with_git() {
             let random = &mut Random::new(number("REFTABLE_SEED").unwrap_or(19), case);
             let world = World::new(repo, random);
             let source = Source { random, objects: &objects, is_new };
-            play(&world, &git, source, &format!("{}, case {case}", repo.hash), &mut counts.borrow_mut());
+            let played = play(&world, &git, source, &format!("{}, case {case}", repo.hash));
+            counts.lock().unwrap().add(played);
         }
     });
-    let Counts { done, refused, explained, differences } = counts.into_inner();
+    let Counts { done, refused, explained, differences } = counts.into_inner().unwrap();
     println!("{done} done, {refused} refused, explained: {explained:#?}");
     for (first, count) in differences.values() {
         println!("{count} times, first {first}");
@@ -87,7 +101,8 @@ fn random_commands_end_as_with_git() {
 }
 
 /// Runs some commands, until one ends differently.
-fn play(world: &World, git: &Path, mut source: Source<'_>, which: &str, counts: &mut Counts) {
+fn play(world: &World, git: &Path, mut source: Source<'_>, which: &str) -> Counts {
+    let mut counts = Counts::default();
     for round in 0..ROUNDS {
         let invocation = source.invocation();
         let (mut theirs, mut ours) = (world.by_git(git, &invocation), world.by_us(&invocation));
@@ -115,9 +130,10 @@ fn play(world: &World, git: &Path, mut source: Source<'_>, which: &str, counts: 
         }
         if (&theirs.state, &theirs.told) != (&ours.state, &ours.told) {
             // What follows would build on the difference.
-            return;
+            break;
         }
     }
+    counts
 }
 
 /// All that is to be known about a difference.
