@@ -1,12 +1,15 @@
 //! Merging of large tables, apart from commits.
 
+use std::ops::Range;
+
+use reftable::Snapshot;
 use reftable::engine;
 
 use crate::backend::Bucket;
+use crate::claim::Claim;
 use crate::error::Result;
 use crate::mutant::{self, Mutant};
 use crate::plan::{self, Next};
-use crate::state::State;
 use crate::store::{Inner, Store};
 
 /// What to merge.
@@ -20,11 +23,12 @@ pub enum Compact {
 }
 
 impl<B: Bucket> Store<B> {
-    /// Merges tables into one. Whether it did: nothing may be due, or another machine may have
-    /// merged the same meanwhile.
+    /// Merges tables into one. Whether it did: nothing may be due, or another machine may be merging
+    /// the same, or have done so meanwhile.
     ///
-    /// The merge runs beside commits; only the swap of the root is done in their place. Costs
-    /// memory for all that is merged.
+    /// The merge runs beside commits; only the swap of the root is done in their place. What is more
+    /// than commits merge is claimed first, so that one machine does it. Costs memory for all that
+    /// is merged.
     ///
     /// # Errors
     /// `Missing` if there is no store; `Corrupt`; `TooLarge`; `Unavailable` after the time-out;
@@ -33,9 +37,21 @@ impl<B: Bucket> Store<B> {
     pub async fn compact(&self, what: Compact) -> Result<bool> {
         let inner = self.inner();
         let state = self.within_time(inner.refresh()).await?;
-        let Some((inputs, merged)) = inner.merge_due(&state, what)? else { return Ok(false) };
-        let len = merged.as_ref().map_or(0, |(_, _, bytes)| bytes.len() as u64);
-        self.within_time_of(len, inner.put_merged(&inputs, merged)).await
+        let Some(range) = inner.due(&state.snapshot, what) else { return Ok(false) };
+        let inputs = state.snapshot.tables().get(range.clone()).unwrap_or_default();
+        let bytes = inputs.iter().map(|table| table.file_size()).sum();
+        let is_large = bytes > inner.options.small_merge;
+        let claim = if is_large { self.within_time(inner.claim_compaction(bytes)).await? } else { Claim::Unclear };
+        if matches!(claim, Claim::Theirs) {
+            return Ok(false);
+        }
+        let names: Vec<String> = inputs.iter().map(|table| table.name().to_owned()).collect();
+        let done = match plan::merge(&state.snapshot, range, &inner.options) {
+            Ok(merged) => self.within_time_of(bytes, inner.put_merged(&names, merged)).await,
+            Err(error) => Err(error),
+        };
+        inner.release_compaction(claim).await;
+        done
     }
 }
 
@@ -43,17 +59,11 @@ impl<B: Bucket> Store<B> {
 type Merged = Option<(u64, u64, Vec<u8>)>;
 
 impl<B: Bucket> Inner<B> {
-    /// The names of the tables that are due, and what may take their place.
-    fn merge_due(&self, state: &State, what: Compact) -> Result<Option<(Vec<String>, Merged)>> {
-        let snapshot = &state.snapshot;
-        let range = match what {
+    fn due(&self, snapshot: &Snapshot, what: Compact) -> Option<Range<usize>> {
+        match what {
             Compact::Due => engine::compaction_due(snapshot, self.options.compact, u64::MAX),
             Compact::All => (snapshot.tables().len() > 1).then_some(0..snapshot.tables().len()),
-        };
-        let Some(range) = range else { return Ok(None) };
-        let inputs = snapshot.tables().get(range.clone()).unwrap_or_default();
-        let inputs = inputs.iter().map(|table| table.name().to_owned()).collect();
-        Ok(Some((inputs, plan::merge(snapshot, range, &self.options)?)))
+        }
     }
 
     /// 1. Read the root, while none of our handle commits. 2. If the merged tables are there in one

@@ -29,7 +29,13 @@ impl<B: Bucket> Inner<B> {
         let bytes = if line.len > PART {
             self.read_parts(key, line.len).await?
         } else {
-            match self.read(key, None).await? {
+            let asked = self.opening.ask(line.len);
+            let read = self.read(key, None).await?;
+            // Tables that others commit one after the other are no reason to wait for ever.
+            if self.cached().is_none() {
+                asked.came();
+            }
+            match read {
                 Read::Object { bytes, .. } => Some(bytes),
                 Read::Missing | Read::Unchanged => None,
             }
@@ -49,7 +55,12 @@ impl<B: Bucket> Inner<B> {
             let mut start = lane.saturating_mul(PART);
             while start < len {
                 let Some(part) = self.read_part(key, start, len).await? else { return Ok::<_, Error>(None) };
+                let is_short = (part.len() as u64) < PART;
                 parts.push(part);
+                // The last one, or the table is shorter than the root says, which its checksum will tell.
+                if is_short {
+                    break;
+                }
                 start = start.saturating_add(PART.saturating_mul(LANES as u64));
             }
             Ok(Some(parts))
@@ -70,7 +81,10 @@ impl<B: Bucket> Inner<B> {
 
     async fn read_part(&self, key: &str, start: u64, len: u64) -> Result<Option<Bytes>> {
         let range = start..start.saturating_add(PART).min(len);
-        self.patiently(key, || self.bucket.read_range(key, range.clone())).await
+        let asked = self.opening.ask(range.end.saturating_sub(start));
+        let part = self.patiently(key, || self.bucket.read_range(key, range.clone())).await?;
+        asked.came();
+        Ok(part)
     }
 }
 

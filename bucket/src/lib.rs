@@ -40,6 +40,7 @@
 mod backend;
 mod blocking;
 mod cache;
+mod claim;
 mod clean;
 #[cfg(feature = "object_store")]
 mod client;
@@ -56,7 +57,9 @@ pub mod mutant;
 #[cfg(not(reftable_mutants))]
 mod mutant;
 mod numbered;
+mod opening;
 mod options;
+mod patience;
 mod place;
 mod plan;
 mod probe;
@@ -78,6 +81,7 @@ pub use materialize::materialize;
 pub use memory::Memory;
 pub use numbered::Numbered;
 pub use options::Options;
+pub use patience::Patience;
 pub use probe::probe;
 pub use reftable::Snapshot;
 pub use reftable::engine::Changeset;

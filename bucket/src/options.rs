@@ -49,7 +49,7 @@ impl Options {
     }
 
     /// How long a call goes on when the object store does not answer, or others have their turns.
-    /// Default 10 s.
+    /// While the tables of a store that is being opened come, it begins again. Default 10 s.
     pub fn timeout(mut self, time: Duration) -> Options {
         self.timeout = time;
         self

@@ -37,6 +37,11 @@ impl State {
         hash: Option<HashKind>,
         asked_at: Duration,
     ) -> Result<State> {
+        if let Some(table) = tables.iter().find(|table| Some(table.hash()) != root.hash) {
+            let said = root.hash.map_or("no".to_owned(), |hash| hash.to_string());
+            let message = format!("the table holds {} ids, the root speaks of {said} ids", table.hash());
+            return Err(Error::corrupt(message).in_object(&table.path().to_string_lossy()));
+        }
         let snapshot = engine::snapshot(tables, root.hash.or(hash))?;
         Ok(State { edition: Some((root, tag)), snapshot, asked_at })
     }

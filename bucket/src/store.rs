@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
@@ -13,6 +14,7 @@ use reftable::engine::Changeset;
 use crate::backend::Bucket;
 use crate::commit::{Commit, Lead, Member};
 use crate::error::{Error, ErrorKind, Result};
+use crate::opening::Opening;
 use crate::options::Options;
 use crate::place::Place;
 use crate::state::State;
@@ -45,6 +47,9 @@ pub(crate) struct Inner<B> {
     pub(crate) lead: async_lock::Mutex<Lead>,
     /// Why the object store has not answered lately.
     trouble: Mutex<Option<Error>>,
+    /// How many answers it has given.
+    answers: AtomicU64,
+    pub(crate) opening: Opening,
 }
 
 impl<B: Bucket> Store<B> {
@@ -62,6 +67,8 @@ impl<B: Bucket> Store<B> {
             queue: Mutex::new(VecDeque::new()),
             lead: async_lock::Mutex::new(Lead::default()),
             trouble: Mutex::new(None),
+            answers: AtomicU64::new(0),
+            opening: Opening::default(),
         })))
     }
 
@@ -107,12 +114,13 @@ impl<B: Bucket> Store<B> {
         // The caller that drops this future has not been answered; what was not begun is not to
         // happen.
         let _leaving = Leaving(&member);
+        let answers = self.0.answers.load(Ordering::Relaxed);
         let commit = async { Some(self.0.drive(&member).await) };
         let end = async {
-            self.0.bucket.sleep(self.0.options.timeout).await;
+            self.0.without_progress(self.0.options.timeout).await;
             None
         };
-        future::or(commit, end).await.unwrap_or_else(|| self.0.explained(member.give_up()))
+        future::or(commit, end).await.unwrap_or_else(|| self.0.explained(member.give_up(), answers))
     }
 
     /// Commits what `decide` makes of the newest state, and asks it again, with a newer state, when
@@ -155,8 +163,7 @@ impl<B: Bucket> Store<B> {
     pub(crate) async fn within_time_of<T>(&self, bytes: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
         let limit = self.0.options.timeout.saturating_add(Duration::from_secs(bytes >> 20));
         let end = async {
-            self.0.bucket.sleep(limit).await;
-            let silence = || Error::unavailable("the object store has not answered until the time-out");
+            self.0.without_progress(limit).await;
             Err(self.0.trouble.lock().clone().unwrap_or_else(silence))
         };
         future::or(work, end).await
@@ -167,9 +174,21 @@ impl<B: Bucket> Store<B> {
     }
 }
 
-impl<B> Inner<B> {
+impl<B: Bucket> Inner<B> {
     pub(crate) fn cached(&self) -> Option<Arc<State>> {
         self.cached.lock().clone()
+    }
+
+    /// Returns after this time in which nothing large has come. A store of any size is opened as
+    /// long as it comes; what moves no tables, such as turns of others, is no progress.
+    async fn without_progress(&self, limit: Duration) {
+        loop {
+            let before = self.opening.parts();
+            self.bucket.sleep(limit.saturating_add(self.opening.allowance())).await;
+            if self.opening.parts() == before {
+                return;
+            }
+        }
     }
 
     /// Remembers why the object store did not answer, for callers that give up because of it.
@@ -178,12 +197,15 @@ impl<B> Inner<B> {
     }
 
     pub(crate) fn trouble_is_over(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         *self.trouble.lock() = None;
     }
 
-    /// The error of a commit that was not begun: if the object store does not answer, that.
-    fn explained(&self, result: Result<Commit>) -> Result<Commit> {
-        let trouble = self.trouble.lock().clone();
+    /// The error of a commit that was not begun: if the object store does not answer, that. It had
+    /// given so many `answers` before.
+    fn explained(&self, result: Result<Commit>, answers: u64) -> Result<Commit> {
+        let is_silent = self.answers.load(Ordering::Relaxed) == answers;
+        let trouble = self.trouble.lock().clone().or_else(|| is_silent.then(silence));
         result.map_err(|error| trouble.filter(|_| error.kind() == ErrorKind::Locked).unwrap_or(error))
     }
 
@@ -200,6 +222,10 @@ impl<B> Inner<B> {
         }
         state
     }
+}
+
+fn silence() -> Error {
+    Error::unavailable("the object store has not answered until the time-out")
 }
 
 /// Withdraws a member whose caller is gone.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reftable_bucket::{Bucket, Error, ErrorKind, Memory, Read, Result, Swap, Tag};
+use reftable_bucket::{Bucket, Error, ErrorKind, Memory, Patience, Read, Result, Swap, Tag};
 
 /// How long requests take, and how many of a thousand are lost.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub(crate) struct Weather {
     pub(crate) write: Duration,
     pub(crate) read: Duration,
     pub(crate) lost: u64,
+    /// How long a client waits at most for an answer that does not come.
+    pub(crate) patience: Duration,
 }
 
 /// Counts and clock.
@@ -44,6 +46,8 @@ pub(crate) struct Clocked {
     pub(crate) memory: Memory,
     weather: Weather,
     world: Mutex<World>,
+    reads: Patience,
+    writes: Patience,
 }
 
 /// What becomes of a request.
@@ -58,15 +62,12 @@ enum Fate {
 impl Clocked {
     pub(crate) fn new(weather: Weather, seed: u64) -> Clocked {
         let world = World { random: seed, ..World::default() };
-        Clocked { memory: Memory::new(), weather, world: Mutex::new(world) }
+        let (reads, writes) = (Patience::new(weather.patience), Patience::new(weather.patience));
+        Clocked { memory: Memory::new(), weather, world: Mutex::new(world), reads, writes }
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_weather(&mut self, weather: Weather) {
-        self.weather = weather;
     }
 
     /// Reads and writes so far.
@@ -167,30 +168,42 @@ impl World {
     }
 }
 
-/// How long a client waits for an answer that does not come.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
-
 fn no_answer() -> Error {
     Error::new(ErrorKind::Unavailable, "no answer")
+}
+
+impl Clocked {
+    /// Gives `answer` when it is there, unless that is later than anybody waits.
+    async fn in_time<T>(&self, patience: &Patience, sent: Duration, back: Duration, answer: Option<T>) -> Option<T> {
+        let limit = patience.limit();
+        match answer.filter(|_| back.saturating_sub(sent) <= limit) {
+            Some(answer) => {
+                self.until(back).await;
+                patience.answered(back.saturating_sub(sent));
+                Some(answer)
+            }
+            None => {
+                self.until(sent + limit).await;
+                patience.silent();
+                None
+            }
+        }
+    }
 }
 
 impl Bucket for Clocked {
     async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
         self.world().reads += 1;
-        let ((there, back), fate) = (self.ways(self.weather.read), self.fate());
+        let (sent, (there, back), fate) = (self.now(), self.ways(self.weather.read), self.fate());
         self.until(there).await;
-        let read = self.memory.read(key, known).await;
-        if fate != Fate::Answered {
-            self.until(there + CLIENT_TIMEOUT).await;
-            return Err(no_answer());
-        }
-        self.until(back).await;
-        read
+        let read = self.memory.read(key, known).await?;
+        let answer = Some(read).filter(|_| fate == Fate::Answered);
+        self.in_time(&self.reads, sent, back, answer).await.ok_or_else(no_answer)
     }
 
     async fn swap(&self, key: &str, bytes: Bytes, base: Option<&Tag>) -> Result<Swap> {
         self.world().writes += 1;
-        let ((there, back), fate) = (self.ways(self.weather.write), self.fate());
+        let (sent, (there, back), fate) = (self.now(), self.ways(self.weather.write), self.fate());
         self.until(there).await;
         let answer = match fate {
             Fate::Answered | Fate::AnswerLost => Some(self.memory.swap(key, bytes, base).await?),
@@ -204,16 +217,9 @@ impl Bucket for Clocked {
                 None
             }
         };
-        match answer.filter(|_| fate == Fate::Answered) {
-            Some(answer) => {
-                self.until(back).await;
-                Ok(answer)
-            }
-            None => {
-                self.until(there + CLIENT_TIMEOUT).await;
-                Ok(Swap::Unknown("no answer".to_owned()))
-            }
-        }
+        let answer = answer.filter(|_| fate == Fate::Answered);
+        let answer = self.in_time(&self.writes, sent, back, answer).await;
+        Ok(answer.unwrap_or_else(|| Swap::Unknown("no answer".to_owned())))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {

@@ -8,6 +8,7 @@
 mod clocked;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +43,18 @@ struct Told {
     indeterminate: usize,
     other: usize,
     times: Vec<Duration>,
+    /// How many swaps each commit needed that was carried out.
+    rounds: Vec<u32>,
+    /// When each machine was done.
+    ends: BTreeMap<usize, Duration>,
 }
 
 fn main() -> Result<()> {
     println!("machines x tasks, lost: commits/s, p50/p99 ms, writes and reads a commit; what callers were told");
-    for row in &ROWS {
+    let wanted = std::env::var("LATENCY_ROW").unwrap_or_default();
+    for row in
+        ROWS.iter().filter(|row| format!("{} x {}, {} %", row.machines, row.tasks, row.lost / 10).contains(&wanted))
+    {
         measure(row)?;
     }
     Ok(())
@@ -54,9 +62,8 @@ fn main() -> Result<()> {
 
 fn measure(row: &Row) -> Result<()> {
     let (write, read) = (Duration::from_millis(50), Duration::from_millis(25));
-    let mut bucket = Clocked::new(Weather { write, read, lost: 0 }, 1);
-    bucket.set_weather(Weather { write, read, lost: row.lost });
-    let bucket = Arc::new(bucket);
+    let patience = Duration::from_secs(1);
+    let bucket = Arc::new(Clocked::new(Weather { write, read, lost: row.lost, patience }, 1));
     let told = RefCell::new(Told::default());
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for machine in 0..row.machines {
@@ -64,7 +71,11 @@ fn measure(row: &Row) -> Result<()> {
         let store = Store::new(Arc::clone(&bucket), PLACE, options)?;
         for task in 0..row.tasks {
             let name = format!("refs/heads/{machine}-{task}");
-            tasks.push(Box::pin(commits(store.clone(), name, row.commits, &bucket, &told)));
+            let (store, bucket, told) = (store.clone(), &bucket, &told);
+            tasks.push(Box::pin(async move {
+                commits(store, name, row.commits, bucket, told).await;
+                told.borrow_mut().ends.insert(machine, bucket.now());
+            }));
         }
     }
     bucket.run(tasks);
@@ -73,6 +84,10 @@ fn measure(row: &Row) -> Result<()> {
     let (reads, writes) = bucket.requests();
     let each = |count: u64| count as f64 / told.done.max(1) as f64;
     let times = sorted(told.times);
+    let mut rounds = told.rounds;
+    rounds.sort_unstable();
+    let round = |thousandths: usize| rounds.get(rounds.len() * thousandths / 1000).copied().unwrap_or_default();
+    let ends = told.ends.values().map(Duration::as_secs_f64);
     println!(
         "{} x {}, {} %: {:.0}, {}/{}, {:.3} and {:.3}; {} done ({} rescued), {} conflicts, {} indeterminate, {} other, {}",
         row.machines,
@@ -89,6 +104,14 @@ fn measure(row: &Row) -> Result<()> {
         told.indeterminate,
         told.other,
         verdict(&bucket, row, told.done)?,
+    );
+    println!(
+        "    rounds a commit: half {}, 99 % {}, all {}; machines were done after {:.1} to {:.1} s",
+        round(500),
+        round(990),
+        rounds.last().copied().unwrap_or_default(),
+        ends.clone().fold(f64::MAX, f64::min),
+        ends.fold(0.0, f64::max),
     );
     Ok(())
 }
@@ -110,6 +133,7 @@ async fn commits(store: Store<Clocked>, name: String, count: usize, bucket: &Clo
             Ok(commit) => {
                 told.borrow_mut().done += 1;
                 told.borrow_mut().rescued += usize::from(commit.rescued);
+                told.borrow_mut().rounds.push(commit.rounds);
                 before = Some(id);
             }
             Err(error) => {

@@ -15,6 +15,8 @@ pub(super) enum Failed {
     Silent(Duration),
     /// The runtime has ended it.
     Lost(String),
+    /// What no repetition will change.
+    Useless(Error),
 }
 
 /// The cause of a failure.
@@ -30,8 +32,16 @@ enum Cause {
 }
 
 impl Failed {
+    /// Whether a range was asked for that begins behind the end of the object.
+    pub(super) fn is_beyond(&self) -> bool {
+        matches!(self, Failed::Store(error) if status(&chain(error)) == Some(416))
+    }
+
     /// As the answer to a read or a deletion.
     pub(super) fn of_read(self, bucket: &str) -> Result<Read> {
+        if let Failed::Useless(error) = self {
+            return Err(error);
+        }
         let cause = self.cause();
         match (&self, cause) {
             (_, Cause::NoBucket) => Err(no_bucket(bucket)),
@@ -101,6 +111,7 @@ impl Failed {
     fn text(&self, bucket: &str) -> String {
         match self {
             Failed::Silent(limit) => format!("{bucket} has not answered within {:.1} s", limit.as_secs_f64()),
+            Failed::Useless(error) => error.message().to_owned(),
             Failed::Lost(why) => format!("the request to {bucket} was ended: {why}"),
             Failed::Store(error) => {
                 let text = chain(error);

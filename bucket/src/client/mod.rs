@@ -11,9 +11,9 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_lite::StreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload, PutResult, UpdateVersion};
@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::backend::{Bucket, Read, Swap, Tag};
 use crate::error::{Error, ErrorKind, Result};
+use crate::patience::Patience;
 use answers::Failed;
 
 /// An object store behind HTTP. Cheap to clone; clones share connections.
@@ -30,7 +31,9 @@ use answers::Failed;
 pub struct Client {
     store: Arc<dyn ObjectStore>,
     name: String,
-    patience: Duration,
+    most: Duration,
+    reads: Arc<Patience>,
+    writes: Arc<Patience>,
     runtime: &'static Runtime,
 }
 
@@ -78,14 +81,18 @@ impl Client {
     /// # Errors
     /// `Unavailable` if the system has no threads.
     pub fn new(store: Arc<dyn ObjectStore>, name: impl Into<String>) -> Result<Client> {
-        Ok(Client { store, name: name.into(), patience: Duration::from_secs(3), runtime: runtime()? })
+        let most = Duration::from_secs(3);
+        let (reads, writes) = (Arc::new(Patience::new(most)), Arc::new(Patience::new(most)));
+        Ok(Client { store, name: name.into(), most, reads, writes, runtime: runtime()? })
     }
 
-    /// How long to wait for the answer to a small request, before it is sent again. Those that move
-    /// much get a second more for each MiB. Default 3 s.
+    /// How long to wait at most for the answer to a small request, before it is sent again; less
+    /// where answers usually come sooner (see [`Patience`]). Writes get a second more for each MiB;
+    /// of a read each piece has to come within this time. Default 3 s.
     #[must_use]
     pub fn patience(mut self, time: Duration) -> Client {
-        self.patience = time;
+        self.most = time;
+        (self.reads, self.writes) = (Arc::new(Patience::new(time)), Arc::new(Patience::new(time)));
         self
     }
 
@@ -95,50 +102,76 @@ impl Client {
         &self.name
     }
 
-    /// Carries out one request that moves so many bytes.
+    /// Carries out one request, whose answer must come within `limit`.
     async fn send<T: Send + 'static>(
         &self,
-        bytes: u64,
+        limit: Duration,
         request: impl Future<Output = object_store::Result<T>> + Send + 'static,
     ) -> Result<T, Failed> {
-        let limit = self.patience.saturating_add(Duration::from_secs(bytes >> 20));
-        let limited = async move { tokio::time::timeout(limit, request).await };
-        match self.runtime.spawn(limited).await {
-            Ok(Ok(answer)) => answer.map_err(Failed::Store),
-            Ok(Err(_)) => Err(Failed::Silent(limit)),
+        self.run(async move { in_time(limit, request).await }).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failed>> + Send + 'static,
+    ) -> Result<T, Failed> {
+        match self.runtime.spawn(work).await {
+            Ok(answer) => answer,
             // The runtime is never shut down, and no request panics.
             Err(error) => Err(Failed::Lost(error.to_string())),
         }
     }
 
-    async fn get(&self, key: &str, options: GetOptions, bytes: u64) -> Result<Read> {
-        let (store, path) = (Arc::clone(&self.store), path(key)?);
-        let answer = self.send(bytes, async move {
-            let found = store.get_opts(&path, options).await?;
-            let tag = found.meta.e_tag.clone();
-            Ok((found.bytes().await?, tag))
-        });
-        match answer.await {
-            Ok((bytes, Some(tag))) => Ok(Read::Object { bytes, tag: Tag::new(tag) }),
-            Ok((_, None)) => Err(no_tag()),
-            Err(failed) => failed.of_read(&self.name),
-        }
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Read, Failed> {
+        let (store, path) = (Arc::clone(&self.store), path(key).map_err(Failed::Useless)?);
+        let (most, limit, patience) = (self.most, self.reads.limit(), Arc::clone(&self.reads));
+        let read = async move {
+            let began = Instant::now();
+            let found = in_time(limit, store.get_opts(&path, options)).await;
+            note(&patience, began, &found);
+            let found = found?;
+            let tag = found.meta.e_tag.clone().ok_or_else(|| Failed::Useless(no_tag()))?;
+            let mut bytes = BytesMut::new();
+            let mut pieces = found.into_stream();
+            while let Some(piece) = in_time(most, async { Ok(pieces.next().await) }).await? {
+                bytes.extend_from_slice(&piece.map_err(Failed::Store)?);
+            }
+            Ok(Read::Object { bytes: bytes.freeze(), tag: Tag::new(tag) })
+        };
+        self.run(read).await
+    }
+}
+
+async fn in_time<T>(limit: Duration, request: impl Future<Output = object_store::Result<T>>) -> Result<T, Failed> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(answer) => answer.map_err(Failed::Store),
+        Err(_) => Err(Failed::Silent(limit)),
+    }
+}
+
+/// Errors are answers, too, unless nothing came.
+fn note<T>(patience: &Patience, began: Instant, answer: &Result<T, Failed>) {
+    match answer {
+        Err(Failed::Silent(_)) => patience.silent(),
+        _ => patience.answered(began.elapsed()),
     }
 }
 
 impl Bucket for Client {
     async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
         let if_none_match = known.map(|tag| tag.as_str().to_owned());
-        // A root has no more than some hundred KiB.
-        self.get(key, GetOptions { if_none_match, ..GetOptions::default() }, 0).await
+        let read = self.get(key, GetOptions { if_none_match, ..GetOptions::default() }).await;
+        read.or_else(|failed| failed.of_read(&self.name))
     }
 
     async fn read_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>> {
-        let len = range.end.saturating_sub(range.start);
         let range = Some(GetRange::Bounded(range));
-        match self.get(key, GetOptions { range, ..GetOptions::default() }, len).await? {
-            Read::Object { bytes, .. } => Ok(Some(bytes)),
-            Read::Missing | Read::Unchanged => Ok(None),
+        match self.get(key, GetOptions { range, ..GetOptions::default() }).await {
+            Ok(Read::Object { bytes, .. }) => Ok(Some(bytes)),
+            Ok(Read::Missing | Read::Unchanged) => Ok(None),
+            // It is shorter: nothing of it is there.
+            Err(failed) if failed.is_beyond() => Ok(Some(Bytes::new())),
+            Err(failed) => failed.of_read(&self.name).map(|_| None),
         }
     }
 
@@ -149,8 +182,14 @@ impl Bucket for Client {
             Some(tag) => PutMode::Update(UpdateVersion { e_tag: Some(tag.as_str().to_owned()), version: None }),
         };
         let options = PutOptions { mode, ..PutOptions::default() };
-        let put = self.send(len, async move { store.put_opts(&path, PutPayload::from(bytes), options).await });
-        match put.await {
+        let (began, more) = (Instant::now(), Duration::from_secs(len >> 20));
+        let limit = self.writes.limit().saturating_add(more);
+        let put = self.send(limit, async move { store.put_opts(&path, PutPayload::from(bytes), options).await }).await;
+        // What large writes take says nothing of small ones.
+        if more.is_zero() {
+            note(&self.writes, began, &put);
+        }
+        match put {
             Ok(PutResult { e_tag: Some(tag), .. }) => Ok(Swap::Done(Tag::new(tag))),
             Ok(_) => Err(no_tag()),
             Err(failed) => failed.of_swap(&self.name),
@@ -160,7 +199,7 @@ impl Bucket for Client {
     async fn delete(&self, key: &str) -> Result<()> {
         let (store, path) = (Arc::clone(&self.store), path(key)?);
         let path = futures_lite::stream::once(Ok(path)).boxed();
-        let deleted = self.send(0, async move {
+        let deleted = self.send(self.most, async move {
             let mut deleted = store.delete_stream(path);
             while let Some(one) = deleted.next().await {
                 one?;
@@ -178,7 +217,8 @@ impl Bucket for Client {
         // The crate lists by whole parts of a path.
         let dir = prefix.rsplit_once('/').map(|(dir, _)| path(dir)).transpose()?;
         let store = Arc::clone(&self.store);
-        let listed = self.send(64 << 20, async move {
+        // Page after page.
+        let listed = self.send(self.most.saturating_add(LISTING), async move {
             let mut keys = Vec::new();
             let mut objects = store.list(dir.as_ref());
             while let Some(object) = objects.next().await {
@@ -200,6 +240,9 @@ fn path(key: &str) -> Result<Path> {
 fn no_tag() -> Error {
     Error::new(ErrorKind::Unfit, "the object store cannot be used: it gives no ETag with an object")
 }
+
+/// What a list may take more, whose pages come one after the other.
+const LISTING: Duration = Duration::from_secs(64);
 
 /// Where requests of all clients run: two threads that are started with the first one.
 fn runtime() -> Result<&'static Runtime> {

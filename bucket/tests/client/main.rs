@@ -187,3 +187,23 @@ fn credentials_are_in_no_text() {
         assert!(!text.contains("SECRET"), "{text}");
     }
 }
+
+#[test]
+fn what_comes_slowly_is_waited_for_as_long_as_it_comes() {
+    let server = Server::start();
+    server.set("repos/42/big", vec![7; 100_000]);
+    server.set_mood(Mood::Trickles);
+    // Longer than the client waits for an answer, and piece by piece.
+    let Read::Object { bytes, .. } = block_on(client(&server).read("repos/42/big", None)).unwrap() else { panic!() };
+    assert_eq!(bytes, vec![7; 100_000]);
+}
+
+#[test]
+fn a_part_behind_the_end_has_no_bytes() {
+    let server = Server::start();
+    server.set("repos/42/short", "0123456789");
+    let part = |range| block_on(client(&server).read_range("repos/42/short", range)).unwrap();
+    assert_eq!(part(5..100).unwrap(), "56789");
+    assert_eq!(part(10..20).unwrap(), "");
+    assert_eq!(block_on(client(&server).read_range("repos/42/none", 0..3)).unwrap(), None);
+}

@@ -40,6 +40,8 @@ pub(crate) enum Mood {
     CutsAnswers,
     /// Something else listens there, and answers 200 with a page for people.
     PortalPage,
+    /// The bytes of objects come in ten pieces, with a pause before each.
+    Trickles,
     /// Every third write is carried out, and answered by 500.
     FailsAfterWriting,
     /// Every third write is carried out, and the connection is closed.
@@ -150,9 +152,20 @@ impl Server {
             let (tag, len) = (tag.unwrap_or_default(), answer.body.len());
             let head = format!("HTTP/1.1 {}\r\nContent-Length: {len}\r\n{}{tag}\r\n", answer.status, answer.header);
             let all = [head.as_bytes(), &answer.body].concat();
-            let is_cut = self.state().mood == Some(Mood::CutsAnswers);
+            let mood = self.state().mood;
+            let is_cut = mood == Some(Mood::CutsAnswers);
             let sent = if is_cut { &all[..all.len() - answer.body.len() / 2 - 1] } else { &all[..] };
-            if stream.write_all(sent).is_err() || is_cut {
+            let (piece, pause) = match mood {
+                Some(Mood::Trickles) => (sent.len().div_ceil(10), 300),
+                _ => (sent.len(), 0),
+            };
+            for piece in sent.chunks(piece.max(1)) {
+                thread::sleep(Duration::from_millis(pause));
+                if stream.write_all(piece).is_err() {
+                    return;
+                }
+            }
+            if is_cut {
                 return;
             }
         }
@@ -240,6 +253,9 @@ impl Server {
         }
         let range = request.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         match range {
+            Some((start, _)) if start.parse::<usize>().unwrap() >= bytes.len() => {
+                refusal("416 Requested Range Not Satisfiable", "InvalidRange", "not there")
+            }
             Some((start, end)) => {
                 let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
                 let body = bytes[start..bytes.len().min(end + 1)].to_vec();

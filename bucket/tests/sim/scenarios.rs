@@ -188,7 +188,7 @@ fn cleaner<B: Bucket>(history: &Rc<History>, store: Store<B>) -> Task {
     })
 }
 
-pub(crate) const SCENARIOS: [Scenario; 17] = [
+pub(crate) const SCENARIOS: [Scenario; 18] = [
     Scenario {
         name: "two machines make a store",
         faults: Faults { lost: 1, killed: 0 },
@@ -403,5 +403,26 @@ pub(crate) const SCENARIOS: [Scenario; 17] = [
         before: 2,
         options: inline,
         root: RootKind::NumberedWithLate,
+    },
+    Scenario {
+        name: "two compactors who claim it, and a machine",
+        faults: Faults { lost: 1, killed: 0 },
+        make: |bucket, history| {
+            let claiming = || apart().small_merge(0);
+            let (ahead, ours) = (Arc::clone(bucket), store(bucket, claiming()));
+            let second = compactor(history, store(bucket, claiming()));
+            vec![
+                writer(history, store(bucket, apart_and_unmerged()), 0, 1),
+                compactor(history, ours),
+                Box::pin(async move {
+                    // What others claim has ended long ago, or has not begun.
+                    ahead.set_clock_ahead(Duration::from_secs(86_400));
+                    second.await;
+                }),
+            ]
+        },
+        before: 2,
+        options: apart,
+        root: RootKind::Named,
     },
 ];

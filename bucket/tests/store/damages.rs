@@ -70,3 +70,101 @@ fn ids_of_another_hash_are_refused() {
     assert_eq!(commit(&store, changes).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(memory.get("repos/42/root"), before);
 }
+
+/// Replaces `from` in the root, and makes its checksum fit.
+fn forge(memory: &Memory, from: &str, to: &str) {
+    let whole = memory.get("repos/42/root").unwrap();
+    let at = whole.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+    let mut bytes = [&whole[..at], to.as_bytes(), &whole[at + from.len()..whole.len() - 13]].concat();
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(format!("crc {crc:08x}\n").as_bytes());
+    memory.set("repos/42/root", bytes);
+}
+
+fn is_told(memory: &Arc<Memory>, object: &str, what: &str) -> String {
+    let (kind, text) = opened(memory);
+    assert!(kind == ErrorKind::Corrupt && text.starts_with(object), "{what}: {kind:?}, {text}");
+    text
+}
+
+#[test]
+fn a_root_that_is_cut_off_anywhere_or_has_a_bit_changed() {
+    let (memory, store) = memory_store(Options::default());
+    fill(&store, 2);
+    let whole = memory.get("repos/42/root").unwrap();
+    for at in 0..whole.len() {
+        memory.set("repos/42/root", whole.slice(..at));
+        assert!(is_told(&memory, "repos/42/root: ", "cut off").contains(" at offset "), "{at}");
+        let mut changed = whole.to_vec();
+        changed[at] ^= 1 << (at % 8);
+        memory.set("repos/42/root", changed);
+        let (kind, text) = opened(&memory);
+        assert!(matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported), "{at}: {kind:?}");
+        assert!(text.starts_with("repos/42/root: "), "{at}: {text}");
+    }
+    memory.set("repos/42/root", [&whole[..], b"\n"].concat());
+    is_told(&memory, "repos/42/root: ", "longer");
+}
+
+#[test]
+fn a_root_that_does_not_speak_of_its_tables() {
+    let filled = || {
+        let (memory, store) = memory_store(Options::default().inline(0, 0).compact(reftable::AutoCompact::Off));
+        fill(&store, 2);
+        let tables: Vec<String> = memory.keys().into_iter().filter(|key| key.ends_with(".ref")).collect();
+        (memory, tables)
+    };
+    let (memory, tables) = filled();
+    let len = memory.get(&tables[0]).unwrap().len();
+    let name = |at: usize| tables[at].strip_prefix("repos/42/").unwrap();
+    let line = |name: &str, len: &str| format!("table {name} {len} ");
+    let usual = line(name(0), &len.to_string());
+    for wrong in ["0", "1", &(len - 1).to_string(), &(len + 1).to_string(), "9000000", "18446744073709551615"] {
+        let before = memory.get("repos/42/root").unwrap();
+        forge(&memory, &usual, &line(name(0), wrong));
+        assert!(is_told(&memory, &tables[0], wrong).contains(&format!("there are {len}")), "{wrong}");
+        memory.set("repos/42/root", before);
+    }
+    for (from, to) in [
+        (name(0), name(1)),
+        (name(0), "../0x000000000001-0x000000000001-01234567.ref"),
+        (name(0), "a/0x000000000001-0x000000000001-01234567.ref"),
+        (name(0), "0x000000000001-0x000000000001-01234567.ref/"),
+        (name(0), "0x000000000002-0x000000000002-01234567.ref"),
+        (name(0), "0x000000000009-0x000000000009-01234567.ref"),
+    ] {
+        let before = memory.get("repos/42/root").unwrap();
+        forge(&memory, from, to);
+        assert!(is_told(&memory, "repos/42/root: ", to).contains(" at offset "), "{to}");
+        memory.set("repos/42/root", before);
+    }
+    forge(&memory, "hash sha1", "hash sha256");
+    assert!(is_told(&memory, &tables[0], "hash").contains("sha256"));
+    let (memory, _) = filled();
+    forge(&memory, "hash sha1", "hash none");
+    is_told(&memory, "repos/42/", "no hash");
+}
+
+#[test]
+fn tables_that_are_longer_empty_swapped_or_of_another_store() {
+    let filled = || {
+        let (memory, store) = memory_store(Options::default().inline(0, 0).compact(reftable::AutoCompact::Off));
+        fill(&store, 2);
+        let tables: Vec<String> = memory.keys().into_iter().filter(|key| key.ends_with(".ref")).collect();
+        (memory, tables)
+    };
+    let (memory, tables) = filled();
+    let (one, two) = (memory.get(&tables[0]).unwrap(), memory.get(&tables[1]).unwrap());
+    for bytes in [[&one[..], b"x"].concat(), Vec::new(), one[..one.len() / 2].to_vec(), two.to_vec()] {
+        memory.set(&tables[0], bytes);
+        is_told(&memory, &tables[0], "in the place of a table");
+    }
+    memory.set(&tables[1], one);
+    is_told(&memory, &tables[0], "two are swapped");
+    let (memory, tables) = filled();
+    let (_, store) = memory_store(Options::default());
+    commit(&store, set("refs/heads/foreign", Expect::Any, 7)).unwrap();
+    let foreign = block_on(store.snapshot()).unwrap().tables()[0].bytes().to_vec();
+    memory.set(&tables[0], foreign);
+    is_told(&memory, &tables[0], "another store's");
+}

@@ -3,6 +3,10 @@
 #![cfg(test)]
 
 mod basics;
+mod claims;
+#[path = "../../benches/latency/clocked.rs"]
+#[allow(dead_code, reason = "the benchmark uses more of it")]
+mod clocked;
 mod damages;
 mod git_reads;
 mod imports;
@@ -11,6 +15,7 @@ mod lost_answers;
 mod numbered_roots;
 mod probe_refuses;
 mod requests;
+mod slow_stores;
 
 use std::sync::Arc;
 
