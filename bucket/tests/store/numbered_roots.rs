@@ -1,4 +1,4 @@
-//! Numbered roots, for stores without a conditional put: those that are kept, and clients that slept.
+//! Numbered roots, for stores that limit writes to one name: those kept, and clients that slept.
 
 use std::sync::Arc;
 
