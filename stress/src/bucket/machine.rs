@@ -22,6 +22,7 @@ const SHARED_EVERY: u64 = 8;
 
 /// Carries it out. The last line of its output says how long commits took.
 pub(crate) fn main(args: &MachineArgs) -> Result<bool> {
+    super::guard::end_with_parent();
     let store = store(Client::open(&args.address)?, args.wait)?;
     let file = File::create(&args.history).context("cannot make a history")?;
     let book = Arc::new(Book { began: args.began, file: Mutex::new(BufWriter::new(file)) });

@@ -3,6 +3,9 @@
 
 pub(crate) mod args;
 mod azure;
+mod counting;
+mod figures;
+pub(crate) mod guard;
 pub(crate) mod machine;
 mod proxy;
 mod servers;
@@ -10,6 +13,8 @@ mod servers;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -26,6 +31,9 @@ use machine::Tally;
 use proxy::Proxy;
 use servers::Server;
 
+/// How many threads make and delete many stores.
+const THREADS: usize = 32;
+
 /// Where the store is, and how it is reached.
 struct Place {
     address: String,
@@ -41,24 +49,33 @@ pub(crate) fn main(args: &BucketArgs) -> Result<bool> {
         return refuse(args);
     }
     let place = Place::open(args)?;
+    let (client, prefix) = place.client()?;
     if args.probe || args.address.is_some() {
-        let (client, prefix) = place.client()?;
         block_on(reftable_bucket::probe(&client, &prefix))?;
         tell(&format!("probe      {}: fit for stores", client.name()))?;
         if args.probe {
             return Ok(true);
         }
     }
+    let result = match args.figures {
+        true => figures::main(args, &client, &prefix).map(|()| true),
+        false => run(args, &place),
+    };
+    // A server of ours goes as it is.
+    if args.address.is_some() {
+        delete_all(&client, &prefix)?;
+    }
+    result
+}
+
+/// Machines commit, and what they were told is judged.
+fn run(args: &BucketArgs, place: &Place) -> Result<bool> {
     let dir = tempfile::tempdir().context("cannot make a directory")?;
     let began = Instant::now();
-    let tally = machines(args, &place, dir.path())?;
+    let tally = machines(args, place, dir.path())?;
     let seconds = began.elapsed().as_secs_f64();
-    let verdict = verdict(args, &place, dir.path())?;
-    let is_good = report(args, &place, tally, seconds, &verdict)?;
-    if args.address.is_some() {
-        delete_all(&place)?;
-    }
-    Ok(is_good)
+    let verdict = verdict(args, place, dir.path())?;
+    report(args, place, tally, seconds, &verdict)
 }
 
 /// The server that must be refused.
@@ -103,7 +120,7 @@ impl Place {
 /// Starts the machines, and waits for them.
 fn machines(args: &BucketArgs, place: &Place, dir: &Path) -> Result<Tally> {
     let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let mut children = Vec::new();
+    let (mut children, mut lifelines) = (Vec::new(), Vec::new());
     for machine in 0..args.machines {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bucket-machine").args(["--address", &place.address]);
@@ -119,8 +136,14 @@ fn machines(args: &BucketArgs, place: &Place, dir: &Path) -> Result<Tally> {
             command.arg(name).arg(value.to_string());
         }
         command.arg("--history").arg(dir.join(format!("{machine}.jsonl")));
-        command.envs(place.environment.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped());
-        children.push(command.spawn().context("cannot start a machine")?);
+        command
+            .envs(place.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start a machine")?;
+        // It ends with us: see `guard`.
+        lifelines.push(child.stdin.take());
+        children.push(child);
     }
     let mut all = Tally::default();
     for child in children {
@@ -233,11 +256,23 @@ fn report(args: &BucketArgs, place: &Place, tally: Tally, seconds: f64, verdict:
     Ok(is_good)
 }
 
-/// Deletes what the run has made in a store that it does not own.
-fn delete_all(place: &Place) -> Result<()> {
-    let (client, prefix) = place.client()?;
-    for key in block_on(client.list(&format!("{prefix}/")))? {
-        block_on(client.delete(&key))?;
-    }
-    Ok(())
+/// Deletes all below the prefix, many at once.
+fn delete_all(client: &Client, prefix: &str) -> Result<()> {
+    let keys = block_on(client.list(&format!("{prefix}/")))?;
+    let next = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let delete = || {
+            let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+            while let Some(key) = keys.get(index(next.fetch_add(1, Ordering::Relaxed))) {
+                block_on(client.delete(key))?;
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(delete)).collect();
+        threads.into_iter().try_for_each(joined)
+    })
+}
+
+fn joined(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|_| bail!("a thread has died"))
 }

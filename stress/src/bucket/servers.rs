@@ -3,14 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
 
 use super::args::{BucketArgs, Kind};
+use super::guard::Guarded;
 
 pub(super) const BUCKET: &str = "stress-bucket";
 
@@ -23,28 +23,20 @@ const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UV
 
 /// A running server.
 pub(super) struct Server {
-    child: Child,
+    guarded: Guarded,
     pub(super) at: SocketAddr,
     kind: Kind,
-    _dir: TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Server {
     /// Starts it, waits until it answers, and makes a bucket.
     pub(super) fn start(args: &BucketArgs) -> Result<Server> {
         let dir = tempfile::tempdir().context("cannot make a directory")?;
-        let (mut command, port) = command(args, dir.path())?;
-        let log = std::fs::File::create(dir.path().join("log")).context("cannot make a log")?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let server = Server { child, at: ([127, 0, 0, 1], port).into(), kind: args.server, _dir: dir };
+        let (command, port) = command(args, dir.path())?;
+        let guarded = Guarded::start(&command, dir.path())?;
+        // The guard deletes it, also when nobody of us can.
+        let _ = dir.keep();
+        let mut server = Server { guarded, at: ([127, 0, 0, 1], port).into(), kind: args.server };
         server.make_bucket()?;
         Ok(server)
     }
@@ -73,14 +65,18 @@ impl Server {
         }
     }
 
-    fn make_bucket(&self) -> Result<()> {
+    fn make_bucket(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         let mut last = "no answer".to_owned();
         while Instant::now() < end {
             match self.try_to_make_bucket() {
                 Ok(status) if matches!(status.as_str(), "200" | "201" | "204" | "409") => return Ok(()),
+                Ok(_) if self.kind == Kind::S3sFs => return Ok(()),
                 Ok(status) => last = format!("it answers {status}"),
                 Err(error) => last = format!("{error:#}"),
+            }
+            if self.guarded.has_ended()? {
+                bail!("the server has not started");
             }
             thread::sleep(Duration::from_millis(250));
         }
@@ -136,7 +132,10 @@ fn command(args: &BucketArgs, dir: &Path) -> Result<(Command, u16)> {
         }
         Kind::S3sFs => {
             let mut command = Command::new(&args.s3s_fs);
+            // It takes signed requests only from those whom it knows, and then no others, such as one for a bucket.
+            command.args(["--access-key", "stress", "--secret-key", "stress"]);
             command.args(["--host", "127.0.0.1", "--port", &text]).arg(dir);
+            std::fs::create_dir(dir.join(BUCKET)).context("cannot make a bucket")?;
             (command, port)
         }
     })
