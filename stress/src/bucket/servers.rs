@@ -132,7 +132,8 @@ fn command(args: &BucketArgs, dir: &Path) -> Result<(Command, u16)> {
         }
         Kind::S3sFs => {
             let mut command = Command::new(&args.s3s_fs);
-            // It takes signed requests only from those whom it knows, and then no others, such as one for a bucket.
+            // It takes signed requests only if it knows a key, and then no others, such as the one
+            // for a bucket.
             command.args(["--access-key", "stress", "--secret-key", "stress"]);
             command.args(["--host", "127.0.0.1", "--port", &text]).arg(dir);
             std::fs::create_dir(dir.join(BUCKET)).context("cannot make a bucket")?;
