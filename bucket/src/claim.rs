@@ -21,7 +21,7 @@ const SPARE: Duration = Duration::from_secs(60);
 pub(crate) enum Claim {
     /// Nobody else does; this object says so to others.
     Ours(String),
-    /// Perhaps somebody else does, and it is not known.
+    /// Perhaps another machine does, and it is not known.
     Unclear,
     /// Another machine is at it.
     Theirs,
@@ -75,7 +75,7 @@ fn until_of(bytes: &[u8]) -> Option<u64> {
     text.split(' ').next()?.parse().ok()
 }
 
-/// A claim that is much longer than one of ours would be is that of a clock that runs ahead.
+/// A claim that is much longer than one of this machine would be is that of a clock that runs ahead.
 fn is_current(until: u64, now: Duration, length: Duration) -> bool {
     let left = Duration::from_secs(until).saturating_sub(now);
     !left.is_zero() && left <= length.saturating_mul(2)

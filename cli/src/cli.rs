@@ -235,8 +235,8 @@ pub(crate) fn ref_name(name: &OsString) -> Result<&[u8], Failure> {
     Ok(name)
 }
 
-/// The name of a reference that is to be read, or to go away: a name that none should have may be
-/// there all the same.
+/// The name of a reference that is to go away: a name that none should have may be there all the
+/// same.
 pub(crate) fn any_name(name: &OsString) -> Result<&[u8], Failure> {
     let name = name.as_encoded_bytes();
     check_place(name)?;

@@ -9,7 +9,6 @@ use reftable::escape::{escaped, quoted};
 use reftable::{Ref, Target};
 use reftable_git::{Repository, View};
 
-use crate::cli::{any_name, check_ref_name};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
@@ -42,9 +41,9 @@ impl Get {
 
     /// Prints what `view` has.
     pub(crate) fn print(&self, view: &View, out: &mut Out) -> Result<Code, Failure> {
-        let name = any_name(&self.name)?;
+        let name = self.name.as_encoded_bytes();
         let Some(found) = view.get(name)? else {
-            check_ref_name(name)?;
+            reftable::name::check(name)?;
             return Err(missing(name, view)?);
         };
         let target = if self.no_deref { found.target.clone() } else { resolve(&found, view)? };

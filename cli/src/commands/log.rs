@@ -9,7 +9,6 @@ use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView};
 use reftable_git::{Repository, View, ident::zone_text};
 
-use crate::cli::any_name;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
@@ -42,7 +41,7 @@ impl Log {
     /// Prints what `view` has.
     pub(crate) fn print(&self, view: &View, out: &mut Out) -> Result<Code, Failure> {
         // What one may want to get rid of can be looked at before.
-        let name = any_name(&self.name)?;
+        let name = self.name.as_encoded_bytes();
         if !view.log_exists(name)? {
             reftable::name::check(name)?;
             return Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))));

@@ -150,8 +150,8 @@ Examples:
     },
     /// Add an entry
     ///
-    /// The reference stays where it is. The hook reference-transaction runs, and hears of no
-    /// reference, as with git.
+    /// The reference stays where it is, and the hook reference-transaction does not run. git runs
+    /// it, and names no reference to it.
     #[command(after_help = "\
 Examples:
   reftable reflog write refs/heads/main $(reftable get HEAD) $(reftable get HEAD) 'by hand'")]

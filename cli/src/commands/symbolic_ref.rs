@@ -67,7 +67,7 @@ impl SymbolicRef {
         check_reason(self.reason.as_ref(), "Refusing to perform update with empty message")?;
         match (self.delete, self.words.as_slice()) {
             (true, [name]) => self.delete(any_name(name)?, repo),
-            (false, [name]) => self.print(any_name(name)?, repo, out),
+            (false, [name]) => self.print(name.as_encoded_bytes(), repo, out),
             (false, [name, target]) => self.set(name, target, repo),
             _ => Err(Failure::Arguments(USAGE.to_owned())),
         }

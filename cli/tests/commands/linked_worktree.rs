@@ -43,7 +43,13 @@ fn reads_go_where_git_goes() {
         assert_eq!(repo.ours(["-C", dir, "symbolic-ref", "HEAD"]), "refs/heads/topic");
         let log = repo.ours(["-C", dir, "log", "HEAD", "-n1"]);
         assert!(log.ends_with("commit: two"), "{log}");
-        repo.run(["-C", dir, "get", "main-worktree/HEAD"]).failed(2);
+        for (dir, name) in [(dir, "main-worktree/HEAD"), (".", "worktrees/linked/HEAD")] {
+            assert_eq!(repo.ours(["-C", dir, "get", name]), repo.git(["-C", dir, "rev-parse", name]));
+            assert_eq!(repo.ours(["-C", dir, "symbolic-ref", name]), repo.git(["-C", dir, "symbolic-ref", name]));
+            assert!(repo.ours(["-C", dir, "log", name, "-n1"]).contains("commit"), "{name}");
+            repo.run(["-C", dir, "delete", name]).failed(128);
+        }
+        repo.run(["get", "worktrees/nobody/HEAD"]).failed(1);
     });
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn main(args: &BucketArgs) -> Result<bool> {
         true => figures::main(args, &client, &prefix).map(|()| true),
         false => run(args, &place),
     };
-    // A server of ours goes as it is.
+    // A server that this program has started goes as it is.
     if args.address.is_some() {
         delete_all(&client, &prefix)?;
     }
