@@ -14,9 +14,9 @@ use reftable_git::{LogEdit, LogExpiry, Place, Repository, Revisions, Stores, Ver
 use super::handed_over::become_git;
 use super::log::put_entry;
 use crate::cli::Writing;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, Voice};
 use crate::json::Object;
-use crate::output::{Out, complain_as};
+use crate::output::{Out, fail};
 
 /// Reflogs, as 'git reflog' has them: which there are, what is in them, and less of them
 ///
@@ -236,7 +236,7 @@ impl Reflog {
                 self::expire(&expiry, &which, editing, repo, out)
             }
             Word::Drop { names, all, single_worktree, writing } => {
-                drop_logs(names, *all, *single_worktree, writing, repo)
+                drop_logs(names, *all, *single_worktree, writing, repo, out)
             }
             Word::Write { words, writing } => write(words, writing, repo),
         }
@@ -292,8 +292,10 @@ fn full_name(short: &[u8], view: &View) -> Result<Option<Vec<u8>>, Failure> {
     Ok(None)
 }
 
-fn not_found(name: &[u8]) {
-    complain_as("error", &format!("reflog could not be found: '{}'", escaped(name)));
+/// Tells of one of several logs that there is none.
+fn not_found(what: &str, name: &[u8], out: &Out) {
+    let failure = Failure::not_found(format!("{what} '{}'", escaped(name))).not_fatal();
+    fail(&failure, Voice::Git, out.wants_json());
 }
 
 fn delete(entries: &[String], editing: &Editing, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
@@ -308,7 +310,7 @@ fn delete(entries: &[String], editing: &Editing, repo: &Repository, out: &mut Ou
         };
         let which: EntryOf = which.parse().map_err(failed::<String>)?;
         let Some(full) = full_name(name.as_bytes(), &stores.view()?)? else {
-            complain_as("error", &format!("no reflog for '{}'", escaped(entry.as_bytes())));
+            not_found("no reflog for", entry.as_bytes(), out);
             code = FAILED;
             continue;
         };
@@ -384,7 +386,7 @@ fn expire(
             match full_name(name, &view)? {
                 Some(full) => found.push(full),
                 None => {
-                    not_found(name);
+                    not_found("reflog could not be found:", name, out);
                     code = FAILED;
                 }
             }
@@ -403,6 +405,7 @@ fn drop_logs(
     single_worktree: bool,
     writing: &Writing,
     repo: &Repository,
+    out: &Out,
 ) -> Result<Code, Failure> {
     if all && !names.is_empty() {
         return Err(Failure::Arguments("references specified along with --all".to_owned()));
@@ -420,7 +423,7 @@ fn drop_logs(
             match full_name(name, &view)? {
                 Some(full) => found.push(full),
                 None => {
-                    not_found(name);
+                    not_found("reflog could not be found:", name, out);
                     code = FAILED;
                 }
             }

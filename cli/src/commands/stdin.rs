@@ -70,7 +70,9 @@ fn print(answer: &Answer, hash: HashKind, out: &mut Out) -> Result<(), Failure> 
         complain_as("warning", warning);
     }
     for (change, refusal) in &answer.refused {
-        complain_as("error", &refusal.text);
+        if !out.wants_json() {
+            complain_as("error", &refusal.text);
+        }
         print_refusal(change, refusal, hash, out)?;
     }
     if let Some(done) = answer.done {
@@ -91,7 +93,8 @@ fn print_refusal(change: &Change, refusal: &Refusal, hash: HashKind, out: &mut O
     if out.wants_json() {
         let object = Object::of("rejected").put_text("name", &refusal.name);
         let object = object.put("new", new.to_string()).put("old", old.to_string());
-        return Ok(out.json(&object.put("reason", refusal.reason.to_string()).build())?);
+        let object = object.put("reason", refusal.reason.to_string()).put("message", refusal.text.as_str());
+        return Ok(out.json(&object.build())?);
     }
     out.write_all(b"rejected ")?;
     out.write_all(&refusal.name)?;

@@ -55,7 +55,8 @@ impl Verify {
                 warnings.for_each(|found| found.severity = Severity::Error);
             }
             worst = worst.max(report.worst());
-            if self.verbose {
+            // The object of the store names them, too.
+            if self.verbose && !out.wants_json() {
                 tell_tables(store, &report);
             }
             match as_git && !out.wants_json() {

@@ -9,9 +9,9 @@ use crate::support::{Repo, for_each_hash};
 
 fn check(repo: &Repo, seen: &mut BTreeSet<String>, args: &[&str], input: &[u8]) {
     let schema = schema();
-    let run = repo.run_with(args.iter().chain(&["--json"]), input);
-    for line in run.out.lines().chain(run.err.lines().filter(|line| line.starts_with('{'))) {
-        let object: Value = serde_json::from_str(line).unwrap();
+    let run = repo.run_with(["--json"].iter().chain(args), input);
+    for line in run.out.lines().chain(run.err.lines()) {
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{args:?}: {line}"));
         assert_eq!(problem(&schema, &object), None, "{args:?}: {line}");
         for conflict in object["conflicts"].as_array().into_iter().flatten() {
             assert_eq!(problem(&schema, conflict), None, "{line}");
@@ -55,6 +55,8 @@ fn of_every_command() {
             &["refs", "migrate", "--ref-format=files"],
             &["reflog", "show"],
             &["reflog", "drop", "none"],
+            &["reflog", "delete", "none@{0}"],
+            &["reflog", "expire", "none"],
             &["create", "refs/heads/main", &id],
             &["delete", "refs/heads/main", &missing],
             &["update-ref", "refs/heads/x", &missing],
