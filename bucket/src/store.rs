@@ -214,8 +214,11 @@ impl<B: Bucket> Inner<B> {
         let state = Arc::new(state);
         let mut cached = self.cached.lock();
         let store = |state: &State| state.root().map(|root| root.store);
-        let is_newer = |known: &Arc<State>| {
-            store(known) == store(&state) && (known.number(), known.asked_at) > (state.number(), state.asked_at)
+        let is_newer = |known: &Arc<State>| match (store(known), store(&state)) {
+            // There was none when it was asked for; there is one since.
+            (Some(_), None) => true,
+            (known_id, id) if known_id != id => known.asked_at > state.asked_at,
+            _ => (known.number(), known.asked_at) > (state.number(), state.asked_at),
         };
         if !cached.as_ref().is_some_and(is_newer) {
             *cached = Some(Arc::clone(&state));

@@ -119,6 +119,7 @@ fn a_writer_learns_of_its_commit_however_many_have_followed() {
     let done = block_on(store.commit(set("refs/heads/new", Expect::Absent, 5))).unwrap();
     assert!(done.rescued && done.update_index == 2, "{done:?}");
     let stats = block_on(store.stats()).unwrap();
-    assert!(stats.edition == 6002 && stats.remembered == 6002, "{stats:?}");
+    // How many are remembered depends on how long the followers took: they asked for two seconds.
+    assert!(stats.edition == 6002 && stats.remembered > 0, "{stats:?}");
     assert!(stats.root_bytes < 64 * 1024, "{stats:?}");
 }

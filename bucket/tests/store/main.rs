@@ -11,6 +11,7 @@ mod damages;
 mod git_reads;
 mod imports;
 mod large_tables;
+mod late_answers;
 mod lost_answers;
 mod numbered_roots;
 mod probe_refuses;

@@ -158,7 +158,8 @@ impl<'a> Task<'a> {
             let name = format!("refs/stress/shared/{shared}");
             let snapshot = match self.store.snapshot_within(Duration::from_millis(200)) {
                 Ok(snapshot) => Some(snapshot),
-                Err(error) if error.kind() == ErrorKind::Missing && number == 0 => None,
+                // Nothing of this task has been acknowledged: perhaps nothing of anyone has.
+                Err(error) if error.kind() == ErrorKind::Missing && self.at.is_none() => None,
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
