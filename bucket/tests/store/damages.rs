@@ -106,15 +106,17 @@ fn a_root_that_is_cut_off_anywhere_or_has_a_bit_changed() {
     is_told(&memory, "repos/42/root: ", "longer");
 }
 
+/// A store of two tables, and where they are.
+fn two_tables() -> (Arc<Memory>, Vec<String>) {
+    let (memory, store) = memory_store(Options::default().inline(0, 0).compact(reftable::AutoCompact::Off));
+    fill(&store, 2);
+    let tables = memory.keys().into_iter().filter(|key| key.ends_with(".ref")).collect();
+    (memory, tables)
+}
+
 #[test]
 fn a_root_that_does_not_speak_of_its_tables() {
-    let filled = || {
-        let (memory, store) = memory_store(Options::default().inline(0, 0).compact(reftable::AutoCompact::Off));
-        fill(&store, 2);
-        let tables: Vec<String> = memory.keys().into_iter().filter(|key| key.ends_with(".ref")).collect();
-        (memory, tables)
-    };
-    let (memory, tables) = filled();
+    let (memory, tables) = two_tables();
     let len = memory.get(&tables[0]).unwrap().len();
     let name = |at: usize| tables[at].strip_prefix("repos/42/").unwrap();
     let line = |name: &str, len: &str| format!("table {name} {len} ");
@@ -140,20 +142,14 @@ fn a_root_that_does_not_speak_of_its_tables() {
     }
     forge(&memory, "hash sha1", "hash sha256");
     assert!(is_told(&memory, &tables[0], "hash").contains("sha256"));
-    let (memory, _) = filled();
+    let (memory, _) = two_tables();
     forge(&memory, "hash sha1", "hash none");
     is_told(&memory, "repos/42/", "no hash");
 }
 
 #[test]
 fn tables_that_are_longer_empty_swapped_or_of_another_store() {
-    let filled = || {
-        let (memory, store) = memory_store(Options::default().inline(0, 0).compact(reftable::AutoCompact::Off));
-        fill(&store, 2);
-        let tables: Vec<String> = memory.keys().into_iter().filter(|key| key.ends_with(".ref")).collect();
-        (memory, tables)
-    };
-    let (memory, tables) = filled();
+    let (memory, tables) = two_tables();
     let (one, two) = (memory.get(&tables[0]).unwrap(), memory.get(&tables[1]).unwrap());
     for bytes in [[&one[..], b"x"].concat(), Vec::new(), one[..one.len() / 2].to_vec(), two.to_vec()] {
         memory.set(&tables[0], bytes);
@@ -161,7 +157,7 @@ fn tables_that_are_longer_empty_swapped_or_of_another_store() {
     }
     memory.set(&tables[1], one);
     is_told(&memory, &tables[0], "two are swapped");
-    let (memory, tables) = filled();
+    let (memory, tables) = two_tables();
     let (_, store) = memory_store(Options::default());
     commit(&store, set("refs/heads/foreign", Expect::Any, 7)).unwrap();
     let foreign = block_on(store.snapshot()).unwrap().tables()[0].bytes().to_vec();

@@ -1,7 +1,7 @@
 //! Swaps whose answers were lost: nothing that the root names is deleted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_lite::future::block_on;
@@ -10,24 +10,36 @@ use reftable_bucket::{Bucket, Compact, Memory, Options, Read, Result, Store, Swa
 
 use crate::{PLACE, fill, id, set};
 
-/// Loses the answer of the next swap of the root, and lets another machine commit upon it.
-struct Unlucky {
+/// Loses the answer of the next swap of the root, and lets so many commits of others follow it.
+struct Overtaken {
     memory: Arc<Memory>,
-    is_due: AtomicBool,
+    followers: AtomicUsize,
+    /// Those of the others.
+    options: Options,
 }
 
-impl Bucket for Unlucky {
+impl Bucket for Overtaken {
     async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
         self.memory.read(key, known).await
     }
 
     async fn swap(&self, key: &str, bytes: Bytes, base: Option<&Tag>) -> Result<Swap> {
         let answer = self.memory.swap(key, bytes, base).await?;
-        if !key.ends_with("/root") || !self.is_due.swap(false, Ordering::Relaxed) {
+        if !key.ends_with("/root") {
             return Ok(answer);
         }
-        let other = Store::new(Arc::clone(&self.memory), PLACE, apart())?;
-        other.commit(set("refs/heads/other", Expect::Absent, 9)).await?;
+        let followers = self.followers.swap(0, Ordering::Relaxed);
+        if followers == 0 {
+            return Ok(answer);
+        }
+        let open = || Store::new(Arc::clone(&self.memory), PLACE, self.options.clone());
+        let one = open()?;
+        for number in 0..followers {
+            // In turn a handle that stays, and those of processes that commit once.
+            let once = open()?;
+            let store = if number % 10 > 0 { &one } else { &once };
+            store.commit(set("refs/heads/other", Expect::Any, number + 9)).await?;
+        }
         Ok(Swap::Unknown("no answer".to_owned()))
     }
 
@@ -50,7 +62,7 @@ fn apart() -> Options {
 fn a_compaction_that_others_have_followed_keeps_its_table() {
     let memory = Arc::new(Memory::new());
     fill(&Store::new(Arc::clone(&memory), PLACE, apart()).unwrap(), 3);
-    let bucket = Arc::new(Unlucky { memory: Arc::clone(&memory), is_due: true.into() });
+    let bucket = Arc::new(Overtaken { memory: Arc::clone(&memory), followers: 1.into(), options: apart() });
     let store = Store::new(bucket, PLACE, apart()).unwrap();
     assert!(block_on(store.compact(Compact::All)).unwrap(), "it was carried out");
     let snapshot = block_on(Store::new(memory, PLACE, apart()).unwrap().snapshot()).unwrap();
@@ -62,47 +74,11 @@ fn a_compaction_that_others_have_followed_keeps_its_table() {
 fn a_commit_that_others_have_followed_is_rescued() {
     let memory = Arc::new(Memory::new());
     fill(&Store::new(Arc::clone(&memory), PLACE, apart()).unwrap(), 1);
-    let bucket = Arc::new(Unlucky { memory, is_due: true.into() });
+    let bucket = Arc::new(Overtaken { memory, followers: 1.into(), options: apart() });
     let store = Store::new(bucket, PLACE, apart()).unwrap();
     let done = block_on(store.commit(set("refs/heads/new", Expect::Absent, 5))).unwrap();
     assert!(done.rescued && done.update_index == 2, "{done:?}");
     assert_eq!(block_on(store.snapshot()).unwrap().refs().unwrap().into_iter().count(), 3);
-}
-
-/// Loses the answer of the next swap of the root, and lets so many commits follow it.
-struct Overtaken {
-    memory: Arc<Memory>,
-    followers: AtomicUsize,
-}
-
-impl Bucket for Overtaken {
-    async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
-        self.memory.read(key, known).await
-    }
-
-    async fn swap(&self, key: &str, bytes: Bytes, base: Option<&Tag>) -> Result<Swap> {
-        let answer = self.memory.swap(key, bytes, base).await?;
-        let followers = self.followers.swap(0, Ordering::Relaxed);
-        if followers == 0 {
-            return Ok(answer);
-        }
-        let one = Store::new(Arc::clone(&self.memory), PLACE, forgetful())?;
-        for number in 0..followers {
-            // In turn a handle that stays, and those of processes that commit once.
-            let once = Store::new(Arc::clone(&self.memory), PLACE, forgetful())?;
-            let store = if number % 10 > 0 { &one } else { &once };
-            store.commit(set("refs/heads/other", Expect::Any, number + 1)).await?;
-        }
-        Ok(Swap::Unknown("no answer".to_owned()))
-    }
-
-    async fn delete(&self, key: &str) -> Result<()> {
-        self.memory.delete(key).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        self.memory.list(prefix).await
-    }
 }
 
 fn forgetful() -> Options {
@@ -114,7 +90,7 @@ fn forgetful() -> Options {
 fn a_writer_learns_of_its_commit_however_many_have_followed() {
     let memory = Arc::new(Memory::new());
     fill(&Store::new(Arc::clone(&memory), PLACE, Options::default()).unwrap(), 1);
-    let bucket = Arc::new(Overtaken { memory, followers: 6000.into() });
+    let bucket = Arc::new(Overtaken { memory, followers: 6000.into(), options: forgetful() });
     let store = Store::new(bucket, PLACE, Options::default()).unwrap();
     let done = block_on(store.commit(set("refs/heads/new", Expect::Absent, 5))).unwrap();
     assert!(done.rescued && done.update_index == 2, "{done:?}");
