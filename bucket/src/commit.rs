@@ -5,6 +5,7 @@
 //! also for those who are refused; where there is nothing to swap, a read does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -312,6 +313,7 @@ impl<B: Bucket> Inner<B> {
                 let is_followed = tag.is_none();
                 let rounds = std::mem::take(&mut lead.rounds);
                 let in_doubt = flight.in_doubt;
+                self.written.fetch_max(flight.root.edition, Ordering::Release);
                 for (member, verdict) in flight.verdicts {
                     let commit = |update_index| Commit { update_index, rounds, rescued: in_doubt };
                     member.finish(verdict.map(commit));

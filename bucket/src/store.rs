@@ -41,6 +41,8 @@ pub(crate) struct Inner<B> {
     pub(crate) place: Place,
     pub(crate) options: Options,
     cached: Mutex<Option<Arc<State>>>,
+    /// The newest edition that this handle has written: what it has seen may be older.
+    pub(crate) written: AtomicU64,
     /// Commits that wait for a leader.
     pub(crate) queue: Mutex<VecDeque<Arc<Member>>>,
     /// Held by the one who does.
@@ -64,6 +66,7 @@ impl<B: Bucket> Store<B> {
             place: Place::new(prefix)?,
             options,
             cached: Mutex::new(None),
+            written: AtomicU64::new(0),
             queue: Mutex::new(VecDeque::new()),
             lead: async_lock::Mutex::new(Lead::default()),
             trouble: Mutex::new(None),
@@ -86,8 +89,8 @@ impl<B: Bucket> Store<B> {
         self.existing(&state)
     }
 
-    /// The same, or what this handle has seen last if that is not older than `age`: then no request
-    /// is sent.
+    /// The same, or what this handle has seen last if that is not older than `age`, nor than a
+    /// commit of its own: then no request is sent.
     ///
     /// # Errors
     /// As [`Self::snapshot`].
@@ -95,7 +98,8 @@ impl<B: Bucket> Store<B> {
         let now = self.0.bucket.now();
         // A clock that was set back says nothing of the age.
         let is_young = |state: &Arc<State>| now.checked_sub(state.asked_at).is_some_and(|since| since <= age);
-        match self.0.cached().filter(is_young) {
+        let written = self.0.written.load(Ordering::Acquire);
+        match self.0.cached().filter(|state| state.number() >= written && is_young(state)) {
             Some(state) => self.existing(&state),
             None => self.snapshot().await,
         }
@@ -214,10 +218,9 @@ impl<B: Bucket> Inner<B> {
         let state = Arc::new(state);
         let mut cached = self.cached.lock();
         let store = |state: &State| state.root().map(|root| root.store);
+        // Where there was no store the number is 0, less than that of any that came since.
         let is_newer = |known: &Arc<State>| match (store(known), store(&state)) {
-            // There was none when it was asked for; there is one since.
-            (Some(_), None) => true,
-            (known_id, id) if known_id != id => known.asked_at > state.asked_at,
+            (Some(known_id), Some(id)) if known_id != id => known.asked_at > state.asked_at,
             _ => (known.number(), known.asked_at) > (state.number(), state.asked_at),
         };
         if !cached.as_ref().is_some_and(is_newer) {

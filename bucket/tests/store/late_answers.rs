@@ -1,4 +1,4 @@
-//! Answers that come after those of later requests.
+//! Answers that come after those of other requests.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,22 +12,30 @@ use reftable_bucket::{Bucket, Memory, Options, Read, Result, Store, Swap, Tag};
 
 use crate::{PLACE, set};
 
-/// Gives the answer of the first read of the root when it is asked for it a second time.
+/// Gives the answer of the next read or swap of the root when it is asked for it a second time; the
+/// swap is carried out then.
+#[derive(Default)]
 struct Late {
     memory: Memory,
-    is_due: AtomicBool,
+    read_is_late: AtomicBool,
+    swap_is_late: AtomicBool,
+}
+
+async fn wait_if(is_late: &AtomicBool) {
+    if is_late.swap(false, Ordering::Relaxed) {
+        yield_now().await;
+    }
 }
 
 impl Bucket for Late {
     async fn read(&self, key: &str, known: Option<&Tag>) -> Result<Read> {
         let answer = self.memory.read(key, known).await;
-        if key.ends_with("/root") && self.is_due.swap(false, Ordering::Relaxed) {
-            yield_now().await;
-        }
+        wait_if(&self.read_is_late).await;
         answer
     }
 
     async fn swap(&self, key: &str, bytes: Bytes, base: Option<&Tag>) -> Result<Swap> {
+        wait_if(&self.swap_is_late).await;
         self.memory.swap(key, bytes, base).await
     }
 
@@ -40,15 +48,32 @@ impl Bucket for Late {
     }
 }
 
+fn open(bucket: Late) -> Store<Late> {
+    Store::new(Arc::new(bucket), PLACE, Options::default()).unwrap()
+}
+
+fn knows_its_commit(store: &Store<Late>) -> bool {
+    let snapshot = block_on(store.snapshot_within(Duration::from_secs(3600))).unwrap();
+    snapshot.get("refs/heads/main").unwrap().is_some()
+}
+
 /// The answer that there was no store yet took the place of what the handle had committed since.
 #[test]
 fn a_handle_does_not_forget_its_commit_for_an_answer_from_before() {
-    let bucket = Arc::new(Late { memory: Memory::new(), is_due: true.into() });
-    let store = Store::new(bucket, PLACE, Options::default()).unwrap();
+    let store = open(Late { read_is_late: true.into(), ..Late::default() });
     let mut look = pin!(store.snapshot());
     assert!(block_on(poll_once(look.as_mut())).is_none(), "the answer is under way");
     block_on(store.commit(set("refs/heads/main", Expect::Absent, 1))).unwrap();
     let _of_before = block_on(look);
-    let snapshot = block_on(store.snapshot_within(Duration::from_secs(3600))).unwrap();
-    assert!(snapshot.get("refs/heads/main").unwrap().is_some());
+    assert!(knows_its_commit(&store));
+}
+
+#[test]
+fn a_commit_that_lands_after_a_look_that_found_no_store_is_known() {
+    let store = open(Late { swap_is_late: true.into(), ..Late::default() });
+    let mut commit = pin!(store.commit(set("refs/heads/main", Expect::Absent, 1)));
+    assert!(block_on(poll_once(commit.as_mut())).is_none(), "the swap is under way");
+    block_on(store.snapshot()).expect_err("there is no store yet");
+    block_on(commit).unwrap();
+    assert!(knows_its_commit(&store));
 }

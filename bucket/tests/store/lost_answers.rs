@@ -78,6 +78,8 @@ fn a_commit_that_others_have_followed_is_rescued() {
     let store = Store::new(bucket, PLACE, apart()).unwrap();
     let done = block_on(store.commit(set("refs/heads/new", Expect::Absent, 5))).unwrap();
     assert!(done.rescued && done.update_index == 2, "{done:?}");
+    let seen = block_on(store.snapshot_within(std::time::Duration::from_secs(3600))).unwrap();
+    assert!(seen.get("refs/heads/new").unwrap().is_some(), "it is older than what the handle has committed");
     assert_eq!(block_on(store.snapshot()).unwrap().refs().unwrap().into_iter().count(), 3);
 }
 
