@@ -75,7 +75,8 @@ fn until_of(bytes: &[u8]) -> Option<u64> {
     text.split(' ').next()?.parse().ok()
 }
 
-/// A claim that is much longer than one of this machine would be is that of a clock that runs ahead.
+/// A claim that is much longer than one of this machine would be is that of a clock that runs
+/// ahead.
 fn is_current(until: u64, now: Duration, length: Duration) -> bool {
     let left = Duration::from_secs(until).saturating_sub(now);
     !left.is_zero() && left <= length.saturating_mul(2)

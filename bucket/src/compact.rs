@@ -23,12 +23,12 @@ pub enum Compact {
 }
 
 impl<B: Bucket> Store<B> {
-    /// Merges tables into one. Whether it did: nothing may be due, or another machine may be merging
-    /// the same, or have done so meanwhile.
+    /// Merges tables into one. Whether it did: nothing may be due, or another machine may be
+    /// merging the same, or have done so meanwhile.
     ///
-    /// The merge runs beside commits; only the swap of the root is done in their place. What is more
-    /// than commits merge is claimed first, so that one machine does it. Costs memory for all that
-    /// is merged.
+    /// The merge runs beside commits; only the swap of the root is done in their place. What is
+    /// more than commits merge is claimed first, so that one machine does it. Costs memory for all
+    /// that is merged.
     ///
     /// # Errors
     /// `Missing` if there is no store; `Corrupt`; `TooLarge`; `Unavailable` after the time-out;
@@ -67,8 +67,8 @@ impl<B: Bucket> Inner<B> {
     }
 
     /// 1. Read the root, while none of our handle commits. 2. If the merged tables are there in one
-    ///    piece, write the new one and swap; if not, another machine has merged them. 3. A swap that
-    ///    is refused: delete the new one, and go back to 1.
+    ///    piece, write the new one and swap; if not, another machine has merged them. 3. A swap
+    ///    that is refused: delete the new one, and go back to 1.
     async fn put_merged(&self, inputs: &[String], merged: Merged) -> Result<bool> {
         let mut lead = self.lead.lock().await;
         // What another leader of this handle has begun ends first.

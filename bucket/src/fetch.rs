@@ -57,7 +57,8 @@ impl<B: Bucket> Inner<B> {
                 let Some(part) = self.read_part(key, start, len).await? else { return Ok::<_, Error>(None) };
                 let is_short = (part.len() as u64) < PART;
                 parts.push(part);
-                // The last one, or the table is shorter than the root says, which its checksum will tell.
+                // The last one, or the table is shorter than the root says, which its checksum will
+                // tell.
                 if is_short {
                     break;
                 }

@@ -17,7 +17,8 @@ pub struct Stats {
     pub edition: u64,
     /// Bytes of the root, with the tables in it.
     pub root_bytes: u64,
-    /// Of how many editions, this one included, their writers can learn that they have written them.
+    /// Of how many editions, this one included, their writers can learn that they have written
+    /// them.
     pub remembered: u64,
     /// How long ago the oldest edition whose writer is known was written before the newest, by the
     /// writers' clocks.

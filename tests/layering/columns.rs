@@ -6,13 +6,14 @@ use super::{support, texts};
 /// What a line may have.
 const COLUMNS: usize = 100;
 /// Where comments and prose are: folders with all that is in them, and documents.
-const PLACES: [&str; 15] = [
+const PLACES: [&str; 16] = [
     "README.md",
     "CHANGELOG.md",
     "docs",
     "src",
     "tests",
     "benches",
+    "bucket",
     "capi/README.md",
     "capi/src",
     "capi/tests",
