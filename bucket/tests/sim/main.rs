@@ -4,13 +4,18 @@
 #![cfg(test)]
 
 mod bucket;
+#[cfg(not(reftable_mutants))]
+#[path = "../../../tests/support/effort.rs"]
+mod effort;
 mod explorer;
 mod history;
 mod scenarios;
 
 use std::time::Instant;
 
-/// Runs a scenario that are drawn, beside all that there are with few faults.
+/// How many runs of a scenario are tried one after the other, with few faults, ...
+const FIRST: u64 = 5_000;
+/// ... and how many are drawn, with many.
 const DRAWN: u64 = 3_000;
 const SEED: u64 = 1;
 
@@ -19,17 +24,33 @@ const SEED: u64 = 1;
 #[test]
 fn every_order_keeps_what_was_promised() {
     let wanted = std::env::var("REFTABLE_SCENARIO").unwrap_or_default();
-    for scenario in scenarios::SCENARIOS.iter().filter(|scenario| scenario.name.contains(&wanted)) {
-        let began = Instant::now();
-        let (first, violation) = scenario.run_first();
-        let all = if first < scenarios::MOST { "all" } else { "the first" };
-        let (drawn, other) = scenario.run_drawn(DRAWN, SEED);
-        let time = began.elapsed().as_secs_f64();
-        println!("{}: {all} {first} runs with few faults, {drawn} with many, {time:.1} s", scenario.name);
-        if let Some(violation) = violation.or(other) {
-            panic!("{}: {violation}", scenario.name);
-        }
-    }
+    let left = scenarios::SCENARIOS.iter().filter(|scenario| scenario.name.contains(&wanted));
+    let first = effort::bound("runs of a scenario one after the other", FIRST, 2_000);
+    let drawn = effort::bound("runs of a scenario that are drawn", DRAWN, 1_000);
+    // Each thread takes the next one that is left: their runs share nothing.
+    let left = std::sync::Mutex::new(left);
+    let next = || left.lock().unwrap().next();
+    let work = || -> Vec<String> {
+        std::iter::from_fn(next).filter_map(|scenario| violation_of(scenario, first, drawn)).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let violations: Vec<String> = std::thread::scope(|scope| {
+        let started: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        started.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// What a scenario breaks, in the first so many runs with few faults and in so many that are drawn.
+#[cfg(not(reftable_mutants))]
+fn violation_of(scenario: &scenarios::Scenario, most: u64, drawn: u64) -> Option<String> {
+    let began = Instant::now();
+    let (first, violation) = scenario.run_first(most);
+    let all = if first < most { "all" } else { "the first" };
+    let (drawn, other) = scenario.run_drawn(drawn, SEED);
+    let time = began.elapsed().as_secs_f64();
+    println!("{}: {all} {first} runs with few faults, {drawn} with many, {time:.1} s", scenario.name);
+    violation.or(other).map(|violation| format!("{}: {violation}", scenario.name))
 }
 
 #[cfg(reftable_mutants)]
@@ -55,7 +76,7 @@ fn every_mistake_is_caught() {
         let began = Instant::now();
         make(Some(mistake));
         let scenario = scenarios::SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
-        let found = scenario.run_drawn(DRAWN, SEED).1.or_else(|| scenario.run_first().1);
+        let found = scenario.run_drawn(DRAWN, SEED).1.or_else(|| scenario.run_first(FIRST).1);
         make(None);
         let violation = found.unwrap_or_else(|| panic!("{name}: nothing catches {mistake:?}"));
         println!("{mistake:?}: {name}, {:.1} s: {violation}\n", began.elapsed().as_secs_f64());

@@ -12,9 +12,6 @@ use crate::bucket::{Call, Shared, SimBucket};
 use crate::explorer::{Faults, Order, Task, explore};
 use crate::history::{History, PLACE, changes};
 
-/// How many runs of a scenario are tried one after the other.
-pub(crate) const MOST: u64 = 5_000;
-
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// What may go wrong in the runs that are tried one after the other.
@@ -37,8 +34,8 @@ pub(crate) enum RootKind {
 
 impl Scenario {
     /// Every run with a few faults, or the first so many.
-    pub(crate) fn run_first(&self) -> (u64, Option<String>) {
-        self.run(self.faults, Order::First(MOST))
+    pub(crate) fn run_first(&self, most: u64) -> (u64, Option<String>) {
+        self.run(self.faults, Order::First(most))
     }
 
     /// Runs with many faults, drawn with this seed.
