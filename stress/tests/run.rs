@@ -6,7 +6,7 @@
 mod effort;
 
 use std::process::{Command, Output};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// Runs with kills judge how soon others go on: beside other runs they would judge those.
 static MACHINE: RwLock<()> = RwLock::new(());
@@ -15,6 +15,10 @@ fn stress(args: &[&str]) -> Output {
     let judges_times = args.contains(&"--chaos");
     let _alone = judges_times.then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner));
     let _beside = (!judges_times).then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner));
+    run(args)
+}
+
+fn run(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_reftable-stress")).args(args).output().unwrap()
 }
 
@@ -22,20 +26,21 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
 }
 
-/// Whether to do `what`, which has the machine to itself for seconds: only if tests may take their
-/// time.
+/// Whether to do `what`, which has the machine to itself for seconds, or waits for it as long: only
+/// if tests may take their time.
 fn takes_its_time(what: &str) -> bool {
     effort::bound(what, 1, 0) == 1
 }
 
 /// The control runs find violations, so they keep their repository: in a directory that goes away
-/// with the test.
+/// with the test. What others do beside them finds no fewer.
 fn broken(flags: &[&str]) -> (Output, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");
     let mut args = vec!["--git=0", "--seed=3", "--durability=off", "--dir", root.to_str().unwrap()];
     args.extend(flags);
-    (stress(&args), dir)
+    let _beside = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    (run(&args), dir)
 }
 
 /// Exits with 1 and says `what`.
@@ -65,30 +70,33 @@ fn a_run_is_clean_and_says_so_in_json() {
     }
 }
 
+/// A clean run with kills, of which several tests look at a side.
+#[cfg(unix)]
+struct Killed {
+    run: Output,
+    page: String,
+    judged_again: Output,
+}
+
+#[cfg(unix)]
+static KILLED: LazyLock<Killed> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, page) = (dir.path().join("run"), dir.path().join("run.html"));
+    let (root, html) = (root.to_str().unwrap(), format!("--html={}", page.display()));
+    let who = ["--seconds=3", "--processes=5", "--git=2", "--threads=2", "--seed=8", "--durability=off", "--chaos"];
+    let run = stress(&[&who[..], &["--json", "--dir", root, &html]].concat());
+    let page = std::fs::read_to_string(page).unwrap_or_default();
+    Killed { run, page, judged_again: stress(&["check", root, "--json"]) }
+});
+
 #[test]
 #[cfg(unix)]
 fn a_kept_run_has_a_history_that_is_judged_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("run");
-    let root = root.to_str().unwrap();
-    let html = format!("--html={}", dir.path().join("run.html").display());
-    let run = stress(&[
-        "--seconds=3",
-        "--processes=5",
-        "--git=2",
-        "--seed=8",
-        "--durability=off",
-        "--chaos",
-        "--dir",
-        root,
-        &html,
-    ]);
-    assert_eq!(run.status.code(), Some(0), "{}", text(&run));
-    let page = std::fs::read_to_string(dir.path().join("run.html")).unwrap();
+    let Killed { run, page, judged_again: again } = &*KILLED;
+    assert_eq!(run.status.code(), Some(0), "{}", text(run));
     assert!(page.contains("No violation") && page.contains("class=\"kill\"") && page.contains("ours-0"), "{page}");
-    let again = stress(&["check", root, "--json"]);
-    assert_eq!(again.status.code(), Some(0), "{}", text(&again));
-    let claims = json(&again)["verdict"]["claims"].clone();
+    assert_eq!(again.status.code(), Some(0), "{}", text(again));
+    let claims = json(again)["verdict"]["claims"].clone();
     let looked_at = |claim: &str| {
         let judged = claims.as_array().unwrap().iter().find(|judged| judged["claim"] == claim).unwrap();
         judged["looked_at"].as_u64().unwrap()
@@ -99,6 +107,20 @@ fn a_kept_run_has_a_history_that_is_judged_again() {
     assert!(text(&output).contains("by its history: all or nothing"), "{}", text(&output));
     let again = stress(&["check", kept.path().join("run").to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+}
+
+#[test]
+#[cfg(unix)]
+fn chaos_loses_nothing_and_says_how_long_others_waited() {
+    let run = &KILLED.run;
+    assert_eq!(run.status.code(), Some(0), "{}", text(run));
+    let checked = &json(run)["checked"];
+    assert!(checked["stalls"]["kills"].as_u64().unwrap() > 10, "{checked}");
+    assert!(checked["stalls"]["stops"].as_u64().unwrap() > 0, "{checked}");
+    assert!(checked["stalls"]["counted"].as_u64().unwrap() > 0, "{checked}");
+    assert!(checked["stalls"]["is_robust"].as_bool().unwrap(), "{checked}");
+    assert!(checked["stalls"]["p50_ms"].as_f64().unwrap() > 0.0, "{checked}");
+    assert!(checked["in_flight"].as_u64().unwrap() > 0, "{checked}");
 }
 
 #[test]
@@ -122,19 +144,6 @@ fn threads_share_a_stack_and_its_tables() {
     let metrics = &json(&output)["metrics"];
     assert!(metrics["commits"].as_u64().unwrap() > metrics["groups"].as_u64().unwrap(), "{metrics}");
     assert!(metrics["largest_group"].as_u64().unwrap() > 1, "{metrics}");
-}
-
-#[test]
-fn chaos_loses_nothing_and_says_how_long_others_waited() {
-    let output = stress(&["--seconds=3", "--processes=4", "--git=1", "--threads=2", "--seed=5", "--chaos", "--json"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let checked = &json(&output)["checked"];
-    assert!(checked["stalls"]["kills"].as_u64().unwrap() > 10, "{checked}");
-    assert!(checked["stalls"]["stops"].as_u64().unwrap() > 0, "{checked}");
-    assert!(checked["stalls"]["counted"].as_u64().unwrap() > 0, "{checked}");
-    assert!(checked["stalls"]["is_robust"].as_bool().unwrap(), "{checked}");
-    assert!(checked["stalls"]["p50_ms"].as_f64().unwrap() > 0.0, "{checked}");
-    assert!(checked["in_flight"].as_u64().unwrap() > 0, "{checked}");
 }
 
 #[test]
@@ -173,7 +182,8 @@ fn three_users_share_a_repository_amid_kills() {
     // All processes have to come through.
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let root = dir.path().join("run");
-    let flags = ["--seconds=4", "--processes=6", "--git=2", "--threads=2", "--chaos", "--dir", root.to_str().unwrap()];
+    let seconds = format!("--seconds={}", effort::bound("seconds of a run of three users", 4, 2));
+    let flags = ["--processes=6", "--git=2", "--threads=2", "--chaos", "--dir", root.to_str().unwrap(), &seconds];
     let Some(output) = by_users(&flags) else { return };
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(json(&output)["git"]["commits"].as_u64().unwrap() > 0, "{}", text(&output));
@@ -221,11 +231,12 @@ fn a_lock_that_outlives_its_dead_owner_is_found_out() {
 
 #[test]
 fn a_rare_git_tries_so_often_in_each_row() {
-    let output = stress(&["neighbours", "--rare", "2", "--rounds=1", "--processes=2", "--json"]);
+    let tries = effort::bound("tries of a rare git in each row", 2, 1);
+    let output = stress(&["neighbours", "--rare", &tries.to_string(), "--rounds=1", "--processes=2", "--json"]);
     let verdict = json(&output);
     let rows = verdict["measured"].as_array().unwrap();
     let tried = |row: &serde_json::Value, who: &str| row[who]["tried"].as_u64();
-    assert_eq!(rows.iter().map(|row| row["tried"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 2, 2]);
+    assert_eq!(rows.iter().map(|row| row["tried"].as_u64().unwrap()).collect::<Vec<_>>(), [tries; 3]);
     assert!(tried(&rows[0], "crowd").unwrap() > 2 && tried(&rows[1], "ours").unwrap() > 2, "{}", text(&output));
     assert!(text(&output).contains("fewer than 200 tries a row say little"), "{}", text(&output));
     assert_eq!(stress(&["neighbours", "--rare", "0"]).status.code(), Some(2));
@@ -257,6 +268,9 @@ fn losses_of_power_lose_nothing_that_was_promised() {
 #[test]
 #[cfg(target_os = "linux")]
 fn whatever_a_disk_with_a_cache_forgets_nothing_promised_is_lost() {
+    if !takes_its_time("runs of 25 s that mount every state of a disk") {
+        return;
+    }
     let Some(output) = power_cut(&["--file-system=ext4-ordered", "--record-writes=4"]) else { return };
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let images = json(&output)["images"].as_u64().unwrap();
