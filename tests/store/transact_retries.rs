@@ -1,5 +1,7 @@
 //! `transact` decides anew when it was overtaken, and only then.
 
+use std::time::Duration;
+
 use crate::support::{Store, quick};
 use reftable::{AutoCompact, Error, ErrorKind, Expect, HashKind, ObjectId, Snapshot, Stack, Target, Transaction};
 
@@ -84,18 +86,39 @@ fn what_can_never_hold_is_returned_at_once() {
 }
 
 #[test]
-fn the_number_of_attempts_is_bounded() {
+fn who_is_always_overtaken_decides_under_the_lock() {
+    let store = store();
+    let other = Stack::open(store.path(), quick().lock_timeout(Some(Duration::from_millis(10)))).unwrap();
+    let mut refused = 0;
+    let mut calls = 0;
+    let result = store.stack.transact(|snapshot, tx| {
+        calls += 1;
+        // Another handle is faster, as long as it can.
+        match other.transact(increment) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Locked => refused += 1,
+            Err(error) => return Err(error),
+        }
+        increment(snapshot, tx)
+    });
+    assert_eq!((result.unwrap(), calls, refused), (8, 9, 1));
+    assert_eq!(store.stack.metrics().retries, 8);
+}
+
+#[test]
+fn an_error_under_the_lock_releases_it() {
     let store = store();
     let mut calls = 0;
-    let error = store
-        .stack
-        .transact(|snapshot, tx| {
-            calls += 1;
-            store.stack.transact(increment).unwrap();
-            increment(snapshot, tx)
-        })
-        .unwrap_err();
-    assert_eq!((error.kind(), calls), (ErrorKind::Conflict, 32));
+    let error = store.stack.transact(|snapshot, tx| {
+        calls += 1;
+        if calls == 9 {
+            return "no name".parse::<ObjectId>().map(|_| 0).map_err(Error::from);
+        }
+        store.stack.transact(increment)?;
+        increment(snapshot, tx)
+    });
+    assert_eq!((error.unwrap_err().kind(), calls), (ErrorKind::Invalid, 9));
+    assert_eq!(store.stack.transact(increment).unwrap(), 8);
 }
 
 #[test]
