@@ -9,7 +9,7 @@ use std::io::Write;
 use gix_ref::transaction::{PreviousValue, RefEdit};
 use reftable::{Ident, ObjectId};
 use reftable_git::gix::{batch, gix_ref, to_full_name, to_object_id, to_target};
-use reftable_git::{Error, Rejected, Repository, Stores, ident};
+use reftable_git::{Error, Refusal, Repository, Stores, ident};
 
 /// A bookmark that has moved.
 pub(crate) struct Bookmark {
@@ -26,7 +26,7 @@ pub(crate) fn export(
     commit: ObjectId,
     parent: ObjectId,
     committer: Ident,
-) -> Result<Vec<Rejected>, Error> {
+) -> Result<Vec<Refusal>, Error> {
     // First, and by itself: as in git, who changes the branch of HEAD changes HEAD, too.
     let head = RefEdit::update(to_full_name(b"HEAD")?, to_object_id(&parent), PreviousValue::Any, "export from jj");
     batch([head], Some(committer.clone()))?.commit(stores)?;
@@ -42,8 +42,8 @@ pub(crate) fn export(
     }
     let keep = to_full_name(format!("refs/jj/keep/{commit}").as_bytes())?;
     edits.push(RefEdit::update(keep, to_object_id(&commit), PreviousValue::Any, "keep"));
-    let (_, rejected) = batch(edits, Some(committer))?.commit_possible(stores)?;
-    Ok(rejected)
+    let (_, refused) = batch(edits, Some(committer))?.commit_possible(stores)?;
+    Ok(refused)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,8 +56,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repository = Repository::find(None)?;
     let committer = ident::committer(repository.config()?)?;
     let bookmarks = [Bookmark { name: name.clone(), seen, now: commit }];
-    for rejected in export(&repository.open_to_write()?, &bookmarks, commit, parent, committer)? {
-        writeln!(std::io::stdout(), "not exported: {:?}", rejected.why)?;
+    for refusal in export(&repository.open_to_write()?, &bookmarks, commit, parent, committer)? {
+        writeln!(std::io::stdout(), "not exported: {}", refusal.text)?;
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ mod trust;
 mod upstream;
 mod view;
 
-pub use batch::{Action, Batch, Change, Prepared, Reason, Refusal, Rejected, Rejection, Rename};
+pub use batch::{Action, Batch, Change, Prepared, Reason, Refusal, Rename};
 pub use batch::{Answer, Command, Fields, Planned, Records, Session, SessionOptions};
 pub use config::{Config, LogPolicy};
 pub use error::{Error, ErrorKind, Result};

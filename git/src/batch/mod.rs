@@ -39,7 +39,6 @@ use settled::Settled;
 
 pub use elsewhere::{Planned, Records};
 pub(crate) use hook::Hook;
-pub use partial::{Rejected, Rejection};
 pub use protocol::{Command, Fields};
 pub use refusal::{Reason, Refusal};
 pub use rename::Rename;
@@ -240,10 +239,10 @@ impl Batch {
         }
         self.commit(stores).map_err(|error| match stores.view() {
             _ if error.store().is_some_and(reftable::Error::is_retryable) => error.within("cannot lock references"),
-            Ok(view) => match refusal::refusals(&self, &error, &view).into_iter().next() {
-                Some(refusal) => error.told(refusal.text),
-                None => error,
-            },
+            Ok(view) => {
+                let refusals = refusal::refusals(&self, &error, &view);
+                refusal::told(error, refusals)
+            }
             Err(_) => error,
         })
     }

@@ -23,6 +23,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// A sentence.
     pub text: String,
+    /// What the store says of it, if it was the store that refused.
+    pub conflict: Option<ConflictKind>,
 }
 
 /// Kinds of things that stand in the way of a change.
@@ -41,6 +43,8 @@ pub enum Reason {
     InvalidNew,
     /// It should be symbolic.
     NotSymbolic,
+    /// The change cannot be, whatever is in the repository. git gives up on all then.
+    Impossible,
 }
 
 impl Display for Reason {
@@ -52,6 +56,7 @@ impl Display for Reason {
             Reason::IncorrectOld => "incorrect old value provided",
             Reason::InvalidNew => "invalid new value provided",
             Reason::NotSymbolic => "expected symref but found regular ref",
+            Reason::Impossible => "invalid change",
         })
     }
 }
@@ -93,7 +98,8 @@ pub(super) fn check_object(
         }
         _ => return Ok(None),
     };
-    Ok(Some(Refusal { index, name: change.name.clone(), reason: Reason::InvalidNew, text }))
+    let name = change.name.clone();
+    Ok(Some(Refusal { index, name, reason: Reason::InvalidNew, text, conflict: None }))
 }
 
 /// The same for all changes, up to the first that may not be written.
@@ -118,7 +124,7 @@ pub(super) fn refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Refusal
         let name = end(change, view);
         let conflict = by_name.get(name.as_slice())?;
         let (reason, what) = match &conflict.kind {
-            ConflictKind::Mismatch { expected, actual } => mismatch(&name, expected, actual.as_ref(), view)?,
+            ConflictKind::Mismatch { expected, actual } => mismatch(&name, expected, actual.as_ref(), view),
             ConflictKind::Name { other } => (Reason::NameConflict, in_the_way(&name, other, view)),
             _ => return None,
         };
@@ -129,28 +135,48 @@ pub(super) fn refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Refusal
             (_, Reason::NameConflict) => what,
             _ => format!("cannot lock ref '{}': {what}", escaped(&change.name)),
         };
-        Some(Refusal { index, name, reason, text })
+        Some(Refusal { index, name, reason, text, conflict: Some(conflict.kind.clone()) })
     };
     batch.changes.iter().enumerate().filter_map(each).collect()
 }
 
-fn mismatch(name: &[u8], expected: &Expect, actual: Option<&Target>, view: &View) -> Option<(Reason, String)> {
+/// The same, and the change that `error` says cannot be.
+pub(super) fn all_refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Refusal> {
+    let Some((index, change)) = error.change().and_then(|index| Some((index, batch.changes.get(index)?))) else {
+        return refusals(batch, error, view);
+    };
+    let (name, text) = (change.name.clone(), error.to_string());
+    vec![Refusal { index, name, reason: Reason::Impossible, text, conflict: None }]
+}
+
+/// `error` in the words of the first refusal that it comes to, if it comes to any.
+pub(super) fn told(error: Error, refusals: Vec<Refusal>) -> Error {
+    match refusals.into_iter().next() {
+        Some(refusal) => error.told(refusal.text),
+        None => error,
+    }
+}
+
+fn mismatch(name: &[u8], expected: &Expect, actual: Option<&Target>, view: &View) -> (Reason, String) {
     let missing = || (Reason::Missing, format!("unable to resolve reference '{}'", escaped(name)));
-    Some(match (expected, actual) {
+    match (expected, actual) {
         (Expect::Absent, Some(Target::Symbolic(target))) if resolve(target, view).is_none() => {
             (Reason::Exists, "dangling symref already exists".to_owned())
         }
         (Expect::Absent, Some(_)) => (Reason::Exists, "reference already exists".to_owned()),
         (Expect::Is(_) | Expect::Exists, None) => missing(),
-        (Expect::Is(Target::Symbolic(expected)), Some(Target::Symbolic(actual))) => {
+        (
+            Expect::Is(Target::Symbolic(expected)) | Expect::AbsentOr(Target::Symbolic(expected)),
+            Some(Target::Symbolic(actual)),
+        ) => {
             let (actual, expected) = (escaped(actual), escaped(expected));
             (Reason::IncorrectOld, format!("is at {actual} but expected {expected}"))
         }
-        (Expect::Is(Target::Symbolic(expected)), Some(_)) => {
+        (Expect::Is(Target::Symbolic(expected)) | Expect::AbsentOr(Target::Symbolic(expected)), Some(_)) => {
             let expected = escaped(expected);
             (Reason::NotSymbolic, format!("expected symref with target '{expected}': but is a regular ref"))
         }
-        (Expect::Is(expected), Some(actual)) => {
+        (Expect::Is(expected) | Expect::AbsentOr(expected), Some(actual)) => {
             let at = match actual {
                 Target::Symbolic(target) => resolve(target, view),
                 actual => actual.id(),
@@ -161,8 +187,8 @@ fn mismatch(name: &[u8], expected: &Expect, actual: Option<&Target>, view: &View
                 None => (Reason::Missing, format!("reference is missing but expected {expected}")),
             }
         }
-        _ => return None,
-    })
+        _ => (Reason::IncorrectOld, format!("is not as expected: {expected}")),
+    }
 }
 
 fn in_the_way(name: &[u8], other: &[u8], view: &View) -> String {

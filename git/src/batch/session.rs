@@ -246,24 +246,19 @@ impl<'a> Session<'a> {
         Ok(answer)
     }
 
-    /// Does something with the batch. If that is allowed, what stands in the way of a change takes
-    /// it out of the batch.
+    /// Does something with the batch, or with those of its changes that it can be done with, if
+    /// that is allowed.
     fn attempt<T>(&mut self, act: fn(&Batch, &Stores) -> Result<T>) -> Result<T> {
-        loop {
-            let error = match act(&self.batch, self.stores) {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let refused = refusal::refusals(&self.batch, &error, &self.stores.view()?);
-            if refused.is_empty() || !self.options.allows_refusals {
-                return Err(match refused.into_iter().next() {
-                    Some(refusal) => error.told(refusal.text),
-                    None => error,
-                });
-            }
-            for refusal in refused.into_iter().rev() {
-                let change = self.batch.changes.remove(refusal.index);
-                self.refused.push((change, refusal));
+        if self.options.allows_refusals {
+            let (done, refused) = self.batch.act_on_possible(self.stores, act, refusal::refusals)?;
+            self.refused.extend(refused);
+            return Ok(done);
+        }
+        match act(&self.batch, self.stores) {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let refusals = refusal::refusals(&self.batch, &error, &self.stores.view()?);
+                Err(refusal::told(error, refusals))
             }
         }
     }

@@ -69,9 +69,9 @@ fn jj_exports_bookmarks_unless_they_were_moved() {
     ];
     let committer = reftable::Ident::new("A U Thor", "author@example.com", 1_700_000_000);
     let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
-    let rejected = jj::export(&stores, &bookmarks, commit, parent, committer).unwrap();
-    let rejected: Vec<usize> = rejected.iter().map(|rejected| rejected.change).collect();
-    assert_eq!(rejected, [0, 4]);
+    let refused = jj::export(&stores, &bookmarks, commit, parent, committer).unwrap();
+    let refused: Vec<usize> = refused.iter().map(|refused| refused.index).collect();
+    assert_eq!(refused, [0, 4]);
     for branch in ["as-seen", "gone", "new"] {
         assert_eq!(id_of(&format!("refs/heads/{branch}")), commit, "{branch}");
     }

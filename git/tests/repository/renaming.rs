@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reftable::bytes::Reading;
 use reftable::{Expect, Ident, ObjectId, Target};
-use reftable_git::{Batch, Change, Error, ErrorKind, Rejection, Rename, Repository};
+use reftable_git::{Batch, Change, Error, ErrorKind, Reason, Rename, Repository};
 
 use crate::support::{git, git_knows_reftables, init, run_git};
 
@@ -162,12 +162,16 @@ fn changes_that_can_be_made_are_made_and_the_others_are_named() {
         Change::delete("refs/heads/topic", Expect::Is(id.into())),
         Change::set("HEAD", Expect::Is(other.into()), other),
         Change::set("refs/heads/a..b", Expect::Any, id),
+        Change::verify("refs/heads/nothing", Expect::AbsentOr(id.into())),
+        Change::verify("refs/heads/plain", Expect::AbsentOr(id.into())),
     ];
-    let (commits, rejected) =
+    let (commits, refused) =
         Batch { changes, reports_replaced: true, ..Batch::default() }.commit_possible(&stores).unwrap();
-    let rejected: Vec<(usize, bool)> =
-        rejected.iter().map(|rejected| (rejected.change, matches!(rejected.why, Rejection::Conflict(_)))).collect();
-    assert_eq!(rejected, [(1, true), (2, true), (3, false), (5, true), (6, false)]);
+    let impossible = refused.iter().filter(|refusal| refusal.reason == Reason::Impossible);
+    assert_eq!(impossible.map(|refusal| refusal.index).collect::<Vec<_>>(), [3, 6]);
+    let conflicts = refused.iter().filter(|refusal| refusal.conflict.is_some());
+    assert_eq!(conflicts.map(|refusal| refusal.index).collect::<Vec<_>>(), [1, 2, 5, 8]);
+    assert!(refused.is_sorted_by_key(|refusal| refusal.index));
     let replaced = commits[0].replaced.as_ref().unwrap();
     let replaced: Vec<_> =
         replaced.iter().map(|replaced| (replaced.name.as_slice(), replaced.target.clone())).collect();
