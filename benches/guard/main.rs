@@ -1,4 +1,4 @@
-//! The guard: ten small workloads must not take more instructions than they did, by callgrind's
+//! The guard: eleven small workloads must not take more instructions than they did, by callgrind's
 //! count.
 //!
 //! ```sh

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 
 use reftable::table::LogRecordView;
 use reftable::table::{TableWriter, WriteOptions};
-use reftable::{AutoCompact, Durability, HashKind, LogEntryView, Options, Snapshot, Stack};
+use reftable::{AutoCompact, Expect, HashKind, LogEntryView, Options, Snapshot, Stack};
 
 use crate::data::{Data, Ids, Names, oid};
 
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "scan-one",
     "scan-ten",
     "lookup-one",
@@ -20,6 +20,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "log-write",
     "log-scan",
     "log-latest",
+    "commit-one",
 ];
 
 const REFS: usize = 5_000;
@@ -46,8 +47,10 @@ pub(crate) fn run(workload: &str, repetitions: usize) {
         ("log", _) => std::fs::write(dir.path().join("tables.list"), log_table(dir.path())).unwrap(),
         _ => data.make_st1(dir.path(), &options),
     }
-    let options = Options::default().durability(Durability::Off).auto_compact(AutoCompact::Off);
-    let snapshot = Stack::open(dir.path(), options).unwrap().snapshot().unwrap();
+    // Requests and neighbours are looked for by the clock, which is not what is counted.
+    let options = Options::default().auto_compact(AutoCompact::Off).delegation(false).fairness(false);
+    let stack = Stack::open(dir.path(), options).unwrap();
+    let snapshot = stack.snapshot().unwrap();
     let mut work: Box<dyn FnMut()> = match workload {
         "scan-one" | "scan-ten" => Box::new(|| scan(&snapshot)),
         "lookup-one" | "lookup-ten" => Box::new(|| look_up(&snapshot, &data)),
@@ -57,6 +60,7 @@ pub(crate) fn run(workload: &str, repetitions: usize) {
         "log-write" => Box::new(|| drop(write_logs())),
         "log-scan" => Box::new(|| scan_logs(&snapshot)),
         "log-latest" => Box::new(|| latest(&snapshot)),
+        "commit-one" => Box::new(|| commit(&stack, &data)),
         _ => panic!("there is no workload {workload}"),
     };
     // What a first round makes and keeps is not counted.
@@ -150,4 +154,11 @@ fn latest(snapshot: &Snapshot) {
     for number in 0..LOGS / 10 {
         assert!(snapshot.log(log_name(number)).unwrap().next().unwrap().is_some());
     }
+}
+
+/// One name in a transaction, on top of the tables of those before it.
+fn commit(stack: &Stack, data: &Data) {
+    let mut tx = stack.transaction();
+    tx.set(&data.names[REFS / 2], Expect::Exists, oid(1));
+    tx.commit().unwrap();
 }
