@@ -3,14 +3,11 @@
 //!
 //! They are written for the interface of git's master; `fits.rs` has what differs.
 
-#![cfg(test)]
 #![cfg(not(feature = "git-2-55"))]
-
-mod support;
 
 use std::process::Command;
 
-use support::{ALL, LOCKING, compile, passes, run, source};
+use crate::support::{ALL, LOCKING, compile, passes, run, source};
 
 #[test]
 fn errors_memory_and_buffers() {

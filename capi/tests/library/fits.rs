@@ -1,14 +1,10 @@
 //! Which gits the library is built for: `make HOST=` knows their headers, and refuses all others.
 
-#![cfg(test)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use support::{compile, run, source};
+use crate::support::{compile, run, source};
 
 #[test]
 fn layouts_are_those_of_the_header() {
@@ -22,7 +18,7 @@ fn layouts_are_those_of_the_header() {
 #[cfg(feature = "git-2-55")]
 #[test]
 fn what_is_said_once_counts_for_all() {
-    support::passes("once", &[], support::LOCKING, &[]);
+    crate::support::passes("once", &[], crate::support::LOCKING, &[]);
 }
 
 /// What `make` says, and would do, for a host's source.

@@ -1,14 +1,10 @@
 //! What the libraries define, and what they ask for: nothing of Rust's may show.
 
-#![cfg(test)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use support::{built, cc, run, source};
+use crate::support::{built, cc, run, source};
 
 /// What a host provides.
 const HOST: [&str; 15] = [
