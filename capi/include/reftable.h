@@ -507,9 +507,10 @@ int reftable_has_host(void);
 const char *reftable_version(void);
 
 /*
- * How stacks that are opened from now on write: "git", as git does, or "full": what is committed survives a power failure, whatever reftable_fsync does, few commits compact, and large compactions copy blocks. The default is what the
- * environment says in REFTABLE_POLICY, and "git" without. REFTABLE_API_ERROR for other words, here and from
- * reftable_new_stack for those in the environment.
+ * How stacks that are opened from now on write: "git", as git does, or "full": what is committed survives a power
+ * failure, whatever reftable_fsync does, few commits compact, and large compactions copy blocks. The default is what
+ * the environment says in REFTABLE_POLICY, and "git" without. REFTABLE_API_ERROR for other words, here and from
+ * reftable_new_stack for those in the environment, which are named on standard error besides.
  */
 int reftable_set_policy(const char *policy);
 

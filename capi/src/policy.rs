@@ -1,7 +1,10 @@
 //! What is done beyond git's rules, for those who ask for it: by the environment, or by a function.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use reftable::escape;
 
 use crate::bytes_of;
 use crate::error::{API, Code, OK, Result, guard};
@@ -49,7 +52,18 @@ fn in_environment() -> Result<Policy> {
     // a stack breaks a rule of C's.
     let word = unsafe { libc::getenv(VARIABLE.as_ptr()) };
     // SAFETY: null, or a string that ends and stays for as long as nobody changes the environment.
-    unsafe { bytes_of(word) }.map_or(Ok(Policy::Git), Policy::of)
+    let Some(word) = (unsafe { bytes_of(word) }) else { return Ok(Policy::Git) };
+    Policy::of(word).inspect_err(|_| complain(word))
+}
+
+/// Says what is wrong with the environment. A code cannot: git ends with a failed assertion, which
+/// names neither the variable nor the word.
+#[cold]
+fn complain(word: &[u8]) {
+    let word = escape::quoted_word(word);
+    let line = format!("libreftable: REFTABLE_POLICY is {word}; set it to full or git, or unset it\n");
+    // At once, so that the lines of several processes do not mix. Nobody may be there to read it.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Sets the policy of stacks that are opened from now on, whatever the environment says: "git" or

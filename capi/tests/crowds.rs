@@ -127,6 +127,17 @@ fn two_that_wait_for_each_other_come_to_an_end() {
     println!("{}", Host::new(&[]).says(&["cross"]));
 }
 
+/// A host knows its code only, and may end with a failed assertion.
+#[test]
+fn a_word_that_is_no_policy_is_named() {
+    let host = Host::new(&[]);
+    let mut crowd = host.command(&host.at.path().join("store"), &["crowd", "1", "1"]);
+    let output = crowd.env("REFTABLE_POLICY", "fu ll\n").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = r#"libreftable: REFTABLE_POLICY is "fu ll\n"; set it to full or git, or unset it"#;
+    assert_eq!(said.lines().next(), Some(expected), "{said}");
+}
+
 #[test]
 fn waiters_leave_the_processor_to_others() {
     // What is promised; without optimisation half as much again.
