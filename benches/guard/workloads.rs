@@ -47,7 +47,7 @@ pub(crate) fn run(workload: &str, repetitions: usize) {
         ("log", _) => std::fs::write(dir.path().join("tables.list"), log_table(dir.path())).unwrap(),
         _ => data.make_st1(dir.path(), &options),
     }
-    // Requests and neighbours are looked for by the clock, which is not what is counted.
+    // Looking for requests and neighbours depends on the time, and is not what is counted.
     let options = Options::default().auto_compact(AutoCompact::Off).delegation(false).fairness(false);
     let stack = Stack::open(dir.path(), options).unwrap();
     let snapshot = stack.snapshot().unwrap();
