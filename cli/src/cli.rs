@@ -62,19 +62,22 @@ pub(crate) struct Cli {
 const HELP: &str = "\
 Names are full names, such as refs/heads/main.
 
-The words of git (list, exists, create, update, delete, rename, optimize, symbolic-ref, update-ref, show-ref, reflog,
-pack-refs, and all of them after 'refs') take git's arguments, and answer with git's exit codes and messages.
+The words of git (list, exists, create, update, delete, rename, optimize, symbolic-ref, update-ref,
+show-ref, reflog, pack-refs, and all of them after 'refs') take git's arguments, and answer with
+git's exit codes and messages.
 
-Names, messages and other texts of a store are printed as they are, unless there are control characters or bytes that
-are not UTF-8 in them, or they begin with a double quote (in 'list' also if there is a space in them): then as C strings in
-double quotes, as git prints such paths. The program that wants the bytes uses --json, or -z where there is one.
+Names, messages and other texts of a store are printed as they are, unless there are control
+characters or bytes that are not UTF-8 in them, or they begin with a double quote (in 'list' also if
+there is a space in them): then as C strings in double quotes, as git prints such paths. The program
+that wants the bytes uses --json, or -z where there is one.
 
-Errors go to standard error, with --json as objects of type 'error'. That of a refused transaction has all
-conflicts there, and the first ten in its text.
+Errors go to standard error, with --json as objects of type 'error'. That of a refused transaction
+has all conflicts there, and the first ten in its text.
 
-Exit codes: 0 done; 1 not found, or a warning of verify; 2 wrong usage; 3 corrupt or unreadable; 4 a conflict, or a
-refusal of a hook; 5 locked by others. The words of git answer 128 where git's are fatal, 129 for wrong usage, 1 for
-other failures, 'reflog' mostly 255; 'exists' answers 2 for a reference that does not exist.
+Exit codes: 0 done; 1 not found, or a warning of verify; 2 wrong usage; 3 corrupt or unreadable; 4 a
+conflict, or a refusal of a hook; 5 locked by others. The words of git answer 128 where git's are
+fatal, 129 for wrong usage, 1 for other failures, 'reflog' mostly 255; 'exists' answers 2 for a
+reference that does not exist.
 
 Examples:
   reftable list --prefix refs/tags/
@@ -256,4 +259,25 @@ pub(crate) fn check_place(name: &[u8]) -> Result<(), Failure> {
         return Err(Failure::usage(format!("'{name}' is in another worktree: go there with -C")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    /// What a page says in words: its summary, and the text at its end.
+    fn texts(page: &Command) -> Vec<String> {
+        let own = [page.get_about(), page.get_after_help()].into_iter().flatten().map(ToString::to_string);
+        own.chain(page.get_subcommands().flat_map(texts)).collect()
+    }
+
+    /// Longer lines would be broken where the terminal ends, each with a rest of a few words.
+    #[test]
+    fn lines_of_the_help_have_a_hundred_columns() {
+        let texts = texts(&Cli::command());
+        let long: Vec<&str> = texts.iter().flat_map(|text| text.lines()).filter(|line| line.len() > 100).collect();
+        assert_eq!(long, Vec::<&str>::new());
+    }
 }

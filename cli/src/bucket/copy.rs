@@ -45,8 +45,8 @@ pub(crate) struct Import {
 /// there with what was read from the bucket, reference by reference and entry by entry.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In a git repository the directory is 'reftable', in its git directory; let git make the repository, and put the store
-into the place of its empty one.
+In a git repository the directory is 'reftable', in its git directory; let git make the repository,
+and put the store into the place of its empty one.
 
 Examples:
   git init --bare --ref-format=reftable copy.git && rm -r copy.git/reftable

@@ -24,6 +24,7 @@ use crate::output::Out;
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 
 /// Delete objects of a store in a bucket that nothing needs
+///
 /// Machines that died leave tables: written for a commit that never came, or replaced by
 /// others. What some machine may still be about to use is kept. Needs no lock, and may run while
 /// others commit, compact and clean.

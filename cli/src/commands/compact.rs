@@ -25,16 +25,20 @@ use crate::watch::Watch;
 /// worktree both of its stores are compacted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Of git's forms of TIME, these are understood: '90.days.ago' (seconds to years, several in turn), 'yesterday', 'midnight', 'noon', 'tea',
-'last.friday', '2.fridays.ago', '10am yesterday', 'jan 5 2020', 01/05/2020, 5.1.2020, seconds since 1970, 'all' ('now') for every entry
-there is, 'never'. Also '90d' or '2w', and a date with or without a time and an offset, in ISO's form (2025-01-31,
-2025-01-31T12:00:00Z): local time without an offset, at this time of day without a time. Everything else is an error, here and in
-git's configuration: other words, a number without a unit, a negative age, and what is more than a day in the future.
+Of git's forms of TIME, these are understood: '90.days.ago' (seconds to years, several in turn),
+'yesterday', 'midnight', 'noon', 'tea', 'last.friday', '2.fridays.ago', '10am yesterday',
+'jan 5 2020', 01/05/2020, 5.1.2020, seconds since 1970, 'all' ('now') for every entry there is,
+'never'. Also '90d' or '2w', and a date with or without a time and an offset, in ISO's form
+(2025-01-31, 2025-01-31T12:00:00Z): local time without an offset, at this time of day without a
+time. Everything else is an error, here and in git's configuration: other words, a number without a
+unit, a negative age, and what is more than a day in the future.
 
-Expiry is that of 'git gc': the reflogs of references that match a PATTERN, here or in gc.<pattern>.reflogExpire, follow the first that matches;
-refs/stash, whose entries are the stashes, loses entries only to such a pattern; all others lose those from before TIME, or before
-gc.reflogExpire (90 days) if no TIME is given. With patterns alone nothing else expires. A reflog that loses all entries still exists. Whether an
-entry is reachable is not looked at: gc.reflogExpireUnreachable is left to git.
+Expiry is that of 'git gc': the reflogs of references that match a PATTERN, here or in
+gc.<pattern>.reflogExpire, follow the first that matches; refs/stash, whose entries are the stashes,
+loses entries only to such a pattern; all others lose those from before TIME, or before
+gc.reflogExpire (90 days) if no TIME is given. With patterns alone nothing else expires. A reflog
+that loses all entries still exists. Whether an entry is reachable is not looked at:
+gc.reflogExpireUnreachable is left to git.
 
 Examples:
   reftable compact

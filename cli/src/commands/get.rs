@@ -19,7 +19,8 @@ use crate::output::Out;
 /// the one that it leads to, does not exist.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, 'id' and 'peeled' are those at the end, 'symref' and 'update_index' those of NAME itself.
+With --json, 'id' and 'peeled' are those at the end, 'symref' and 'update_index' those of NAME
+itself.
 
 Examples:
   reftable get refs/heads/main

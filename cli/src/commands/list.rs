@@ -27,10 +27,15 @@ use crate::output::{Out, put_quoted};
 #[command(after_help = "\
 A PATTERN is a name, a directory of names, or has wildcards: '*' and '?' match no slash, '**' does.
 
-FORMAT has fields such as %(refname), also :short, :lstrip=N and :rstrip=N; %(objectname), %(objecttype), %(symref), also
-:short; %(*objectname), what an annotated tag leads to; %(HEAD), '*' for the branch of HEAD; %% and %0a for bytes.
-KEY is refname, objectname, objecttype or symref, with '-' before it the other way round; the last --sort counts most.
-Every other field and key that 'git for-each-ref' knows may be used, too: that command is run then, and reads the store.
+FORMAT has fields such as %(refname), also :short, :lstrip=N and :rstrip=N; %(objectname),
+%(objecttype), %(symref), also :short; %(*objectname), what an annotated tag leads to; %(HEAD), '*'
+for the branch of HEAD; %% and %0a for bytes.
+
+KEY is refname, objectname, objecttype or symref, with '-' before it the other way round; the last
+--sort counts most.
+
+Every other field and key that 'git for-each-ref' knows may be used, too: that command is run then,
+and reads the store.
 
 Examples:
   reftable list

@@ -95,7 +95,8 @@ Examples:
     /// Without times, by gc.reflogExpire (90 days) and gc.reflogExpireUnreachable (30 days);
     /// gc.PATTERN.reflogExpire and gc.PATTERN.reflogExpireUnreachable count before these.
     #[command(after_help = "\
-TIME is an age such as 90.days.ago, a date such as 2026-01-31T12:00:00Z, 'never', or 'all' for every entry.
+TIME is an age such as 90.days.ago, a date such as 2026-01-31T12:00:00Z, 'never', or 'all' for every
+entry.
 
 Examples:
   reftable reflog expire --all

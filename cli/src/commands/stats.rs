@@ -21,8 +21,9 @@ use crate::output::{Out, shown_path};
 /// table.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, one object of type 'table' a table, oldest first, and one of type 'store' a store. Its 'journal' is
-'yes', 'no' or 'unknown': whether the file system keeps what was synced when the power fails.
+With --json, one object of type 'table' a table, oldest first, and one of type 'store' a store. Its
+'journal' is 'yes', 'no' or 'unknown': whether the file system keeps what was synced when the power
+fails.
 
 Examples:
   reftable stats

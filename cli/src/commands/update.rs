@@ -58,12 +58,18 @@ With --stdin, each line is a command, and all happen together at the end or not 
   option no-deref          (for the next command)
   start | prepare | commit | abort
 The last four are answered by 'start: ok' and so on. After 'start' nothing happens without 'commit'.
-As in git, each reference may be changed or verified once, directly or through a symbolic one; who changes the branch that HEAD leads to
-changes HEAD, too. 'symref-delete' and 'symref-verify' need --no-deref or 'option no-deref'.
-A word may be a C string in double quotes, as 'reftable list' prints names with control characters. Each line ends with
-a newline: input that ends within a line is an error, and without 'commit' before it nothing has happened. With -z each
-word but the first ends with a NUL instead, and none is quoted; a value that is not given is empty.
-With --batch-updates what stands in the way of a change stops only that change, and is told: rejected REF NEW OLD WHY.
+
+As in git, each reference may be changed or verified once, directly or through a symbolic one; who
+changes the branch that HEAD leads to changes HEAD, too. 'symref-delete' and 'symref-verify' need
+--no-deref or 'option no-deref'.
+
+A word may be a C string in double quotes, as 'reftable list' prints names with control characters.
+Each line ends with a newline: input that ends within a line is an error, and without 'commit'
+before it nothing has happened. With -z each word but the first ends with a NUL instead, and none is
+quoted; a value that is not given is empty.
+
+With --batch-updates what stands in the way of a change stops only that change, and is told:
+rejected REF NEW OLD WHY.
 
 Examples:
   reftable update refs/heads/main HEAD~1

@@ -24,11 +24,12 @@ use crate::output::{Out, complain_as, shown_path};
 /// name is in the store where git looks for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or note, and whose
-field 'kind' names the rule in words that stay as they are; each store ends with an object of type 'summary'.
+With --json, each finding is an object of type 'finding' whose field 'severity' is error, warning or
+note, and whose field 'kind' names the rule in words that stay as they are; each store ends with an
+object of type 'summary'.
 
-As 'refs verify' it answers as git's does: findings go to standard error, notes only with --verbose, nothing else is
-printed, and it exits with 255 if there are errors, else with 0.
+As 'refs verify' it answers as git's does: findings go to standard error, notes only with --verbose,
+nothing else is printed, and it exits with 255 if there are errors, else with 0.
 
 Examples:
   reftable verify
