@@ -40,7 +40,7 @@ pub(crate) struct Cli {
     /// Every object has a 'type', and the name of a reference is in the field 'name' everywhere.
     /// Text is exact: control characters are escaped as JSON escapes them. Bytes that are not UTF-8
     /// are replaced in the field NAME, and all bytes are in the field NAME_hex, in hexadecimal,
-    /// which is there only then. Errors are objects, too, on standard error.
+    /// which is there only then. Errors and warnings are objects, too, on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 

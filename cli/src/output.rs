@@ -10,6 +10,7 @@ use reftable::{Commit, escape};
 use serde_json::Value;
 
 use crate::failure::{Failure, Voice};
+use crate::json::Object;
 use crate::pager::{Pager, Paging};
 
 /// Standard output, perhaps through a pager.
@@ -127,12 +128,6 @@ pub(crate) fn put_quoted(line: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Tells the user about a problem. If even that fails nobody is listening.
-pub(crate) fn complain(message: &str) {
-    let message = escape::escaped_message(message);
-    let _nobody_listens = writeln!(io::stderr().lock(), "reftable: {message}");
-}
-
 /// Tells the user something, as git's commands begin to tell it: with `error` or `warning`.
 pub(crate) fn complain_as(prefix: &str, message: &str) {
     let message = escape::escaped_message(message);
@@ -144,15 +139,25 @@ pub(crate) fn fail(failure: &Failure, voice: Voice, wants_json: bool) {
     let Some(message) = failure.message() else { return };
     let message = escape::escaped_message(&message).to_string();
     let mut stream = io::stderr().lock();
+    // If even that fails nobody is listening.
     let _nobody_listens = match wants_json {
         true => put_json(&mut stream, &failure.object(&message).build()),
         false => writeln!(stream, "{}: {message}", failure.prefix(voice)),
     };
 }
 
+/// Tells of something that does not end the command.
+pub(crate) fn warn(message: &str, out: &Out) {
+    if !out.wants_json() {
+        return complain_as("warning", message);
+    }
+    let warning = Object::of("warning").put("message", escape::escaped_message(message).to_string());
+    let _nobody_listens = put_json(&mut io::stderr().lock(), &warning.build());
+}
+
 /// Tells what went wrong after changes that are done.
-pub(crate) fn tell(commits: &[Commit]) {
+pub(crate) fn tell(commits: &[Commit], out: &Out) {
     for error in commits.iter().filter_map(|commit| commit.compaction.as_ref()?.as_ref().err()) {
-        complain(&format!("warning: the change is done, but the compaction after it failed: {error}"));
+        warn(&format!("the change is done, but the compaction after it failed: {error}"), out);
     }
 }

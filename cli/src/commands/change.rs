@@ -9,7 +9,7 @@ use reftable_git::{Batch, Change, Repository, Revisions, Stores, View, ident};
 
 use crate::cli::{Writing, check_place};
 use crate::failure::Failure;
-use crate::output::tell;
+use crate::output::{Out, tell};
 
 /// How references are changed.
 #[derive(Debug, Args)]
@@ -71,10 +71,16 @@ impl Changing {
     }
 
     /// Makes one change.
-    pub(super) fn make(&self, change: Change, forces_logs: bool, session: &mut Asked) -> Result<(), Failure> {
+    pub(super) fn make(
+        &self,
+        change: Change,
+        forces_logs: bool,
+        session: &mut Asked,
+        out: &Out,
+    ) -> Result<(), Failure> {
         let batch = Batch { changes: vec![change], reason: session.reason.take(), forces_logs, ..Batch::default() };
         let commits: Vec<Commit> = batch.commit_checked(&session.stores, &mut session.revisions)?;
-        tell(&commits);
+        tell(&commits, out);
         Ok(())
     }
 }

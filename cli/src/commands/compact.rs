@@ -14,7 +14,7 @@ use crate::cli::Writing;
 use crate::expiry::{LEFT_OUT, Wish, policy};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, complain, shown_path};
+use crate::output::{Out, shown_path, warn};
 use crate::watch::Watch;
 
 /// Merge tables
@@ -95,7 +95,7 @@ impl Compact {
                 done => done?,
             };
             for leftover in done.iter().flat_map(|done| &done.leftovers) {
-                complain(&format!("warning: {leftover}"));
+                warn(&leftover.to_string(), out);
             }
             match out.wants_json() {
                 true => print_json(stack.path(), done.as_ref(), out)?,

@@ -8,6 +8,7 @@ use reftable_git::{Action, Change, Repository};
 
 use super::change::{Asked, Changing, Logging, failed_for, written_name};
 use crate::failure::{Code, Failure};
+use crate::output::Out;
 
 /// Create a reference, which must not exist
 ///
@@ -31,7 +32,7 @@ pub(crate) struct Create {
 }
 
 impl Create {
-    pub(crate) fn run(&self, repo: &Repository) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &Out) -> Result<Code, Failure> {
         let [name, new] = self.words.as_slice() else {
             return Err(Failure::Arguments("create requires reference name and an object ID".to_owned()));
         };
@@ -42,7 +43,7 @@ impl Create {
         let action = Action::Set(Target::Id(new));
         let change = Change::new(written_name(name).map_err(failed)?, Expect::Absent, action);
         let change = change.following(!self.changing.no_deref);
-        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(failed)?;
+        self.changing.make(change, self.logging.create_reflog, &mut asked, out).map_err(failed)?;
         Ok(Code::Done)
     }
 }

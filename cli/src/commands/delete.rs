@@ -9,6 +9,7 @@ use reftable_git::{Change, Repository};
 use super::change::{Asked, Changing, expect_old};
 use crate::cli::any_name;
 use crate::failure::{Code, Failure};
+use crate::output::Out;
 
 /// Delete a reference and its reflog
 ///
@@ -33,7 +34,7 @@ pub(crate) struct Delete {
 }
 
 impl Delete {
-    pub(crate) fn run(&self, repo: &Repository) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &Out) -> Result<Code, Failure> {
         let (name, old) = match self.words.as_slice() {
             [name] => (name, None),
             [name, old] => (name, Some(old)),
@@ -52,7 +53,7 @@ impl Delete {
         };
         let follow = !self.changing.no_deref;
         let change = Change::delete(any_name(name)?, expect).following(follow);
-        self.changing.make(change, false, &mut asked).map_err(Failure::not_fatal)?;
+        self.changing.make(change, false, &mut asked, out).map_err(Failure::not_fatal)?;
         Ok(Code::Done)
     }
 }

@@ -14,8 +14,8 @@ use reftable_git::{Repository, for_reading};
 
 use super::dump_json::JsonDump;
 use super::dump_text::TextDump;
-use crate::failure::{Code, Failure};
-use crate::output::{Out, complain};
+use crate::failure::{Code, Failure, Voice};
+use crate::output::{Out, fail};
 
 /// Show tables byte by byte: header, blocks, records, footer
 ///
@@ -54,12 +54,12 @@ impl Dump {
         let repo = Repository::at(&path)?;
         repo.check_storage()?;
         for store in repo.directories() {
-            for table in tables(store)? {
+            for table in tables(store, out)? {
                 match table.and_then(|table| dump(&table, &mut *show, out)) {
                     Ok(()) => {}
                     Err(failure @ Failure::Output(_)) => return Err(failure),
                     Err(failure) => {
-                        complain(&failure.message().unwrap_or_default());
+                        fail(&failure, Voice::Own, out.wants_json());
                         code = Code::Broken;
                     }
                 }
@@ -70,12 +70,12 @@ impl Dump {
 }
 
 /// The tables of a store: as a snapshot has them or, when they make up none, one by one.
-fn tables(store: &Path) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
+fn tables(store: &Path, out: &Out) -> Result<Vec<Result<Arc<Table>, Failure>>, Failure> {
     let error = match Stack::open(store, for_reading(Reading::Copied)).and_then(|stack| stack.snapshot()) {
         Ok(snapshot) => return Ok(snapshot.tables().iter().cloned().map(Ok).collect()),
         Err(error) => error,
     };
-    complain(&format!("{error}; showing what can be read"));
+    fail(&Failure::broken(format!("{error}; showing what can be read")), Voice::Own, out.wants_json());
     let list = store.join("tables.list");
     let names = read(&list)?;
     let names = String::from_utf8_lossy(&names);

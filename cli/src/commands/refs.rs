@@ -44,10 +44,10 @@ impl Refs {
         match &self.word {
             Word::List(list) => list.run(true, repo, out),
             Word::Exists(exists) => exists.run(repo),
-            Word::Create(create) => create.run(repo),
+            Word::Create(create) => create.run(repo, out),
             Word::Update(update) => update.run(repo, out),
-            Word::Delete(delete) => delete.run(repo),
-            Word::Rename(rename) => rename.run(repo),
+            Word::Delete(delete) => delete.run(repo, out),
+            Word::Rename(rename) => rename.run(repo, out),
             Word::Verify(verify) => verify.run(true, repo, out),
             Word::Optimize(optimize) => optimize.run(repo),
             Word::Migrate { .. } => Err(Failure::usage(

@@ -10,7 +10,7 @@ use reftable_git::{Rename as Renaming, Repository};
 use super::change::reason;
 use crate::cli::{Writing, ref_name};
 use crate::failure::{Code, Failure};
-use crate::output::tell;
+use crate::output::{Out, tell};
 
 /// Give a reference another name, together with its reflog
 ///
@@ -35,7 +35,7 @@ pub(crate) struct Rename {
 }
 
 impl Rename {
-    pub(crate) fn run(&self, repo: &Repository) -> Result<Code, Failure> {
+    pub(crate) fn run(&self, repo: &Repository, out: &Out) -> Result<Code, Failure> {
         let [old, new] = self.words.as_slice() else {
             return Err(Failure::Arguments("rename requires old and new reference name".to_owned()));
         };
@@ -50,7 +50,7 @@ impl Rename {
         }
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
         let rename = Renaming::new(old, new, committer, message);
-        tell(&rename.commit(&stores).map_err(|error| Failure::from(error).not_fatal())?);
+        tell(&rename.commit(&stores).map_err(|error| Failure::from(error).not_fatal())?, out);
         Ok(Code::Done)
     }
 }

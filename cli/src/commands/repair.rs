@@ -11,9 +11,9 @@ use reftable::verify::Severity;
 use reftable_git::Repository;
 
 use super::verify::check;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, Voice};
 use crate::json::Object;
-use crate::output::{Out, shown_path};
+use crate::output::{Out, fail, shown_path};
 
 /// More steps than any store needs, should it be damaged as fast as it is mended.
 const MOST: usize = 100;
@@ -32,7 +32,8 @@ const MOST: usize = 100;
 #[command(after_help = "\
 Exits with 0 if nothing is wrong or everything was mended, with 1 if something is left, also if
 'verify' finds errors in what the tables say.
-With --json, one object of type 'problem' for each, with its kind, and with what was done.
+With --json, one object of type 'problem' for each, with its kind, and with what was done. Nothing
+is asked then, and without --yes nothing is mended.
 
 Examples:
   reftable repair --dry-run
@@ -54,11 +55,12 @@ pub(crate) struct Repair {
 
 /// Says that the store can be read and is wrong all the same. What its records ought to say nobody
 /// can tell but its owner.
-fn report_beyond_repair(store: &Path, errors: usize) -> io::Result<()> {
-    let place = shown_path(store);
-    let verify = command(store, "verify");
-    let what = format!("errors in what the tables say, which {verify} names and no repair can know better");
-    writeln!(io::stderr(), "reftable: {place}: {errors} {what}")
+fn report_beyond_repair(store: &Path, errors: usize, out: &Out) {
+    let (place, verify) = (shown_path(store), command(store, "verify"));
+    let errors = if errors == 1 { "one error".to_owned() } else { format!("{errors} errors") };
+    let message =
+        format!("{place}: {errors} in what the tables say: {verify} names them, and no repair can know better");
+    fail(&Failure::broken(message), Voice::Own, out.wants_json());
 }
 
 impl Repair {
@@ -99,7 +101,7 @@ impl Repair {
         match (errors, mended) {
             (0, 0) if !out.wants_json() => writeln!(out, "{}: nothing to mend", shown_path(store))?,
             (0, _) => {}
-            _ => report_beyond_repair(store, errors)?,
+            _ => report_beyond_repair(store, errors, out),
         }
         Ok(errors == 0)
     }
@@ -130,21 +132,21 @@ impl Repair {
         Ok(None)
     }
 
-    /// Whether a person has to agree before it is mended.
-    fn is_asked(&self, problem: &Problem) -> bool {
+    /// Whether a person has to agree before it is mended. No program is asked.
+    fn is_asked(&self, problem: &Problem, out: &Out) -> bool {
         let is_wanted = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
-        is_wanted && !self.yes && !self.dry_run && problem.has_fix()
+        is_wanted && !self.yes && !self.dry_run && !out.wants_json() && problem.has_fix()
     }
 
     /// Whether the problem is printed before the question, and not again with its outcome. Without
     /// a terminal both would go into one log.
     fn is_told_before(&self, problem: &Problem, out: &Out) -> bool {
-        self.is_asked(problem) && !out.wants_json() && !io::stdin().is_terminal()
+        self.is_asked(problem, out) && !io::stdin().is_terminal()
     }
 
     fn is_wanted(&self, store: &Path, problem: &Problem, out: &mut Out) -> Result<bool, Failure> {
         let is_asked_for = self.break_lock || !matches!(problem, Problem::ForeignLock(_));
-        if !self.is_asked(problem) {
+        if !self.is_asked(problem, out) {
             return Ok(self.yes && is_asked_for && problem.has_fix());
         }
         let text = format!("{}: {}", shown_path(store), escaped_message(&problem.to_string()));

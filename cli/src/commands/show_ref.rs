@@ -14,7 +14,7 @@ use reftable_git::{Repository, Revisions, View};
 use super::exists::exists;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, complain_as};
+use crate::output::{Out, warn};
 
 /// List references as 'git show-ref' does
 ///
@@ -160,6 +160,9 @@ impl ShowRef {
     }
 
     fn exclude_existing(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
+        if out.wants_json() {
+            return Err(Failure::usage("'show-ref --exclude-existing' prints lines of its input, and no objects"));
+        }
         let prefix = self.exclude_existing.as_ref().map(|text| text.as_encoded_bytes()).unwrap_or_default();
         let mut names = BTreeSet::new();
         let view = repo.view(Reading::Copied)?;
@@ -178,7 +181,7 @@ impl ShowRef {
                 continue;
             }
             if !name.contains(&b'/') || reftable::name::check(name).is_err() {
-                complain_as("warning", &format!("ref '{}' ignored", escaped(name)));
+                warn(&format!("ref '{}' ignored", escaped(name)), out);
             } else if !names.contains(name) {
                 out.write_all(line)?;
                 out.write_all(b"\n")?;

@@ -9,7 +9,7 @@ use reftable_git::{Action, Answer, Change, Fields, Refusal, Repository, Session,
 use super::change::{Changing, Logging};
 use crate::failure::{Code, Failure};
 use crate::json::Object;
-use crate::output::{Out, complain_as, tell};
+use crate::output::{Out, complain_as, tell, warn};
 
 /// How standard input is read.
 #[derive(Debug, Args)]
@@ -65,9 +65,9 @@ pub(super) fn run(
 }
 
 fn print(answer: &Answer, hash: HashKind, out: &mut Out) -> Result<(), Failure> {
-    tell(&answer.commits);
+    tell(&answer.commits, out);
     for warning in &answer.warnings {
-        complain_as("warning", warning);
+        warn(warning, out);
     }
     for (change, refusal) in &answer.refused {
         if !out.wants_json() {

@@ -66,9 +66,9 @@ impl SymbolicRef {
     pub(crate) fn run(&self, repo: &Repository, out: &mut Out) -> Result<Code, Failure> {
         check_reason(self.reason.as_ref(), "Refusing to perform update with empty message")?;
         match (self.delete, self.words.as_slice()) {
-            (true, [name]) => self.delete(any_name(name)?, repo),
+            (true, [name]) => self.delete(any_name(name)?, repo, out),
             (false, [name]) => self.print(name.as_encoded_bytes(), repo, out),
-            (false, [name, target]) => self.set(name, target, repo),
+            (false, [name, target]) => self.set(name, target, repo, out),
             _ => Err(Failure::Arguments(USAGE.to_owned())),
         }
     }
@@ -98,7 +98,7 @@ impl SymbolicRef {
         Ok(Code::Done)
     }
 
-    fn set(&self, name: &OsString, target: &OsString, repo: &Repository) -> Result<Code, Failure> {
+    fn set(&self, name: &OsString, target: &OsString, repo: &Repository, out: &Out) -> Result<Code, Failure> {
         let reason = Some(reason(self.reason.as_ref(), repo)?);
         if name == "HEAD" && !target.as_encoded_bytes().starts_with(b"refs/") {
             return Err(Failure::usage(
@@ -111,10 +111,10 @@ impl SymbolicRef {
         })?;
         let action = Action::Set(Target::symbolic(target));
         let change = Change::new(written_name(name).map_err(Failure::not_fatal)?, Expect::Any, action).no_deref();
-        self.commit(change, reason, repo)
+        self.commit(change, reason, repo, out)
     }
 
-    fn delete(&self, name: &[u8], repo: &Repository) -> Result<Code, Failure> {
+    fn delete(&self, name: &[u8], repo: &Repository, out: &Out) -> Result<Code, Failure> {
         let shown = escaped(name);
         let found = repo.view(Reading::Checked)?.get(name)?;
         let Some(Target::Symbolic(target)) = found.map(|found| found.target) else {
@@ -125,7 +125,7 @@ impl SymbolicRef {
         }
         let expect = Expect::Is(Target::symbolic(target));
         let change = Change::delete(name, expect).no_deref();
-        self.commit(change, None, repo)
+        self.commit(change, None, repo, out)
     }
 
     fn commit(
@@ -133,14 +133,12 @@ impl SymbolicRef {
         change: Change,
         reason: Option<(reftable::Ident, Vec<u8>)>,
         repo: &Repository,
+        out: &Out,
     ) -> Result<Code, Failure> {
         let batch = Batch { changes: vec![change], reason, ..Batch::default() };
         let stores = repo.open(&self.writing.options(), self.writing.patience())?;
-        tell(
-            &batch
-                .commit_checked(&stores, &mut Revisions::of(repo))
-                .map_err(|error| Failure::from(error).not_fatal())?,
-        );
+        let commits = batch.commit_checked(&stores, &mut Revisions::of(repo));
+        tell(&commits.map_err(|error| Failure::from(error).not_fatal())?, out);
         Ok(Code::Done)
     }
 }

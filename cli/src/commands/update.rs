@@ -124,7 +124,7 @@ impl Update {
             Some(_) => written_name(name).map_err(failed)?,
         };
         let change = Change::new(bytes, expect, action).following(!self.changing.no_deref);
-        self.changing.make(change, self.logging.create_reflog, &mut asked).map_err(failed)?;
+        self.changing.make(change, self.logging.create_reflog, &mut asked, out).map_err(failed)?;
         Ok(Code::Done)
     }
 }

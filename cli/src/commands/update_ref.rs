@@ -82,7 +82,7 @@ impl UpdateRef {
             Some(_) => written_name(name).map_err(|failure| failure.within(&failed))?,
         };
         let change = Change::new(bytes, expect, action).following(!self.changing.no_deref);
-        match self.changing.make(change, self.logging.create_reflog, &mut asked) {
+        match self.changing.make(change, self.logging.create_reflog, &mut asked, out) {
             Ok(()) => Ok(Code::Done),
             Err(failure) if self.delete => Err(failure.not_fatal()),
             Err(failure) => Err(failure.within(&failed)),

@@ -24,6 +24,15 @@ fn check(repo: &Repo, seen: &mut BTreeSet<String>, args: &[&str], input: &[u8]) 
     }
 }
 
+/// Cuts the newest table off.
+fn damage_newest(repo: &Repo) {
+    let list = std::fs::read_to_string(repo.store().join("tables.list")).unwrap();
+    let table = repo.store().join(list.lines().last().unwrap());
+    let bytes = std::fs::read(&table).unwrap();
+    std::fs::remove_file(&table).unwrap();
+    std::fs::write(&table, &bytes[..bytes.len() / 2]).unwrap();
+}
+
 #[test]
 fn of_every_command() {
     for_each_hash(|repo| {
@@ -72,6 +81,9 @@ fn of_every_command() {
         }
         let batch = format!("start\nupdate refs/heads/main {id} {missing}\ncommit\n");
         check(repo, &mut seen, &["update", "--stdin", "--batch-updates"], batch.as_bytes());
+        let zeroed = format!("update refs/heads/gone\0\0{}\0", "0".repeat(id.len()));
+        check(repo, &mut seen, &["update", "--stdin", "-z"], zeroed.as_bytes());
+        check(repo, &mut seen, &["show-ref", "--exclude-existing"], b"refs/heads/gone\nbad..name/x\n");
         std::fs::write(repo.store().join("tables.list.lock"), "").unwrap();
         check(repo, &mut seen, &["repair", "--dry-run"], b"");
         check(repo, &mut seen, &["compact", "--all", "--wait", "0"], b"");
@@ -79,8 +91,15 @@ fn of_every_command() {
         std::fs::remove_file(repo.store().join("tables.list.lock")).unwrap();
         repo.git(["symbolic-ref", "HEAD", "refs/tags/v1"]);
         check(repo, &mut seen, &["verify"], b"");
+        check(repo, &mut seen, &["repair"], b"");
         std::fs::remove_file(repo.store().join("tables.list")).unwrap();
         check(repo, &mut seen, &["get", "HEAD"], b"");
+        check(repo, &mut seen, &["repair"], b"y\n");
+        assert!(!repo.store().join("tables.list").exists(), "mended, and nobody was asked");
+        check(repo, &mut seen, &["repair", "--yes"], b"");
+        damage_newest(repo);
+        check(repo, &mut seen, &["dump", "."], b"");
+        check(repo, &mut seen, &["repair"], b"y\n");
         let schema = schema();
         let mut known: BTreeSet<String> = schema["$defs"].as_object().unwrap().keys().cloned().collect();
         let kinds = schema["$defs"]["error"]["properties"]["kind"]["enum"].as_array().unwrap();
