@@ -459,7 +459,7 @@ int reftable_stack_auto_compact(struct reftable_stack *stack, const struct refta
 int reftable_stack_compaction_required(struct reftable_stack *stack, const struct reftable_write_options *options,
 				       bool use_heuristics, bool *required);
 #endif
-/* Removes tables that nothing lists. */
+/* Removes tables that nothing lists. Waits for the lock as long as the call before was told to. */
 int reftable_stack_clean(struct reftable_stack *stack);
 
 struct reftable_compaction_stats {

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use reftable::compact::{Compact, Expiry};
 
 use crate::abi::{reftable_log_expiry_config, reftable_write_options};
-use crate::error::{API, Code, OK, OUTDATED, Result, guard};
+use crate::error::{API, Code, OK, Result, guard};
 use crate::stack::{StackHandle, stack_of};
 
 impl StackHandle {
@@ -38,6 +38,8 @@ pub(crate) unsafe fn all(
         .before_time(config.map(|config| config.time).filter(|time| *time > 0))
         .before_update_index(config.map(|config| config.min_update_index).filter(|index| *index > 0))
         .keeping_nothing();
+    // Also where nothing is to be done: cleaning goes by these options.
+    stack.configured(options, true)?;
     if stack.state().tables().len() < 2 && !expiry.is_set() {
         return Ok(OK);
     }
@@ -79,7 +81,9 @@ pub(crate) unsafe fn is_due(
     Ok(OK)
 }
 
-/// Removes tables that nothing lists. The stack must be at the newest state.
+/// Removes tables that nothing lists, and shows readers the newest state. Nobody says here how long
+/// to wait for the lock: as long as was said last. git cleans after it has compacted, and a crowd
+/// has taken the lock again by then.
 ///
 /// # Safety
 /// `stack` is null or a stack.
@@ -88,10 +92,7 @@ pub unsafe extern "C" fn reftable_stack_clean(stack: *mut StackHandle) -> c_int 
     guard(|| {
         // SAFETY: as promised to us.
         let stack = unsafe { stack_of(stack) }?;
-        let store = stack.configured(&stack.writing(), true)?;
-        if !stack.is_current(&store.snapshot()?) {
-            return Err(Code(OUTDATED));
-        }
-        Ok(store.clean().map(|()| OK)?)
+        stack.configured_last()?.clean()?;
+        stack.reload().map(|()| OK)
     })
 }

@@ -91,7 +91,16 @@ impl StackHandle {
         Ok(self.store())
     }
 
+    /// The store as it was wanted last; as the stack was opened if nobody has said.
+    pub(crate) fn configured_last(&self) -> Result<Stack> {
+        match self.configured.get() {
+            Some(_) => Ok(self.store()),
+            None => self.configured(&self.writing, true),
+        }
+    }
+
     /// How to write, as far as it was said when the stack was opened.
+    #[cfg(feature = "git-2-55")]
     pub(crate) fn writing(&self) -> reftable_write_options {
         self.writing
     }

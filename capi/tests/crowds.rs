@@ -123,6 +123,11 @@ fn a_waiter_that_is_stopped_keeps_nobody() {
 }
 
 #[test]
+fn cleaning_waits_for_the_lock_as_long_as_the_compaction_before_it() {
+    Host::new(&[]).says(&["clean"]);
+}
+
+#[test]
 fn two_that_wait_for_each_other_come_to_an_end() {
     println!("{}", Host::new(&[]).says(&["cross"]));
 }

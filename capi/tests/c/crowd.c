@@ -10,6 +10,7 @@
  *   crowd DIRECTORY orphan                      who cannot be seen and has the kernel's lock is waited for
  *   crowd DIRECTORY order WAITERS               who came first is first
  *   crowd DIRECTORY stopped                     a waiter that is stopped keeps nobody
+ *   crowd DIRECTORY clean                       cleaning waits for the lock as long as the compaction before it
  *   crowd DIRECTORY cross                       two that wait for each other come to an end
  *   crowd DIRECTORY idle WAITERS PERCENT        what waiters take of a processor while nothing moves
  *   crowd DIRECTORY loop NAME SECONDS           commits one reference after another, and tells each, and how many
@@ -322,6 +323,38 @@ static int holder(const char *dir)
 	return down[1];
 }
 
+/* Opens the store, and calls both with its one table, as git's pack-refs does. */
+static int compacts_and_cleans(const char *dir)
+{
+	struct reftable_stack *st = NULL;
+	int err = reftable_new_stack(&st, dir, NULL);
+	if (!err)
+		err = reftable_stack_compact_all(st, &patient, NULL);
+	if (!err)
+		err = reftable_stack_clean(st);
+	reftable_stack_destroy(st);
+	return err;
+}
+
+static void clean(const char *dir)
+{
+	int hold, status;
+	pid_t child;
+	EQUAL(commit(dir, "refs/heads/a"), 0);
+	hold = holder(dir);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child) {
+		close(hold);
+		_exit(-compacts_and_cleans(dir));
+	}
+	pause_for(300000);
+	EQUAL(waitpid(child, &status, WNOHANG), 0);
+	close(hold);
+	CHECK(waitpid(child, &status, 0) == child);
+	EQUAL(WEXITSTATUS(status), 0);
+}
+
 static double processor_time(void)
 {
 	struct rusage usage;
@@ -512,6 +545,8 @@ int main(int argc, char **argv)
 		order(dir, atoi(argv[3]));
 	else if (!strcmp(what, "stopped"))
 		stopped(dir);
+	else if (!strcmp(what, "clean"))
+		clean(dir);
 	else if (!strcmp(what, "cross"))
 		cross(dir);
 	else if (!strcmp(what, "idle"))
