@@ -16,7 +16,7 @@ use super::dir::SimDir;
 use super::git::{Fsync, Git};
 use super::run::{Actor, GIT, Run};
 use super::scenarios::sink_from_first_acknowledgement;
-use super::stage::{Sink, delete, for_each_change, plain, set, stairs};
+use super::stage::{LAST_WORKS, Sink, delete, for_each_change, plain, set, stairs};
 
 const LIST_LOCK: &str = "tables.list.lock";
 
@@ -150,15 +150,7 @@ pub(super) fn full(sink: Sink<'_>) {
 
 /// Process 1 dies at each of its changes; a host, and then one of this crate, go on.
 pub(super) fn take_over(sink: Sink<'_>) {
-    let works: [fn(&Actor); 3] = [
-        |actor| actor.commit(set("dead", 3, 40)),
-        |actor| actor.compact(Expiry::default()),
-        |actor| {
-            actor.commit(vec![delete("refs/heads/base-3")]);
-            actor.commit(set("dead", 3, 40));
-        },
-    ];
-    for (tables, work) in [2, 3, 2].into_iter().zip(works) {
+    for (tables, work) in LAST_WORKS {
         let first = stairs(tables);
         for_each_change(|change| {
             let run = Run::start(&first);

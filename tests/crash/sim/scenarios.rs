@@ -18,8 +18,8 @@ use super::older;
 use super::overlapping;
 use super::run::{Actor, GIT, Run};
 use super::stage::{
-    Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set, stairs,
-    with_garbage,
+    LAST_WORKS, Sink, base, delete, die, empty, for_each_change, id, interleave, keep_if_dead, only_if, plain, set,
+    stairs, with_garbage,
 };
 use super::unproven;
 use super::unresolved;
@@ -262,15 +262,7 @@ fn two_compactions(sink: Sink<'_>) {
 }
 
 fn take_over(sink: Sink<'_>) {
-    let works: [fn(&Actor); 3] = [
-        |actor| actor.commit(set("dead", 3, 40)),
-        |actor| actor.compact(Expiry::default()),
-        |actor| {
-            actor.commit(vec![delete("refs/heads/base-3")]);
-            actor.commit(set("dead", 3, 40));
-        },
-    ];
-    for (tables, work) in [2, 3, 2].into_iter().zip(works) {
+    for (tables, work) in LAST_WORKS {
         let first = stairs(tables);
         for_each_change(|change| {
             let run = Run::start(&first);

@@ -1,5 +1,6 @@
 //! What scenarios begin with, and how they put one thing into another.
 
+use reftable::compact::Expiry;
 use reftable::dir::Dir;
 use reftable::{AutoCompact, Durability, Expect, HashKind, Options, Target};
 use reftable_crash::Tree;
@@ -12,6 +13,8 @@ use crate::support::model::{Change, Model};
 
 /// A durable directory, and what readers see in it.
 pub(super) type Base = (Tree, Model);
+/// What a process does.
+type Work = fn(&Actor);
 /// Takes recordings.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Recording);
 
@@ -80,6 +83,16 @@ pub(super) fn die(run: &Run, change: u64, work: impl FnOnce(&Actor)) {
     run.world.kill_at(1, change);
     work(&actor);
 }
+
+/// What a process does until it dies, in a store of so many tables.
+pub(super) const LAST_WORKS: [(u64, Work); 3] = [
+    (2, |actor| actor.commit(set("dead", 3, 40))),
+    (3, |actor| actor.compact(Expiry::default())),
+    (2, |actor| {
+        actor.commit(vec![delete("refs/heads/base-3")]);
+        actor.commit(set("dead", 3, 40));
+    }),
+];
 
 /// Hands the recording on if the plan for the process has come true.
 pub(super) fn keep_if_dead(run: Run, pid: u32, sink: Sink<'_>) -> bool {
