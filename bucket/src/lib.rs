@@ -94,3 +94,12 @@ pub use store::Store;
 pub fn fuzz_root(bytes: &[u8]) {
     root::fuzz(bytes);
 }
+
+/// What may go from thread to thread.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Store<Memory>>();
+    shared::<Blocking<Memory>>();
+    shared::<Options>();
+    shared::<Error>();
+};
