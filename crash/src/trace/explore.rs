@@ -7,12 +7,12 @@ use std::io;
 use super::claims::{Claim, Milestones, quoted};
 use super::judge::Judge;
 use super::record::Recording;
-use crate::{Disk, Effort, Entry, Explorer, Found, Model, Op, Story};
+use crate::{Broken, Disk, Effort, Entry, Explorer, Found, Model, Op, Story};
 
 /// The states that break one claim.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Broken {
+pub struct BrokenStates {
     /// How many they are.
     pub states: usize,
     /// How many changes were made before the crash with the shortest story.
@@ -38,7 +38,7 @@ pub struct Verdict {
     /// States that differ, or that differ in what is expected of them.
     pub states: usize,
     /// The claims that do not hold.
-    pub broken: BTreeMap<Claim, Broken>,
+    pub broken: BTreeMap<Claim, BrokenStates>,
 }
 
 /// Whether those who judge can: of the start, where nothing was done yet, the judge prints the same
@@ -148,7 +148,7 @@ fn is_acknowledgement(entry: &Entry) -> bool {
 struct Heard<'a> {
     judge: &'a mut Judge,
     progress: &'a mut dyn FnMut(usize),
-    broken: BTreeMap<Claim, Broken>,
+    broken: BTreeMap<Claim, BrokenStates>,
     /// Why nothing more was asked.
     error: Option<io::Error>,
 }
@@ -166,7 +166,7 @@ impl crate::Claims for Asking<'_, '_, '_> {
         heard.error.is_none().then(|| self.run.acknowledged(log) as u64)
     }
 
-    fn judge(&self, found: &Found<'_>) -> Result<(), crate::Broken> {
+    fn judge(&self, found: &Found<'_>) -> Result<(), Broken> {
         let mut heard = self.heard.borrow_mut();
         match heard.judge.look(found.choices.hash(found.choice), || found.tree.clone()) {
             Ok(findings) => {
@@ -183,7 +183,7 @@ impl crate::Claims for Asking<'_, '_, '_> {
 
 /// Counts a broken claim, and keeps the shortest story.
 fn note(
-    broken: &mut BTreeMap<Claim, Broken>,
+    broken: &mut BTreeMap<Claim, BrokenStates>,
     claim: Claim,
     finding: &str,
     found: &Found<'_>,
@@ -196,7 +196,7 @@ fn note(
         let name = |pid| names.get(&pid).cloned().unwrap_or_default();
         let Found { log, model, choices, choice, .. } = *found;
         let story = Story { title: &claim.to_string(), model, log, choices, choice, finding, names: &name }.tell();
-        broken.insert(claim, Broken { states, changes, lost, finding: finding.to_owned(), story });
+        broken.insert(claim, BrokenStates { states, changes, lost, finding: finding.to_owned(), story });
     }
     if let Some(broken) = broken.get_mut(&claim) {
         broken.states = states.saturating_add(1);

@@ -17,7 +17,7 @@ pub(super) type Identity = (u64, i64, u32);
 
 /// A file as it was found.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     pub(super) identity: Identity,
     /// The file system that it is on.
     pub(super) device: (u32, u32),
@@ -26,20 +26,20 @@ pub(super) struct Found {
     pub(super) links: u32,
 }
 
-impl Found {
+impl FoundFile {
     /// What stands at a path; a symbolic link there is not followed.
-    pub(super) fn at(path: &Path) -> io::Result<Found> {
-        Found::with(path, AtFlags::SYMLINK_NOFOLLOW)
+    pub(super) fn at(path: &Path) -> io::Result<FoundFile> {
+        FoundFile::with(path, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// What a path leads to, symbolic links followed: such as a descriptor's below `/proc`.
-    pub(super) fn followed(path: &Path) -> io::Result<Found> {
-        Found::with(path, AtFlags::empty())
+    pub(super) fn followed(path: &Path) -> io::Result<FoundFile> {
+        FoundFile::with(path, AtFlags::empty())
     }
 
-    fn with(path: &Path, flags: AtFlags) -> io::Result<Found> {
+    fn with(path: &Path, flags: AtFlags) -> io::Result<FoundFile> {
         let stat = statx(CWD, path, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
-        Ok(Found {
+        Ok(FoundFile {
             identity: (stat.stx_ino, stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec),
             device: (stat.stx_dev_major, stat.stx_dev_minor),
             kind: kind(&stat),

@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use claims::Claim;
-pub use explore::{Broken, Verdict};
+pub use explore::{BrokenStates, Verdict};
 
 use crate::{Effort, Model};
 use explore::Run;

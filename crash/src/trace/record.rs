@@ -15,7 +15,7 @@ use std::sync::Arc;
 use nix::unistd::Pid;
 
 use super::calls::Effect;
-use super::look::{self, Attributes, Found, Identity};
+use super::look::{self, Attributes, FoundFile, Identity};
 use super::tracer::{Witness, path_of};
 use crate::{Entry, File, FileId, Kind, Op, Place, ROOT, Tree};
 
@@ -62,7 +62,7 @@ impl Recorder {
     /// It cannot be read, or has names that are not UTF-8.
     pub(super) fn new(root: &Path, output: RawFd, exits_acknowledge: bool) -> io::Result<Recorder> {
         let output = fs::metadata(format!("/proc/self/fd/{output}"))?;
-        let at_root = Found::followed(root)?;
+        let at_root = FoundFile::followed(root)?;
         let mut recorder = Recorder {
             root: root.to_path_buf(),
             device: at_root.device,
@@ -154,7 +154,7 @@ impl Recorder {
 
     /// The file that a path leads to, if it is followed.
     fn at(&self, path: &Path) -> Option<FileId> {
-        let found = Found::followed(path).ok().filter(|found| found.device == self.device)?;
+        let found = FoundFile::followed(path).ok().filter(|found| found.device == self.device)?;
         self.ids.get(&found.identity).copied()
     }
 
@@ -168,7 +168,7 @@ impl Recorder {
                 let (entry, path) = (entry?.file_name(), &path);
                 let name = look::name_of(&entry)?.to_owned();
                 let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-                let stat = Found::at(&self.root.join(&path))?;
+                let stat = FoundFile::at(&self.root.join(&path))?;
                 let Some(kind) = stat.kind.filter(|_| stat.device == self.device) else { continue };
                 let id = self.ids.get(&stat.identity).copied().unwrap_or_else(|| {
                     let id = self.files.len() as FileId;
@@ -316,7 +316,7 @@ impl Recorder {
     /// A file that an open has made without a name, or cut.
     fn opened(&mut self, pid: Pid, fd: RawFd) -> io::Result<()> {
         let path = path_of(pid, fd);
-        let Ok(found) = Found::followed(&path) else { return Ok(()) };
+        let Ok(found) = FoundFile::followed(&path) else { return Ok(()) };
         if found.kind != Some(Kind::File) || found.device != self.device {
             return Ok(());
         }
