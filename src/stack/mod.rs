@@ -5,6 +5,7 @@ mod env;
 mod metrics;
 mod options;
 mod publish;
+mod publisher;
 mod settings;
 mod state;
 mod synced;
@@ -13,7 +14,8 @@ mod write_lock;
 pub(crate) use env::{Env, sync_dir};
 pub use metrics::Metrics;
 pub use options::{Durability, Options};
-pub(crate) use publish::{Edit, NewList, PendingTable, PlacedTable};
+pub(crate) use publish::NewList;
+pub(crate) use publisher::{Edit, PendingTable, PlacedTable};
 #[cfg(loom)]
 pub use write_lock::queue;
 #[cfg(not(loom))]
@@ -33,7 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 #[cfg(not(loom))]
 use crate::worker::Worker;
-use publish::Publisher;
+use publisher::Publisher;
 use state::{Cached, CachedState};
 use write_lock::WriteLock;
 
