@@ -16,7 +16,7 @@ use crate::value::Target;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// Its name.
+    /// Its full name, such as `refs/heads/main`.
     pub name: Vec<u8>,
     /// Where it pointed; `None` if it did not exist.
     pub before: Option<Target>,

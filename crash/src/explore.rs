@@ -87,7 +87,7 @@ pub struct Tally {
     pub sampled: usize,
     /// Those whose states were drawn because there were too many in all.
     pub beyond: usize,
-    /// Choices.
+    /// Choices of what survives that were looked at, at all instants.
     pub choices: usize,
     /// Distinct trees with what was expected of them.
     pub states: usize,

@@ -24,7 +24,7 @@ pub struct LogEdit {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// The entry.
+    /// The entry as it stood in the log.
     pub entry: LogEntry,
     /// Whether it went, or would go.
     pub is_expired: bool,

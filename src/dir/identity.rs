@@ -14,9 +14,9 @@ use super::Dir;
 #[derive(Debug, Clone, Copy, Eq, Default)]
 #[non_exhaustive]
 pub struct FileStat {
-    /// The device.
+    /// The file system that it is on (POSIX `st_dev`).
     pub device: u64,
-    /// The inode.
+    /// Its number there (POSIX `st_ino`), used again once it is gone; 0 where there are none.
     pub inode: u64,
     /// Bytes.
     pub size: u64,

@@ -69,7 +69,7 @@ pub struct Proposal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetAside {
-    /// The file.
+    /// Its name in the directory of the store.
     pub file: String,
     /// Why.
     pub reason: String,

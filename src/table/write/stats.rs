@@ -37,7 +37,7 @@ pub struct SectionStats {
     pub entries: u64,
     /// Records whose key stands alone, at which a search can start.
     pub restarts: u64,
-    /// Blocks.
+    /// Blocks of the section, without those of its index.
     pub blocks: u64,
     /// Where the first of them is; 0 without one, and when it is the first of the file.
     pub offset: u64,
