@@ -82,6 +82,14 @@ fn headers_that_nobody_knows_are_refused() {
     assert!(text(&made.stderr).contains("is no source of git or libgit2"), "{}", text(&made.stderr));
 }
 
+/// make looks from the package's directory, and its caller stands elsewhere.
+#[test]
+fn where_sources_were_looked_for_is_said_in_full() {
+    let made = make(Path::new("../nowhere"), None);
+    let looked = source("").parent().unwrap().join("nowhere");
+    assert!(text(&made.stderr).contains(&format!("HOST: {} is no source", looked.display())), "{}", text(&made.stderr));
+}
+
 /// Compiles what is stated of an interface against a git's headers.
 fn fits(git: &Path, is_older: bool) -> bool {
     let at = tempfile::tempdir().unwrap();
