@@ -76,8 +76,8 @@ has all conflicts there, and the first ten in its text.
 
 Exit codes: 0 done; 1 not found, or a warning of verify; 2 wrong usage; 3 corrupt or unreadable; 4 a
 conflict, or a refusal of a hook; 5 locked by others. The words of git answer 128 where git's are
-fatal, 129 for wrong usage, 1 for other failures, 'reflog' mostly 255; 'exists' answers 2 for a
-reference that does not exist.
+fatal, 129 for wrong usage, 1 for other failures, 'reflog', 'pack-refs' and 'optimize' mostly 255;
+'exists' answers 2 for a reference that does not exist.
 
 Examples:
   reftable list --prefix refs/tags/

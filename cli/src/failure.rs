@@ -80,8 +80,8 @@ pub(crate) enum Failure {
     Told(Code, String),
     /// The words of the command line do not fit together.
     Arguments(String),
-    /// git's command would call this an error and exit with 1, not a fatal one.
-    NotFatal(Box<Failure>),
+    /// git's command would call this an error and exit with this number, not a fatal one.
+    NotFatal(u8, Box<Failure>),
     /// What was being done.
     Within(String, Box<Failure>),
     /// This signal has ended it.
@@ -118,7 +118,17 @@ impl Failure {
 
     /// The same as an error that git's command would not call fatal.
     pub(crate) fn not_fatal(self) -> Failure {
-        Failure::NotFatal(Box::new(self))
+        Failure::NotFatal(1, Box::new(self))
+    }
+
+    /// The same for those of git's commands that exit with 255 if the store does not let them.
+    pub(crate) fn exits_with_255(self) -> Failure {
+        match (&self, self.kind()) {
+            (Failure::Store(_) | Failure::Git(_), Code::Broken | Code::Locked) => {
+                Failure::NotFatal(255, Box::new(self))
+            }
+            _ => self,
+        }
     }
 
     /// The same with what was being done before it.
@@ -134,7 +144,7 @@ impl Failure {
             Failure::Output(_) => Code::Broken,
             Failure::Told(code, _) => *code,
             Failure::Arguments(_) => Code::Usage,
-            Failure::NotFatal(failure) | Failure::Within(_, failure) => failure.kind(),
+            Failure::NotFatal(_, failure) | Failure::Within(_, failure) => failure.kind(),
             Failure::Interrupted(..) => Code::Missing,
             Failure::Store(error) => kind_of!(ErrorKind, error),
             #[cfg(feature = "object-store")]
@@ -168,7 +178,8 @@ impl Failure {
             (_, Code::Done, Voice::Git) => Code::Done,
             (_, Code::Git(number), Voice::Git) => Code::Git(number),
             (Failure::Arguments(_), ..) => Code::Git(129),
-            (Failure::NotFatal(_) | Failure::Interrupted(..), ..) => Code::Git(1),
+            (Failure::NotFatal(number, _), ..) => Code::Git(*number),
+            (Failure::Interrupted(..), ..) => Code::Git(1),
             _ => Code::Git(128),
         }
     }
@@ -181,7 +192,7 @@ impl Failure {
             Failure::Told(_, message) | Failure::Interrupted(_, message) | Failure::Arguments(message) => {
                 Some(message.clone())
             }
-            Failure::NotFatal(failure) => failure.message(),
+            Failure::NotFatal(_, failure) => failure.message(),
             Failure::Within(what, failure) => Some(format!("{what}: {}", failure.message()?)),
             Failure::Store(error) => Some(error.to_string()),
             #[cfg(feature = "object-store")]
@@ -195,7 +206,7 @@ impl Failure {
         match (voice, self) {
             (Voice::Own, _) => "reftable",
             (Voice::Git, Failure::Arguments(_)) => "usage",
-            (Voice::Git, Failure::NotFatal(_) | Failure::Interrupted(..)) => "error",
+            (Voice::Git, Failure::NotFatal(..) | Failure::Interrupted(..)) => "error",
             (Voice::Git, _) => "fatal",
         }
     }
@@ -208,7 +219,7 @@ impl Failure {
             Failure::Git(error) => error.store().map_or(&[][..], reftable::Error::conflicts),
             #[cfg(feature = "object-store")]
             Failure::Bucket(error) => error.conflicts(),
-            Failure::NotFatal(failure) | Failure::Within(_, failure) => return failure.object(message),
+            Failure::NotFatal(_, failure) | Failure::Within(_, failure) => return failure.object(message),
             _ => &[],
         };
         if conflicts.is_empty() {

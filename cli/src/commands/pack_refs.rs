@@ -59,6 +59,10 @@ pub(crate) struct PackRefs {
 
 impl PackRefs {
     pub(crate) fn run(&self, repo: &Repository) -> Result<Code, Failure> {
+        self.merge(repo).map_err(Failure::exits_with_255)
+    }
+
+    fn merge(&self, repo: &Repository) -> Result<Code, Failure> {
         let mut options = self.writing.options().reading(Reading::Copied);
         if self.auto {
             options = options.auto_compact(AutoCompact::Geometric(2));

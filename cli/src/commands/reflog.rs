@@ -225,19 +225,19 @@ impl Reflog {
         let Some(word) = &self.word else { return show(&self.shown, repo, out) };
         match word {
             Word::Show { words } => show(words, repo, out),
-            Word::List { words } => list(words, repo, out),
+            Word::List { words } => list(words, repo, out).map_err(Failure::exits_with_255),
             Word::Exists { name } => exists(name, repo),
-            Word::Delete { entries, editing } => delete(entries, editing, repo, out),
+            Word::Delete { entries, editing } => delete(entries, editing, repo, out).map_err(Failure::exits_with_255),
             Word::Expire { names, expire, expire_unreachable, stale_fix, all, single_worktree, editing } => {
                 let mut expiry = LogExpiry::configured(repo.config()?)?;
                 expiry.total = expire.map(|limit| limit.0);
                 expiry.unreachable = expire_unreachable.map(|limit| limit.0);
                 (expiry.stale, expiry.edit) = (*stale_fix, editing.edit());
                 let which = Which { names, all: *all, single_worktree: *single_worktree };
-                self::expire(&expiry, &which, editing, repo, out)
+                self::expire(&expiry, &which, editing, repo, out).map_err(Failure::exits_with_255)
             }
             Word::Drop { names, all, single_worktree, writing } => {
-                drop_logs(names, *all, *single_worktree, writing, repo, out)
+                drop_logs(names, *all, *single_worktree, writing, repo, out).map_err(Failure::exits_with_255)
             }
             Word::Write { words, writing } => write(words, writing, repo),
         }

@@ -99,6 +99,32 @@ fn what_git_does_not_call_fatal_is_1_and_exists_knows_2() {
     });
 }
 
+/// git's commands end so, or with 250 and some, for any reason that is the store's.
+#[test]
+fn commands_for_logs_and_tables_exit_with_255_if_the_store_does_not_let_them() {
+    for_each_hash(|repo| {
+        repo.commit("one");
+        let lock = repo.store().join("tables.list.lock");
+        let words = [
+            vec!["pack-refs", "--all"],
+            vec!["refs", "optimize"],
+            vec!["reflog", "delete", "HEAD@{0}"],
+            vec!["reflog", "expire", "--expire=all", "--all"],
+            vec!["reflog", "drop", "HEAD"],
+        ];
+        fs::write(&lock, "").unwrap();
+        for words in &words {
+            let error = repo.run(words.iter().chain(&["--wait", "0"])).failed(255);
+            assert!(error.starts_with("error: ") && error.contains("tables.list.lock"), "{words:?}: {error}");
+        }
+        fs::remove_file(&lock).unwrap();
+        fs::write(repo.store().join("tables.list"), "none").unwrap();
+        for words in words.iter().chain(&[vec!["reflog", "list"]]) {
+            assert!(repo.run(words).failed(255).starts_with("error: "), "{words:?}");
+        }
+    });
+}
+
 /// Our own words say which kind of thing has happened; git's have one code for most of them.
 #[test]
 fn errors_are_objects_for_programs() {
