@@ -186,6 +186,8 @@ pub(crate) fn parse_date(text: &str) -> Result<(u64, i16)> {
     let zoned = text.rsplit_once(' ').and_then(|(time, zone)| Some((local(time)?, parse_zone(zone)?)));
     let before_z = || text.strip_suffix('Z').filter(|time| time.ends_with(|last: char| last.is_ascii_digit()));
     let zoned = zoned.or_else(|| Some((local(before_z()?)?, 0)));
+    let named = || without_named_zone(text).and_then(|(rest, zone)| Some((local(&rest)?, zone)));
+    let zoned = zoned.or_else(named);
     if let Some((time, zone)) = zoned {
         let offset = (i64::from(zone / 100) * 60 + i64::from(zone % 100)) * 60;
         let time = time.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
@@ -197,9 +199,9 @@ pub(crate) fn parse_date(text: &str) -> Result<(u64, i16)> {
         let seconds = u64::try_from(time.timestamp().as_second()).map_err(|_| wrong())?;
         return Ok((seconds, time_zone(time.offset().seconds())));
     }
-    // The name of a zone would be passed over.
-    let is_iso = text.as_bytes().get(4) == Some(&b'-');
-    if is_iso && text.rsplit(' ').next().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic())) {
+    // The name of a zone would be passed over, and the moment be another one.
+    let mut letters = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    if !letters.all(words::is_of_calendar) {
         return Err(wrong());
     }
     // A day alone says no moment, and what is said relative to now is not exact.
@@ -237,6 +239,48 @@ fn local_time(text: &str) -> Option<DateTime> {
     DateTime::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?, hour, minute, second, 0).ok()
 }
 
+/// The zones that git knows by a name, with one offset for all of the world.
+const ZONES: [(&str, i16); 22] = [
+    ("utc", 0),
+    ("gmt", 0),
+    ("wet", 0),
+    ("bst", 100),
+    ("cet", 100),
+    ("met", 100),
+    ("cest", 200),
+    ("mest", 200),
+    ("eet", 200),
+    ("eest", 300),
+    ("jst", 900),
+    ("nzst", 1200),
+    ("nzdt", 1300),
+    ("est", -500),
+    ("edt", -400),
+    ("cst", -600),
+    ("cdt", -500),
+    ("mst", -700),
+    ("mdt", -600),
+    ("pst", -800),
+    ("pdt", -700),
+    ("hst", -1000),
+];
+
+/// The text without the name of a zone, which is a word, or stands at the end of a time: `22:13
+/// EST`, `22:13EST`. `date` prints it before the year.
+fn without_named_zone(text: &str) -> Option<(String, i16)> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    for word in &mut words {
+        let time = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let name = word.strip_prefix(time)?;
+        let known = ZONES.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(name));
+        if let Some((_, offset)) = known.filter(|_| time.is_empty() || time.contains(':')) {
+            *word = time;
+            return Some((words.join(" ").trim_end().to_owned(), *offset));
+        }
+    }
+    None
+}
+
 /// `+0130`, `+01:30`, or `Z`.
 fn parse_zone(text: &str) -> Option<i16> {
     let digits = text.replace(':', "");
@@ -259,8 +303,16 @@ mod tests {
             ("Tue Nov 14 14:13:20 2023 -0800", -800),
             ("Tue, 14 Nov 2023 22:13:20 +0000", 0),
             ("1700000000", 0),
+            ("Tue, 14 Nov 2023 22:13:20 GMT", 0),
+            ("Tue Nov 14 17:13:20 EST 2023", -500),
+            ("2023-11-14 17:13:20.5est", -500),
+            ("15 Nov 2023 07:13:20 JST", 900),
         ] {
             assert_eq!(parse_date(text).unwrap(), (1_700_000_000, zone), "{text}");
+        }
+        // A zone that is not known is not passed over.
+        for text in ["14 Nov 2023 22:13:20 MSK", "Tue, 14 Nov 2023 22:13 X", "Tue Nov 14 22:13:20 AST 2023"] {
+            assert!(parse_date(text).is_err(), "{text}");
         }
         for text in ["yesterday", "2 days ago", "2023-11-14", "", "now", "2023-13-14 22:13:20"] {
             assert!(parse_date(text).is_err(), "{text}");

@@ -206,7 +206,7 @@ fn dates_of_the_environment_are_read_as_git_reads_them() {
         "7.4.2005",
     ];
     let times = ["22:13:20", "22:13", "10:13:20 PM", "03:04:05.678", "T22:13:20", "221320"];
-    let zones = ["", " +0130", " -0800", " Z", "Z", " +01:30", " EST"];
+    let zones = ["", " +0130", " -0800", " Z", "Z", " +01:30", " EST", "pdt", " JST", " BST", " MSK"];
     let mut texts: Vec<String> = Vec::new();
     for (number, day) in days.iter().enumerate() {
         for (turn, time) in times.iter().enumerate() {
@@ -221,8 +221,15 @@ fn dates_of_the_environment_are_read_as_git_reads_them() {
             .map(str::to_owned),
     );
     texts.extend(
-        ["Tue Nov 14 22:13:20 2023 +0100", "Tue Nov 14 22:13:20 2023", "2023-11-14", "soon", "22:13:20"]
-            .map(str::to_owned),
+        [
+            "Tue Nov 14 22:13:20 2023 +0100",
+            "Tue Nov 14 22:13:20 2023",
+            "Tue Nov 14 22:13:20 EST 2023",
+            "2023-11-14",
+            "soon",
+            "22:13:20",
+        ]
+        .map(str::to_owned),
     );
     assert!(texts.len() >= 200, "{}", texts.len());
     for_each_hash(|repo| {

@@ -175,6 +175,14 @@ fn date_of(year: i16, month: i16, day: i16) -> Option<Date> {
     Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()
 }
 
+/// Whether a word of letters says something of a day or a time.
+pub(crate) fn is_of_calendar(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["am", "pm", "t", "z"].contains(&word.as_str())
+        || place(&MONTHS, &word).is_some()
+        || place(&WEEKDAYS, &word).is_some()
+}
+
 /// A day with a month's name and a year, and a time of day: `Tue Nov 14 22:13 2023`.
 pub(crate) fn exact(text: &str) -> Option<DateTime> {
     let text = text.to_ascii_lowercase().replace(',', " ");
