@@ -63,6 +63,12 @@ fn s3(bucket: &str, variables: Variables<'_>) -> Built {
     let mut builder = builder.with_bucket_name(bucket);
     let endpoint = builder.get_config_value(&AmazonS3ConfigKey::S3Endpoint);
     let endpoint = endpoint.or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
+    is_url(endpoint.as_deref(), "AWS_ENDPOINT_URL")?;
+    let value = |key| builder.get_config_value(&key);
+    is_word(value(AmazonS3ConfigKey::Region), "AWS_REGION")?;
+    is_word(value(AmazonS3ConfigKey::AccessKeyId), "AWS_ACCESS_KEY_ID")?;
+    is_word(value(AmazonS3ConfigKey::SecretAccessKey), "AWS_SECRET_ACCESS_KEY")?;
+    is_word(value(AmazonS3ConfigKey::Token), "AWS_SESSION_TOKEN")?;
     if endpoint.as_deref().is_some_and(is_this_machine) {
         builder = builder.with_allow_http(true);
     }
@@ -90,6 +96,11 @@ fn azure(container: &str, variables: Variables<'_>) -> Built {
     };
     let mut builder = builder.with_container_name(container);
     let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+    is_url(endpoint.as_deref(), "AZURE_ENDPOINT")?;
+    let value = |key| builder.get_config_value(&key);
+    is_word(value(AzureConfigKey::AccountName), "AZURE_STORAGE_ACCOUNT_NAME")?;
+    is_word(value(AzureConfigKey::AccessKey), "AZURE_STORAGE_ACCOUNT_KEY")?;
+    is_word(value(AzureConfigKey::Token), "AZURE_STORAGE_TOKEN")?;
     if endpoint.as_deref().is_some_and(is_this_machine) {
         builder = builder.with_allow_http(true);
     }
@@ -99,6 +110,28 @@ fn azure(container: &str, variables: Variables<'_>) -> Built {
         .with_config(client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
         .with_retry(never());
     Ok(Arc::new(builder.build()?))
+}
+
+/// The crate below panics upon an endpoint that is none. The message does not quote it, because it
+/// may have a password in it.
+fn is_url(endpoint: Option<&str>, variable: &str) -> Result<(), BoxError> {
+    let Some(endpoint) = endpoint else { return Ok(()) };
+    let fits = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme))
+        && is_visible(endpoint)
+        && reqwest::Url::parse(endpoint).is_ok();
+    if fits { Ok(()) } else { Err(format!("{variable} is no URL such as https://HOST:PORT").into()) }
+}
+
+/// The crate below panics upon what cannot stand in a header or a host name.
+fn is_word(value: Option<String>, variable: &str) -> Result<(), BoxError> {
+    if value.is_none_or(|value| is_visible(&value)) {
+        return Ok(());
+    }
+    Err(format!("{variable} has spaces, line ends or other characters that cannot be in it").into())
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte))
 }
 
 /// In the clear nothing is sent to another machine, unless the user wants it.
@@ -136,6 +169,30 @@ mod tests {
         {
             assert!(!is_this_machine(endpoint), "{endpoint}");
         }
+    }
+
+    /// Requests panicked, and said so in the middle of the output of a command.
+    #[test]
+    fn variables_that_no_request_can_carry_are_named() {
+        let told = |address: &str, name: &str, value: &str| {
+            let variables = [("AZURE_STORAGE_ACCOUNT_NAME", "a"), ("AZURE_STORAGE_ACCOUNT_KEY", "YQ=="), (name, value)];
+            open(address, Some(&variables)).err().map(|error| error.message().to_owned()).unwrap_or_default()
+        };
+        for (address, name, values) in [
+            ("s3://b/x", "AWS_ENDPOINT_URL", &["", "nonsense", "http://", "http://[::1", "https://a b", "ftp://h"][..]),
+            ("s3://b/x", "AWS_REGION", &["a b"]),
+            ("s3://b/x", "AWS_ACCESS_KEY_ID", &["a\nb", "\u{e4}"]),
+            ("s3://b/x", "AWS_SECRET_ACCESS_KEY", &["a\n"]),
+            ("s3://b/x", "AWS_SESSION_TOKEN", &["a\nb"]),
+            ("az://b/x", "AZURE_ENDPOINT", &["", "nonsense", "https://a b"]),
+            ("az://b/x", "AZURE_STORAGE_ACCOUNT_NAME", &["a b"]),
+        ] {
+            for value in values {
+                let told = told(address, name, value);
+                assert!(told.contains(&format!("cannot be opened: {name} ")), "{name}={value:?}: {told}");
+            }
+        }
+        assert_eq!(told("s3://b/x", "AWS_ENDPOINT_URL", "https://h:9000/x"), "");
     }
 
     #[test]

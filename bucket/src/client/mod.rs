@@ -117,7 +117,8 @@ impl Client {
     ) -> Result<T, Failed> {
         match self.runtime.spawn(work).await {
             Ok(answer) => answer,
-            // The runtime is never shut down, and no request panics.
+            // The runtime is never shut down. A request that panics has no answer, and may have
+            // been carried out.
             Err(error) => Err(Failed::Lost(error.to_string())),
         }
     }
