@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-use reftable::escape;
+use reftable::{Conflict, escape};
 
 /// What an operation gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,11 +36,13 @@ pub struct Error {
     store: Option<reftable::Error>,
     /// The change of a batch that was refused.
     change: Option<usize>,
+    /// A conflict that was found before a store was asked.
+    conflict: Option<Box<Conflict>>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), store: None, change: None }
+        Error { kind, message: message.into(), store: None, change: None, conflict: None }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Error {
@@ -49,6 +51,11 @@ impl Error {
 
     pub(crate) fn invalid(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Invalid, message)
+    }
+
+    /// Two changes of one batch are in each other's way.
+    pub(crate) fn conflict(message: impl Into<String>, conflict: Conflict) -> Error {
+        Error { conflict: Some(Box::new(conflict)), ..Error::invalid(message) }
     }
 
     pub(crate) fn broken(message: impl Into<String>) -> Error {
@@ -96,6 +103,15 @@ impl Error {
     #[must_use]
     pub fn change(&self) -> Option<usize> {
         self.change
+    }
+
+    /// What is not as a change expects, as the store says, or a plan.
+    pub(crate) fn conflicts(&self) -> &[Conflict] {
+        match (&self.store, &self.conflict) {
+            (Some(store), _) => store.conflicts(),
+            (None, Some(conflict)) => std::slice::from_ref(conflict.as_ref()),
+            (None, None) => &[],
+        }
     }
 
     /// The same in other words. The store's own error stays inside.
@@ -150,7 +166,7 @@ impl StdError for Error {
 
 impl From<reftable::Error> for Error {
     fn from(error: reftable::Error) -> Error {
-        Error { kind: ErrorKind::Store, message: String::new(), store: Some(error), change: None }
+        Error { kind: ErrorKind::Store, message: String::new(), store: Some(error), change: None, conflict: None }
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reftable::engine::Changeset;
 use reftable::escape::escaped;
-use reftable::{Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction};
+use reftable::{Conflict, ConflictKind, Expect, HashKind, LogEntry, ObjectId, Ref, Stack, Target, Transaction};
 
+use super::refusal::exists;
 use super::settled::Settled;
 use super::side::{Side, Update};
 use super::{Action, Batch, Change, check_written};
@@ -106,8 +107,8 @@ impl<'a> Plan<'a> {
         }
         let refused = |gone: &[u8], new: &[u8]| {
             let given = escaped(self.taken.get(new).map_or(new, |given| *given));
-            let (gone, new) = (escaped(gone), escaped(new));
-            Err(Error::invalid(format!("cannot lock ref '{given}': '{gone}' exists; cannot create '{new}'")))
+            let message = format!("cannot lock ref '{given}': {}", exists(gone, new));
+            Err(Error::conflict(message, Conflict::new(new, ConflictKind::Name { other: gone.to_vec() })))
         };
         for name in &gone {
             if let Some(new) = directories(name).find(|directory| is_set(directory)) {

@@ -1,6 +1,6 @@
 //! What stands in the way of one change of a batch, in the words that scripts match.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display};
 
 use reftable::escape::escaped;
@@ -112,32 +112,51 @@ pub(super) fn check_objects(batch: &mut Batch, view: &View, revisions: &mut Revi
     Ok(None)
 }
 
-/// What `error`, the store's answer to `batch`, says about each change, in their order.
+/// What `error`, the answer to `batch`, says about each change, in their order.
 pub(super) fn refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Refusal> {
-    let conflicts = error.store().map_or(&[][..], reftable::Error::conflicts);
-    let by_name: HashMap<&[u8], &Conflict> =
-        conflicts.iter().rev().map(|conflict| (conflict.name.as_slice(), conflict)).collect();
-    if by_name.is_empty() {
+    let conflicts = error.conflicts();
+    if conflicts.is_empty() {
         return Vec::new();
     }
-    let each = |(index, change): (usize, &Change)| {
-        let name = end(change, view);
-        let conflict = by_name.get(name.as_slice())?;
-        let (reason, what) = match &conflict.kind {
+    let ends: Vec<Vec<u8>> = batch.changes.iter().map(|change| end(change, view)).collect();
+    let each = |(index, kind): (usize, ConflictKind)| {
+        let (change, name) = (batch.changes.get(index)?, ends.get(index)?.clone());
+        let (reason, what) = match &kind {
             ConflictKind::Mismatch { expected, actual } => mismatch(&name, expected, actual.as_ref(), view),
             ConflictKind::Name { other } => (Reason::NameConflict, in_the_way(&name, other, view)),
             _ => return None,
         };
-        let text = match (&conflict.kind, reason) {
+        let text = match (&kind, reason) {
             (ConflictKind::Mismatch { expected: Expect::Is(Target::Symbolic(_)), .. }, Reason::IncorrectOld) => {
                 format!("verifying symref target: '{}': {what}", escaped(&change.name))
             }
             (_, Reason::NameConflict) => what,
             _ => format!("cannot lock ref '{}': {what}", escaped(&change.name)),
         };
-        Some(Refusal { index, name, reason, text, conflict: Some(conflict.kind.clone()) })
+        Some(Refusal { index, name, reason, text, conflict: Some(kind) })
     };
-    batch.changes.iter().enumerate().filter_map(each).collect()
+    conflicts_of_changes(batch, conflicts, &ends).into_iter().filter_map(each).collect()
+}
+
+/// The change that each conflict stops, by its place. Of two names that come at once git refuses
+/// the one that was given first; a name that goes is in the way of one that comes.
+fn conflicts_of_changes(batch: &Batch, conflicts: &[Conflict], ends: &[Vec<u8>]) -> BTreeMap<usize, ConflictKind> {
+    let places: HashMap<&[u8], usize> = ends.iter().enumerate().map(|(at, end)| (end.as_slice(), at)).collect();
+    let comes = |at: &usize| batch.changes.get(*at).is_some_and(|change| matches!(change.action, Action::Set(_)));
+    let mut found = BTreeMap::new();
+    for conflict in conflicts {
+        let Some(&at) = places.get(conflict.name.as_slice()) else { continue };
+        let first = match &conflict.kind {
+            ConflictKind::Name { other } => places.get(other.as_slice()).filter(|other| **other < at && comes(other)),
+            _ => None,
+        };
+        let (at, kind) = match first {
+            Some(first) => (*first, ConflictKind::Name { other: conflict.name.clone() }),
+            None => (at, conflict.kind.clone()),
+        };
+        found.entry(at).or_insert(kind);
+    }
+    found
 }
 
 /// The same, and the change that `error` says cannot be.
@@ -149,11 +168,11 @@ pub(super) fn all_refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Ref
     vec![Refusal { index, name, reason: Reason::Impossible, text, conflict: None }]
 }
 
-/// `error` in the words of the first refusal that it comes to, if it comes to any.
+/// What a store says, in the words of the first refusal that it comes to, if it comes to any.
 pub(super) fn told(error: Error, refusals: Vec<Refusal>) -> Error {
     match refusals.into_iter().next() {
-        Some(refusal) => error.told(refusal.text),
-        None => error,
+        Some(refusal) if error.store().is_some() => error.told(refusal.text),
+        _ => error,
     }
 }
 
@@ -191,9 +210,14 @@ fn mismatch(name: &[u8], expected: &Expect, actual: Option<&Target>, view: &View
     }
 }
 
+/// That a name cannot come because of another one.
+pub(super) fn exists(there: &[u8], new: &[u8]) -> String {
+    format!("'{}' exists; cannot create '{}'", escaped(there), escaped(new))
+}
+
 fn in_the_way(name: &[u8], other: &[u8], view: &View) -> String {
     match view.stored(other) {
-        Ok(Some(_)) => format!("'{}' exists; cannot create '{}'", escaped(other), escaped(name)),
+        Ok(Some(_)) => exists(other, name),
         _ => {
             let (first, second) = (name.min(other), name.max(other));
             format!("cannot process '{}' and '{}' at the same time", escaped(first), escaped(second))

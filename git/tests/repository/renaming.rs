@@ -226,3 +226,35 @@ fn a_decision_rests_on_all_that_it_has_seen() {
     drop(prepared);
     assert_eq!(count(&stores.view().unwrap()), MOST);
 }
+
+/// What git (master, December 2026) refuses of such batches.
+#[test]
+fn of_names_in_each_others_way_the_one_that_comes_last_stays() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    make(top.path(), "repo");
+    let repo = top.path().join("repo");
+    let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
+    git(&repo, ["update-ref", "refs/heads/z/old", "HEAD"]);
+    let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
+    let create = |name: &str| Change::set(name, Expect::Absent, id);
+    let delete = |name: &str| Change::delete(name, Expect::Exists);
+    for (changes, refused_of_them) in [
+        (vec![create("refs/heads/n/b"), create("refs/heads/n")], vec![0]),
+        (vec![create("refs/x/n"), create("refs/x/n/b")], vec![0]),
+        (vec![create("refs/y/n"), create("refs/y/n/b"), create("refs/y/n/b/c")], vec![0, 1]),
+        (vec![create("refs/v/n/b/c"), create("refs/v/n/b"), create("refs/v/n")], vec![0, 1]),
+        (vec![create("refs/w/n/b"), create("refs/w/n"), create("refs/w/n/c")], vec![0, 1]),
+        (vec![create("refs/heads/z"), delete("refs/heads/z/old"), create("refs/u/a")], vec![0]),
+        (vec![create("refs/heads/topic/x"), delete("refs/heads/topic")], vec![0]),
+    ] {
+        let names: Vec<Vec<u8>> = changes.iter().map(|change| change.name.clone()).collect();
+        let (_, refused) = Batch { changes, ..Batch::default() }.commit_possible(&stores).unwrap();
+        assert!(refused.iter().all(|refusal| refusal.reason == Reason::NameConflict), "{refused:?}");
+        assert_eq!(refused.iter().map(|refusal| refusal.index).collect::<Vec<_>>(), refused_of_them, "{names:?}");
+    }
+    let left = git(&repo, ["for-each-ref", "--format=%(refname)", "refs/heads/z", "refs/heads/topic", "refs/u"]);
+    assert_eq!(left, "refs/u/a");
+}
