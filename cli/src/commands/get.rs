@@ -73,13 +73,21 @@ fn resolve(found: &Ref, view: &View) -> Result<Target, Failure> {
 }
 
 fn missing(name: &[u8], view: &View) -> Result<Failure, Failure> {
-    let mut message = format!("'{}' does not exist", escaped(name));
+    let full = full_name(name, |full| Ok(view.get(full)?.is_some()))?;
+    let does = full.map(|full| format!("; '{}' does", escaped(&full))).unwrap_or_default();
+    Ok(Failure::not_found(format!("'{}' does not exist{does}", escaped(name))))
+}
+
+/// What `name` may be short for, by git's order.
+pub(super) fn full_name(
+    name: &[u8],
+    is_it: impl Fn(&[u8]) -> Result<bool, Failure>,
+) -> Result<Option<Vec<u8>>, Failure> {
     for place in ["refs/heads/", "refs/tags/", "refs/remotes/", "refs/"] {
         let full = [place.as_bytes(), name].concat();
-        if view.get(&full)?.is_some() {
-            message.push_str(&format!("; '{}' does", escaped(&full)));
-            break;
+        if is_it(&full)? {
+            return Ok(Some(full));
         }
     }
-    Ok(Failure::not_found(message))
+    Ok(None)
 }

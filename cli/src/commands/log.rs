@@ -9,6 +9,7 @@ use reftable::escape::{escaped, quoted};
 use reftable::{LogEntryView, LogView};
 use reftable_git::{Repository, View, ident::zone_text};
 
+use super::get::full_name;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::output::Out;
@@ -21,11 +22,12 @@ use crate::output::Out;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  reftable log HEAD
+  reftable log
   reftable log refs/heads/main -n 1
   reftable log HEAD --json | jq -r .message")]
 pub(crate) struct Log {
     /// The full name
+    #[arg(default_value = "HEAD")]
     name: OsString,
 
     /// Stop after this many entries
@@ -44,7 +46,9 @@ impl Log {
         let name = self.name.as_encoded_bytes();
         if !view.log_exists(name)? {
             reftable::name::check(name)?;
-            return Err(Failure::not_found(format!("'{}' has no reflog", escaped(name))));
+            let full = full_name(name, |full| Ok(view.log_exists(full)?))?;
+            let does = full.map(|full| format!("; '{}' has one", escaped(&full))).unwrap_or_default();
+            return Err(Failure::not_found(format!("'{}' has no reflog{does}", escaped(name))));
         }
         let mut logs = view.log(name)?;
         for _ in 0..self.limit.unwrap_or(u64::MAX) {

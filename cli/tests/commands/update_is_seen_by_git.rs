@@ -62,6 +62,9 @@ fn reasons_make_reflog_entries_like_those_of_git() {
         let ours = repo.ours(["log", "HEAD", "-n1"]);
         assert_eq!(ours, format!("{two} {one} A U Thor <author@example.com> 1700000000 +0130\tthrough HEAD"));
         assert_eq!(repo.ours(["log", "refs/heads/main", "-n1"]), ours);
+        // Without a name it is HEAD's, as with git's word; a short one is told where the log is.
+        assert_eq!(repo.ours(["log", "-n1"]), ours);
+        assert!(repo.run(["log", "main"]).failed(1).contains("'main' has no reflog; 'refs/heads/main' has one"));
         repo.git(["update-ref", "HEAD", &two]);
         repo.git(["update-ref", "-m", "through  HEAD\n", "HEAD", &one]);
         assert_eq!(repo.ours(["log", "HEAD", "-n1"]), ours);
