@@ -3,6 +3,7 @@
 use reftable::escape::escaped;
 use reftable::{Commit, ConflictKind, Expect, Ident, LogEntry, ObjectId, Snapshot, Stack, Target, Transaction};
 
+use super::refusal::exists;
 use crate::error::{Error, Result};
 use crate::names::Place;
 use crate::stores::Stores;
@@ -85,13 +86,12 @@ impl Rename {
             reftable::name::check(name)?;
             super::check_place(name)?;
         }
-        let place = Place::of(&self.to);
-        if Place::of(&self.from) != place {
+        let place = stores.settled(Place::of(&self.to));
+        if stores.settled(Place::of(&self.from)) != place {
             let (from, to) = (escaped(&self.from), escaped(&self.to));
             return Err(Error::invalid(format!("'{from}' and '{to}' are in different stores: one is shared")));
         }
-        let place = stores.settled(place);
-        let Some(commit) = self.carry_over(stores, place)? else { return Ok(Vec::new()) };
+        let Some(commit) = self.carry_over(stores, place).map_err(in_gits_words)? else { return Ok(Vec::new()) };
         let mut commits = vec![commit];
         if self.takes_heads && !self.is_copy {
             commits.append(&mut self.move_heads(stores)?);
@@ -152,7 +152,7 @@ impl Rename {
                 transaction.delete(from, Expect::Is(target)).delete_log(from);
                 // As in git: that the old one has gone, and that the new one has come.
                 transaction.append_log(to, self.entry(id, none));
-                self.move_main_head(&mut transaction, view, id)?;
+                self.move_main_head(&mut transaction, view, place, id)?;
             }
         }
         transaction.append_log(to, self.entry(none, id));
@@ -162,8 +162,8 @@ impl Rename {
     }
 
     /// The `HEAD` of the main worktree hears that its branch has gone, and follows it.
-    fn move_main_head(&self, transaction: &mut Transaction, view: &View, id: ObjectId) -> Result<()> {
-        let Some(shared) = view.snapshot(Place::Shared).filter(|_| Place::of(&self.to) == Place::Shared) else {
+    fn move_main_head(&self, transaction: &mut Transaction, view: &View, place: Place, id: ObjectId) -> Result<()> {
+        let Some(shared) = view.snapshot(Place::Shared).filter(|_| place == Place::Shared) else {
             return Ok(());
         };
         if !self.is_at(shared)? {
@@ -224,6 +224,18 @@ impl Rename {
             .conflicts()
             .iter()
             .any(|conflict| conflict.name != self.to && matches!(conflict.kind, ConflictKind::Mismatch { .. }))
+    }
+}
+
+/// A name that is in the way of the new one is told as git tells it.
+fn in_gits_words(error: Error) -> Error {
+    let in_the_way = error.conflicts().iter().find_map(|conflict| match &conflict.kind {
+        ConflictKind::Name { other } => Some(exists(other, &conflict.name)),
+        _ => None,
+    });
+    match in_the_way {
+        Some(text) => error.told(text),
+        None => error,
     }
 }
 

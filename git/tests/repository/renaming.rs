@@ -90,7 +90,6 @@ fn a_name_that_is_taken_is_kept_unless_one_asks_to_replace_it() {
         ("heads/topic", "heads/main/below", ErrorKind::Store),
         ("heads/nothing", "heads/new", ErrorKind::NotFound),
         ("heads/link", "heads/new", ErrorKind::Invalid),
-        ("heads/topic", "bisect/new", ErrorKind::Invalid),
         ("heads/topic", "heads/..", ErrorKind::Store),
     ] {
         let error = rename(from, to).commit(&stores).unwrap_err();
@@ -257,4 +256,33 @@ fn of_names_in_each_others_way_the_one_that_comes_last_stays() {
     }
     let left = git(&repo, ["for-each-ref", "--format=%(refname)", "refs/heads/z", "refs/heads/topic", "refs/u"]);
     assert_eq!(left, "refs/u/a");
+}
+
+/// As `git refs rename` (master, December 2026) does it, and says it.
+#[test]
+fn what_is_in_the_way_is_named_and_a_store_that_all_share_has_all_names() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    make(top.path(), "repo");
+    let repo = top.path().join("repo");
+    git(&repo, ["update-ref", "refs/heads/dir/a", "HEAD"]);
+    let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
+    let rename = |from: &str, to: &str| Rename::new(from, to, committer(), "renamed").commit(&stores);
+    for (to, said) in [
+        ("refs/heads/topic/x/y", None),
+        ("refs/heads/dir/a/x", Some("'refs/heads/dir/a' exists; cannot create 'refs/heads/dir/a/x'")),
+        ("refs/heads/dir", Some("'refs/heads/dir/a' exists; cannot create 'refs/heads/dir'")),
+    ] {
+        let error = rename("refs/heads/topic", to).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), said, "{to}");
+        let _back = rename("refs/heads/topic/x/y", "refs/heads/topic");
+    }
+    git(&repo, ["worktree", "add", "--detach", "../linked"]);
+    let linked = Repository::at(&top.path().join("linked")).unwrap().open_to_write().unwrap();
+    let error = Rename::new("refs/heads/topic", "refs/bisect/topic", committer(), "x").commit(&linked).unwrap_err();
+    assert!(error.to_string().contains("are in different stores"), "{error}");
+    rename("refs/heads/topic", "refs/bisect/topic").unwrap();
+    assert_eq!(git(&repo, ["for-each-ref", "--format=%(refname)", "refs/bisect/topic"]), "refs/bisect/topic");
 }
