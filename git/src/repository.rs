@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -262,11 +263,28 @@ impl Repository {
     /// # Errors
     /// [`ErrorKind::Untrusted`](crate::ErrorKind) if it is another user's.
     pub fn check_trust(&self) -> Result<()> {
+        self.trusted_or("nothing is written to it")
+    }
+
+    /// `git` for this repository, to which arguments can be added; `None` without a repository. A
+    /// git that is told where the repository is asks no more whose it is, and runs what its owner
+    /// has configured.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Untrusted`](crate::ErrorKind) if it is another user's.
+    pub fn git_command(&self) -> Result<Option<Command>> {
+        let Some(git_dir) = self.git_dir() else { return Ok(None) };
+        self.trusted_or("git, which would run what its owner has configured, is not started in it")?;
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(git_dir);
+        Ok(Some(command))
+    }
+
+    fn trusted_or(&self, what: &str) -> Result<()> {
         let (Some(around), Trust::Reduced) = (&self.around, self.trust()?) else { return Ok(()) };
         let place = around.found.top.as_ref().unwrap_or(&around.found.git_dir);
         let message = format!(
-            "{}: another user's repository, nothing is written to it; if you trust its owner: git config --global --add \
-             safe.directory {}",
+            "{}: another user's repository, {what}; if you trust its owner: git config --global --add safe.directory {}",
             shown_path(place),
             shell_word(place.as_os_str().as_encoded_bytes())
         );

@@ -16,12 +16,10 @@ pub(super) fn become_git(
     out: &mut Out,
     add: impl FnOnce(&mut Command),
 ) -> Result<Code, Failure> {
-    let Some(git_dir) = repo.git_dir() else {
+    let Some(mut git) = repo.git_command()? else {
         return Err(Failure::usage(format!("{why}, but only of a repository, and here is none")));
     };
-    let mut git = Command::new("git");
     out.paging().hand_over(&mut git);
-    git.arg("--git-dir").arg(git_dir);
     add(&mut git);
     out.flush()?;
     become_other(git).map_err(|error| Failure::broken(format!("{why}; git cannot be run: {error}")))

@@ -81,11 +81,21 @@ impl Hook {
                  changed"
             ))
         };
-        let mut command = program.command();
-        command.arg(phase.word()).current_dir(&self.dir).env("GIT_DIR", &self.git_dir);
-        // As with git, what a hook prints is for people.
-        command.stdin(Stdio::piped()).stdout(Stdio::from(std::io::stderr()));
-        let mut child = command.spawn().map_err(|error| failed(&format!("cannot be run: {error}")))?;
+        let start = |mut command: Command| {
+            command.arg(phase.word()).current_dir(&self.dir).env("GIT_DIR", &self.git_dir);
+            // As with git, what a hook prints is for people.
+            command.stdin(Stdio::piped()).stdout(Stdio::from(std::io::stderr())).spawn()
+        };
+        let child = match (start(program.command()), program) {
+            // As git does, with what does not say which program it is for.
+            (Err(error), Program::File(path)) if is_no_program(&error) => {
+                let mut shell = Command::new("sh");
+                shell.arg(path);
+                start(shell)
+            }
+            (started, _) => started,
+        };
+        let mut child = child.map_err(|error| failed(&format!("cannot be run: {error}")))?;
         if let Some(mut input) = child.stdin.take() {
             // One that does not want to know closes its input.
             let _it_may_not_read = input.write_all(lines);
@@ -120,10 +130,20 @@ impl Display for Program {
     }
 }
 
+/// Whether this user may run it. A directory counts, as to git: it refuses when it is run.
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(unix)]
+fn is_no_program(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_no_program(_: &std::io::Error) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

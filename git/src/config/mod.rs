@@ -194,14 +194,17 @@ impl Config {
         integer(value.as_deref().unwrap_or_default()).map(Some).ok_or_else(|| wrong(key, value.as_deref(), "no number"))
     }
 
-    /// The mode bits that `core.sharedRepository` asks for; `None` if the umask decides.
+    /// The mode of new files by `core.sharedRepository`; `None` if the umask decides. As in git a
+    /// word (`group`, `all`) adds to what the umask of this process leaves, and a number is the
+    /// mode.
     ///
     /// # Errors
     /// If the value is not understood, or takes something from the owner.
     pub fn permissions(&self) -> Result<Option<u32>> {
         const KEY: &str = "core.sharedRepository";
         let Some(value) = self.last(KEY) else { return Ok(None) };
-        mode_of(value.as_deref()).map_err(|problem| wrong(KEY, value.as_deref(), problem))
+        let mode = mode_of(value.as_deref()).map_err(|problem| wrong(KEY, value.as_deref(), problem))?;
+        Ok(mode.bits())
     }
 
     /// Which references get a log; `None` if nothing is said: then it is [`LogPolicy::Usual`],
@@ -288,7 +291,9 @@ impl Config {
     /// meant from where hooks run.
     #[must_use]
     pub fn hooks_path(&self) -> Option<PathBuf> {
-        self.text("core.hooksPath").map(|value| expanded(&value))
+        // To git the name of a hook stands behind it and a slash, so that nothing names no hooks.
+        let in_root = || PathBuf::from("/");
+        self.text("core.hooksPath").map(|value| if value.is_empty() { in_root() } else { expanded(&value) })
     }
 }
 

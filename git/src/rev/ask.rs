@@ -1,8 +1,8 @@
-//! What is asked of git about objects: their other names, and history.
+//! What is asked of git about objects: their other names, and history. Each `command` is
+//! [`Repository::git_command`](crate::Repository::git_command).
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use reftable::{HashKind, ObjectId};
@@ -26,9 +26,8 @@ impl Drop for Answerer {
 }
 
 impl Answerer {
-    pub(super) fn start(git_dir: &Path) -> io::Result<Answerer> {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(git_dir).args(["cat-file", "--batch-check=%(objectname) %(objecttype)"]);
+    pub(super) fn start(mut command: Command) -> io::Result<Answerer> {
+        command.args(["cat-file", "--batch-check=%(objectname) %(objecttype)"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let questions = child.stdin.take();
@@ -49,10 +48,9 @@ impl Answerer {
 }
 
 /// How many digits git shows of an id that no other begins like.
-pub(super) fn usual_digits(git_dir: &Path, hash: HashKind) -> Result<usize> {
+pub(super) fn usual_digits(mut command: Command, hash: HashKind) -> Result<usize> {
     let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-parse, which shortens ids: {what}"));
-    let mut command = Command::new("git");
-    command.arg("--git-dir").arg(git_dir).args(["rev-parse", "--short"]).arg(ObjectId::null(hash).to_string());
+    command.args(["rev-parse", "--short"]).arg(ObjectId::null(hash).to_string());
     let output = command.stderr(Stdio::null()).output().map_err(|error| failed(&error))?;
     match output.stdout.trim_ascii().len() {
         digits @ 1.. if output.status.success() => Ok(digits),
@@ -61,11 +59,9 @@ pub(super) fn usual_digits(git_dir: &Path, hash: HashKind) -> Result<usize> {
 }
 
 /// The commits from which history leads to these objects, and they themselves.
-pub(super) fn reachable_from(git_dir: &Path, tips: &[ObjectId], hash: HashKind) -> Result<HashSet<ObjectId>> {
+pub(super) fn reachable_from(mut command: Command, tips: &[ObjectId], hash: HashKind) -> Result<HashSet<ObjectId>> {
     let failed = |what: &dyn std::fmt::Display| Error::broken(format!("git rev-list, which knows history: {what}"));
-    let mut command = Command::new("git");
-    command.arg("--git-dir").arg(git_dir).args(["rev-list", "--stdin"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(["rev-list", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| failed(&error))?;
     let wanted: String = tips.iter().map(|tip| format!("{tip}\n")).collect();
     if let Some(mut input) = child.stdin.take() {
@@ -79,9 +75,8 @@ pub(super) fn reachable_from(git_dir: &Path, tips: &[ObjectId], hash: HashKind) 
 }
 
 /// Whether a commit exists with all that is in it; not its history.
-pub(super) fn is_complete(git_dir: &Path, id: ObjectId) -> Result<bool> {
-    let mut command = Command::new("git");
-    command.arg("--git-dir").arg(git_dir).args(["rev-list", "--quiet", "--objects", "--no-walk"]);
+pub(super) fn is_complete(mut command: Command, id: ObjectId) -> Result<bool> {
+    command.args(["rev-list", "--quiet", "--objects", "--no-walk"]);
     command.arg(id.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let failed = |error| Error::broken(format!("git rev-list, which knows what is in {id}: {error}"));
     Ok(command.status().map_err(failed)?.success())

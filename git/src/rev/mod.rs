@@ -14,7 +14,7 @@ mod read;
 mod spec;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::process::Command;
 #[cfg(feature = "objects")]
 use std::sync::OnceLock;
 
@@ -116,7 +116,8 @@ impl Revisions {
             }
             return Ok(Some(id));
         }
-        if let Some(name) = view.expand(text)? {
+        // '@' is HEAD, also where a branch is called so.
+        if let Some(name) = view.expand(if text == b"@" { b"HEAD" } else { text })? {
             return view.resolve(&name);
         }
         let Some(repository) = &self.repository else { return Ok(None) };
@@ -205,11 +206,11 @@ impl Revisions {
 
     /// As many as git shows of an id that no other begins like.
     fn usual_digits(&mut self) -> Result<usize> {
-        let digits = match (self.usual_digits, self.git_dir()) {
-            (Some(digits), _) => digits,
-            (None, Some(git_dir)) => ask::usual_digits(git_dir, self.hash)?,
-            (None, None) => USUAL_DIGITS,
-        };
+        if let Some(digits) = self.usual_digits {
+            return Ok(digits);
+        }
+        let git = self.git_command()?;
+        let digits = git.map_or(Ok(USUAL_DIGITS), |git| ask::usual_digits(git, self.hash))?;
         Ok(*self.usual_digits.insert(digits))
     }
 
@@ -218,22 +219,22 @@ impl Revisions {
     /// # Errors
     /// If git cannot be asked, or does not find its way.
     pub(crate) fn reachable_from(&self, tips: &[ObjectId]) -> Result<HashSet<ObjectId>> {
-        match self.git_dir().filter(|_| !tips.is_empty()) {
-            Some(git_dir) => ask::reachable_from(git_dir, tips, self.hash),
-            None => Ok(HashSet::new()),
+        if tips.is_empty() {
+            return Ok(HashSet::new());
         }
+        self.git_command()?.map_or(Ok(HashSet::new()), |git| ask::reachable_from(git, tips, self.hash))
     }
 
     /// Whether the object exists, with all that is in it if it is a commit; not its history.
     pub(crate) fn is_complete(&mut self, id: ObjectId) -> Result<bool> {
-        match (self.kind(id)?, self.git_dir()) {
-            (Some(Kind::Commit), Some(git_dir)) => ask::is_complete(git_dir, id),
+        match (self.kind(id)?, self.git_command()?) {
+            (Some(Kind::Commit), Some(git)) => ask::is_complete(git, id),
             (kind, _) => Ok(kind.is_some()),
         }
     }
 
-    fn git_dir(&self) -> Option<&Path> {
-        self.repository.as_ref().and_then(Repository::git_dir)
+    fn git_command(&self) -> Result<Option<Command>> {
+        Ok(self.repository.as_ref().map(Repository::git_command).transpose()?.flatten())
     }
 
     #[cfg(feature = "objects")]
@@ -256,13 +257,13 @@ impl Revisions {
     }
 
     fn ask(&mut self, question: &[u8]) -> Result<Option<(ObjectId, Kind)>> {
-        let Some(git_dir) = self.repository.as_ref().and_then(Repository::git_dir) else { return Ok(None) };
         let failed = |error| {
             let question = escaped(question);
             Error::broken(format!("'{question}': git, which knows the objects, cannot be asked: {error}"))
         };
         if self.answerer.is_none() {
-            self.answerer = Some(Answerer::start(git_dir).map_err(failed)?);
+            let Some(git) = self.git_command()? else { return Ok(None) };
+            self.answerer = Some(Answerer::start(git).map_err(failed)?);
         }
         let Some(answerer) = &mut self.answerer else { return Ok(None) };
         let answer = answerer.ask(question).map_err(failed)?;

@@ -221,3 +221,33 @@ fn random_hooks_of_the_configuration_hear_and_decide_as_with_git() {
     }
     assert!(done > 5 && refused > 5, "{done} were done, {refused} refused");
 }
+
+/// As with git: a file without `#!` is for the shell, and a path of hooks that is empty names none,
+/// whatever lies at the top of the work tree.
+#[test]
+fn hooks_are_found_and_run_as_by_git() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
+    let create = |name: &str| {
+        let mut batch = Batch::default();
+        batch.changes.push(Change::set(name, Expect::Absent, id));
+        batch.commit(&Repository::at(&repo).unwrap().open(&Options::default(), None).unwrap())
+    };
+    let put = |dir: &Path| {
+        fs::create_dir_all(dir).unwrap();
+        let hook = dir.join("reference-transaction");
+        fs::write(&hook, "exit 1\n").unwrap();
+        fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    };
+    put(&repo.join(".git/hooks"));
+    put(&repo);
+    let by_git = || run_git(&repo, ["update-ref", "refs/heads/by-git", "HEAD"]).status.success();
+    assert_eq!((create("refs/heads/a").is_ok(), by_git()), (false, false));
+    git(&repo, ["config", "core.hooksPath", ""]);
+    assert_eq!((create("refs/heads/a").is_ok(), by_git()), (true, true));
+}

@@ -262,3 +262,17 @@ fn history_that_is_another_one_for_git_is_left_to_it() {
     assert_eq!(without_git(&top.path().join("partial"), &word)[0], BEYOND);
     assert!(Revisions::of(&partial.unwrap()).exists(tree.parse().unwrap()).unwrap());
 }
+
+#[test]
+fn at_alone_is_head_even_if_a_branch_is_called_so() {
+    if !git_knows_reftables() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let repo = top.path().join("repo");
+    let other = git(&repo, ["commit-tree", "-m", "other", "HEAD^{tree}"]);
+    git(&repo, ["update-ref", "refs/heads/@", &other]);
+    assert_read_alike(&repo, &["@", "heads/@", "@~0"].map(str::to_owned), |_| false);
+    assert_ne!(without_git(&repo, &["@".to_owned()]), [other]);
+}

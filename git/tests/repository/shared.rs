@@ -143,6 +143,10 @@ impl Shared {
         child
     }
 
+    fn mode_of_list(&self) -> u32 {
+        fs::metadata(self.repo().join(".git/reftable/tables.list")).unwrap().mode() & 0o777
+    }
+
     /// Every file in the store belongs to the group, and has all of the least mode and nothing
     /// beyond the most. Returns how many there are.
     #[track_caller]
@@ -163,6 +167,12 @@ impl Shared {
         }
         count
     }
+}
+
+/// A word adds to what the umask leaves, a number is the mode.
+fn mode_by_git(shared: &str, least: u32, umask: &str) -> u32 {
+    let left = 0o666 & !u32::from_str_radix(umask, 8).unwrap();
+    if shared.starts_with('0') { least } else { least | left }
 }
 
 /// What a file is, unless it is gone. Its mode comes a call after its name: one that does not fit
@@ -192,8 +202,10 @@ fn git_and_ours_in_turn_by_three_users() {
             for user in USERS.into_iter().take(writers) {
                 repo.ours(user, umask, "write", &format!("refs/heads/{user}-{round}-ours"));
                 repo.assert_modes();
+                assert_eq!(repo.mode_of_list(), mode_by_git(shared, least, umask), "{shared}, umask {umask}");
                 repo.git(user, umask, &["update-ref", &format!("refs/heads/{user}-{round}-git"), "main"]);
                 repo.assert_modes();
+                assert_eq!(repo.mode_of_list(), mode_by_git(shared, least, umask), "git: {shared}, umask {umask}");
                 count += 2;
             }
             for user in USERS {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use reftable::Options;
 use reftable::bytes::Reading;
-use reftable_git::{ErrorKind, Repository, Trust};
+use reftable_git::{ErrorKind, Repository, Revisions, Trust};
 
 use crate::support::{git, git_knows_reftables, init, run_git};
 
@@ -62,4 +62,32 @@ fn nothing_is_included_from_a_repository_of_another_user() {
     assert_eq!(hooks(&repo), Some("/theirs".into()));
     give_away(&repo);
     assert_eq!(hooks(&repo), None);
+}
+
+/// A git that is told where the repository is no more asks whose it is.
+#[test]
+fn no_git_is_started_in_a_repository_of_another_user() {
+    if !git_knows_reftables() || !is_root() {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    init(top.path(), "repo", &[]);
+    let (repo, mark) = (top.path().join("repo"), top.path().join("ran"));
+    for (key, value) in [
+        ("extensions.partialClone", "origin".to_owned()),
+        ("remote.origin.promisor", "true".to_owned()),
+        ("remote.origin.url", "ssh://host/x".to_owned()),
+        ("core.sshCommand", format!("touch {} #", mark.display())),
+    ] {
+        git(&repo, ["config", key, &value]);
+    }
+    let missing: reftable::ObjectId = "2e6f9b0d5885b6010f9167787445617f553a735f".parse().unwrap();
+    let ask = || Revisions::of(&Repository::at(&repo).unwrap()).exists(missing);
+    let _there_is_no_host = ask();
+    assert!(mark.exists(), "the user's own is asked for what it lacks");
+    fs::remove_file(&mark).unwrap();
+    give_away(&repo);
+    assert_eq!(ask().unwrap_err().kind(), ErrorKind::Untrusted);
+    assert_eq!(Repository::at(&repo).unwrap().git_command().unwrap_err().kind(), ErrorKind::Untrusted);
+    assert!(!mark.exists());
 }
