@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::support::effort::bound;
 use crate::support::git::{self, Repo};
 use reftable::HashKind;
 use reftable::format::BlockKind;
@@ -210,7 +209,7 @@ fn two_levels_of_index() {
     }
     for hash in [HashKind::Sha1, HashKind::Sha256] {
         let repo = repo(hash, &USUAL);
-        let ids = blobs(&repo, bound("references with two levels of index", 60_000, 30_000));
+        let ids = blobs(&repo, 60_000);
         create(&repo, ids.iter().enumerate().map(|(i, id)| (format!("refs/merge-requests/{i:07}/head"), id.clone())));
         let kinds = check_all(&repo, &USUAL);
         assert!(kinds.iter().filter(|kind| **kind == BlockKind::Index).count() > 4);
