@@ -55,8 +55,7 @@ fn liar(kind: &str, sessions: u32, claim: &str) {
     let root = dir.path().join("run");
     let program = env!("CARGO_BIN_EXE_reftable-stress");
     let driver = format!("--line-driver={sessions}:exec {program} driver --durability=off --lie {kind}");
-    let seconds = format!("--seconds={}", effort::bound("seconds of a liar", 3, 2));
-    let args = ["--chaos", &seconds, "--seed=1", "--json", "--dir", root.to_str().unwrap(), &driver];
+    let args = ["--chaos", &seconds(), "--seed=1", "--json", "--dir", root.to_str().unwrap(), &driver];
     let output = stress(&args);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(broken(&json(&output), claim) > 0, "{}", text(&output));
@@ -267,8 +266,7 @@ fn a_store_that_git_does_not_know_is_judged() {
     let dir = tempfile::tempdir().unwrap();
     for (lie, code) in [("", 0), ("--lie nothing", 1)] {
         let root = dir.path().join(code.to_string());
-        let seconds = seconds();
-        let args = ["--ref-format=own", "--chaos", &seconds, "--seed=1", "--json"];
+        let args = ["--ref-format=own", "--chaos", &seconds(), "--seed=1", "--json"];
         let output = stress(&[&args[..], &["--dir", root.to_str().unwrap(), &elsewhere(lie)]].concat());
         assert_eq!(output.status.code(), Some(code), "{}", text(&output));
         assert_eq!(broken(&json(&output), "sound"), 0, "{}", text(&output));
@@ -285,7 +283,7 @@ fn a_reading_that_fails_breaks_a_claim() {
     }
     let driver = elsewhere("").replace("exec ", "")
         + " | { n=0; while read -r line; do n=$(((n + 1) % 40)); [ $n = 39 ] && line='what?'; echo \"$line\"; done; }";
-    let (dir, args) = (tempfile::tempdir().unwrap(), ["--ref-format=own", "--seconds=1", "--seed=1", "--json"]);
+    let (dir, args) = (tempfile::tempdir().unwrap(), ["--ref-format=own", &seconds(), "--seed=1", "--json"]);
     let root = dir.path().join("run");
     let output = stress(&[&args[..], &["--dir", root.to_str().unwrap(), &driver]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));

@@ -19,8 +19,9 @@ static int git(const char *command, const char *name, const char *rest)
 {
 	char all[8192];
 	int status;
-	snprintf(all, sizeof(all), "git -C '%s' %s %s %s >/dev/null 2>&1", repository, command, name, rest);
+	/* Held already here: another thread that opens the repository writes its path meanwhile. */
 	pthread_mutex_lock(&lock);
+	snprintf(all, sizeof(all), "git -C '%s' %s %s %s >/dev/null 2>&1", repository, command, name, rest);
 	status = system(all);
 	pthread_mutex_unlock(&lock);
 	return status ? -1 : 0;
