@@ -78,7 +78,7 @@ fn missing(name: &[u8], view: &View) -> Result<Failure, Failure> {
     Ok(Failure::not_found(format!("'{}' does not exist{does}", escaped(name))))
 }
 
-/// What `name` may be short for, by git's order.
+/// What `name` may be short for: a branch before anything else.
 pub(super) fn full_name(
     name: &[u8],
     is_it: impl Fn(&[u8]) -> Result<bool, Failure>,

@@ -239,10 +239,7 @@ impl Batch {
         }
         self.commit(stores).map_err(|error| match stores.view() {
             _ if error.store().is_some_and(reftable::Error::is_retryable) => error.within("cannot lock references"),
-            Ok(view) => {
-                let refusals = refusal::refusals(&self, &error, &view);
-                refusal::told(error, refusals)
-            }
+            Ok(view) => refusal::told(&self, error, &view),
             Err(_) => error,
         })
     }

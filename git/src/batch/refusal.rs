@@ -23,7 +23,7 @@ pub struct Refusal {
     pub reason: Reason,
     /// A sentence.
     pub text: String,
-    /// What the store says of it, if it was the store that refused.
+    /// What is not as the change expects, unless it is the change itself that cannot be.
     pub conflict: Option<ConflictKind>,
 }
 
@@ -168,9 +168,10 @@ pub(super) fn all_refusals(batch: &Batch, error: &Error, view: &View) -> Vec<Ref
     vec![Refusal { index, name, reason: Reason::Impossible, text, conflict: None }]
 }
 
-/// What a store says, in the words of the first refusal that it comes to, if it comes to any.
-pub(super) fn told(error: Error, refusals: Vec<Refusal>) -> Error {
-    match refusals.into_iter().next() {
+/// What a store says to `batch`, in the words of the first refusal that it comes to, if it comes to
+/// any.
+pub(super) fn told(batch: &Batch, error: Error, view: &View) -> Error {
+    match refusals(batch, &error, view).into_iter().next() {
         Some(refusal) if error.store().is_some() => error.told(refusal.text),
         _ => error,
     }

@@ -256,10 +256,7 @@ impl<'a> Session<'a> {
         }
         match act(&self.batch, self.stores) {
             Ok(done) => Ok(done),
-            Err(error) => {
-                let refusals = refusal::refusals(&self.batch, &error, &self.stores.view()?);
-                Err(refusal::told(error, refusals))
-            }
+            Err(error) => Err(refusal::told(&self.batch, error, &self.stores.view()?)),
         }
     }
 }

@@ -227,10 +227,11 @@ impl Revisions {
 
     /// Whether the object exists, with all that is in it if it is a commit; not its history.
     pub(crate) fn is_complete(&mut self, id: ObjectId) -> Result<bool> {
-        match (self.kind(id)?, self.git_command()?) {
-            (Some(Kind::Commit), Some(git)) => ask::is_complete(git, id),
-            (kind, _) => Ok(kind.is_some()),
+        let kind = self.kind(id)?;
+        if kind != Some(Kind::Commit) {
+            return Ok(kind.is_some());
         }
+        self.git_command()?.map_or(Ok(true), |git| ask::is_complete(git, id))
     }
 
     fn git_command(&self) -> Result<Option<Command>> {
