@@ -48,12 +48,9 @@ fn the_prompt_has_the_branch_of_every_worktree_in_both_formats() {
 fn jj_exports_bookmarks_unless_they_were_moved() {
     use jj::Bookmark;
 
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    use crate::support::repository;
+
+    let Some((_top, repo)) = repository() else { return };
     let id_of = |what: &str| git(&repo, ["rev-parse", what]).parse::<reftable::ObjectId>().unwrap();
     git(&repo, ["commit", "-q", "--allow-empty", "-m", "two"]);
     let (parent, commit) = (id_of("HEAD~1"), id_of("HEAD"));

@@ -9,7 +9,7 @@ use reftable::bytes::Reading;
 use reftable::{Expect, ObjectId, Options, Stack};
 use reftable_git::{Batch, Change, ConfiguredExpiry, ErrorKind, Repository};
 
-use crate::support::{git, git_knows_reftables, init};
+use crate::support::{git, git_knows_reftables, init, repository};
 
 fn at_head(repository: &Repository) -> String {
     let chain = repository.view(Reading::Checked).unwrap().follow(b"HEAD").unwrap();
@@ -83,12 +83,7 @@ fn a_git_file_that_leads_nowhere_is_an_error_that_names_it() {
 
 #[test]
 fn what_git_takes_for_no_git_directory_is_passed_by() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let inner = repo.join("inner/.git");
     fs::create_dir_all(inner.join("objects")).unwrap();
     type Break = fn(&Path);
@@ -208,12 +203,7 @@ fn files_may_be_at_another_place() {
 
 #[test]
 fn a_broken_configuration_is_named_with_its_line_and_nothing_is_written() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let config = repo.join(".git/config");
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{good}[core\n")).unwrap();
@@ -242,12 +232,7 @@ fn a_broken_configuration_is_named_with_its_line_and_nothing_is_written() {
 
 #[test]
 fn what_the_environment_adds_counts_last_and_may_include() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((top, repo)) = repository() else { return };
     git(&repo, ["config", "core.fsync", "none"]);
     git(&repo, ["config", "reftable.lockTimeout", "-1"]);
     let more = top.path().join("more");

@@ -6,7 +6,7 @@ use reftable::{Ident, ObjectId, Ref, Target};
 use reftable_git::gix::{batch, from_reference, from_target, gix_ref, to_object_id, to_reference, to_target};
 use reftable_git::{ErrorKind, Repository, Stores};
 
-use crate::support::{git_knows_reftables, init};
+use crate::support::{git_knows_reftables, init, repository};
 
 fn id(byte: u8) -> ObjectId {
     ObjectId::from_bytes(&[byte; 20]).unwrap()
@@ -70,12 +70,7 @@ fn edits_expect_what_gix_expects() {
 
 #[test]
 fn logs_are_written_and_deleted_as_the_edits_say() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let repository = Repository::at(&repo).unwrap();
     let stores = repository.open_to_write().unwrap();
     let log = |of: &str| {

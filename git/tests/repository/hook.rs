@@ -9,7 +9,7 @@ use reftable::{Expect, ObjectId, Options};
 use reftable_git::{Batch, Change, ErrorKind, Repository};
 
 use crate::effort::loudly;
-use crate::support::{Random, copy_tree, git, git_knows_reftables, init, number, run_git};
+use crate::support::{Random, copy_tree, git, git_knows_reftables, init, number, repository, run_git};
 
 fn put_hook(repo: &Path, refuses_in: &str) {
     let hook = repo.join(".git/hooks/reference-transaction");
@@ -28,12 +28,7 @@ fn heard(repo: &Path) -> String {
 
 #[test]
 fn the_hook_hears_each_phase_and_may_refuse() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let old: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
     let new: ObjectId = git(&repo, ["commit-tree", "-m", "two", "HEAD^{tree}"]).parse().unwrap();
     let zero = ObjectId::null(old.kind());
@@ -72,12 +67,7 @@ fn configure(repo: &Path, name: &str, refuses_in: &str) {
 
 #[test]
 fn hooks_of_the_configuration_run_in_order_and_before_the_file() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
     let commit = |name: &str| {
         let mut batch = Batch::default();
@@ -226,12 +216,7 @@ fn random_hooks_of_the_configuration_hear_and_decide_as_with_git() {
 /// whatever lies at the top of the work tree.
 #[test]
 fn hooks_are_found_and_run_as_by_git() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
     let create = |name: &str| {
         let mut batch = Batch::default();

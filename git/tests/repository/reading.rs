@@ -6,7 +6,7 @@ use reftable::Expect;
 use reftable::bytes::Reading;
 use reftable_git::{Batch, Change, Error, ErrorKind, Head, Repository};
 
-use crate::support::{git, git_knows_reftables, init};
+use crate::support::{git, git_knows_reftables, init, repository};
 
 #[test]
 fn a_head_is_a_branch_or_unborn_or_detached_in_both_formats() {
@@ -123,12 +123,7 @@ fn a_repository_that_vanishes_is_an_error_for_readers_and_writers() {
 
 #[test]
 fn a_loop_of_symbolic_references_ends_with_an_error() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     git(&repo, ["symbolic-ref", "refs/heads/a", "refs/heads/b"]);
     git(&repo, ["symbolic-ref", "refs/heads/b", "refs/heads/a"]);
     git(&repo, ["symbolic-ref", "HEAD", "refs/heads/a"]);

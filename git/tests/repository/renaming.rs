@@ -6,7 +6,7 @@ use reftable::bytes::Reading;
 use reftable::{Expect, Ident, ObjectId, Target};
 use reftable_git::{Batch, Change, Error, ErrorKind, Reason, Rename, Repository};
 
-use crate::support::{git, git_knows_reftables, init, run_git};
+use crate::support::{git, git_knows_reftables, init, repository_made_by, run_git};
 
 fn committer() -> Ident {
     Ident { name: b"A U Thor".into(), email: b"author@example.com".into(), time: 1_700_000_000, time_zone: 130 }
@@ -75,12 +75,7 @@ fn branches_are_renamed_and_copied_with_their_logs_as_by_git() {
 
 #[test]
 fn a_name_that_is_taken_is_kept_unless_one_asks_to_replace_it() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    make(top.path(), "repo");
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository_made_by(make) else { return };
     git(&repo, ["symbolic-ref", "refs/heads/link", "refs/heads/main"]);
     let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
     let rename = |from: &str, to: &str| Rename::new(format!("refs/{from}"), format!("refs/{to}"), committer(), "why");
@@ -144,12 +139,7 @@ fn no_entry_gets_lost_that_comes_while_a_reference_is_renamed() {
 
 #[test]
 fn changes_that_can_be_made_are_made_and_the_others_are_named() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    make(top.path(), "repo");
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository_made_by(make) else { return };
     let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
     let other: ObjectId = git(&repo, ["rev-parse", "HEAD~1"]).parse().unwrap();
     let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
@@ -229,12 +219,7 @@ fn a_decision_rests_on_all_that_it_has_seen() {
 /// What git (master, December 2026) refuses of such batches.
 #[test]
 fn of_names_in_each_others_way_the_one_that_comes_last_stays() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    make(top.path(), "repo");
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository_made_by(make) else { return };
     let id: ObjectId = git(&repo, ["rev-parse", "HEAD"]).parse().unwrap();
     git(&repo, ["update-ref", "refs/heads/z/old", "HEAD"]);
     let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
@@ -261,12 +246,7 @@ fn of_names_in_each_others_way_the_one_that_comes_last_stays() {
 /// As `git refs rename` (master, December 2026) does it, and says it.
 #[test]
 fn what_is_in_the_way_is_named_and_a_store_that_all_share_has_all_names() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    make(top.path(), "repo");
-    let repo = top.path().join("repo");
+    let Some((top, repo)) = repository_made_by(make) else { return };
     git(&repo, ["update-ref", "refs/heads/dir/a", "HEAD"]);
     let stores = Repository::at(&repo).unwrap().open_to_write().unwrap();
     let rename = |from: &str, to: &str| Rename::new(from, to, committer(), "renamed").commit(&stores);

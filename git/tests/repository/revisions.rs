@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use reftable::bytes::Reading;
 use reftable_git::{Repository, Revisions};
 
-use crate::support::{git, git_command, git_knows_reftables, init};
+use crate::support::{git, git_command, git_knows_reftables, init, repository};
 
 /// Names the repository to the process that has no git.
 const REPOSITORY: &str = "REFTABLE_REVISIONS_REPOSITORY";
@@ -265,12 +265,7 @@ fn history_that_is_another_one_for_git_is_left_to_it() {
 
 #[test]
 fn at_alone_is_head_even_if_a_branch_is_called_so() {
-    if !git_knows_reftables() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository() else { return };
     let other = git(&repo, ["commit-tree", "-m", "other", "HEAD^{tree}"]);
     git(&repo, ["update-ref", "refs/heads/@", &other]);
     assert_read_alike(&repo, &["@", "heads/@", "@~0"].map(str::to_owned), |_| false);

@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use tempfile::TempDir;
 
 /// git, without any configuration of the user's, and always with the same identity and time.
 pub(crate) fn git_command(dir: &Path) -> Command {
@@ -41,6 +43,23 @@ pub(crate) fn init(dir: &Path, name: &str, args: &[&str]) {
     if !args.contains(&"--bare") {
         git(&dir.join(name), ["commit", "-q", "--allow-empty", "-m", "first"]);
     }
+}
+
+/// A repository with a commit on `main`, in a directory of its own; `None` where these tests need a
+/// newer git.
+pub(crate) fn repository() -> Option<(TempDir, PathBuf)> {
+    repository_made_by(|top, name| init(top, name, &[]))
+}
+
+/// The same, made by `make` in a directory, with a name.
+pub(crate) fn repository_made_by(make: impl FnOnce(&Path, &str)) -> Option<(TempDir, PathBuf)> {
+    if !git_knows_reftables() {
+        return None;
+    }
+    let top = tempfile::tempdir().unwrap();
+    make(top.path(), "repo");
+    let repo = top.path().join("repo");
+    Some((top, repo))
 }
 
 /// Says so if git is missing or too old; CI does not accept that.

@@ -8,7 +8,7 @@ use reftable::Options;
 use reftable::bytes::Reading;
 use reftable_git::{ErrorKind, Repository, Revisions, Trust};
 
-use crate::support::{git, git_knows_reftables, init, run_git};
+use crate::support::{git, git_knows_reftables, init, repository, run_git};
 
 const OTHER: u32 = 54_001;
 
@@ -50,12 +50,7 @@ fn a_repository_of_another_user_is_read_and_not_written() {
 
 #[test]
 fn nothing_is_included_from_a_repository_of_another_user() {
-    if !git_knows_reftables() || !is_root() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let repo = top.path().join("repo");
+    let Some((_top, repo)) = repository().filter(|_| is_root()) else { return };
     git(&repo, ["config", "include.path", "more"]);
     fs::write(repo.join(".git/more"), "[core]\n\thooksPath = /theirs\n").unwrap();
     let hooks = |repo: &Path| Repository::at(repo).unwrap().config().unwrap().unwrap().hooks_path();
@@ -67,12 +62,8 @@ fn nothing_is_included_from_a_repository_of_another_user() {
 /// A git that is told where the repository is no more asks whose it is.
 #[test]
 fn no_git_is_started_in_a_repository_of_another_user() {
-    if !git_knows_reftables() || !is_root() {
-        return;
-    }
-    let top = tempfile::tempdir().unwrap();
-    init(top.path(), "repo", &[]);
-    let (repo, mark) = (top.path().join("repo"), top.path().join("ran"));
+    let Some((top, repo)) = repository().filter(|_| is_root()) else { return };
+    let mark = top.path().join("ran");
     for (key, value) in [
         ("extensions.partialClone", "origin".to_owned()),
         ("remote.origin.promisor", "true".to_owned()),
